@@ -1,0 +1,1 @@
+"""Multi-stage ranking: retrieve, filter, rank, re-rank, and measure each step."""

@@ -1,0 +1,28 @@
+"""Shared fixtures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """A folder of real data by name; the test is skipped where it is absent.
+
+    The place is FUNNEL_TEST_DATA, or `../shared/data` beside the checkout.
+    """
+    base = Path(os.environ.get("FUNNEL_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+    def find(name: str) -> Path:
+        folder = base / name
+        if not folder.is_dir():
+            pytest.skip(f"real data {name} is not at {base}; set FUNNEL_TEST_DATA to run this")
+        return folder
+
+    return find
