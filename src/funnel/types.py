@@ -83,7 +83,7 @@ class Ragged:
         return Ragged(self.values[np.repeat(starts, lengths) + within], out.offsets)
 
     def last(self, n: int, fill: Any = -1) -> NDArray[Any]:
-        """The last n of each list, in order, as [len(self), n]; `fill` on the right where a list is shorter."""
+        """The last n of each list, in order: [len(self), n], `fill` on the right of a shorter one."""
         kept = np.minimum(self.lengths, n)
         column = np.arange(n)
         inside = column < kept[:, None]
