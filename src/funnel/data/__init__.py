@@ -1,0 +1,8 @@
+"""What happened: tables under a schema, and their honest division in time."""
+
+from funnel.data.columns import ColumnKind
+from funnel.data.dataset import Dataset, Truth
+from funnel.data.schema import Column, Schema
+from funnel.data.vocabulary import Vocabulary
+
+__all__ = ["Column", "ColumnKind", "Dataset", "Schema", "Truth", "Vocabulary"]

@@ -1,0 +1,171 @@
+"""What happened: events, and the users and items that they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+from numpy.typing import NDArray
+
+from funnel.data import files
+from funnel.data.checksum import checksum
+from funnel.data.keys import as_array
+from funnel.data.schema import Schema
+from funnel.data.tables import Tables, clean
+from funnel.data.vocabulary import Vocabulary
+from funnel.errors import DataError
+from funnel.types import Clock, Float32, Log
+
+
+class Truth(Protocol):
+    """What only a made-up world knows: how much each user likes each item."""
+
+    def scores(self, users: NDArray[Any]) -> Float32:
+        """float32 [len(users), n_items] for these user rows; higher is better."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Clean tables under a schema. Made by `from_frames` or `from_folder`, which check and repair.
+
+    events: user_id, item_id, time (int64 seconds; the place in the user's list where clock is "order", 0
+        where it is "none"), `split` where one is published, declared columns. Oldest first, ties as given.
+    users, items: one row an id, sorted by id; everyone and everything that an event names is there.
+    impressions: request_id, user_id, item_id, time, position (int32), clicked (bool), declared columns,
+        by time, then request in order of appearance, then position; None where nothing was logged.
+    Ids are int64 or text; see `funnel.data.columns` for the form of the declared columns.
+    notes: what had to be repaired or left out. truth: set for a synthetic world.
+    """
+
+    name: str
+    schema: Schema
+    events: pd.DataFrame
+    users: pd.DataFrame
+    items: pd.DataFrame
+    impressions: pd.DataFrame | None = None
+    clock: Clock = "time"
+    notes: tuple[str, ...] = ()
+    truth: Truth | None = None
+
+    @classmethod
+    def from_frames(
+        cls,
+        schema: Schema,
+        events: pd.DataFrame,
+        users: pd.DataFrame | None = None,
+        items: pd.DataFrame | None = None,
+        *,
+        impressions: pd.DataFrame | None = None,
+        clock: Clock = "time",
+        name: str = "data",
+        notes: Sequence[str] = (),
+        truth: Truth | None = None,
+    ) -> Dataset:
+        """Checked, sorted and completed; the frames given are not changed.
+
+        Repaired, with a note each: events that are in every column the same as an earlier one are dropped,
+        rows of `users` or `items` that repeat an id give way to the last of them, ids that only events
+        know get a row without features, columns that the schema does not know are left out, declared ones
+        that are not required may be absent. Raises DataError for anything else that is wrong, such as a
+        missing id, a time that is missing or infinite, a wrong type, no events at all.
+        """
+        tables, found = clean(schema, Tables(events, users, items, impressions), clock)
+        return cls(
+            name=name,
+            schema=schema,
+            events=tables.events,
+            users=tables.users,
+            items=tables.items,
+            impressions=tables.impressions,
+            clock=clock,
+            notes=(*notes, *found),
+            truth=truth,
+        )
+
+    @classmethod
+    def from_folder(
+        cls,
+        path: Path | str,
+        schema: Schema | None = None,
+        *,
+        clock: Clock | None = None,
+        name: str | None = None,
+        truth: Truth | None = None,
+    ) -> Dataset:
+        """From `events`, `users`, `items`, `impressions`, each a .parquet or .csv file or a folder of them.
+
+        Only events must be there. schema, clock and name are by default those in `schema.json`; without
+        that file, the schema must be given, the clock is "time" and the name is the folder's. In a CSV
+        file the values of a multi_category or vector are separated by "|".
+        Raises DataError as `from_frames` does, and for files that are absent, twice there or unreadable.
+        """
+        folder = Path(path)
+        described = files.read_description(folder)
+        schema = schema or (described.schema_only() if described else None)
+        if schema is None:
+            raise DataError(
+                f"{folder} has no {files.DESCRIPTION}: write one that declares the columns, such as "
+                '{"clock": "time", "items": [{"name": "price", "kind": "number"}]}, or give a schema'
+            )
+        return cls.from_frames(
+            schema,
+            files.read_needed_table(folder, "events"),
+            files.read_table(folder, "users"),
+            files.read_table(folder, "items"),
+            impressions=files.read_table(folder, "impressions"),
+            clock=clock or (described.clock if described else "time"),
+            name=name or (described and described.name) or folder.resolve().name,
+            truth=truth,
+        )
+
+    def save(self, folder: Path | str) -> None:
+        """As Parquet files and `schema.json`, for `from_folder`; all of it appears at once or nothing.
+
+        Raises DataError where the folder exists and is not empty.
+        """
+        tables = {"events": self.events, "users": self.users, "items": self.items}
+        if self.impressions is not None:
+            tables["impressions"] = self.impressions
+        description = files.Description(name=self.name, clock=self.clock, **dict(self.schema))
+        files.write_folder(Path(folder), tables, description)
+
+    @cached_property
+    def user_ids(self) -> NDArray[Any]:
+        """int64 or str ('<U…') [n_users], sorted: the user of each row."""
+        return as_array(self.users["user_id"])
+
+    @cached_property
+    def item_ids(self) -> NDArray[Any]:
+        """int64 or str ('<U…') [n_items], sorted: the catalogue, the item of each row."""
+        return as_array(self.items["item_id"])
+
+    @cached_property
+    def user_vocabulary(self) -> Vocabulary:
+        """User ids to rows."""
+        return Vocabulary(self.user_ids)
+
+    @cached_property
+    def item_vocabulary(self) -> Vocabulary:
+        """Item ids to rows."""
+        return Vocabulary(self.item_ids)
+
+    @cached_property
+    def log(self) -> Log:
+        """The events as row numbers, in their order."""
+        return Log(
+            users=self.user_vocabulary.rows(self.events["user_id"]),
+            items=self.item_vocabulary.rows(self.events["item_id"]),
+            times=self.events["time"].to_numpy(),
+            n_users=len(self.users),
+            n_items=len(self.items),
+            clock=self.clock,
+        )
+
+    def checksum(self) -> str:
+        """sha256, hex, of the tables, the schema and the clock; the name and the notes do not count."""
+        return checksum(self.schema, self.clock, [self.events, self.users, self.items, self.impressions])

@@ -1,0 +1,132 @@
+"""What the columns of the tables mean, and whether a table keeps to it."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Sequence
+from typing import Literal, Self, TypeAlias
+
+import pandas as pd
+from pydantic import Field, model_validator
+
+from funnel.data.columns import ColumnKind, absent, convert, missing
+from funnel.errors import DataError
+from funnel.settings import Settings
+
+TableName: TypeAlias = Literal["users", "items", "events", "impressions"]
+
+#: Columns that every table of that name has, beside those that the schema declares.
+KEYS: dict[TableName, tuple[str, ...]] = {
+    "users": ("user_id",),
+    "items": ("item_id",),
+    "events": ("user_id", "item_id", "time"),
+    "impressions": ("request_id", "user_id", "item_id", "time", "position", "clicked"),
+}
+
+#: Columns that have a meaning of their own and may be there: `split` says "train" or "test".
+OPTIONAL: dict[TableName, tuple[str, ...]] = {
+    "users": (),
+    "items": (),
+    "events": ("split",),
+    "impressions": (),
+}
+
+
+class Column(Settings):
+    """One column beside the keys.
+
+    A required column is there and has a usable value (a finite number, a list with something in it) in
+    every row. Any other may be absent or have gaps.
+    """
+
+    name: str = Field(min_length=1)
+    kind: ColumnKind
+    required: bool = False
+    size: int | None = Field(default=None, ge=1, description="numbers in a vector; for that kind only")
+
+    @model_validator(mode="after")
+    def _sized(self) -> Self:
+        if (self.kind == "vector") != (self.size is not None):
+            raise ValueError(f"column {self.name!r}: `size` belongs to the kind vector, which must have it")
+        return self
+
+
+class Schema(Settings):
+    """The typed columns of each table, beside its keys (see `KEYS`). Goes to JSON and back as it is."""
+
+    users: tuple[Column, ...] = ()
+    items: tuple[Column, ...] = ()
+    events: tuple[Column, ...] = ()
+    impressions: tuple[Column, ...] = ()
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        for table in KEYS:
+            names = [column.name for column in self.columns(table)]
+            for name in names:
+                if name in KEYS[table] + OPTIONAL[table]:
+                    raise ValueError(f"{table}: column {name!r} is a key and need not be declared")
+                if names.count(name) > 1:
+                    raise ValueError(f"{table}: column {name!r} is declared twice")
+        return self
+
+    def columns(self, table: TableName) -> tuple[Column, ...]:
+        """The declared columns of one table."""
+        declared: tuple[Column, ...] = getattr(self, table)
+        return declared
+
+    def fingerprint(self) -> str:
+        """Equal for equal schemas: sha256 of the JSON, hex."""
+        parts = {table: [column.model_dump_json() for column in self.columns(table)] for table in KEYS}
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    def undeclared(self, frame: pd.DataFrame, table: TableName) -> list[str]:
+        """Columns of the frame that `check` leaves out, sorted."""
+        known = {*KEYS[table], *OPTIONAL[table], *(column.name for column in self.columns(table))}
+        return sorted({str(name) for name in frame.columns} - known)
+
+    def check(self, frame: pd.DataFrame, table: TableName, *, without: Sequence[str] = ()) -> pd.DataFrame:
+        """The key columns as they are and the declared ones in the form of their kind, renumbered from 0.
+
+        without: keys that may be absent here. Raises DataError for no table, a column that is there
+        twice, an absent key or required column, a value of another type, or a gap in a required column.
+        """
+        if not isinstance(frame, pd.DataFrame):
+            raise DataError(f"{table} is a {type(frame).__name__}: a pandas DataFrame is expected")
+        if not frame.columns.is_unique:
+            twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
+            raise DataError(f"{table} has columns of the same name: {', '.join(twice)}")
+        out = {}
+        for name in KEYS[table] + OPTIONAL[table]:
+            if name in frame.columns:
+                out[name] = frame[name].reset_index(drop=True)
+            elif name not in OPTIONAL[table] and name not in without:
+                raise DataError(_not_there(frame, table, name))
+        for column in self.columns(table):
+            out[column.name] = _checked(frame, table, column)
+        return pd.DataFrame(out, index=pd.RangeIndex(len(frame)))
+
+
+def _checked(frame: pd.DataFrame, table: TableName, column: Column) -> pd.Series:
+    where = f"{table}.{column.name}"
+    if column.name not in frame.columns:
+        if column.required:
+            raise DataError(_not_there(frame, table, column.name))
+        return absent(len(frame), column.kind, column.size)
+    values = convert(frame[column.name], column.kind, column.size, where)
+    if column.required:
+        gaps = missing(values, column.kind)
+        if gaps.any():
+            raise DataError(
+                f"{where} is required, but {int(gaps.sum())} of {len(frame)} rows have no usable value "
+                f"(the first is row {int(gaps.argmax())})"
+            )
+    return values
+
+
+def _not_there(frame: pd.DataFrame, table: TableName, name: str) -> str:
+    names = [str(known) for known in frame.columns]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{table} has no column {name!r}: it has {', '.join(names) or 'none'}{hint}"
