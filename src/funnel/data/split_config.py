@@ -1,0 +1,50 @@
+"""How to divide the events."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from funnel.settings import Settings
+
+
+class SplitConfig(Settings):
+    """How to divide the events; see `funnel.data.splits`. `reading` and the moments are for `time` only."""
+
+    kind: Literal["time", "leave_one_out", "given"] = "time"
+    ranker: float | str = Field(
+        default=0.8, description="where its window starts: a share of events or a date"
+    )
+    test: float | str = Field(default=0.9, description="where the test window starts")
+    reading: Literal["window", "event"] = "window"
+    exclude_seen: bool = Field(
+        default=True, description="items of the history are neither targets nor returned"
+    )
+    max_requests: int | None = Field(default=None, ge=1, description="at most this many of a part, by chance")
+    history_limit: int = Field(default=500, ge=1, description="length of a history in the event reading")
+
+    @field_validator("ranker", "test", mode="before")
+    @classmethod
+    def _moment(cls, value: Any) -> Any:
+        if isinstance(value, date):  # TOML has dates of its own
+            return value.isoformat()
+        if isinstance(value, str):
+            try:
+                datetime.fromisoformat(value)
+            except ValueError as error:
+                raise ValueError(
+                    f"{value!r} is neither a share of the events nor an ISO 8601 date"
+                ) from error
+        elif isinstance(value, int | float) and not 0 < value < 1:
+            raise ValueError(f"{value!r} is no share of the events: it must be between 0 and 1")
+        return value
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if isinstance(self.ranker, float) and isinstance(self.test, float) and self.ranker >= self.test:
+            raise ValueError(
+                f"the ranker window ({self.ranker}) must start before the test window ({self.test})"
+            )
+        return self

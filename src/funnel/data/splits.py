@@ -1,0 +1,174 @@
+"""Dividing the past honestly: what the towers see, then the ranker, then the test.
+
+Three protocols. `time`: two moments cut the log into three windows, for everybody. `leave_one_out`: the last
+event of each user is the test, the one before it the ranker's. `given`: the data says what is test.
+Two readings of a time window. `window`: a user asks once, at its start, for all that it brings. `event`:
+every event is a request of its own, made just before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from funnel.data.dataset import Dataset
+from funnel.data.histories import Asked, Histories, distinct, pair_keys
+from funnel.data.holdouts import SHORTEST, SHORTEST_GIVEN, ask_pairs, ask_places, hold_out, last_two
+from funnel.data.split_config import SplitConfig
+from funnel.data.windows import ask_events, ask_window, windows
+from funnel.errors import DataError
+from funnel.types import Examples, Int64, Log
+
+__all__ = ["Split", "SplitConfig", "split"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The parts of a data set, none of which sees what comes after it.
+
+    protocol: the kind. reading: "window" or "event" (leave-one-out asks for one event, given for a window).
+    train: what the towers learn from.
+    ranker, test: requests with what happened next. `exclude` is the whole history where seen items are
+        excluded, also where the history itself is cut to `history_limit`. Users as in the data set, also
+        those who were never there before; `user_features` are empty.
+    ranker_statistics, test_statistics: what co-visitation and the like may be fitted on for those requests.
+    known: events that may be looked at through the time of a request (only strictly earlier ones count).
+    notes: how many requests were dropped or left out, and why.
+    """
+
+    protocol: str
+    reading: str
+    train: Log
+    ranker: Examples
+    test: Examples
+    ranker_statistics: Log
+    test_statistics: Log
+    known: Log
+    notes: tuple[str, ...] = ()
+
+
+def split(dataset: Dataset, config: SplitConfig, seed: int) -> Split:
+    """The data set divided; equal for equal arguments.
+
+    Users who have nothing new to find are dropped and counted in the notes. Raises DataError where a part
+    is empty, or where the data lacks what the protocol needs (a clock, an order, a `split` column).
+    """
+    rng = np.random.default_rng(seed)
+    if config.kind == "time":
+        return _by_time(dataset, config, rng)
+    if config.kind == "leave_one_out":
+        return _leave_one_out(dataset, config, rng)
+    return _given(dataset, config, rng)
+
+
+def _by_time(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) -> Split:
+    log = dataset.log
+    if log.clock != "time":
+        raise DataError(
+            f'{dataset.name} has no times (clock "{log.clock}"): split it by leave_one_out or given'
+        )
+    ranker, test = windows(log, config.ranker, config.test)
+    ask = ask_window if config.reading == "window" else ask_events
+    histories = Histories.of(log)
+    finish = _Finish(config, rng, f"windows from ranker = {config.ranker} and test = {config.test}")
+    before_ranker, before_test = log.where(log.times < ranker), log.where(log.times < test)
+    return Split(
+        protocol="time",
+        reading=config.reading,
+        train=before_ranker,
+        ranker=finish("ranker", histories, ask(histories, ranker, test, config.exclude_seen)),
+        test=finish("test", histories, ask(histories, test, None, config.exclude_seen)),
+        ranker_statistics=before_ranker,
+        test_statistics=before_test,
+        known=log,
+        notes=tuple(finish.notes),
+    )
+
+
+def _leave_one_out(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) -> Split:
+    log = dataset.log
+    if log.clock == "none":
+        raise DataError(f"{dataset.name} has no order of events: leave_one_out needs one")
+    histories = Histories.of(log)
+    users, last = last_two(histories)
+    kept = np.ones(len(log), dtype=np.bool_)
+    kept[histories.order[np.concatenate([last - 1, last])]] = False
+    train = log.where(kept)
+    finish = _Finish(config, rng, f"users with at least {SHORTEST} events, of which there are {len(users)}")
+    return Split(
+        protocol="leave_one_out",
+        reading="event",
+        train=train,
+        ranker=finish("ranker", histories, ask_places(histories, users, last - 1, config.exclude_seen)),
+        test=finish("test", histories, ask_places(histories, users, last, config.exclude_seen)),
+        ranker_statistics=train,
+        test_statistics=train,
+        known=train,
+        notes=tuple(finish.notes),
+    )
+
+
+def _given(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) -> Split:
+    if "split" not in dataset.events.columns:
+        raise DataError(
+            f'{dataset.name} has no published split: events needs a column "split" of train and test'
+        )
+    log, is_test = dataset.log, (dataset.events["split"] == "test").to_numpy()
+    if is_test.all() or not is_test.any():
+        raise DataError(
+            f'{dataset.name} publishes a split, but all of it is "{dataset.events["split"].iloc[0]}"'
+        )
+    published, tested = log.where(~is_test), log.where(is_test)
+    held, ranker_pairs = hold_out(published, rng)
+    test_pairs = distinct(pair_keys(tested.users, tested.items, log.n_items))
+    train, time = published.where(~held), 0 if log.clock == "none" else int(published.times.max()) + 1
+    finish = _Finish(
+        config, rng, f"users with at least {SHORTEST_GIVEN} items in the published training part"
+    )
+
+    def ask(name: str, history: Log, pairs: Int64) -> Examples:
+        histories = Histories.of(history)
+        return finish(name, histories, ask_pairs(histories, log.n_items, pairs, time, config.exclude_seen))
+
+    return Split(
+        protocol="given",
+        reading="window",
+        train=train,
+        ranker=ask("ranker", train, ranker_pairs),
+        test=ask("test", published, test_pairs),
+        ranker_statistics=train,
+        test_statistics=train,
+        known=train,
+        notes=tuple(finish.notes),
+    )
+
+
+@dataclass
+class _Finish:
+    """Requests with something to find, at most so many, with their histories written out."""
+
+    config: SplitConfig
+    rng: np.random.Generator
+    origin: str
+    notes: list[str] = field(default_factory=list)
+
+    def __call__(self, name: str, histories: Histories, asked: Asked) -> Examples:
+        config = self.config
+        rows = np.flatnonzero(asked.targets.lengths)
+        if not len(rows):
+            reason = (
+                f", for the {len(asked)} that there were had met all of their items before"
+                if len(asked)
+                else ""
+            )
+            raise DataError(f"the {name} part has no requests{reason} ({self.origin})")
+        if len(rows) < len(asked):
+            self.notes.append(
+                f"{name}: {len(asked) - len(rows)} of {len(asked)} requests had nothing new to find"
+            )
+        if config.max_requests is not None and len(rows) > config.max_requests:
+            self.notes.append(f"{name}: {config.max_requests} of {len(rows)} requests, by chance")
+            rows = np.sort(self.rng.choice(rows, config.max_requests, replace=False))
+        limit = config.history_limit if (config.kind, config.reading) == ("time", "event") else None
+        return asked.take(rows).examples(histories, exclude_seen=config.exclude_seen, limit=limit)

@@ -1,0 +1,93 @@
+"""Global time windows: for everybody, training ends and a window begins at the same moment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+
+from funnel.data.histories import Asked, Histories, distinct, first_places
+from funnel.errors import DataError
+from funnel.types import Bool, Int64, Log, Ragged
+
+
+def moment(log: Log, cut: float | str) -> int:
+    """The second at which a window starts: that of the event at this share of the log, or a date (UTC)."""
+    if isinstance(cut, str):
+        date = datetime.fromisoformat(cut)
+        return int((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp())
+    return int(log.times[int(cut * len(log))])
+
+
+def windows(log: Log, ranker: float | str, test: float | str) -> tuple[int, int]:
+    """The starts of the ranker's and of the test window. Raises DataError where a part has no events."""
+    starts = moment(log, ranker), moment(log, test)
+    parts = {
+        "training part": log.times < starts[0],
+        "ranker window": (log.times >= starts[0]) & (log.times < starts[1]),
+        "test window": log.times >= starts[1],
+    }
+    for name, part in parts.items():
+        if not part.any():
+            raise DataError(
+                f"the {name} has no events: ranker = {ranker} starts at {show(starts[0])}, test = {test} at "
+                f"{show(starts[1])}, and the {len(log)} events go from {show(int(log.times[0]))} to "
+                f"{show(int(log.times[-1]))}; choose other shares or dates"
+            )
+    return starts
+
+
+def ask_window(histories: Histories, start: int, end: int | None, exclude_seen: bool) -> Asked:
+    """One request a user with events in the window, at its start; the distinct items are the targets.
+
+    With exclude_seen, items of the history are no targets, and who has none left is a request without
+    targets. end: None for a window without one.
+    """
+    inside = _inside(histories.times, start, end)
+    n_users = len(histories.offsets) - 1
+    before = np.bincount(histories.users[histories.times < start], minlength=n_users)
+    active = distinct(histories.users[inside])
+    places = np.flatnonzero(inside)
+    first = histories.first[places]
+    # New ever; or new within the window: of events that share a first place ever, the earliest inside.
+    places = places[first == places if exclude_seen else first_places(first) == np.arange(len(first))]
+    found = np.bincount(histories.users[places], minlength=n_users)
+    return Asked(
+        users=active,
+        ends=histories.offsets[active] + before[active],
+        times=np.full(len(active), start, dtype=np.int64),
+        targets=Ragged.from_lengths(histories.items[places], found[active]),
+    )
+
+
+def ask_events(histories: Histories, start: int, end: int | None, exclude_seen: bool) -> Asked:
+    """One request an event of the window, in the order of time; its item is the target.
+
+    The history is what the user did strictly before. With exclude_seen, an item that is in it makes a
+    request without targets.
+    """
+    places = np.flatnonzero(_inside(histories.times, start, end))
+    places = places[np.argsort(histories.order[places])]
+    ends = histories.strictly_before()[places]
+    # The first meeting is before the history's end: it is in the history.
+    asked = (histories.first[places] >= ends) if exclude_seen else np.ones(len(places), dtype=np.bool_)
+    return Asked(
+        users=histories.users[places],
+        ends=ends,
+        times=histories.times[places],
+        targets=Ragged.from_lengths(histories.items[places[asked]], asked),
+    )
+
+
+def show(seconds: int) -> str:
+    """A time for people."""
+    try:
+        return pd.Timestamp(seconds, unit="s").isoformat()
+    except (ValueError, OverflowError):
+        return str(seconds)
+
+
+def _inside(times: Int64, start: int, end: int | None) -> Bool:
+    inside: Bool = times >= start
+    return inside if end is None else inside & (times < end)
