@@ -1,0 +1,28 @@
+"""Decide: retrieve, merge, filter, rank, diversify, cut."""
+
+from funnel.stages.config import RerankConfig, RetrieveConfig
+from funnel.stages.diversify import Diversify
+from funnel.stages.filter import Filter
+from funnel.stages.rank import Rank
+from funnel.stages.retrieve import Retrieve, source_weights
+from funnel.stages.sources import CovisitationSource, PopularSource, Source
+from funnel.stages.stage import Stage
+from funnel.stages.top import Top
+from funnel.stages.towers import Encoder, TowerSource
+
+__all__ = [
+    "CovisitationSource",
+    "Diversify",
+    "Encoder",
+    "Filter",
+    "PopularSource",
+    "Rank",
+    "RerankConfig",
+    "Retrieve",
+    "RetrieveConfig",
+    "Source",
+    "Stage",
+    "Top",
+    "TowerSource",
+    "source_weights",
+]

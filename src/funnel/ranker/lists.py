@@ -1,0 +1,187 @@
+"""Training lists: the retriever's own candidates for a window, with what was taken marked.
+
+The ranker learns from the same candidates that it will have to order, so that its training sees scores as
+they are distributed when it serves.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from funnel.errors import DataError
+from funnel.ranker.config import RankerConfig
+from funnel.ranker.membership import contains
+from funnel.types import Bool, Candidates, Float32, Int64, Ragged, Requests
+
+logger = logging.getLogger(__name__)
+
+#: Requests whose features are computed at a time: bounds the padded [B, K, F] block.
+CHUNK = 512
+
+
+class FeatureSource(Protocol):
+    """What computes the candidate features: `funnel.features.CandidateFeatures` does."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The F columns, in order."""
+
+    def matrix(self, requests: Requests, candidates: Candidates) -> Float32:
+        """float32 [B, K, F]; NaN = missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingLists:
+    """Lists end to end, as LightGBM wants them.
+
+    matrix: float32 [N, F]. labels: float32 [N], 0 = not taken; grades where the data has them.
+    sizes: int64 [L], rows of each list; their sum is N.
+    names: the F feature names.
+    missed: positives that retrieval did not return (appended or not, see RankerConfig.missed).
+    without_positive: lists that were dropped because nothing in them was taken.
+    """
+
+    matrix: Float32
+    labels: Float32
+    sizes: Int64
+    names: tuple[str, ...]
+    missed: int = 0
+    without_positive: int = 0
+
+    def __post_init__(self) -> None:
+        if self.matrix.shape != (len(self.labels), len(self.names)) or self.sizes.sum() != len(self.labels):
+            raise DataError(
+                f"training lists do not fit together: matrix {self.matrix.shape}, {len(self.labels)} labels, "
+                f"{len(self.names)} names, sizes that sum to {int(self.sizes.sum())}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def positives(self) -> int:
+        """Rows with a label above zero."""
+        return int((self.labels > 0).sum())
+
+
+def training_lists(
+    requests: Requests,
+    candidates: Candidates,
+    targets: Ragged,
+    features: FeatureSource,
+    config: RankerConfig,
+    *,
+    complete: Callable[[Requests, Candidates], Candidates] | None = None,
+) -> TrainingLists:
+    """One list a request that has a positive: its positives and at most `config.negatives` others.
+
+    candidates: in retrieval order, as the ranker will get them. targets: item rows taken, a list a request.
+    complete: fills what can be known of an item that no source returned (`Retrieve.complete`: the towers'
+    exact score); used with missed="append" only. Appended rows are ranked by no source, which at serving time
+    is never seen: a ranker may learn that such a place means "taken". `drop` is the default for this reason.
+    """
+    if not len(requests) == len(candidates) == len(targets):
+        raise DataError(
+            f"{len(requests)} requests, {len(candidates)} candidate lists and {len(targets)} target lists: "
+            "one list each a request is needed"
+        )
+    found = contains(targets, candidates.items)
+    missed = _missed(targets, candidates)
+    lists = candidates.keep(
+        found | _kept_negatives(candidates.filled & ~found, config.negatives, config.seed)
+    )
+    if config.missed == "append":
+        lists = _append(lists, missed)
+        lists = complete(requests, lists) if complete else lists
+    useful = np.flatnonzero(contains(targets, lists.items).any(axis=1))
+    parts = [
+        _rows(requests.take(part), _narrow(lists.take(part)), targets.take(part), features)
+        for part in np.split(useful, range(CHUNK, len(useful), CHUNK))
+    ]
+    made = replace(
+        concatenate(parts), missed=len(missed.values), without_positive=len(requests) - len(useful)
+    )
+    logger.info(
+        "%d lists, %d rows, %d positives; %d missed (%s); %d lists without a positive dropped",
+        len(made), len(made.labels), made.positives, made.missed, config.missed, made.without_positive,
+    )  # fmt: skip
+    return made
+
+
+def concatenate(parts: Sequence[TrainingLists]) -> TrainingLists:
+    """The lists of several batches as one; counts add up. All parts must have the same features."""
+    if len({part.names for part in parts}) != 1:
+        raise DataError("only training lists with the same features, and at least one, can be put together")
+    return TrainingLists(
+        matrix=np.concatenate([part.matrix for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        sizes=np.concatenate([part.sizes for part in parts]),
+        names=parts[0].names,
+        missed=sum(part.missed for part in parts),
+        without_positive=sum(part.without_positive for part in parts),
+    )
+
+
+def _rows(
+    requests: Requests, candidates: Candidates, targets: Ragged, features: FeatureSource
+) -> TrainingLists:
+    """Features and labels of the filled places."""
+    filled = candidates.filled
+    return TrainingLists(
+        matrix=features.matrix(requests, candidates)[filled],
+        labels=contains(targets, candidates.items)[filled].astype(np.float32),
+        sizes=filled.sum(axis=1),
+        names=tuple(features.names),
+    )
+
+
+def _kept_negatives(negative: Bool, cap: int | None, seed: int) -> Bool:
+    """At most `cap` of each row: the first half from the top (the hard ones), the rest drawn by the seed."""
+    if cap is None:
+        return negative
+    hard = negative & (np.cumsum(negative, axis=1) <= (cap + 1) // 2)
+    draw = np.random.default_rng(seed).random(negative.shape, dtype=np.float32)
+    draw[~(negative & ~hard)] = np.inf
+    order = np.argsort(draw, axis=1)[:, : cap // 2]
+    drawn = np.zeros_like(negative)
+    np.put_along_axis(drawn, order, np.isfinite(np.take_along_axis(draw, order, axis=1)), axis=1)
+    return hard | drawn
+
+
+def _missed(targets: Ragged, candidates: Candidates) -> Ragged:
+    """The targets that are not among the candidates, each once."""
+    wanted = np.unique(np.stack([targets.list_of, targets.values.astype(np.int64)]), axis=1)
+    returned = (np.arange(len(candidates), dtype=np.int64)[:, None] << 32) + candidates.items
+    keys = (wanted[0] << 32) + wanted[1]
+    lost = (wanted[1] >= 0) & ~np.isin(keys, returned)
+    lengths = np.bincount(wanted[0][lost], minlength=len(targets))
+    return Ragged.from_lengths(wanted[1][lost].astype(np.int32), lengths)
+
+
+def _append(candidates: Candidates, extra: Ragged) -> Candidates:
+    """The candidates with more items behind them: score 0, ranked by no source."""
+    width = int(extra.lengths.max(initial=0))
+    items = extra.last(width)
+    sources = (*items.shape, len(candidates.sources))
+    joined = Candidates(
+        items=np.concatenate([candidates.items, items], axis=1),
+        scores=np.concatenate(
+            [candidates.scores, np.where(items >= 0, 0, -np.inf).astype(np.float32)], axis=1
+        ),
+        sources=candidates.sources,
+        source_scores=np.concatenate(
+            [candidates.source_scores, np.full(sources, np.nan, np.float32)], axis=1
+        ),
+        source_ranks=np.concatenate([candidates.source_ranks, np.full(sources, -1, np.int32)], axis=1),
+    )
+    return joined.keep(joined.filled)
+
+
+def _narrow(candidates: Candidates) -> Candidates:
+    """Without the places that no list fills; the features of those would be computed in vain."""
+    return candidates.top(int(candidates.filled.sum(axis=1).max(initial=0)))

@@ -1,0 +1,120 @@
+"""The compiled loops of the stages: request by request, so that a batch gives what single calls give."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from funnel.types import Float32, Int32, Int64
+
+# Sums may be regrouped (vector instructions), but infinities keep their meaning.
+_REGROUP = {"reassoc", "contract"}
+
+
+@njit(cache=True, nogil=True, fastmath=_REGROUP)
+def dot(queries: Float32, vectors: Float32, items: Int32, out: Float32) -> None:
+    """out[b, j] = queries[b] · vectors[items[b, j]]; −inf where the item is negative."""
+    for b in range(items.shape[0]):
+        for j in range(items.shape[1]):
+            item = items[b, j]
+            if item < 0:
+                out[b, j] = -np.inf
+                continue
+            total = np.float32(0)
+            for d in range(queries.shape[1]):
+                total += queries[b, d] * vectors[item, d]
+            out[b, j] = total
+
+
+@njit(cache=True, nogil=True)
+def merge(
+    rows: Int32,
+    scores: Float32,
+    shares: Float32,
+    items: Int32,
+    fused: Float32,
+    source_scores: Float32,
+    source_ranks: Int32,
+    counts: Int64,
+) -> None:
+    """Union of lists: rows, scores [S, B, k] → items, fused [B, U], source_scores, source_ranks [B, U, S].
+
+    shares [S, k]: what a source's place adds to an item's fused score. counts [B]: items found. An item is
+    looked up in a table with open addressing; its first place in a source is the one that counts.
+    """
+    n_sources, n_requests, k = rows.shape
+    size = 16
+    while size < 2 * n_sources * k:
+        size *= 2
+    table = np.empty(size, dtype=np.int32)
+    for b in range(n_requests):
+        table[:] = -1
+        count = 0
+        for s in range(n_sources):
+            for rank in range(k):
+                item = rows[s, b, rank]
+                if item < 0:
+                    continue
+                slot = (item * np.int64(2654435761) >> 8) & (size - 1)
+                while table[slot] >= 0 and items[b, table[slot]] != item:
+                    slot = (slot + 1) & (size - 1)
+                place = table[slot]
+                if place < 0:
+                    place = count
+                    table[slot] = place
+                    items[b, place] = item
+                    count += 1
+                if source_ranks[b, place, s] < 0:
+                    source_ranks[b, place, s] = rank
+                    source_scores[b, place, s] = scores[s, b, rank]
+                    fused[b, place] += shares[s, rank]
+        counts[b] = count
+
+
+@njit(cache=True, nogil=True, fastmath=_REGROUP)
+def mmr(
+    vectors: Float32, items: Int32, relevance: Float32, trade_off: float, picks: Int64, values: Float32
+) -> None:
+    """Greedy maximal marginal relevance: picks, values [B, k] from items, relevance [B, P].
+
+    The value of a pick is trade_off · relevance − (1 − trade_off) · its highest cosine with an earlier pick,
+    taken as −1 before the first: so values never rise. Ties go to the lower item row.
+    """
+    n_requests, pool = items.shape
+    width = vectors.shape[1]
+    unit = np.empty((pool, width), dtype=np.float32)
+    closest = np.empty(pool, dtype=np.float32)
+    for b in range(n_requests):
+        free = np.zeros(pool, dtype=np.bool_)
+        for j in range(pool):
+            item = items[b, j]
+            if item < 0:
+                continue
+            free[j] = True
+            closest[j] = -1
+            norm = np.float32(0)
+            for d in range(width):
+                norm += vectors[item, d] * vectors[item, d]
+            scale = np.float32(1) / np.sqrt(norm) if norm > 0 else np.float32(0)
+            for d in range(width):
+                unit[j, d] = vectors[item, d] * scale
+        for place in range(picks.shape[1]):
+            chosen = -1
+            value = np.float32(0)
+            for j in range(pool):
+                if not free[j]:
+                    continue
+                own = np.float32(trade_off * relevance[b, j] - (1 - trade_off) * closest[j])
+                if chosen < 0 or own > value or (own == value and items[b, j] < items[b, chosen]):
+                    chosen, value = j, own
+            if chosen < 0:
+                break
+            picks[b, place] = chosen
+            values[b, place] = value
+            free[chosen] = False
+            for j in range(pool):
+                if free[j]:
+                    cosine = np.float32(0)
+                    for d in range(width):
+                        cosine += unit[j, d] * unit[chosen, d]
+                    closest[j] = max(closest[j], cosine)

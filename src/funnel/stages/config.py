@@ -1,0 +1,26 @@
+"""The options of the stages around the ranker."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from funnel.settings import Settings
+
+
+class RetrieveConfig(Settings):
+    """Where candidates come from, and how many go on to the ranker."""
+
+    sources: tuple[Literal["towers", "covisitation", "popular"], ...] = Field(
+        ("towers", "covisitation", "popular"), min_length=1
+    )
+    k: int = Field(500, ge=1, description="items asked of each source, and the length of the shortlist")
+
+
+class RerankConfig(Settings):
+    """What is done to the ranked list before it is shown."""
+
+    k: int = Field(10, ge=1, description="items returned")
+    pool: int = Field(50, ge=1, description="best places that may be re-ordered for diversity")
+    trade_off: float = Field(1.0, ge=0, le=1, description="1 keeps the ranker's order; less is more diverse")

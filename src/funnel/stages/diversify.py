@@ -1,0 +1,55 @@
+"""The stage that keeps the final list from being ten times the same."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from funnel.errors import ConfigError
+from funnel.stages._kernels import mmr
+from funnel.stages.stage import places
+from funnel.types import Candidates, Float32, Requests
+
+
+class Diversify:
+    """Maximal marginal relevance over the best `pool` places (Carbonell & Goldstein, SIGIR 1998).
+
+    Picks k items, each the one with the highest trade_off · relevance − (1 − trade_off) · (its highest cosine
+    with those picked before). Relevance is the score, brought to 0…1 over the request's pool. The picks'
+    scores become these values (which never rise); at trade_off = 1 order and scores stay as they were.
+
+    vectors: float32 [n_items, d], of any length.
+
+    Raises: ConfigError when pool or k is below 1 or trade_off not within 0…1.
+    """
+
+    def __init__(
+        self, vectors: Float32, trade_off: float, *, pool: int, k: int, name: str = "diversify"
+    ) -> None:
+        self.name = name
+        self._vectors = np.asarray(vectors)
+        self._trade_off = float(trade_off)
+        self._pool = places(pool, f"pool of {name}")
+        self._k = places(k, f"k of {name}")
+        if not 0 <= self._trade_off <= 1:
+            raise ConfigError(f"trade_off of {name} is {trade_off}; it must be within 0 and 1")
+
+    def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
+        """The k picks in order; fewer where the pool holds fewer."""
+        pool = candidates.top(self._pool)
+        if self._trade_off == 1:
+            return pool.top(self._k)
+        shape = (len(pool), min(self._k, pool.items.shape[1]))
+        # What is not picked stays an empty place; those come last, so their own columns can stand for them.
+        picks = np.broadcast_to(np.arange(shape[1]), shape).copy()
+        values = np.full(shape, -np.inf, dtype=np.float32)
+        mmr(self._vectors, pool.items, _relevance(pool), self._trade_off, picks, values)
+        return pool.reorder(picks, values)
+
+
+def _relevance(candidates: Candidates) -> Float32:
+    """Scores brought to 0…1 over each request's places; all equal gives 0."""
+    scores, filled = candidates.scores, candidates.filled & np.isfinite(candidates.scores)
+    low = np.min(scores, axis=1, keepdims=True, initial=np.inf, where=filled)
+    high = np.max(scores, axis=1, keepdims=True, initial=-np.inf, where=filled)
+    span = np.where(high > low, high - low, 1)
+    return np.where(filled & (high > low), (scores - low) / span, 0).astype(np.float32)

@@ -1,0 +1,26 @@
+"""The stage that lets nothing through that must not be returned."""
+
+from __future__ import annotations
+
+from funnel.stages.sources import blocked
+from funnel.stages.stage import places
+from funnel.types import Candidates, Requests
+
+
+class Filter:
+    """Drops excluded and not-allowed items, and cuts to the shortlist.
+
+    Sources obey the same lists themselves; this stage holds for every source, also for one that does not.
+
+    shortlist: places that go on. Raises: ConfigError when it is below 1.
+    """
+
+    def __init__(self, shortlist: int, *, name: str = "filter") -> None:
+        self.name = name
+        self._shortlist = places(shortlist, f"shortlist of {name}")
+
+    def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
+        """The first `shortlist` places that pass, the order kept."""
+        bad = blocked(requests, candidates.items)
+        kept = candidates.keep(~bad) if bad.any() else candidates
+        return kept.top(self._shortlist)

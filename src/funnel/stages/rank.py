@@ -1,0 +1,33 @@
+"""The stage that orders the shortlist by the learned ranker."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from funnel.ranker import FeatureSource, Ranker
+from funnel.types import Candidates, Requests
+
+
+class Rank:
+    """Scores every place with the ranker and sorts by it.
+
+    Raises: ConfigError when the ranker was trained on other features than these.
+    """
+
+    def __init__(
+        self, ranker: Ranker, features: FeatureSource, *, threads: int = 1, name: str = "rank"
+    ) -> None:
+        self.name = name
+        self._ranker = ranker
+        self._features = features
+        self._threads = threads
+        ranker.check(features.names)
+
+    def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
+        """The same places in the ranker's order; scores are its raw scores."""
+        filled = candidates.filled
+        scores = np.full(filled.shape, -np.inf, dtype=np.float32)
+        if filled.any():
+            matrix = self._features.matrix(requests, candidates)
+            scores[filled] = self._ranker.predict(matrix[filled], threads=self._threads)
+        return candidates.ranked_by(scores)

@@ -1,0 +1,125 @@
+"""The first stage: the union of all sources, in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from funnel.errors import ConfigError
+from funnel.ranker import contains
+from funnel.stages._kernels import merge
+from funnel.stages.sources import Found, Source
+from funnel.stages.stage import places
+from funnel.stages.towers import TowerSource
+from funnel.types import Candidates, Float32, Int32, Ragged, Requests
+
+
+class Retrieve:
+    """Asks each source for k items and keeps every item that one of them found: at most S · k places.
+
+    The retrieval order is weighted reciprocal rank fusion, Σ weight / (constant + rank) over the sources that
+    returned the item, ranks from 1 (Cormack, Clarke, Büttcher: Reciprocal rank fusion outperforms Condorcet
+    and individual rank learning methods, SIGIR 2009; theirs is weight 1, constant 60). Each source's score
+    and rank are kept; the towers' exact score is filled in for every item.
+
+    weights: of each source by name, at least 0; a source that is not named weighs 1. See `source_weights`.
+
+    Raises: ConfigError for no source, two of one name, k < 1, or a weight that is negative, not a number or
+    of no source.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        k: int,
+        weights: Mapping[str, float] | None = None,
+        *,
+        constant: float = 60.0,
+        name: str = "retrieve",
+    ) -> None:
+        self.name = name
+        self.sources = tuple(source.name for source in sources)
+        self._sources = tuple(sources)
+        self._k = places(k, f"k of {name}")
+        if not sources or len(set(self.sources)) < len(sources):
+            raise ConfigError(
+                f"{name}: sources are {list(self.sources)}; at least one is needed, each name once"
+            )
+        unknown = set(weights or {}) - set(self.sources)
+        if unknown:
+            raise ConfigError(f"{name}: weights for {sorted(unknown)}; the sources are {list(self.sources)}")
+        values = np.array([(weights or {}).get(source, 1.0) for source in self.sources])
+        if not (np.isfinite(values).all() and (values >= 0).all()):
+            raise ConfigError(f"{name}: weights are {values.tolist()}; each must be a number of at least 0")
+        ranks = constant + np.arange(1, self._k + 1)
+        self._shares = (values[:, None] / ranks).astype(np.float32)
+
+    def __call__(self, requests: Requests, candidates: Candidates | None = None) -> Candidates:
+        """Candidates for the requests; what came in is not looked at, for this is where a funnel starts."""
+        found: list[Found] = []
+        queries: dict[int, Float32] = {}
+        for place, source in enumerate(self._sources):
+            if isinstance(source, TowerSource):
+                queries[place] = source.encode(requests)
+                found.append(source.search(requests, queries[place], self._k))
+            else:
+                found.append(source.find(requests, self._k))
+        merged = self._merge(found)
+        for place, vectors in queries.items():
+            self._fill(merged, place, vectors)
+        return merged.ranked_by(merged.scores)
+
+    def complete(self, requests: Requests, candidates: Candidates) -> Candidates:
+        """The same candidates with the towers' score at every item, also at those that no source returned."""
+        filled = replace(candidates, source_scores=candidates.source_scores.copy())
+        for place, source in enumerate(self._sources):
+            if isinstance(source, TowerSource):
+                self._fill(filled, place, source.encode(requests))
+        return filled
+
+    def _merge(self, found: Sequence[Found]) -> Candidates:
+        """Every item that was found, with what each source said of it; in no order yet."""
+        rows = np.stack([rows for rows, _ in found])
+        scores = np.stack([scores for _, scores in found])
+        n_sources, n, k = rows.shape
+        shape = (n, n_sources * k)
+        items, fused = np.full(shape, -1, dtype=np.int32), np.zeros(shape, dtype=np.float32)
+        source_scores = np.full((*shape, n_sources), np.nan, dtype=np.float32)
+        source_ranks = np.full((*shape, n_sources), -1, dtype=np.int32)
+        counts = np.zeros(n, dtype=np.int64)
+        merge(rows, scores, self._shares, items, fused, source_scores, source_ranks, counts)
+        width = int(counts.max(initial=0))
+        return Candidates(
+            items=items[:, :width],
+            scores=fused[:, :width],
+            sources=self.sources,
+            source_scores=source_scores[:, :width],
+            source_ranks=source_ranks[:, :width],
+        )
+
+    def _fill(self, candidates: Candidates, place: int, queries: Float32) -> None:
+        """Write the towers' exact score into fresh candidates."""
+        source = self._sources[place]
+        assert isinstance(source, TowerSource)
+        exact = source.score(queries, candidates.items)
+        candidates.source_scores[..., place] = np.where(candidates.filled, exact, np.nan)
+
+
+def source_weights(lists: Mapping[str, Int32], targets: Ragged, k: int = 10) -> dict[str, float]:
+    """Weights for `Retrieve`: each source's NDCG@k divided by the best one's.
+
+    lists: what each source alone returned, int32 [B, K], best first. targets: what was taken, a list a
+    request.
+    A source that finds nothing weighs 0; where no source finds anything, all weigh 1.
+    """
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    lengths = targets.lengths
+    ideal = np.cumsum(discounts)[np.clip(lengths, 1, k) - 1]
+    quality = {}
+    for name, items in lists.items():
+        gains = contains(targets, items[:, :k]) @ discounts[: items.shape[1]]
+        quality[name] = float((gains / ideal)[lengths > 0].sum())
+    top = max(quality.values(), default=0.0)
+    return {name: value / top if top > 0 else 1.0 for name, value in quality.items()}

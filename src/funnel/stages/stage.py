@@ -1,0 +1,37 @@
+"""What a stage is."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, Protocol
+
+from funnel.errors import ConfigError
+from funnel.types import Candidates, Requests
+
+
+class Stage(Protocol):
+    """A named callable: the same requests, fewer or reordered places.
+
+    Lists come out descending, ties by item row, empty places last.
+    """
+
+    @property
+    def name(self) -> str:
+        """How reports and traces call it; unique within a funnel."""
+
+    def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
+        """What is left, or the new order. Never changes its input."""
+
+
+def places(value: Any, what: str) -> int:
+    """`value` as a number of places.
+
+    Raises: ConfigError unless it is a whole number of at least 1.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ConfigError(f"{what} is {value!r}; it must be a whole number of at least 1") from None
+    if number < 1 or isinstance(value, bool):
+        raise ConfigError(f"{what} is {value!r}; it must be a whole number of at least 1")
+    return number

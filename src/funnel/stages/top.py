@@ -1,0 +1,18 @@
+"""The stage that ends a funnel."""
+
+from __future__ import annotations
+
+from funnel.stages.stage import places
+from funnel.types import Candidates, Requests
+
+
+class Top:
+    """The first k places; fewer where there are fewer. Raises: ConfigError when k is below 1."""
+
+    def __init__(self, k: int, *, name: str = "top") -> None:
+        self.name = name
+        self._k = places(k, f"k of {name}")
+
+    def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
+        """The first k places, unchanged."""
+        return candidates.top(self._k)

@@ -1,0 +1,116 @@
+"""The source that searches the towers' index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from funnel.errors import ConfigError
+from funnel.stages._kernels import dot
+from funnel.stages.order import best
+from funnel.stages.sources import Found, blocked, fetch_sizes
+from funnel.types import Bool, Float32, Int32, Requests
+
+if TYPE_CHECKING:
+    from funnel.index import Index
+
+
+class Encoder(Protocol):
+    """The query tower: `funnel.towers.encoder.QueryEncoder` is one."""
+
+    @property
+    def item_vectors(self) -> Float32:
+        """float32 [n_items, d]."""
+
+    def encode(self, requests: Requests) -> Float32:
+        """float32 [B, d]."""
+
+
+class TowerSource:
+    """Items whose vector is nearest to the request's, by inner product.
+
+    What the index returns is scored again with the towers' own vectors, so that the order and the scores are
+    exact whatever the index approximates; only which items it returns is the index's.
+    params: search parameters that go with each call. threads: of the index.
+
+    Raises: ConfigError when the index holds another number of items than the encoder has vectors.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        index: Index,
+        *,
+        params: Mapping[str, Any] | None = None,
+        threads: int = 1,
+        name: str = "towers",
+    ) -> None:
+        self.name = name
+        self._encoder = encoder
+        self._index = index
+        # A plain view: compiled code takes no memory-mapped subclass.
+        self._vectors = np.asarray(encoder.item_vectors)
+        self._params = dict(params) if params else None
+        self._threads = threads
+        if index.size != len(self._vectors):
+            raise ConfigError(
+                f"{name}: the index holds {index.size} items, the towers have {len(self._vectors)} vectors; "
+                "build the index from these vectors"
+            )
+
+    def find(self, requests: Requests, k: int) -> Found:
+        """See `Source.find`."""
+        return self.search(requests, self.encode(requests), k)
+
+    def encode(self, requests: Requests) -> Float32:
+        """The requests' vectors: float32 [B, d]."""
+        return self._encoder.encode(requests)
+
+    def score(self, queries: Float32, items: Int32) -> Float32:
+        """The towers' exact score of any items: float32 [B, K], −inf at negative ones."""
+        out = np.empty(items.shape, dtype=np.float32)
+        dot(queries, self._vectors, np.ascontiguousarray(items), out)
+        return out
+
+    def search(self, requests: Requests, queries: Float32, k: int) -> Found:
+        """As `find`, for requests that were encoded before.
+
+        Each request fetches as many more as it excludes. Where the index comes back with fewer than k
+        although it holds more (few lists probed, nearly all excluded), that request is searched exactly.
+        """
+        rows = np.full((len(requests), k), -1, dtype=np.int32)
+        scores = np.full((len(requests), k), -np.inf, dtype=np.float32)
+        sizes = np.minimum(fetch_sizes(requests, k), self._index.size)
+        for size in np.unique(sizes):
+            group = np.flatnonzero(sizes == size)
+            part = requests if len(group) == len(requests) else requests.take(group)
+            rows[group], scores[group] = self._group(part, queries[group], k, int(size))
+        return rows, scores
+
+    def _group(self, requests: Requests, queries: Float32, k: int, size: int) -> Found:
+        """Requests that fetch equally many."""
+        found = self._fetch(queries, size, requests.allow)
+        rows, scores = self._best(requests, queries, found, k)
+        if requests.allow is None:
+            short = np.flatnonzero(rows[:, min(k, self._index.size) - 1] < 0)
+            if len(short) and size < self._index.size:
+                everything = np.ones(self._index.size, dtype=np.bool_)
+                part = requests.take(short)
+                found = self._fetch(queries[short], size, everything)
+                rows[short], scores[short] = self._best(part, queries[short], found, k)
+        return rows, scores
+
+    def _best(self, requests: Requests, queries: Float32, found: Int32, k: int) -> Found:
+        """The k best that are not blocked."""
+        found = np.where(blocked(requests, found), np.int32(-1), found)
+        return best(found, self.score(queries, found), k)
+
+    def _fetch(self, queries: Float32, size: int, allow: Bool | None) -> Int32:
+        """Rows from the index; a filter of its own for each request takes a search each."""
+        search, options = self._index.search, {"params": self._params, "threads": self._threads}
+        if allow is None or allow.ndim == 1:
+            return search(queries, size, allow=allow, **options)[0]
+        each = [search(q[None], size, allow=a, **options)[0] for q, a in zip(queries, allow, strict=True)]
+        return np.concatenate(each) if each else np.empty((0, size), dtype=np.int32)

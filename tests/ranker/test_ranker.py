@@ -1,0 +1,160 @@
+"""The ranker: it learns, it keeps, it explains, and it says what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from funnel.errors import BundleError, ConfigError, DataError
+from funnel.ranker import Ranker, RankerConfig, TrainingLists, graded_ndcg
+
+SMALL = {"trees": 60, "leaves": 7, "min_data_in_leaf": 20, "threads": 1}
+NAMES = ("retrieval score", "taste:match", "noise.é")
+
+
+def world(seed: int, n_lists: int = 150, size: int = 30) -> TrainingLists:
+    """Lists in retrieval order; what is taken depends on the match far more than on the retrieval score."""
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(n_lists, size, 3)).astype(np.float32)
+    matrix[..., 0] = -np.sort(-matrix[..., 0], axis=1)
+    utility = 0.3 * matrix[..., 0] + np.abs(matrix[..., 1]) + 0.2 * rng.normal(size=(n_lists, size))
+    labels = (utility >= np.sort(utility, axis=1)[:, -3:-2]).astype(np.float32)
+    matrix[..., 2][rng.random((n_lists, size)) < 0.1] = np.nan
+    return TrainingLists(matrix.reshape(-1, 3), labels.ravel(), np.full(n_lists, size), NAMES)
+
+
+TRAIN, VALID, TEST = world(0), world(1, 60), world(2, 60)
+
+
+@pytest.fixture(scope="module")
+def ranker() -> Ranker:
+    return Ranker.fit(TRAIN, VALID, RankerConfig(**SMALL))
+
+
+def ndcg(scores: np.ndarray) -> float:
+    return float(graded_ndcg(scores, TEST.labels, TEST.sizes).mean())
+
+
+@pytest.mark.parametrize("objective", ["lambdarank", "rank_xendcg", "binary"])
+def test_every_objective_beats_the_retrieval_order(objective: str) -> None:
+    fitted = Ranker.fit(TRAIN, VALID, RankerConfig(objective=objective, **SMALL))
+    retrieval = ndcg(TEST.matrix[:, 0])
+    assert ndcg(fitted.predict(TEST.matrix)) > retrieval + 0.3
+
+
+def test_early_stopping_keeps_the_best_number_of_trees(ranker: Ranker) -> None:
+    assert ranker.trees == 1 + int(np.argmax(ranker.history))
+    stopped = Ranker.fit(TRAIN, VALID, RankerConfig(**SMALL | {"trees": 500}, stop_after=5))
+    assert len(stopped.history) == stopped.trees + 5 < 500
+
+
+def test_history_is_the_ndcg_of_the_validation_lists(ranker: Ranker) -> None:
+    own = graded_ndcg(ranker.predict(VALID.matrix), VALID.labels, VALID.sizes).mean()
+    assert own == pytest.approx(max(ranker.history), abs=1e-6)
+
+
+def test_without_validation_all_trees_are_kept() -> None:
+    told: list[tuple[int, float]] = []
+    fitted = Ranker.fit(
+        TRAIN, None, RankerConfig(**SMALL | {"trees": 5}), progress=lambda n, value: told.append((n, value))
+    )
+    assert fitted.trees == 5
+    assert [n for n, _ in told] == [1, 2, 3, 4, 5]
+    assert np.isnan([value for _, value in told]).all()
+
+
+def test_same_seed_same_model_whatever_the_threads(tmp_path: Path, ranker: Ranker) -> None:
+    again = Ranker.fit(TRAIN, VALID, RankerConfig(**SMALL))
+    ranker.save(tmp_path / "a")
+    again.save(tmp_path / "b")
+    for name in ("model.txt", "ranker.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    one, two = (Ranker.fit(TRAIN, None, RankerConfig(**SMALL | {"threads": n, "trees": 4})) for n in (1, 2))
+    np.testing.assert_array_equal(one.predict(TEST.matrix), two.predict(TEST.matrix))
+    other = Ranker.fit(TRAIN, VALID, RankerConfig(**SMALL, seed=1, feature_fraction=0.5))
+    assert not np.array_equal(other.predict(TEST.matrix), ranker.predict(TEST.matrix))
+
+
+def test_saved_and_loaded_it_predicts_the_same(tmp_path: Path, ranker: Ranker) -> None:
+    ranker.save(tmp_path)
+    loaded = Ranker.load(tmp_path)
+    np.testing.assert_array_equal(loaded.predict(TEST.matrix, threads=2), ranker.predict(TEST.matrix))
+    assert (loaded.names, loaded.config, loaded.history, loaded.trees) == (
+        NAMES, ranker.config, ranker.history, ranker.trees,
+    )  # fmt: skip
+
+
+def test_contributions_add_up_to_the_score(ranker: Ranker) -> None:
+    for row in TEST.matrix[:5]:
+        parts = ranker.explain(row)
+        assert set(parts) == {*NAMES, "base"}
+        assert sum(parts.values()) == pytest.approx(ranker.predict(row[None])[0], abs=1e-9)
+        sizes = [abs(value) for name, value in parts.items() if name != "base"]
+        assert sizes == sorted(sizes, reverse=True)
+
+
+def test_importance_names_what_mattered(ranker: Ranker) -> None:
+    frame = ranker.importance()
+    assert frame["feature"].iloc[0] == "taste:match"
+    assert list(frame.columns) == ["feature", "gain", "splits"]
+    assert frame["gain"].is_monotonic_decreasing
+    assert frame["splits"].sum() > 0
+
+
+def test_no_rows_no_scores(ranker: Ranker) -> None:
+    assert ranker.predict(np.empty((0, 3), dtype=np.float32)).shape == (0,)
+
+
+def test_wrong_columns_are_refused(ranker: Ranker) -> None:
+    with pytest.raises(ConfigError, match=r"takes \[N, 3\] features, not \[4, 2\].*taste:match"):
+        ranker.predict(np.zeros((4, 2), dtype=np.float32))
+    with pytest.raises(ConfigError, match="one row, not 2"):
+        ranker.explain(np.zeros((2, 3), dtype=np.float32))
+    with pytest.raises(ConfigError, match=r"missing \['noise.é'\], unknown \['other'\]"):
+        ranker.check((*NAMES[:2], "other"))
+    with pytest.raises(ConfigError, match="another order"):
+        ranker.check(NAMES[::-1])
+
+
+def test_lists_that_cannot_be_learned_from_are_refused() -> None:
+    nothing = TrainingLists(
+        np.empty((0, 3), np.float32), np.empty(0, np.float32), np.empty(0, np.int64), NAMES
+    )
+    with pytest.raises(DataError, match="no training lists"):
+        Ranker.fit(nothing, None, RankerConfig())
+    renamed = TrainingLists(VALID.matrix, VALID.labels, VALID.sizes, ("a", "b", "c"))
+    with pytest.raises(DataError, match="other features"):
+        Ranker.fit(TRAIN, renamed, RankerConfig())
+    with pytest.raises(DataError, match="do not fit together"):
+        TrainingLists(VALID.matrix, VALID.labels, VALID.sizes[1:], NAMES)
+
+
+@pytest.mark.parametrize("damage", ["no side", "no model", "text", "names", "json", "cut"])
+def test_damaged_files_are_refused(tmp_path: Path, ranker: Ranker, damage: str) -> None:
+    ranker.save(tmp_path)
+    model, side = tmp_path / "model.txt", tmp_path / "ranker.json"
+    if damage == "no side":
+        side.unlink()
+    elif damage == "no model":
+        model.unlink()
+    elif damage == "text":
+        model.write_text("not a model")
+    elif damage == "names":
+        side.write_text(json.dumps(json.loads(side.read_text()) | {"names": ["a", "b", "c"]}))
+    elif damage == "json":
+        side.write_text("{")
+    else:
+        model.write_text(model.read_text()[:100])
+    with pytest.raises(BundleError):
+        Ranker.load(tmp_path)
+
+
+def test_config_is_checked() -> None:
+    with pytest.raises(ValidationError, match="leaves"):
+        RankerConfig(leaves=1)
+    with pytest.raises(ValidationError, match="objective"):
+        RankerConfig(objective="pairwise")  # type: ignore[arg-type]

@@ -1,0 +1,162 @@
+"""Retrieval: the union of sources, its order, and what is kept of each source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from funnel.errors import ConfigError
+from funnel.stages import CovisitationSource, PopularSource, Retrieve, TowerSource, source_weights
+from funnel.types import Candidates, Ragged, Requests
+
+
+@dataclass
+class Fixed:
+    """A source that returns what it was given."""
+
+    name: str
+    lists: list[list[int]]
+
+    def find(self, requests: Requests, k: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.full((len(self.lists), k), -1, dtype=np.int32)
+        for b, own in enumerate(self.lists):
+            rows[b, : len(own)] = own[:k]
+        return rows, np.where(rows < 0, -np.inf, 10.0 - np.arange(k)).astype(np.float32)
+
+
+def ask(n: int) -> Requests:
+    none = Ragged.empty(n)
+    return Requests(np.arange(n, dtype=np.int32), np.zeros(n, dtype=np.int64), none, none)
+
+
+def slow_fusion(lists: list[list[int]], weights: list[float]) -> list[int]:
+    """Reciprocal rank fusion with dictionaries, in float32 as the stage adds up."""
+    scores: dict[int, np.float32] = {}
+    for own, weight in zip(lists, weights, strict=True):
+        for rank, item in enumerate(own):
+            scores[item] = np.float32(scores.get(item, np.float32(0)) + np.float32(weight / (61.0 + rank)))
+    return sorted(scores, key=lambda item: (-scores[item], item))
+
+
+LISTS = st.lists(st.integers(0, 30), max_size=8, unique=True)
+
+
+@settings(deadline=None)  # the first call compiles
+@given(st.lists(st.tuples(LISTS, LISTS, LISTS), min_size=1, max_size=5), st.tuples(*[st.floats(0, 2)] * 3))
+def test_union_and_order_equal_a_slow_fusion(
+    batch: list[tuple[list[int], ...]], weights: tuple[float, float, float]
+) -> None:
+    names = ("a", "b", "c")
+    sources = [Fixed(name, [lists[s] for lists in batch]) for s, name in enumerate(names)]
+    out = Retrieve(sources, 8, dict(zip(names, weights, strict=True)))(ask(len(batch)))
+    check(out)
+    for b, lists in enumerate(batch):
+        expected = slow_fusion(list(lists), list(weights))
+        assert out.items[b][out.filled[b]].tolist() == expected
+        for s, own in enumerate(lists):
+            ranks = [own.index(item) if item in own else -1 for item in expected]
+            assert out.source_ranks[b, : len(expected), s].tolist() == ranks
+            scores = [10.0 - r if r >= 0 else np.nan for r in ranks]
+            np.testing.assert_array_equal(out.source_scores[b, : len(expected), s], scores)
+
+
+def check(candidates: Candidates) -> None:
+    """What every list of the house keeps to."""
+    items, scores, filled = candidates.items, candidates.scores, candidates.filled
+    assert (filled[:, :-1] >= filled[:, 1:]).all()
+    pair = filled[:, 1:]
+    higher = scores[:, :-1] > scores[:, 1:]
+    tie = (scores[:, :-1] == scores[:, 1:]) & (items[:, :-1] < items[:, 1:])
+    assert (higher | tie)[pair].all()
+    assert np.isneginf(scores[~filled]).all()
+    assert np.isnan(candidates.source_scores[~filled]).all()
+    assert (candidates.source_ranks[~filled] == -1).all()
+    for row, full in zip(items, filled, strict=True):
+        assert len(set(row[full])) == full.sum()
+
+
+@pytest.fixture
+def retrieve(encoder: Any, index: Any, statistics: Any) -> Retrieve:
+    sources = [TowerSource(encoder, index), CovisitationSource(statistics), PopularSource(statistics)]
+    return Retrieve(sources, 40, {"covisitation": 0.8, "popular": 0.3})
+
+
+def test_towers_score_every_candidate(
+    retrieve: Retrieve, encoder: Any, vectors: np.ndarray, requests: Requests
+) -> None:
+    out = retrieve(requests)
+    check(out)
+    exact = np.take_along_axis(encoder.encode(requests) @ vectors.T, np.maximum(out.items, 0), axis=1)
+    np.testing.assert_allclose(out.source_scores[..., 0][out.filled], exact[out.filled], rtol=1e-5, atol=1e-5)
+    assert (out.source_ranks[..., 0][out.filled] == -1).any()
+
+
+def test_a_batch_gives_what_single_calls_give(retrieve: Retrieve, requests: Requests) -> None:
+    batch = retrieve(requests)
+    for b in range(len(requests)):
+        one = retrieve(requests.take(np.array([b])))
+        width = one.items.shape[1]
+        for name in ("items", "scores", "source_scores", "source_ranks"):
+            np.testing.assert_array_equal(getattr(batch, name)[b, :width], getattr(one, name)[0])
+        assert not batch.filled[b, width:].any()
+
+
+def test_everything_excluded_or_nothing_asked(retrieve: Retrieve, requests: Requests) -> None:
+    nothing = replace(requests, allow=np.zeros(200, dtype=np.bool_))
+    assert retrieve(nothing).items.shape == (40, 0)
+    assert retrieve(requests.take(np.array([], dtype=np.int64))).items.shape == (0, 0)
+
+
+def test_k_beyond_the_catalogue_returns_the_catalogue(encoder: Any, index: Any, requests: Requests) -> None:
+    out = Retrieve([TowerSource(encoder, index)], 1000)(replace(requests, exclude=None))
+    assert np.sort(out.items, axis=1).tolist() == [list(range(200))] * 40
+
+
+def test_complete_fills_the_towers_score_only(retrieve: Retrieve, requests: Requests) -> None:
+    out = retrieve(requests)
+    forgotten = replace(out, source_scores=np.full_like(out.source_scores, np.nan))
+    filled = retrieve.complete(requests, forgotten)
+    np.testing.assert_array_equal(filled.source_scores[..., 0], out.source_scores[..., 0])
+    assert np.isnan(filled.source_scores[..., 1:]).all()
+    assert np.isnan(forgotten.source_scores).all()
+
+
+def test_a_source_without_weight_comes_last() -> None:
+    sources = [Fixed("good", [[5, 6]]), Fixed("bad", [[1, 6, 2]])]
+    out = Retrieve(sources, 5, {"good": 1.0, "bad": 0.0})(ask(1))
+    assert out.items.tolist() == [[5, 6, 1, 2]]
+
+
+def test_what_cannot_work_is_refused() -> None:
+    one = Fixed("one", [[1]])
+    for k in (0, -3, 2.5, True):
+        with pytest.raises(ConfigError, match="k of retrieve"):
+            Retrieve([one], k)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="at least one is needed"):
+        Retrieve([], 5)
+    with pytest.raises(ConfigError, match="each name once"):
+        Retrieve([one, one], 5)
+    with pytest.raises(ConfigError, match=r"weights for \['two'\]"):
+        Retrieve([one], 5, {"two": 1.0})
+    for weight in (-1.0, np.nan):
+        with pytest.raises(ConfigError, match="at least 0"):
+            Retrieve([one], 5, {"one": weight})
+
+
+def test_source_weights_are_relative_ndcg() -> None:
+    targets = Ragged.from_lists([[1, 2], [3], []])
+    lists = {
+        "best": np.array([[1, 2, 9], [3, 1, 2], [1, 2, 3]], dtype=np.int32),
+        "half": np.array([[1, 2, 9], [1, 2, -1], [1, 2, 3]], dtype=np.int32),
+        "late": np.array([[9, 1, -1], [9, 8, 7], [-1, -1, -1]], dtype=np.int32),
+        "lost": np.array([[9, 8, 7], [-1, -1, -1], [4, 5, 6]], dtype=np.int32),
+    }
+    weights = source_weights(lists, targets)
+    late = (1 / np.log2(3)) / (1 + 1 / np.log2(3)) / 2
+    assert weights == pytest.approx({"best": 1.0, "half": 0.5, "late": late, "lost": 0.0})
+    assert source_weights({"lost": lists["lost"]}, targets) == {"lost": 1.0}

@@ -1,0 +1,128 @@
+"""Sources against loops: k items wherever k pass, in order, nothing that must not be returned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from funnel.errors import ConfigError
+from funnel.stages import CovisitationSource, PopularSource, TowerSource
+from funnel.types import Ragged, Requests
+
+ALLOWS = ["all", "shared", "own", "none"]
+
+
+def with_allow(requests: Requests, kind: str, n: int) -> Requests:
+    rng = np.random.default_rng(3)
+    masks = {
+        "all": None,
+        "shared": rng.random(n) < 0.3,
+        "own": rng.random((len(requests), n)) < 0.3,
+        "none": np.zeros(n, dtype=np.bool_),
+    }
+    return replace(requests, allow=masks[kind])
+
+
+def passing(requests: Requests, b: int, n: int) -> np.ndarray:
+    mask = np.ones(n, dtype=np.bool_)
+    if requests.allow is not None:
+        mask &= requests.allow if requests.allow.ndim == 1 else requests.allow[b]
+    if requests.exclude is not None:
+        mask[requests.exclude[b]] = False
+    return np.flatnonzero(mask)
+
+
+def one_by_one(source: Any, requests: Requests, k: int) -> tuple[np.ndarray, np.ndarray]:
+    found = [source.find(requests.take(np.array([b])), k) for b in range(len(requests))]
+    return np.concatenate([rows for rows, _ in found]), np.concatenate([scores for _, scores in found])
+
+
+@pytest.mark.parametrize("allow", ALLOWS)
+@pytest.mark.parametrize("k", [1, 30, 300])
+def test_towers_return_the_best_that_pass(
+    encoder: Any, index: Any, vectors: np.ndarray, requests: Requests, allow: str, k: int
+) -> None:
+    asked = with_allow(requests, allow, len(vectors))
+    rows, scores = TowerSource(encoder, index).find(asked, k)
+    assert rows.shape == scores.shape == (len(requests), k)
+    exact = encoder.encode(asked) @ vectors.T
+    for b in range(len(requests)):
+        good = passing(asked, b, len(vectors))
+        expected = good[np.argsort(-exact[b, good], kind="stable")][:k]
+        assert rows[b, : len(expected)].tolist() == expected.tolist()
+        np.testing.assert_allclose(scores[b, : len(expected)], exact[b, expected], rtol=1e-5, atol=1e-5)
+        assert (rows[b, len(expected) :] == -1).all()
+        assert np.isneginf(scores[b, len(expected) :]).all()
+
+
+@pytest.mark.parametrize("allow", ALLOWS)
+def test_popular_returns_the_most_frequent_that_pass(statistics: Any, requests: Requests, allow: str) -> None:
+    asked = with_allow(requests, allow, 200)
+    rows, scores = PopularSource(statistics, 4_000).find(asked, 30)
+    for b in range(len(requests)):
+        good = passing(asked, b, 200)
+        tick = asked.times[b] // 64 * 64
+        counts = statistics.counts(good, np.full(len(good), tick), 4_000)
+        order = np.argsort(-counts, kind="stable")
+        expected = good[order][counts[order] > 0][:30]
+        assert rows[b, : len(expected)].tolist() == expected.tolist()
+        assert (rows[b, len(expected) :] == -1).all()
+        assert np.isneginf(scores[b, len(expected) :]).all()
+
+
+@pytest.mark.parametrize("allow", ALLOWS)
+def test_a_batch_gives_what_single_calls_give(
+    encoder: Any, index: Any, statistics: Any, requests: Requests, allow: str
+) -> None:
+    asked = with_allow(requests, allow, 200)
+    sources = TowerSource(encoder, index), PopularSource(statistics), CovisitationSource(statistics)
+    for source in sources:
+        rows, scores = source.find(asked, 25)
+        single_rows, single_scores = one_by_one(source, asked, 25)
+        np.testing.assert_array_equal(rows, single_rows)
+        np.testing.assert_array_equal(scores, single_scores)
+        assert source.find(asked.take(np.array([], dtype=np.int64)), 25)[0].shape == (0, 25)
+
+
+def test_popular_without_a_clock_counts_everything(statistics: Any, requests: Requests) -> None:
+    timeless = replace(statistics, windows=(None,))
+    everything = replace(requests, exclude=None, times=np.full(len(requests), 10_000))
+    rows, scores = PopularSource(timeless).find(replace(everything, times=np.zeros(40, dtype=np.int64)), 5)
+    assert (rows == -1).all()
+    assert np.isneginf(scores).all()
+    rows, scores = PopularSource(statistics).find(everything, 5)
+    assert len(np.unique(rows, axis=0)) == 1
+
+
+def test_what_an_index_overlooks_is_found_exactly(encoder: Any, index: Any, requests: Requests) -> None:
+    blind = replace(index, blind=tuple(range(0, 200, 2)))
+    asked = replace(requests.take(np.array([2, 3])), exclude=Ragged.from_lists([range(1, 200, 2), []]))
+    rows, _ = TowerSource(encoder, blind).find(asked, 10)
+    assert (rows[0] % 2 == 0).all()
+    assert (rows[1] % 2 == 1).all()
+
+
+def test_one_long_exclusion_does_not_make_all_searches_long(
+    encoder: Any, index: Any, requests: Requests
+) -> None:
+    TowerSource(encoder, index).find(requests.take(np.array([0, 1, 2, 4])), 10)
+    assert sorted(index.asked) == [(1, 10), (1, 138), (2, 26)]
+
+
+def test_rescoring_makes_a_rough_index_exact(encoder: Any, index: Any, requests: Requests) -> None:
+    rough = replace(index, vectors=np.round(index.vectors, 1))
+    exact_rows, exact = TowerSource(encoder, index).find(requests, 10)
+    rows, scores = TowerSource(encoder, rough).find(requests, 10)
+    both = rows == exact_rows
+    assert both.mean() > 0.5
+    np.testing.assert_array_equal(scores[both], exact[both])
+    filled = rows[:, 1:] >= 0
+    assert (scores[:, :-1][filled] >= scores[:, 1:][filled]).all()
+
+
+def test_towers_refuse_an_index_of_other_items(encoder: Any, index: Any) -> None:
+    with pytest.raises(ConfigError, match="holds 150 items, the towers have 200"):
+        TowerSource(encoder, replace(index, vectors=index.vectors[:150]))
