@@ -16,7 +16,8 @@ import numpy as np
 from funnel.errors import DataError
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.membership import contains
-from funnel.types import Bool, Candidates, Float32, Int64, Ragged, Requests
+from funnel.ranker.places import append, kept_negatives, missed_targets
+from funnel.types import Candidates, Float32, Int64, Ragged, Requests
 
 logger = logging.getLogger(__name__)
 
@@ -91,12 +92,10 @@ def training_lists(
             "one list each a request is needed"
         )
     found = contains(targets, candidates.items)
-    missed = _missed(targets, candidates)
-    lists = candidates.keep(
-        found | _kept_negatives(candidates.filled & ~found, config.negatives, config.seed)
-    )
+    missed = missed_targets(targets, candidates)
+    lists = candidates.keep(found | kept_negatives(candidates.filled & ~found, config.negatives, config.seed))
     if config.missed == "append":
-        lists = _append(lists, missed)
+        lists = append(lists, missed)
         lists = complete(requests, lists) if complete else lists
     useful = np.flatnonzero(contains(targets, lists.items).any(axis=1))
     parts = [
@@ -138,48 +137,6 @@ def _rows(
         sizes=filled.sum(axis=1),
         names=tuple(features.names),
     )
-
-
-def _kept_negatives(negative: Bool, cap: int | None, seed: int) -> Bool:
-    """At most `cap` of each row: the first half from the top (the hard ones), the rest drawn by the seed."""
-    if cap is None:
-        return negative
-    hard = negative & (np.cumsum(negative, axis=1) <= (cap + 1) // 2)
-    draw = np.random.default_rng(seed).random(negative.shape, dtype=np.float32)
-    draw[~(negative & ~hard)] = np.inf
-    order = np.argsort(draw, axis=1)[:, : cap // 2]
-    drawn = np.zeros_like(negative)
-    np.put_along_axis(drawn, order, np.isfinite(np.take_along_axis(draw, order, axis=1)), axis=1)
-    return hard | drawn
-
-
-def _missed(targets: Ragged, candidates: Candidates) -> Ragged:
-    """The targets that are not among the candidates, each once."""
-    wanted = np.unique(np.stack([targets.list_of, targets.values.astype(np.int64)]), axis=1)
-    returned = (np.arange(len(candidates), dtype=np.int64)[:, None] << 32) + candidates.items
-    keys = (wanted[0] << 32) + wanted[1]
-    lost = (wanted[1] >= 0) & ~np.isin(keys, returned)
-    lengths = np.bincount(wanted[0][lost], minlength=len(targets))
-    return Ragged.from_lengths(wanted[1][lost].astype(np.int32), lengths)
-
-
-def _append(candidates: Candidates, extra: Ragged) -> Candidates:
-    """The candidates with more items behind them: score 0, ranked by no source."""
-    width = int(extra.lengths.max(initial=0))
-    items = extra.last(width)
-    sources = (*items.shape, len(candidates.sources))
-    joined = Candidates(
-        items=np.concatenate([candidates.items, items], axis=1),
-        scores=np.concatenate(
-            [candidates.scores, np.where(items >= 0, 0, -np.inf).astype(np.float32)], axis=1
-        ),
-        sources=candidates.sources,
-        source_scores=np.concatenate(
-            [candidates.source_scores, np.full(sources, np.nan, np.float32)], axis=1
-        ),
-        source_ranks=np.concatenate([candidates.source_ranks, np.full(sources, -1, np.int32)], axis=1),
-    )
-    return joined.keep(joined.filled)
 
 
 def _narrow(candidates: Candidates) -> Candidates:

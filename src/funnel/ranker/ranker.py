@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,8 @@ from numpy.typing import NDArray
 from funnel.errors import BundleError, ConfigError, DataError
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.lists import TrainingLists
+from funnel.ranker.training import Progress, grow, plain_names
 from funnel.types import Float32
-
-#: Called after each tree with its number from 1 and the validation lists' NDCG@10 (NaN without such lists).
-Progress = Callable[[int, float], None]
-
-#: Training rows that make another thread worth its waiting.
-ROWS_A_THREAD = 100_000
 
 _MODEL, _SIDE = "model.txt", "ranker.json"
 
@@ -46,7 +39,7 @@ class Ranker:
             self._booster = lightgbm.Booster(model_str=model)
         except lightgbm.basic.LightGBMError as error:
             raise BundleError(f"the ranker's model is not LightGBM text: {error}") from error
-        if self._booster.feature_name() != _plain(self.names):
+        if self._booster.feature_name() != plain_names(self.names):
             raise BundleError(
                 f"the ranker's model has {self._booster.num_feature()} features, its side file names "
                 f"{len(self.names)} or other ones; {_MODEL} and {_SIDE} are not of the same ranker"
@@ -73,21 +66,8 @@ class Ranker:
             )
         if valid is not None and valid.names != train.names:
             raise DataError(f"validation lists have other features: {_difference(train.names, valid.names)}")
-        history: list[float] = []
-        callbacks = [_record(history, progress)]
-        data = _dataset(train)
-        watched = []
-        if valid is not None and len(valid):
-            watched = [_dataset(valid, reference=data)]
-            callbacks.append(
-                lightgbm.early_stopping(config.stop_after, first_metric_only=True, verbose=False)
-            )
-        booster = lightgbm.train(
-            _parameters(config, len(train.labels)), data, config.trees,
-            valid_sets=watched, valid_names=["valid"] * len(watched), callbacks=callbacks,
-        )  # fmt: skip
-        kept = booster.best_iteration if watched and booster.best_iteration > 0 else None
-        return cls(booster.model_to_string(num_iteration=kept), train.names, config, history)
+        model, history = grow(train, valid, config, progress)
+        return cls(model, train.names, config, history)
 
     @property
     def trees(self) -> int:
@@ -160,61 +140,6 @@ class Ranker:
                 f"the ranker takes [N, {len(self.names)}] features, not {list(matrix.shape)}; "
                 f"it was trained on: {', '.join(self.names)}"
             )
-
-
-def _parameters(config: RankerConfig, rows: int) -> dict[str, Any]:
-    """LightGBM's names for ours."""
-    # On few rows threads wait for each other longer than they work, and far longer on a busy machine.
-    worth = min(1 + rows // ROWS_A_THREAD, os.cpu_count() or 1)
-    parameters: dict[str, Any] = {
-        "objective": config.objective,
-        "metric": "ndcg",
-        "eval_at": [10],
-        "num_leaves": config.leaves,
-        "learning_rate": config.learning_rate,
-        "min_data_in_leaf": config.min_data_in_leaf,
-        "feature_fraction": config.feature_fraction,
-        "lambda_l2": config.l2,
-        "lambdarank_truncation_level": config.truncation,
-        "num_threads": config.threads or worth,
-        "seed": config.seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbosity": -1,
-    }
-    if config.bagging_fraction < 1:
-        by_list = {"bagging_fraction": config.bagging_fraction, "bagging_freq": 1, "bagging_by_query": True}
-        parameters |= by_list
-    return parameters
-
-
-def _dataset(lists: TrainingLists, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
-    return lightgbm.Dataset(
-        lists.matrix,
-        label=lists.labels,
-        group=lists.sizes,
-        feature_name=_plain(lists.names),
-        reference=reference,
-    )
-
-
-def _plain(names: Sequence[str]) -> list[str]:
-    """Names that LightGBM's text format can hold: numbered, so that they stay different."""
-    return [f"{place}_{re.sub(r'[^0-9A-Za-z_.-]', '_', name)}" for place, name in enumerate(names)]
-
-
-def _record(history: list[float], progress: Progress | None) -> Callable[[Any], None]:
-    """A LightGBM callback that keeps the validation NDCG and reports it."""
-
-    def callback(env: Any) -> None:
-        results = env.evaluation_result_list
-        value = float(results[0][2]) if results else float("nan")
-        if results:
-            history.append(value)
-        if progress is not None:
-            progress(env.iteration + 1, value)
-
-    return callback
 
 
 def _difference(ours: Sequence[str], theirs: Sequence[str]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class TowerSource:
         encoder: Encoder,
         index: Index,
         *,
-        params: Mapping[str, Any] | None = None,
+        params: Mapping[str, int] | None = None,
         threads: int = 1,
         name: str = "towers",
     ) -> None:
@@ -109,8 +110,8 @@ class TowerSource:
 
     def _fetch(self, queries: Float32, size: int, allow: Bool | None) -> Int32:
         """Rows from the index; a filter of its own for each request takes a search each."""
-        search, options = self._index.search, {"params": self._params, "threads": self._threads}
+        search = partial(self._index.search, k=size, params=self._params, threads=self._threads)
         if allow is None or allow.ndim == 1:
-            return search(queries, size, allow=allow, **options)[0]
-        each = [search(q[None], size, allow=a, **options)[0] for q, a in zip(queries, allow, strict=True)]
+            return search(queries, allow=allow)[0]
+        each = [search(q[None], allow=own)[0] for q, own in zip(queries, allow, strict=True)]
         return np.concatenate(each) if each else np.empty((0, size), dtype=np.int32)
