@@ -1,0 +1,32 @@
+"""The made-up world of ads, made on first use and kept."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from funnel.data.dataset import Dataset
+from funnel.data.readers.download import cache_folder
+from funnel.data.synthetic import SyntheticConfig, config_of, read_world, write_world
+from funnel.errors import DataError
+
+
+def read_synthetic(path: str | Path | None = None, synthetic: SyntheticConfig | None = None) -> Dataset:
+    """The world at `path`, or in the cache; made there first where it is not.
+
+    synthetic: the world that it has to be; None takes any world that is at `path`, or makes the default one.
+    Raises DataError where another world, or something else, is at `path`.
+    """
+    wanted = synthetic or SyntheticConfig()
+    folder = _place(wanted) if path is None else Path(path)
+    if not folder.exists():
+        write_world(wanted, folder)
+    elif synthetic is not None and (folder / "world.json").is_file() and config_of(folder) != synthetic:
+        raise DataError(f"{folder} holds a world of another config: give another folder, or remove it")
+    return read_world(folder)
+
+
+def _place(config: SyntheticConfig) -> Path:
+    """A place in the cache for each config."""
+    digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()
+    return cache_folder() / f"synthetic-{digest[:12]}"
