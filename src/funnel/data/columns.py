@@ -23,6 +23,7 @@ ColumnKind: TypeAlias = Literal["id", "category", "multi_category", "number", "v
 
 #: Where one text holds several values or numbers, as a CSV file must: "drama|war", "0.1|0.7".
 SEPARATOR = "|"
+_NO_NUMBER = ["", "nan", "na", "n/a", "null", "none"]
 
 
 def convert(column: pd.Series, kind: ColumnKind, size: int | None, where: str) -> pd.Series:
@@ -74,6 +75,8 @@ def as_numbers(column: pd.Series, where: str) -> pd.Series:
     except (TypeError, ValueError) as error:
         raise DataError(f"{where} is declared as a number, but holds something else: {error}") from error
     bad = np.isnan(numbers) & ~column.isna().to_numpy()
+    if bad.any():  # what a file writes for a missing number
+        bad &= ~column.astype("str").str.strip().str.lower().isin(_NO_NUMBER).to_numpy()
     if bad.any():
         row = int(bad.argmax())
         raise DataError(f"{where} is declared as a number, but row {row} holds {column.iloc[row]!r}")
@@ -97,7 +100,9 @@ def _whole(column: pd.Series) -> pd.Series:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
+    if value is None or value is pd.NA or value is pd.NaT:
+        return True
+    return bool(isinstance(value, float | np.floating) and np.isnan(value))
 
 
 def _as_word(value: Any, where: str) -> str | None:

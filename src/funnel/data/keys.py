@@ -71,7 +71,7 @@ def as_times(column: pd.Series, where: str) -> NDArray[np.int64] | NDArray[np.fl
         row = int(bad.argmax())
         raise DataError(
             f"{where} is missing or infinite in {int(bad.sum())} of {len(column)} rows "
-            f"(the first is row {row}: {column.iloc[row]!r})"
+            f"(the first is row {row}: {column.iloc[row]})"
         )
     return seconds
 
@@ -82,7 +82,7 @@ def _read_times(column: pd.Series, where: str) -> pd.Series:
         try:
             return pd.to_numeric(column)
         except (TypeError, ValueError):
-            pass
+            column = column.astype("str")  # so that no number among dates is read as one
     try:
         dates = pd.to_datetime(column, utc=True, format="ISO8601")
     except (TypeError, ValueError, OverflowError) as error:

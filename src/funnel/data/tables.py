@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,8 @@ class Tables:
 
 def clean(schema: Schema, tables: Tables, clock: Clock) -> tuple[Tables, list[str]]:
     """The tables as `Dataset` promises them, and what was repaired on the way."""
+    if clock not in get_args(Clock):
+        raise DataError(f"the clock is {clock!r}: one of {', '.join(get_args(Clock))} is expected")
     notes: list[str] = []
     timeless = () if clock == "time" else ("time",)
     checked = Tables(
@@ -43,7 +45,7 @@ def clean(schema: Schema, tables: Tables, clock: Clock) -> tuple[Tables, list[st
             events=_clean_events(checked.events, clock, notes),
             users=_clean_entities(schema, checked, "users", "user_id", notes),
             items=_clean_entities(schema, checked, "items", "item_id", notes),
-            impressions=None if impressions is None else _clean_impressions(impressions, clock),
+            impressions=None if impressions is None else _clean_impressions(impressions, clock, notes),
         ),
         notes,
     )
@@ -79,7 +81,7 @@ def _clean_events(events: pd.DataFrame, clock: Clock, notes: list[str]) -> pd.Da
     if counted:
         events = _by_time(events, "events.time")
     if counted or clock == "none":
-        events = _without_repeats(events.assign(time=events["time"] if counted else 0), notes)
+        events = _without_repeats(events.assign(time=events["time"] if counted else 0), "events", notes)
     if clock == "order":
         events = events.assign(time=events.groupby("user_id", sort=False).cumcount())
         events = events.sort_values("time", kind="stable", ignore_index=True)
@@ -104,16 +106,16 @@ def _by_time(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     return frame if in_order else frame.take(order).reset_index(drop=True)
 
 
-def _without_repeats(events: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    comparable = [name for name in events.columns if events[name].dtype != object]
-    codes = [pd.factorize(events[name])[0] for name in comparable if name != "time"]
-    codes.append(events["time"].to_numpy())
-    codes += [pd.factorize(events[name].map(repr))[0] for name in events.columns if name not in comparable]
+def _without_repeats(rows: pd.DataFrame, table: str, notes: list[str]) -> pd.DataFrame:
+    comparable = [name for name in rows.columns if rows[name].dtype != object]
+    codes = [pd.factorize(rows[name])[0] for name in comparable if name != "time"]
+    codes.append(rows["time"].to_numpy())
+    codes += [pd.factorize(rows[name].map(repr))[0] for name in rows.columns if name not in comparable]
     repeats = pd.DataFrame(dict(enumerate(codes))).duplicated().to_numpy()
     if not repeats.any():
-        return events
-    notes.append(f"events: {int(repeats.sum())} that repeat an earlier one in every column dropped")
-    return events[~repeats].reset_index(drop=True)
+        return rows
+    notes.append(f"{table}: {int(repeats.sum())} that repeat an earlier one in every column dropped")
+    return rows[~repeats].reset_index(drop=True)
 
 
 def _clean_entities(
@@ -123,8 +125,9 @@ def _clean_entities(
     frame = getattr(tables, table)
     logs = [log[key].drop_duplicates() for log in (tables.events, tables.impressions) if log is not None]
     named = pd.concat(logs, ignore_index=True).drop_duplicates()
-    if frame is None:
-        frame = schema.check(pd.DataFrame({key: named.iloc[:0]}), table)
+    given = frame is not None
+    if not given:
+        frame = _without_features(schema, table, key, named.iloc[:0])
         if schema.columns(table):
             notes.append(f"{table}: no table, so that no {table[:-1]} has features")
     repeats = frame[key].duplicated(keep="last").to_numpy()
@@ -134,21 +137,21 @@ def _clean_entities(
     unknown = named[~named.isin(frame[key]).to_numpy()]
     if len(unknown):
         frame = pd.concat([frame, _without_features(schema, table, key, unknown)], ignore_index=True)
-        if len(unknown) < len(named):
-            notes.append(f"{table}: {len(unknown)} that only events know added, without features")
+        if given:
+            notes.append(f"{table}: {len(unknown)} of {len(named)} that events name added, without features")
     return frame.sort_values(key, kind="stable", ignore_index=True)
 
 
 def _without_features(schema: Schema, table: TableName, key: str, ids: pd.Series) -> pd.DataFrame:
     if required := [column.name for column in schema.columns(table) if column.required]:
         raise DataError(
-            f"{table} has no row for {len(ids)} ids that events name (such as {ids.iloc[0]!r}), "
-            f"but {', '.join(required)} is required: add the rows, or declare it as not required"
+            f"{table} has no row for {f'{len(ids)} ids (such as {ids.iloc[0]})' if len(ids) else 'any id'} "
+            f"that events name, but {', '.join(required)} is required: add rows, or do not require it"
         )
     return schema.check(pd.DataFrame({key: ids}), table)
 
 
-def _clean_impressions(frame: pd.DataFrame, clock: Clock) -> pd.DataFrame:
+def _clean_impressions(frame: pd.DataFrame, clock: Clock, notes: list[str]) -> pd.DataFrame:
     positions = pd.to_numeric(frame["position"], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     bad = ~((positions >= 0) & (positions < 2**31) & (positions % 1 == 0))
     if bad.any():
@@ -156,7 +159,7 @@ def _clean_impressions(frame: pd.DataFrame, clock: Clock) -> pd.DataFrame:
     frame = frame.assign(position=positions.astype(np.int32), clicked=_as_clicks(frame["clicked"]))
     if "time" not in frame.columns or clock == "none":
         frame = frame.assign(time=0)
-    frame = _by_time(frame, "impressions.time")
+    frame = _without_repeats(_by_time(frame, "impressions.time"), "impressions", notes)
     appearance = pd.factorize(frame["request_id"])[0]
     order = np.lexsort((frame["position"].to_numpy(), appearance, frame["time"].to_numpy()))
     front = ["request_id", "user_id", "item_id", "time", "position", "clicked"]
