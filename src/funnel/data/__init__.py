@@ -2,18 +2,24 @@
 
 from funnel.data.columns import ColumnKind
 from funnel.data.dataset import Dataset, Truth
+from funnel.data.readers import READERS, DataConfig, read
 from funnel.data.schema import Column, Schema
 from funnel.data.splits import Split, SplitConfig, split
+from funnel.data.synthetic import SyntheticConfig
 from funnel.data.vocabulary import Vocabulary
 
 __all__ = [
+    "READERS",
     "Column",
     "ColumnKind",
+    "DataConfig",
     "Dataset",
     "Schema",
     "Split",
     "SplitConfig",
+    "SyntheticConfig",
     "Truth",
     "Vocabulary",
+    "read",
     "split",
 ]
