@@ -1,0 +1,96 @@
+"""What a random order reaches, so that a reader sees how far above it a figure is.
+
+For a request with N items that may be returned and T targets, P of them among the N, a uniformly random
+order puts a given target at each place with probability 1/N. The expectations below are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from funnel.errors import DataError
+from funnel.evaluation.metrics import Float64, discounts, parse, sum_by
+from funnel.types import Bool, Examples, Int32, Int64, Ragged, Requests
+
+
+def chance_level(names: Iterable[str], examples: Examples, n_items: int) -> dict[str, float]:
+    """The expected mean of each metric ("ndcg@10") for random lists that obey exclude and allow."""
+    n = _returnable(examples.requests, n_items).astype(np.float64)
+    open_ = _may_return(examples.requests, examples.targets.list_of, examples.targets.values, n_items)
+    possible = sum_by(examples.targets.list_of, open_, len(examples))
+    totals = examples.targets.lengths.astype(np.float64)
+    return {name: float(_expected(name, n, possible, totals).mean()) for name in names}
+
+
+def _expected(name: str, n: Float64, possible: Float64, totals: Float64) -> Float64:
+    """Request by request: float64 [B]. n, possible, totals: N, P and T above."""
+    metric, k = parse(name)
+    share = np.divide(possible, n, out=np.zeros_like(n), where=n > 0)  # the chance that a place is a hit
+    place = np.arange(k)[:, None]
+    exists = place < n  # [k, B]
+    if metric == "recall":
+        value = share * np.minimum(k, n) / np.maximum(totals, 1)
+    elif metric == "ndcg":
+        ideal = np.cumsum(discounts(k))[np.minimum(np.maximum(totals, 1), k).astype(np.int64) - 1]
+        value = share * (discounts(k)[:, None] * exists).sum(axis=0) / ideal
+    elif metric == "map":
+        others = np.divide(possible - 1, n - 1, out=np.zeros_like(n), where=n > 1)
+        precision = (1 + place * others) / (place + 1)
+        value = share * (precision * exists).sum(axis=0) / np.maximum(totals, 1)
+    else:
+        missed = np.where(exists, 1 - possible / np.maximum(n - place, 1), 1).clip(0).cumprod(axis=0)
+        first = -np.diff(missed, axis=0, prepend=1.0)  # the first hit is at this place
+        value = (first / (place + 1 if metric == "mrr" else 1)).sum(axis=0)
+    return value
+
+
+def random_targets(examples: Examples, n_items: int, seed: int) -> Examples:
+    """The same requests with as many targets each, drawn anew and uniformly from what may be returned.
+
+    Every figure measured on these must fall to `chance_level`, or something knows the answers.
+    Raises DataError where a request has fewer items to return than targets.
+    """
+    targets, requests = examples.targets, examples.requests
+    if (targets.lengths > _returnable(requests, n_items)).any():
+        raise DataError(
+            "a request has more targets than items that may be returned; none can be drawn for it"
+        )
+    rng = np.random.default_rng(seed)
+    request = targets.list_of
+    drawn = np.full(len(request), -1, dtype=np.int32)
+    bad = np.ones(len(drawn), dtype=np.bool_)
+    while bad.any():  # rejection: what is excluded or already drawn for the request is drawn again
+        drawn[bad] = rng.integers(n_items, size=int(bad.sum()), dtype=np.int32)
+        _, first = np.unique(request * n_items + drawn, return_index=True)
+        bad = ~_may_return(requests, request, drawn, n_items)
+        bad[np.setdiff1d(np.arange(len(drawn)), first)] = True
+    return replace(examples, targets=Ragged(drawn, targets.offsets))
+
+
+def _excluded(requests: Requests, n_items: int) -> Int64:
+    """request * n_items + item for every excluded pair, distinct and sorted."""
+    if requests.exclude is None:
+        return np.empty(0, dtype=np.int64)
+    known = requests.exclude.values >= 0
+    return np.unique(requests.exclude.list_of[known] * n_items + requests.exclude.values[known])
+
+
+def _may_return(requests: Requests, request: Int64, items: Int32, n_items: int) -> Bool:
+    """For pairs of a request's number and an item: neither excluded nor outside what is allowed."""
+    free = ~np.isin(request * n_items + items, _excluded(requests, n_items))
+    if requests.allow is None:
+        return free
+    return free & (requests.allow[items] if requests.allow.ndim == 1 else requests.allow[request, items])
+
+
+def _returnable(requests: Requests, n_items: int) -> Int64:
+    """How many items each request may be given: int64 [B]."""
+    request, item = np.divmod(_excluded(requests, n_items), max(n_items, 1))
+    if requests.allow is None:
+        return n_items - np.bincount(request, minlength=len(requests))
+    allow = np.atleast_2d(requests.allow)
+    taken = allow[request if len(allow) > 1 else 0, item]
+    return allow.sum(axis=1) - sum_by(request, taken, len(requests)).astype(np.int64)

@@ -1,0 +1,64 @@
+"""Which row is better than which, as paired differences and as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from funnel.evaluation.bootstrap import Difference
+from funnel.evaluation.rows import Row
+from funnel.settings import Settings
+
+_LABELS = {"ndcg": "NDCG", "recall": "Recall", "mrr": "MRR", "map": "MAP", "hit_rate": "Hit rate"}
+
+
+class Comparison(Settings):
+    """Row a against row b, request by request."""
+
+    a: str
+    b: str
+    metric: str
+    difference: Difference
+    sentence: str
+
+
+def compare(a: str, b: str, metric: str, difference: Difference) -> Comparison:
+    """The comparison, with its sentence."""
+    verdict = "better than" if difference.better else "worse than" if difference.worse else "not better than"
+    if difference.mean == difference.lo == difference.hi == 0:
+        verdict = "the same as"
+    bounds = f"[{short(difference.lo)}, {short(difference.hi)}]"
+    sentence = f"{a} is {verdict} {b} on {label(metric)}: {short(difference.mean, sign=True)} {bounds}"
+    return Comparison(a=a, b=b, metric=metric, difference=difference, sentence=sentence)
+
+
+def pairs(rows: Sequence[Row], metric: str, ranked: str = "rank") -> list[tuple[str, str]]:
+    """What a reader asks: does the ranker pay, does the list that is shown, is either better than a baseline?
+
+    ranked: the name of the ranking stage; the last stage where there is none of that name.
+    """
+    means: Mapping[str, float] = {row.name: row.metrics[metric].mean for row in rows}
+    stages = [row.name for row in rows if row.kind == "stage"]
+    baselines = [row.name for row in rows if row.kind == "baseline"]
+    first, final = stages[0], stages[-1]
+    ranked = ranked if ranked in stages else final
+    asked = [(ranked, first), (final, ranked)]
+    if baselines:
+        best = max(baselines, key=lambda name: means[name])
+        popular = [name for name in baselines if name == "popular"]
+        asked[1:1] = [(ranked, name) for name in dict.fromkeys([*popular, best])]
+        asked.append((first, best))
+    return [(a, b) for a, b in dict.fromkeys(asked) if a != b]
+
+
+def label(metric: str) -> str:
+    """ "ndcg@10" -> "NDCG@10"."""
+    name, _, k = metric.partition("@")
+    return f"{_LABELS.get(name, name)}@{k}"
+
+
+def short(value: float, *, sign: bool = False, digits: int = 4) -> str:
+    """A figure below one as the field prints it: .0649, −.0012; the minus is a minus sign."""
+    text = f"{abs(value):.{digits}f}"
+    text = text[1:] if text.startswith("0.") else text
+    negative = value < 0 and float(text) != 0
+    return ("\N{MINUS SIGN}" if negative else "+" if sign else "") + text

@@ -1,0 +1,53 @@
+"""The best possible lists, where the world that made the data is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from funnel.errors import DataError
+from funnel.types import Candidates, Float32, Int32, Requests
+
+TruthScores = Callable[[Int32], Float32]
+
+_SCORES = 2**24  # true scores held at once: 64 MiB
+
+
+def best_by_truth(truth_scores: TruthScores, n_items: int, k: int) -> Callable[[Requests], Candidates]:
+    """A recommender of the k items that the world's own preference puts first and that may be returned.
+
+    truth_scores: user rows int32 [B] -> true scores float32 [B, n_items], higher preferred.
+    """
+    rows = max(1, _SCORES // max(n_items, 1))
+
+    def recommend(requests: Requests) -> Candidates:
+        found = Candidates.empty(0)
+        parts = [
+            _best(truth_scores(part.users), part, min(k, n_items))
+            for start in range(0, len(requests), rows)
+            for part in [requests.take(np.arange(start, min(start + rows, len(requests))))]
+        ]
+        items = np.concatenate([items for items, _ in parts]) if parts else found.items
+        scores = np.concatenate([scores for _, scores in parts]) if parts else found.scores
+        blank = np.empty((*items.shape, 0))
+        return Candidates(items, scores, (), blank.astype(np.float32), blank.astype(np.int32))
+
+    return recommend
+
+
+def _best(scores: Float32, requests: Requests, k: int) -> tuple[Int32, Float32]:
+    """Items and scores [B, k], descending, ties by row; −1 and −inf where fewer may be returned."""
+    if scores.ndim != 2 or len(scores) != len(requests):
+        raise DataError(f"true scores have shape {scores.shape}; [{len(requests)}, items] is needed")
+    scores = scores.astype(np.float32)
+    if requests.allow is not None:
+        scores[~np.broadcast_to(requests.allow, scores.shape)] = -np.inf
+    if requests.exclude is not None:
+        known = requests.exclude.values >= 0
+        scores[requests.exclude.list_of[known], requests.exclude.values[known]] = -np.inf
+    row = np.arange(len(scores))[:, None]
+    items = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    items = items[row, np.lexsort((items, -scores[row, items]), axis=1)]
+    best = scores[row, items]
+    return np.where(np.isfinite(best), items, -1).astype(np.int32), best

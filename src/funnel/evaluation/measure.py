@@ -1,0 +1,125 @@
+"""Makes the report: everyone answers the same requests, and every figure comes from those answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from funnel.errors import ConfigError, DataError
+from funnel.evaluation.bootstrap import paired
+from funnel.evaluation.chance import chance_level
+from funnel.evaluation.compare import compare, pairs
+from funnel.evaluation.ideal import TruthScores, best_by_truth
+from funnel.evaluation.machine import machine, versions
+from funnel.evaluation.metrics import Float64
+from funnel.evaluation.report import Report, Subject
+from funnel.evaluation.rows import Latency, make_rows, row_values, with_intervals
+from funnel.evaluation.search import search_recall
+from funnel.evaluation.walk import Competitor, Recommend, Shown, Traced, one_step, time_each, walk
+from funnel.types import Examples, Requests
+
+
+def evaluate(
+    *,
+    funnel: Traced,
+    examples: Examples,
+    subject: Subject,
+    popularity: NDArray[Any],
+    baselines: Mapping[str, Recommend],
+    exact: Recommend | None = None,
+    approximate: Recommend | None = None,
+    truth_scores: TruthScores | None = None,
+    ks: Sequence[int] = (10, 100, 500),
+    seed: int,
+    resamples: int = 1000,
+    latency_requests: int = 200,
+    config: Mapping[str, JsonValue] | None = None,
+    progress: bool = False,
+) -> Report:
+    """Let the funnel and its competitors answer the same requests, and report on all of them.
+
+    popularity: [n_items], events of each item known before the requests; its length is the catalogue's size.
+    baselines: competitors by name, a row each. exact: the towers over every item, without an index; with
+        `approximate`, the same towers through the index, the recall of the search itself is measured.
+    truth_scores: user rows [B] -> true scores [B, n_items], where the world is known; adds the row `ideal`.
+    ks: depths; the first is the length of the list that is shown, at which everything is measured.
+    latency_requests: how many requests are asked one at a time, in this thread; how many threads a
+        competitor starts is its own affair.
+    Raises DataError where there is no request, ConfigError for bad ks or a name that two rows share.
+    """
+    ks = _depths(examples, ks)
+    n_items, users = len(popularity), examples.requests.users
+    ideal = None if truth_scores is None else best_by_truth(truth_scores, n_items, ks[-1])
+    competitors = [one_step("baseline", name, recommend) for name, recommend in baselines.items()]
+    competitors += [one_step("ideal", "ideal", ideal)] if ideal else []
+    competitors += [one_step("exact", "exact", exact)] if exact else []
+    competitors += [Competitor("stage", funnel.trace)]
+
+    clocks = [_seconds(each, examples.requests, latency_requests, seed) for each in competitors]
+    shown = walk(competitors, examples, n_items, ks[0], progress=progress)
+    _distinct(shown)
+    places = {one.name: one.all_places(examples.targets.offsets) for one in shown}
+    values = {one.name: row_values(places[one.name], ks, one.width) for one in shown}
+    rows = make_rows(
+        shown,
+        places=places,
+        values=with_intervals(values, users, seed=seed, resamples=resamples),
+        popularity=popularity,
+        seconds=[column for clock in clocks for column in clock.T],
+    )
+    metric = f"ndcg@{ks[0]}"
+    differences = {
+        (a, b): paired(values[a][metric], values[b][metric], users, seed=seed, resamples=resamples)
+        for a, b in pairs(rows, metric)
+    }
+    return Report(
+        subject=subject,
+        requests=len(examples),
+        targets=len(examples.targets.values),
+        users=len(np.unique(users[users >= 0])) + int((users < 0).sum()),
+        items=n_items,
+        ks=ks,
+        resamples=resamples,
+        seed=seed,
+        rows=tuple(rows),
+        comparisons=tuple(compare(a, b, metric, found) for (a, b), found in differences.items()),
+        chance=chance_level(dict.fromkeys(name for row in rows for name in row.metrics), examples, n_items),
+        search_recall=search_recall(exact, approximate, examples.requests, ks, seed),
+        latency=Latency.of(clocks[-1].sum(axis=1)),
+        throughput=len(examples) / max(sum(one.seconds for one in shown if one.kind == "stage"), 1e-9),
+        config=dict(config or {}),
+        versions=versions(),
+        machine=machine(),
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _depths(examples: Examples, ks: Sequence[int]) -> tuple[int, ...]:
+    """ks in order and distinct, or an error that says why nothing can be evaluated."""
+    if len(examples) == 0:
+        raise DataError("nothing to evaluate: no request has a target; the test window may be empty")
+    if not ks or min(ks) < 1:
+        raise ConfigError(f"ks must be depths of at least 1, e.g. (10, 100, 500); they are {tuple(ks)}")
+    return tuple(sorted(set(ks)))
+
+
+def _seconds(competitor: Competitor, requests: Requests, n: int, seed: int) -> Float64:
+    """Seconds a step of single requests: [n, steps]; the same sample for everyone, the ideal is not timed."""
+    if competitor.kind == "ideal":
+        return np.empty((0, 1))
+    sample = np.random.default_rng(seed).permutation(len(requests))[: max(n, 1)]
+    return time_each(competitor, requests.take(sample))
+
+
+def _distinct(shown: Sequence[Shown]) -> None:
+    twice = [name for name, times in Counter(s.name for s in shown).items() if times > 1]
+    if twice:
+        raise ConfigError(
+            f"two rows of the report would be called {twice[0]!r}; baselines and stages need own names"
+        )

@@ -1,0 +1,78 @@
+"""The per-stage report: what each step found, lost and cost, next to the baselines, with intervals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, JsonValue, ValidationError
+
+from funnel.errors import DataError
+from funnel.evaluation.compare import Comparison
+from funnel.evaluation.rows import Latency, Row
+from funnel.settings import Settings
+
+
+class Subject(Settings):
+    """What is measured, and under which rules."""
+
+    dataset: str
+    checksum: str  #: of the data set's content
+    protocol: str  #: how requests and targets came about, e.g. "time: towers to .8, ranker to .9, test after"
+    reading: str  #: "window" or "event"
+
+
+class Report(Settings):
+    """One evaluation. Round trip: `report.save(path)`, `Report.load(path)`."""
+
+    subject: Subject
+    requests: int
+    targets: int
+    users: int
+    items: int  #: size of the catalogue
+    ks: tuple[int, ...]  #: the first is the length of the list that is shown
+    level: float = 0.95  #: of every interval
+    resamples: int
+    seed: int
+    rows: tuple[Row, ...]  #: baselines, ideal, exact, then the stages in walking order
+    comparisons: tuple[Comparison, ...]
+    chance: dict[str, float]  #: every metric's expectation for a random order
+    search_recall: dict[int, float] | None  #: share of the exact first k that approximate search finds, by k
+    latency: Latency  #: of the whole funnel
+    throughput: float  #: of the whole funnel, requests a second in batches
+    notes: tuple[str, ...] = ()
+    config: dict[str, JsonValue] = Field(default_factory=dict)
+    versions: dict[str, str]
+    machine: str
+    made: str  #: UTC, ISO 8601
+
+    @property
+    def k(self) -> int:
+        """The length of the list that is shown."""
+        return self.ks[0]
+
+    def row(self, name: str) -> Row:
+        """The row of this name; a KeyError names those there are."""
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(f"no row {name!r}; there are {', '.join(row.name for row in self.rows)}")
+
+    def comparison(self, a: str, b: str) -> Comparison:
+        """Row a against row b; a KeyError names the pairs there are."""
+        for found in self.comparisons:
+            if (found.a, found.b) == (a, b):
+                return found
+        known = ", ".join(f"{c.a}/{c.b}" for c in self.comparisons)
+        raise KeyError(f"{a} was not compared with {b}; there are {known}")
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON."""
+        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Report:
+        """Read what `save` wrote; DataError where the file is something else."""
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValidationError as wrong:
+            raise DataError(f"{path} is not a report that this version reads: {wrong}") from wrong

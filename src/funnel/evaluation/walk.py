@@ -1,0 +1,128 @@
+"""Lets every competitor answer the requests, in batches for the figures and one by one for the clock.
+
+A competitor is a funnel, whose stages each become a row, or one callable, which becomes one row. Of a batch
+only the targets' places and the exposure are kept, so memory stays bounded by the batch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from funnel.evaluation.catalogue import exposure
+from funnel.evaluation.metrics import Float64, find_places
+from funnel.types import Candidates, Examples, Int32, Int64, Ragged, Requests
+
+Kind = Literal["baseline", "ideal", "exact", "stage"]
+Recommend = Callable[[Requests], Candidates]
+
+_BATCH = 256
+_WARM = 3  # untimed first answers: compilation and cold caches are not what is measured
+
+
+class Step(Protocol):
+    """What one stage did with a batch."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def candidates(self) -> Candidates: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+class Traced(Protocol):
+    """A funnel that shows its steps, in walking order."""
+
+    def trace(self, requests: Requests) -> Sequence[Step]: ...
+
+
+class Timed(NamedTuple):
+    """The only step of a competitor that is one callable."""
+
+    name: str
+    candidates: Candidates
+    seconds: float
+
+
+class Competitor(NamedTuple):
+    """How to let it answer, and what kind of row its steps are."""
+
+    kind: Kind
+    answer: Callable[[Requests], Sequence[Step]]
+
+
+def one_step(kind: Kind, name: str, recommend: Recommend) -> Competitor:
+    """A callable as a competitor of one step."""
+
+    def answer(requests: Requests) -> Sequence[Step]:
+        start = time.perf_counter()
+        found = recommend(requests)
+        return [Timed(name, found, time.perf_counter() - start)]
+
+    return Competitor(kind, answer)
+
+
+@dataclass
+class Shown:
+    """What one row showed over all requests."""
+
+    kind: Kind
+    name: str
+    n_items: int
+    k: int
+    places: list[Int32] = field(default_factory=list)  #: of the targets, a batch each
+    filled: list[Int64] = field(default_factory=list)  #: candidates a request, a batch each
+    exposure: Int64 = field(init=False)  #: [n_items], within the first k
+    width: int = 0  #: most candidates of a request
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.exposure = np.zeros(self.n_items, dtype=np.int64)
+
+    def all_places(self, offsets: Int64) -> Ragged:
+        """Places of the targets of all requests; offsets: of those targets."""
+        return Ragged(np.concatenate(self.places), offsets)
+
+    @property
+    def candidates(self) -> Int64:
+        """Candidates of each request: int64 [B]."""
+        return np.concatenate(self.filled)
+
+    def add(self, step: Step, targets: Ragged) -> None:
+        """Take in one batch."""
+        items = step.candidates.items
+        self.places.append(find_places(items, targets).values)
+        self.filled.append((items >= 0).sum(axis=1))
+        self.exposure += exposure(items, self.k, self.n_items)
+        self.width = max(self.width, int(self.filled[-1].max(initial=0)))
+        self.seconds += step.seconds
+
+
+def walk(
+    competitors: Sequence[Competitor], examples: Examples, n_items: int, k: int, *, progress: bool = False
+) -> list[Shown]:
+    """Every competitor answers every request; one `Shown` a step, in the order of the competitors."""
+    rows: dict[tuple[int, int], Shown] = {}
+    starts = range(0, len(examples), _BATCH)
+    for start in track(starts, "Evaluating", console=Console(stderr=True), disable=not progress):
+        batch = examples.take(np.arange(start, min(start + _BATCH, len(examples))))
+        for c, competitor in enumerate(competitors):
+            for s, step in enumerate(competitor.answer(batch.requests)):
+                row = rows.setdefault((c, s), Shown(competitor.kind, step.name, n_items, k))
+                row.add(step, batch.targets)
+    return [rows[key] for key in sorted(rows)]
+
+
+def time_each(competitor: Competitor, requests: Requests) -> Float64:
+    """Seconds a step for each request, asked one at a time: float64 [B, steps]."""
+    singles = [requests.take(np.array([i])) for i in range(len(requests))]
+    for single in singles[:_WARM]:
+        competitor.answer(single)
+    return np.array([[step.seconds for step in competitor.answer(single)] for single in singles])
