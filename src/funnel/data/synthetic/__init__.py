@@ -3,8 +3,8 @@
 Written in chunks to partitioned Parquet: ten million ads pass through without the world ever lying in memory
 as a whole. `structure` says what users like, `lists` what they see and click; `tables` and `days` write it.
 
-    events/day-00.parquet …        clicks: user_id, item_id, time
-    impressions/day-00.parquet …   what was shown: request_id, user_id, item_id, time, position, clicked
+    events/day-000.parquet …       clicks: user_id, item_id, time
+    impressions/day-000.parquet …   what was shown: request_id, user_id, item_id, time, position, clicked
     users/part-0000.parquet …      segment, country, age
     items/part-0000.parquet …      category, campaign, advertiser, price
     truth/*.npy                    factors of users and ads, bias of ads, how far each place is looked at

@@ -35,8 +35,8 @@ def write_log(config: SyntheticConfig, truth: LatentTruth, shelf: Shelf, crowd: 
         rng = np.random.default_rng((config.seed, _DAYS, day))
         times = np.sort(rng.integers(DAY, size=rng.poisson(mean))) + day * DAY
         with (
-            pq.ParquetWriter(folder / f"events/day-{day:02d}.parquet", _EVENTS) as events,
-            pq.ParquetWriter(folder / f"impressions/day-{day:02d}.parquet", _IMPRESSIONS) as impressions,
+            pq.ParquetWriter(folder / f"events/day-{day:03d}.parquet", _EVENTS) as events,
+            pq.ParquetWriter(folder / f"impressions/day-{day:03d}.parquet", _IMPRESSIONS) as impressions,
         ):
             for rows in chunks(len(times), _REQUESTS):
                 users = crowd.draw(rng, day, rows.stop - rows.start)

@@ -145,5 +145,5 @@ def draw_people(rng: np.random.Generator, structure: Structure, n: int) -> Peopl
 
 def _unit(rng: np.random.Generator, n: int, dim: int) -> Float32:
     """n directions, each of length 1."""
-    vectors = rng.normal(size=(n, dim)).astype(np.float32)
+    vectors = rng.standard_normal((n, dim), dtype=np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -28,7 +29,7 @@ from funnel.types import Int32
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 1 << 18  # ads or users at a time
+_CHUNK = 1 << 16  # ads or users at a time
 _ADS, _PEOPLE = 1, 2  # random streams of their own, beside the structure's 0 and the log's 3 and 4
 _FROM_THE_START = 0.75  # share of users who are there on the first day
 
@@ -97,7 +98,7 @@ def write_people(config: SyntheticConfig, structure: Structure, truth: LatentTru
         columns = {
             "user_id": pa.array(np.arange(rows.start, rows.stop)),
             "segment": _words("segment", people.segment, SEGMENTS),
-            "country": pa.DictionaryArray.from_arrays(pa.array(people.country), pa.array(COUNTRIES)),
+            "country": pa.array(np.array(COUNTRIES)[people.country]),
             "age": pa.array(people.age),
         }
         pq.write_table(pa.table(columns), folder / f"part-{part:04d}.parquet")
@@ -112,8 +113,6 @@ def chunks(n: int, size: int) -> Iterator[slice]:
 
 
 def _words(name: str, codes: NDArray[Any], count: int) -> pa.Array:
-    """`name-007` for code 7, as a dictionary: each word is written once."""
-    width = len(str(count - 1))
-    return pa.DictionaryArray.from_arrays(
-        pa.array(codes), pa.array([f"{name}-{code:0{width}}" for code in range(count)])
-    )
+    """`name-007` for code 7, as wide as the last of `count` codes."""
+    numbers = pc.utf8_lpad(pa.array(codes).cast(pa.string()), len(str(count - 1)), "0")
+    return pc.binary_join_element_wise(name, numbers, "-")
