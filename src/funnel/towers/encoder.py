@@ -1,0 +1,101 @@
+"""Requests to queries without torch: the exported query tower in ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from funnel.errors import BundleError
+from funnel.features.encoders import Spec
+from funnel.towers.config import TowersConfig
+from funnel.towers.inputs import histories, input_name, user_columns
+from funnel.types import Clock, Float32, Requests
+
+#: Numbers of all history vectors that are held at once while encoding: 16 MiB of float32.
+CHUNK = 1 << 22
+
+
+@dataclass(frozen=True)
+class QueryEncoder:
+    """The query tower of one trained version, and the item vectors that it reads and is compared with.
+
+    item_vectors: float32 [n_items, d], memory-mapped. fingerprint: names the towers; an index that was
+    built from other towers must not be searched with these queries.
+    """
+
+    fingerprint: str
+    config: TowersConfig
+    clock: Clock
+    item_specs: Mapping[str, Spec]
+    user_specs: Mapping[str, Spec]
+    item_vectors: Float32
+    _session: Any = field(repr=False)
+
+    @classmethod
+    def load(cls, folder: Path, threads: int = 1) -> QueryEncoder:
+        """An exported version's folder. threads: of ONNX Runtime, for one call.
+
+        Raises: BundleError when a file is missing or damaged.
+        """
+        try:
+            about = json.loads((folder / "towers.json").read_text())
+            vectors = np.load(folder / "item_vectors.npy", mmap_mode="r", allow_pickle=False)
+            session = _session((folder / "query_tower.onnx").read_bytes(), threads)
+            return cls(
+                fingerprint=about["fingerprint"],
+                config=TowersConfig.model_validate(about["config"]),
+                clock=about["clock"],
+                item_specs=_specs(about["item_specs"]),
+                user_specs=_specs(about["user_specs"]),
+                item_vectors=vectors,
+                _session=session,
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BundleError(f"{folder}: no towers can be read from here: {error}") from error
+
+    def encode(self, requests: Requests) -> Float32:
+        """Queries: float32 [B, d].
+
+        History rows below zero are dropped, of the rest the last `config.history` are read. A user column
+        that is not given is missing for everyone. An empty history, and a user never seen, are normal.
+        """
+        if len(requests) * self.config.history * self.config.d <= CHUNK:
+            return self._encode(requests)
+        # Requests of about the same length together, so that little is computed for padding.
+        order = np.argsort(requests.history.lengths, kind="stable")
+        size = max(1, CHUNK // (self.config.history * self.config.d))
+        out = np.empty((len(requests), self.config.d), dtype=np.float32)
+        for at in range(0, len(order), size):
+            rows = order[at : at + size]
+            out[rows] = self._encode(requests.take(rows))
+        return out
+
+    def _encode(self, requests: Requests) -> Float32:
+        padded = histories(requests, self.config.history, self.clock)
+        feed = {"history": self.item_vectors[padded.items], "lengths": padded.lengths}
+        if self.clock == "time":
+            feed["gaps"] = padded.gaps
+        columns = user_columns(self.user_specs, requests.user_features, len(requests))
+        feed |= {input_name(name): column for name, column in columns.items()}
+        queries: Float32 = self._session.run(None, feed)[0]
+        return queries
+
+
+def _session(graph: bytes, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own exceptions share no base class
+        raise ValueError(f"query_tower.onnx: {error}") from error
+
+
+def _specs(raw: Mapping[str, Mapping[str, Any]]) -> dict[str, Spec]:
+    return {name: Spec(**spec) for name, spec in raw.items()}

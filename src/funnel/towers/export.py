@@ -1,0 +1,106 @@
+"""A trained version as files that serve without torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.errors import FunnelError
+from funnel.features.encoders import Spec
+from funnel.towers.encoder import QueryEncoder
+from funnel.towers.graph import difference, query_graph
+from funnel.towers.train import Trained
+from funnel.types import Requests
+
+#: The exported tower may differ from torch by this share of a query's largest number.
+TOLERANCE = 1e-4
+
+#: Requests that both towers are compared on.
+COMPARED = 256
+
+
+def export(
+    trained: Trained, store: Path, *, item_ids: NDArray[Any], user_ids: NDArray[Any], requests: Requests
+) -> Path:
+    """Write a version's folder under `store` and return it; its name comes from its content.
+
+    query_tower.onnx; item_vectors.npy float32 [n_items, d]; item_ids.npy, the catalogue; user_vectors.npy
+    float32 [B, d] and user_ids.npy [B], the queries of `requests` and whose they are; towers.json: config,
+    clock, specs, fingerprint, epochs. Nothing is left behind when it fails.
+
+    Raises: FunnelError when ONNX and torch disagree on the requests, or ids do not fit vectors.
+    """
+    if len(item_ids) != len(trained.item_vectors) or len(user_ids) != len(requests):
+        raise FunnelError(
+            f"{len(item_ids)} item ids for {len(trained.item_vectors)} vectors, "
+            f"{len(user_ids)} user ids for {len(requests)} requests; each must be as many"
+        )
+    store.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=".towers-", dir=store))
+    try:
+        fingerprint = _write(trained, made, item_ids)
+        encoder = QueryEncoder.load(made)
+        _compare(trained, encoder, requests)
+        np.save(made / "user_vectors.npy", encoder.encode(requests))
+        np.save(made / "user_ids.npy", user_ids)
+        return _publish(made, store / fingerprint[:12])
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _write(trained: Trained, folder: Path, item_ids: NDArray[Any]) -> str:
+    """Everything but the users. Returns the fingerprint: sha256 of the config, specs, graph and vectors."""
+    graph = query_graph(trained.model.query, trained.config.d, trained.user_specs)
+    about: dict[str, Any] = {
+        "config": trained.config.model_dump(mode="json"),
+        "clock": trained.clock,
+        "item_specs": _plain(trained.item_specs),
+        "user_specs": _plain(trained.user_specs),
+    }
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    digest.update(graph)
+    digest.update(trained.item_vectors.tobytes())
+    digest.update(item_ids.tobytes())
+    about["fingerprint"] = digest.hexdigest()
+    about["best_epoch"] = trained.best
+    about["validation"] = {"ndcg@100": [epoch.validation for epoch in trained.epochs]}
+    (folder / "query_tower.onnx").write_bytes(graph)
+    np.save(folder / "item_vectors.npy", trained.item_vectors)
+    np.save(folder / "item_ids.npy", item_ids)
+    (folder / "towers.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
+    return str(about["fingerprint"])
+
+
+def _plain(specs: Mapping[str, Spec]) -> dict[str, dict[str, Any]]:
+    return {name: asdict(spec) for name, spec in specs.items()}
+
+
+def _compare(trained: Trained, encoder: QueryEncoder, requests: Requests) -> None:
+    """Raises: FunnelError when the exported tower says something else than torch."""
+    some = requests.take(np.unique(np.linspace(0, len(requests) - 1, COMPARED).astype(np.int64)))
+    apart = difference(trained.encode(some), encoder.encode(some))
+    if not apart <= TOLERANCE:
+        raise FunnelError(
+            f"the exported query tower differs from torch by {apart:.2g}, more than {TOLERANCE:g}"
+        )
+
+
+def _publish(made: Path, folder: Path) -> Path:
+    """Rename into place, once every file is on disk. What stands there under the same name is the same."""
+    for path in made.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    if not folder.exists():
+        made.chmod(0o755)
+        made.rename(folder)
+    return folder

@@ -1,0 +1,112 @@
+"""The query tower as an ONNX graph, and the proof that it says what torch says."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from funnel.features.encoders import Spec
+from funnel.towers.inputs import input_name
+from funnel.towers.model import QueryTower
+from funnel.types import Float32
+
+#: Understood by every ONNX Runtime that the project supports; has Gelu and LayerNormalization as one node
+#: each.
+OPSET = 20
+
+
+class _Last(nn.Module):
+    """Only the query after the whole history; user columns in the order of the specs."""
+
+    def __init__(self, query: QueryTower) -> None:
+        super().__init__()
+        self.query = query
+
+    def forward(self, history: Tensor, lengths: Tensor, gaps: Tensor | None, user: list[Tensor]) -> Tensor:
+        out: Tensor = self.query(history, gaps, user, lengths)
+        return out
+
+
+def query_graph(query: QueryTower, d: int, specs: Mapping[str, Spec]) -> bytes:
+    """A graph with free batch size B and history length L >= 1, the same bytes each time.
+
+    Inputs: history float32 [B, L, d], right-padded; lengths int64 [B]; gaps int64 [B, L] where the tower
+    reads them; user columns as encoded, named by `input_name`. Output: query float32 [B, d].
+    """
+    # Sizes that are unlike each other, since the exporter takes equal ones for the same.
+    b, length = 3, 7
+    gaps = torch.zeros(b, length, dtype=torch.int64) if query.gaps is not None else None
+    args = (
+        torch.zeros(b, length, d),
+        torch.tensor([length, 2, 0]),
+        gaps,
+        [_example(s, b) for s in specs.values()],
+    )
+    batch, long = torch.export.Dim("B"), torch.export.Dim("L")
+    shapes = (
+        {0: batch, 1: long},
+        {0: batch},
+        gaps if gaps is None else {0: batch, 1: long},
+        [{0: batch}] * len(specs),
+    )
+    names = ["history", "lengths", *(["gaps"] if gaps is not None else []), *map(input_name, specs)]
+    with _quiet():
+        program = torch.onnx.export(
+            _Last(query).eval(),
+            args,
+            dynamo=True,
+            input_names=names,
+            output_names=["query"],
+            dynamic_shapes=shapes,
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    return _stripped(program.model_proto)
+
+
+def _example(spec: Spec, b: int) -> Tensor:
+    if spec.kind == "category":
+        return torch.zeros(b, dtype=torch.int32)
+    dtype = torch.int32 if spec.kind == "multi_category" else torch.float32
+    return torch.zeros(b, spec.width, dtype=dtype)
+
+
+def _stripped(model: onnx.ModelProto) -> bytes:
+    """Without what differs between machines: stack traces, versions, the shapes of inner values."""
+    model.producer_name, model.producer_version, model.doc_string = "funnel", "", ""
+    del model.metadata_props[:]
+    del model.graph.value_info[:]
+    model.graph.doc_string = ""
+    del model.graph.metadata_props[:]
+    for part in (*model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.output):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter reports on packages that are none of our concern."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def difference(reference: Float32, other: Float32) -> float:
+    """The largest difference, as a share of the largest number in the reference."""
+    largest = max(float(np.abs(reference).max(initial=0)), 1e-12)
+    return float(np.abs(reference - other).max(initial=0)) / largest

@@ -1,0 +1,148 @@
+"""Small parts of the towers: sums of column embeddings, and two ways to read a history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from funnel.features.encoders import Spec
+
+#: Standard deviation of embeddings at the start.
+INIT = 0.02
+
+
+def embedding(rows: int, d: int) -> nn.Parameter:
+    """Small random vectors: [rows, d]."""
+    return nn.Parameter(torch.randn(rows, d) * INIT)
+
+
+class ColumnSum(nn.Module):
+    """The sum of what each column of a table says: columns of n rows -> [n, d].
+
+    category: a learned vector each value (0, unknown, has one too). multi_category: the mean over the
+    values that are there. number and vector: a linear map.
+    """
+
+    def __init__(self, specs: Mapping[str, Spec], d: int) -> None:
+        super().__init__()
+        self.kinds = [spec.kind for spec in specs.values()]
+        rows = [s.size if s.kind.endswith("category") else s.width for s in specs.values()]
+        self.tables = nn.ParameterList([embedding(n, d) for n in rows])
+
+    def forward(self, columns: Sequence[Tensor]) -> Tensor:
+        parts = [_read(k, t, c) for k, t, c in zip(self.kinds, self.tables, columns, strict=True)]
+        return torch.stack(parts).sum(0)
+
+
+def _read(kind: str, table: Tensor, column: Tensor) -> Tensor:
+    if kind == "category":
+        return F.embedding(column, table)
+    if kind == "multi_category":
+        there = (column > 0).to(table.dtype)
+        total = (F.embedding(column, table) * there.unsqueeze(-1)).sum(1)
+        return total / there.sum(1, keepdim=True).clamp(min=1)
+    return column @ table
+
+
+class Distance(nn.Module):
+    """A learned number for each head and distance back; place 0, the START token, has one of its own.
+
+    Relative positions as in Shaw et al. 2018 / T5 (arXiv 1910.10683), without buckets since histories are
+    short.
+    """
+
+    index: Tensor
+    mask: Tensor
+
+    def __init__(self, heads: int, history: int, slope: float) -> None:
+        super().__init__()
+        back = torch.arange(history + 2, dtype=torch.float32)
+        slopes = torch.linspace(0, slope, heads)
+        self.bias = nn.Parameter(-slopes[:, None] * torch.log2(1 + back))
+        with torch.no_grad():
+            self.bias[:, -1] = 0
+        place = torch.arange(history + 1)
+        index = (place[:, None] - place).clamp(min=0)
+        index[:, 0] = history + 1
+        self.register_buffer("index", index, persistent=False)
+        mask = torch.full((history + 1, history + 1), float("-inf")).triu(1)
+        self.register_buffer("mask", mask, persistent=False)
+
+    def forward(self, n: int) -> Tensor:
+        """[heads, n, n] to add to attention logits: query place, key place; -inf where the key is later."""
+        index, mask = self.index[:n, :n], self.mask[:n, :n]
+        return self.bias[:, index] + mask
+
+
+class FeedForward(nn.Module):
+    """x + W2 gelu(W1 norm(x)): [..., d] -> [..., d]."""
+
+    def __init__(self, d: int, dropout: float) -> None:
+        super().__init__()
+        self.norm, self.wide, self.narrow = nn.LayerNorm(d), nn.Linear(d, 4 * d), nn.Linear(4 * d, d)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.dropout(self.narrow(self.dropout(F.gelu(self.wide(self.norm(x))))))
+
+
+class Attention(nn.Module):
+    """x + causal self-attention over norm(x), with a distance bias: [B, n, d] -> [B, n, d].
+
+    Pre-norm residual attention (Vaswani et al. 2017; SASRec, arXiv 1808.09781, for histories).
+    """
+
+    def __init__(self, d: int, heads: int, history: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm, self.query, self.key_value = nn.LayerNorm(d), nn.Linear(d, d), nn.Linear(d, 2 * d)
+        self.out, self.dropout = nn.Linear(d, d), nn.Dropout(dropout)
+        self.distance = Distance(heads, history, slope=0.0)
+
+    def forward(self, x: Tensor, at: Tensor | None = None) -> Tensor:
+        """With `at`, int64 [B], only that place of each list: [B, 1, d]."""
+        n = x.shape[1]
+        normed, bias = self.norm(x), self.distance(n)
+        key, value = self._split(self.key_value(normed)).chunk(2, dim=-1)
+        if at is None:
+            query = self._split(self.query(normed))
+        else:
+            x, bias = _at(x, at), bias[:, at].transpose(0, 1).unsqueeze(2)
+            query = self._split(self.query(_at(normed, at)))
+        weights = (query @ key.transpose(2, 3) * query.shape[-1] ** -0.5 + bias).softmax(-1)
+        mixed = (self.dropout(weights) @ value).transpose(1, 2).flatten(2)
+        return x + self.dropout(self.out(mixed))
+
+    def _split(self, x: Tensor) -> Tensor:
+        """[B, n, heads * c] -> [B, heads, n, c]."""
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
+
+
+class Pool(nn.Module):
+    """Means of what came before, weighted by a learned function of the distance: [B, n, d] -> [B, n, d].
+
+    Each head has its own weights; the heads' means are mapped to one vector. There is no residual: where
+    order says nothing the weights become equal, and the last item counts as much as any other.
+    """
+
+    def __init__(self, d: int, heads: int, history: int) -> None:
+        super().__init__()
+        self.distance = Distance(heads, history, slope=2.0)
+        self.out = nn.Linear(heads * d, d, bias=False)
+        with torch.no_grad():
+            self.out.weight.copy_(torch.eye(d).repeat(1, heads) / heads)
+
+    def forward(self, x: Tensor, at: Tensor | None = None) -> Tensor:
+        """With `at`, int64 [B], only that place of each list: [B, 1, d]."""
+        weights = self.distance(x.shape[1]).softmax(-1)
+        if at is None:
+            return self.out(torch.einsum("hpj,bjd->bphd", weights, x).flatten(2))
+        return self.out((weights[:, at].transpose(0, 1) @ x).flatten(1).unsqueeze(1))
+
+
+def _at(x: Tensor, at: Tensor) -> Tensor:
+    """One place of each list: [B, n, d], int64 [B] -> [B, 1, d]."""
+    return x.gather(1, at[:, None, None].expand(-1, 1, x.shape[2]))

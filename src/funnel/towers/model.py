@@ -1,0 +1,122 @@
+"""The two towers. An item's vector is both what a query is multiplied with and what a history is read as."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from funnel.features.encoders import Spec
+from funnel.towers.config import TowersConfig
+from funnel.towers.inputs import GAPS
+from funnel.towers.layers import Attention, ColumnSum, FeedForward, Pool, embedding
+from funnel.types import Bool, Clock
+
+
+class ItemTower(nn.Module):
+    """Item vectors: an id's embedding plus the sum of its columns'.
+
+    Row 0 of the ids is shared by all items without a training event; in training a random share of the items
+    wears it in each step, so that it and the columns learn to stand alone.
+
+    seen: bool [n_items], the items that have a training event.
+    """
+
+    rows: Tensor
+
+    def __init__(self, config: TowersConfig, specs: Mapping[str, Spec], seen: Bool) -> None:
+        super().__init__()
+        self.normalize = config.normalize
+        self.id_dropout = config.id_dropout if specs else 0.0
+        self.ids = embedding(len(seen) + 1, config.d)
+        self.columns = ColumnSum(specs, config.d) if specs else None
+        rows = np.where(seen, np.arange(1, len(seen) + 1), 0)
+        self.register_buffer("rows", torch.from_numpy(rows), persistent=False)
+
+    def forward(self, items: Tensor, columns: Sequence[Tensor]) -> Tensor:
+        """items: int64 [n] rows; columns: theirs, in the order of the specs. Returns [n, d]."""
+        rows = self.rows[items]
+        if self.training and self.id_dropout:
+            rows = rows * (torch.rand(len(rows)) >= self.id_dropout)
+        vectors = F.embedding(rows, self.ids)
+        if self.columns is not None:
+            vectors = vectors + self.columns(columns)
+        return F.normalize(vectors, dim=-1) if self.normalize else vectors
+
+
+class QueryTower(nn.Module):
+    """Queries from histories of item vectors.
+
+    A START token, made of a learned vector and the user's columns, stands before the history; the output at
+    place p is the query after the first p items, so a user without a history has the output at START.
+    """
+
+    def __init__(self, config: TowersConfig, specs: Mapping[str, Spec], clock: Clock) -> None:
+        super().__init__()
+        d, heads, history, dropout = config.d, config.heads, config.history, config.dropout
+        self.normalize = config.normalize
+        self.scale = math.sqrt(d) if config.normalize else 1.0
+        self.start = embedding(1, d)
+        self.user = ColumnSum(specs, d) if specs else None
+        self.gaps = nn.Parameter(torch.zeros(GAPS, d)) if clock == "time" else None
+        self.dropout = nn.Dropout(dropout)
+        if config.encoder == "pooled":
+            mixers: list[nn.Module] = [Pool(d, heads, history)]
+            wide: list[nn.Module] = [nn.Sequential(*(FeedForward(d, dropout) for _ in range(config.layers)))]
+        else:
+            mixers = [Attention(d, heads, history, dropout) for _ in range(config.layers)]
+            wide = [FeedForward(d, dropout) for _ in range(config.layers)]
+        self.mixers, self.wide = nn.ModuleList(mixers), nn.ModuleList(wide)
+        self.norm = nn.LayerNorm(d)
+
+    def forward(
+        self, history: Tensor, gaps: Tensor | None, user: Sequence[Tensor], at: Tensor | None = None
+    ) -> Tensor:
+        """Queries [B, L + 1, d], one after each item; with `at`, int64 [B], only that place: [B, d].
+
+        history: item vectors [B, L, d], right-padded. gaps: int64 [B, L], where the clock is "time".
+        user: the user columns in the order of the specs, first dimension B.
+        """
+        x = history * self.scale
+        if self.gaps is not None and gaps is not None:
+            x = x + F.embedding(gaps, self.gaps)
+        start = self.start.expand(x.shape[0], -1)
+        if self.user is not None:
+            start = start + self.user(user)
+        x = self.dropout(torch.cat([start.unsqueeze(1), x], dim=1))
+        for i, (mix, wide) in enumerate(zip(self.mixers, self.wide, strict=True)):
+            x = wide(mix(x, at if i + 1 == len(self.mixers) else None))
+        query = self.norm(x if at is None else x.squeeze(1))
+        return F.normalize(query, dim=-1) if self.normalize else query
+
+
+class TwoTowers(nn.Module):
+    """Both towers, and what similarities are multiplied with in the loss."""
+
+    def __init__(
+        self,
+        config: TowersConfig,
+        item_specs: Mapping[str, Spec],
+        user_specs: Mapping[str, Spec],
+        seen: Bool,
+        clock: Clock,
+    ) -> None:
+        super().__init__()
+        self.items = ItemTower(config, item_specs, seen)
+        self.query = QueryTower(config, user_specs, clock)
+        start = torch.tensor(-math.log(config.temperature) if config.normalize else 0.0)
+        self.log_scale = nn.Parameter(start, requires_grad=config.learn_temperature and config.normalize)
+
+    def scale(self) -> Tensor:
+        """1 / temperature; at most 100 (Radford et al. 2021, CLIP)."""
+        return self.log_scale.clamp(max=math.log(100.0)).exp()
+
+
+def tensors(columns: Mapping[str, NDArray[np.generic]], names: Sequence[str]) -> list[Tensor]:
+    """Columns as tensors, in the order of the names."""
+    return [torch.from_numpy(np.ascontiguousarray(columns[name])) for name in names]

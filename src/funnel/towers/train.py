@@ -1,0 +1,95 @@
+"""Training both towers on a log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from funnel.errors import DataError
+from funnel.features.encoders import Spec
+from funnel.towers.config import TowersConfig
+from funnel.towers.model import TwoTowers
+from funnel.towers.progress import Progress
+from funnel.towers.trainer import Epoch, Trainer
+from funnel.towers.validate import TorchEncoder
+from funnel.types import Clock, Examples, Features, Float32, Log, Requests
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Towers with the weights that did best on validation.
+
+    model: in eval mode. item_vectors: float32 [n_items, d]. best: the number of the epoch that was kept.
+    """
+
+    config: TowersConfig
+    clock: Clock
+    item_specs: Mapping[str, Spec]
+    user_specs: Mapping[str, Spec]
+    model: TwoTowers
+    item_vectors: Float32
+    epochs: tuple[Epoch, ...]
+    best: int
+
+    def encode(self, requests: Requests) -> Float32:
+        """Queries by torch: float32 [B, d]."""
+        vectors = torch.from_numpy(self.item_vectors)
+        limit = self.config.history
+        return TorchEncoder(self.model.query, vectors, self.user_specs, limit, self.clock).encode(requests)
+
+
+def train(
+    events: Log,
+    item_features: Features,
+    item_specs: Mapping[str, Spec],
+    user_features: Features,
+    user_specs: Mapping[str, Spec],
+    validation: Examples,
+    config: TowersConfig,
+    *,
+    seed: int = 0,
+    folder: Path | None = None,
+    progress: bool = False,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Trained:
+    """Train both towers on a log; nothing but the arguments is looked at.
+
+    item_features, user_features: encoded columns of whole tables, one row an item or user row of the log;
+    those that a spec names are used. folder: where a checkpoint is kept; training goes on from one that was
+    made with the same arguments and ends as if it had never stopped. on_epoch: called after each epoch's
+    checkpoint.
+
+    Raises: DataError when there is nothing to train on or nothing to stop early on.
+    """
+    _check(events, validation)
+    trainer = Trainer(events, item_features, item_specs, user_features, user_specs, validation, config, seed)
+    with torch.random.fork_rng(devices=[]), Progress(config.epochs, shown=progress) as bar:
+        trainer.start()
+        if folder is not None:
+            trainer.resume(folder)
+        while not trainer.finished:
+            epoch = trainer.epoch(bar)
+            if folder is not None:
+                trainer.checkpoint(folder)
+            if on_epoch is not None:
+                on_epoch(epoch)
+    return Trained(
+        config=config,
+        clock=events.clock,
+        item_specs=item_specs,
+        user_specs=user_specs,
+        model=trainer.best(),
+        item_vectors=trainer.vectors().numpy(),
+        epochs=tuple(trainer.epochs),
+        best=trainer.best_epoch,
+    )
+
+
+def _check(events: Log, validation: Examples) -> None:
+    if len(events) == 0:
+        raise DataError("the towers' training log is empty; it needs at least one event")
+    if len(validation) == 0:
+        raise DataError("the towers' validation has no requests; early stopping needs at least one")

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from funnel.errors import BundleError, FunnelError
+from funnel.towers.encoder import QueryEncoder
+from funnel.towers.export import export
+from funnel.towers.train import Trained, train
+from funnel.types import Requests
+
+from .world import N_ITEMS, SMALL, strangers, user_table, world
+
+WORLD = world(n_users=40)
+REQUESTS = WORLD.validation.requests
+ITEM_IDS = np.arange(N_ITEMS) * 10
+USER_IDS = np.array([f"user {i}" for i in range(len(REQUESTS))])
+FILES = {
+    "item_ids.npy",
+    "item_vectors.npy",
+    "query_tower.onnx",
+    "towers.json",
+    "user_ids.npy",
+    "user_vectors.npy",
+}
+
+
+def trained_as(encoder: Literal["transformer", "pooled"]) -> Trained:
+    return train(*WORLD.arguments(), SMALL.model_copy(update={"encoder": encoder, "epochs": 2, "layers": 2}))
+
+
+def export_of(trained: Trained, store: Path) -> Path:
+    return export(trained, store, item_ids=ITEM_IDS, user_ids=USER_IDS, requests=REQUESTS)
+
+
+@pytest.fixture(scope="module", params=["transformer", "pooled"])
+def trained(request: pytest.FixtureRequest) -> Trained:
+    return trained_as(request.param)
+
+
+@pytest.fixture(scope="module")
+def folder(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_of(trained, tmp_path_factory.mktemp("embeddings"))
+
+
+def test_the_exported_tower_says_what_torch_says(trained: Trained, folder: Path) -> None:
+    encoder = QueryEncoder.load(folder)
+    np.testing.assert_allclose(encoder.encode(REQUESTS), trained.encode(REQUESTS), atol=1e-5)
+    np.testing.assert_array_equal(encoder.item_vectors, trained.item_vectors)
+
+
+HISTORIES = [[], [3], [1, 2, 3], list(range(8)), list(range(20)), [-1, 5, -1], [-1]]
+
+
+def test_any_number_of_requests_and_any_length(trained: Trained, folder: Path) -> None:
+    """One at a time, all at once, and in chunks: the same queries."""
+    users = user_table(np.arange(len(HISTORIES)) % 6, np.random.default_rng(2))
+    requests = strangers(HISTORIES, users)
+    encoder = QueryEncoder.load(folder)
+    together = encoder.encode(requests)
+    np.testing.assert_allclose(together, trained.encode(requests), atol=1e-5)
+    single = [encoder.encode(requests.take(np.array([i]))) for i in range(len(requests))]
+    np.testing.assert_allclose(np.concatenate(single), together, atol=1e-5)
+
+
+def test_many_requests_are_encoded_in_chunks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = QueryEncoder.load(folder)
+    whole = encoder.encode(REQUESTS)
+    monkeypatch.setattr("funnel.towers.encoder.CHUNK", 7 * SMALL.history * SMALL.d)
+    np.testing.assert_allclose(encoder.encode(REQUESTS), whole, atol=1e-5)
+
+
+def test_no_requests_give_no_queries(folder: Path) -> None:
+    assert QueryEncoder.load(folder).encode(REQUESTS.take(np.arange(0))).shape == (0, SMALL.d)
+
+
+def test_removed_items_are_as_if_never_met(folder: Path) -> None:
+    encoder = QueryEncoder.load(folder)
+    np.testing.assert_allclose(
+        encoder.encode(strangers([[-1, 5, -1]])), encoder.encode(strangers([[5]])), atol=1e-6
+    )
+
+
+def test_the_folder_holds_vectors_with_ids(folder: Path, trained: Trained) -> None:
+    assert {p.name for p in folder.iterdir()} == FILES
+    assert np.load(folder / "item_ids.npy").tolist() == ITEM_IDS.tolist()
+    assert np.load(folder / "user_ids.npy").tolist() == USER_IDS.tolist()
+    np.testing.assert_allclose(np.load(folder / "user_vectors.npy"), trained.encode(REQUESTS), atol=1e-5)
+    encoder = QueryEncoder.load(folder)
+    assert encoder.item_specs == trained.item_specs
+    assert encoder.user_specs == trained.user_specs
+    assert encoder.fingerprint.startswith(folder.name)
+
+
+def test_the_same_seed_gives_the_same_files(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    want = torch.rand(3)
+    torch.manual_seed(5)
+    first = export_of(trained_as("pooled"), tmp_path / "first")
+    second = export_of(trained_as("pooled"), tmp_path / "second")
+    assert first.name == second.name
+    for name in FILES:
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    torch.testing.assert_close(torch.rand(3), want)  # nobody's generator was touched
+
+
+def test_the_graph_says_nothing_of_the_machine(folder: Path) -> None:
+    raw = (folder / "query_tower.onnx").read_bytes()
+    assert b".py" not in raw
+    assert str(Path.home()).encode() not in raw
+    onnx.checker.check_model(onnx.load_from_string(raw))
+
+
+def test_towers_that_disagree_are_refused(
+    trained: Trained, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = (folder / "query_tower.onnx").read_bytes()
+    monkeypatch.setattr("funnel.towers.export.query_graph", lambda *_: graph)
+    other = replace(trained, model=copy.deepcopy(trained.model))
+    export_of(other, tmp_path / "same")
+    with torch.no_grad():
+        other.model.query.start[0, 0] += 1.0
+    with pytest.raises(FunnelError, match="differs from torch"):
+        export_of(other, tmp_path / "changed")
+    assert list((tmp_path / "changed").iterdir()) == []
+
+
+def test_a_version_that_is_there_already_is_left(
+    trained: Trained, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = (folder / "query_tower.onnx").read_bytes()
+    monkeypatch.setattr("funnel.towers.export.query_graph", lambda *_: graph)
+    assert export_of(trained, folder.parent) == folder
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_ids_must_fit(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(FunnelError, match="29 item ids for 30 vectors"):
+        export(trained, tmp_path, item_ids=ITEM_IDS[1:], user_ids=USER_IDS, requests=REQUESTS)
+
+
+@pytest.mark.parametrize("name", ["towers.json", "query_tower.onnx", "item_vectors.npy"])
+def test_a_damaged_version_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes() if path.name != name else b"{}")
+    with pytest.raises(BundleError, match="no towers can be read"):
+        QueryEncoder.load(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(BundleError, match="no towers can be read"):
+        QueryEncoder.load(tmp_path)
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = sys.modules["onnx"] = None
+import numpy as np
+from pathlib import Path
+from funnel.towers.encoder import QueryEncoder
+from funnel.types import Ragged, Requests
+history = Ragged.from_lists([[1, 2], []])
+requests = Requests(np.array([-1, -1], np.int32), np.zeros(2, np.int64), history, Ragged(history.values * 9,
+history.offsets)) print(QueryEncoder.load(Path(sys.argv[1])).encode(requests).shape)
+"""
+
+
+def test_encoding_needs_no_torch(folder: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, str(folder)], capture_output=True, text=True, check=False
+    )
+    assert run.stdout.strip() == f"(2, {SMALL.d})", run.stderr
+
+
+def test_without_a_clock_and_without_user_columns(tmp_path: Path) -> None:
+    plain = world("none", n_users=40)
+    log, items, specs, _, _, validation = plain.arguments()
+    bare = replace(validation, requests=replace(validation.requests, user_features={}))
+    trained = train(
+        log, items, specs, {}, {}, bare, SMALL.model_copy(update={"epochs": 1, "normalize": False})
+    )
+    requests: Requests = bare.requests
+    folder = export(trained, tmp_path, item_ids=ITEM_IDS, user_ids=USER_IDS, requests=requests)
+    np.testing.assert_allclose(
+        QueryEncoder.load(folder).encode(requests), trained.encode(requests), atol=1e-4
+    )

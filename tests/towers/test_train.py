@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+
+from funnel.errors import DataError
+from funnel.towers.checkpoint import NAME
+from funnel.towers.config import TowersConfig
+from funnel.towers.train import Trained, train
+from funnel.towers.trainer import Epoch
+from funnel.towers.validate import TorchEncoder, ndcg
+from funnel.types import Examples, Ragged
+
+from .world import COLD, N_ITEMS, SIZE, SMALL, excluding_seen, strangers, user_table, world
+
+WORLD = world()
+SHORT = SMALL.model_copy(update={"epochs": 3})
+
+
+def hits(trained: Trained, examples: Examples) -> float:
+    """How often the best item is the target."""
+    scores = trained.encode(examples.requests) @ trained.item_vectors.T
+    return float((scores.argmax(1) == examples.targets.values).mean())
+
+
+@pytest.mark.parametrize("encoder", ["transformer", "pooled"])
+@pytest.mark.parametrize("loss", ["full_softmax", "sampled_softmax", "gbce"])
+def test_towers_learn_what_comes_next(
+    encoder: Literal["transformer", "pooled"], loss: Literal["full_softmax", "sampled_softmax", "gbce"]
+) -> None:
+    config = SMALL.model_copy(update={"encoder": encoder, "loss": loss, "negatives": 24})
+    if loss == "gbce":  # learns the same, but later
+        config = config.model_copy(update={"epochs": 30, "patience": 30})
+    assert hits(train(*WORLD.arguments(), config), WORLD.validation) > 0.8
+
+
+def test_the_plain_dot_product_learns_too() -> None:
+    config = SMALL.model_copy(update={"normalize": False})
+    assert hits(train(*WORLD.arguments(), config), WORLD.validation) > 0.8
+
+
+def test_a_set_is_learned_without_its_order() -> None:
+    """Which group a user walks in is all that there is to know."""
+    trained = train(*world("none").arguments(), SMALL.model_copy(update={"encoder": "pooled"}))
+    best = (trained.encode(WORLD.validation.requests) @ trained.item_vectors.T).argmax(1)
+    assert (best // SIZE == WORLD.validation.targets.values // SIZE).mean() > 0.9
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    return train(*WORLD.arguments(), SMALL)
+
+
+def test_a_user_never_seen_is_answered_from_columns_and_history(trained: Trained) -> None:
+    groups = np.arange(6)
+    users = user_table(groups, np.random.default_rng(1))
+    from_columns = trained.encode(strangers([[]] * 6, users)) @ trained.item_vectors.T
+    assert (from_columns.argmax(1) // SIZE == groups).all()
+    from_history = (
+        trained.encode(strangers([[g * SIZE, g * SIZE + 1] for g in groups])) @ trained.item_vectors.T
+    )
+    assert (from_history.argmax(1) == groups * SIZE + 2).mean() > 0.8
+
+
+def test_nothing_known_at_all_still_gives_a_query(trained: Trained) -> None:
+    assert np.isfinite(trained.encode(strangers([[]]))).all()
+
+
+def test_an_item_without_events_is_found_by_its_columns(trained: Trained) -> None:
+    """Among such items, the one of the group that the user walks in."""
+    best = (trained.encode(WORLD.validation.requests) @ trained.item_vectors[COLD].T).argmax(1)
+    assert (COLD[best] // SIZE == WORLD.validation.targets.values // SIZE).mean() > 0.8
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
+    first, second = train(*WORLD.arguments(), SHORT, seed=3), train(*WORLD.arguments(), SHORT, seed=3)
+    assert first.item_vectors.tobytes() == second.item_vectors.tobytes()
+    assert (
+        first.encode(WORLD.validation.requests).tobytes()
+        == second.encode(WORLD.validation.requests).tobytes()
+    )
+    assert (train(*WORLD.arguments(), SHORT, seed=4).item_vectors != first.item_vectors).any()
+
+
+def test_training_leaves_torchs_own_generator_alone() -> None:
+    torch.manual_seed(5)
+    want = torch.rand(3)
+    torch.manual_seed(5)
+    train(*WORLD.arguments(), SMALL.model_copy(update={"epochs": 1}))
+    torch.testing.assert_close(torch.rand(3), want)
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("loss", ["full_softmax", "sampled_softmax"])
+def test_a_resumed_run_ends_as_one_that_never_stopped(
+    tmp_path: Path, loss: Literal["full_softmax", "sampled_softmax"]
+) -> None:
+    config = SMALL.model_copy(update={"epochs": 5, "loss": loss, "negatives": 24})
+    whole = train(*WORLD.arguments(), config)
+
+    def stop(epoch: Epoch) -> None:
+        if epoch.number == 2:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        train(*WORLD.arguments(), config, folder=tmp_path, on_epoch=stop)
+    seen: list[int] = []
+    resumed = train(*WORLD.arguments(), config, folder=tmp_path, on_epoch=lambda e: seen.append(e.number))
+    assert seen == [3, 4]
+    assert resumed.item_vectors.tobytes() == whole.item_vectors.tobytes()
+    assert (
+        resumed.encode(WORLD.validation.requests).tobytes()
+        == whole.encode(WORLD.validation.requests).tobytes()
+    )
+    assert [e.validation for e in resumed.epochs] == [e.validation for e in whole.epochs]
+    assert [p.name for p in tmp_path.iterdir()] == [NAME]
+
+
+def test_a_checkpoint_of_another_training_is_not_gone_on_from(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(*WORLD.arguments(), SHORT, folder=tmp_path)
+    again = train(*WORLD.arguments(), SHORT, folder=tmp_path, seed=1)
+    assert "starts anew" in caplog.text
+    assert again.item_vectors.tobytes() == train(*WORLD.arguments(), SHORT, seed=1).item_vectors.tobytes()
+
+
+def test_training_stops_after_patience_and_keeps_the_best() -> None:
+    """Validation asks for items that are the target of nothing, so that learning makes it worse."""
+    wrong = replace(WORLD.validation, targets=Ragged.from_lists([[int(COLD[0])]] * len(WORLD.validation)))
+    arguments = replace(WORLD, validation=wrong).arguments()
+    trained = train(*arguments, SMALL.model_copy(update={"patience": 2, "epochs": 50}))
+    figures = [e.validation for e in trained.epochs]
+    assert len(figures) == trained.best + 3 < 50
+    assert figures[trained.best] == max(figures)
+    vectors = torch.from_numpy(trained.item_vectors)
+    encoder = TorchEncoder(trained.model.query, vectors, trained.user_specs, SMALL.history, "time")
+    assert ndcg(encoder, wrong, 100) == pytest.approx(max(figures))
+
+
+def slow_ndcg(trained: Trained, examples: Examples, k: int) -> float:
+    total = 0.0
+    scores = trained.encode(examples.requests) @ trained.item_vectors.T
+    for i in range(len(examples)):
+        hidden = set() if examples.requests.exclude is None else set(examples.requests.exclude[i].tolist())
+        order = [j for j in np.argsort(-scores[i], kind="stable") if j not in hidden][:k]
+        wanted = set(examples.targets[i].tolist())
+        gain = sum(1 / np.log2(place + 2) for place, j in enumerate(order) if j in wanted)
+        total += gain / sum(1 / np.log2(place + 2) for place in range(min(k, len(wanted))))
+    return total / len(examples)
+
+
+@pytest.mark.parametrize("k", [1, 4, 100])
+def test_validation_is_exact(trained: Trained, k: int) -> None:
+    rng = np.random.default_rng(0)
+    targets = Ragged.from_lists(
+        [rng.choice(N_ITEMS, 1 + i % 4, replace=False) for i in range(len(WORLD.validation))]
+    )
+    vectors = torch.from_numpy(trained.item_vectors)
+    encoder = TorchEncoder(trained.model.query, vectors, trained.user_specs, SMALL.history, "time")
+    examples = replace(WORLD.validation, targets=targets)
+    assert ndcg(encoder, examples, k) == pytest.approx(slow_ndcg(trained, examples, k))
+    excluding = excluding_seen(examples)
+    assert ndcg(encoder, excluding, k) == pytest.approx(slow_ndcg(trained, excluding, k))
+
+
+def test_nothing_to_train_on_or_to_validate_with() -> None:
+    nobody = np.arange(0)
+    empty = replace(WORLD, log=WORLD.log.where(nobody))
+    with pytest.raises(DataError, match="log is empty"):
+        train(*empty.arguments(), SMALL)
+    unwatched = replace(WORLD, validation=WORLD.validation.take(nobody))
+    with pytest.raises(DataError, match="validation has no requests"):
+        train(*unwatched.arguments(), SMALL)
+
+
+def test_one_event_and_one_item() -> None:
+    log = replace(WORLD.log.where(np.arange(1)), items=np.zeros(1, dtype=np.int32), n_items=1)
+    one = {name: column[:1] for name, column in WORLD.item_features.items()}
+    examples = replace(
+        WORLD.validation.take(np.arange(1)), targets=Ragged.from_lists([[0]]), requests=strangers([[]])
+    )
+    small = replace(WORLD, log=log, item_features=one, validation=examples)
+    for loss in ("full_softmax", "sampled_softmax", "gbce"):
+        trained = train(*small.arguments(), SMALL.model_copy(update={"loss": loss, "epochs": 2}))
+        assert np.isfinite(trained.item_vectors).all()
+
+
+def test_heads_must_divide_the_width() -> None:
+    with pytest.raises(ValueError, match="multiple of heads"):
+        TowersConfig(d=10, heads=4)
+
+
+def test_a_large_catalogue_is_sampled() -> None:
+    assert TowersConfig().loss_for(12_101) == "full_softmax"
+    assert TowersConfig().loss_for(100_000) == "sampled_softmax"
+    assert TowersConfig(loss="gbce").loss_for(5) == "gbce"
