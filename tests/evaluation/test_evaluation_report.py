@@ -187,13 +187,16 @@ def test_unknown_users_count_one_each(world):
     assert found.comparisons == ()
 
 
-def test_json_round_trip(report, tmp_path):
-    report = report.model_copy(update={"config": {"towers": {"d": 64, "loss": None}}, "notes": ("kept",)})
+def test_json_round_trip(world, tmp_path):
+    report = measured(world, config={"towers": {"d": 64, "loss": None}}, notes=["kept"])
+    assert report.notes == ("kept",)
     report.save(tmp_path / "report.json")
     assert Report.load(tmp_path / "report.json") == report
     (tmp_path / "other.json").write_text('{"rows": 1}')
     with pytest.raises(DataError, match=r"other\.json is not a report"):
         Report.load(tmp_path / "other.json")
+    with pytest.raises(DataError, match="No such file"):
+        Report.load(tmp_path / "none.json")
 
 
 def test_same_seed_same_figures(report, world):

@@ -12,9 +12,8 @@ from rich.console import Console
 from stub_world import measured
 
 from funnel.errors import FunnelError
+from funnel.evaluation import as_table, write_page
 from funnel.evaluation.compare import short
-from funnel.evaluation.page import write_page
-from funnel.evaluation.table import as_table
 
 PEOPLE = [
     {

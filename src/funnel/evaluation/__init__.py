@@ -1,24 +1,39 @@
 """Is it good: metrics, intervals, the per-stage report, and its table and page.
 
-`evaluate` lets a funnel and its competitors answer the same requests and gives a `Report`; `table` prints
-it, `write_page` makes a page of it.
+`evaluate` lets a funnel and its competitors answer the same requests and gives a `Report`; `as_table` makes
+it fit a terminal, `write_page` makes a page of it.
 """
 
 from funnel.evaluation.bootstrap import Difference, interval, paired
 from funnel.evaluation.chance import chance_level, random_targets
+from funnel.evaluation.machine import machine, versions
 from funnel.evaluation.measure import evaluate
 from funnel.evaluation.metrics import compute, compute_all
+from funnel.evaluation.page import ExampleItem, ExampleUser, write_page
 from funnel.evaluation.report import Report, Subject
+from funnel.evaluation.rows import Latency, Row, Value
+from funnel.evaluation.table import as_table
+from funnel.evaluation.walk import Recommend
 
 __all__ = [
     "Difference",
+    "ExampleItem",
+    "ExampleUser",
+    "Latency",
+    "Recommend",
     "Report",
+    "Row",
     "Subject",
+    "Value",
+    "as_table",
     "chance_level",
     "compute",
     "compute_all",
     "evaluate",
     "interval",
+    "machine",
     "paired",
     "random_targets",
+    "versions",
+    "write_page",
 ]

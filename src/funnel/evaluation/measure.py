@@ -40,6 +40,7 @@ def evaluate(
     resamples: int = 1000,
     latency_requests: int = 200,
     config: Mapping[str, JsonValue] | None = None,
+    notes: Sequence[str] = (),
     progress: bool = False,
 ) -> Report:
     """Let the funnel and its competitors answer the same requests, and report on all of them.
@@ -51,6 +52,7 @@ def evaluate(
     ks: depths; the first is the length of the list that is shown, at which everything is measured.
     latency_requests: how many requests are asked one at a time, in this thread; how many threads a
         competitor starts is its own affair.
+    config, notes: carried along, for whoever reads the report.
     Raises DataError where there is no request, ConfigError for bad ks or a name that two rows share.
     """
     ks = _depths(examples, ks)
@@ -93,6 +95,7 @@ def evaluate(
         search_recall=search_recall(exact, approximate, examples.requests, ks, seed),
         latency=Latency.of(clocks[-1].sum(axis=1)),
         throughput=len(examples) / max(sum(one.seconds for one in shown if one.kind == "stage"), 1e-9),
+        notes=tuple(notes),
         config=dict(config or {}),
         versions=versions(),
         machine=machine(),

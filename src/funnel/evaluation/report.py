@@ -71,8 +71,8 @@ class Report(Settings):
 
     @classmethod
     def load(cls, path: Path) -> Report:
-        """Read what `save` wrote; DataError where the file is something else."""
+        """Read what `save` wrote; DataError where there is no such file, or it is something else."""
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except ValidationError as wrong:
+        except (OSError, ValidationError) as wrong:
             raise DataError(f"{path} is not a report that this version reads: {wrong}") from wrong
