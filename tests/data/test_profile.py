@@ -144,7 +144,7 @@ def test_cold_is_what_the_training_part_has_no_event_of() -> None:
     config = SplitConfig(ranker=0.5, test=0.75)
     train, ranker, test = profile(dataset, config).parts
     assert (train.events, train.users, train.items) == (4, 2, 2)
-    # Ranker: user 1 takes 3 (new), user 3 (new) takes 1. Test: user 4 takes 4 (both new), user 2 takes 5 (new).
+    # Ranker: 1 takes 3 (new), 3 (new) takes 1. Test: 4 takes 4 (both new), 2 takes 5 (new).
     assert (ranker.requests, ranker.cold_users, ranker.cold_items) == (2, 0.5, 0.5)
     assert (test.requests, test.cold_users, test.cold_items) == (2, 0.5, 1.0)
     assert test.events == len(split(dataset, config, 0).test.targets.values)
