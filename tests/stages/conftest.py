@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from funnel.types import Ragged, Requests
+from funnel.features.statistics import Statistics
+from funnel.index import ExactIndex
+from funnel.types import Log, Ragged, Requests
 
 N, D = 200, 16
 
@@ -28,12 +30,14 @@ class HistoryEncoder:
 
 
 @dataclass
-class BruteIndex:
-    """Scores every item. `blind` rows are overlooked unless a filter is given, as if approximate."""
+class RoughIndex:
+    """An index that overlooks `blind` rows unless a filter is given, and remembers what it was asked."""
 
     vectors: np.ndarray
     blind: tuple[int, ...] = ()
     asked: list[tuple[int, int]] = field(default_factory=list)
+
+    spec = "rough"
 
     @property
     def size(self) -> int:
@@ -55,49 +59,6 @@ class BruteIndex:
         return rows, best.astype(np.float32)
 
 
-@dataclass
-class Together:
-    """Covisitation as a dense matrix."""
-
-    weights: np.ndarray
-
-    def top(
-        self, history: Ragged, k: int, *, exclude: Ragged | None = None, allow: Any = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        rows = np.full((len(history), k), -1, dtype=np.int32)
-        scores = np.full((len(history), k), -np.inf, dtype=np.float32)
-        for b in range(len(history)):
-            own = self.weights[history[b]].sum(axis=0)
-            if exclude is not None:
-                own[exclude[b]] = 0
-            if allow is not None:
-                own[~(allow if allow.ndim == 1 else allow[b])] = 0
-            order = np.argsort(-own, kind="stable")[:k]
-            order = order[own[order] > 0]
-            rows[b, : len(order)], scores[b, : len(order)] = order, own[order]
-        return rows, scores
-
-
-@dataclass
-class Counts:
-    """Statistics of a log in which item i has its events at `times[i]`."""
-
-    times: list[np.ndarray]
-    covisitation: Together
-    windows: tuple[int | None, ...] = (1024, None)
-
-    def counts(self, items: np.ndarray, times: np.ndarray, window: int | None) -> np.ndarray:
-        def count(item: int, time: int) -> int:
-            own = self.times[item]
-            return int(((own < time) & (own >= (time - window if window else -1))).sum())
-
-        return np.array([count(i, t) for i, t in zip(items, times, strict=True)], dtype=np.int32)
-
-    def popular(self, time: int, k: int, window: int | None) -> np.ndarray:
-        counts = self.counts(np.arange(len(self.times)), np.full(len(self.times), time), window)
-        return np.argsort(-counts, kind="stable")[:k].astype(np.int32)
-
-
 @pytest.fixture(scope="session")
 def vectors() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(N, D)).astype(np.float32)
@@ -109,28 +70,40 @@ def encoder(vectors: np.ndarray) -> HistoryEncoder:
 
 
 @pytest.fixture
-def index(vectors: np.ndarray) -> BruteIndex:
-    return BruteIndex(vectors)
+def index(vectors: np.ndarray) -> ExactIndex:
+    return ExactIndex(vectors)
+
+
+@pytest.fixture
+def rough(vectors: np.ndarray) -> RoughIndex:
+    return RoughIndex(vectors)
 
 
 @pytest.fixture(scope="session")
-def statistics() -> Counts:
+def log() -> Log:
+    """1,500 events in the first three hours; few items have most of them, some have none."""
     rng = np.random.default_rng(1)
-    weights = rng.random((N, N)).astype(np.float32) * (rng.random((N, N)) < 0.2)
-    events = [rng.integers(0, 10_000, rng.integers(0, 12)) for _ in range(N)]
-    return Counts(events, Together(weights))
+    items = np.minimum(rng.exponential(30, 1_500), N - 1).astype(np.int32)
+    return Log(
+        rng.integers(0, 100, 1_500).astype(np.int32), items, np.sort(rng.integers(0, 10_000, 1_500)), 100, N
+    )
+
+
+@pytest.fixture(scope="session")
+def statistics(log: Log) -> Statistics:
+    return Statistics.fit(log, log)
 
 
 @pytest.fixture(scope="session")
 def requests() -> Requests:
-    """40 requests: some new, some with long histories, all of which is excluded."""
+    """40 requests days after the log: some new, some with long histories, all of which is excluded."""
     rng = np.random.default_rng(2)
     lengths = np.array([0, 1, 3, 20, 120, 199, 200, 5] * 5)
     lists = [rng.permutation(N)[:n] for n in lengths]
     history = Ragged.from_lists(lists)
     return Requests(
         users=np.arange(40, dtype=np.int32),
-        times=rng.integers(5_000, 10_000, 40),
+        times=rng.integers(1_000_000, 2_000_000, 40),
         history=history,
         history_times=Ragged(np.zeros(len(history.values), dtype=np.int64), history.offsets),
         exclude=history,

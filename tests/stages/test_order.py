@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from funnel.stages.order import best, first
+from funnel.stages.order import best
 
 SCORES = st.floats(width=32, allow_nan=False) | st.sampled_from([0.0, -0.0, 1.0])
 
@@ -30,11 +30,3 @@ def test_nan_is_the_worst_score() -> None:
     rows, scores = best(np.array([[4, 2, 7]], np.int32), np.array([[np.nan, 1, -np.inf]], np.float32), 3)
     assert rows.tolist() == [[2, 4, 7]]
     assert scores.tolist() == [[1, -np.inf, -np.inf]]
-
-
-def test_first_closes_holes() -> None:
-    items, scores = np.array([[3, -1, 1, -1, 2]], np.int32), np.array([[5, 4, 3, 2, 1]], np.float32)
-    rows, values = first(items, scores, 4)
-    assert rows.tolist() == [[3, 1, 2, -1]]
-    assert values.tolist() == [[5, 3, 1, -np.inf]]
-    assert first(items, scores, 2)[0].tolist() == [[3, 1]]

@@ -10,7 +10,7 @@ import pytest
 
 from funnel.errors import ConfigError
 from funnel.stages import CovisitationSource, PopularSource, TowerSource
-from funnel.types import Ragged, Requests
+from funnel.types import Log, Ragged, Requests
 
 ALLOWS = ["all", "shared", "own", "none"]
 
@@ -59,18 +59,36 @@ def test_towers_return_the_best_that_pass(
 
 
 @pytest.mark.parametrize("allow", ALLOWS)
-def test_popular_returns_the_most_frequent_that_pass(statistics: Any, requests: Requests, allow: str) -> None:
+def test_popular_returns_the_most_frequent_that_pass(
+    statistics: Any, log: Log, requests: Requests, allow: str
+) -> None:
     asked = with_allow(requests, allow, 200)
-    rows, scores = PopularSource(statistics, 4_000).find(asked, 30)
+    rows, scores = PopularSource(statistics).find(asked, 30)
+    events = np.bincount(log.items, minlength=200)
     for b in range(len(requests)):
         good = passing(asked, b, 200)
-        tick = asked.times[b] // 64 * 64
-        counts = statistics.counts(good, np.full(len(good), tick), 4_000)
-        order = np.argsort(-counts, kind="stable")
-        expected = good[order][counts[order] > 0][:30]
+        order = np.argsort(-events[good], kind="stable")
+        expected = good[order][events[good][order] > 0][:30]
         assert rows[b, : len(expected)].tolist() == expected.tolist()
+        assert scores[b, : len(expected)].tolist() == events[expected].tolist()
         assert (rows[b, len(expected) :] == -1).all()
         assert np.isneginf(scores[b, len(expected) :]).all()
+
+
+@pytest.mark.parametrize("allow", ALLOWS)
+def test_covisitation_returns_companions_that_pass(statistics: Any, requests: Requests, allow: str) -> None:
+    asked = with_allow(requests, allow, 200)
+    rows, scores = CovisitationSource(statistics).find(asked, 30)
+    every = np.broadcast_to(np.arange(200, dtype=np.int32), (len(requests), 200))
+    exact = np.nan_to_num(statistics.covisitation.scores(requests.history, every))
+    for b in range(len(requests)):
+        good = passing(asked, b, 200)
+        order = np.lexsort((good, -exact[b, good]))
+        expected = good[order][exact[b, good][order] > 0][:30]
+        assert rows[b, : len(expected)].tolist() == expected.tolist()
+        np.testing.assert_allclose(scores[b, : len(expected)], exact[b, expected], rtol=1e-6)
+        assert (rows[b, len(expected) :] == -1).all()
+    assert (rows[requests.history.lengths == 0] == -1).all()
 
 
 @pytest.mark.parametrize("allow", ALLOWS)
@@ -87,18 +105,8 @@ def test_a_batch_gives_what_single_calls_give(
         assert source.find(asked.take(np.array([], dtype=np.int64)), 25)[0].shape == (0, 25)
 
 
-def test_popular_without_a_clock_counts_everything(statistics: Any, requests: Requests) -> None:
-    timeless = replace(statistics, windows=(None,))
-    everything = replace(requests, exclude=None, times=np.full(len(requests), 10_000))
-    rows, scores = PopularSource(timeless).find(replace(everything, times=np.zeros(40, dtype=np.int64)), 5)
-    assert (rows == -1).all()
-    assert np.isneginf(scores).all()
-    rows, scores = PopularSource(statistics).find(everything, 5)
-    assert len(np.unique(rows, axis=0)) == 1
-
-
-def test_what_an_index_overlooks_is_found_exactly(encoder: Any, index: Any, requests: Requests) -> None:
-    blind = replace(index, blind=tuple(range(0, 200, 2)))
+def test_what_an_index_overlooks_is_found_exactly(encoder: Any, rough: Any, requests: Requests) -> None:
+    blind = replace(rough, blind=tuple(range(0, 200, 2)))
     asked = replace(requests.take(np.array([2, 3])), exclude=Ragged.from_lists([range(1, 200, 2), []]))
     rows, _ = TowerSource(encoder, blind).find(asked, 10)
     assert (rows[0] % 2 == 0).all()
@@ -106,16 +114,16 @@ def test_what_an_index_overlooks_is_found_exactly(encoder: Any, index: Any, requ
 
 
 def test_one_long_exclusion_does_not_make_all_searches_long(
-    encoder: Any, index: Any, requests: Requests
+    encoder: Any, rough: Any, requests: Requests
 ) -> None:
-    TowerSource(encoder, index).find(requests.take(np.array([0, 1, 2, 4])), 10)
-    assert sorted(index.asked) == [(1, 10), (1, 138), (2, 26)]
+    TowerSource(encoder, rough).find(requests.take(np.array([0, 1, 2, 4])), 10)
+    assert sorted(rough.asked) == [(1, 10), (1, 138), (2, 26)]
 
 
-def test_rescoring_makes_a_rough_index_exact(encoder: Any, index: Any, requests: Requests) -> None:
-    rough = replace(index, vectors=np.round(index.vectors, 1))
-    exact_rows, exact = TowerSource(encoder, index).find(requests, 10)
-    rows, scores = TowerSource(encoder, rough).find(requests, 10)
+def test_rescoring_makes_a_rough_index_exact(encoder: Any, rough: Any, requests: Requests) -> None:
+    exact_rows, exact = TowerSource(encoder, rough).find(requests, 10)
+    rounded = replace(rough, vectors=np.round(rough.vectors, 1))
+    rows, scores = TowerSource(encoder, rounded).find(requests, 10)
     both = rows == exact_rows
     assert both.mean() > 0.5
     np.testing.assert_array_equal(scores[both], exact[both])
@@ -123,6 +131,6 @@ def test_rescoring_makes_a_rough_index_exact(encoder: Any, index: Any, requests:
     assert (scores[:, :-1][filled] >= scores[:, 1:][filled]).all()
 
 
-def test_towers_refuse_an_index_of_other_items(encoder: Any, index: Any) -> None:
+def test_towers_refuse_an_index_of_other_items(encoder: Any, rough: Any) -> None:
     with pytest.raises(ConfigError, match="holds 150 items, the towers have 200"):
-        TowerSource(encoder, replace(index, vectors=index.vectors[:150]))
+        TowerSource(encoder, replace(rough, vectors=rough.vectors[:150]))

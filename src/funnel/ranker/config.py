@@ -28,7 +28,11 @@ class RankerConfig(Settings):
         30, ge=1, description="lambdarank: pairs count when one is among the first so many"
     )
     stop_after: int = Field(50, ge=1, description="early stopping: rounds without a better NDCG@10")
-    negatives: int | None = Field(200, ge=1, description="most negatives kept a list; None keeps all")
+    negatives: int | None = Field(
+        None,
+        ge=1,
+        description="most negatives kept a list; None keeps all, as the ranker meets them when it serves",
+    )
     missed: Literal["drop", "append"] = Field(
         "drop",
         description="a positive that retrieval missed: `drop` only counts it, `append` adds it as one more "

@@ -28,16 +28,6 @@ def best(items: Int32, scores: Float32, k: int) -> tuple[Int32, Float32]:
     return out, out_scores
 
 
-def first(items: Int32, scores: Float32, k: int) -> tuple[Int32, Float32]:
-    """As `best`, of rows that are in order already and only have holes."""
-    columns = np.argsort(items < 0, axis=1, kind="stable")[:, :k]
-    out = np.full((len(items), k), -1, dtype=np.int32)
-    out_scores = np.full((len(items), k), -np.inf, dtype=np.float32)
-    out[:, : columns.shape[1]] = np.take_along_axis(items, columns, axis=1)
-    out_scores[:, : columns.shape[1]] = np.take_along_axis(scores, columns, axis=1)
-    return out, np.where(out < 0, -np.inf, out_scores).astype(np.float32)
-
-
 def _keys(items: Int32, scores: Float32) -> NDArray[np.uint64]:
     """uint64 [B, W] that sort ascending into the order of the house."""
     bits = (np.nan_to_num(scores, nan=-np.inf, posinf=np.inf, neginf=-np.inf) + np.float32(0)).view(np.uint32)

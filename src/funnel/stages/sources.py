@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from funnel.ranker import contains
-from funnel.stages.order import best, first
 from funnel.types import Bool, Float32, Int32, Int64, Requests
 
 if TYPE_CHECKING:
-    from funnel.features import Statistics
+    from funnel.features.statistics import Statistics
 
 Found = tuple[Int32, Float32]
 
@@ -76,9 +74,7 @@ class CovisitationSource:
 class PopularSource:
     """Items with the most events in the window before the request; the score is their number.
 
-    An item without an event is not returned. Where the log has a clock, the count stops at the last full tick
-    before the request (a 4096th of the log's span), so that requests of one moment share one ranking.
-    window: seconds, None = all that is known.
+    An item without an event is not returned. window: seconds, None = all that is known.
     """
 
     name = "popular"
@@ -86,43 +82,9 @@ class PopularSource:
     def __init__(self, statistics: Statistics, window: int | None = None) -> None:
         self._statistics = statistics
         self._window = window
-        spans = [seconds for seconds in statistics.windows if seconds is not None]
-        self._tick = max(1, min(spans) // 16) if spans else None
-        self._kept = lru_cache(maxsize=256)(self._ranking)
 
     def find(self, requests: Requests, k: int) -> Found:
         """See `Source.find`."""
-        rows = np.full((len(requests), k), -1, dtype=np.int32)
-        scores = np.full((len(requests), k), -np.inf, dtype=np.float32)
-        tick = self._tick
-        times = requests.times // tick * tick if tick else np.zeros(len(requests), dtype=np.int64)
-        own_filter = requests.allow is not None and requests.allow.ndim == 2
-        own = np.arange(len(requests)) if own_filter else np.zeros(len(requests), dtype=np.int64)
-        keys, group = np.unique([times, fetch_sizes(requests, k), own], axis=1, return_inverse=True)
-        for number, (time, size, _) in enumerate(keys.T.tolist()):
-            members = np.flatnonzero(group == number)
-            part = requests.take(members) if keys.shape[1] > 1 else requests
-            found, counts = self._passing(part, time, size)
-            found = np.where(blocked(part, found), np.int32(-1), found)
-            rows[members], scores[members] = first(found, counts, k)
-        return rows, scores
-
-    def _passing(self, requests: Requests, time: int, size: int) -> Found:
-        """The ranking that all these requests share, one row each."""
-        allow = requests.allow
-        if allow is None:
-            found, counts = self._kept(time, size)
-        else:
-            passing = np.flatnonzero(allow if allow.ndim == 1 else allow[0]).astype(np.int32)
-            found, counts = self._counted(passing, time, size)
-        shape = (len(requests), size)
-        return np.broadcast_to(found, shape), np.broadcast_to(counts, shape)
-
-    def _ranking(self, time: int, size: int) -> Found:
-        return self._counted(self._statistics.popular(time, size, self._window), time, size)
-
-    def _counted(self, items: Int32, time: int, size: int) -> Found:
-        """These items by their number of events: [1, size] each."""
-        times = np.full(len(items), time, dtype=np.int64)
-        counts = self._statistics.counts(items, times, self._window)
-        return best(np.where(counts > 0, items, -1)[None], counts[None].astype(np.float32), size)
+        return self._statistics.most_popular(
+            requests.times, k, self._window, exclude=requests.exclude, allow=requests.allow
+        )
