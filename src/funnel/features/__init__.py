@@ -1,0 +1,18 @@
+"""What we know: encoded columns, statistics at a moment, and the candidate features made of both."""
+
+from funnel.features.candidates import CandidateFeatures, FeaturesConfig
+from funnel.features.covisitation import fit_covisitation, fit_transitions
+from funnel.features.encoders import Spec, TableEncoder
+from funnel.features.neighbours import Neighbours
+from funnel.features.statistics import Statistics
+
+__all__ = [
+    "CandidateFeatures",
+    "FeaturesConfig",
+    "Neighbours",
+    "Spec",
+    "Statistics",
+    "TableEncoder",
+    "fit_covisitation",
+    "fit_transitions",
+]

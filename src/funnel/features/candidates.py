@@ -1,0 +1,114 @@
+"""The ranker's features: one function for training lists and for a live request."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from funnel.errors import ConfigError
+from funnel.features.columns import Spec
+from funnel.features.families import FAMILIES, Asked, Known
+from funnel.features.recent import REACH, recent
+from funnel.features.statistics import Statistics
+from funnel.settings import Settings
+from funnel.types import Candidates, Features, Float32, Requests
+
+
+class FeaturesConfig(Settings):
+    """Which candidate features there are: families ("popularity") or single columns ("popularity.all")."""
+
+    names: tuple[str, ...] = Field(
+        tuple(FAMILIES), min_length=1, description=f"families or columns; families: {', '.join(FAMILIES)}"
+    )
+
+    @field_validator("names")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name.split(".")[0] not in FAMILIES:
+                raise ValueError(_unknown(name, list(FAMILIES)))
+        return names
+
+
+class CandidateFeatures:
+    """Computes the features of every candidate of a batch, point in time: nothing after the request counts.
+
+    item_features, item_vectors: first dimension the catalogue's size; item_vectors may be None. sources:
+    those whose scores are features. Which columns there are depends on the data: those of an order or a
+    clock only where there is one, those of columns and vectors only where they are.
+    Raises ConfigError when a named column is not there, none is left, or the tables differ in size.
+    """
+
+    def __init__(
+        self,
+        config: FeaturesConfig,
+        statistics: Statistics,
+        item_features: Features,
+        item_vectors: Float32 | None,
+        user_specs: Mapping[str, Spec],
+        item_specs: Mapping[str, Spec],
+        *,
+        sources: Sequence[str] = ("towers", "covisitation", "popular"),
+    ) -> None:
+        _check_sizes(statistics.n_items, item_features, item_vectors)
+        known = Known(statistics, item_features, item_specs, item_vectors, user_specs, tuple(sources))
+        wanted = [name for name in FAMILIES if any(part.split(".")[0] == name for part in config.names)]
+        self._families = [FAMILIES[name](known) for name in wanted]
+        columns = [
+            f"{name}.{column}"
+            for name, family in zip(wanted, self._families, strict=True)
+            for column in family.names
+        ]
+        self._picked = _picked(config.names, columns)
+        self._names = [columns[number] for number in self._picked]
+        self._reach, self._n_items = REACH[statistics.clock], statistics.n_items
+
+    @property
+    def names(self) -> list[str]:
+        """The F columns, in the order of the families."""
+        return list(self._names)
+
+    def matrix(self, requests: Requests, candidates: Candidates) -> Float32:
+        """float32 [B, K, F]; NaN where a value is not known, and everywhere at empty places.
+
+        Each row depends on its own request only: a batch and single calls give the same bits.
+        """
+        newest_first = recent(requests.history, self._reach, self._n_items)
+        asked = Asked(requests, candidates, newest_first)
+        whole = np.concatenate([family.compute(asked) for family in self._families if family.names], axis=2)
+        if len(self._picked) == whole.shape[2]:
+            return whole
+        return np.ascontiguousarray(whole[:, :, self._picked])
+
+
+def _picked(names: Sequence[str], columns: list[str]) -> list[int]:
+    """Places of the columns that the config names, by themselves or by their family."""
+    for name in names:
+        if "." in name and name not in columns:
+            raise ConfigError(f"features.names: {_unknown(name, columns)}")
+    picked = [
+        number for number, column in enumerate(columns) if column in names or column.split(".")[0] in names
+    ]
+    if not picked:
+        raise ConfigError(
+            f"features.names: {', '.join(names)} give no column on this data; name other families"
+        )
+    return picked
+
+
+def _unknown(name: str, there: list[str]) -> str:
+    near = difflib.get_close_matches(name, there, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(there)}"
+    return f"no feature {name!r}; {hint}"
+
+
+def _check_sizes(n_items: int, item_features: Features, item_vectors: Float32 | None) -> None:
+    tables = {**item_features, "item_vectors": item_vectors}
+    for name, table in tables.items():
+        if table is not None and len(table) != n_items:
+            raise ConfigError(
+                f"{name} has {len(table)} rows, the statistics {n_items} items: they must be of one catalogue"
+            )

@@ -1,0 +1,143 @@
+"""How a candidate's attributes fit those of the history: values by share, numbers by distance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from funnel.features.arrays import frozen
+from funnel.features.families.family import TASTE_DECAY, Asked, Family, Known
+from funnel.types import Float32, Int32
+
+
+def build(known: Known) -> Family:
+    """Two columns for each category, multi-category and text column of the items.
+
+    affinity.<column>: the decayed share of the history that has the candidate's value, a mean over its
+    values, rarer ones weighing more. affinity.last_<column>: the overlap with the newest item (Jaccard, the
+    same weights; 0 or 1 for a single category). Rarity is log(1 + items / items that have the value),
+    inverse document frequency (Sparck Jones 1972). NaN where the candidate, or all the history, has no value.
+    """
+    decay = TASTE_DECAY[known.statistics.clock]
+    names = [name for name, spec in known.item_specs.items() if spec.kind in ("category", "multi_category")]
+    codes = {
+        name: frozen(np.reshape(known.item_features[name], (known.statistics.n_items, -1))) for name in names
+    }
+    rarity = {name: frozen(_rarity(codes[name], known.item_specs[name].size)) for name in names}
+
+    def compute(asked: Asked) -> Float32:
+        newest, items = asked.newest_first, frozen(asked.candidates.items, np.int32)
+        out = np.full((*items.shape, 2 * len(names)), np.nan, dtype=np.float32)
+        for number, name in enumerate(names):
+            _affinity(codes[name], rarity[name], newest.values, newest.offsets, items, decay, out, 2 * number)
+        return out
+
+    return Family(tuple(f"{prefix}{name}" for name in names for prefix in ("", "last_")), compute)
+
+
+def build_number(known: Known) -> Family:
+    """For each number column, the candidate's value less the decayed mean of the history, standardised."""
+    decay = TASTE_DECAY[known.statistics.clock]
+    names = [name for name, spec in known.item_specs.items() if spec.kind == "number"]
+    values = np.full((known.statistics.n_items, len(names)), np.nan, dtype=np.float32)
+    for number, name in enumerate(names):
+        column = known.item_features[name]
+        values[:, number] = np.where(column[:, 1] > 0, np.nan, column[:, 0])
+    values = frozen(values)
+
+    def compute(asked: Asked) -> Float32:
+        newest = asked.newest_first
+        items = frozen(asked.candidates.items, np.int32)
+        return _distance(values, newest.values, newest.offsets, items, decay)
+
+    return Family(tuple(names), compute)
+
+
+def _rarity(codes: Int32, size: int) -> NDArray[np.float32]:
+    """Of each code: float32 [size]."""
+    have = np.bincount(codes.ravel(), minlength=size)
+    return np.log1p(len(codes) / np.maximum(have, 1)).astype(np.float32)
+
+
+@njit(cache=True, nogil=True)
+def _shares(codes: Any, newest: Any, decay: float, shares: Any) -> float:
+    """Add the fading weight of each history item to its codes; returns the weight of items that have any."""
+    total = 0.0
+    fade = 1.0
+    for item in newest:
+        has_any = False
+        for code in codes[item]:
+            if code > 0:
+                shares[code] += fade
+                has_any = True
+        if has_any:
+            total += fade
+        fade *= decay
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _affinity(
+    codes: Any, rarity: Any, newest: Any, offsets: Any, items: Any, decay: float, out: Any, column: int
+) -> None:
+    """Two columns of `out` [B, K, …], from `column` on."""
+    shares = np.zeros(len(rarity), dtype=np.float64)
+    last = np.zeros(len(rarity), dtype=np.bool_)
+    for row in range(items.shape[0]):
+        history = newest[offsets[row] : offsets[row + 1]]
+        total = _shares(codes, history, decay, shares)
+        last_weight = 0.0
+        for item in history[:1]:
+            for code in codes[item]:
+                last[code] = code > 0
+                last_weight += rarity[code] if code > 0 else 0.0
+        for place in range(items.shape[1]):
+            if items[row, place] >= 0 and total > 0:
+                fit, both, own = _match(codes[items[row, place]], rarity, shares, last)
+                if own > 0:
+                    out[row, place, column] = fit / (own * total)
+                    if last_weight > 0:
+                        out[row, place, column + 1] = both / (own + last_weight - both)
+        for item in history:
+            for code in codes[item]:
+                shares[code] = 0.0
+                last[code] = False
+
+
+@njit(cache=True, nogil=True)
+def _match(codes: Any, rarity: Any, shares: Any, last: Any) -> Any:
+    """One candidate's weighted shares, the weight it has in common with the last item, its weight."""
+    fit = 0.0
+    both = 0.0
+    own = 0.0
+    for code in codes:
+        if code > 0:
+            weight = np.float64(rarity[code])
+            own += weight
+            fit += weight * shares[code]
+            both += weight if last[code] else 0.0
+    return fit, both, own
+
+
+@njit(cache=True, nogil=True)
+def _distance(values: Any, newest: Any, offsets: Any, items: Any, decay: float) -> Any:
+    out = np.full((items.shape[0], items.shape[1], values.shape[1]), np.nan, dtype=np.float32)
+    for row in range(items.shape[0]):
+        for column in range(values.shape[1]):
+            total = 0.0
+            weight = 0.0
+            fade = 1.0
+            for item in newest[offsets[row] : offsets[row + 1]]:
+                if not np.isnan(values[item, column]):
+                    total += fade * values[item, column]
+                    weight += fade
+                fade *= decay
+            if weight == 0.0:
+                continue
+            for place in range(items.shape[1]):
+                if items[row, place] >= 0:
+                    out[row, place, column] = values[items[row, place], column] - total / weight
+    return out

@@ -1,0 +1,53 @@
+"""How much is known of the one who asks: the same for each candidate of a request."""
+
+from __future__ import annotations
+
+from math import log1p
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from funnel.features.arrays import frozen
+from funnel.features.families.family import Asked, Family, Known
+from funnel.types import Float32
+
+
+def build(known: Known) -> Family:
+    """history.length: log(1 + items met that are still there). With a clock also since_last and mean_gap.
+
+    since_last: log(1 + seconds) from the last event to the request; mean_gap: log(1 + seconds) between
+    events on average, NaN below two events.
+    """
+    timed = known.statistics.clock == "time"
+    n_items = known.statistics.n_items
+
+    def compute(asked: Asked) -> Float32:
+        history, times = asked.requests.history, asked.requests.history_times
+        rows = _rows(
+            frozen(history.values, np.int32), frozen(times.values, np.int64),
+            frozen(history.offsets, np.int64), frozen(asked.requests.times, np.int64), n_items,
+        )[:, : 3 if timed else 1]  # fmt: skip
+        filled = asked.candidates.filled[:, :, None]
+        return np.where(filled, rows[:, None, :], np.float32(np.nan))
+
+    return Family(("length", "since_last", "mean_gap") if timed else ("length",), compute)
+
+
+@njit(cache=True, nogil=True)
+def _rows(items: Any, times: Any, offsets: Any, now: Any, n_items: int) -> Any:
+    out = np.full((len(now), 3), np.nan, dtype=np.float32)
+    for row in range(len(now)):
+        n = 0
+        first, last = now[row], now[row]
+        for place in range(offsets[row], offsets[row + 1]):
+            if 0 <= items[place] < n_items:
+                first = times[place] if n == 0 else first
+                last = times[place]
+                n += 1
+        out[row, 0] = log1p(np.float64(n))
+        if n > 0:
+            out[row, 1] = log1p(np.float64(max(now[row] - last, 0)))
+        if n > 1:
+            out[row, 2] = log1p(max(last - first, 0) / (n - 1))
+    return out

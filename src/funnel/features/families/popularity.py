@@ -1,0 +1,72 @@
+"""How often an item was met in several windows before the request, and when."""
+
+from __future__ import annotations
+
+from math import log1p
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from funnel.features.arrays import frozen
+from funnel.features.families.family import Asked, Family, Known
+from funnel.types import Float32
+
+_DAY = 86_400.0
+
+
+def build(known: Known) -> Family:
+    """Columns by window (window1 is the shortest, all is everything before the request).
+
+    popularity.<window>: log(1 + events). lift_<window>: log((1 + events) / (1 + mean events of an item)),
+    which means the same early and late in a log and in small and large ones. With a clock also trend (the
+    lift of the shortest window but one less that of everything), age and recency: log(1 + days) since the
+    item's first and last event.
+    """
+    statistics = known.statistics
+    windows = statistics.windows
+    labels = [f"window{number}" for number in range(1, len(windows))] + ["all"]
+    names = [*labels, *(f"lift_{label}" for label in labels)]
+    timed = ("trend", "age", "recency") if statistics.clock == "time" else ()
+
+    def compute(asked: Asked) -> Float32:
+        items, moments = asked.candidates.items, statistics.moments(asked.requests.times)
+        times = np.broadcast_to(moments[:, None], items.shape)
+        events = statistics.events
+        counts = events.count(items, times, windows)
+        means = events.total(moments, windows) / statistics.n_items
+        popularity = _popularity(frozen(items, np.int32), frozen(counts), frozen(means))
+        if not timed:
+            return popularity
+        first, last = events.edges(items, times)
+        ages = _ages(frozen(items, np.int32), frozen(first), frozen(last), frozen(moments, np.int64))
+        trend = popularity[:, :, len(windows) + min(1, len(windows) - 1)] - popularity[:, :, -1]
+        return np.concatenate([popularity, trend[:, :, None], ages], axis=2)
+
+    return Family((*names, *timed), compute)
+
+
+@njit(cache=True, nogil=True)
+def _popularity(items: Any, counts: Any, means: Any) -> Any:
+    n_windows = counts.shape[2]
+    out = np.full((items.shape[0], items.shape[1], 2 * n_windows), np.nan, dtype=np.float32)
+    for row in range(items.shape[0]):
+        for place in range(items.shape[1]):
+            if items[row, place] < 0:
+                continue
+            for window in range(n_windows):
+                count = log1p(np.float64(counts[row, place, window]))
+                out[row, place, window] = count
+                out[row, place, n_windows + window] = count - log1p(means[row, window])
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _ages(items: Any, first: Any, last: Any, moments: Any) -> Any:
+    out = np.full((items.shape[0], items.shape[1], 2), np.nan, dtype=np.float32)
+    for row in range(items.shape[0]):
+        for place in range(items.shape[1]):
+            if items[row, place] >= 0 and first[row, place] < moments[row]:
+                out[row, place, 0] = log1p((moments[row] - first[row, place]) / _DAY)
+                out[row, place, 1] = log1p((moments[row] - last[row, place]) / _DAY)
+    return out

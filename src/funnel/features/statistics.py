@@ -1,0 +1,223 @@
+"""What is known at a moment: counts of events, popularity, and which items go together."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.errors import BundleError, DataError
+from funnel.features.arrays import frozen
+from funnel.features.counts import EventCounts
+from funnel.features.covisitation import fit_covisitation, fit_transitions
+from funnel.features.neighbours import Neighbours, allow_rows
+from funnel.features.popular import Ranking, pick
+from funnel.types import Bool, Clock, Float32, Int32, Int64, Log, Ragged
+
+#: Windows are these parts of the log's span: a few per cent of a day to a quarter, whatever the data set.
+FRACTIONS = (256, 64, 16, 4)
+
+#: Popularity is told as of the start of such a stretch, or of a shorter one where the log is short.
+DAY = 86_400
+
+#: Moments whose popularity rankings are kept.
+_KEPT = 8
+
+
+class Statistics:
+    """Counts at any moment and neighbour lists; what features and sources ask.
+
+    clock, n_items: of the log. windows: in seconds, ascending, ending with None = everything before; only
+    (None,) where the log has no clock. covisitation: see `fit_covisitation`. transitions: see
+    `fit_transitions`, None where the log has no order. latest: time of the last event that is known, 0
+    where there is no clock. Reading while another thread calls `observe` is safe.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        windows: Sequence[int | None],
+        events: EventCounts,
+        covisitation: Neighbours,
+        transitions: Neighbours | None,
+    ) -> None:
+        self.clock = clock
+        self.windows = tuple(windows)
+        self.covisitation = covisitation
+        self.transitions = transitions
+        self._events = events
+        self._rankings: dict[tuple[int, int | None], Ranking] = {}
+        self._observing = threading.Lock()
+
+    @classmethod
+    def fit(cls, known: Log, matrices: Log, *, windows: Sequence[int | None] | None = None) -> Statistics:
+        """From the events that may be counted, each request up to its own time, and those to fit pairs on.
+
+        known: where the log has a clock, every event: the counts stop at the request's time; else the events
+        that every request may know. matrices: events before every request. windows: default parts of the
+        known log's span, which is the only thing that they tell about it.
+        Raises DataError when the two logs are not of one catalogue.
+        """
+        if (known.n_items, known.clock) != (matrices.n_items, matrices.clock):
+            raise DataError(
+                f"known has {known.n_items} items and clock {known.clock!r}, matrices has {matrices.n_items} "
+                f"and {matrices.clock!r}: both must come from one log"
+            )
+        times = known.times if known.clock == "time" else np.full(len(known), -1, dtype=np.int64)
+        events = EventCounts.build(known.items, times, known.n_items)
+        if windows is None:
+            windows = _windows(times) if known.clock == "time" else (None,)
+        return cls(known.clock, windows, events, fit_covisitation(matrices), fit_transitions(matrices))
+
+    @property
+    def n_items(self) -> int:
+        """Size of the catalogue."""
+        return self.covisitation.n_items
+
+    @property
+    def events(self) -> EventCounts:
+        """The events as they are known now; `observe` puts another in its place."""
+        return self._events
+
+    @property
+    def latest(self) -> int:
+        """Time of the last known event; 0 where there is none, or no clock."""
+        moments = self._events.moments, self._events.new_moments
+        return max((int(part[-1]) for part in moments if len(part)), default=0) if self.clock == "time" else 0
+
+    @property
+    def recent_window(self) -> int | None:
+        """The window that "popular now" is told by: a sixteenth of the span; None without a clock."""
+        seconds = [window for window in self.windows if window is not None]
+        return seconds[len(seconds) // 2] if seconds else None
+
+    def moments(self, times: Int64) -> Int64:
+        """Request times as the counts take them: as they are, or one and the same without a clock."""
+        return times if self.clock == "time" else np.zeros_like(times)
+
+    def counts(self, items: Int32, times: Int64, window: int | None = None) -> Int32:
+        """Events of each item with time − window ≤ t < time: int32, shape of items; −1 counts 0.
+
+        times: int64, broadcast to items. Without a clock all that is known counts, whatever the times.
+        """
+        times = np.broadcast_to(self.moments(np.asarray(times)), np.shape(items))
+        return self._events.count(items, times, [window])[..., 0]
+
+    def first_seen(self, items: Int32) -> Int64:
+        """Time of each item's first known event; the largest int64 where there is none.
+
+        It may lie after a request: compare it with the request's time before it is used.
+        """
+        return self._events.edges(items, np.full(np.shape(items), np.iinfo(np.int64).max))[0]
+
+    def last_seen(self, items: Int32, times: Int64) -> Int64:
+        """Time of each item's last event strictly before `times`; the smallest int64 where there is none."""
+        return self._events.edges(items, np.broadcast_to(self.moments(np.asarray(times)), np.shape(items)))[1]
+
+    def popular(self, time: int, k: int, window: int | None = None) -> Int32:
+        """At most k item rows, most events in the window before `time` first, ties by row.
+
+        The same as `most_popular` for one request; see there how time is cut.
+        """
+        rows, _ = self.most_popular(np.array([time], dtype=np.int64), k, window)
+        return rows[0][rows[0] >= 0]
+
+    def most_popular(
+        self,
+        times: Int64,
+        k: int,
+        window: int | None = None,
+        *,
+        exclude: Ragged | None = None,
+        allow: Bool | None = None,
+    ) -> tuple[Int32, Float32]:
+        """The k items with most events for each request: rows int32 [B, k], counts float32 [B, k].
+
+        Descending, ties by row; −1 and −inf where fewer than k items have an event. Told as of the start of
+        the request's UTC day, or of a shorter stretch (a 64th of the log) where the log spans less than 64
+        days, so that requests of a day share one ranking; what happened later that day is not known.
+        Items of `exclude` are skipped, and those that allow (bool [n_items] or [B, n_items]) leaves out.
+        """
+        rows = np.full((len(times), k), -1, dtype=np.int32)
+        scores = np.full((len(times), k), -np.inf, dtype=np.float32)
+        barred = Ragged.empty(len(times)) if exclude is None else exclude
+        starts, ranking_of = np.unique(self._floor(times), return_inverse=True)
+        for number, start in enumerate(starts):
+            ranking = self._ranking(int(start), window)
+            members = frozen(np.flatnonzero(ranking_of == number))
+            pick(
+                ranking.items, ranking.counts, members, frozen(barred.values, np.int32),
+                frozen(barred.offsets, np.int64), allow_rows(allow), rows, scores,
+            )  # fmt: skip
+        return rows, scores
+
+    def observe(self, users: NDArray[Any], items: NDArray[Any], times: NDArray[Any]) -> None:
+        """Take new events in: requests of a later time count them. Pairs stay as they were fitted.
+
+        users: for the signature's sake; whose event it was changes no count. Rows outside the catalogue are
+        ignored. Costs in proportion to what was observed since the fit: give clicks in batches.
+        """
+        rows, when = np.atleast_1d(items), np.atleast_1d(times)
+        inside = (rows >= 0) & (rows < self.n_items)
+        when = when[inside] if self.clock == "time" else np.full(int(inside.sum()), -1)
+        with self._observing:
+            self._events = self._events.observed(rows[inside], when)
+            if len(when):
+                old = dict(self._rankings)
+                self._rankings = {key: kept for key, kept in old.items() if key[0] <= when.min()}
+
+    def save(self, folder: Path) -> None:
+        """Write arrays as `.npy` and the rest as `statistics.json`; what was observed is in it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._events.save(folder)
+        about: dict[str, Any] = {"clock": self.clock, "windows": self.windows, "neighbours": {}}
+        for name in ("covisitation", "transitions"):
+            lists: Neighbours | None = getattr(self, name)
+            if lists is not None:
+                lists.save(folder, name)
+                about["neighbours"][name] = {"decay": lists.decay, "reach": lists.reach}
+        (folder / "statistics.json").write_text(json.dumps(about, indent=1, sort_keys=True))
+
+    @classmethod
+    def load(cls, folder: Path) -> Statistics:
+        """What `save` wrote, memory-mapped. Raises BundleError when a part is missing or damaged."""
+        path = folder / "statistics.json"
+        try:
+            about = json.loads(path.read_text())
+            lists = {
+                name: Neighbours.load(folder, name, **options)
+                for name, options in about["neighbours"].items()
+            }
+            return cls(
+                about["clock"], about["windows"], EventCounts.load(folder), lists["covisitation"],
+                lists.get("transitions"),
+            )  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error
+
+    def _floor(self, times: Int64) -> Int64:
+        if self.clock != "time":
+            return np.zeros_like(times)
+        step = max(1, min([DAY, *(window * 4 for window in self.windows if window is not None)]))
+        return times // step * step
+
+    def _ranking(self, start: int, window: int | None) -> Ranking:
+        rankings, events = self._rankings, self._events
+        kept = rankings.get((start, window))
+        if kept is None:
+            kept = Ranking.of(events, start, window)
+            with self._observing:
+                if events is self._events:
+                    newest = list(self._rankings.items())[1 - _KEPT :]
+                    self._rankings = {**dict(newest), (start, window): kept}
+        return kept
+
+
+def _windows(times: Int64) -> tuple[int | None, ...]:
+    span = int(times.max() - times.min()) if len(times) else 0
+    return (*(max(1, span // fraction) for fraction in FRACTIONS), None)
