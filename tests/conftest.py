@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import tiny
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -26,3 +28,17 @@ def shared_data() -> Callable[[str], Path]:
         return folder
 
     return find
+
+
+@pytest.fixture(scope="session")
+def movies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in MovieLens's latest-small format: 300 users, 200 movies, tastes by genre."""
+    folder = tmp_path_factory.mktemp("movies")
+    tiny.write_movies(folder, users=300, movies=200, seed=0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built(movies: Path, tmp_path_factory: pytest.TempPathFactory) -> tiny.TinyBuild:
+    """A bundle of those movies, built and published once for all tests. Do not change its store."""
+    return tiny.build_movies(movies, tmp_path_factory.mktemp("store"))

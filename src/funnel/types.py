@@ -205,6 +205,16 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.items)
 
+    def take(self, rows: NDArray[Any]) -> Candidates:
+        """The lists at these rows."""
+        return Candidates(
+            items=self.items[rows],
+            scores=self.scores[rows],
+            sources=self.sources,
+            source_scores=self.source_scores[rows],
+            source_ranks=self.source_ranks[rows],
+        )
+
     @property
     def filled(self) -> Bool:
         """Places that hold an item: bool [B, K]."""

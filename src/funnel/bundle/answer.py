@@ -1,0 +1,72 @@
+"""What a caller gets back, and why each item is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+#: Reason codes of a whole answer.
+UNKNOWN_USER = "unknown_user"
+UNKNOWN_ITEMS_IN_HISTORY = "unknown_items_in_history"
+EMPTY_HISTORY = "empty_history"
+ALL_FILTERED = "all_filtered"
+FEWER_THAN_K = "fewer_than_k"
+RETRIEVAL_ORDER = "retrieval_order_kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One item of an answer.
+
+    score: of the last stage that scored. sources: the rank (from 1) in each source that found the item.
+    reasons: `similar_to:<item id>`, `matches_history`, `matches_profile`, `popular`.
+    attributes: the item's columns.
+    """
+
+    item_id: Any
+    score: float
+    sources: Mapping[str, int]
+    reasons: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The items for one request, best first.
+
+    version: of the bundle that answered. reasons: codes for what was missing; empty when nothing was.
+    milliseconds: time spent in each stage.
+    """
+
+    user_id: Any
+    items: tuple[Recommendation, ...]
+    version: str
+    reasons: tuple[str, ...]
+    milliseconds: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "user_id": _plain(self.user_id),
+            "version": self.version,
+            "reasons": list(self.reasons),
+            "milliseconds": {name: round(ms, 3) for name, ms in self.milliseconds.items()},
+            "items": [
+                {
+                    "item_id": _plain(item.item_id),
+                    "score": item.score,
+                    "sources": dict(item.sources),
+                    "reasons": list(item.reasons),
+                    "attributes": {name: _plain(value) for name, value in item.attributes.items()},
+                }
+                for item in self.items
+            ],
+        }
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy value as a Python one; a missing number as None."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return None if isinstance(value, float) and value != value else value

@@ -1,0 +1,136 @@
+"""What is inside a bundle, and the funnel that it makes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from funnel.bundle.tables import Catalogue, Users
+from funnel.engine import Funnel
+from funnel.errors import BundleError
+from funnel.features import CandidateFeatures, FeaturesConfig, Statistics
+from funnel.index import ExactIndex, FaissIndex, Index
+from funnel.ranker import Ranker
+from funnel.stages import (
+    CovisitationSource,
+    Diversify,
+    Filter,
+    PopularSource,
+    Rank,
+    RerankConfig,
+    Retrieve,
+    RetrieveConfig,
+    Source,
+    Stage,
+    TowerSource,
+)
+from funnel.towers.encoder import QueryEncoder
+from funnel.types import Float32
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything that an answer needs, loaded.
+
+    weights: of each source in the retrieval order. ranker: None where the retrieval order is kept.
+    exclude_seen: whether what a user met before is never returned.
+    """
+
+    catalogue: Catalogue
+    users: Users
+    encoder: QueryEncoder
+    index: Index
+    statistics: Statistics
+    features: FeaturesConfig
+    retrieve: RetrieveConfig
+    rerank: RerankConfig
+    weights: dict[str, float]
+    ranker: Ranker | None
+    exclude_seen: bool
+
+    @property
+    def vectors(self) -> Float32:
+        """Item vectors of the towers: [n_items, d]."""
+        return self.encoder.item_vectors
+
+    def sources(self) -> list[Source]:
+        """The retrieval sources that the config names, in its order."""
+        made: dict[str, Source] = {
+            "towers": TowerSource(self.encoder, self.index),
+            "covisitation": CovisitationSource(self.statistics),
+            "popular": PopularSource(self.statistics, self.statistics.recent_window),
+        }
+        return [made[name] for name in self.retrieve.sources]
+
+    def retriever(self, k: int | None = None) -> Retrieve:
+        """The first stage: all sources, merged; k places (default: the config's)."""
+        return Retrieve(self.sources(), k or self.retrieve.k, self.weights)
+
+    def candidate_features(self) -> CandidateFeatures:
+        """What the ranker sees; the same for training and for a live request."""
+        return CandidateFeatures(
+            self.features,
+            self.statistics,
+            self.catalogue.features,
+            self.vectors,
+            self.users.encoder.specs,
+            self.encoder.item_specs,
+            sources=self.retrieve.sources,
+        )
+
+    def funnel(self, k: int | None = None) -> Funnel:
+        """Retrieve, filter, rank unless the retrieval order is kept, re-rank to k (default: the config's)."""
+        k = k or self.rerank.k
+        shortlist = max(self.retrieve.k, k)
+        stages: list[Stage] = [self.retriever(shortlist), Filter(shortlist)]
+        if self.ranker is not None:
+            stages.append(Rank(self.ranker, self.candidate_features()))
+        stages.append(Diversify(self.vectors, self.rerank.trade_off, pool=max(self.rerank.pool, k), k=k))
+        return Funnel(stages)
+
+    def exact(self, k: int) -> Funnel:
+        """Every item scored with the towers: the reference that approximate search is held against."""
+        return Funnel([Retrieve([TowerSource(self.encoder, ExactIndex(self.vectors))], k)])
+
+    def without_ranker(self) -> Contents:
+        """The same, keeping the retrieval order."""
+        return replace(self, ranker=None)
+
+
+def save_settings(folder: Path, contents: Contents) -> None:
+    """serve.json: the settings that the funnel is put together from."""
+    settings: dict[str, Any] = {
+        "features": contents.features.model_dump(mode="json"),
+        "retrieve": contents.retrieve.model_dump(mode="json"),
+        "rerank": contents.rerank.model_dump(mode="json"),
+        "weights": contents.weights,
+        "exclude_seen": contents.exclude_seen,
+        "use_ranker": contents.ranker is not None,
+    }
+    (folder / "serve.json").write_text(json.dumps(settings, indent=1, sort_keys=True))
+
+
+def load_contents(folder: Path, towers_fingerprint: str | None = None) -> Contents:
+    """Everything in a bundle's folder, arrays memory-mapped. The folder is taken to be verified.
+
+    Raises: BundleError when a part was made by other towers than the index.
+    """
+    settings = json.loads((folder / "serve.json").read_text())
+    encoder = QueryEncoder.load(folder / "towers")
+    if towers_fingerprint is not None and encoder.fingerprint != towers_fingerprint:
+        raise BundleError(f"{folder}: the query tower is {encoder.fingerprint}, not {towers_fingerprint}")
+    return Contents(
+        catalogue=Catalogue.load(folder / "items"),
+        users=Users.load(folder / "users"),
+        encoder=encoder,
+        index=FaissIndex.load(folder / "index", encoder.item_vectors, towers_fingerprint=encoder.fingerprint),
+        statistics=Statistics.load(folder / "statistics"),
+        features=FeaturesConfig.model_validate(settings["features"]),
+        retrieve=RetrieveConfig.model_validate(settings["retrieve"]),
+        rerank=RerankConfig.model_validate(settings["rerank"]),
+        weights=settings["weights"],
+        ranker=Ranker.load(folder / "ranker") if settings["use_ranker"] else None,
+        exclude_seen=settings["exclude_seen"],
+    )

@@ -1,0 +1,183 @@
+"""The bundle in use: ask it for the best items, in process.
+
+    live = funnel.Live("indexes/")
+    answer = live.recommend(user_id, k=10)
+
+Requests read one reference to the loaded bundle; `refresh` loads a newly published one aside and swaps it,
+and a load that fails leaves the old one in use.
+"""
+
+from __future__ import annotations
+
+import logging
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from funnel.bundle.answer import ALL_FILTERED, FEWER_THAN_K, RETRIEVAL_ORDER, Answer
+from funnel.bundle.asking import Question, ask
+from funnel.bundle.contents import Contents, load_contents
+from funnel.bundle.manifest import Manifest
+from funnel.bundle.reasons import recommendations
+from funnel.bundle.store import Store
+from funnel.bundle.tables import Where
+from funnel.engine import Funnel
+from funnel.errors import FunnelError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One version, ready to answer."""
+
+    version: str
+    manifest: Manifest
+    contents: Contents
+    funnels: dict[int, Funnel] = field(default_factory=dict)
+
+    def funnel(self, k: int) -> Funnel:
+        """The funnel that ends in k items, made once for each k."""
+        if k not in self.funnels:
+            self.funnels[k] = self.contents.funnel(k)
+        return self.funnels[k]
+
+
+class Live:
+    """A published bundle, answering.
+
+    store: the folder that bundles are published in. version: default the published one.
+
+    Raises: BundleError when there is none, or when it fails verification.
+    """
+
+    def __init__(self, store: str | Path, version: str = "current") -> None:
+        self._store = Store(Path(store))
+        self._loaded = self._load(version)
+
+    @property
+    def version(self) -> str:
+        """The version in use."""
+        return self._loaded.version
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the version in use."""
+        return self._loaded.manifest
+
+    @property
+    def contents(self) -> Contents:
+        """The parts of the version in use."""
+        return self._loaded.contents
+
+    def refresh(self) -> bool:
+        """Load the published version if it is another one; whether it was.
+
+        Raises: BundleError when the published version cannot be used; the one in use goes on.
+        """
+        published = self._store.current()
+        if published == self._loaded.version:
+            return False
+        self._loaded = self._load(published)
+        log.info("now serving %s", published)
+        return True
+
+    def recommend(
+        self,
+        user_id: Any = None,
+        k: int = 10,
+        *,
+        history: Sequence[Any] | None = None,
+        user: Mapping[str, Any] | None = None,
+        where: Where | None = None,
+        exclude: Sequence[Any] = (),
+        time: int | None = None,
+    ) -> Answer:
+        """The best k items for one user.
+
+        history: item ids, oldest first, in place of the stored history. user: columns in place of the stored
+        ones. where: a filter on item columns, see `Catalogue.allow`. exclude: item ids not to return.
+        time: seconds; default one second after the last event that the bundle knows.
+        A user or an item never seen is no error: the answer says so in `reasons`.
+
+        Raises: FunnelError when k < 1; ConfigError when `where` or `user` names an unknown column.
+        """
+        asked = _at_least_one(k)
+        loaded = self._loaded
+        contents = loaded.contents
+        question = Question(user_id, history, user or {}, where, exclude, time)
+        requests, reasons = ask(contents, question)
+        steps = loaded.funnel(min(asked, len(contents.catalogue.ids))).trace(requests)
+        final = steps[-1].candidates
+        found = int(final.filled.sum())
+        if found < asked:
+            reasons.append(FEWER_THAN_K if found else ALL_FILTERED)
+        if contents.ranker is None:
+            reasons.append(RETRIEVAL_ORDER)
+        return Answer(
+            user_id=user_id,
+            items=recommendations(contents, requests, final),
+            version=loaded.version,
+            reasons=tuple(reasons),
+            milliseconds={step.name: 1000 * step.seconds for step in steps},
+        )
+
+    def explain(
+        self,
+        user_id: Any,
+        item_id: Any,
+        *,
+        history: Sequence[Any] | None = None,
+        user: Mapping[str, Any] | None = None,
+        time: int | None = None,
+    ) -> dict[str, float]:
+        """Each feature's SHAP contribution to the ranker's score of an item, largest first; they and `base`
+        add up to the score. For the other arguments see `recommend`.
+
+        Raises: FunnelError when the item is unknown or not on this user's shortlist, or when the bundle keeps
+        the retrieval order.
+        """
+        contents, version = self._loaded.contents, self._loaded.version
+        if contents.ranker is None:
+            raise FunnelError(f"{version} keeps the retrieval order: there is no ranker to explain")
+        item = contents.catalogue.ids.row(item_id)
+        if item < 0:
+            raise FunnelError(f"item {item_id!r} is not in the catalogue of {version}")
+        requests, _ = ask(contents, Question(user_id, history, user or {}, time=time))
+        shortlist = contents.retriever()(requests)
+        place = np.flatnonzero(shortlist.items[0] == item)
+        if len(place) == 0:
+            raise FunnelError(
+                f"item {item_id!r} is not on the shortlist of user {user_id!r}: nothing ranked it"
+            )
+        one = shortlist.reorder(place[None, :1])
+        return contents.ranker.explain(contents.candidate_features().matrix(requests, one)[0])
+
+    def history(self, user_id: Any) -> list[Any]:
+        """The item ids that the bundle knows a user to have met, oldest first; empty for an unknown user."""
+        contents = self._loaded.contents
+        rows = contents.users.history.take(np.array([contents.users.ids.row(user_id)])).values
+        return contents.catalogue.ids.values[rows].tolist()
+
+    def _load(self, version: str) -> Loaded:
+        resolved = self._store.current() if version == "current" else version
+        manifest = self._store.verify(resolved)
+        contents = load_contents(self._store.path(resolved), manifest.towers_fingerprint)
+        loaded = Loaded(resolved, manifest, contents)
+        loaded.funnel(contents.rerank.k)(ask(contents, Question())[0])  # what is compiled is compiled now
+        return loaded
+
+
+def _at_least_one(k: Any) -> int:
+    """k as a number; Raises FunnelError."""
+    try:
+        number = operator.index(k)
+    except TypeError:
+        number = 0
+    if number < 1 or isinstance(k, bool):
+        raise FunnelError(f"k is {k!r}; it must be a whole number of at least 1")
+    return number

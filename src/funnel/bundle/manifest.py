@@ -1,0 +1,129 @@
+"""What a version says of itself: hashes of its files, and where they come from."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from funnel.errors import BundleError
+from funnel.settings import Settings
+
+#: The newest layout that this version of funnel reads.
+FORMAT_VERSION = 1
+
+MANIFEST = "manifest.json"
+
+#: Files beside the manifest that do not decide what is answered: timings differ from run to run.
+NOT_FINGERPRINTED = ("report.json", "report.html")
+
+_LIBRARIES = ("funnel-rank", "numpy", "pandas", "faiss-cpu", "lightgbm", "onnxruntime", "torch")
+
+
+class FileEntry(Settings):
+    """One file of a version."""
+
+    sha256: str
+    bytes: int
+
+
+class Manifest(Settings):
+    """Everything known about a version. A field that a writer has nothing to say on stays empty.
+
+    fingerprint: sha256 over the paths and hashes of the files that decide answers. fallback: why the ranker's
+    order is not used; empty where it is.
+    """
+
+    format_version: int = FORMAT_VERSION
+    name: str
+    version: str
+    fingerprint: str
+    created: str
+    files: dict[str, FileEntry]
+    libraries: dict[str, str] = Field(default_factory=dict)
+    config: dict[str, Any] = Field(default_factory=dict)
+    seed: int = 0
+    schema_fingerprint: str = ""
+    towers_fingerprint: str = ""
+    data_checksum: str = ""
+    data_window: dict[str, tuple[str, str]] = Field(default_factory=dict)
+    metrics: dict[str, float] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    fallback: tuple[str, ...] = ()
+
+    def save(self, folder: Path) -> None:
+        """Write manifest.json."""
+        (folder / MANIFEST).write_text(self.model_dump_json(indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """Read manifest.json.
+
+        Raises: BundleError when it is missing, damaged, or written by a newer funnel.
+        """
+        path = folder / MANIFEST
+        try:
+            text = path.read_text()
+            manifest = cls.model_validate_json(text)
+        except OSError as error:
+            raise BundleError(
+                f"{path} cannot be read ({error.strerror}); the bundle is incomplete"
+            ) from error
+        except (ValidationError, UnicodeDecodeError) as error:
+            newer = _format_of(path)
+            if newer > FORMAT_VERSION:
+                raise BundleError(_too_new(path, newer)) from error
+            raise BundleError(f"{path} is damaged: it is not a manifest") from error
+        if manifest.format_version > FORMAT_VERSION:
+            raise BundleError(_too_new(path, manifest.format_version))
+        return manifest
+
+
+def _too_new(path: Path, version: int) -> str:
+    return (
+        f"{path} was made by a newer funnel (format {version}; this one reads up to {FORMAT_VERSION}): "
+        "upgrade funnel, or build the bundle again"
+    )
+
+
+def _format_of(path: Path) -> int:
+    """The format version of a manifest that cannot be read otherwise; 0 where there is none."""
+    try:
+        return int(json.loads(path.read_text())["format_version"])
+    except (ValueError, KeyError, TypeError):
+        return 0
+
+
+def hashed(folder: Path) -> dict[str, FileEntry]:
+    """Every file below a folder but the manifest, by its path, sorted."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return {path.relative_to(folder).as_posix(): entry(path) for path in paths}
+
+
+def entry(path: Path) -> FileEntry:
+    """Hash and size of one file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    return FileEntry(sha256=digest.hexdigest(), bytes=path.stat().st_size)
+
+
+def fingerprint(files: dict[str, FileEntry]) -> str:
+    """sha256 over the paths and hashes of the files that decide answers."""
+    lines = [f"{path} {files[path].sha256}\n" for path in sorted(files) if path not in NOT_FINGERPRINTED]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def libraries(names: Iterable[str] = _LIBRARIES) -> dict[str, str]:
+    """Installed versions of the libraries that shape a bundle."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

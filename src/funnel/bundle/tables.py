@@ -1,0 +1,162 @@
+"""The two tables that an answer needs: the catalogue of items, and the users with their histories."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from funnel.data import Vocabulary
+from funnel.errors import ConfigError
+from funnel.features import TableEncoder
+from funnel.types import Bool, Features, Ragged
+
+#: A filter: column name → a value, a list of values (any of them), or bounds such as {"lt": 5}.
+Where = Mapping[str, Any]
+
+_BOUNDS = {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Every item that may be returned: ids, raw columns for filters and display, encoded columns.
+
+    frame: one row an item, in the order of ids. features: encoded, first dimension n_items.
+    """
+
+    ids: Vocabulary
+    frame: pd.DataFrame
+    features: Features
+
+    def save(self, folder: Path) -> None:
+        """ids.npy, columns.parquet, features/*.npy."""
+        folder.mkdir(parents=True)
+        self.ids.save(folder / "ids.npy")
+        self.frame.to_parquet(folder / "columns.parquet", index=False)
+        save_features(self.features, folder / "features")
+
+    @classmethod
+    def load(cls, folder: Path) -> Catalogue:
+        """What `save` wrote, arrays memory-mapped."""
+        ids = Vocabulary.load(folder / "ids.npy")
+        return cls(ids, pd.read_parquet(folder / "columns.parquet"), load_features(folder / "features"))
+
+    def title(self, item_id: Any) -> str:
+        """What to call an item: its `title` or `name` where it has one, its id otherwise."""
+        row = self.ids.row(item_id)
+        for column in ("title", "name"):
+            if row >= 0 and column in self.frame.columns and isinstance(self.frame[column].iat[row], str):
+                return str(self.frame[column].iat[row])
+        return str(item_id)
+
+    def allow(self, where: Where) -> Bool:
+        """Which items pass a filter: bool [n_items].
+
+        Raises: ConfigError for an unknown column, naming those there are, or an unknown bound.
+        """
+        passing = np.ones(len(self.frame), dtype=np.bool_)
+        for name, wanted in where.items():
+            if name not in self.frame.columns:
+                known = ", ".join(self.frame.columns)
+                raise ConfigError(f"filter on '{name}': no such item column; there are: {known}")
+            passing &= _passes(self.frame[name], wanted, name)
+        return passing
+
+
+def _passes(column: pd.Series[Any], wanted: Any, name: str) -> Bool:
+    """Which values of a column fit what is wanted. A missing value fits nothing."""
+    if isinstance(wanted, Mapping):
+        return _within(column, wanted, name)
+    values = set(wanted) if isinstance(wanted, list | tuple | set | frozenset) else {wanted}
+    if column.map(lambda value: isinstance(value, list | np.ndarray)).any():
+        return np.array([_has_any(value, values) for value in column], dtype=np.bool_)
+    return column.isin(list(values)).to_numpy(dtype=np.bool_)
+
+
+def _has_any(value: Any, wanted: set[Any]) -> bool:
+    return isinstance(value, list | np.ndarray) and not wanted.isdisjoint(value)
+
+
+def _within(column: pd.Series[Any], bounds: Mapping[str, Any], name: str) -> Bool:
+    unknown = set(bounds) - set(_BOUNDS)
+    if unknown:
+        raise ConfigError(f"filter on '{name}': unknown bound {sorted(unknown)}; use {sorted(_BOUNDS)}")
+    try:
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"filter on '{name}': bounds need a number column, this one is not") from error
+    passing = ~np.isnan(numbers)
+    for bound, limit in bounds.items():
+        passing &= _BOUNDS[bound](numbers, limit)
+    return passing
+
+
+@dataclass(frozen=True)
+class Users:
+    """Everyone the bundle knows: ids, encoded columns, and what each met, oldest first."""
+
+    ids: Vocabulary
+    encoder: TableEncoder
+    features: Features
+    history: Ragged
+    history_times: Ragged
+
+    def save(self, folder: Path) -> None:
+        """ids.npy, encoder/, features/*.npy, history_*.npy."""
+        folder.mkdir(parents=True)
+        self.ids.save(folder / "ids.npy")
+        self.encoder.save(folder / "encoder")
+        save_features(self.features, folder / "features")
+        np.save(folder / "history_items.npy", self.history.values)
+        np.save(folder / "history_times.npy", self.history_times.values)
+        np.save(folder / "history_offsets.npy", self.history.offsets)
+
+    @classmethod
+    def load(cls, folder: Path) -> Users:
+        """What `save` wrote, arrays memory-mapped."""
+        offsets = _array(folder / "history_offsets.npy")
+        return cls(
+            ids=Vocabulary.load(folder / "ids.npy"),
+            encoder=TableEncoder.load(folder / "encoder"),
+            features=load_features(folder / "features"),
+            history=Ragged(_array(folder / "history_items.npy"), offsets),
+            history_times=Ragged(_array(folder / "history_times.npy"), offsets),
+        )
+
+    def features_of(self, rows: Sequence[int], given: Sequence[Mapping[str, Any] | None]) -> Features:
+        """Encoded columns of known rows; what is given for a request wins; −1 with nothing is unknown."""
+        columns = list(self.encoder.specs)
+        if not columns:
+            return {}
+        known = np.asarray(rows, dtype=np.int64)
+        if (known >= 0).all() and not any(given):
+            return {name: np.asarray(values[known]) for name, values in self.features.items()}
+        frame = pd.DataFrame([dict(fields or {}) for fields in given], columns=columns)
+        encoded = {name: np.array(values) for name, values in self.encoder.encode(frame).items()}
+        for name, values in encoded.items():
+            stored = [i for i, row in enumerate(rows) if row >= 0 and name not in (given[i] or {})]
+            values[stored] = self.features[name][known[stored]]
+        return encoded
+
+
+def save_features(features: Features, folder: Path) -> None:
+    """columns.json, and one .npy a column, numbered as listed there: a column may have any name."""
+    folder.mkdir(parents=True)
+    (folder / "columns.json").write_text(json.dumps(list(features)))
+    for number, values in enumerate(features.values()):
+        np.save(folder / f"{number}.npy", values)
+
+
+def load_features(folder: Path) -> Features:
+    """What `save_features` wrote, memory-mapped."""
+    names = json.loads((folder / "columns.json").read_text())
+    return {name: _array(folder / f"{number}.npy") for number, name in enumerate(names)}
+
+
+def _array(path: Path) -> Any:
+    return np.load(path, mmap_mode="r", allow_pickle=False)

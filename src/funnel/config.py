@@ -1,0 +1,106 @@
+"""One TOML file says what is built. Read once, into frozen settings; a mistake names its place.
+
+Each room defines its own settings; this file only puts them side by side.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, Field, ValidationError
+
+from funnel.data import DataConfig, SplitConfig
+from funnel.errors import ConfigError
+from funnel.features import FeaturesConfig
+from funnel.index import IndexConfig
+from funnel.ranker import RankerConfig
+from funnel.settings import Settings
+from funnel.stages import RerankConfig, RetrieveConfig
+from funnel.towers.config import TowersConfig
+
+
+class EvaluateConfig(Settings):
+    """What the report measures."""
+
+    ks: tuple[int, ...] = Field((10, 20, 50, 100), description="cut-offs; the first is the one that decides")
+    latency_requests: int = Field(200, ge=0, description="requests timed one at a time")
+
+
+class Config(Settings):
+    """Everything that decides what a bundle is."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = 0
+    data: DataConfig
+    split: SplitConfig = SplitConfig(kind="time")
+    towers: TowersConfig = TowersConfig()
+    index: IndexConfig = IndexConfig()
+    features: FeaturesConfig = FeaturesConfig()
+    retrieve: RetrieveConfig = RetrieveConfig()
+    ranker: RankerConfig = RankerConfig()
+    rerank: RerankConfig = RerankConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+
+def load(path: Path, *, data: Path | None = None) -> Config:
+    """Read a TOML config; `data` replaces `data.path`.
+
+    Raises: ConfigError when the file is missing, is not TOML, or does not say what a Config needs.
+    """
+    try:
+        raw = tomllib.loads(Path(path).read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    if data is not None and isinstance(raw.get("data"), dict):
+        raw["data"]["path"] = str(data)
+    return parse(raw, where=str(path))
+
+
+def parse(raw: dict[str, Any], *, where: str = "config") -> Config:
+    """A Config from plain values. Raises: ConfigError, one line a mistake, each with its path."""
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        lines = [f"{where}: {_explain(problem)}" for problem in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _explain(problem: Any) -> str:
+    """One pydantic error as a sentence: where, what, and what would be right."""
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        valid = _keys_beside(problem["loc"])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), valid, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(valid)}"
+        return f"unknown key '{place}'; {hint}"
+    if problem["type"] == "missing":
+        return f"'{place}' is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"'{place}' is {problem['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    """The keys that are valid where an unknown one was found."""
+    model: type[BaseModel] = Config
+    for part in location[:-1]:
+        annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+        options = [annotation, *get_args(annotation)]
+        found = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+        if not found:
+            return []
+        model = found[0]
+    return sorted(model.model_fields)
+
+
+def packaged(name: str) -> Path:
+    """A config that comes with funnel: from the installed package, or from the checkout."""
+    here = Path(__file__).resolve().parent
+    for folder in (here / "configs", here.parents[1] / "configs"):
+        if (folder / name).is_file():
+            return folder / name
+    raise ConfigError(f"the config {name} did not come with this installation of funnel")

@@ -1,0 +1,90 @@
+"""Evaluate a loaded bundle on the test window, and write what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from funnel.bundle import Store
+from funnel.bundle.contents import Contents, load_contents
+from funnel.engine import Funnel
+from funnel.errors import BundleError
+from funnel.evaluation import ExampleUser, Recommend, Report, Subject, evaluate, write_page
+from funnel.pipeline.examples import example_users
+from funnel.pipeline.prepare import Prepared
+from funnel.stages import CovisitationSource, PopularSource, Retrieve, Source, TowerSource
+
+
+def report_on(
+    contents: Contents, prepared: Prepared, *, notes: Sequence[str] = (), progress: bool = False
+) -> Report:
+    """Every stage of the bundle's funnel on the test window, beside the baselines and exact search."""
+    config, split, data = prepared.config, prepared.split, prepared.dataset
+    depth = max(config.evaluate.ks)
+    statistics = contents.statistics
+    return evaluate(
+        funnel=contents.funnel(config.evaluate.ks[0]),
+        examples=split.test,
+        subject=Subject(
+            dataset=data.name, checksum=data.checksum(), protocol=split.protocol, reading=split.reading
+        ),
+        popularity=np.bincount(split.test_statistics.items, minlength=len(contents.catalogue.ids)),
+        baselines={
+            "popular": _alone(PopularSource(statistics), depth),
+            "recent-popular": _alone(PopularSource(statistics, statistics.recent_window), depth),
+            "co-visitation": _alone(CovisitationSource(statistics), depth),
+        },
+        exact=contents.exact(depth),
+        approximate=_alone(TowerSource(contents.encoder, contents.index), depth),
+        truth_scores=None if data.truth is None else data.truth.scores,
+        ks=config.evaluate.ks,
+        seed=config.seed,
+        latency_requests=config.evaluate.latency_requests,
+        config=config.model_dump(mode="json"),
+        notes=[*data.notes, *notes],
+        progress=progress,
+    )
+
+
+def _alone(source: Source, k: int) -> Recommend:
+    """A source as a recommender of its own."""
+    return Funnel([Retrieve([source], k)])
+
+
+def ranker_is_better(report: Report) -> bool:
+    """Whether the ranked order beats the retrieval order on the test window, interval and all."""
+    return report.comparison("rank", "retrieve").difference.better
+
+
+def evaluate_bundle(
+    store: Store, version: str, prepared: Prepared, *, progress: bool = False
+) -> tuple[Contents, Report]:
+    """A bundle of the store, verified, loaded, and measured on the test window of `prepared`.
+
+    Raises: BundleError when the bundle is damaged or was made for data of another schema or other items.
+    """
+    version = store.current() if version == "current" else version
+    manifest = store.verify(version)
+    found = prepared.dataset.schema.fingerprint()
+    if manifest.schema_fingerprint != found:
+        raise BundleError(
+            f"bundle {version} was made for data of another schema ({manifest.schema_fingerprint[:12]}) "
+            f"than {prepared.dataset.name} has ({found[:12]}); build one from this data first"
+        )
+    contents = load_contents(store.path(version), manifest.towers_fingerprint)
+    if not np.array_equal(contents.catalogue.ids.values, prepared.dataset.item_ids):
+        raise BundleError(
+            f"bundle {version} has {len(contents.catalogue.ids)} items, {prepared.dataset.name} has "
+            f"{len(prepared.dataset.items)} or other ones; build a bundle from this data first"
+        )
+    return contents, report_on(contents, prepared, progress=progress)
+
+
+def write_report(report: Report, contents: Contents, prepared: Prepared, folder: Path) -> list[ExampleUser]:
+    """report.json and report.html into a folder; returns the users that the page shows as examples."""
+    report.save(folder / "report.json")
+    examples = example_users(contents, prepared)
+    write_page(report, folder, examples)
+    return examples

@@ -1,0 +1,123 @@
+"""What the command line prints: answers, bundles and timings as rich tables."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from funnel.bench import Measured
+from funnel.bundle.answer import Answer
+from funnel.bundle.live import Live
+from funnel.bundle.reasons import in_words
+from funnel.data.profile import Profile
+from funnel.data.profile_table import as_table as profile_table
+from funnel.evaluation import Report, as_table
+from funnel.pipeline.build import Built
+
+
+def table(title: str, *columns: str) -> Table:
+    """An empty table in the house style: the first column left, the others right."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(columns):
+        made.add_column(column, justify="left" if number == 0 else "right")
+    return made
+
+
+def report(found: Report, out: Console) -> None:
+    """The report a stage."""
+    out.print(as_table(found))
+
+
+def profile(found: Profile, out: Console) -> None:
+    """A data set in figures."""
+    out.print(profile_table(found))
+
+
+def published(built: Built, out: Console) -> None:
+    """Where things are now."""
+    out.print(f"published  {built.folder}")
+    out.print(f"report     {built.folder / 'report.html'}")
+
+
+def answer(found: Answer, live: Live, out: Console) -> None:
+    """One user's items, with where they came from and why."""
+    contents = live.contents
+    title = contents.catalogue.title
+    made = table(f"user {found.user_id}", "item", "score", "found by", "because")
+    made.columns[2].justify = made.columns[3].justify = "left"
+    for item in found.items:
+        sources = " ".join(f"{name}#{rank}" for name, rank in item.sources.items())
+        because = ", ".join(in_words(code, contents) for code in item.reasons)
+        made.add_row(title(item.item_id), f"{item.score:.3f}", sources, because)
+    out.print(made)
+    met = [title(item) for item in live.history(found.user_id)[-5:]]
+    if met:
+        out.print(f"  met last: {', '.join(met)}", style="dim", highlight=False)
+    if found.reasons:
+        out.print(f"  reason codes: {', '.join(found.reasons)}", style="dim", highlight=False)
+    total = sum(found.milliseconds.values())
+    out.print(f"  bundle {found.version}, {total:.1f} ms\n", style="dim", highlight=False)
+
+
+def explanation(contributions: dict[str, float], out: Console, most: int = 12) -> None:
+    """The largest SHAP contributions."""
+    made = table("why the first item is first (SHAP)", "feature", "contribution")
+    base = contributions.get("base", 0.0)
+    ordered = [pair for pair in contributions.items() if pair[0] != "base"]
+    for name, value in ordered[:most]:
+        made.add_row(name, f"{value:+.3f}")
+    rest = sum(value for _, value in ordered[most:])
+    made.add_row(f"{max(0, len(ordered) - most)} others", f"{rest:+.3f}")
+    made.add_row("base", f"{base:+.3f}")
+    made.add_row("score", f"{sum(contributions.values()):+.3f}", style="bold")
+    out.print(made)
+
+
+def manifest(live: Live, out: Console) -> None:
+    """What a bundle is."""
+    found, contents = live.manifest, live.contents
+    made = table(live.version, "what", "value")
+    made.columns[1].justify = "left"
+    made.add_row("made", found.created)
+    made.add_row("fingerprint", found.fingerprint[:16])
+    for name, (start, end) in found.data_window.items():
+        made.add_row(f"{name} window", f"{start} to {end}")
+    made.add_row("items, users", f"{len(contents.catalogue.ids):,}, {len(contents.users.ids):,}")
+    made.add_row("index", contents.index.spec)
+    made.add_row("sources", ", ".join(f"{name} {weight:.2f}" for name, weight in contents.weights.items()))
+    made.add_row(
+        "order", "the ranker's" if contents.ranker else f"of retrieval ({', '.join(found.fallback)})"
+    )
+    for name, value in found.metrics.items():
+        made.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+    size = sum(entry.bytes for entry in found.files.values())
+    made.add_row("files", f"{len(found.files)}, {size / 2**20:.1f} MiB, all verified")
+    out.print(made)
+    if contents.ranker is not None:
+        importance(live, out)
+
+
+def importance(live: Live, out: Console, most: int = 12) -> None:
+    """What the ranker looks at most."""
+    assert live.contents.ranker is not None
+    frame = live.contents.ranker.importance()
+    made = table("what the ranker looks at", "feature", "share of gain")
+    for row in frame.head(most).to_dict("records"):
+        made.add_row(str(row["feature"]), f"{row['gain'] / frame['gain'].sum():.1%}")
+    out.print(made)
+
+
+def bench(measured: Measured, out: Console) -> None:
+    """Latency a stage, and throughput."""
+    title = f"{measured.version}: {measured.requests} requests, one at a time, one thread"
+    made = table(title, "stage", "p50 ms", "p95 ms", "p99 ms")
+    for name, at in measured.stages.items():
+        made.add_row(name, f"{at.p50:.2f}", f"{at.p95:.2f}", f"{at.p99:.2f}")
+    total = measured.total
+    made.add_row("whole funnel", f"{total.p50:.2f}", f"{total.p95:.2f}", f"{total.p99:.2f}", style="bold")
+    out.print(made)
+    out.print(
+        f"in batches of {measured.batch}: {measured.throughput:,.0f} requests a second", highlight=False
+    )
+    out.print(measured.machine, style="dim", highlight=False)

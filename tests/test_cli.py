@@ -1,0 +1,150 @@
+"""The commands: what they print, and that a user's mistake is a message and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny import TinyBuild
+
+CONFIG = """
+name = "movies"
+[data]
+reader = "movielens"
+[split]
+kind = "time"
+reading = "event"
+ranker = 0.6
+test = 0.8
+[towers]
+d = 16
+layers = 1
+heads = 1
+epochs = 3
+history = 20
+[ranker]
+trees = 30
+leaves = 15
+[retrieve]
+k = 100
+[evaluate]
+ks = [10, 50]
+latency_requests = 5
+"""
+
+
+def funnel(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "funnel", *map(str, arguments)],
+        capture_output=True, text=True, timeout=240, cwd=cwd, env={**os.environ, "COLUMNS": "120"},
+    )  # fmt: skip
+
+
+def ok(*arguments: object) -> str:
+    done = funnel(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refused(*arguments: object) -> str:
+    done = funnel(*arguments)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("error ")
+    return " ".join(done.stderr.split())
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("config") / "movies.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_profile_train_build_publish_evaluate_bench_inspect(
+    config: Path, movies: Path, tmp_path: Path
+) -> None:
+    where = ("--data", movies)
+    embeddings, store = ("--embeddings", tmp_path / "embeddings"), ("--store", tmp_path / "indexes")
+
+    profile = json.loads(ok("data", "profile", config, *where, "--json", "--page", tmp_path / "profile.html"))
+    assert profile
+    assert (tmp_path / "profile.html").stat().st_size > 10_000
+
+    trained = json.loads(ok("train", config, *where, *embeddings, "--json"))
+    assert Path(trained["folder"], "query_tower.onnx").is_file()
+    again = json.loads(ok("train", config, *where, *embeddings, "--json"))
+    assert again == trained
+
+    made = json.loads(ok("build", config, *where, *embeddings, *store, "--json"))
+    assert {row["name"] for row in made["report"]["rows"]} >= {"popular", "exact", "retrieve", "rerank"}
+    assert "nothing is published" in refused("recommend", 7, *store)
+
+    assert json.loads(ok("publish", *store, "--json")) == {"published": made["version"]}
+    answer = json.loads(ok("recommend", 7, "-k", 3, *store, "--json", "--explain"))
+    assert len(answer["items"]) == 3
+
+    report = json.loads(ok("evaluate", config, *where, *store, "--output", tmp_path / "report", "--json"))
+    assert _figures(report) == _figures(made["report"])
+    assert (tmp_path / "report" / "report.html").is_file()
+
+    timed = json.loads(ok("bench", *store, "--requests", 20, "--json"))
+    assert timed["throughput"] > 0
+    assert json.loads(ok("inspect", *store, "--json"))["version"] == made["version"]
+
+
+def _figures(report: dict[str, Any]) -> dict[str, Any]:
+    return {row["name"]: row["metrics"] for row in report["rows"]}
+
+
+def test_tables_for_people(built: TinyBuild) -> None:
+    store = ("--store", built.indexes)
+    assert "Movie " in ok("recommend", 7, *store, "--where", "genres=Comedy")
+    assert "unknown_user" in ok("recommend", "nobody", *store)
+    assert "unknown_items_in_history" in ok("recommend", 7, *store, "--history", "1,2,99999")
+    assert built.built.version in ok("inspect", *store)
+    assert "whole funnel" in ok("bench", *store, "--requests", 10)
+
+
+def test_a_config_typo_names_the_nearest_key(config: Path, movies: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "typo.toml"
+    wrong.write_text(config.read_text().replace("epochs", "epoch"))
+    assert "unknown key 'towers.epoch'; did you mean 'epochs'?" in refused("train", wrong, "--data", movies)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("", "'name' is missing"),
+        ('name = "a"\n[data]\nreader = "movilens"', "data.reader"),
+        ('name = "a"\n[data]\nreader = "movielens"\n[split]\nranker = 0.9\ntest = 0.5', "split"),
+        ("name = ", "not TOML"),
+        ('name = "a/b"\n[data]\nreader = "movielens"', "name"),
+    ],
+)
+def test_a_config_that_is_wrong(change: str, expected: str, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(change)
+    assert expected in refused("train", wrong)
+
+
+def test_what_is_not_there(config: Path, built: TinyBuild, tmp_path: Path) -> None:
+    store = ("--store", built.indexes)
+    assert "nowhere.toml" in refused("train", tmp_path / "nowhere.toml")
+    assert "nowhere" in refused("train", config, "--data", tmp_path / "nowhere")
+    assert "no-such-version" in refused("publish", "no-such-version", *store)
+    assert "nothing" in refused("publish", "--store", tmp_path / "nothing")
+    assert "no such item column" in refused("recommend", 7, *store, "--where", "colour=red")
+    assert "column=value" in refused("recommend", 7, *store, "--where", "genres")
+    assert "k is 0" in refused("recommend", 7, *store, "-k", 0)
+
+
+def test_mistyped_commands_exit_with_2() -> None:
+    assert funnel("no-such-command").returncode == 2
+    assert funnel("recommend").returncode == 2
