@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from funnel.errors import ConfigError
-from funnel.features.columns import Spec
 from funnel.features.families import FAMILIES, Asked, Known
 from funnel.features.recent import REACH, recent
+from funnel.features.spec import Spec
 from funnel.features.statistics import Statistics
 from funnel.settings import Settings
 from funnel.types import Candidates, Features, Float32, Requests

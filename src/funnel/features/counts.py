@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -62,7 +62,7 @@ class EventCounts:
         items, times: of one shape; −1 counts 0. A window of None has no lower end.
         """
         widths = np.array([window or 0 for window in windows], dtype=np.int64)
-        counts = _counts(*self._arrays, *_flat(items, times), widths)
+        counts = _counts(self._arrays, *_flat(items, times), widths)
         return counts.reshape(*np.shape(items), len(windows))
 
     def total(self, times: Int64, windows: Sequence[int | None]) -> Int64:
@@ -79,12 +79,12 @@ class EventCounts:
 
     def edges(self, items: Int32, times: Int64) -> tuple[Int64, Int64]:
         """Times of the item's first and last event strictly before `times`; `NEVER`, `ALWAYS` for none."""
-        first, last = _edges(*self._arrays, *_flat(items, times))
+        first, last = _edges(self._arrays, *_flat(items, times))
         return first.reshape(np.shape(items)), last.reshape(np.shape(items))
 
     @property
-    def _arrays(self) -> tuple[NDArray[Any], ...]:
-        return self.offsets, self.times, self.new_items, self.new_times
+    def _arrays(self) -> _Events:
+        return _Events(self.offsets, self.times, self.new_items, self.new_times)
 
     def save(self, folder: Path) -> None:
         """Write `events.*.npy`, with what was observed merged in."""
@@ -105,6 +105,15 @@ class EventCounts:
         return cls(offsets, times, moments, *_nothing_new())
 
 
+class _Events(NamedTuple):
+    """What compiled code takes of an EventCounts."""
+
+    offsets: Int64
+    times: Int64
+    new_items: Int32
+    new_times: Int64
+
+
 def _flat(items: NDArray[Any], times: NDArray[Any]) -> tuple[Int32, Int64]:
     return frozen(frozen(items, np.int32).reshape(-1)), frozen(frozen(times, np.int64).reshape(-1))
 
@@ -114,52 +123,47 @@ def _nothing_new() -> tuple[Int32, Int64, Int64]:
 
 
 @njit(cache=True, nogil=True)
-def _span_before(offsets: Any, times: Any, item: int, time: int) -> Any:
-    """Where the item's fitted events before `time` are: (start, end) in `times`."""
-    return offsets[item], bisect(times, offsets[item], offsets[item + 1], time)
+def _before(events: Any, item: int, time: int) -> Any:
+    """Where the item's events before `time` are: start and end in times, start and end in new_times."""
+    start = events.offsets[item]
+    end = bisect(events.times, start, events.offsets[item + 1], time)
+    if len(events.new_items) == 0:
+        return start, end, 0, 0
+    new_start = bisect(events.new_items, 0, len(events.new_items), item)
+    new_stop = bisect(events.new_items, new_start, len(events.new_items), item + 1)
+    return start, end, new_start, bisect(events.new_times, new_start, new_stop, time)
 
 
 @njit(cache=True, nogil=True)
-def _new_span_before(new_items: Any, new_times: Any, item: int, time: int) -> Any:
-    """The same for observed events."""
-    if len(new_items) == 0:
-        return 0, 0
-    start = bisect(new_items, 0, len(new_items), item)
-    return start, bisect(new_times, start, bisect(new_items, start, len(new_items), item + 1), time)
-
-
-@njit(cache=True, nogil=True)
-def _counts(
-    offsets: Any, times: Any, new_items: Any, new_times: Any, items: Any, at: Any, widths: Any
-) -> Any:
+def _counts(events: Any, items: Any, at: Any, widths: Any) -> Any:
+    """`EventCounts.count` for flat items; a width of 0 is no lower end."""
     out = np.zeros((len(items), len(widths)), dtype=np.int32)
     for i in range(len(items)):
         if items[i] < 0:
             continue
-        start, end = _span_before(offsets, times, items[i], at[i])
-        new_start, new_end = _new_span_before(new_items, new_times, items[i], at[i])
+        start, end, new_start, new_end = _before(events, items[i], at[i])
         for w in range(len(widths)):
             low, new_low = start, new_start
             if widths[w] > 0:
-                low = bisect(times, start, end, at[i] - widths[w])
-                new_low = bisect(new_times, new_start, new_end, at[i] - widths[w])
+                low = bisect(events.times, start, end, at[i] - widths[w])
+                new_low = bisect(events.new_times, new_start, new_end, at[i] - widths[w])
             out[i, w] = end - low + new_end - new_low
     return out
 
 
 @njit(cache=True, nogil=True)
-def _edges(offsets: Any, times: Any, new_items: Any, new_times: Any, items: Any, at: Any) -> Any:
+def _edges(events: Any, items: Any, at: Any) -> Any:
+    """`EventCounts.edges` for flat items."""
     first = np.full(len(items), NEVER, dtype=np.int64)
     last = np.full(len(items), ALWAYS, dtype=np.int64)
     for i in range(len(items)):
         if items[i] < 0:
             continue
-        start, end = _span_before(offsets, times, items[i], at[i])
+        start, end, new_start, new_end = _before(events, items[i], at[i])
         if end > start:
-            first[i] = times[start]
-            last[i] = times[end - 1]
-        start, end = _new_span_before(new_items, new_times, items[i], at[i])
-        if end > start:
-            first[i] = min(first[i], new_times[start])
-            last[i] = max(last[i], new_times[end - 1])
+            first[i] = events.times[start]
+            last[i] = events.times[end - 1]
+        if new_end > new_start:
+            first[i] = min(first[i], events.new_times[new_start])
+            last[i] = max(last[i], events.new_times[new_end - 1])
     return first, last

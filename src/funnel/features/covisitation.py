@@ -11,7 +11,7 @@ collaborative filtering (Sarwar et al., WWW 2001), kept to the top neighbours (D
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -21,7 +21,7 @@ from funnel.features.arrays import frozen
 from funnel.features.kernels import heap_push, heap_sort
 from funnel.features.neighbours import Neighbours
 from funnel.features.recent import REACH
-from funnel.types import Clock, Log
+from funnel.types import Clock, Int64, Log
 
 #: Items counted in one go; bounds the memory that is not the result.
 _BLOCK = 4096
@@ -71,82 +71,92 @@ def fit_transitions(log: Log, *, n: int = 100) -> Neighbours | None:
     return _fit(log, weighting, n, 0.8, 5)
 
 
+class _Places(NamedTuple):
+    """Users' lists end to end (values, offsets), the list of each place, and the places of each item.
+
+    Those of item i are `of_item[item_offsets[i]:item_offsets[i + 1]]`.
+    """
+
+    values: NDArray[Any]
+    offsets: Int64
+    list_of: Int64
+    of_item: Int64
+    item_offsets: Int64
+
+
+class _Scales(NamedTuple):
+    """A weighting with its powers taken: by distance, by user, by item as source and as neighbour."""
+
+    ahead: NDArray[np.float64]
+    back: NDArray[np.float64]
+    user: NDArray[np.float64]
+    source: NDArray[np.float64]
+    target: NDArray[np.float64]
+
+
 def _fit(log: Log, weighting: Weighting, n: int, decay: float, reach: int) -> Neighbours:
     lists, _ = log.by_user()
-    places = np.argsort(lists.values, kind="stable")
     counts = np.bincount(lists.values, minlength=log.n_items)
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    list_of = lists.list_of
-    user_weights = np.maximum(lists.lengths, 1) ** -weighting.user_power
-    source = (np.maximum(counts, 1) + weighting.smooth) ** -weighting.source_power
-    target = (np.maximum(counts, 1) + weighting.smooth) ** -weighting.target_power
-    sums, touched = np.zeros(log.n_items), np.empty(log.n_items, dtype=np.int64)
-    sizes, items, weights = [np.zeros(0, np.int64)], [np.empty(0, np.int32)], [np.empty(0, np.float32)]
-    for first in range(0, log.n_items, _BLOCK):
-        block = _count_block(
-            first, min(first + _BLOCK, log.n_items), n, lists.values, lists.offsets, list_of, places, starts,
-            weighting.ahead, weighting.back, user_weights, source, target, sums, touched,
-        )  # fmt: skip
-        filled = np.arange(n) < block[0][:, None]
-        sizes.append(block[0])
-        items.append(block[1][filled])
-        weights.append(block[2][filled])
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate(sizes))]).astype(np.int64)
-    return Neighbours(
-        frozen(offsets), frozen(np.concatenate(items)), frozen(np.concatenate(weights)), decay, reach
+    of_item = np.argsort(lists.values, kind="stable")
+    places = _Places(lists.values, lists.offsets, lists.list_of, of_item, np.append(0, np.cumsum(counts)))
+    smoothed = np.maximum(counts, 1) + weighting.smooth
+    scales = _Scales(
+        ahead=weighting.ahead,
+        back=weighting.back,
+        user=np.maximum(lists.lengths, 1) ** -weighting.user_power,
+        source=smoothed**-weighting.source_power,
+        target=smoothed**-weighting.target_power,
     )
-
-
-@njit(cache=True, nogil=True)
-def _add_side(
-    values: Any,
-    place: int,
-    step: int,
-    edge: int,
-    weights: Any,
-    user_weight: float,
-    sums: Any,
-    touched: Any,
-    n: int,
-) -> int:
-    """Count the items on one side of a place, up to the list's edge; returns how many are touched."""
-    item = values[place]
-    for distance in range(len(weights)):
-        other = place + step * (distance + 1)
-        if other == edge:
-            break
-        neighbour = values[other]
-        if neighbour == item:
-            continue
-        if sums[neighbour] == 0.0:
-            touched[n] = neighbour
-            n += 1
-        sums[neighbour] += weights[distance] * user_weight
-    return n
+    sums, touched = np.zeros(log.n_items), np.empty(log.n_items, dtype=np.int64)
+    blocks = [
+        _count_block(first, min(first + _BLOCK, log.n_items), n, places, scales, sums, touched)
+        for first in range(0, log.n_items, _BLOCK)
+    ]
+    sizes, items, weights = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return Neighbours(frozen(np.append(0, np.cumsum(sizes))), frozen(items), frozen(weights), decay, reach)
 
 
 @njit(cache=True, nogil=True)
 def _count_block(
-    first: int, stop: int, n_kept: int, values: Any, offsets: Any, list_of: Any, places: Any, starts: Any,
-    ahead: Any, back: Any, user_weights: Any, source: Any, target: Any, sums: Any, touched: Any,
-) -> Any:  # fmt: skip
-    """The neighbours of the items first … stop: sizes, and items and weights padded to n_kept a row."""
+    first: int, stop: int, n_kept: int, places: Any, scales: Any, sums: Any, touched: Any
+) -> Any:
+    """The neighbours of the items first … stop: sizes, and items and weights end to end.
+
+    sums: float64 [n_items], zero, left zero; touched: int64 [n_items], scratch.
+    """
     sizes = np.zeros(stop - first, dtype=np.int64)
-    items = np.full((stop - first, n_kept), -1, dtype=np.int32)
-    weights = np.full((stop - first, n_kept), -np.inf, dtype=np.float32)
+    items = np.empty((stop - first) * n_kept, dtype=np.int32)
+    weights = np.empty((stop - first) * n_kept, dtype=np.float32)
+    total = 0
     for item in range(first, stop):
         n = 0
-        for place in places[starts[item] : starts[item + 1]]:
-            user = list_of[place]
-            weight = user_weights[user]
-            n = _add_side(values, place, 1, offsets[user + 1], ahead, weight, sums, touched, n)
-            n = _add_side(values, place, -1, offsets[user] - 1, back, weight, sums, touched, n)
-        row = item - first
+        for place in places.of_item[places.item_offsets[item] : places.item_offsets[item + 1]]:
+            n = _add_pairs(place, places, scales, sums, touched, n)
+        best, best_weights = items[total : total + n_kept], weights[total : total + n_kept]
         size = 0
         for neighbour in touched[:n]:
-            score = np.float32(sums[neighbour] * source[item] * target[neighbour])
+            weight = np.float32(sums[neighbour] * scales.source[item] * scales.target[neighbour])
             sums[neighbour] = 0.0
-            size = heap_push(weights[row], items[row], size, score, neighbour)
-        heap_sort(weights[row], items[row], size)
-        sizes[row] = size
-    return sizes, items, weights
+            if weight > 0:
+                size = heap_push(best_weights, best, size, weight, neighbour)
+        heap_sort(best_weights, best, size)
+        sizes[item - first] = size
+        total += size
+    return sizes, items[:total].copy(), weights[:total].copy()
+
+
+@njit(cache=True, nogil=True)
+def _add_pairs(place: int, places: Any, scales: Any, sums: Any, touched: Any, n: int) -> int:
+    """Count the items on both sides of a place within its list; returns how many are touched by now."""
+    user = places.list_of[place]
+    first, stop = places.offsets[user], places.offsets[user + 1]
+    for other in range(max(first, place - len(scales.back)), min(stop, place + len(scales.ahead) + 1)):
+        neighbour = places.values[other]
+        if neighbour == places.values[place]:
+            continue
+        if sums[neighbour] == 0.0:
+            touched[n] = neighbour
+            n += 1
+        near = scales.ahead[other - place - 1] if other > place else scales.back[place - other - 1]
+        sums[neighbour] += near * scales.user[user]
+    return n

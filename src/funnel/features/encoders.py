@@ -5,18 +5,40 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
+from numpy.typing import NDArray
 
 from funnel.errors import BundleError
-from funnel.features.columns import ColumnEncoder, Spec, fit_column, from_state, to_state
+from funnel.features.categories import CategoryEncoder, ListEncoder
+from funnel.features.numeric import NumberEncoder, VectorEncoder
+from funnel.features.spec import Spec
 from funnel.types import Features
 
 if TYPE_CHECKING:
     from funnel.data import Column
 
 __all__ = ["Spec", "TableEncoder"]
+
+
+class ColumnEncoder(Protocol):
+    """Fitted on some values; encodes any."""
+
+    @property
+    def spec(self) -> Spec:
+        """The form of what `encode` returns."""
+
+    def encode(self, values: Sequence[Any]) -> NDArray[Any]:
+        """Never fails on a value that is missing, infinite or was never seen."""
+
+
+_ENCODERS: dict[str, type[CategoryEncoder | ListEncoder | NumberEncoder | VectorEncoder]] = {
+    "category": CategoryEncoder,
+    "list": ListEncoder,
+    "number": NumberEncoder,
+    "vector": VectorEncoder,
+}
 
 
 class TableEncoder:
@@ -31,13 +53,11 @@ class TableEncoder:
 
     @classmethod
     def fit(cls, columns: Sequence[Column], frame: pd.DataFrame) -> TableEncoder:
-        """Learn codes, means and widths from the rows given: those that the training window knows."""
-        return cls(
-            {
-                column.name: fit_column(column.name, column.kind, column.size, _values(frame, column.name))
-                for column in columns
-            }
-        )
+        """Learn codes, means and widths from the rows given: those that the training window knows.
+
+        Raises DataError for a vector column whose size is neither declared nor to be seen.
+        """
+        return cls({column.name: _fit(column, _values(frame, column.name)) for column in columns})
 
     @property
     def specs(self) -> dict[str, Spec]:
@@ -51,7 +71,7 @@ class TableEncoder:
     def save(self, folder: Path) -> None:
         """Write `encoder.json`."""
         folder.mkdir(parents=True, exist_ok=True)
-        state = {name: to_state(encoder) for name, encoder in self._columns.items()}
+        state = [[name, *_state(encoder)] for name, encoder in self._columns.items()]
         (folder / "encoder.json").write_text(json.dumps(state))
 
     @classmethod
@@ -60,10 +80,26 @@ class TableEncoder:
         path = folder / "encoder.json"
         try:
             state = json.loads(path.read_text())
-            return cls({name: from_state(part) for name, part in state.items()})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return cls({name: _ENCODERS[kind](**fields) for name, kind, fields in state})
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error
 
 
-def _values(frame: pd.DataFrame, name: str) -> list[object]:
+def _fit(column: Column, values: Sequence[Any]) -> ColumnEncoder:
+    if column.kind == "number":
+        return NumberEncoder.fit(values)
+    if column.kind == "vector":
+        return VectorEncoder.fit(values, column.name, column.size)
+    if column.kind in ("multi_category", "text"):
+        return ListEncoder.fit(values, text=column.kind == "text")
+    return CategoryEncoder.fit(values)
+
+
+def _values(frame: pd.DataFrame, name: str) -> list[Any]:
     return frame[name].tolist() if name in frame.columns else [None] * len(frame)
+
+
+def _state(encoder: ColumnEncoder) -> tuple[str, dict[str, Any]]:
+    """Its kind and its fields as plain values, for JSON."""
+    kind = next(kind for kind, encoder_type in _ENCODERS.items() if type(encoder) is encoder_type)
+    return kind, {name: value for name, value in vars(encoder).items() if not name.startswith("_")}

@@ -1,18 +1,48 @@
 """Small compiled pieces that several kernels of this room share: a bounded heap, a hash table, a bisection.
 
-Everything here runs one request after the other with sums in a fixed order, so that a batch of one and a
-batch of thousands give the same bits.
+Everything compiled here runs one request after the other with sums in a fixed order, so that a batch of one
+and a batch of thousands give the same bits.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
+
+from funnel.features.arrays import frozen
+from funnel.types import Bool, Int64, Ragged
 
 #: Fibonacci hashing: the golden ratio's multiplier (Knuth, The Art of Computer Programming 3, 6.4).
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+class Lists(NamedTuple):
+    """A Ragged as compiled code takes it: list i is `values[offsets[i]:offsets[i + 1]]`."""
+
+    values: NDArray[Any]
+    offsets: Int64
+
+
+def item_lists(ragged: Ragged | None, n: int) -> Lists:
+    """Lists of item rows (int32); n empty ones for None."""
+    lists = Ragged.empty(n) if ragged is None else ragged
+    return Lists(frozen(lists.values, np.int32), frozen(lists.offsets, np.int64))
+
+
+def allow_rows(allow: Bool | None) -> Bool:
+    """One shape for compiled code: [0, 0] = everything may pass, [1, n_items] = shared, [B, n_items]."""
+    if allow is None:
+        return frozen(np.empty((0, 0), dtype=np.bool_))
+    return frozen(np.atleast_2d(allow), np.bool_)
+
+
+@njit(cache=True, nogil=True)
+def passes(allow: Any, row: int, item: int) -> bool:
+    """Whether `allow` (from `allow_rows`) lets the item pass for this request."""
+    return len(allow) == 0 or allow[row if len(allow) > 1 else 0, item]
 
 
 @njit(cache=True, nogil=True)
@@ -46,19 +76,19 @@ def bisect(values: Any, low: int, high: int, value: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _worse(score: Any, item: Any, other_score: Any, other_item: Any) -> bool:
+    return score < other_score or (score == other_score and item > other_item)
+
+
+@njit(cache=True, nogil=True)
 def _sink(scores: Any, items: Any, size: int, score: Any, item: Any) -> None:
     """Put (score, item) at the root of a heap whose root is its worst entry, and let it sink."""
     at = 0
-    while True:
+    while 2 * at + 1 < size:
         child = 2 * at + 1
-        if child >= size:
-            break
-        other = child + 1
-        if other < size and (
-            scores[other] < scores[child] or (scores[other] == scores[child] and items[other] > items[child])
-        ):
-            child = other
-        if scores[child] > score or (scores[child] == score and items[child] < item):
+        if child + 1 < size and _worse(scores[child + 1], items[child + 1], scores[child], items[child]):
+            child += 1
+        if not _worse(scores[child], items[child], score, item):
             break
         scores[at] = scores[child]
         items[at] = items[child]
@@ -71,17 +101,14 @@ def _sink(scores: Any, items: Any, size: int, score: Any, item: Any) -> None:
 def heap_push(scores: Any, items: Any, size: int, score: Any, item: Any) -> int:
     """Offer (score, item) to the best `len(scores)` so far, ties to the lower item; returns the new size."""
     if size == len(scores):
-        if score > scores[0] or (score == scores[0] and item < items[0]):
+        if size > 0 and _worse(scores[0], items[0], score, item):
             _sink(scores, items, size, score, item)
         return size
     at = size
-    while at > 0:
-        parent = (at - 1) >> 1
-        if scores[parent] < score or (scores[parent] == score and items[parent] > item):
-            break
-        scores[at] = scores[parent]
-        items[at] = items[parent]
-        at = parent
+    while at > 0 and _worse(score, item, scores[(at - 1) >> 1], items[(at - 1) >> 1]):
+        scores[at] = scores[(at - 1) >> 1]
+        items[at] = items[(at - 1) >> 1]
+        at = (at - 1) >> 1
     scores[at] = score
     items[at] = item
     return size + 1

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from funnel.features.arrays import frozen
-from funnel.features.counts import EventCounts
-from funnel.features.neighbours import passes
+from funnel.features.counts import NEVER, EventCounts
+from funnel.features.kernels import passes
 from funnel.types import Int32
+
+#: A time and a window.
+Moment: TypeAlias = tuple[int, int | None]
+
+#: Moments whose rankings are kept.
+_KEPT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +42,43 @@ class Ranking:
         return cls(frozen(items[order]), frozen(counts[order]))
 
 
+class Rankings:
+    """The rankings of the events at a few moments, made when they are asked for.
+
+    Never changed by later events: `observed` gives another one. So a reader that holds one while events
+    come in sees one state.
+    """
+
+    def __init__(self, events: EventCounts, kept: Mapping[Moment, Ranking] | None = None) -> None:
+        self.events = events
+        self._kept = dict(kept or {})
+
+    def at(self, time: int, window: int | None) -> Ranking:
+        """See `Ranking.of`."""
+        ranking = self._kept.get((time, window))
+        if ranking is None:
+            ranking = Ranking.of(self.events, time, window)
+            newest = list(self._kept.items())[1 - _KEPT :]
+            self._kept = {**dict(newest), (time, window): ranking}
+        return ranking
+
+    def observed(self, items: NDArray[Any], times: NDArray[Any]) -> Rankings:
+        """With more events; rankings of moments that these do not reach are kept."""
+        earliest = times.min(initial=NEVER)
+        untouched = {moment: ranking for moment, ranking in self._kept.items() if moment[0] <= earliest}
+        return Rankings(self.events.observed(items, times), untouched)
+
+
 @njit(cache=True, nogil=True)
-def pick(
-    items: Any,
-    counts: Any,
-    members: Any,
-    barred: Any,
-    barred_offsets: Any,
-    allow: Any,
-    rows: Any,
-    scores: Any,
-) -> None:
+def pick(items: Any, counts: Any, members: Any, barred: Any, allow: Any, rows: Any, scores: Any) -> None:
     """For each request among `members`, the ranking's first that pass: into rows and scores [B, k].
 
-    barred is a ragged list of item rows; allow comes from `allow_rows`.
+    barred: Lists of item rows; allow: from `allow_rows`.
     """
     barred_by = np.zeros(items.max() + 1 if len(items) else 0, dtype=np.int32)
     for number in range(len(members)):
         row = members[number]
-        for item in barred[barred_offsets[row] : barred_offsets[row + 1]]:
+        for item in barred.values[barred.offsets[row] : barred.offsets[row + 1]]:
             if 0 <= item < len(barred_by):
                 barred_by[item] = number + 1
         size = 0

@@ -15,18 +15,16 @@ from funnel.errors import BundleError, DataError
 from funnel.features.arrays import frozen
 from funnel.features.counts import EventCounts
 from funnel.features.covisitation import fit_covisitation, fit_transitions
-from funnel.features.neighbours import Neighbours, allow_rows
-from funnel.features.popular import Ranking, pick
+from funnel.features.kernels import allow_rows, item_lists
+from funnel.features.neighbours import Neighbours
+from funnel.features.popular import Rankings, pick
 from funnel.types import Bool, Clock, Float32, Int32, Int64, Log, Ragged
 
-#: Windows are these parts of the log's span: a few per cent of a day to a quarter, whatever the data set.
+#: Windows are these parts of the log's span, so that they fit a log of a week and one of a decade.
 FRACTIONS = (256, 64, 16, 4)
 
 #: Popularity is told as of the start of such a stretch, or of a shorter one where the log is short.
 DAY = 86_400
-
-#: Moments whose popularity rankings are kept.
-_KEPT = 8
 
 
 class Statistics:
@@ -50,8 +48,7 @@ class Statistics:
         self.windows = tuple(windows)
         self.covisitation = covisitation
         self.transitions = transitions
-        self._events = events
-        self._rankings: dict[tuple[int, int | None], Ranking] = {}
+        self._rankings = Rankings(events)
         self._observing = threading.Lock()
 
     @classmethod
@@ -82,13 +79,13 @@ class Statistics:
     @property
     def events(self) -> EventCounts:
         """The events as they are known now; `observe` puts another in its place."""
-        return self._events
+        return self._rankings.events
 
     @property
     def latest(self) -> int:
         """Time of the last known event; 0 where there is none, or no clock."""
-        moments = self._events.moments, self._events.new_moments
-        return max((int(part[-1]) for part in moments if len(part)), default=0) if self.clock == "time" else 0
+        parts = (self.events.moments, self.events.new_moments) if self.clock == "time" else ()
+        return max((int(part[-1]) for part in parts if len(part)), default=0)
 
     @property
     def recent_window(self) -> int | None:
@@ -96,7 +93,7 @@ class Statistics:
         seconds = [window for window in self.windows if window is not None]
         return seconds[len(seconds) // 2] if seconds else None
 
-    def moments(self, times: Int64) -> Int64:
+    def as_of(self, times: Int64) -> Int64:
         """Request times as the counts take them: as they are, or one and the same without a clock."""
         return times if self.clock == "time" else np.zeros_like(times)
 
@@ -105,19 +102,19 @@ class Statistics:
 
         times: int64, broadcast to items. Without a clock all that is known counts, whatever the times.
         """
-        times = np.broadcast_to(self.moments(np.asarray(times)), np.shape(items))
-        return self._events.count(items, times, [window])[..., 0]
+        times = np.broadcast_to(self.as_of(np.asarray(times)), np.shape(items))
+        return self.events.count(items, times, [window])[..., 0]
 
     def first_seen(self, items: Int32) -> Int64:
         """Time of each item's first known event; the largest int64 where there is none.
 
         It may lie after a request: compare it with the request's time before it is used.
         """
-        return self._events.edges(items, np.full(np.shape(items), np.iinfo(np.int64).max))[0]
+        return self.events.edges(items, np.full(np.shape(items), np.iinfo(np.int64).max))[0]
 
     def last_seen(self, items: Int32, times: Int64) -> Int64:
         """Time of each item's last event strictly before `times`; the smallest int64 where there is none."""
-        return self._events.edges(items, np.broadcast_to(self.moments(np.asarray(times)), np.shape(items)))[1]
+        return self.events.edges(items, np.broadcast_to(self.as_of(np.asarray(times)), np.shape(items)))[1]
 
     def popular(self, time: int, k: int, window: int | None = None) -> Int32:
         """At most k item rows, most events in the window before `time` first, ties by row.
@@ -145,15 +142,13 @@ class Statistics:
         """
         rows = np.full((len(times), k), -1, dtype=np.int32)
         scores = np.full((len(times), k), -np.inf, dtype=np.float32)
-        barred = Ragged.empty(len(times)) if exclude is None else exclude
+        barred, allowed = item_lists(exclude, len(times)), allow_rows(allow)
         starts, ranking_of = np.unique(self._floor(times), return_inverse=True)
+        rankings = self._rankings
         for number, start in enumerate(starts):
-            ranking = self._ranking(int(start), window)
+            ranking = rankings.at(int(start), window)
             members = frozen(np.flatnonzero(ranking_of == number))
-            pick(
-                ranking.items, ranking.counts, members, frozen(barred.values, np.int32),
-                frozen(barred.offsets, np.int64), allow_rows(allow), rows, scores,
-            )  # fmt: skip
+            pick(ranking.items, ranking.counts, members, barred, allowed, rows, scores)
         return rows, scores
 
     def observe(self, users: NDArray[Any], items: NDArray[Any], times: NDArray[Any]) -> None:
@@ -166,15 +161,12 @@ class Statistics:
         inside = (rows >= 0) & (rows < self.n_items)
         when = when[inside] if self.clock == "time" else np.full(int(inside.sum()), -1)
         with self._observing:
-            self._events = self._events.observed(rows[inside], when)
-            if len(when):
-                old = dict(self._rankings)
-                self._rankings = {key: kept for key, kept in old.items() if key[0] <= when.min()}
+            self._rankings = self._rankings.observed(rows[inside], when)
 
     def save(self, folder: Path) -> None:
         """Write arrays as `.npy` and the rest as `statistics.json`; what was observed is in it."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._events.save(folder)
+        self.events.save(folder)
         about: dict[str, Any] = {"clock": self.clock, "windows": self.windows, "neighbours": {}}
         for name in ("covisitation", "transitions"):
             lists: Neighbours | None = getattr(self, name)
@@ -205,17 +197,6 @@ class Statistics:
             return np.zeros_like(times)
         step = max(1, min([DAY, *(window * 4 for window in self.windows if window is not None)]))
         return times // step * step
-
-    def _ranking(self, start: int, window: int | None) -> Ranking:
-        rankings, events = self._rankings, self._events
-        kept = rankings.get((start, window))
-        if kept is None:
-            kept = Ranking.of(events, start, window)
-            with self._observing:
-                if events is self._events:
-                    newest = list(self._rankings.items())[1 - _KEPT :]
-                    self._rankings = {**dict(newest), (start, window): kept}
-        return kept
 
 
 def _windows(times: Int64) -> tuple[int | None, ...]:

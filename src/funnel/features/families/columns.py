@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from funnel.features.columns import Spec
 from funnel.features.families.family import Asked, Family, Known
+from funnel.features.spec import Spec
 from funnel.types import Features, Float32
 
 #: A category with more codes than this is left to affinity and to the towers: trees would learn it by heart.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from funnel.features.evidence import EVIDENCE
 from funnel.features.families.family import Asked, Family, Known
-from funnel.features.neighbours import EVIDENCE, Neighbours
+from funnel.features.neighbours import Neighbours
 from funnel.types import Float32
 
 

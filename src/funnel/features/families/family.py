@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from funnel.features.columns import Spec
+from funnel.features.spec import Spec
 from funnel.features.statistics import Statistics
 from funnel.types import Candidates, Clock, Features, Float32, Ragged, Requests
 

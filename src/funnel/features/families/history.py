@@ -17,7 +17,9 @@ def build(known: Known) -> Family:
     """history.length: log(1 + items met that are still there). With a clock also since_last and mean_gap.
 
     since_last: log(1 + seconds) from the last event to the request; mean_gap: log(1 + seconds) between
-    events on average, NaN below two events.
+    events on average, NaN below two events. met: log(1 + times that the recent history has the candidate),
+    met_ago: log(1 + items met since then), NaN where it has not; what counts where seen items are not
+    excluded.
     """
     timed = known.statistics.clock == "time"
     n_items = known.statistics.n_items
@@ -29,9 +31,13 @@ def build(known: Known) -> Family:
             frozen(history.offsets, np.int64), frozen(asked.requests.times, np.int64), n_items,
         )[:, : 3 if timed else 1]  # fmt: skip
         filled = asked.candidates.filled[:, :, None]
-        return np.where(filled, rows[:, None, :], np.float32(np.nan))
+        newest = asked.newest_first
+        met = _met(newest.values, newest.offsets, frozen(asked.candidates.items, np.int32))
+        return np.concatenate([np.where(filled, rows[:, None, :], np.float32(np.nan)), met], axis=2)
 
-    return Family(("length", "since_last", "mean_gap") if timed else ("length",), compute)
+    return Family(
+        (*(("length", "since_last", "mean_gap") if timed else ("length",)), "met", "met_ago"), compute
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -50,4 +56,21 @@ def _rows(items: Any, times: Any, offsets: Any, now: Any, n_items: int) -> Any:
             out[row, 1] = log1p(np.float64(max(now[row] - last, 0)))
         if n > 1:
             out[row, 2] = log1p(max(last - first, 0) / (n - 1))
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _met(newest: Any, offsets: Any, items: Any) -> Any:
+    """How often, and how many items ago, the candidates were met: float32 [B, K, 2]."""
+    out = np.full((items.shape[0], items.shape[1], 2), np.nan, dtype=np.float32)
+    for row in range(items.shape[0]):
+        for place in range(items.shape[1]):
+            if items[row, place] < 0:
+                continue
+            times = 0
+            for step in range(offsets[row + 1] - 1, offsets[row] - 1, -1):
+                if newest[step] == items[row, place]:
+                    times += 1
+                    out[row, place, 1] = log1p(np.float64(step - offsets[row]))
+            out[row, place, 0] = log1p(np.float64(times))
     return out

@@ -30,7 +30,7 @@ def build(known: Known) -> Family:
     timed = ("trend", "age", "recency") if statistics.clock == "time" else ()
 
     def compute(asked: Asked) -> Float32:
-        items, moments = asked.candidates.items, statistics.moments(asked.requests.times)
+        items, moments = asked.candidates.items, statistics.as_of(asked.requests.times)
         times = np.broadcast_to(moments[:, None], items.shape)
         events = statistics.events
         counts = events.count(items, times, windows)

@@ -1,0 +1,119 @@
+"""Encoders of categories, lists of them and texts: codes, with 0 for what is missing or was never seen."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from funnel.features.spec import Spec
+from funnel.types import Int32
+
+#: Most values of a list that are kept, most words that are known, and how often a word must be met.
+MOST_VALUES, MOST_WORDS, WORD_COUNT = 16, 5000, 2
+
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class CategoryEncoder:
+    """Codes from 1, the most frequent value first, ties by value: a smaller code is a commoner value."""
+
+    values: list[str]
+    _codes: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_codes", _numbered(self.values))
+
+    @classmethod
+    def fit(cls, values: Sequence[Any]) -> CategoryEncoder:
+        """Every value has a code."""
+        return cls(_by_frequency(Counter(key for value in values if (key := _key(value)) is not None)))
+
+    @property
+    def spec(self) -> Spec:
+        """See `Spec`."""
+        return Spec("category", len(self.values) + 1, 1)
+
+    def encode(self, values: Sequence[Any]) -> Int32:
+        """int32 [n]."""
+        codes = (self._codes.get(_key(value) or "", 0) for value in values)
+        return np.fromiter(codes, dtype=np.int32, count=len(values))
+
+
+@dataclass(frozen=True)
+class ListEncoder:
+    """Codes as in `CategoryEncoder` for each value of a list, or each word of a text.
+
+    A list with more than `width` known values keeps the rarest: they say most. Codes ascend in a row.
+    """
+
+    values: list[str]
+    width: int
+    text: bool
+    _codes: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_codes", _numbered(self.values))
+
+    @classmethod
+    def fit(cls, values: Sequence[Any], text: bool) -> ListEncoder:
+        """Lists keep every value; of words the most frequent 5,000 that are met in two rows or more."""
+        rows = [set(_words(value) if text else _listed(value)) for value in values]
+        met = Counter(part for row in rows for part in row)
+        kept = _by_frequency(met)
+        if text:
+            kept = [word for word in kept if met[word] >= WORD_COUNT][:MOST_WORDS]
+        known = set(kept)
+        longest = max((len(row & known) for row in rows), default=0)
+        return cls(kept, min(max(longest, 1), MOST_VALUES), text)
+
+    @property
+    def spec(self) -> Spec:
+        """See `Spec`."""
+        return Spec("multi_category", len(self.values) + 1, self.width)
+
+    def encode(self, values: Sequence[Any]) -> Int32:
+        """int32 [n, width]."""
+        out = np.zeros((len(values), self.width), dtype=np.int32)
+        for row, value in enumerate(values):
+            parts = _words(value) if self.text else _listed(value)
+            codes = sorted({self._codes.get(part, 0) for part in parts} - {0})[-self.width :]
+            out[row, : len(codes)] = codes
+        return out
+
+
+def _numbered(values: Iterable[str]) -> dict[str, int]:
+    return {value: number for number, value in enumerate(values, start=1)}
+
+
+def _by_frequency(met: Counter[str]) -> list[str]:
+    return sorted(met, key=lambda value: (-met[value], value))
+
+
+def _key(value: Any) -> str | None:
+    """A value in writing; 3, 3.0 and "3" are one; None where it is missing or not finite."""
+    if isinstance(value, str):
+        return value or None
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, float | np.floating):
+        if not np.isfinite(value):
+            return None
+        return str(int(value)) if value == int(value) else str(value)
+    return str(value)
+
+
+def _listed(value: Any) -> list[str]:
+    if isinstance(value, list | tuple | set | frozenset | np.ndarray):
+        return [key for part in value if (key := _key(part)) is not None]
+    return [] if (key := _key(value)) is None else [key]
+
+
+def _words(value: Any) -> list[str]:
+    return _WORD.findall(value.lower()) if isinstance(value, str) else []

@@ -1,0 +1,139 @@
+"""Encoders: what is known has its code, what is not has its place, and nothing raises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from funnel.data import Column
+from funnel.errors import BundleError, DataError
+from funnel.features import Spec, TableEncoder
+
+COLUMNS = (
+    Column(name="shop", kind="category"),
+    Column(name="tags", kind="multi_category"),
+    Column(name="title", kind="text"),
+    Column(name="price", kind="number"),
+    Column(name="look", kind="vector", size=2),
+)
+
+FRAME = pd.DataFrame(
+    {
+        "shop": ["b", "a", "b", None],
+        "tags": [["x", "y"], ["y"], [], ["y", "z", "x"]],
+        "title": ["Red shoes", "red Hat", "blue", None],
+        "price": [1.0, 3.0, np.nan, np.inf],
+        "look": [np.array([1.0, 2.0]), None, np.array([np.nan, 1.0]), np.array([0.0, np.inf])],
+    }
+)
+
+
+@pytest.fixture
+def encoder() -> TableEncoder:
+    return TableEncoder.fit(COLUMNS, FRAME)
+
+
+def encode_one(encoder: TableEncoder, **values: Any) -> dict[str, Any]:
+    frame = pd.DataFrame({name: pd.Series([value], dtype=object) for name, value in values.items()})
+    return {name: column[0] for name, column in encoder.encode(frame).items()}
+
+
+def test_each_kind_has_its_form(encoder: TableEncoder) -> None:
+    assert encoder.specs == {
+        "shop": Spec("category", 3, 1),
+        "tags": Spec("multi_category", 4, 3),
+        "title": Spec("multi_category", 2, 1),
+        "price": Spec("number", 2, 2),
+        "look": Spec("vector", 2, 2),
+    }
+    encoded = encoder.encode(FRAME)
+    assert encoded["shop"].tolist() == [1, 2, 1, 0]  # the commonest value is 1
+    assert encoded["tags"].tolist() == [[1, 2, 0], [1, 0, 0], [0, 0, 0], [1, 2, 3]]
+    assert encoded["title"].tolist() == [[1], [1], [0], [0]]  # "red"; the other words are met once
+    assert encoded["price"].tolist() == [[-1, 0], [1, 0], [0, 1], [0, 1]]
+    assert encoded["look"].tolist() == [[1, 2], [0, 0], [0, 1], [0, 0]]
+    for name, values in encoded.items():
+        assert values.dtype == (np.float32 if name in ("price", "look") else np.int32)
+
+
+def test_what_was_not_in_the_fit_is_unknown(encoder: TableEncoder) -> None:
+    one = encode_one(encoder, shop="c", tags=["q", "z"], title="green", price=1e9, look=None)
+    assert one["shop"] == 0
+    assert one["tags"].tolist() == [3, 0, 0]
+    assert one["title"].tolist() == [0]
+    assert one["price"].tolist() == [5, 0]  # cut at five deviations
+
+
+def test_a_value_is_the_same_as_a_number_and_in_writing() -> None:
+    encoder = TableEncoder.fit([Column(name="zip", kind="id")], pd.DataFrame({"zip": [7, 7, 12]}))
+    frame = pd.DataFrame({"zip": pd.Series([7, 7.0, "7", np.int64(12), np.nan, pd.NA, "07"], dtype=object)})
+    assert encoder.encode(frame)["zip"].tolist() == [1, 1, 1, 2, 0, 0, 0]
+
+
+def test_a_list_that_is_too_long_keeps_its_rarest_values() -> None:
+    rows = [[f"v{number:02d}" for number in range(n)] for n in range(1, 21)]
+    encoder = TableEncoder.fit([Column(name="tags", kind="multi_category")], pd.DataFrame({"tags": rows}))
+    assert encoder.specs["tags"] == Spec("multi_category", 21, 16)
+    assert encode_one(encoder, tags=rows[-1])["tags"].tolist() == list(range(5, 21))
+
+
+def test_columns_that_are_absent_are_missing_and_others_are_left_out(encoder: TableEncoder) -> None:
+    encoded = encoder.encode(pd.DataFrame({"colour": ["red", "blue"]}))
+    assert set(encoded) == set(encoder.specs)
+    assert encoded["shop"].tolist() == [0, 0]
+    assert encoded["price"].tolist() == [[0, 1], [0, 1]]
+    assert not encoded["look"].any()
+
+
+def test_no_rows_and_no_finite_number() -> None:
+    encoder = TableEncoder.fit(COLUMNS, FRAME.iloc[:0])
+    assert encode_one(encoder, shop="a", price=2.5)["price"].tolist() == [2.5, 0]
+    assert all(len(column) == 0 for column in encoder.encode(FRAME.iloc[:0]).values())
+    with pytest.raises(DataError, match="'look' has no size"):
+        TableEncoder.fit([COLUMNS[-1].model_copy(update={"size": None})], FRAME.iloc[:0])
+
+
+def test_a_vector_of_another_length_is_an_error(encoder: TableEncoder) -> None:
+    with pytest.raises(DataError, match="'look', row 0: 3 numbers, 2 are expected"):
+        encode_one(encoder, look=np.zeros(3))
+
+
+def test_saved_and_loaded_it_encodes_the_same(encoder: TableEncoder, tmp_path: Path) -> None:
+    encoder.save(tmp_path / "encoder")
+    loaded = TableEncoder.load(tmp_path / "encoder")
+    assert list(loaded.specs) == list(encoder.specs)
+    assert loaded.specs == encoder.specs
+    for name, values in encoder.encode(FRAME).items():
+        np.testing.assert_array_equal(loaded.encode(FRAME)[name], values)
+
+
+@pytest.mark.parametrize("content", [None, "{", "[1]", '[["shop", "tree", {}]]', '[["shop", "list", {}]]'])
+def test_a_damaged_file_is_named(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "encoder.json").write_text(content)
+    with pytest.raises(BundleError, match=r"encoder\.json"):
+        TableEncoder.load(tmp_path)
+
+
+ANYTHING = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.just(pd.NA), st.just(pd.NaT)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(fit=st.lists(ANYTHING, max_size=8), later=st.lists(ANYTHING, max_size=8))
+def test_no_value_of_a_single_column_raises(fit: list[Any], later: list[Any]) -> None:
+    for column in COLUMNS[:4]:
+        encoder = TableEncoder.fit([column], pd.DataFrame({column.name: pd.Series(fit, dtype=object)}))
+        values = encoder.encode(pd.DataFrame({column.name: pd.Series(later, dtype=object)}))[column.name]
+        spec = encoder.specs[column.name]
+        assert len(values) == len(later)
+        assert np.isfinite(values).all()
+        if spec.kind != "number":
+            assert values.size == 0 or 0 <= values.min() <= values.max() < spec.size

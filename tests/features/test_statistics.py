@@ -1,0 +1,195 @@
+"""Counts at a moment: exact, strictly before the request, and the same live, loaded and fitted at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from funnel.errors import BundleError, DataError
+from funnel.features import Statistics
+from funnel.types import Log, Ragged
+from tests.features.worlds import DAY, make_log
+
+LOG = make_log()
+STATISTICS = Statistics.fit(LOG, LOG)
+
+
+def log_of(events: list[tuple[int, int]], n_items: int = 4) -> Log:
+    """(item, time) pairs, in any order."""
+    pairs = np.array(events, dtype=np.int64).reshape(-1, 2)
+    return Log(np.zeros(len(pairs), np.int32), pairs[:, 0].astype(np.int32), pairs[:, 1], 1, n_items)
+
+
+def slow_count(log: Log, item: int, time: int, window: int | None) -> int:
+    low = -np.inf if window is None else time - window
+    return int(((log.items == item) & (log.times < time) & (log.times >= low)).sum())
+
+
+def test_windows_are_parts_of_the_span() -> None:
+    span = int(LOG.times[-1] - LOG.times[0])
+    assert STATISTICS.windows == (span // 256, span // 64, span // 16, span // 4, None)
+    assert STATISTICS.recent_window == span // 16
+    assert STATISTICS.latest == LOG.times[-1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    fitted=st.lists(st.tuples(st.integers(0, 3), st.integers(-20, 20)), max_size=30),
+    observed=st.lists(st.tuples(st.integers(0, 3), st.integers(-20, 20)), max_size=10),
+    time=st.integers(-22, 22),
+    window=st.one_of(st.none(), st.integers(1, 30)),
+)
+def test_counts_are_exact_with_what_was_observed_since(
+    fitted: list[tuple[int, int]], observed: list[tuple[int, int]], time: int, window: int | None
+) -> None:
+    statistics = Statistics.fit(log_of(fitted), log_of(fitted), windows=(5, None))
+    for part in np.array_split(np.array(observed, dtype=np.int64).reshape(-1, 2), 3):
+        statistics.observe(np.zeros(len(part)), part[:, 0], part[:, 1])
+    whole = log_of(fitted + observed)
+    items = np.arange(4, dtype=np.int32)
+    times = np.full(4, time)
+    assert statistics.counts(items, times, window).tolist() == [
+        slow_count(whole, item, time, window) for item in range(4)
+    ]
+    total = statistics.events.total(np.array([time]), [window])[0, 0]
+    assert total == statistics.counts(items, times, window).sum()
+    for item in range(4):
+        before = whole.times[(whole.items == item) & (whole.times < time)]
+        last = statistics.last_seen(items, times)[item]
+        assert last == (before.max() if len(before) else np.iinfo(np.int64).min)
+        ever = whole.times[whole.items == item]
+        assert statistics.first_seen(items)[item] == (ever.min() if len(ever) else np.iinfo(np.int64).max)
+    assert statistics.latest == (whole.times.max() if len(whole) else 0)
+
+
+def test_empty_places_count_nothing() -> None:
+    items = np.array([[0, -1], [-1, -1]], dtype=np.int32)
+    counts = STATISTICS.counts(items, np.array([[LOG.times[-1] + 1]]))
+    assert counts[0, 0] > 0
+    assert counts.ravel()[1:].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("clock", ["order", "none"])
+def test_without_a_clock_everything_known_counts(clock: str) -> None:
+    log = make_log(clock=clock)  # type: ignore[arg-type]
+    statistics = Statistics.fit(log, log)
+    items = np.arange(log.n_items, dtype=np.int32)
+    counts = np.bincount(log.items, minlength=log.n_items)
+    for time in (-5, 0, 10**9):
+        np.testing.assert_array_equal(statistics.counts(items, np.full(len(items), time)), counts)
+    assert statistics.windows == (None,)
+    assert statistics.recent_window is None
+    assert statistics.latest == 0
+    rows, scores = statistics.most_popular(np.zeros(1, np.int64), 5)
+    assert rows[0].tolist() == np.argsort(-counts, kind="stable")[:5].tolist()
+    rare = int(counts.argmin())
+    statistics.observe(np.zeros(1000), np.full(1000, rare), np.zeros(1000))
+    rows, scores = statistics.most_popular(np.zeros(1, np.int64), 1)
+    assert (rows[0, 0], scores[0, 0]) == (rare, counts[rare] + 1000)
+
+
+def slow_popular(time: int, window: int | None, barred: np.ndarray, allow: np.ndarray) -> list[int]:
+    day = time // DAY * DAY
+    counts = np.array([slow_count(LOG, item, day, window) for item in range(LOG.n_items)])
+    order = np.argsort(-counts, kind="stable")
+    return [item for item in order if counts[item] and item not in barred and allow[item]]
+
+
+def test_popular_is_told_as_of_the_start_of_the_day() -> None:
+    rng = np.random.default_rng(1)
+    times = rng.integers(0, 105 * DAY, 30)
+    exclude = Ragged.from_lists([rng.integers(-1, LOG.n_items, n) for n in rng.integers(0, 12, 30)])
+    allow = rng.random((30, LOG.n_items)) < 0.5
+    everything = np.ones(LOG.n_items, dtype=bool)
+    for window in STATISTICS.windows:
+        for mask in (None, allow[0], allow):
+            rows, scores = STATISTICS.most_popular(times, 8, window, exclude=exclude, allow=mask)
+            for row, time in enumerate(times):
+                own = everything if mask is None else np.broadcast_to(mask, allow.shape)[row]
+                expected = slow_popular(time, window, exclude[row], own)[:8]
+                assert rows[row].tolist() == expected + [-1] * (8 - len(expected))
+                day = time // DAY * DAY
+                for item, score in zip(rows[row], scores[row], strict=True):
+                    assert score == (slow_count(LOG, item, day, window) if item >= 0 else -np.inf)
+    assert STATISTICS.popular(int(times[0]), 5).tolist() == slow_popular(times[0], None, [], everything)[:5]
+
+
+def test_a_short_log_is_cut_in_shorter_stretches_than_days() -> None:
+    log = log_of([(0, 0), (1, 600), (1, 700), (2, 6_400)])
+    statistics = Statistics.fit(log, log)
+    assert statistics.popular(1_000, 4).tolist() == [1, 0]
+
+
+def test_late_events_reach_rankings_that_were_asked_for_before() -> None:
+    statistics = Statistics.fit(LOG, LOG)
+    before = statistics.popular(50 * DAY, 60)
+    later = statistics.popular(20 * DAY, 60)
+    rare = int(before[-1])
+    statistics.observe(np.zeros(500), np.full(500, rare), np.full(500, 30 * DAY))
+    assert statistics.popular(50 * DAY, 1).tolist() == [rare]
+    assert statistics.popular(20 * DAY, 60).tolist() == later.tolist()
+
+
+def test_observing_ignores_rows_outside_the_catalogue() -> None:
+    statistics = Statistics.fit(LOG, LOG)
+    statistics.observe(np.zeros(3), np.array([-1, LOG.n_items, 0]), np.full(3, 10**9))
+    assert len(statistics.events.new_times) == 1
+
+
+def test_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
+    cut = len(LOG) // 2
+    statistics = Statistics.fit(LOG.where(np.arange(len(LOG)) < cut), LOG)
+    statistics.observe(LOG.users[cut:], LOG.items[cut:], LOG.times[cut:])
+    statistics.save(tmp_path / "statistics")
+    loaded = Statistics.load(tmp_path / "statistics")
+    assert (loaded.clock, loaded.n_items, loaded.windows) == ("time", LOG.n_items, statistics.windows)
+    assert loaded.latest == statistics.latest
+    items = np.arange(LOG.n_items, dtype=np.int32)
+    history = Ragged.from_lists([[0, 5, 3], [], [-1, 9]])
+    for time in (10 * DAY, 60 * DAY, 200 * DAY):
+        for window in statistics.windows:
+            times = np.full(len(items), time)
+            np.testing.assert_array_equal(
+                loaded.counts(items, times, window), statistics.counts(items, times, window)
+            )
+    for name in ("covisitation", "transitions"):
+        old, new = getattr(statistics, name), getattr(loaded, name)
+        assert (old.decay, old.reach) == (new.decay, new.reach)
+        for old_part, new_part in zip(old.top(history, 7), new.top(history, 7), strict=True):
+            np.testing.assert_array_equal(old_part, new_part)
+
+
+def test_without_an_order_there_are_no_transitions_to_load(tmp_path: Path) -> None:
+    log = make_log(clock="none")
+    Statistics.fit(log, log).save(tmp_path)
+    assert Statistics.load(tmp_path).transitions is None
+
+
+@pytest.mark.parametrize("name", ["statistics.json", "events.times.npy", "covisitation.weights.npy"])
+@pytest.mark.parametrize("content", [None, b"", b"\x93NUMPY"])
+def test_a_missing_or_damaged_file_is_named(tmp_path: Path, name: str, content: bytes | None) -> None:
+    STATISTICS.save(tmp_path)
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(BundleError, match=name):
+        Statistics.load(tmp_path)
+
+
+def test_logs_of_two_catalogues_do_not_go_together() -> None:
+    with pytest.raises(DataError, match="must come from one log"):
+        Statistics.fit(LOG, make_log(items=61))
+    with pytest.raises(DataError, match="must come from one log"):
+        Statistics.fit(LOG, make_log(clock="none"))
+
+
+def test_a_log_without_events() -> None:
+    log = log_of([])
+    statistics = Statistics.fit(log, log)
+    assert statistics.windows == (1, 1, 1, 1, None)
+    assert statistics.popular(0, 3).tolist() == []
+    assert statistics.covisitation.top(Ragged.from_lists([[0], []]), 2)[0].tolist() == [[-1, -1]] * 2
