@@ -87,7 +87,8 @@ class Contents:
         stages: list[Stage] = [self.retriever(shortlist), Filter(shortlist)]
         if self.ranker is not None:
             stages.append(Rank(self.ranker, self.candidate_features()))
-        stages.append(Diversify(self.vectors, self.rerank.trade_off, pool=max(self.rerank.pool, k), k=k))
+        pool = max(self.rerank.pool, k)
+        stages.append(Diversify(self.vectors, self.rerank.trade_off, pool=pool, k=k, name="rerank"))
         return Funnel(stages)
 
     def exact(self, k: int) -> Funnel:

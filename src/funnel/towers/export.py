@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -30,13 +27,13 @@ COMPARED = 256
 
 
 def export(
-    trained: Trained, store: Path, *, item_ids: NDArray[Any], user_ids: NDArray[Any], requests: Requests
-) -> Path:
-    """Write a version's folder under `store` and return it; its name comes from its content.
+    trained: Trained, folder: Path, *, item_ids: NDArray[Any], user_ids: NDArray[Any], requests: Requests
+) -> str:
+    """Write a version's files into an empty folder; returns the towers' fingerprint.
 
     query_tower.onnx; item_vectors.npy float32 [n_items, d]; item_ids.npy, the catalogue; user_vectors.npy
     float32 [B, d] and user_ids.npy [B], the queries of `requests` and whose they are; towers.json: config,
-    clock, specs, fingerprint, epochs. Nothing is left behind when it fails.
+    clock, specs, fingerprint, epochs.
 
     Raises: FunnelError when ONNX and torch disagree on the requests, or ids do not fit vectors.
     """
@@ -45,17 +42,12 @@ def export(
             f"{len(item_ids)} item ids for {len(trained.item_vectors)} vectors, "
             f"{len(user_ids)} user ids for {len(requests)} requests; each must be as many"
         )
-    store.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=".towers-", dir=store))
-    try:
-        fingerprint = _write(trained, made, item_ids)
-        encoder = QueryEncoder.load(made)
-        _compare(trained, encoder, requests)
-        np.save(made / "user_vectors.npy", encoder.encode(requests))
-        np.save(made / "user_ids.npy", user_ids)
-        return _publish(made, store / fingerprint[:12])
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+    fingerprint = _write(trained, folder, item_ids)
+    encoder = QueryEncoder.load(folder)
+    _compare(trained, encoder, requests)
+    np.save(folder / "user_vectors.npy", encoder.encode(requests))
+    np.save(folder / "user_ids.npy", user_ids)
+    return fingerprint
 
 
 def _write(trained: Trained, folder: Path, item_ids: NDArray[Any]) -> str:
@@ -93,14 +85,3 @@ def _compare(trained: Trained, encoder: QueryEncoder, requests: Requests) -> Non
         raise FunnelError(
             f"the exported query tower differs from torch by {apart:.2g}, more than {TOLERANCE:g}"
         )
-
-
-def _publish(made: Path, folder: Path) -> Path:
-    """Rename into place, once every file is on disk. What stands there under the same name is the same."""
-    for path in made.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    if not folder.exists():
-        made.chmod(0o755)
-        made.rename(folder)
-    return folder
