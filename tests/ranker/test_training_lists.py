@@ -118,3 +118,17 @@ def test_lengths_that_do_not_fit_are_refused() -> None:
         training_lists(ask(2), CANDIDATES, TARGETS, ItemAndRank(), RankerConfig())
     with pytest.raises(DataError, match="at least one"):
         concatenate([])
+
+
+def test_features_see_whole_lists_whatever_is_kept() -> None:
+    class Best:
+        names = ("best",)
+
+        def matrix(self, requests: Requests, candidates: Candidates) -> np.ndarray:
+            best = candidates.items.max(axis=1)
+            return np.broadcast_to(best[:, None, None], (*candidates.items.shape, 1)).astype(np.float32)
+
+    one = returned([[3, 2, 1, 0, 9]])
+    targets = Ragged.from_lists([[2]])
+    lists = training_lists(ask(1), one, targets, Best(), RankerConfig(negatives=1))
+    assert lists.matrix[:, 0].tolist() == [9, 9]

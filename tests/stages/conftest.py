@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from funnel.features.statistics import Statistics
+from funnel.features import Statistics
 from funnel.index import ExactIndex
 from funnel.types import Log, Ragged, Requests
 

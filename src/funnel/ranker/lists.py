@@ -17,7 +17,7 @@ from funnel.errors import DataError
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.membership import contains
 from funnel.ranker.places import append, kept_negatives, missed_targets
-from funnel.types import Candidates, Float32, Int64, Ragged, Requests
+from funnel.types import Bool, Candidates, Float32, Int64, Ragged, Requests
 
 logger = logging.getLogger(__name__)
 
@@ -91,15 +91,16 @@ def training_lists(
             f"{len(requests)} requests, {len(candidates)} candidate lists and {len(targets)} target lists: "
             "one list each a request is needed"
         )
-    found = contains(targets, candidates.items)
     missed = missed_targets(targets, candidates)
-    lists = candidates.keep(found | kept_negatives(candidates.filled & ~found, config.negatives, config.seed))
+    lists = candidates
     if config.missed == "append":
-        lists = append(lists, missed)
+        lists = append(candidates, missed)
         lists = complete(requests, lists) if complete else lists
-    useful = np.flatnonzero(contains(targets, lists.items).any(axis=1))
+    taken = contains(targets, lists.items)
+    kept = taken | kept_negatives(lists.filled & ~taken, config.negatives, config.seed)
+    useful = np.flatnonzero(taken.any(axis=1))
     parts = [
-        _rows(requests.take(part), _narrow(lists.take(part)), targets.take(part), features)
+        _rows(features, requests.take(part), lists.take(part), taken[part], kept[part])
         for part in np.split(useful, range(CHUNK, len(useful), CHUNK))
     ]
     made = replace(
@@ -127,18 +128,16 @@ def concatenate(parts: Sequence[TrainingLists]) -> TrainingLists:
 
 
 def _rows(
-    requests: Requests, candidates: Candidates, targets: Ragged, features: FeatureSource
+    features: FeatureSource, requests: Requests, candidates: Candidates, taken: Bool, kept: Bool
 ) -> TrainingLists:
-    """Features and labels of the filled places."""
-    filled = candidates.filled
+    """Features and labels of the places that are kept.
+
+    Computed for whole lists first: a feature may look at its neighbours, and must find all that it finds when
+    it serves.
+    """
     return TrainingLists(
-        matrix=features.matrix(requests, candidates)[filled],
-        labels=contains(targets, candidates.items)[filled].astype(np.float32),
-        sizes=filled.sum(axis=1),
+        matrix=features.matrix(requests, candidates)[kept],
+        labels=taken[kept].astype(np.float32),
+        sizes=kept.sum(axis=1),
         names=tuple(features.names),
     )
-
-
-def _narrow(candidates: Candidates) -> Candidates:
-    """Without the places that no list fills; the features of those would be computed in vain."""
-    return candidates.top(int(candidates.filled.sum(axis=1).max(initial=0)))

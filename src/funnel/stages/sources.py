@@ -10,7 +10,7 @@ from funnel.ranker import contains
 from funnel.types import Bool, Float32, Int32, Int64, Requests
 
 if TYPE_CHECKING:
-    from funnel.features.statistics import Statistics
+    from funnel.features import Statistics
 
 Found = tuple[Int32, Float32]
 
