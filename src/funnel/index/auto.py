@@ -1,0 +1,109 @@
+"""Which index for which catalogue, and the cheapest search parameters that find enough."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+
+from funnel.types import Int32
+
+_FLAT, _WHOLE = 50_000, 300_000
+_K_FACTORS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+#: What one vector read at random costs, in codes scanned in order. A round figure and not a measurement, so
+#: that the same data gives the same parameters on a busy machine.
+_AT_RANDOM = 30
+
+
+def choose_spec(n: int, d: int) -> str:
+    """The factory string for n vectors of d numbers.
+
+    Up to 50,000 every vector is read (a third of a millisecond on one core); up to 300,000 there are inverted
+    lists of whole vectors; above, inverted lists of 4-bit product codes, two numbers a code, scanned in
+    registers (André, Kermarrec and Le Scouarnec 2015), the best scored again with the true vectors. There are
+    about 4 √n lists. Graphs (HNSW) are not chosen: where the vectors' lengths differ, inner products lead
+    them astray and no queue is long enough to reach a high recall.
+    """
+    if n <= _FLAT:
+        return "Flat"
+    lists = 2 ** round(math.log2(4 * math.sqrt(n)))
+    return f"IVF{lists},Flat" if n <= _WHOLE else f"IVF{lists},PQ{d if d % 2 else d // 2}x4fs"
+
+
+def recall(found: Int32, wanted: Int32) -> float:
+    """The share of the wanted rows [B, k] that are among the found [B, k]; negative ones are no rows."""
+    hits = sum(np.isin(w[w >= 0], f).sum() for f, w in zip(found, wanted, strict=True))
+    return float(hits / max(1, (wanted >= 0).sum()))
+
+
+def ladders(
+    names: tuple[str, ...], fixed: Mapping[str, int], n: int, lists: int, k: int
+) -> dict[str, list[int]]:
+    """The values to try for each parameter, rising; a fixed one has one value.
+
+    n: vectors. lists: inverted lists among them. k: results of a search.
+    """
+    steps = {
+        "nprobe": _steps(1, lists),
+        # FAISS takes at least k. Its queue is searched from end to end, so that long ones are slower than
+        # exact search.
+        "efSearch": _steps(k, min(n, 16 * k)),
+        "k_factor": [factor for factor in _K_FACTORS if factor == 1 or k * (factor - 1) < n],
+    }
+    return {name: [fixed[name]] if name in fixed else steps[name] for name in names}
+
+
+def cost(params: Mapping[str, int], n: int, lists: int, k: int) -> float:
+    """About how much a search does, in codes scanned."""
+    scanned = n * params["nprobe"] / lists if "nprobe" in params else 0
+    return scanned + _AT_RANDOM * (params.get("efSearch", 0) + k * params.get("k_factor", 0))
+
+
+def tune(
+    measure: Callable[[dict[str, int]], float],
+    values: Mapping[str, list[int]],
+    cost: Callable[[dict[str, int]], float],
+    goal: float,
+) -> tuple[dict[str, int], float]:
+    """The cheapest parameters with a recall of at least `goal`, and that recall; where nothing reaches the
+    goal, the cheapest of those with the highest recall.
+
+    Recall and cost rise with every parameter. So for each value of the others, rising, the first parameter is
+    found by halving, and never needs to be higher than it was for the value before.
+    """
+    tried: dict[tuple[int, ...], float] = {}
+    first, *others = values.values()
+
+    def named(point: tuple[int, ...]) -> dict[str, int]:
+        return dict(zip(values, point, strict=True))
+
+    def measured(rest: tuple[int, ...], place: int) -> float:
+        point = (first[place], *rest)
+        if point not in tried:
+            tried[point] = measure(named(point))
+        return tried[point]
+
+    def reaching(goal: float) -> list[dict[str, int]]:
+        return [named(point) for point, found in tried.items() if found >= goal]
+
+    highest = len(first) - 1
+    for rest in itertools.product(*others):
+        least = cost(named((first[0], *rest)))
+        if any(cost(params) <= least for params in reaching(goal)):
+            break
+        if measured(rest, highest) >= goal:
+            highest = bisect.bisect_left(range(highest), goal, key=partial(measured, rest))
+    best = min(reaching(goal) or reaching(max(tried.values())), key=cost)
+    return best, tried[tuple(best.values())]
+
+
+def _steps(low: int, high: int) -> list[int]:
+    """Whole numbers from low to high, each about a quarter more than the one before."""
+    steps = [low]
+    while steps[-1] < high:
+        steps.append(min(high, max(steps[-1] + 1, steps[-1] * 5 // 4)))
+    return steps

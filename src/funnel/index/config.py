@@ -1,0 +1,43 @@
+"""How an index is to be built, and what is said of one that was."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from funnel.settings import Settings
+
+
+class IndexConfig(Settings):
+    """How an index is to be built."""
+
+    spec: str = Field("auto", description="FAISS factory string, or auto: chosen from the catalogue's size")
+    recall: float = Field(0.98, gt=0, le=1, description="share of the exact search's items to be found")
+    k: int = Field(500, ge=1, description="the number of items at which that share is measured")
+    params: dict[str, int] = Field(
+        default_factory=dict, description="search parameters (nprobe, efSearch, k_factor); others are tuned"
+    )
+
+
+class IndexInfo(Settings):
+    """What index.json says.
+
+    params: go with every search that does not give its own. recall: the share of exact search's first
+    `recall_k` items that was found, by item id, averaged over `sample_queries` queries. faiss: the version
+    that built it.
+    """
+
+    format_version: Literal[1] = 1
+    spec: str
+    metric: Literal["inner product"] = "inner product"
+    size: int
+    dimension: int
+    params: dict[str, int]
+    recall: float
+    recall_k: int
+    recall_goal: float
+    sample_queries: int
+    seed: int
+    faiss: str
+    towers_fingerprint: str

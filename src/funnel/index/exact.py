@@ -1,0 +1,84 @@
+"""The reference: every vector is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from funnel.errors import ConfigError
+from funnel.index.checks import at_least_one, checked_allow, checked_queries, finite, plain
+from funnel.index.kernel import best
+from funnel.types import Bool, Float32, Int32
+
+
+class ExactIndex:
+    """Exact search over vectors float32 [n, d], which are kept as they are and never copied.
+
+    Beside them a search holds only its result and, with a filter, the passing rows: a batch against millions
+    of vectors needs no large memory. A batch is split over `threads`; one query is the work of one thread.
+
+    Raises: DataError when the vectors are no matrix of finite numbers.
+    """
+
+    spec = "Flat"
+
+    def __init__(self, vectors: Float32) -> None:
+        self._vectors = finite(plain(vectors))
+
+    @property
+    def size(self) -> int:
+        """The number of items, n."""
+        return len(self._vectors)
+
+    def search(
+        self,
+        queries: Float32,
+        k: int,
+        *,
+        allow: Bool | None = None,
+        params: Mapping[str, int] | None = None,
+        threads: int = 1,
+    ) -> tuple[Int32, Float32]:
+        """See `Index.search`; there are no parameters."""
+        if params:
+            raise ConfigError(f"search parameters {sorted(params)} are unknown: an exact index has none")
+        return exact_search(self._vectors, queries, k, allow=allow, threads=threads)
+
+
+def exact_search(
+    vectors: Float32, queries: Any, k: int, *, allow: Bool | None = None, threads: int = 1
+) -> tuple[Int32, Float32]:
+    """As `Index.search`, over plain vectors [n, d] that are known to be finite."""
+    queries = checked_queries(queries, vectors.shape[1])
+    k, threads = at_least_one("k", k), at_least_one("threads", threads)
+    rows = None
+    if allow is not None:
+        rows = np.flatnonzero(checked_allow(allow, len(vectors))).astype(np.int32)
+    width = len(vectors) if rows is None else len(rows)
+    kept = min(k, width)
+    if kept == 0 or len(queries) == 0:
+        return nothing(len(queries), k)
+    parts = np.array_split(queries, min(threads, len(queries)))
+    if len(parts) == 1:
+        found, scores = best(queries, vectors, rows, 0, width, kept)
+        return padded(found, scores, k)
+    with ThreadPoolExecutor(len(parts)) as pool:
+        done = list(pool.map(lambda part: best(part, vectors, rows, 0, width, kept), parts))
+    return padded(np.concatenate([rows for rows, _ in done]), np.concatenate([s for _, s in done]), k)
+
+
+def nothing(batch: int, k: int) -> tuple[Int32, Float32]:
+    """A result of empty places only."""
+    return np.full((batch, k), -1, dtype=np.int32), np.full((batch, k), -np.inf, dtype=np.float32)
+
+
+def padded(rows: Int32, scores: Float32, k: int) -> tuple[Int32, Float32]:
+    """A result of at most k places, filled up to k with −1 and −inf."""
+    missing = k - rows.shape[1]
+    if missing == 0:
+        return rows, scores
+    filling = ((0, 0), (0, missing))
+    return np.pad(rows, filling, constant_values=-1), np.pad(scores, filling, constant_values=-np.inf)

@@ -1,0 +1,208 @@
+"""Approximate search with FAISS, in the order and with the scores of exact search."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from pydantic import ValidationError
+
+from funnel.errors import BundleError, DataError
+from funnel.index import parameters
+from funnel.index.auto import choose_spec, cost, ladders, recall, tune
+from funnel.index.checks import at_least_one, checked_queries, finite, plain
+from funnel.index.config import IndexConfig, IndexInfo
+from funnel.index.exact import exact_search, nothing, padded
+from funnel.index.factory import made
+from funnel.index.kernel import best
+from funnel.types import Bool, Float32, Int32
+
+log = logging.getLogger(__name__)
+
+_SAMPLE = 500
+
+
+class FaissIndex:
+    """An index of vectors float32 [n, d], which are held beside it and never copied.
+
+    FAISS decides which rows come back; their scores and order are computed here from the vectors, as exact
+    search computes them. A search with a filter is exact. "Flat" is exact search and holds nothing of FAISS.
+    Made by `build` or `load`.
+    """
+
+    def __init__(self, index: Any, vectors: Float32, info: IndexInfo) -> None:
+        self._index = index
+        self._vectors = vectors
+        self._names = () if index is None else parameters.names(index)
+        self._refines_itself = index is not None and parameters.refines_itself(index)
+        self.info = info
+
+    @property
+    def size(self) -> int:
+        """The number of items, n."""
+        return len(self._vectors)
+
+    @property
+    def spec(self) -> str:
+        """The factory string; never "auto"."""
+        return self.info.spec
+
+    @classmethod
+    def build(
+        cls,
+        vectors: Float32,
+        config: IndexConfig,
+        sample_queries: Float32,
+        *,
+        seed: int = 0,
+        towers_fingerprint: str = "",
+        threads: int = 1,
+    ) -> FaissIndex:
+        """Build, and choose the search parameters by the recall that they have on the sample queries.
+
+        sample_queries: float32 [S, d]; of more than 500 a seeded sample is taken. The same arguments give the
+        same index, byte for byte, whatever `threads`.
+
+        Raises: DataError when vectors are not finite or when there is no query to measure with; ConfigError
+        when the spec is none, does not fit the vectors, or lacks one of `config.params`.
+        """
+        vectors = finite(plain(vectors))
+        queries = _sample(checked_queries(sample_queries, vectors.shape[1]), seed)
+        n, d = vectors.shape
+        spec = choose_spec(n, d) if config.spec == "auto" else config.spec
+        index = None if spec == "Flat" else made(spec, vectors, seed, threads)
+        info = IndexInfo(
+            spec=spec,
+            size=n,
+            dimension=d,
+            params={},
+            recall=1.0,
+            recall_k=max(1, min(config.k, n)),
+            recall_goal=config.recall,
+            sample_queries=len(queries),
+            seed=seed,
+            faiss=faiss.__version__,
+            towers_fingerprint=towers_fingerprint,
+        )
+        return cls(index, vectors, info)._tuned(config, queries, threads)
+
+    def _tuned(self, config: IndexConfig, queries: Float32, threads: int) -> FaissIndex:
+        """The same index with the search parameters that the queries call for."""
+        fixed = parameters.checked(config.params, self._names, self.spec)
+        if not self._names:
+            return self
+        if len(queries) == 0:
+            raise DataError(f"index {self.spec!r} needs sample queries to measure its recall with; got none")
+        k = self.info.recall_k
+        wanted, _ = exact_search(self._vectors, queries, k, threads=threads)
+        sizes = self.size, parameters.lists(self._index), k
+        params, found = tune(
+            lambda params: recall(self.search(queries, k, params=params, threads=threads)[0], wanted),
+            ladders(self._names, fixed, *sizes),
+            lambda params: cost(params, *sizes),
+            config.recall,
+        )
+        if found < config.recall:
+            log.warning("index %s reaches recall@%d %.4f, not %.4f", self.spec, k, found, config.recall)
+        info = self.info.model_copy(update={"params": params, "recall": found})
+        return FaissIndex(self._index, self._vectors, info)
+
+    def search(
+        self,
+        queries: Float32,
+        k: int,
+        *,
+        allow: Bool | None = None,
+        params: Mapping[str, int] | None = None,
+        threads: int = 1,
+    ) -> tuple[Int32, Float32]:
+        """See `Index.search`. Parameters that are not given are those that the build chose."""
+        chosen = {**self.info.params, **parameters.checked(params or {}, self._names, self.spec)}
+        if allow is not None or self._index is None:
+            return exact_search(self._vectors, queries, k, allow=allow, threads=threads)
+        queries = checked_queries(queries, self._vectors.shape[1])
+        k, threads = at_least_one("k", k), at_least_one("threads", threads)
+        if len(queries) == 0:
+            return nothing(0, k)
+        kept = min(k, self.size)
+        rows = self._candidates(queries, kept, chosen, threads)
+        width = rows.shape[1]
+        found, scores = best(queries, self._vectors, rows.ravel(), width, width, kept)
+        return padded(found, scores, k)
+
+    def _candidates(self, queries: Float32, k: int, params: Mapping[str, int], threads: int) -> Int32:
+        """The rows that FAISS returns for a search of k: int32 [B, ≥ k], negative where it found fewer."""
+        more = 1 if self._refines_itself else params.get("k_factor", 1)
+        with parameters.omp_threads(threads):
+            _, rows = self._index.search(
+                queries, min(self.size, k * more), params=parameters.nested(self._index, params)
+            )
+        return rows.astype(np.int32)
+
+    def save(self, folder: Path) -> None:
+        """index.json and, unless the spec is "Flat", index.faiss; not the vectors. The folder is made."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if self._index is not None:
+            faiss.write_index(self._index, str(folder / "index.faiss"))
+        (folder / "index.json").write_text(self.info.model_dump_json(indent=1) + "\n")
+
+    @classmethod
+    def load(
+        cls, folder: Path, vectors: Float32, *, towers_fingerprint: str | None = None, mmap: bool = True
+    ) -> FaissIndex:
+        """An index that was saved, over the vectors [n, d] that it was built from; they may be a memory map.
+
+        mmap: map index.faiss instead of reading it: its pages are then shared between processes and read when
+        first used. (FAISS maps whole vectors, graphs and the codes of unpacked lists; it reads 4-bit codes.)
+        towers_fingerprint: of the towers in use; None accepts any.
+
+        Raises: BundleError when the index is damaged, is of other towers, or is not of these vectors.
+        """
+        info = _info(folder / "index.json")
+        if towers_fingerprint is not None and info.towers_fingerprint != towers_fingerprint:
+            raise BundleError(
+                f"{folder}: built from the vectors of towers {info.towers_fingerprint or 'unknown'}, but the "
+                f"towers in use are {towers_fingerprint}; build the index again"
+            )
+        if np.shape(vectors) != (info.size, info.dimension):
+            raise BundleError(
+                f"{folder}: built from vectors of shape {info.size, info.dimension}, not {np.shape(vectors)}"
+            )
+        return cls(
+            None if info.spec == "Flat" else _read(folder / "index.faiss", info, mmap), plain(vectors), info
+        )
+
+
+def _sample(queries: Float32, seed: int) -> Float32:
+    """At most 500 of the queries, in their order."""
+    if len(queries) <= _SAMPLE:
+        return queries
+    return queries[np.sort(np.random.default_rng(seed).permutation(len(queries))[:_SAMPLE])]
+
+
+def _info(path: Path) -> IndexInfo:
+    """What index.json says. Raises: BundleError when it is missing or not one."""
+    try:
+        return IndexInfo.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise BundleError(f"{path}: damaged, or from a newer funnel: {found}") from error
+
+
+def _read(path: Path, info: IndexInfo, mmap: bool) -> Any:
+    """FAISS's index from its file. Raises: BundleError when it is missing, damaged or of another size."""
+    try:
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mmap else 0)
+    except RuntimeError as error:
+        raise BundleError(f"{path}: missing or damaged; FAISS cannot read it") from error
+    if (index.ntotal, index.d) != (info.size, info.dimension):
+        raise BundleError(
+            f"{path}: holds {index.ntotal} vectors of {index.d}, not {info.size, info.dimension}"
+        )
+    return index

@@ -1,0 +1,86 @@
+"""The compiled loop of exact search: inner products, and the best k of them.
+
+The products of a query and a vector are always summed in the same order. So a score does not depend on what
+else is in the batch or where the vector stands, equal vectors get equal scores, and ties are real ties. A
+matrix product by BLAS promises none of this.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from funnel.types import Float32, Int32
+
+# Sums may be regrouped once, when compiled (vector instructions); infinities keep their meaning.
+_REGROUP = {"reassoc", "contract", "nsz"}
+_NOBODY = np.iinfo(np.int32).max
+#: Floats of the vectors that are read for all queries before the next ones: 128 KiB stay in a core's cache.
+_BLOCK = 32_768
+
+
+@njit(cache=True, nogil=True, fastmath=_REGROUP)
+def _dot(a: Float32, b: Float32) -> np.float32:
+    total = np.float32(0)
+    for i in range(a.shape[0]):
+        total += a[i] * b[i]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _replace_worst(rows: Int32, scores: Float32, row: int, score: float, size: int) -> None:
+    """Into a heap whose root is the worst of `size` items (lowest score, then highest row)."""
+    place = 0
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        other = child + 1
+        if other < size and (
+            scores[other] < scores[child] or (scores[other] == scores[child] and rows[other] > rows[child])
+        ):
+            child = other
+        if score < scores[child] or (score == scores[child] and row > rows[child]):
+            break
+        rows[place], scores[place] = rows[child], scores[child]
+        place = child
+    rows[place], scores[place] = row, score
+
+
+@njit(cache=True, nogil=True)
+def _sort(rows: Int32, scores: Float32) -> None:
+    """A heap into its order, best first; places that nobody took become −1."""
+    for last in range(len(rows) - 1, 0, -1):
+        row, score = rows[last], scores[last]
+        rows[last], scores[last] = rows[0], scores[0]
+        _replace_worst(rows, scores, row, score, last)
+    for place in range(len(rows)):
+        if rows[place] == _NOBODY:
+            rows[place] = -1
+
+
+@njit(cache=True, nogil=True, fastmath=_REGROUP)
+def best(
+    queries: Float32, vectors: Float32, rows: Int32 | None, stride: int, width: int, k: int
+) -> tuple[Int32, Float32]:
+    """The k best of `width` candidates of each query: int32 [B, k], float32 [B, k], see `Index.search`.
+
+    Query b's candidates are rows[b * stride : b * stride + width], negative ones skipped; with stride 0 all
+    queries share them. rows None: the first `width` vectors.
+    """
+    found = np.full((len(queries), k), _NOBODY, dtype=np.int32)
+    scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+    block = max(1, _BLOCK // vectors.shape[1])
+    for start in range(0, width, block):
+        for b in range(len(queries)):
+            query, best_rows, best_scores = queries[b], found[b], scores[b]
+            for place in range(start, min(start + block, width)):
+                row = place if rows is None else rows[b * stride + place]
+                if row < 0:
+                    continue
+                score = _dot(query, vectors[row])
+                if score > best_scores[0] or (score == best_scores[0] and row < best_rows[0]):
+                    _replace_worst(best_rows, best_scores, row, score, k)
+    for b in range(len(queries)):
+        _sort(found[b], scores[b])
+    return found, scores
