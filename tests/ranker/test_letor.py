@@ -79,4 +79,4 @@ def test_mq2008_with_the_defaults(shared_data: Callable[[str], Path]) -> None:
     assert (len(train), len(valid), len(test)) == (471, 157, 156)
     ranker = Ranker.fit(train, valid, RankerConfig(threads=1))
     reached = graded_ndcg(ranker.predict(test.matrix), test.labels, test.sizes).mean()
-    assert reached > 0.81
+    assert reached > 0.80
