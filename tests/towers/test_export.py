@@ -167,8 +167,9 @@ from pathlib import Path
 from funnel.towers.encoder import QueryEncoder
 from funnel.types import Ragged, Requests
 history = Ragged.from_lists([[1, 2], []])
-requests = Requests(np.array([-1, -1], np.int32), np.zeros(2, np.int64), history, Ragged(history.values * 9,
-history.offsets)) print(QueryEncoder.load(Path(sys.argv[1])).encode(requests).shape)
+times = Ragged(history.values * 9, history.offsets)
+requests = Requests(np.array([-1, -1], np.int32), np.zeros(2, np.int64), history, times)
+print(QueryEncoder.load(Path(sys.argv[1])).encode(requests).shape)
 """
 
 
