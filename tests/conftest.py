@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import tiny
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, and before torch is loaded
+
+from tests import tiny  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 #: Early stopping looks at NDCG@100 of at most this many requests: deep enough that few requests give a
 #: steady figure.
-VALIDATION_K, VALIDATION_REQUESTS = 100, 10_000
+VALIDATION_K, VALIDATION_REQUESTS = 100, 4_000
 
 
 @dataclass(frozen=True, slots=True)
