@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from funnel.errors import BundleError
 from funnel.settings import Settings
@@ -36,7 +37,8 @@ class Manifest(Settings):
     """Everything known about a version. A field that a writer has nothing to say on stays empty.
 
     fingerprint: sha256 over the paths and hashes of the files that decide answers. fallback: why the ranker's
-    order is not used; empty where it is.
+    order is not used; empty where it is. metrics: None where a figure is not finite. checksum: sha256 of
+    everything else that the manifest says, set by `save`.
     """
 
     format_version: int = FORMAT_VERSION
@@ -52,13 +54,26 @@ class Manifest(Settings):
     towers_fingerprint: str = ""
     data_checksum: str = ""
     data_window: dict[str, tuple[str, str]] = Field(default_factory=dict)
-    metrics: dict[str, float] = Field(default_factory=dict)
+    metrics: dict[str, float | None] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
     fallback: tuple[str, ...] = ()
+    checksum: str = ""
+
+    @field_validator("metrics")
+    @classmethod
+    def _finite(cls, metrics: dict[str, float | None]) -> dict[str, float | None]:
+        # JSON has no NaN: it would be read back as null, and not be what was summed.
+        return {name: x if x is not None and math.isfinite(x) else None for name, x in metrics.items()}
+
+    def summed(self) -> str:
+        """The checksum that the manifest should have."""
+        plain = json.loads(self.model_dump_json(exclude={"checksum"}))
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
     def save(self, folder: Path) -> None:
         """Write manifest.json."""
-        (folder / MANIFEST).write_text(self.model_dump_json(indent=1) + "\n")
+        whole = self.model_copy(update={"checksum": self.summed()})
+        (folder / MANIFEST).write_text(whole.model_dump_json(indent=1) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
@@ -101,15 +116,18 @@ def _format_of(path: Path) -> int:
 
 def hashed(folder: Path) -> dict[str, FileEntry]:
     """Every file below a folder but the manifest, by its path, sorted."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    return {path.relative_to(folder).as_posix(): entry(path) for path in paths}
+    names = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: entry(names[name]) for name in sorted(names) if name != MANIFEST}
 
 
 def entry(path: Path) -> FileEntry:
-    """Hash and size of one file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-    return FileEntry(sha256=digest.hexdigest(), bytes=path.stat().st_size)
+    """Hash and size of one file. Raises: BundleError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+        return FileEntry(sha256=digest.hexdigest(), bytes=path.stat().st_size)
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror})") from error
 
 
 def fingerprint(files: dict[str, FileEntry]) -> str:
