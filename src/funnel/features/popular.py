@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from funnel.features.arrays import frozen
 from funnel.features.counts import NEVER, EventCounts
-from funnel.features.kernels import passes
+from funnel.features.kernels import passes, slot_of, table_bits
 from funnel.types import Int32
 
 #: A time and a window.
@@ -75,18 +75,22 @@ def pick(items: Any, counts: Any, members: Any, barred: Any, allow: Any, rows: A
 
     barred: Lists of item rows; allow: from `allow_rows`.
     """
-    barred_by = np.zeros(items.max() + 1 if len(items) else 0, dtype=np.int32)
-    for number in range(len(members)):
-        row = members[number]
+    most = 0
+    for row in members:
+        most = max(most, barred.offsets[row + 1] - barred.offsets[row])
+    bits = table_bits(most)
+    keys = np.empty(1 << bits, dtype=np.int32)
+    for row in members:
+        keys[:] = -1
         for item in barred.values[barred.offsets[row] : barred.offsets[row + 1]]:
-            if 0 <= item < len(barred_by):
-                barred_by[item] = number + 1
+            if item >= 0:
+                keys[slot_of(keys, bits, item)] = item
         size = 0
         for place in range(len(items)):
             if size == rows.shape[1]:
                 break
             item = items[place]
-            if barred_by[item] != number + 1 and passes(allow, row, item):
+            if keys[slot_of(keys, bits, item)] != item and passes(allow, row, item):
                 rows[row, size] = item
                 scores[row, size] = counts[place]
                 size += 1
