@@ -10,7 +10,7 @@ import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, and before torch is loaded
 
-from tests import tiny  # noqa: E402
+from tests import tiny
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -67,9 +67,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_profile_train_build_publish_evaluate_bench_inspect(
-    config: Path, movies: Path, tmp_path: Path
-) -> None:
+def test_every_command_in_turn(config: Path, movies: Path, tmp_path: Path) -> None:
     where = ("--data", movies)
     embeddings, store = ("--embeddings", tmp_path / "embeddings"), ("--store", tmp_path / "indexes")
 

@@ -92,5 +92,5 @@ def test_there_is_something_to_run() -> None:
 def test_configs_are_valid() -> None:
     from funnel import config
 
-    names = {config.load(path).name for path in (ROOT / "configs").glob("*.toml")}
+    names = {config.load(path, data=Path("data")).name for path in (ROOT / "configs").glob("*.toml")}
     assert {"movielens-100k", "amazon-beauty", "gowalla", "synthetic-ads"} <= names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from funnel import Live
 from funnel.bundle import Store
 from funnel.bundle.contents import load_contents
+from funnel.data.synthetic import SyntheticConfig, write_world
 from funnel.errors import BundleError, DataError
 from funnel.evaluation import random_targets
 from funnel.pipeline import build, evaluate_bundle, prepare, ranker_is_better, report_on, train_towers
@@ -105,9 +107,9 @@ def test_a_useless_ranker_is_left_out(movies: Path, built: TinyBuild, tmp_path: 
 
 def test_a_bundle_of_another_schema_is_refused(built: TinyBuild, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    shutil.copytree(str(built.config.data.path), data)
-    (data / "movies.csv").unlink()
-    other = prepare(movie_config(data))
+    world = SyntheticConfig(users=60, items=80, events_per_user=10)
+    write_world(world, data)
+    other = prepare(movie_config(data, data={"reader": "synthetic", "path": str(data)}))
     with pytest.raises(BundleError, match="another schema"):
         evaluate_bundle(Store(built.indexes), "current", other)
 
@@ -133,7 +135,7 @@ def test_nothing_is_left_when_a_build_fails(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the disk is on fire")
 
-    monkeypatch.setattr("funnel.pipeline.build.report_on", broken)
+    monkeypatch.setattr(importlib.import_module("funnel.pipeline.build"), "report_on", broken)
     towers = Store(built.embeddings).path(Store(built.embeddings).versions()[0].version)
     with pytest.raises(RuntimeError, match="on fire"):
         build(built.prepared, towers, Store(tmp_path))

@@ -148,14 +148,15 @@ class Live:
         if item < 0:
             raise FunnelError(f"item {item_id!r} is not in the catalogue of {version}")
         requests, _ = ask(contents, Question(user_id, history, user or {}, time=time))
-        shortlist = contents.retriever()(requests)
+        steps = self._loaded.funnel(contents.rerank.k).trace(requests)
+        rank = [step.name for step in steps].index("rank")
+        shortlist = steps[rank - 1].candidates
         place = np.flatnonzero(shortlist.items[0] == item)
         if len(place) == 0:
             raise FunnelError(
-                f"item {item_id!r} is not on the shortlist of user {user_id!r}: nothing ranked it"
+                f"item {item_id!r} is not on the shortlist of user {user_id!r}: it was not ranked"
             )
-        one = shortlist.reorder(place[None, :1])
-        return contents.ranker.explain(contents.candidate_features().matrix(requests, one)[0])
+        return contents.ranker.explain(contents.candidate_features().matrix(requests, shortlist)[0, place])
 
     def history(self, user_id: Any) -> list[Any]:
         """The item ids that the bundle knows a user to have met, oldest first; empty for an unknown user."""

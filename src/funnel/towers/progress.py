@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+import rich.console
 import rich.progress
 
 
@@ -17,8 +18,8 @@ class Progress:
             rich.progress.BarColumn(),
             rich.progress.TextColumn("{task.fields[note]}"),
             rich.progress.TimeElapsedColumn(),
+            console=rich.console.Console(stderr=True),
             disable=not shown,
-            transient=False,
         )
         self._epochs, self._task = epochs, self._bar.add_task("", total=None, note="")
 
