@@ -100,7 +100,7 @@ def test_a_useless_ranker_is_left_out(movies: Path, built: TinyBuild, tmp_path: 
     made = build(prepared, Store(built.embeddings).path(towers.version), Store(tmp_path))
     Store(tmp_path).publish(made.version)
     live = Live(tmp_path)
-    assert live.manifest.fallback == ("ranker_not_better_on_held_out_users",)
+    assert live.manifest.fallback == ("ranker_not_better_on_other_users",)
     assert [row.name for row in made.report.rows][-3:] == ["retrieve", "filter", "rerank"]
     assert "retrieval_order_kept" in live.recommend(7).reasons
 

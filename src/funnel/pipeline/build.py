@@ -23,7 +23,7 @@ from funnel.towers.encoder import QueryEncoder
 from funnel.types import Examples, Log, Requests
 
 #: Why a bundle keeps the retrieval order.
-NOT_BETTER_HELD_OUT = "ranker_not_better_on_held_out_users"
+NOT_BETTER_HELD_OUT = "ranker_not_better_on_other_users"
 NOT_BETTER_ON_TEST = "ranker_not_better_on_test"
 
 
@@ -40,8 +40,8 @@ class Built:
 def build(prepared: Prepared, towers: Path, store: Store, *, progress: bool = False) -> Built:
     """Index, rank, evaluate, write. What is measured is what was written and loaded back.
 
-    The ranker is left out when it is not better than the retrieval order, be it on held-out requests of its
-    own window or on the test window: the bundle then keeps the retrieval order and says so.
+    The ranker is left out when it is not better than the retrieval order, be it on users of its own window
+    that it was not grown on, or on the test window: the bundle then keeps the retrieval order and says so.
     """
     parts = prepared.split
     contents = _contents(prepared, towers)

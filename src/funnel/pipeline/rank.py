@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 #: Requests that are retrieved together; bounds memory, not results.
 CHUNK = 1024
 
-#: Share of the ranker's window, by user, that stops the trees and decides whether they are used.
-HELD_OUT = 0.2
+#: The ranker's window is cut into so many parts by user, for a verdict on users that were not trained on.
+FOLDS = 2
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class RankerFacts:
     """How the ranker came about.
 
     weights: of the sources in the retrieval order. verdict: NDCG@10 of the ranker's order less that of the
-    retrieval order, on the held-out users of the ranker's window; None when there was nothing to train on.
+    retrieval order, in the ranker's window, each user ranked by trees that were grown on others; None when
+    there was nothing to train on.
     """
 
     weights: dict[str, float]
@@ -54,43 +55,53 @@ class RankerFacts:
         else:
             what = "better" if self.verdict.better else "not better"
             said.append(
-                f"on held-out users of its own window the ranker is {what} than the retrieval order "
-                f"on NDCG@10: {self.verdict.mean:+.4f} [{self.verdict.lo:.4f}, {self.verdict.hi:.4f}]"
+                f"in its own window, on users that it was not grown on, the ranker is {what} than "
+                f"the retrieval order on NDCG@10: {self.verdict.mean:+.4f} "
+                f"[{self.verdict.lo:.4f}, {self.verdict.hi:.4f}]"
             )
         return said
 
 
 def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None, RankerFacts]:
-    """A ranker for the candidates that `contents` retrieves, and how it did on held-out users."""
-    config = prepared.config
-    fitting, held_out = _by_user(prepared.split.ranker, config.seed)
-    weights = source_weights(_source_lists(contents, fitting), fitting.targets)
+    """A ranker for the candidates that `contents` retrieves, and how well its kind does on other users.
+
+    Cross-fitting: each fold's trees are stopped and judged on the other fold; the ranker is then grown on
+    both, with as many trees as the folds kept on average.
+    """
+    config, examples = prepared.config, prepared.split.ranker
+    weights = source_weights(_source_lists(contents, examples), examples.targets)
     contents = replace(contents, weights=weights)
-    train = _lists(contents, fitting, config.ranker)
-    valid = _lists(contents, held_out, config.ranker)
+    folds = _folds(examples, config.seed)
+    lists = [_lists(contents, fold, config.ranker) for fold in folds]
+    every = concatenate(lists)
     facts = RankerFacts(
         weights=weights,
         verdict=None,
-        lists=len(train),
-        rows=len(train.labels),
-        positives=train.positives,
-        missed=train.missed,
+        lists=len(every),
+        rows=len(every.labels),
+        positives=every.positives,
+        missed=every.missed,
         missed_choice=config.ranker.missed,
     )
-    if not len(train) or not len(valid):
-        log.warning("no request of the ranker's window was retrieved: the retrieval order is kept")
+    if not all(len(fold) for fold in lists):
+        log.warning("too little of the ranker's window was retrieved: the retrieval order is kept")
         return None, facts
-    ranker = Ranker.fit(train, valid, config.ranker)
-    verdict = _verdict(contents, ranker, held_out, config.seed)
-    return ranker, replace(facts, verdict=verdict, trees=ranker.trees)
+    parts = [
+        Ranker.fit(concatenate([*lists[:i], *lists[i + 1 :]]), lists[i], config.ranker) for i in range(FOLDS)
+    ]
+    verdict = _verdict(contents, parts, folds, config.seed)
+    trees = max(1, round(float(np.mean([part.trees for part in parts]))))
+    ranker = Ranker.fit(every, None, config.ranker.model_copy(update={"trees": trees}))
+    return ranker, replace(facts, verdict=verdict, trees=trees)
 
 
-def _by_user(examples: Examples, seed: int) -> tuple[Examples, Examples]:
-    """Examples to fit on, and those of a HELD_OUT share of the users."""
-    users = np.unique(examples.requests.users)
-    chosen = np.random.default_rng(seed).permutation(users)[: max(1, round(HELD_OUT * len(users)))]
-    held_out = np.isin(examples.requests.users, chosen)
-    return examples.take(np.flatnonzero(~held_out)), examples.take(np.flatnonzero(held_out))
+def _folds(examples: Examples, seed: int) -> list[Examples]:
+    """The examples of FOLDS parts of the users; a user never seen is a user of its own."""
+    users = examples.requests.users.astype(np.int64)
+    users = np.where(users < 0, users.max() + 1 + np.arange(len(users)), users)
+    known, place = np.unique(users, return_inverse=True)
+    fold = (np.random.default_rng(seed).permutation(len(known)) % FOLDS)[place]
+    return [examples.take(np.flatnonzero(fold == number)) for number in range(FOLDS)]
 
 
 def chunks(examples: Examples, size: int = CHUNK) -> Iterator[Examples]:
@@ -122,13 +133,17 @@ def _lists(contents: Contents, examples: Examples, config: RankerConfig) -> Trai
     return concatenate(made)
 
 
-def _verdict(contents: Contents, ranker: Ranker, held_out: Examples, seed: int) -> Difference:
-    """NDCG@10 of the ranked shortlist less that of the shortlist as retrieved, paired by request."""
+def _verdict(contents: Contents, rankers: list[Ranker], folds: list[Examples], seed: int) -> Difference:
+    """NDCG@10 of the ranked shortlists less that of the shortlists as retrieved, paired by request."""
     retrieve, shorten = contents.retriever(), Filter(contents.retrieve.k)
-    rank = Rank(ranker, contents.candidate_features())
-    before, after = [], []
-    for part in chunks(held_out):
-        shortlist = shorten(part.requests, retrieve(part.requests))
-        before.append(compute("ndcg@10", shortlist.items, part.targets))
-        after.append(compute("ndcg@10", rank(part.requests, shortlist).items, part.targets))
-    return paired(np.concatenate(after), np.concatenate(before), clusters=held_out.requests.users, seed=seed)
+    features = contents.candidate_features()
+    before, after, users = [], [], []
+    for ranker, fold in zip(rankers, folds, strict=True):
+        rank = Rank(ranker, features)
+        for part in chunks(fold):
+            shortlist = shorten(part.requests, retrieve(part.requests))
+            before.append(compute("ndcg@10", shortlist.items, part.targets))
+            after.append(compute("ndcg@10", rank(part.requests, shortlist).items, part.targets))
+            users.append(part.requests.users)
+    clusters = np.concatenate(users)
+    return paired(np.concatenate(after), np.concatenate(before), clusters=clusters, seed=seed)
