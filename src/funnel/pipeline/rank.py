@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 CHUNK = 1024
 
 #: The ranker's window is cut into so many parts by user, for a verdict on users that were not trained on.
-FOLDS = 2
+FOLDS = 4
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class RankerFacts:
 def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None, RankerFacts]:
     """A ranker for the candidates that `contents` retrieves, and how well its kind does on other users.
 
-    Cross-fitting: each fold's trees are stopped and judged on the other fold; the ranker is then grown on
-    both, with as many trees as the folds kept on average.
+    Cross-fitting: each fold stops and judges trees that were grown on the others; the ranker is then grown on
+    all, with as many trees as the folds kept on average.
     """
     config, examples = prepared.config, prepared.split.ranker
     weights = source_weights(_source_lists(contents, examples), examples.targets)

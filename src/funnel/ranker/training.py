@@ -50,6 +50,7 @@ def _parameters(config: RankerConfig, rows: int) -> dict[str, Any]:
         "min_data_in_leaf": config.min_data_in_leaf,
         "feature_fraction": config.feature_fraction,
         "lambda_l2": config.l2,
+        "max_bin": 63,  # half the time of 255, for figures that differ by less than their noise
         "lambdarank_truncation_level": config.truncation,
         "num_threads": config.threads or worth,
         "seed": config.seed,
