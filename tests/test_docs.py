@@ -84,6 +84,13 @@ def test_snippets(name: str, code: str, workplace: Path) -> None:
     assert done.returncode == 0, f"{name}: {done.stderr}"
 
 
+def test_the_backend_example(workplace: Path) -> None:
+    command = [sys.executable, "examples/backend.py", "indexes", "7"]
+    done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Movie ") == 10
+
+
 def test_there_is_something_to_run() -> None:
     assert len(commands()) >= 5
     assert blocks("python")

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.errors import BundleError
+from funnel.features.arrays import load_array, save_array
 from funnel.features.categories import CategoryEncoder, ListEncoder
 from funnel.features.numeric import NumberEncoder, VectorEncoder
 from funnel.features.spec import Spec
@@ -69,18 +71,27 @@ class TableEncoder:
         return {name: encoder.encode(_values(frame, name)) for name, encoder in self._columns.items()}
 
     def save(self, folder: Path) -> None:
-        """Write `encoder.json`."""
+        """Write `encoder.json`, and the values of each column that has codes as `<number>.npy`."""
         folder.mkdir(parents=True, exist_ok=True)
-        state = [[name, *_state(encoder)] for name, encoder in self._columns.items()]
+        state = []
+        for number, (name, encoder) in enumerate(self._columns.items()):
+            kind, fields = _state(encoder)
+            if "values" in fields:
+                save_array(folder, str(number), np.array(fields.pop("values"), dtype=np.str_))
+            state.append([name, kind, fields])
         (folder / "encoder.json").write_text(json.dumps(state))
 
     @classmethod
     def load(cls, folder: Path) -> TableEncoder:
-        """What `save` wrote. Raises BundleError when it is missing or damaged."""
+        """What `save` wrote. Raises BundleError when a part is missing or damaged."""
         path = folder / "encoder.json"
         try:
-            state = json.loads(path.read_text())
-            return cls({name: _ENCODERS[kind](**fields) for name, kind, fields in state})
+            columns: dict[str, ColumnEncoder] = {}
+            for number, (name, kind, fields) in enumerate(json.loads(path.read_text())):
+                if kind in ("category", "list"):
+                    fields["values"] = load_array(folder, str(number)).tolist()
+                columns[name] = _ENCODERS[kind](**fields)
+            return cls(columns)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error
 
