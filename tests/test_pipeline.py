@@ -15,6 +15,7 @@ import pytest
 from funnel import Live
 from funnel.bundle import Store
 from funnel.bundle.contents import load_contents
+from funnel.data import Dataset, Schema
 from funnel.data.synthetic import SyntheticConfig, write_world
 from funnel.errors import BundleError, DataError
 from funnel.evaluation import random_targets
@@ -140,3 +141,15 @@ def test_nothing_is_left_when_a_build_fails(
     with pytest.raises(RuntimeError, match="on fire"):
         build(built.prepared, towers, Store(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_catalogue_of_one_item_runs_end_to_end(tmp_path: Path) -> None:
+    events = pd.DataFrame({"user_id": range(50), "item_id": 1, "time": range(1000, 1050)})
+    Dataset.from_frames(Schema(), events).save(tmp_path / "data")
+    made = build_movies(
+        tmp_path / "data", tmp_path, data={"reader": "folder", "path": str(tmp_path / "data")}
+    )
+    assert [row.metrics["ndcg@10"].mean for row in made.built.report.rows if row.name == "rerank"] == [1.0]
+    answer = Live(made.indexes).recommend("somebody new")
+    assert [item.item_id for item in answer.items] == [1]
+    assert answer.reasons == ("unknown_user", "empty_history", "fewer_than_k", "retrieval_order_kept")
