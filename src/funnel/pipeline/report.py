@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from funnel.bundle import Store
 from funnel.bundle.contents import Contents, load_contents
@@ -28,7 +29,7 @@ def report_on(
         funnel=contents.funnel(config.evaluate.ks[0]),
         examples=split.test,
         subject=Subject(
-            dataset=data.name, checksum=data.checksum(), protocol=split.protocol, reading=split.reading
+            dataset=data.name, checksum=data.checksum(), protocol=_protocol(prepared), reading=split.reading
         ),
         popularity=np.bincount(split.test_statistics.items, minlength=len(contents.catalogue.ids)),
         baselines={
@@ -46,6 +47,20 @@ def report_on(
         notes=[*data.notes, *notes],
         progress=progress,
     )
+
+
+def _protocol(prepared: Prepared) -> str:
+    """How requests and targets came about, in words."""
+    split = prepared.split
+    if split.protocol == "time":
+        ranker, test = (
+            pd.Timestamp(int(part.requests.times.min()), unit="s").date()
+            for part in (split.ranker, split.test)
+        )
+        return f"global time: towers before {ranker}, ranker before {test}, test after"
+    if split.protocol == "leave_one_out":
+        return "leave one out: each user's last item is the test, the one before it the ranker's"
+    return "published split: a tenth of each user's training items is the ranker's"
 
 
 def _alone(source: Source, k: int) -> Recommend:
