@@ -39,4 +39,4 @@ class Progress:
     def epoch(self, number: int, loss: float, validation: float, best: float) -> None:
         """An epoch ended."""
         note = f"loss {loss:.3f}  NDCG@100 {validation:.4f} (best {best:.4f})"
-        self._bar.reset(self._task, description=f"epoch {number + 2} of at most {self._epochs}", note=note)
+        self._bar.reset(self._task, description=f"{number + 1} of at most {self._epochs} epochs", note=note)
