@@ -36,6 +36,14 @@ def best_by_truth(truth_scores: TruthScores, n_items: int, k: int) -> Callable[[
     return recommend
 
 
+def true_gains(truth_scores: TruthScores) -> Callable[[Requests], Float32]:
+    """Requests -> the true chance that each item is clicked once it is looked at: float32 [B, n_items].
+
+    That is the sigmoid of the true score. What was clicked in a log also tells what was shown; this does not.
+    """
+    return lambda requests: (1 / (1 + np.exp(-truth_scores(requests.users)))).astype(np.float32)
+
+
 def _best(scores: Float32, requests: Requests, k: int) -> tuple[Int32, Float32]:
     """Items and scores [B, k], descending, ties by row; −1 and −inf where fewer may be returned."""
     if scores.ndim != 2 or len(scores) != len(requests):

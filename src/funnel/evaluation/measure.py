@@ -15,7 +15,7 @@ from funnel.errors import ConfigError, DataError
 from funnel.evaluation.bootstrap import paired
 from funnel.evaluation.chance import chance_level
 from funnel.evaluation.compare import compare, pairs
-from funnel.evaluation.ideal import TruthScores, best_by_truth
+from funnel.evaluation.ideal import TruthScores, best_by_truth, true_gains
 from funnel.evaluation.machine import machine, versions
 from funnel.evaluation.metrics import Float64
 from funnel.evaluation.report import Report, Subject
@@ -64,7 +64,8 @@ def evaluate(
     competitors += [Competitor("stage", funnel.trace)]
 
     clocks = [_seconds(each, examples.requests, latency_requests, seed) for each in competitors]
-    shown = walk(competitors, examples, n_items, ks[0], progress=progress)
+    gains = None if truth_scores is None else true_gains(truth_scores)
+    shown = walk(competitors, examples, n_items, ks[0], gains=gains, progress=progress)
     _distinct(shown)
     places = {one.name: one.all_places(examples.targets.offsets) for one in shown}
     values = {one.name: row_values(places[one.name], ks, one.width) for one in shown}

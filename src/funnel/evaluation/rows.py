@@ -57,7 +57,7 @@ class Row(Settings):
     coverage: float  #: share of the catalogue in someone's first k
     popularity: Popularity  #: of the first k
     curve: dict[int, float]  #: mean recall by depth, up to its width
-    share_of_ideal: float | None  #: NDCG@k over the ideal's, where the truth is known
+    share_of_ideal: float | None  #: NDCG@k with the true chance of a click as gain, where it is known
     latency: Latency | None
     throughput: float  #: requests a second in batches
 
@@ -100,7 +100,7 @@ def make_rows(
 
     places, values: by row. popularity: [n_items]. seconds: [n] a row, single requests; empty if not timed.
     """
-    ideal = values["ideal"][f"ndcg@{shown[0].k}"].mean if "ideal" in values else None
+    ideal = next((one for one in shown if one.kind == "ideal"), None)
     return [
         _row(
             one,
@@ -122,7 +122,7 @@ def _row(
     places: Ragged,
     values: Mapping[str, Value],
     popularity: NDArray[Any],
-    ideal: float | None,
+    ideal: Shown | None,
     seconds: Float64,
 ) -> Row:
     """before: the stage in front; None where the row chooses from the whole catalogue."""
@@ -141,7 +141,7 @@ def _row(
         coverage=coverage(shown.exposure),
         popularity=popularity_bias(shown.exposure, popularity),
         curve=curve(places, shown.width),
-        share_of_ideal=metrics[f"ndcg@{shown.k}"].mean / ideal if ideal else None,
+        share_of_ideal=shown.share_of(ideal) if ideal else None,
         latency=Latency.of(seconds) if len(seconds) else None,
         throughput=len(shown.candidates) / max(shown.seconds, 1e-9),
     )

@@ -17,7 +17,7 @@ from rich.progress import track
 
 from funnel.evaluation.catalogue import exposure
 from funnel.evaluation.metrics import Float64, find_places
-from funnel.types import Candidates, Examples, Int32, Int64, Ragged, Requests
+from funnel.types import Candidates, Examples, Float32, Int32, Int64, Ragged, Requests
 
 Kind = Literal["baseline", "ideal", "exact", "stage"]
 Recommend = Callable[[Requests], Candidates]
@@ -80,6 +80,7 @@ class Shown:
     places: list[Int32] = field(default_factory=list)  #: of the targets, a batch each
     filled: list[Int64] = field(default_factory=list)  #: candidates a request, a batch each
     exposure: Int64 = field(init=False)  #: [n_items], within the first k
+    true_dcg: list[Float64] = field(default_factory=list)  #: of the first k by `gains`, a batch each
     width: int = 0  #: most candidates of a request
     seconds: float = 0.0
 
@@ -95,28 +96,47 @@ class Shown:
         """Candidates of each request: int64 [B]."""
         return np.concatenate(self.filled)
 
-    def add(self, step: Step, targets: Ragged) -> None:
-        """Take in one batch."""
+    def share_of(self, ideal: Shown) -> float:
+        """NDCG@k by the true chance of a click: the mean over requests of DCG over the ideal's DCG."""
+        best = np.concatenate(ideal.true_dcg)
+        return float(np.mean(np.concatenate(self.true_dcg)[best > 0] / best[best > 0]))
+
+    def add(self, step: Step, targets: Ragged, gains: Float32 | None = None) -> None:
+        """Take in one batch. gains: [B, n_items], what each item is truly worth, where that is known."""
         items = step.candidates.items
         self.places.append(find_places(items, targets).values)
         self.filled.append((items >= 0).sum(axis=1))
         self.exposure += exposure(items, self.k, self.n_items)
         self.width = max(self.width, int(self.filled[-1].max(initial=0)))
         self.seconds += step.seconds
+        if gains is not None:
+            top = items[:, : self.k]
+            worth = np.take_along_axis(gains, np.maximum(top, 0), axis=1) * (top >= 0)
+            self.true_dcg.append(worth @ (1 / np.log2(np.arange(2, top.shape[1] + 2))))
 
 
 def walk(
-    competitors: Sequence[Competitor], examples: Examples, n_items: int, k: int, *, progress: bool = False
+    competitors: Sequence[Competitor],
+    examples: Examples,
+    n_items: int,
+    k: int,
+    *,
+    gains: Callable[[Requests], Float32] | None = None,
+    progress: bool = False,
 ) -> list[Shown]:
-    """Every competitor answers every request; one `Shown` a step, in the order of the competitors."""
+    """Every competitor answers every request; one `Shown` a step, in the order of the competitors.
+
+    gains: requests -> [B, n_items], what each item is truly worth to whom, where that is known.
+    """
     rows: dict[tuple[int, int], Shown] = {}
     starts = range(0, len(examples), _BATCH)
     for start in track(starts, "Evaluating", console=Console(stderr=True), disable=not progress):
         batch = examples.take(np.arange(start, min(start + _BATCH, len(examples))))
+        worth = None if gains is None else gains(batch.requests)
         for c, competitor in enumerate(competitors):
             for s, step in enumerate(competitor.answer(batch.requests)):
                 row = rows.setdefault((c, s), Shown(competitor.kind, step.name, n_items, k))
-                row.add(step, batch.targets)
+                row.add(step, batch.targets, worth)
     return [rows[key] for key in sorted(rows)]
 
 
