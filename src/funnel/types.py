@@ -123,6 +123,23 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """What each request is to choose from, where that is given: a search page, an auction's bidders.
+
+    items: item rows, a list a request, in the order in which they were shown; each item once.
+    columns: what is known of each place at that moment, such as a price: float32 [total], NaN = missing.
+    """
+
+    items: Ragged
+    columns: Features = field(default_factory=dict)
+
+    def take(self, rows: NDArray[Any]) -> Shown:
+        """The lists at these rows."""
+        parts = {name: Ragged(values, self.items.offsets).take(rows) for name, values in self.columns.items()}
+        return Shown(self.items.take(rows), {name: part.values for name, part in parts.items()})
+
+
+@dataclass(frozen=True, slots=True)
 class Requests:
     """A batch of people asking now.
 
@@ -133,6 +150,7 @@ class Requests:
         caller who wants them excluded, so that every stage obeys one list.)
     allow: bool [n_items] shared by all or [B, n_items]; None means every item may be returned.
     user_features: encoded user columns, first dimension B.
+    shown: the items to choose from; None where that is the whole catalogue.
     """
 
     users: Int32
@@ -142,6 +160,7 @@ class Requests:
     exclude: Ragged | None = None
     allow: Bool | None = None
     user_features: Features = field(default_factory=dict)
+    shown: Shown | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -156,6 +175,7 @@ class Requests:
             exclude=None if self.exclude is None else self.exclude.take(rows),
             allow=self.allow if self.allow is None or self.allow.ndim == 1 else self.allow[rows],
             user_features={name: column[rows] for name, column in self.user_features.items()},
+            shown=None if self.shown is None else self.shown.take(rows),
         )
 
 

@@ -112,7 +112,7 @@ def test_time_windows_agree_with_the_plain_reading(
     first, second = known[int(0.5 * len(known))][2], known[int(0.75 * len(known))][2]
     assert rows(parts.train) == rows(parts.ranker_statistics) == [e for e in known if e[2] < first]
     assert rows(parts.test_statistics) == [e for e in known if e[2] < second]
-    assert rows(parts.known) == known
+    assert rows(parts.ranker_known) == rows(parts.test_known) == known
     for got, start, end in ((parts.ranker, first, second), (parts.test, second, np.inf)):
         if reading == "window":
             assert plain(got) == slow_window(known, start, end, exclude)
@@ -133,7 +133,7 @@ def test_leave_one_out_agrees_with_the_plain_reading(log: list[Event], exclude: 
         mine = [event for event in known if event[0] == user]
         kept += mine[:-2] if len(mine) >= 3 else mine
     assert sorted(rows(parts.train)) == sorted(kept)
-    assert parts.known is parts.train
+    assert parts.ranker_known is parts.test_known is parts.train
     assert parts.ranker_statistics is parts.test_statistics is parts.train
 
 
@@ -166,7 +166,8 @@ def test_a_given_split_agrees_with_the_plain_reading(
     for user, time, history, *_ in plain(parts.ranker):
         assert history == [item for u, item, _ in rows(parts.train) if u == user]
         assert time == moment
-    assert parts.known is parts.ranker_statistics is parts.test_statistics is parts.train
+    assert parts.ranker_known is parts.ranker_statistics is parts.train
+    assert rows(parts.test_statistics) == rows(parts.test_known) == train
 
 
 @settled
@@ -222,7 +223,7 @@ def test_a_sample_of_requests_is_seeded_and_takes_requests_only(config: SplitCon
         assert some == plain(getattr(again, name))
         assert some != plain(getattr(other, name))
     assert rows(parts.train) == rows(whole.train)
-    assert parts.known.n_items == whole.known.n_items
+    assert parts.test_known.n_items == whole.test_known.n_items
     assert any("7 of" in note for note in parts.notes)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from funnel.errors import ConfigError
 from funnel.stages import CovisitationSource, PopularSource, Retrieve, TowerSource, source_weights
-from funnel.types import Candidates, Ragged, Requests
+from funnel.types import Candidates, Ragged, Requests, Shown
 
 
 @dataclass
@@ -160,3 +160,53 @@ def test_source_weights_are_relative_ndcg() -> None:
     late = (1 / np.log2(3)) / (1 + 1 / np.log2(3)) / 2
     assert weights == pytest.approx({"best": 1.0, "half": 0.5, "late": late, "lost": 0.0})
     assert source_weights({"lost": lists["lost"]}, targets) == {"lost": 1.0}
+
+
+@settings(deadline=None)
+@given(st.lists(LISTS.filter(any), min_size=1, max_size=4), st.integers(0, 99))
+def test_what_is_shown_is_all_that_is_ranked(shown: list[list[int]], seed: int) -> None:
+    """Each source orders the list by its own scores, an item without one stands behind."""
+    rng = np.random.default_rng(seed)
+    tables = {name: np.where(rng.random(31) < 0.3, -np.inf, rng.random(31)) for name in ("a", "b")}
+
+    @dataclass
+    class Scores:
+        name: str
+
+        def find(self, requests: Requests, k: int) -> Any:
+            raise AssertionError("nothing is searched")
+
+        def score(self, requests: Requests, items: np.ndarray) -> np.ndarray:
+            return np.where(items < 0, -np.inf, tables[self.name][items]).astype(np.float32)
+
+    requests = replace(ask(len(shown)), shown=Shown(Ragged.from_lists(shown)))
+    out = Retrieve([Scores("a"), Scores("b")], 3, {"b": 0.5})(requests)
+    check(out)
+    for b, items in enumerate(shown):
+        ranked = [
+            sorted((i for i in items if table[i] > -np.inf), key=lambda i, t=table: (-np.float32(t[i]), i))
+            for table in tables.values()
+        ]
+        rest = [i for i in items if not any(i in own for own in ranked)]
+        expected = slow_fusion(ranked, [1.0, 0.5]) + sorted(rest)
+        assert out.items[b][out.filled[b]].tolist() == expected
+
+
+def test_the_sources_score_what_is_shown_as_they_score_what_they_find(
+    requests: Requests, encoder: Any, index: Any, statistics: Any
+) -> None:
+    sources = [TowerSource(encoder, index), CovisitationSource(statistics), PopularSource(statistics)]
+    free = replace(requests, exclude=None)
+    for source in sources:
+        rows, scores = source.find(free, 20)
+        again = source.score(free, rows)
+        np.testing.assert_allclose(again, scores, rtol=1e-5)
+
+
+def test_what_is_shown_and_excluded_is_not_returned(requests: Requests, encoder: Any, index: Any) -> None:
+    lists = Ragged.from_lists([range(10)] * len(requests))
+    out = Retrieve([TowerSource(encoder, index)], 5)(replace(requests, shown=Shown(lists)))
+    assert requests.exclude is not None
+    for b in range(len(requests)):
+        expected = set(range(10)) - set(requests.exclude[b].tolist())
+        assert set(out.items[b][out.filled[b]].tolist()) == expected

@@ -49,10 +49,33 @@ def test_an_event_late_in_a_long_list_has_half_a_history_before_it(lengths: list
             assert p >= min(data.items[i][p] % 1000, history // 2)
 
 
-def test_a_set_is_read_in_another_order_each_time() -> None:
+def test_a_set_is_split_in_another_way_each_time() -> None:
     first, second = cut([30], 50, "none", seed=1), cut([30], 50, "none", seed=2)
     assert sorted(first.items.values) == sorted(second.items.values) == list(range(30))
-    assert first.items.values.tolist() != second.items.values.tolist()
+    assert set(first.items.values[: first.skip[0]]) != set(second.items.values[: second.skip[0]])
+
+
+@given(LENGTHS.filter(any), st.integers(1, 12), st.integers(0, 9))
+def test_of_a_set_about_half_is_read_and_the_rest_is_looked_for_once(
+    lengths: list[int], history: int, seed: int
+) -> None:
+    data = cut(lengths, history, "none", seed)
+    asked: dict[int, list[int]] = {}
+    for groups in steps(data, 30, np.random.default_rng(0)):
+        for group in groups:
+            assert group.at is not None
+            assert (group.at <= history).all()
+            for row, (user, read) in enumerate(zip(group.users, group.at, strict=True)):
+                wanted = group.targets[group.query_of == row].tolist()
+                assert wanted
+                asked[int(user)] = sorted(group.items[row, :read].tolist() + wanted)
+    log = make_log(lengths)
+    assert asked == {u: log.items[log.users == u].tolist() for u in np.unique(log.users).tolist()}
+
+
+def test_half_of_a_set_is_read_on_average() -> None:
+    data = cut([20] * 500, 50, "none")
+    assert 9.5 < data.skip.mean() < 10.5
 
 
 @given(LENGTHS.filter(any), st.integers(1, 12), st.integers(1, 30))

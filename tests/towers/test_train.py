@@ -200,6 +200,12 @@ def test_heads_must_divide_the_width() -> None:
 
 
 def test_a_large_catalogue_is_sampled() -> None:
-    assert TowersConfig().loss_for(12_101) == "full_softmax"
-    assert TowersConfig().loss_for(100_000) == "sampled_softmax"
-    assert TowersConfig(loss="gbce").loss_for(5) == "gbce"
+    assert TowersConfig().loss_for(12_101, "order") == "full_softmax"
+    assert TowersConfig().loss_for(100_000, "time") == "sampled_softmax"
+    assert TowersConfig().loss_for(40_981, "none") == "full_softmax"
+    assert TowersConfig(loss="gbce").loss_for(5, "time") == "gbce"
+
+
+def test_shares_of_negatives_are_at_most_all() -> None:
+    with pytest.raises(ValueError, match="more than 1 together"):
+        TowersConfig(in_batch=0.7, hard=0.4)

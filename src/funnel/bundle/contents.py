@@ -35,7 +35,8 @@ class Contents:
     """Everything that an answer needs, loaded.
 
     weights: of each source in the retrieval order. ranker: None where the retrieval order is kept.
-    exclude_seen: whether what a user met before is never returned.
+    exclude_seen: whether what a user met before is never returned. shown: columns of the lists that requests
+    choose from; none where they choose from the catalogue.
     """
 
     catalogue: Catalogue
@@ -49,6 +50,7 @@ class Contents:
     weights: dict[str, float]
     ranker: Ranker | None
     exclude_seen: bool
+    shown: tuple[str, ...] = ()
 
     @property
     def vectors(self) -> Float32:
@@ -78,6 +80,7 @@ class Contents:
             self.users.encoder.specs,
             self.encoder.item_specs,
             sources=self.retrieve.sources,
+            shown=self.shown,
         )
 
     def funnel(self, k: int | None = None) -> Funnel:
@@ -108,6 +111,7 @@ def save_settings(folder: Path, contents: Contents) -> None:
         "rerank": contents.rerank.model_dump(mode="json"),
         "weights": contents.weights,
         "exclude_seen": contents.exclude_seen,
+        "shown": contents.shown,
         "use_ranker": contents.ranker is not None,
     }
     (folder / "serve.json").write_text(json.dumps(settings, indent=1, sort_keys=True))
@@ -134,4 +138,5 @@ def load_contents(folder: Path, towers_fingerprint: str | None = None) -> Conten
         weights=settings["weights"],
         ranker=Ranker.load(folder / "ranker") if settings["use_ranker"] else None,
         exclude_seen=settings["exclude_seen"],
+        shown=tuple(settings["shown"]),
     )

@@ -4,6 +4,7 @@ from funnel.data.columns import ColumnKind
 from funnel.data.dataset import Dataset, Truth
 from funnel.data.readers import READERS, DataConfig, read
 from funnel.data.schema import Column, Schema
+from funnel.data.shown import shown_columns
 from funnel.data.splits import Split, SplitConfig, split
 from funnel.data.synthetic import SyntheticConfig
 from funnel.data.vocabulary import Vocabulary
@@ -21,5 +22,6 @@ __all__ = [
     "Truth",
     "Vocabulary",
     "read",
+    "shown_columns",
     "split",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.types import Bool, Examples, Int32, Int64, Log, Ragged, Requests
+from funnel.types import Bool, Examples, Int32, Int64, Log, Ragged, Requests, Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,12 @@ class Histories:
         first = first_places(pair_keys(users, items, log.n_items))
         return cls(order, users, items, log.times[order], offsets, first)
 
+    def ends(self, users: Int32, times: Int64) -> Int64:
+        """For each user and time, the place where the events strictly before it end: int64 [B]."""
+        moments, number = np.unique(np.concatenate([self.times, times]), return_inverse=True)
+        keys = pair_keys(np.concatenate([self.users, users]), number, len(moments))
+        return np.searchsorted(keys[: len(self.times)], keys[len(self.times) :], side="left")
+
     def strictly_before(self) -> Int64:
         """For each place, where the events of the same user at the same time begin: int64 [N]."""
         starts = changes(self.users) | changes(self.times)
@@ -48,20 +54,22 @@ class Asked:
     """Requests before their histories are written out.
 
     users: int32 [B]. ends: int64 [B], the place at which the history of each stops. times: int64 [B].
-    targets: B lists of item rows.
+    targets: B lists of item rows. shown: what each is to choose from, where that is given.
     """
 
     users: Int32
     ends: Int64
     times: Int64
     targets: Ragged
+    shown: Shown | None = None
 
     def __len__(self) -> int:
         return len(self.users)
 
     def take(self, rows: NDArray[Any]) -> Asked:
         """The requests at these rows."""
-        return Asked(self.users[rows], self.ends[rows], self.times[rows], self.targets.take(rows))
+        shown = None if self.shown is None else self.shown.take(rows)
+        return Asked(self.users[rows], self.ends[rows], self.times[rows], self.targets.take(rows), shown)
 
     def examples(self, histories: Histories, *, exclude_seen: bool, limit: int | None = None) -> Examples:
         """With histories of at most `limit` events, the last ones; what is excluded stays complete."""
@@ -78,6 +86,7 @@ class Asked:
             history=history,
             history_times=_slices(histories.times, self.ends - kept, kept),
             exclude=exclude,
+            shown=self.shown,
         )
         return Examples(requests, self.targets)
 

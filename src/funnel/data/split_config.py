@@ -18,7 +18,7 @@ class SplitConfig(Settings):
         default=0.8, description="where its window starts: a share of events or a date"
     )
     test: float | str = Field(default=0.9, description="where the test window starts")
-    reading: Literal["window", "event"] = "window"
+    reading: Literal["window", "event", "shown"] = "window"
     exclude_seen: bool = Field(
         default=True, description="items of the history are neither targets nor returned"
     )
@@ -43,6 +43,10 @@ class SplitConfig(Settings):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
+        if self.reading == "shown" and self.exclude_seen:
+            raise ValueError(
+                'with reading = "shown" all that was shown is ranked: exclude_seen must be false'
+            )
         if isinstance(self.ranker, float) and isinstance(self.test, float) and self.ranker >= self.test:
             raise ValueError(
                 f"the ranker window ({self.ranker}) must start before the test window ({self.test})"

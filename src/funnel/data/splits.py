@@ -2,8 +2,8 @@
 
 Three protocols. `time`: two moments cut the log into three windows, for everybody. `leave_one_out`: the last
 event of each user is the test, the one before it the ranker's. `given`: the data says what is test.
-Two readings of a time window. `window`: a user asks once, at its start, for all that it brings. `event`:
-every event is a request of its own, made just before it.
+Three readings of a time window. `window`: a user asks once, at its start, for all that it brings. `event`:
+every event is a request of its own, made just before it. `shown`: every logged list is a request to order it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from funnel.data.dataset import Dataset
 from funnel.data.histories import Asked, Histories, distinct, pair_keys
 from funnel.data.holdouts import SHORTEST, SHORTEST_GIVEN, ask_pairs, ask_places, hold_out, last_two
+from funnel.data.shown import ask_shown
 from funnel.data.split_config import SplitConfig
 from funnel.data.windows import ask_events, ask_window, windows
 from funnel.errors import DataError
@@ -27,13 +28,17 @@ __all__ = ["Split", "SplitConfig", "split"]
 class Split:
     """The parts of a data set, none of which sees what comes after it.
 
-    protocol: the kind. reading: "window" or "event" (leave-one-out asks for one event, given for a window).
+    protocol: the kind. reading: "window", "event" or "shown" (leave-one-out asks for one event, given for a
+        window).
     train: what the towers learn from.
     ranker, test: requests with what happened next. `exclude` is the whole history where seen items are
         excluded, also where the history itself is cut to `history_limit`. Users as in the data set, also
         those who were never there before; `user_features` are empty.
     ranker_statistics, test_statistics: what co-visitation and the like may be fitted on for those requests.
-    known: events that may be looked at through the time of a request (only strictly earlier ones count).
+        Where the split is given, the whole of the published training part for the test, so that for both
+        windows all of a request's history is in them.
+    ranker_known, test_known: events that may be looked at through the time of a request (only strictly
+        earlier ones count); the statistics' own where there is no clock.
     notes: how many requests were dropped or left out, and why.
     """
 
@@ -44,7 +49,8 @@ class Split:
     test: Examples
     ranker_statistics: Log
     test_statistics: Log
-    known: Log
+    ranker_known: Log
+    test_known: Log
     notes: tuple[str, ...] = ()
 
 
@@ -69,19 +75,26 @@ def _by_time(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) ->
             f'{dataset.name} has no times (clock "{log.clock}"): split it by leave_one_out or given'
         )
     ranker, test = windows(log, config.ranker, config.test)
-    ask = ask_window if config.reading == "window" else ask_events
     histories = Histories.of(log)
     finish = _Finish(config, rng, f"windows from ranker = {config.ranker} and test = {config.test}")
+
+    def ask(start: int, end: int | None) -> Asked:
+        if config.reading == "shown":
+            return ask_shown(dataset, histories, start, end)
+        read = ask_window if config.reading == "window" else ask_events
+        return read(histories, start, end, config.exclude_seen)
+
     before_ranker, before_test = log.where(log.times < ranker), log.where(log.times < test)
     return Split(
         protocol="time",
         reading=config.reading,
         train=before_ranker,
-        ranker=finish("ranker", histories, ask(histories, ranker, test, config.exclude_seen)),
-        test=finish("test", histories, ask(histories, test, None, config.exclude_seen)),
+        ranker=finish("ranker", histories, ask(ranker, test)),
+        test=finish("test", histories, ask(test, None)),
         ranker_statistics=before_ranker,
         test_statistics=before_test,
-        known=log,
+        ranker_known=log,
+        test_known=log,
         notes=tuple(finish.notes),
     )
 
@@ -104,7 +117,8 @@ def _leave_one_out(dataset: Dataset, config: SplitConfig, rng: np.random.Generat
         test=finish("test", histories, ask_places(histories, users, last, config.exclude_seen)),
         ranker_statistics=train,
         test_statistics=train,
-        known=train,
+        ranker_known=train,
+        test_known=train,
         notes=tuple(finish.notes),
     )
 
@@ -138,8 +152,9 @@ def _given(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) -> S
         ranker=ask("ranker", train, ranker_pairs),
         test=ask("test", published, test_pairs),
         ranker_statistics=train,
-        test_statistics=train,
-        known=train,
+        test_statistics=published,
+        ranker_known=train,
+        test_known=published,
         notes=tuple(finish.notes),
     )
 
@@ -170,5 +185,5 @@ class _Finish:
         if config.max_requests is not None and len(rows) > config.max_requests:
             self.notes.append(f"{name}: {config.max_requests} of {len(rows)} requests, by chance")
             rows = np.sort(self.rng.choice(rows, config.max_requests, replace=False))
-        limit = config.history_limit if (config.kind, config.reading) == ("time", "event") else None
+        limit = config.history_limit if config.kind == "time" and config.reading != "window" else None
         return asked.take(rows).examples(histories, exclude_seen=config.exclude_seen, limit=limit)

@@ -6,6 +6,7 @@ it fit a terminal, `write_page` makes a page of it.
 
 from funnel.evaluation.bootstrap import Difference, interval, paired
 from funnel.evaluation.chance import chance_level, random_targets
+from funnel.evaluation.compare import Comparison
 from funnel.evaluation.machine import machine, versions
 from funnel.evaluation.measure import evaluate
 from funnel.evaluation.metrics import compute, compute_all
@@ -16,6 +17,7 @@ from funnel.evaluation.table import as_table
 from funnel.evaluation.walk import Recommend
 
 __all__ = [
+    "Comparison",
     "Difference",
     "ExampleItem",
     "ExampleUser",

@@ -88,6 +88,8 @@ def _may_return(requests: Requests, request: Int64, items: Int32, n_items: int) 
 
 def _returnable(requests: Requests, n_items: int) -> Int64:
     """How many items each request may be given: int64 [B]."""
+    if requests.shown is not None:
+        return requests.shown.items.lengths
     request, item = np.divmod(_excluded(requests, n_items), max(n_items, 1))
     if requests.allow is None:
         return n_items - np.bincount(request, minlength=len(requests))

@@ -44,8 +44,7 @@ def pairs(rows: Sequence[Row], metric: str, ranked: str = "rank") -> list[tuple[
     asked = [(ranked, first), (final, ranked)]
     if baselines:
         best = max(baselines, key=lambda name: means[name])
-        popular = [name for name in baselines if name == "popular"]
-        asked[1:1] = [(ranked, name) for name in dict.fromkeys([*popular, best])]
+        asked[1:1] = [(ranked, name) for name in baselines]
         asked.append((first, best))
     return [(a, b) for a, b in dict.fromkeys(asked) if a != b]
 

@@ -18,7 +18,13 @@ class Subject(Settings):
     dataset: str
     checksum: str  #: of the data set's content
     protocol: str  #: how requests and targets came about, e.g. "time: towers to .8, ranker to .9, test after"
-    reading: str  #: "window" or "event"
+    reading: str  #: "window", "event" or "shown"
+
+    @property
+    def rules(self) -> str:
+        """Protocol, reading, and what is ranked, in words."""
+        ranked = "the list that was shown is ranked" if self.reading == "shown" else "every item ranked"
+        return f"{self.protocol}; {self.reading} reading; {ranked}"
 
 
 class Report(Settings):

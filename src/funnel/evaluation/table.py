@@ -22,7 +22,7 @@ def as_table(report: Report) -> RenderableType:
     head = Text.assemble(
         (subject.dataset, "bold"),
         f"  {report.requests:,} requests, {report.targets:,} targets, {report.items:,} items\n",
-        (f"{subject.protocol}; {subject.reading} reading; every item ranked", "dim"),
+        (subject.rules, "dim"),
     )
     return Group(head, Text(), _quality(report), Text(), _cost(report), Text(), *_sentences(report))
 

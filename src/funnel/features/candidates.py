@@ -37,8 +37,9 @@ class CandidateFeatures:
     """Computes the features of every candidate of a batch, point in time: nothing after the request counts.
 
     item_features, item_vectors: first dimension the catalogue's size; item_vectors may be None. sources:
-    those whose scores are features. Which columns there are depends on the data: those of an order or a
-    clock only where there is one, those of columns and vectors only where they are.
+    those whose scores are features. shown: columns of the lists that requests choose from. Which columns
+    there are depends on the data: those of an order or a clock only where there is one, those of columns
+    and vectors only where they are.
     Raises ConfigError when a named column is not there, none is left, or the tables differ in size.
     """
 
@@ -52,9 +53,12 @@ class CandidateFeatures:
         item_specs: Mapping[str, Spec],
         *,
         sources: Sequence[str] = ("towers", "covisitation", "popular"),
+        shown: Sequence[str] = (),
     ) -> None:
         _check_sizes(statistics.n_items, item_features, item_vectors)
-        known = Known(statistics, item_features, item_specs, item_vectors, user_specs, tuple(sources))
+        known = Known(
+            statistics, item_features, item_specs, item_vectors, user_specs, tuple(sources), tuple(shown)
+        )
         wanted = [name for name in FAMILIES if any(part.split(".")[0] == name for part in config.names)]
         self._families = [FAMILIES[name](known) for name in wanted]
         columns = [

@@ -13,6 +13,7 @@ import pandas as pd
 from funnel.bundle import Store
 from funnel.bundle.contents import Contents, load_contents, save_settings
 from funnel.bundle.tables import Catalogue, Users
+from funnel.data import shown_columns
 from funnel.evaluation import Report
 from funnel.features import Statistics
 from funnel.index import FaissIndex
@@ -48,7 +49,7 @@ def build(prepared: Prepared, towers: Path, store: Store, *, progress: bool = Fa
     ranker, facts = train_ranker(contents, prepared)
     served = replace(
         contents,
-        statistics=Statistics.fit(parts.known, parts.test_statistics),
+        statistics=Statistics.fit(parts.test_known, parts.test_statistics),
         weights=facts.weights,
         ranker=ranker if facts.verdict is not None and facts.verdict.better else None,
     )
@@ -85,13 +86,14 @@ def _contents(prepared: Prepared, towers: Path) -> Contents:
         users=Users(data.user_vocabulary, prepared.user_encoder, prepared.user_features, history, times),
         encoder=encoder,
         index=index,
-        statistics=Statistics.fit(parts.known, parts.ranker_statistics),
+        statistics=Statistics.fit(parts.ranker_known, parts.ranker_statistics),
         features=config.features,
         retrieve=config.retrieve,
         rerank=config.rerank,
         weights=dict.fromkeys(config.retrieve.sources, 1.0),
         ranker=None,
         exclude_seen=config.split.exclude_seen,
+        shown=shown_columns(data) if config.split.reading == "shown" else (),
     )
 
 

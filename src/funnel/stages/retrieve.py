@@ -10,10 +10,11 @@ import numpy as np
 from funnel.errors import ConfigError
 from funnel.ranker import contains
 from funnel.stages._kernels import merge
-from funnel.stages.sources import Found, Source
+from funnel.stages.order import best
+from funnel.stages.sources import Found, Source, blocked
 from funnel.stages.stage import places
 from funnel.stages.towers import TowerSource
-from funnel.types import Candidates, Float32, Int32, Ragged, Requests
+from funnel.types import Candidates, Float32, Int32, Ragged, Requests, Shown
 
 
 class Retrieve:
@@ -53,11 +54,17 @@ class Retrieve:
         values = np.array([(weights or {}).get(source, 1.0) for source in self.sources])
         if not (np.isfinite(values).all() and (values >= 0).all()):
             raise ConfigError(f"{name}: weights are {values.tolist()}; each must be a number of at least 0")
-        ranks = constant + np.arange(1, self._k + 1)
-        self._shares = (values[:, None] / ranks).astype(np.float32)
+        self._weights, self._constant = values, constant
+        self._shares = (values[:, None] / (constant + np.arange(1, self._k + 1))).astype(np.float32)
 
     def __call__(self, requests: Requests, candidates: Candidates | None = None) -> Candidates:
-        """Candidates for the requests; what came in is not looked at, for this is where a funnel starts."""
+        """Candidates for the requests; what came in is not looked at, for this is where a funnel starts.
+
+        Where the requests say what is shown, those items in place of what the sources find, each scored by
+        every source and in the order that the sources give together.
+        """
+        if requests.shown is not None:
+            return self._among(requests, requests.shown)
         found: list[Found] = []
         queries: dict[int, Float32] = {}
         for place, source in enumerate(self._sources):
@@ -66,7 +73,7 @@ class Retrieve:
                 found.append(source.search(requests, queries[place], self._k))
             else:
                 found.append(source.find(requests, self._k))
-        merged = self._merge(found)
+        merged = self._merge(found, self._shares)
         for place, vectors in queries.items():
             self._fill(merged, place, vectors)
         return merged.ranked_by(merged.scores)
@@ -79,7 +86,26 @@ class Retrieve:
                 self._fill(filled, place, source.encode(requests))
         return filled
 
-    def _merge(self, found: Sequence[Found]) -> Candidates:
+    def _among(self, requests: Requests, shown: Shown) -> Candidates:
+        """The items that are shown, as if each source had returned them in its own order."""
+        items = shown.items.last(max(1, int(shown.items.lengths.max(initial=0))))
+        items = np.where(blocked(requests, items), np.int32(-1), items)
+        found = []
+        for source in self._sources:
+            scores = source.score(requests, items)
+            found.append(best(np.where(scores > -np.inf, items, np.int32(-1)), scores, items.shape[1]))
+        # In the order shown and without a weight, so that what no source knows is there too.
+        found.append((items, np.zeros(items.shape, dtype=np.float32)))
+        k, n = items.shape[1], len(self.sources)
+        ranks = self._constant + np.arange(1, k + 1)
+        shares = np.append(self._weights, 0.0)[:, None] / ranks
+        merged = self._merge(found, shares.astype(np.float32))
+        kept = replace(
+            merged, source_scores=merged.source_scores[..., :n], source_ranks=merged.source_ranks[..., :n]
+        )
+        return kept.ranked_by(kept.scores)
+
+    def _merge(self, found: Sequence[Found], shares: Float32) -> Candidates:
         """Every item that was found, with what each source said of it; in no order yet."""
         rows = np.stack([rows for rows, _ in found])
         scores = np.stack([scores for _, scores in found])
@@ -89,7 +115,7 @@ class Retrieve:
         source_scores = np.full((*shape, n_sources), np.nan, dtype=np.float32)
         source_ranks = np.full((*shape, n_sources), -1, dtype=np.int32)
         counts = np.zeros(n, dtype=np.int64)
-        merge(rows, scores, self._shares, items, fused, source_scores, source_ranks, counts)
+        merge(rows, scores, shares, items, fused, source_scores, source_ranks, counts)
         width = int(counts.max(initial=0))
         return Candidates(
             items=items[:, :width],
@@ -103,7 +129,7 @@ class Retrieve:
         """Write the towers' exact score into fresh candidates."""
         source = self._sources[place]
         assert isinstance(source, TowerSource)
-        exact = source.score(queries, candidates.items)
+        exact = source.dots(queries, candidates.items)
         candidates.source_scores[..., place] = np.where(candidates.filled, exact, np.nan)
 
 

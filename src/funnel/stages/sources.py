@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from funnel.ranker import contains
 from funnel.types import Bool, Float32, Int32, Int64, Requests
@@ -27,6 +28,9 @@ class Source(Protocol):
 
         Nothing excluded, nothing that is not allowed; k items wherever k pass and the source knows them.
         """
+
+    def score(self, requests: Requests, items: Int32) -> Float32:
+        """What it makes of given items: float32 [B, K], −inf where it would not return one."""
 
 
 def blocked(requests: Requests, items: Int32) -> Bool:
@@ -70,6 +74,10 @@ class CovisitationSource:
             requests.history, k, exclude=requests.exclude, allow=requests.allow
         )
 
+    def score(self, requests: Requests, items: Int32) -> Float32:
+        """See `Source.score`."""
+        return _positive(self._statistics.covisitation.scores(requests.history, items))
+
 
 class PopularSource:
     """Items with the most events in the window before the request; the score is their number.
@@ -88,3 +96,12 @@ class PopularSource:
         return self._statistics.most_popular(
             requests.times, k, self._window, exclude=requests.exclude, allow=requests.allow
         )
+
+    def score(self, requests: Requests, items: Int32) -> Float32:
+        """See `Source.score`; counted up to the request itself."""
+        return _positive(self._statistics.counts(items, requests.times[:, None], self._window))
+
+
+def _positive(scores: NDArray[Any]) -> Float32:
+    """−inf for what is not above zero."""
+    return np.where(scores > 0, scores, -np.inf).astype(np.float32)

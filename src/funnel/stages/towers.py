@@ -69,7 +69,11 @@ class TowerSource:
         """The requests' vectors: float32 [B, d]."""
         return self._encoder.encode(requests)
 
-    def score(self, queries: Float32, items: Int32) -> Float32:
+    def score(self, requests: Requests, items: Int32) -> Float32:
+        """See `Source.score`; every item has one."""
+        return self.dots(self.encode(requests), items)
+
+    def dots(self, queries: Float32, items: Int32) -> Float32:
         """The towers' exact score of any items: float32 [B, K], −inf at negative ones."""
         out = np.empty(items.shape, dtype=np.float32)
         dot(queries, self._vectors, np.ascontiguousarray(items), out)
@@ -106,7 +110,7 @@ class TowerSource:
     def _best(self, requests: Requests, queries: Float32, found: Int32, k: int) -> Found:
         """The k best that are not blocked."""
         found = np.where(blocked(requests, found), np.int32(-1), found)
-        return best(found, self.score(queries, found), k)
+        return best(found, self.dots(queries, found), k)
 
     def _fetch(self, queries: Float32, size: int, allow: Bool | None) -> Int32:
         """Rows from the index; a filter of its own for each request takes a search each."""

@@ -7,35 +7,54 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from funnel.settings import Settings
+from funnel.types import Clock
 
 
 class TowersConfig(Settings):
     """Options of the two towers. The defaults are meant to do well unchanged."""
 
-    encoder: Literal["transformer", "pooled"] = Field(
-        "transformer",
-        description="how a history is read: causal self-attention, or a mean weighted by distance",
+    encoder: Literal["auto", "transformer", "pooled"] = Field(
+        "auto",
+        description="how a history is read: causal self-attention, or a mean, weighted by distance where "
+        "there is an order; auto: self-attention where there is an order",
     )
     d: int = Field(64, ge=4, le=1024, description="length of item and query vectors")
     layers: int = Field(2, ge=1, le=12)
     heads: int = Field(2, ge=1, le=16)
-    history: int = Field(50, ge=1, le=2000, description="most recent items that a query reads")
+    history: int = Field(
+        50,
+        ge=1,
+        le=2000,
+        description="most recent items that a query reads; a set is read whole, up to 1,000",
+    )
     dropout: float = Field(0.3, ge=0, lt=1)
     id_dropout: float = Field(
         0.1, ge=0, lt=1, description="share of items a step that are known by their features only"
     )
     normalize: bool = Field(True, description="cosine between query and item; else the plain dot product")
-    temperature: float = Field(0.07, gt=0, description="what similarities are divided by in the loss")
-    learn_temperature: bool = Field(True, description="train the temperature, starting from the one given")
+    temperature: float | None = Field(
+        None, gt=0, description="what similarities are divided by in the loss; learned from 0.07, sets: 0.1"
+    )
+    graph: int = Field(
+        2, ge=0, le=4, description="sets: how far an item's embedding is smoothed over the user-item graph"
+    )
     loss: Literal["auto", "full_softmax", "sampled_softmax", "gbce"] = Field(
-        "auto", description="auto: full softmax up to 20,000 items, sampled softmax above"
+        "auto",
+        description="auto: full softmax up to 20,000 items (sets: 100,000), sampled softmax above",
     )
     negatives: int = Field(4096, ge=1, description="negatives that a step's positions share, when sampled")
     in_batch: float = Field(
         0.5, ge=0, le=1, description="share of the negatives that are other targets of the step"
     )
+    hard: float = Field(
+        0.0, ge=0, le=1, description="share that are near items of targets, by the vectors of the last epoch"
+    )
     logq: Literal["none", "usual", "corrected"] = Field(
         "corrected", description="how sampled softmax allows for the chance of drawing a negative"
+    )
+    frequencies: Literal["counted", "streaming"] = Field(
+        "counted",
+        description="how often an item is a target: counted in the log before, or estimated on the way",
     )
     epochs: int = Field(100, ge=1, description="most passes over the log")
     patience: int = Field(5, ge=1, description="epochs without a better validation before training ends")
@@ -50,14 +69,42 @@ class TowersConfig(Settings):
     def _heads_divide(self) -> Self:
         if self.d % self.heads:
             raise ValueError(f"d must be a multiple of heads, and {self.d} is none of {self.heads}")
+        if self.in_batch + self.hard > 1:
+            raise ValueError(
+                f"in_batch and hard are shares of the negatives; {self.in_batch} and {self.hard} "
+                "are more than 1 together"
+            )
         return self
 
-    def loss_for(self, n_items: int) -> str:
+    def encoder_for(self, clock: Clock) -> Literal["transformer", "pooled"]:
+        """How histories of such events are read."""
+        if self.encoder != "auto":
+            return self.encoder
+        return "pooled" if clock == "none" else "transformer"
+
+    def temperature_for(self, clock: Clock) -> tuple[float, bool]:
+        """The temperature at the start, and whether it is learned.
+
+        On a set a query is trained on what it has met; a learned temperature falls until it fits that.
+        """
+        if self.temperature is not None:
+            return self.temperature, False
+        return (0.1, False) if clock == "none" else (0.07, True)
+
+    def reads(self, clock: Clock) -> int:
+        """How many items of a history are read at most."""
+        return SET_LIMIT if clock == "none" else self.history
+
+    def loss_for(self, n_items: int, clock: Clock) -> str:
         """The loss that a catalogue of this size is trained with."""
         if self.loss != "auto":
             return self.loss
-        return "full_softmax" if n_items <= FULL_SOFTMAX_LIMIT else "sampled_softmax"
+        return "full_softmax" if n_items <= FULL_SOFTMAX_LIMIT[clock] else "sampled_softmax"
 
 
-#: Above this many items the full softmax takes most of the training time.
-FULL_SOFTMAX_LIMIT = 20_000
+#: Above this many items the full softmax takes most of the training time. A set asks one query for many
+#: targets, an order one for each.
+FULL_SOFTMAX_LIMIT: dict[Clock, int] = {"time": 20_000, "order": 20_000, "none": 100_000}
+
+#: Most items of a set that are read.
+SET_LIMIT = 1000

@@ -62,14 +62,15 @@ class QueryEncoder:
     def encode(self, requests: Requests) -> Float32:
         """Queries: float32 [B, d].
 
-        History rows below zero are dropped, of the rest the last `config.history` are read. A user column
-        that is not given is missing for everyone. An empty history, and a user never seen, are normal.
+        History rows below zero are dropped, of the rest the last `config.reads(clock)` are read. A user
+        column that is not given is missing for everyone. An empty history, and a user never seen, are normal.
         """
-        if len(requests) * self.config.history * self.config.d <= CHUNK:
+        longest = min(self.config.reads(self.clock), int(requests.history.lengths.max(initial=1)))
+        if len(requests) * longest * self.config.d <= CHUNK:
             return self._encode(requests)
         # Requests of about the same length together, so that little is computed for padding.
         order = np.argsort(requests.history.lengths, kind="stable")
-        size = max(1, CHUNK // (self.config.history * self.config.d))
+        size = max(1, CHUNK // (longest * self.config.d))
         out = np.empty((len(requests), self.config.d), dtype=np.float32)
         for at in range(0, len(order), size):
             rows = order[at : at + size]
@@ -77,7 +78,7 @@ class QueryEncoder:
         return out
 
     def _encode(self, requests: Requests) -> Float32:
-        padded = histories(requests, self.config.history, self.clock)
+        padded = histories(requests, self.config.reads(self.clock), self.clock)
         feed = {"history": self.item_vectors[padded.items], "lengths": padded.lengths}
         if self.clock == "time":
             feed["gaps"] = padded.gaps

@@ -143,6 +143,17 @@ class Pool(nn.Module):
         return self.out((weights[:, at].transpose(0, 1) @ x).flatten(1).unsqueeze(1))
 
 
+class Mean(nn.Module):
+    """Plain means of what came before, where order says nothing: [B, n, d] -> [B, n, d]."""
+
+    def forward(self, x: Tensor, at: Tensor | None = None) -> Tensor:
+        """With `at`, int64 [B], only that place of each list: [B, 1, d]."""
+        place = torch.arange(x.shape[1])
+        last = place if at is None else at
+        weights = (place <= last[:, None]).to(x.dtype) / (last[:, None] + 1)
+        return weights @ x if at is None else weights.unsqueeze(1) @ x
+
+
 def _at(x: Tensor, at: Tensor) -> Tensor:
     """One place of each list: [B, n, d], int64 [B] -> [B, 1, d]."""
     return x.gather(1, at[:, None, None].expand(-1, 1, x.shape[2]))

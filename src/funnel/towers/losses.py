@@ -1,6 +1,7 @@
-"""Losses over positions: a query for each, its target, and what the target is compared with.
+"""Losses over positions: a target each, the query that should find it, and what it is compared with.
 
-Queries come multiplied by 1 / temperature. Every loss is a mean over the P positions.
+Queries come multiplied by 1 / temperature. Every loss is a mean over the P positions. Where the order of
+events is known each position has a query of its own; where they are sets, the positions of a user share one.
 """
 
 from __future__ import annotations
@@ -18,45 +19,52 @@ from torch import Tensor
 CHUNK, LEAST = 1 << 19, 64
 
 
-def full_softmax(queries: Tensor, items: Tensor, targets: Tensor) -> Tensor:
-    """-mean log softmax(q·V)[target] over all items.
+def full_softmax(queries: Tensor, items: Tensor, targets: Tensor, query_of: Tensor) -> Tensor:
+    """-mean log softmax(q·V)[target] over all items: the multinomial likelihood where a query has several
+    targets (Liang et al. 2018, Mult-VAE).
 
-    queries [P, d], items [n, d], targets int64 [P]. Positions are walked in chunks and the gradient is
-    computed along with the value, so that only a slice of the logits exists at a time.
+    queries [Q, d], items [n, d], targets int64 [P], query_of int64 [P], ascending: whose target it is.
+    Queries are walked in chunks and the gradient is computed along with the value, so that only a slice of
+    the logits exists at a time.
     """
-    loss: Tensor = _FullSoftmax.apply(queries, items, targets)  # type: ignore[no-untyped-call]
+    loss: Tensor = _FullSoftmax.apply(queries, items, targets, query_of)  # type: ignore[no-untyped-call]
     return loss
 
 
 class _FullSoftmax(torch.autograd.Function):
-    """d loss / d logits = (softmax - onehot) / P, so both gradients are products of it."""
+    """d loss / d logits of a query = (its targets · softmax - their counts) / P: both gradients are products
+    of it."""
 
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, items: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, queries: Tensor, items: Tensor, targets: Tensor, query_of: Tensor) -> Tensor:
         need = any(ctx.needs_input_grad)
         d_queries, d_items = torch.empty_like(queries), torch.zeros_like(items)
-        total = queries.new_zeros((), dtype=torch.float64)
+        total, p = queries.new_zeros((), dtype=torch.float64), len(targets)
+        counts = torch.bincount(query_of, minlength=len(queries))
+        ends = [0, *counts.cumsum(0).tolist()]
         size = max(LEAST, CHUNK // len(items))
         for at in range(0, len(queries), size):
-            q, target = queries[at : at + size], targets[at : at + size, None]
+            q, weight = queries[at : at + size], counts[at : at + size, None].to(queries.dtype)
+            part = slice(ends[at], ends[min(at + size, len(queries))])
+            places = (query_of[part] - at, targets[part])
             logits = q @ items.T
-            picked = logits.gather(1, target)
+            picked = logits[places]
             largest = logits.amax(1, keepdim=True)
             odds = logits.sub_(largest).exp_()
             mass = odds.sum(1, keepdim=True)
-            total += (mass.log() + largest - picked).sum()
+            total += ((mass.log() + largest) * weight).sum() - picked.sum()
             if need:
-                gradient = odds.div_(mass * len(queries))
-                gradient.scatter_add_(1, target, torch.full_like(picked, -1 / len(queries)))
+                gradient = odds.mul_(weight / (mass * p))
+                gradient.index_put_(places, torch.full_like(picked, -1 / p), accumulate=True)
                 torch.mm(gradient, items, out=d_queries[at : at + size])
                 d_items.addmm_(gradient.T, q)
         ctx.save_for_backward(d_queries, d_items)
-        return (total / len(queries)).to(queries.dtype)
+        return (total / p).to(queries.dtype)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         d_queries, d_items = ctx.saved_tensors
-        return d_queries * grads[0], d_items * grads[0], None
+        return d_queries * grads[0], d_items * grads[0], None, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +82,8 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class SampledSoftmax:
-    """-mean log( e^s+ / (e^s+ + sum over negatives e^s-) ), where a negative that is the target does not
-    count.
+    """-mean log( e^s+ / (e^s+ + sum over negatives e^s-) ), where a negative that is a target of the same
+    query does not count (accidental hits).
 
     logq says how the draw's bias is corrected, Q(i) being the chance that a draw gives item i:
     "none": not at all.
@@ -89,20 +97,22 @@ class SampledSoftmax:
     logq: Literal["none", "usual", "corrected"] = "corrected"
 
     def __call__(
-        self, queries: Tensor, positives: Tensor, negatives: Tensor, targets: Tensor, drawn: Drawn
-    ) -> Tensor:
-        """queries, positives [P, d]; negatives [N, d]; targets int64 [P]. Returns a number."""
-        positive = (queries * positives).sum(1)
+        self, queries: Tensor, positives: Tensor, negatives: Tensor, targets: Tensor, query_of: Tensor,
+        drawn: Drawn,
+    ) -> Tensor:  # fmt: skip
+        """queries [Q, d], positives [P, d], negatives [N, d]; targets, query_of int64 [P]."""
+        positive = (queries[query_of] * positives).sum(1)
+        hit = own_targets(targets, query_of, len(queries), drawn.items)
         negative = queries @ negatives.T
-        hit = targets[:, None] == drawn.items
+        if self.logq != "none":
+            negative = negative - drawn.log_q
+        mass = negative.masked_fill(hit, -math.inf).logsumexp(1)[query_of]
         if self.logq == "usual":
             positive = positive - drawn.target_log_q
-            negative = negative - drawn.log_q
         elif self.logq == "corrected":
-            others = torch.log1p(-drawn.target_log_q.exp()) - (~hit).sum(1).clamp(min=1).log()
-            negative = negative - drawn.log_q + others[:, None]
-        negative = negative.masked_fill(hit, -math.inf)
-        return (torch.logaddexp(positive, negative.logsumexp(1)) - positive).mean()
+            counted = (~hit).sum(1).clamp(min=1).log()[query_of]
+            mass = mass + torch.log1p(-drawn.target_log_q.exp()) - counted
+        return (torch.logaddexp(positive, mass) - positive).mean()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +133,20 @@ class GBCE:
         return a * (self.t * (1 - 1 / a) + 1 / a)
 
     def __call__(
-        self, queries: Tensor, positives: Tensor, negatives: Tensor, targets: Tensor, drawn: Drawn
-    ) -> Tensor:
-        """As `SampledSoftmax`; a negative that is the target does not count."""
-        positive = (queries * positives).sum(1)
-        hit = targets[:, None] == drawn.items
-        negative = F.softplus(queries @ negatives.T).masked_fill(hit, 0.0)
-        return (self.beta(len(negatives)) * F.softplus(-positive) + negative.sum(1)).mean()
+        self, queries: Tensor, positives: Tensor, negatives: Tensor, targets: Tensor, query_of: Tensor,
+        drawn: Drawn,
+    ) -> Tensor:  # fmt: skip
+        """As `SampledSoftmax`."""
+        positive = (queries[query_of] * positives).sum(1)
+        hit = own_targets(targets, query_of, len(queries), drawn.items)
+        negative = F.softplus(queries @ negatives.T).masked_fill(hit, 0.0).sum(1)[query_of]
+        return (self.beta(len(negatives)) * F.softplus(-positive) + negative).mean()
+
+
+def own_targets(targets: Tensor, query_of: Tensor, n_queries: int, items: Tensor) -> Tensor:
+    """Which of the items are targets of each query itself: bool [n_queries, N]."""
+    same = targets[:, None] == items
+    if len(targets) == n_queries and torch.equal(query_of, torch.arange(n_queries)):
+        return same
+    own = torch.zeros(n_queries, len(items), dtype=torch.int32)
+    return own.index_add_(0, query_of, same.to(torch.int32)) > 0

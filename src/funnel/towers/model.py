@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
 from funnel.towers.inputs import GAPS
-from funnel.towers.layers import Attention, ColumnSum, FeedForward, Pool, embedding
-from funnel.types import Bool, Clock
+from funnel.towers.layers import INIT, Attention, ColumnSum, FeedForward, Mean, Pool, embedding
+from funnel.towers.smooth import Smoother
+from funnel.types import Bool, Clock, Float32
 
 
 class ItemTower(nn.Module):
@@ -37,13 +38,25 @@ class ItemTower(nn.Module):
         self.columns = ColumnSum(specs, config.d) if specs else None
         rows = np.where(seen, np.arange(1, len(seen) + 1), 0)
         self.register_buffer("rows", torch.from_numpy(rows), persistent=False)
+        self.smoother: Smoother | None = None
+
+    @torch.no_grad()
+    def place(self, vectors: Float32, smoother: Smoother | None) -> None:
+        """Let the ids' embeddings start from such vectors, float32 [n_items, d] of mean square 1, and be
+        smoothed."""
+        known = self.rows > 0
+        self.ids[self.rows[known]] = INIT * torch.from_numpy(vectors)[known]
+        self.smoother = smoother
 
     def forward(self, items: Tensor, columns: Sequence[Tensor]) -> Tensor:
         """items: int64 [n] rows; columns: theirs, in the order of the specs. Returns [n, d]."""
         rows = self.rows[items]
         if self.training and self.id_dropout:
             rows = rows * (torch.rand(len(rows)) >= self.id_dropout)
-        vectors = F.embedding(rows, self.ids)
+        table: Tensor = self.ids
+        if self.smoother is not None:
+            table = torch.cat([table[:1], self.smoother(table[1:])])
+        vectors = F.embedding(rows, table)
         if self.columns is not None:
             vectors = vectors + self.columns(columns)
         return F.normalize(vectors, dim=-1) if self.normalize else vectors
@@ -65,9 +78,12 @@ class QueryTower(nn.Module):
         self.user = ColumnSum(specs, d) if specs else None
         self.gaps = nn.Parameter(torch.zeros(GAPS, d)) if clock == "time" else None
         self.dropout = nn.Dropout(dropout)
-        if config.encoder == "pooled":
-            mixers: list[nn.Module] = [Pool(d, heads, history)]
-            wide: list[nn.Module] = [nn.Sequential(*(FeedForward(d, dropout) for _ in range(config.layers)))]
+        if clock == "none":
+            mixers: list[nn.Module] = [Mean()]
+            wide: list[nn.Module] = [nn.Linear(d, d)]
+        elif config.encoder_for(clock) == "pooled":
+            mixers = [Pool(d, heads, history)]
+            wide = [nn.Sequential(*(FeedForward(d, dropout) for _ in range(config.layers)))]
         else:
             mixers = [Attention(d, heads, history, dropout) for _ in range(config.layers)]
             wide = [FeedForward(d, dropout) for _ in range(config.layers)]
@@ -109,8 +125,9 @@ class TwoTowers(nn.Module):
         super().__init__()
         self.items = ItemTower(config, item_specs, seen)
         self.query = QueryTower(config, user_specs, clock)
-        start = torch.tensor(-math.log(config.temperature) if config.normalize else 0.0)
-        self.log_scale = nn.Parameter(start, requires_grad=config.learn_temperature and config.normalize)
+        temperature, learned = config.temperature_for(clock)
+        start = torch.tensor(-math.log(temperature) if config.normalize else 0.0)
+        self.log_scale = nn.Parameter(start, requires_grad=learned and config.normalize)
 
     def scale(self) -> Tensor:
         """1 / temperature; at most 100 (Radford et al. 2021, CLIP)."""

@@ -3,35 +3,113 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
+from funnel.towers.config import TowersConfig
 from funnel.types import Float32, Int64
+
+Float64 = NDArray[np.float64]
+
+#: Hard negatives are drawn from so many of the items nearest to a target.
+NEAR = 20
+
+#: Scores that the search for near items holds at once: 64 MiB of float32.
+CHUNK = 1 << 24
+
+
+class Counted:
+    """How often each item is a target: its share of the log. counts: int64 [n_items]."""
+
+    def __init__(self, counts: Int64) -> None:
+        self._chances = counts / max(1, counts.sum())
+
+    def chances(self) -> Float64:
+        """float64 [n_items]."""
+        return self._chances
+
+    def see(self, targets: Int64) -> None:
+        """Nothing is learned on the way."""
+
+
+class Streaming:
+    """The same estimated on the way: one over the mean number of positions between two meetings of an item.
+
+    Yi et al. 2019 (doi 10.1145/3298689.3346996, algorithm 2) with positions in place of steps, so that an
+    item that comes twice in a step counts twice. rate: weight of the newest gap in the mean. Starts even.
+    """
+
+    def __init__(self, n_items: int, rate: float = 0.05) -> None:
+        self._rate, self._position = rate, 0
+        self._last = np.zeros(n_items, dtype=np.int64)
+        self._gap = np.full(n_items, float(n_items))
+
+    def chances(self) -> Float64:
+        """float64 [n_items]; adds up to about 1 once every item was met a few times."""
+        return 1 / self._gap
+
+    def see(self, targets: Int64) -> None:
+        """A step's targets, in any order: int64 [P]."""
+        self._position += len(targets)
+        items, times = np.unique(targets, return_counts=True)
+        gap = (self._position - self._last[items]) / times
+        kept = (1 - self._rate) ** times
+        self._gap[items] = np.maximum(kept * self._gap[items] + (1 - kept) * gap, 1.0)
+        self._last[items] = self._position
 
 
 class Negatives:
-    """Draws shared by all positions of a step: some are other targets of the step, the rest uniform.
+    """Draws shared by all positions of a step: other targets of the step, items near to targets, uniform.
 
-    Targets come as often as the log has them, so the two together are draws of the mixture
-    Q(i) = share · count(i) / events + (1 - share) / n_items  (mixed negative sampling, Yang et al. 2020).
+    Targets come as often as the log has them, so together these are draws of the mixture
+    Q(i) = a · P(i) + h · near(i) + (1 - a - h) / n_items, P the chance that a target is i, near the chance
+    that a random one of the NEAR neighbours of a random target is i (mixed negative sampling, Yang et al.
+    2020; hard ones from an index that is refreshed, Xiong et al. 2021, ANCE).
 
     counts: int64 [n_items], the training events of each item.
     """
 
-    def __init__(self, counts: Int64, n: int, in_batch: float) -> None:
-        self._frequency = counts / max(1, counts.sum())
-        self._n, self._in_batch = n, in_batch
+    def __init__(self, config: TowersConfig, counts: Int64) -> None:
+        self._n, self._in_batch, self._hard = config.negatives, config.in_batch, config.hard
+        self._frequency: Counted | Streaming = (
+            Counted(counts) if config.frequencies == "counted" else Streaming(len(counts))
+        )
+        self._neighbours: Int64 | None = None
+        self._near: Float64 | None = None
 
     def draw(self, targets: Int64, rng: np.random.Generator) -> tuple[Int64, Float32, Float32]:
         """Item rows [N], log Q of each, and log Q of each target [P].
 
-        N <= n: fewer where the step has fewer targets than their share.
+        N <= n: fewer where the step has fewer targets than their share. Hard ones are drawn once there was a
+        `refresh`, uniform ones in their place before.
         """
+        self._frequency.see(targets)
+        chances = self._frequency.chances()
         wanted = round(self._n * self._in_batch)
-        others = rng.choice(targets, size=min(wanted, len(targets)), replace=False)
-        uniform = rng.integers(0, len(self._frequency), self._n - wanted)
-        items = np.concatenate([others, uniform])
-        share = len(others) / max(1, len(items))
-        return items, self._log_q(items, share), self._log_q(targets, share)
+        parts = [rng.choice(targets, size=min(wanted, len(targets)), replace=False)]
+        hard = 0
+        if self._neighbours is not None:
+            hard = round(self._n * self._hard)
+            parts.append(self._neighbours[rng.choice(targets, hard), rng.integers(0, NEAR, hard)])
+        parts.append(rng.integers(0, len(chances), self._n - wanted - hard))
+        items = np.concatenate(parts)
+        shares = [len(part) / max(1, len(items)) for part in parts]
+        mixture = shares[0] * chances + shares[-1] / len(chances)
+        if self._near is not None:
+            mixture += shares[1] * self._near
+        log_q = np.log(np.maximum(mixture, 1e-12)).astype(np.float32)
+        return items, log_q[items], log_q[targets]
 
-    def _log_q(self, items: Int64, share: float) -> Float32:
-        chance = share * self._frequency[items] + (1 - share) / len(self._frequency)
-        return np.log(np.maximum(chance, 1e-12)).astype(np.float32)
+    def refresh(self, vectors: torch.Tensor) -> None:
+        """Search the near items anew, exactly: vectors [n_items, d]. Nothing where none are asked for."""
+        if self._hard == 0 or len(vectors) <= NEAR:
+            return
+        size = max(1, CHUNK // len(vectors))
+        parts = []
+        for at in range(0, len(vectors), size):
+            scores = vectors[at : at + size] @ vectors.T
+            scores[torch.arange(len(scores)), torch.arange(at, at + len(scores))] = -torch.inf
+            parts.append(scores.topk(NEAR, dim=1).indices)
+        self._neighbours = torch.cat(parts).numpy()
+        weights = np.repeat(self._frequency.chances() / NEAR, NEAR)
+        self._near = np.bincount(self._neighbours.ravel(), weights, len(vectors)).astype(np.float64)

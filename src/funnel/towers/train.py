@@ -37,7 +37,7 @@ class Trained:
     def encode(self, requests: Requests) -> Float32:
         """Queries by torch: float32 [B, d]."""
         vectors = torch.from_numpy(self.item_vectors)
-        limit = self.config.history
+        limit = self.config.reads(self.clock)
         return TorchEncoder(self.model.query, vectors, self.user_specs, limit, self.clock).encode(requests)
 
 

@@ -14,12 +14,14 @@ import numpy as np
 import torch
 
 from funnel.features.encoders import Spec
+from funnel.features.spectral import spectral_vectors
 from funnel.towers import checkpoint
 from funnel.towers.batches import Sequences, sequences, steps
 from funnel.towers.config import TowersConfig
 from funnel.towers.model import TwoTowers, tensors
 from funnel.towers.objective import Objective
 from funnel.towers.progress import Progress
+from funnel.towers.smooth import Smoother
 from funnel.towers.validate import TorchEncoder, ndcg
 from funnel.types import Examples, Features, Log
 
@@ -71,9 +73,14 @@ class Trainer:
         counts = np.bincount(self._events.items, minlength=self._events.n_items)
         config, clock = self._config, self._events.clock
         self._model = TwoTowers(config, self._item_specs, self._user_specs, counts > 0, clock)
+        if clock == "none":
+            smoother = Smoother(self._events, config.graph) if config.graph else None
+            self._model.items.place(spectral_vectors(self._events, config.d, seed=self._seed), smoother)
         self._averaged = copy.deepcopy(self._model).eval()
         self._best = checkpoint.copy(self._averaged)
-        self._objective = Objective(config, self._model, counts, self._item_columns, self._user_columns)
+        self._objective = Objective(
+            config, self._model, counts, self._item_columns, self._user_columns, clock
+        )
         self._optimiser = _optimiser(self._model, config)
         self._steps = 0
 
@@ -96,7 +103,10 @@ class Trainer:
         # Seeded by the epoch's number, so that a resumed run needs no generator's state.
         rng = np.random.default_rng([self._seed, number])
         torch.manual_seed(int(rng.integers(1 << 62)))
-        loss, positions = self._pass(sequences(self._events, self._config.history, rng), rng, bar)
+        if number:
+            self._objective.negatives.refresh(self.vectors())
+        limit = self._config.reads(self._events.clock)
+        loss, positions = self._pass(sequences(self._events, limit, rng), rng, bar)
         seconds = time.perf_counter() - began
         metric = ndcg(self._encoder(), self._validation, VALIDATION_K)
         epoch = Epoch(number, loss, metric, positions, seconds)
@@ -136,7 +146,8 @@ class Trainer:
         return vectors
 
     def _encoder(self) -> TorchEncoder:
-        limit, clock = self._config.history, self._events.clock
+        clock = self._events.clock
+        limit = self._config.reads(clock)
         return TorchEncoder(self._averaged.query, self.vectors(), self._user_specs, limit, clock)
 
     def checkpoint(self, folder: Path) -> None:

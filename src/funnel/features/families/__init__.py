@@ -2,7 +2,16 @@
 
 from collections.abc import Callable
 
-from funnel.features.families import affinity, columns, covisitation, history, popularity, similarity, source
+from funnel.features.families import (
+    affinity,
+    columns,
+    covisitation,
+    history,
+    popularity,
+    shown,
+    similarity,
+    source,
+)
 from funnel.features.families.family import Asked, Family, Known
 
 #: Builders by family name, in the order of the columns.
@@ -17,6 +26,7 @@ FAMILIES: dict[str, Callable[[Known], Family]] = {
     "user": columns.build_user,
     "item": columns.build_item,
     "similarity": similarity.build,
+    "shown": shown.build,
 }
 
 __all__ = ["FAMILIES", "Asked", "Family", "Known"]

@@ -15,6 +15,7 @@ class Known:
     """What does not change from request to request.
 
     item_features: encoded item columns [n_items, …] with item_specs. item_vectors: [n_items, d] or None.
+    shown: the columns of what requests are shown; none where they choose from the catalogue.
     """
 
     statistics: Statistics
@@ -23,6 +24,7 @@ class Known:
     item_vectors: Float32 | None
     user_specs: Mapping[str, Spec]
     sources: tuple[str, ...]
+    shown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

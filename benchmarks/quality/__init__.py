@@ -1,0 +1,1 @@
+"""Quality on public data, beside the published tables: `python -m benchmarks.quality DATASET --data PATH`."""

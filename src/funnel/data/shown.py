@@ -1,0 +1,52 @@
+"""Lists that were shown, as requests: what the ranker learns from and is judged on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from funnel.data.dataset import Dataset
+from funnel.data.histories import Asked, Histories
+from funnel.errors import DataError
+from funnel.types import Ragged, Shown
+
+
+def shown_columns(dataset: Dataset) -> tuple[str, ...]:
+    """What is known of each place: its position, and the declared columns that are numbers."""
+    return ("position", *(c.name for c in dataset.schema.impressions if c.kind == "number"))
+
+
+def ask_shown(dataset: Dataset, histories: Histories, start: int, end: int | None) -> Asked:
+    """One request a list of the window with a click, after what the user did strictly before.
+
+    The clicked items are the targets. end: None for a window without one. Raises DataError where the data
+    has no impressions.
+    """
+    if dataset.impressions is None:
+        raise DataError(
+            f'{dataset.name} has no impressions: the reading "shown" needs the lists that were shown'
+        )
+    frame = dataset.impressions
+    number, requests = pd.factorize(frame["request_id"])
+    clicked = np.bincount(number, frame["clicked"], len(requests)) > 0
+    times = np.zeros(len(requests), dtype=np.int64)
+    times[number] = frame["time"]
+    inside = clicked & (times >= start) & (True if end is None else times < end)
+    rows = np.lexsort((frame["position"], number, times[number]))
+    rows = rows[inside[number[rows]]]
+    frame, number = frame.iloc[rows], number[rows]
+    _, first, lengths = np.unique(number, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    first, lengths = first[order], lengths[order]
+    items = dataset.item_vocabulary.rows(frame["item_id"])
+    columns = {name: frame[name].to_numpy(np.float32, na_value=np.nan) for name in shown_columns(dataset)}
+    users = dataset.user_vocabulary.rows(frame["user_id"].iloc[first])
+    hit = frame["clicked"].to_numpy(np.bool_)
+    list_of = np.repeat(np.arange(len(lengths)), lengths)
+    return Asked(
+        users=users,
+        ends=histories.ends(users, times[number[first]]),
+        times=times[number[first]],
+        targets=Ragged.from_lengths(items[hit], np.bincount(list_of[hit], minlength=len(lengths))),
+        shown=Shown(Ragged.from_lengths(items, lengths), columns),
+    )

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from funnel.features.spectral import spectral_vectors
+from funnel.types import Log
+
+
+def log(users: list[int], items: list[int], n_users: int, n_items: int) -> Log:
+    zeros = np.zeros(len(users), dtype=np.int64)
+    return Log(np.array(users, np.int32), np.array(items, np.int32), zeros, n_users, n_items, "none")
+
+
+def random_log(seed: int, n_users: int = 40, n_items: int = 15) -> Log:
+    met = np.random.default_rng(seed).random((n_users, n_items)) < 0.3
+    met[:, -1] = False  # an item without an event
+    users, items = np.nonzero(met)
+    return log(users.tolist(), items.tolist(), n_users, n_items)
+
+
+def test_directions_are_those_of_the_dense_decomposition() -> None:
+    data = random_log(0)
+    matrix = np.zeros((data.n_users, data.n_items))
+    matrix[data.users, data.items] = 1
+    rows, columns = matrix.sum(1, keepdims=True), matrix.sum(0, keepdims=True)
+    _, strength, directions = np.linalg.svd(matrix / np.sqrt(np.maximum(rows, 1) * np.maximum(columns, 1)))
+    want = (directions[:4] * strength[:4, None]).T
+    want /= np.sqrt((want**2).mean())
+    got = spectral_vectors(data, 4)
+    np.testing.assert_allclose(got @ got.T, want @ want.T, atol=1e-4)
+    assert np.mean(got**2) == pytest.approx(1, abs=1e-5)
+    assert not got[-1].any()
+
+
+def test_items_of_the_same_people_lie_together() -> None:
+    users = [u for u in range(40) for _ in range(4)]
+    items = [(u % 2) * 5 + (u + k) % 5 for u in range(40) for k in range(4)]
+    vectors = spectral_vectors(log(users, items, 40, 10), 2)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert (unit[:5] @ unit[:5].T).min() > 0.99
+    assert np.abs(unit[:5] @ unit[5:].T).max() < 0.99
+
+
+def test_repeats_count_once_and_the_same_log_gives_the_same_bytes() -> None:
+    data = random_log(1)
+    twice = data.where(np.tile(np.arange(len(data)), 2))
+    assert spectral_vectors(data, 3).tobytes() == spectral_vectors(twice, 3).tobytes()
+
+
+@pytest.mark.parametrize(("users", "items"), [([], []), ([0], [0]), ([0, 1], [1, 1])])
+def test_what_is_not_there_is_zero(users: list[int], items: list[int]) -> None:
+    vectors = spectral_vectors(log(users, items, 3, 2), 8)
+    assert vectors.shape == (2, 8)
+    assert np.isfinite(vectors).all()
+    assert not vectors[:, 1:].any()
