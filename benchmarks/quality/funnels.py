@@ -42,6 +42,7 @@ def run(config: Config, work: Path, label: str = "") -> Result:
     fallback = Store(work / "indexes").verify(built.version).fallback
     return Result.of(
         built.report,
+        config.name,
         config.seed,
         {name: round(value, 1) for name, value in seconds.items()},
         label=label,

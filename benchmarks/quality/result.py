@@ -33,7 +33,7 @@ class Result(Settings):
     versions: dict[str, str]
 
     @classmethod
-    def of(cls, report: Report, seed: int, seconds: dict[str, float], **more: Any) -> Result:
+    def of(cls, report: Report, dataset: str, seed: int, seconds: dict[str, float], **more: Any) -> Result:
         """From the funnel's own report. Recall of one target is the hit rate, and is named so too."""
         rows = {row.name: dict(row.metrics) for row in report.rows}
         if report.targets == report.requests:
@@ -42,7 +42,7 @@ class Result(Settings):
                     n.replace("recall", "hr"): v for n, v in figures.items() if n.startswith("recall@")
                 }
         return cls(
-            dataset=report.subject.dataset,
+            dataset=dataset,
             seed=seed,
             checksum=report.subject.checksum,
             protocol=report.subject.rules,

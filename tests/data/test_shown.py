@@ -23,7 +23,7 @@ def data(*, impressions: bool = True) -> Dataset:
     )
     shown = pd.DataFrame(
         [
-            ("r1", "a", "y", 12, 1, False, 5.0), ("r1", "a", "z", 12, 0, True, None),  # as logged, out of order
+            ("r1", "a", "y", 12, 1, False, 5.0), ("r1", "a", "z", 12, 0, True, None),  # out of order
             ("r2", "b", "x", 21, 0, True, 1.0), ("r2", "b", "z", 21, 1, False, 2.0),
             ("r3", "a", "x", 22, 0, False, 3.0),  # nothing was clicked
             ("r4", "a", "w", 23, 0, False, 3.0), ("r4", "a", "y", 23, 1, True, 4.0),

@@ -106,6 +106,19 @@ def test_parts_of_batches_are_put_together() -> None:
     assert (joined.missed, joined.without_positive) == (whole.missed, whole.without_positive)
 
 
+def test_a_sample_keeps_whole_lists_in_their_order_and_what_was_counted() -> None:
+    items = np.arange(60).reshape(20, 3)
+    targets = Ragged.from_lists([[row[1]] for row in items])
+    whole = training_lists(ask(20), returned(items.tolist()), targets, ItemAndRank(), RankerConfig())
+    some = whole.some(5, seed=1)
+    kept = some.matrix[:, 0].reshape(5, 3)
+    assert (np.diff(kept[:, 0]) > 0).all()
+    assert {tuple(row) for row in kept} <= {tuple(row) for row in items}
+    assert some.labels.reshape(5, 3).tolist() == [[0, 1, 0]] * 5
+    assert some.matrix.tobytes() == whole.some(5, seed=1).matrix.tobytes()
+    assert whole.some(20, seed=1) is whole
+
+
 def test_nothing_found_gives_no_lists() -> None:
     lists = training_lists(
         ask(2), Candidates.empty(2, ("only",)), Ragged.from_lists([[1], [2]]), ItemAndRank(), RankerConfig()

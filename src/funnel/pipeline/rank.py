@@ -12,7 +12,7 @@ from funnel.bundle.contents import Contents
 from funnel.evaluation import Difference, compute, paired
 from funnel.pipeline.prepare import Prepared
 from funnel.ranker import Ranker, RankerConfig, TrainingLists, concatenate, training_lists
-from funnel.stages import Filter, Rank, source_weights
+from funnel.stages import Filter, Rank, Retrieve, source_weights
 from funnel.types import Examples, Int32
 
 log = logging.getLogger(__name__)
@@ -112,10 +112,15 @@ def chunks(examples: Examples, size: int = CHUNK) -> Iterator[Examples]:
 
 def _source_lists(contents: Contents, examples: Examples) -> dict[str, Int32]:
     """The ten best of each source alone."""
-    return {
-        source.name: np.concatenate([source.find(part.requests, 10)[0] for part in chunks(examples)])
-        for source in contents.sources()
-    }
+    return {source.name: _ten(Retrieve([source], 10), examples) for source in contents.sources()}
+
+
+def _ten(retrieve: Retrieve, examples: Examples) -> Int32:
+    """The first ten items of each request: int32 [B, 10]."""
+    found = [retrieve(part.requests).top(10).items for part in chunks(examples)]
+    return np.concatenate(
+        [np.pad(items, ((0, 0), (0, 10 - items.shape[1])), constant_values=-1) for items in found]
+    )
 
 
 def _lists(contents: Contents, examples: Examples, config: RankerConfig) -> TrainingLists:
@@ -130,7 +135,7 @@ def _lists(contents: Contents, examples: Examples, config: RankerConfig) -> Trai
                 part.requests, shortlist, part.targets, features, config, complete=retrieve.complete
             )
         )
-    return concatenate(made)
+    return concatenate(made).some(max(1, config.lists // FOLDS), config.seed)
 
 
 def _verdict(contents: Contents, rankers: list[Ranker], folds: list[Examples], seed: int) -> Difference:

@@ -15,7 +15,7 @@ from funnel.errors import BundleError
 from funnel.evaluation import ExampleUser, Recommend, Report, Subject, evaluate, write_page
 from funnel.pipeline.examples import example_users
 from funnel.pipeline.prepare import Prepared
-from funnel.stages import CovisitationSource, PopularSource, Retrieve, Source, TowerSource
+from funnel.stages import CovisitationSource, PopularSource, Retrieve, ShownSource, Source, TowerSource
 
 
 def report_on(
@@ -25,6 +25,7 @@ def report_on(
     config, split, data = prepared.config, prepared.split, prepared.dataset
     depth = max(config.evaluate.ks)
     statistics = contents.statistics
+    as_shown = {} if split.test.requests.shown is None else {"as shown": _alone(ShownSource(), depth)}
     return evaluate(
         funnel=contents.funnel(config.evaluate.ks[0]),
         examples=split.test,
@@ -33,6 +34,7 @@ def report_on(
         ),
         popularity=np.bincount(split.test_statistics.items, minlength=len(contents.catalogue.ids)),
         baselines={
+            **as_shown,
             "popular": _alone(PopularSource(statistics), depth),
             "recent-popular": _alone(PopularSource(statistics, statistics.recent_window), depth),
             "co-visitation": _alone(CovisitationSource(statistics), depth),

@@ -30,6 +30,9 @@ class RankerConfig(Settings):
         30, ge=1, description="lambdarank: pairs count when one is among the first so many"
     )
     stop_after: int = Field(50, ge=1, description="early stopping: rounds without a better NDCG@10")
+    lists: int = Field(
+        12_000, ge=1, description="most training lists, drawn by chance from those that hold a positive"
+    )
     negatives: int | None = Field(
         None,
         ge=1,

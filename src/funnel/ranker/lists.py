@@ -64,6 +64,15 @@ class TrainingLists:
     def __len__(self) -> int:
         return len(self.sizes)
 
+    def some(self, n: int, seed: int) -> TrainingLists:
+        """At most n of the lists, drawn by the seed, in their order; what was counted stays."""
+        if len(self) <= n:
+            return self
+        chosen = np.zeros(len(self), dtype=np.bool_)
+        chosen[np.random.default_rng(seed).choice(len(self), n, replace=False)] = True
+        rows = np.repeat(chosen, self.sizes)
+        return replace(self, matrix=self.matrix[rows], labels=self.labels[rows], sizes=self.sizes[chosen])
+
     @property
     def positives(self) -> int:
         """Rows with a label above zero."""

@@ -5,7 +5,7 @@ from funnel.stages.diversify import Diversify
 from funnel.stages.filter import Filter
 from funnel.stages.rank import Rank
 from funnel.stages.retrieve import Retrieve, source_weights
-from funnel.stages.sources import CovisitationSource, PopularSource, Source
+from funnel.stages.sources import CovisitationSource, PopularSource, ShownSource, Source
 from funnel.stages.stage import Stage
 from funnel.stages.top import Top
 from funnel.stages.towers import Encoder, TowerSource
@@ -20,6 +20,7 @@ __all__ = [
     "RerankConfig",
     "Retrieve",
     "RetrieveConfig",
+    "ShownSource",
     "Source",
     "Stage",
     "Top",

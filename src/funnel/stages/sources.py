@@ -102,6 +102,26 @@ class PopularSource:
         return _positive(self._statistics.counts(items, requests.times[:, None], self._window))
 
 
+class ShownSource:
+    """The order in which a request's items were shown: what a ranker of such lists has to beat."""
+
+    name = "shown"
+
+    def find(self, requests: Requests, k: int) -> Found:
+        """Nothing: what is not shown has no place."""
+        shape = (len(requests), k)
+        return np.full(shape, -1, dtype=np.int32), np.full(shape, -np.inf, dtype=np.float32)
+
+    def score(self, requests: Requests, items: Int32) -> Float32:
+        """Minus the place in the list; −inf for what is not in it."""
+        scores = np.full(items.shape, -np.inf, dtype=np.float32)
+        if requests.shown is not None:
+            for row in range(len(items)):
+                order = {item: place for place, item in enumerate(requests.shown.items[row].tolist())}
+                scores[row] = [-order.get(item, np.inf) for item in items[row].tolist()]
+        return scores
+
+
 def _positive(scores: NDArray[Any]) -> Float32:
     """−inf for what is not above zero."""
     return np.where(scores > 0, scores, -np.inf).astype(np.float32)

@@ -95,6 +95,14 @@ class TowersConfig(Settings):
         """How many items of a history are read at most."""
         return SET_LIMIT if clock == "none" else self.history
 
+    def batch_for(self, clock: Clock) -> int:
+        """Positions a step: of sets three times as many, since a query has several."""
+        return self.batch * (SET_STEP if clock == "none" else 1)
+
+    def lr_for(self, clock: Clock) -> float:
+        """The learning rate grows with the step (the linear rule of Goyal et al. 2017)."""
+        return self.lr * (SET_STEP if clock == "none" else 1)
+
     def loss_for(self, n_items: int, clock: Clock) -> str:
         """The loss that a catalogue of this size is trained with."""
         if self.loss != "auto":
@@ -105,6 +113,9 @@ class TowersConfig(Settings):
 #: Above this many items the full softmax takes most of the training time. A set asks one query for many
 #: targets, an order one for each.
 FULL_SOFTMAX_LIMIT: dict[Clock, int] = {"time": 20_000, "order": 20_000, "none": 100_000}
+
+#: How much larger a step on sets is.
+SET_STEP = 3
 
 #: Most items of a set that are read.
 SET_LIMIT = 1000

@@ -23,7 +23,7 @@ from funnel.towers.objective import Objective
 from funnel.towers.progress import Progress
 from funnel.towers.smooth import Smoother
 from funnel.towers.validate import TorchEncoder, ndcg
-from funnel.types import Examples, Features, Log
+from funnel.types import Clock, Examples, Features, Log
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Trainer:
         self._objective = Objective(
             config, self._model, counts, self._item_columns, self._user_columns, clock
         )
-        self._optimiser = _optimiser(self._model, config)
+        self._optimiser = _optimiser(self._model, config, clock)
         self._steps = 0
 
     @property
@@ -120,7 +120,7 @@ class Trainer:
     def _pass(self, data: Sequences, rng: np.random.Generator, bar: Progress) -> tuple[float, int]:
         self._model.train()
         total, positions = 0.0, 0
-        for groups in steps(data, self._config.batch, rng):
+        for groups in steps(data, self._config.batch_for(self._events.clock), rng):
             n = sum(len(g.targets) for g in groups)
             loss = self._objective(groups, rng)
             self._optimiser.zero_grad(set_to_none=True)
@@ -186,14 +186,14 @@ class Trainer:
         return self._averaged
 
 
-def _optimiser(model: TwoTowers, config: TowersConfig) -> torch.optim.Optimizer:
+def _optimiser(model: TwoTowers, config: TowersConfig, clock: Clock) -> torch.optim.Optimizer:
     """AdamW (Loshchilov & Hutter 2019); weights decay, biases, norms and the temperature do not."""
     trained = [p for p in model.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+    return torch.optim.AdamW(groups, lr=config.lr_for(clock), fused=True)
 
 
 def _sample(examples: Examples, most: int, seed: int) -> Examples:

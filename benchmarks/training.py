@@ -1,0 +1,155 @@
+"""Training speed: positions a second of our transformer towers, RecTools' SASRec and torch-rechub's SASRec.
+
+    python -m benchmarks.training amazon-beauty --data PATH
+
+The same log, width, layers, heads, history, positions a step and threads; each trains for the same time,
+one after the other, and is then judged on the validation item: every item ranked, what was met left out.
+The peers live in an environment of their own, made from benchmarks/peers/training.txt.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+from typing import Annotated, Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).parent
+PEERS = {"RecTools SASRec": "rectools_sasrec.py", "torch-rechub SASRec": "rechub_sasrec.py"}
+
+
+class Enough(Exception):
+    """The time is up."""
+
+
+def ours(prepared: Any, options: dict[str, Any]) -> dict[str, float]:
+    """Positions, seconds of training (validation apart) and NDCG@10 after whole epochs within the time."""
+    import torch
+
+    from funnel.towers.train import train
+    from funnel.towers.trainer import Epoch
+    from funnel.towers.validate import TorchEncoder, ndcg
+
+    torch.set_num_threads(options["threads"])
+    names = ("d", "layers", "heads", "history", "dropout", "lr", "batch")
+    changes = {name: options[name] for name in names}
+
+    def run(epochs: int, on_epoch: Any = None) -> Any:
+        config = prepared.config.towers.model_copy(update={**changes, "epochs": epochs, "patience": 1000})
+        return train(
+            prepared.split.train, prepared.item_features, prepared.item_encoder.specs,
+            prepared.user_features, prepared.user_encoder.specs, prepared.split.ranker, config,
+            seed=options["seed"], on_epoch=on_epoch,
+        )  # fmt: skip
+
+    done: list[Epoch] = []
+
+    def until(epoch: Epoch) -> None:
+        done.append(epoch)
+        if sum(e.seconds for e in done) + epoch.seconds > options["seconds"]:
+            raise Enough
+
+    try:
+        run(1000, until)
+    except Enough:
+        pass
+    trained = run(len(done))  # the same epochs again, for their weights: the same seed gives the same
+    encoder = TorchEncoder(
+        trained.model.query, torch.from_numpy(trained.item_vectors), trained.user_specs,
+        trained.config.history, trained.clock,
+    )  # fmt: skip
+    return {
+        "positions": sum(e.positions for e in done),
+        "seconds": sum(e.seconds for e in done),
+        "ndcg@10": ndcg(encoder, prepared.split.ranker, 10),
+    }
+
+
+def environment(folder: Path) -> Path:
+    """The peers' Python, installed once."""
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        venv.create(folder, clear=True, with_pip=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(HERE / "peers" / "training.txt")]
+        subprocess.run(install, check=True)
+        (folder / "ready").touch()
+    return python
+
+
+def peer(python: Path, script: str, log: Path, options: Path) -> dict[str, float]:
+    """What a peer's script prints last."""
+    done = subprocess.run(
+        [str(python), str(HERE / "peers" / script), str(log), str(options)],
+        check=True, capture_output=True, text=True, cwd=log.parent,
+    )  # fmt: skip
+    result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
+
+
+def main(
+    dataset: Annotated[str, typer.Argument(help="a config in configs/ that leaves one out")],
+    data: Annotated[Path, typer.Option(help="the data set's folder")],
+    seconds: Annotated[float, typer.Option(help="training time of each")] = 180.0,
+    threads: int = 2,
+    seed: int = 0,
+    work: Annotated[Path, typer.Option(help="where the peers' environment is")] = Path("build/training"),
+    results: Annotated[Path, typer.Option(help="where the JSON file goes")] = HERE / "results",
+) -> None:
+    """Train each for the same time; print positions a second and NDCG@10."""
+    import funnel.config as configs
+    from funnel.evaluation import machine, versions
+    from funnel.pipeline import prepare
+
+    logging.basicConfig(level=logging.WARNING)
+    options: dict[str, Any] = {
+        "d": 64, "layers": 2, "heads": 2, "history": 50, "dropout": 0.2, "lr": 1e-3, "batch": 2048,
+        "threads": threads, "seed": seed, "seconds": seconds,
+    }  # fmt: skip
+    prepared = prepare(configs.load(configs.packaged(f"{dataset}.toml"), data=data))
+    train, asked = prepared.split.train, prepared.split.ranker
+    work = work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        work / "log.npz", users=train.users, items=train.items, n_users=train.n_users, n_items=train.n_items,
+        asking=asked.requests.users, targets=asked.targets.values,
+    )  # fmt: skip
+    (work / "options.json").write_text(json.dumps(options))
+    python = environment(work / "peers")
+    found = {"funnel transformer": ours(prepared, options)}
+    for name, script in PEERS.items():
+        found[name] = peer(python, script, work / "log.npz", work / "options.json")
+    table = Table(
+        title=f"{dataset}: {seconds:.0f} s of training each, {threads} threads", title_justify="left"
+    )
+    for column in ("", "positions a second", "ours, times", "NDCG@10, validation item"):
+        table.add_column(column, justify="left" if not column else "right")
+    speed = {name: one["positions"] / one["seconds"] for name, one in found.items()}
+    for name, one in found.items():
+        times = speed["funnel transformer"] / speed[name]
+        table.add_row(name, f"{speed[name]:,.0f}", f"{times:.1f}", f"{one['ndcg@10']:.4f}")
+    Console().print(table)
+    results.mkdir(parents=True, exist_ok=True)
+    about = {
+        "dataset": dataset, "checksum": prepared.dataset.checksum(), "options": options, "results": found,
+        "positions_a_second": speed, "peers": (HERE / "peers" / "training.txt").read_text().splitlines()[1:],
+        "machine": machine(), "versions": versions(),
+        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "python": sys.version.split()[0],
+    }  # fmt: skip
+    (results / f"training-{dataset}.json").write_text(json.dumps(about, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)
