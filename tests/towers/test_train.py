@@ -39,6 +39,22 @@ def test_towers_learn_what_comes_next(
     assert hits(train(*WORLD.arguments(), config), WORLD.validation) > 0.8
 
 
+def test_hard_negatives_and_frequencies_found_on_the_way_learn_too() -> None:
+    changes = {"loss": "sampled_softmax", "negatives": 24, "in_batch": 0.3, "hard": 0.3}
+    config = SMALL.model_copy(update={**changes, "frequencies": "streaming"})
+    assert hits(train(*WORLD.arguments(), config), WORLD.validation) > 0.8
+
+
+@pytest.mark.parametrize("loss", ["sampled_softmax", "gbce"])
+@pytest.mark.parametrize("graph", [0, 2])
+def test_sets_are_learned_with_every_loss(loss: Literal["sampled_softmax", "gbce"], graph: int) -> None:
+    """full_softmax is below; with and without smoothing over the graph."""
+    config = SMALL.model_copy(update={"loss": loss, "negatives": 24, "graph": graph, "epochs": 60, "patience": 60})
+    trained = train(*world("none").arguments(), config)
+    best = (trained.encode(WORLD.validation.requests) @ trained.item_vectors.T).argmax(1)
+    assert (best // SIZE == WORLD.validation.targets.values // SIZE).mean() > 0.9
+
+
 def test_the_plain_dot_product_learns_too() -> None:
     config = SMALL.model_copy(update={"normalize": False})
     assert hits(train(*WORLD.arguments(), config), WORLD.validation) > 0.8
