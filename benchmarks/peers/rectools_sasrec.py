@@ -21,17 +21,17 @@ from rectools.models import SASRecModel
 
 
 class Count(Callback):
-    """Positions that were trained, and when the training itself began and ended."""
+    """Positions that were trained, and when training began and ended; of the class, for copies are made."""
 
     positions = 0
     began = ended = 0.0
 
     def on_train_start(self, trainer, module):
-        self.began = time.perf_counter()
+        Count.began = time.perf_counter()
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-        self.positions += int((batch["y"] != 0).sum())
-        self.ended = time.perf_counter()
+        Count.positions += int((batch["y"] != 0).sum())
+        Count.ended = time.perf_counter()
 
 
 def main() -> None:
@@ -45,7 +45,6 @@ def main() -> None:
             Columns.Datetime: pd.Timestamp("2020-01-01") + pd.to_timedelta(place, unit="s"),
         }
     )  # fmt: skip
-    count = Count()
     sequences = max(1, round(options["batch"] * len(np.unique(log["users"])) / len(frame)))
     model = SASRecModel(
         n_factors=options["d"], n_blocks=options["layers"], n_heads=options["heads"],
@@ -54,7 +53,7 @@ def main() -> None:
         get_trainer_func=lambda: Trainer(
             max_time=timedelta(seconds=options["seconds"]), max_epochs=1000, accelerator="cpu", logger=False,
             enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-            callbacks=[count],
+            callbacks=[Count()],
         ),
     )  # fmt: skip
     dataset = Dataset.construct(frame)
@@ -64,7 +63,7 @@ def main() -> None:
     target = pd.Series(log["targets"], index=log["asking"])
     hits = asked[asked[Columns.Item].to_numpy() == target.reindex(asked[Columns.User]).to_numpy()]
     ndcg = float((1 / np.log2(1 + hits[Columns.Rank])).sum() / len(target))
-    print(json.dumps({"positions": count.positions, "seconds": count.ended - count.began, "ndcg@10": ndcg}))
+    print(json.dumps({"positions": Count.positions, "seconds": Count.ended - Count.began, "ndcg@10": ndcg}))
 
 
 main()

@@ -39,12 +39,13 @@ def show(results: Sequence[Result], out: Console) -> None:
     for row, figures in first.rows.items():
         cells = []
         for name in columns:
-            values = [result.rows[row][name].mean for result in results if row in result.rows]
+            values = [r.rows[row][name].mean for r in results if name in r.rows.get(row, {})]
+            if name not in figures:  # a list shorter than the depth
+                cells += ["", ""]
+                continue
             spread = f" ±{np.std(values, ddof=1):.4f}" if len(values) > 1 else ""
-            cells += [
-                _short(float(np.mean(values))),
-                f"{_short(figures[name].lo)} {_short(figures[name].hi)}{spread}",
-            ]
+            bounds = f"{_short(figures[name].lo)} {_short(figures[name].hi)}"
+            cells += [_short(float(np.mean(values))), bounds + spread]
         table.add_row(row, *cells)
     out.print(table)
     for comparison in first.comparisons:

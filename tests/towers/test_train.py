@@ -49,7 +49,9 @@ def test_hard_negatives_and_frequencies_found_on_the_way_learn_too() -> None:
 @pytest.mark.parametrize("graph", [0, 2])
 def test_sets_are_learned_with_every_loss(loss: Literal["sampled_softmax", "gbce"], graph: int) -> None:
     """full_softmax is below; with and without smoothing over the graph."""
-    config = SMALL.model_copy(update={"loss": loss, "negatives": 24, "graph": graph, "epochs": 60, "patience": 60})
+    config = SMALL.model_copy(
+        update={"loss": loss, "negatives": 24, "graph": graph, "epochs": 60, "patience": 60}
+    )
     trained = train(*world("none").arguments(), config)
     best = (trained.encode(WORLD.validation.requests) @ trained.item_vectors.T).argmax(1)
     assert (best // SIZE == WORLD.validation.targets.values // SIZE).mean() > 0.9
