@@ -117,11 +117,16 @@ class Interrupted(Exception):
     pass
 
 
-@pytest.mark.parametrize("loss", ["full_softmax", "sampled_softmax"])
-def test_a_resumed_run_ends_as_one_that_never_stopped(
-    tmp_path: Path, loss: Literal["full_softmax", "sampled_softmax"]
-) -> None:
-    config = SMALL.model_copy(update={"epochs": 5, "loss": loss, "negatives": 24})
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "full_softmax"},
+        {"loss": "sampled_softmax"},
+        {"loss": "sampled_softmax", "in_batch": 0.3, "hard": 0.3, "frequencies": "streaming"},
+    ],
+)
+def test_a_resumed_run_ends_as_one_that_never_stopped(tmp_path: Path, changes: dict[str, object]) -> None:
+    config = SMALL.model_copy(update={"epochs": 5, "negatives": 24, **changes})
     whole = train(*WORLD.arguments(), config)
 
     def stop(epoch: Epoch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -31,6 +33,13 @@ class Counted:
     def see(self, targets: Int64) -> None:
         """Nothing is learned on the way."""
 
+    def state(self) -> dict[str, torch.Tensor]:
+        """Nothing, for the same reason."""
+        return {}
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take up a `state`."""
+
 
 class Streaming:
     """The same estimated on the way: one over the mean number of positions between two meetings of an item.
@@ -57,6 +66,16 @@ class Streaming:
         self._gap[items] = np.maximum(kept * self._gap[items] + (1 - kept) * gap, 1.0)
         self._last[items] = self._position
 
+    def state(self) -> dict[str, torch.Tensor]:
+        """What was learned, for a checkpoint."""
+        parts = {"last": self._last, "gap": self._gap, "position": np.array(self._position)}
+        return {name: torch.from_numpy(part.copy()) for name, part in parts.items()}
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take up a `state`."""
+        self._last, self._gap = state["last"].numpy().copy(), state["gap"].numpy().copy()
+        self._position = int(state["position"])
+
 
 class Negatives:
     """Draws shared by all positions of a step: other targets of the step, items near to targets, uniform.
@@ -71,7 +90,7 @@ class Negatives:
 
     def __init__(self, config: TowersConfig, counts: Int64) -> None:
         self._n, self._in_batch, self._hard = config.negatives, config.in_batch, config.hard
-        self._frequency: Counted | Streaming = (
+        self.frequency: Counted | Streaming = (
             Counted(counts) if config.frequencies == "counted" else Streaming(len(counts))
         )
         self._neighbours: Int64 | None = None
@@ -83,8 +102,8 @@ class Negatives:
         N <= n: fewer where the step has fewer targets than their share. Hard ones are drawn once there was a
         `refresh`, uniform ones in their place before.
         """
-        self._frequency.see(targets)
-        chances = self._frequency.chances()
+        self.frequency.see(targets)
+        chances = self.frequency.chances()
         wanted = round(self._n * self._in_batch)
         parts = [rng.choice(targets, size=min(wanted, len(targets)), replace=False)]
         hard = 0
@@ -111,5 +130,5 @@ class Negatives:
             scores[torch.arange(len(scores)), torch.arange(at, at + len(scores))] = -torch.inf
             parts.append(scores.topk(NEAR, dim=1).indices)
         self._neighbours = torch.cat(parts).numpy()
-        weights = np.repeat(self._frequency.chances() / NEAR, NEAR)
+        weights = np.repeat(self.frequency.chances() / NEAR, NEAR)
         self._near = np.bincount(self._neighbours.ravel(), weights, len(vectors)).astype(np.float64)

@@ -162,6 +162,7 @@ class Trainer:
             "averaged": self._averaged.state_dict(),
             "best": self._best,
             "optimiser": checkpoint.optimiser_state(self._optimiser),
+            "frequency": self._objective.negatives.frequency.state(),
         }
         checkpoint.save(folder, states, meta)
 
@@ -177,6 +178,7 @@ class Trainer:
         self._model.load_state_dict(states["model"])
         self._averaged.load_state_dict(states["averaged"])
         checkpoint.restore_optimiser(self._optimiser, states["optimiser"])
+        self._objective.negatives.frequency.restore(states.get("frequency", {}))
         self._best, self._steps = states["best"], meta["steps"]
         self.epochs = [Epoch(**e) for e in meta["epochs"]]
 
