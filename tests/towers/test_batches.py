@@ -73,6 +73,15 @@ def test_of_a_set_about_half_is_read_and_the_rest_is_looked_for_once(
     assert asked == {u: log.items[log.users == u].tolist() for u in np.unique(log.users).tolist()}
 
 
+def test_what_a_user_met_twice_is_in_the_set_once() -> None:
+    log = make_log([6, 4], "none")
+    twice = log.where(np.tile(np.arange(len(log)), 2))
+    data = sequences(twice, 50, np.random.default_rng(0))
+    assert [sorted(data.items[i].tolist()) for i in range(2)] == [
+        log.items[log.users == user].tolist() for user in range(2)
+    ]
+
+
 def test_half_of_a_set_is_read_on_average() -> None:
     data = cut([20] * 500, 50, "none")
     assert 9.5 < data.skip.mean() < 10.5

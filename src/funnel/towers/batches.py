@@ -78,18 +78,15 @@ def sequences(log: Log, history: int, rng: np.random.Generator) -> Sequences:
 
 
 def _sets(items: Ragged, history: int, rng: np.random.Generator) -> Sequences:
-    """One sequence a user with items, shuffled; at most `history` of them are read."""
-    users = np.flatnonzero(items.lengths)
-    shuffled = items.values[np.lexsort((rng.random(len(items.values)), items.list_of))]
-    lists = Ragged(shuffled, items.offsets).take(users)
-    read = np.minimum(rng.binomial(lists.lengths, READ), np.minimum(lists.lengths - 1, history))
-    return Sequences(
-        lists,
-        Ragged(np.zeros(len(shuffled), np.int64), lists.offsets),
-        users.astype(np.int32),
-        read,
-        sets=True,
-    )
+    """One sequence a user with items, each item once, shuffled; at most `history` of them are read."""
+    n_items = int(items.values.max(initial=0)) + 1
+    pairs = np.unique(items.list_of * n_items + items.values)
+    users, lengths = np.unique(pairs // n_items, return_counts=True)
+    shuffled = (pairs % n_items)[np.lexsort((rng.random(len(pairs)), pairs // n_items))]
+    lists = Ragged.from_lengths(shuffled.astype(np.int32), lengths)
+    read = np.minimum(rng.binomial(lengths, READ), np.minimum(lengths - 1, history))
+    gaps = Ragged(np.zeros(len(shuffled), dtype=np.int64), lists.offsets)
+    return Sequences(lists, gaps, users.astype(np.int32), read, sets=True)
 
 
 def _windows(lists: Ragged, longest: int) -> tuple[Int64, Int64, Int64, Int64]:
