@@ -51,6 +51,7 @@ TABLES: dict[str, tuple[Published, ...]] = {
         _gowalla("GF-CF", 0.1849, 0.1518),
         _gowalla("UltraGCN", 0.1862, 0.1580),
         _gowalla("SimpleX", 0.1872, 0.1557),
+        _gowalla("BSPM (about)", 0.192, 0.160),
     ),
     "mq2008": (
         Published("LightGBM", {"ndcg@10": 0.8227}, "CatBoost's ranking benchmark, iteration chosen on test"),
