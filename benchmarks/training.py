@@ -12,6 +12,7 @@ The peers live in an environment of their own, made from benchmarks/peers/traini
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -70,10 +71,8 @@ def ours(prepared: Any, options: dict[str, Any], loss: dict[str, Any]) -> dict[s
         if sum(e.seconds for e in done) + epoch.seconds > options["seconds"]:
             raise Enough
 
-    try:
+    with contextlib.suppress(Enough):
         run(1000, until)
-    except Enough:
-        pass
     trained = run(len(done))  # the same epochs again, for their weights: the same seed gives the same
     encoder = TorchEncoder(
         trained.model.query, torch.from_numpy(trained.item_vectors), trained.user_specs,

@@ -22,7 +22,8 @@ from torch_rechub.trainers import MatchTrainer
 class Sequences(Dataset):
     """One sample a user: the items, each one's successor and an item drawn at random; 0 = padding."""
 
-    def __init__(self, lists: list[np.ndarray], history: int, n_items: int) -> None:
+    def __init__(self, lists: list[np.ndarray], history: int, n_items: int, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
         self.lists, self.history, self.n_items = [own for own in lists if len(own) > 1], history, n_items
 
     def __len__(self) -> int:
@@ -30,7 +31,7 @@ class Sequences(Dataset):
 
     def __getitem__(self, i: int):
         own = self.lists[i][-self.history - 1 :]
-        drawn = np.random.randint(1, self.n_items + 1, len(own) - 1)
+        drawn = self.rng.integers(1, self.n_items + 1, len(own) - 1)
         parts = {"seq": own[:-1], "pos": own[1:], "neg": drawn}
         return {name: padded(part, self.history) for name, part in parts.items()}, 0.0
 
@@ -90,7 +91,7 @@ def main() -> None:
     ]
     model = Flat(features, history, options["dropout"], options["layers"], options["heads"])
     sequences = max(1, round(options["batch"] * int((counts > 0).sum()) / len(log["items"])))
-    loader = DataLoader(Sequences(lists, history, size - 1), sequences, shuffle=True)
+    loader = DataLoader(Sequences(lists, history, size - 1, options["seed"]), sequences, shuffle=True)
     trainer = MatchTrainer(model, mode=1, n_epoch=1000, optimizer_params={"lr": options["lr"]})
     timed = UntilThen(loader, options["seconds"])
     try:
