@@ -12,7 +12,6 @@ The peers live in an environment of their own, made from benchmarks/peers/traini
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -40,47 +39,34 @@ OURS: dict[str, dict[str, Any]] = {
 }
 
 
-class Enough(Exception):
-    """The time is up."""
-
-
 def ours(prepared: Any, options: dict[str, Any], loss: dict[str, Any]) -> dict[str, float]:
-    """Positions, seconds of training (validation apart) and NDCG@10 after whole epochs within the time."""
+    """Positions, seconds (validation apart) and NDCG@10 after as many epochs as the time allows."""
     import torch
 
     from funnel.towers.train import train
-    from funnel.towers.trainer import Epoch
     from funnel.towers.validate import TorchEncoder, ndcg
 
     torch.set_num_threads(options["threads"])
     names = ("d", "layers", "heads", "history", "dropout", "lr", "batch")
     changes = {**{name: options[name] for name in names}, **loss}
 
-    def run(epochs: int, on_epoch: Any = None) -> Any:
+    def run(epochs: int) -> Any:
         config = prepared.config.towers.model_copy(update={**changes, "epochs": epochs, "patience": 1000})
         return train(
             prepared.split.train, prepared.item_features, prepared.item_encoder.specs,
             prepared.user_features, prepared.user_encoder.specs, prepared.split.ranker, config,
-            seed=options["seed"], on_epoch=on_epoch,
+            seed=options["seed"],
         )  # fmt: skip
 
-    done: list[Epoch] = []
-
-    def until(epoch: Epoch) -> None:
-        done.append(epoch)
-        if sum(e.seconds for e in done) + epoch.seconds > options["seconds"]:
-            raise Enough
-
-    with contextlib.suppress(Enough):
-        run(1000, until)
-    trained = run(len(done))  # the same epochs again, for their weights: the same seed gives the same
+    one = run(1).epochs[0].seconds
+    trained = run(max(1, int(options["seconds"] // one)))
     encoder = TorchEncoder(
         trained.model.query, torch.from_numpy(trained.item_vectors), trained.user_specs,
         trained.config.history, trained.clock,
     )  # fmt: skip
     return {
-        "positions": sum(e.positions for e in done),
-        "seconds": sum(e.seconds for e in done),
+        "positions": sum(e.positions for e in trained.epochs),
+        "seconds": sum(e.seconds for e in trained.epochs),
         "ndcg@10": ndcg(encoder, prepared.split.ranker, 10),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from funnel import Live
 from funnel import config as configs
 from funnel.bundle import Store
+from funnel.bundle.contents import load_contents
 from funnel.data import Column, Dataset, Schema
-from funnel.pipeline import build, prepare, train_towers
+from funnel.evaluation import random_targets
+from funnel.pipeline import build, prepare, report_on, train_towers
 from tests.tiny import TinyBuild
 
 QUICK: dict[str, Any] = {
@@ -69,6 +72,19 @@ def test_a_ranker_learns_from_what_was_shown_and_is_held_against_that_order(sear
     assert report.comparison("rank", "as shown").difference.better
     assert report.chance["ndcg@5"] == pytest.approx(np.sum(1 / np.log2(np.arange(2, 7))) / 10)
     assert abs(report.row("as shown").metrics["ndcg@5"].mean - report.chance["ndcg@5"]) < 0.1
+
+
+def test_shuffled_clicks_bring_every_figure_to_chance(search: TinyBuild) -> None:
+    prepared = search.prepared
+    test = random_targets(prepared.split.test, len(prepared.dataset.items), seed=1)
+    shown = test.requests.shown
+    assert shown is not None
+    assert all(set(test.targets[i]) <= set(shown.items[i]) for i in range(len(test)))
+    shuffled = replace(prepared, split=replace(prepared.split, test=test))
+    report = report_on(load_contents(search.built.folder), shuffled)
+    for row in report.rows:
+        value = row.metrics["ndcg@5"]
+        assert abs(value.mean - report.chance["ndcg@5"]) < 1.5 * (value.hi - value.lo), row.name
 
 
 def test_such_a_bundle_answers_from_the_catalogue_too(search: TinyBuild) -> None:

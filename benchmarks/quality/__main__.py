@@ -46,5 +46,16 @@ def main(
     show(made, Console())
 
 
+def _run() -> None:
+    """A mistake of the caller's is a sentence, not a traceback."""
+    from funnel.errors import FunnelError
+
+    try:
+        typer.run(main)
+    except FunnelError as error:
+        Console(stderr=True).print(str(error), style="red", highlight=False, markup=False)
+        raise SystemExit(1) from None
+
+
 if __name__ == "__main__":
-    typer.run(main)
+    _run()

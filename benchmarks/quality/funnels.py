@@ -11,6 +11,7 @@ import funnel.config as configs
 from benchmarks.quality.result import Result
 from funnel.bundle import Store
 from funnel.config import Config
+from funnel.errors import ConfigError
 from funnel.pipeline import build, prepare, train_towers
 
 
@@ -20,13 +21,23 @@ def configured(name: str, data: Path, seed: int, changes: list[str]) -> Config:
     raw: dict[str, Any] = config.model_dump(mode="json", exclude_defaults=True)
     raw["seed"] = seed
     for change in changes:
-        key, _, value = change.partition("=")
+        key, value = assignment(change)
         *sections, last = key.split(".")
         place = raw
         for section in sections:
             place = place.setdefault(section, {})
-        place[last] = tomllib.loads(f"value = {value}")["value"]
+        place[last] = value
     return configs.parse(raw, where=f"{name}.toml with {changes}")
+
+
+def assignment(change: str) -> tuple[str, Any]:
+    """`key=value`, the value as in TOML. Raises: ConfigError when it is not."""
+    key, _, value = change.partition("=")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        example = "ranker.leaves=7 or towers.loss='\"gbce\"'"
+        raise ConfigError(f"--set {change}: not a key and a TOML value, such as {example}") from error
 
 
 def run(config: Config, work: Path, label: str = "") -> Result:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-import tomllib
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
+from benchmarks.quality.funnels import assignment
 from benchmarks.quality.result import Result, here
+from funnel.errors import ConfigError
 from funnel.evaluation import Value, interval
 from funnel.ranker import Ranker, RankerConfig
 from funnel.ranker.letor import graded_ndcg, read_letor
@@ -20,9 +22,11 @@ FEATURES = 46
 def run(data: Path, seed: int, changes: list[str], label: str = "") -> Result:
     """NDCG@10, exponential gain, of the test part; a query without a relevant document counts 1."""
     began = time.perf_counter()
+    try:
+        config = RankerConfig.model_validate({"seed": seed, **dict(map(assignment, changes))})
+    except ValidationError as error:
+        raise ConfigError(f"--set {' '.join(changes)}: {error}") from error
     train, vali, test = (read_letor(data / f"{part}.txt", FEATURES) for part in ("train", "vali", "test"))
-    options = {k.strip(): tomllib.loads(f"v = {v}")["v"] for k, _, v in (c.partition("=") for c in changes)}
-    config = RankerConfig.model_validate({"seed": seed, **options})
     ranker = Ranker.fit(train, vali, config)
     rows = {}
     for name, part in (("vali", vali), ("rank", test)):

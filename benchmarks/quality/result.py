@@ -41,6 +41,8 @@ class Result(Settings):
                 figures |= {
                     n.replace("recall", "hr"): v for n, v in figures.items() if n.startswith("recall@")
                 }
+        config = dict(report.config)
+        config["data"] = {**config["data"], "path": None}  # type: ignore[dict-item]  # where it lay says nothing
         return cls(
             dataset=dataset,
             seed=seed,
@@ -52,7 +54,7 @@ class Result(Settings):
             chance=report.chance,
             notes=report.notes,
             seconds=seconds,
-            config=report.config,
+            config=config,
             **more,
             **here(),
         )

@@ -55,6 +55,7 @@ def test_two_seeds_of_a_funnel_beside_the_published_table(beauty: Path, tmp_path
     assert (first.seed, second.seed, first.label) == (0, 1, "small")
     assert first.checksum == second.checksum
     assert {"popular", "recent-popular", "co-visitation", "exact", "retrieve"} <= set(first.rows)
+    assert '"path": null' in paths[0].read_text()
     for row in first.rows.values():
         assert row["hr@10"] == row["recall@10"]
         assert row["ndcg@10"].lo <= row["ndcg@10"].mean <= row["ndcg@10"].hi
@@ -85,6 +86,23 @@ def test_the_ranker_alone_on_graded_lists(tmp_path: Path) -> None:
 def test_a_change_is_checked_as_the_config_is(beauty: Path) -> None:
     with pytest.raises(ConfigError, match=r"unknown key 'towers\.epoch'; did you mean 'epochs'"):
         configured("amazon-beauty", beauty, 0, ["towers.epoch=2"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing-of-the-kind"], "did not come with this installation"),
+        (["mq2008"], "cannot be read as LETOR"),
+        (["amazon-beauty", "--set", "towers.d"], "not a key and a TOML value"),
+        (["mq2008", "--set", "leaf=3"], "leaf"),
+    ],
+)
+def test_a_mistake_is_a_sentence(arguments: list[str], said: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.quality", *arguments, "--data", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert said in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
 
 
 def test_every_published_figure_has_a_source() -> None:

@@ -60,6 +60,21 @@ def test_places_are_in_the_order_shown_and_a_missing_number_is_missing() -> None
     assert dataset.item_ids[ranker.requests.history[0]].tolist() == ["x"]
 
 
+def test_an_item_that_a_list_shows_twice_stands_there_once() -> None:
+    once = data()
+    assert once.impressions is not None
+    again = once.impressions[once.impressions["request_id"] == "r4"].assign(
+        position=[2, 3], clicked=[True, False]
+    )
+    twice = Dataset.from_frames(SCHEMA, once.events, impressions=pd.concat([once.impressions, again]))
+    test = split(twice, CONFIG, seed=0).test
+    shown = test.requests.shown
+    assert shown is not None
+    assert twice.item_ids[shown.items[1]].tolist() == ["w", "y"]
+    assert twice.item_ids[test.targets[1]].tolist() == ["w", "y"]
+    assert shown.columns["position"].tolist() == [0, 1, 0, 1, 0]
+
+
 def test_taking_requests_takes_their_lists() -> None:
     test = split(data(), CONFIG, seed=0).test
     shown = test.take(np.array([2, 1])).requests.shown

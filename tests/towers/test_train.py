@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from funnel.errors import DataError
+from funnel.errors import ConfigError, DataError
 from funnel.towers.checkpoint import NAME
 from funnel.towers.config import TowersConfig
 from funnel.towers.train import Trained, train
@@ -228,6 +228,12 @@ def test_a_large_catalogue_is_sampled() -> None:
     assert TowersConfig().loss_for(100_000, "time") == "sampled_softmax"
     assert TowersConfig().loss_for(40_981, "none") == "full_softmax"
     assert TowersConfig(loss="gbce").loss_for(5, "time") == "gbce"
+
+
+def test_a_transformer_over_sets_is_refused() -> None:
+    config = SMALL.model_copy(update={"encoder": "transformer"})
+    with pytest.raises(ConfigError, match='these events have none: leave it at "auto"'):
+        train(*world("none").arguments(), config)
 
 
 def test_shares_of_negatives_are_at_most_all() -> None:

@@ -138,5 +138,5 @@ def load_contents(folder: Path, towers_fingerprint: str | None = None) -> Conten
         weights=settings["weights"],
         ranker=Ranker.load(folder / "ranker") if settings["use_ranker"] else None,
         exclude_seen=settings["exclude_seen"],
-        shown=tuple(settings["shown"]),
+        shown=tuple(settings.get("shown", ())),
     )

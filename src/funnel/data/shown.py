@@ -19,14 +19,14 @@ def shown_columns(dataset: Dataset) -> tuple[str, ...]:
 def ask_shown(dataset: Dataset, histories: Histories, start: int, end: int | None) -> Asked:
     """One request a list of the window with a click, after what the user did strictly before.
 
-    The clicked items are the targets. end: None for a window without one. Raises DataError where the data
-    has no impressions.
+    The clicked items are the targets. An item that a list shows twice stands at its first place, clicked if
+    either was. end: None for a window without one. Raises DataError where the data has no impressions.
     """
     if dataset.impressions is None:
         raise DataError(
             f'{dataset.name} has no impressions: the reading "shown" needs the lists that were shown'
         )
-    frame = dataset.impressions
+    frame = _once(dataset.impressions)
     number, requests = pd.factorize(frame["request_id"])
     clicked = np.bincount(number, frame["clicked"], len(requests)) > 0
     times = np.zeros(len(requests), dtype=np.int64)
@@ -50,3 +50,13 @@ def ask_shown(dataset: Dataset, histories: Histories, start: int, end: int | Non
         targets=Ragged.from_lengths(items[hit], np.bincount(list_of[hit], minlength=len(lengths))),
         shown=Shown(Ragged.from_lengths(items, lengths), columns),
     )
+
+
+def _once(impressions: pd.DataFrame) -> pd.DataFrame:
+    """Each item of a list once."""
+    pair = ["request_id", "item_id"]
+    if not impressions.duplicated(pair).any():
+        return impressions
+    clicked = impressions.groupby(pair)["clicked"].transform("any")
+    ordered = impressions.assign(clicked=clicked).sort_values("position", kind="stable")
+    return ordered.drop_duplicates(pair).sort_index()

@@ -63,11 +63,19 @@ def random_targets(examples: Examples, n_items: int, seed: int) -> Examples:
     drawn = np.full(len(request), -1, dtype=np.int32)
     bad = np.ones(len(drawn), dtype=np.bool_)
     while bad.any():  # rejection: what is excluded or already drawn for the request is drawn again
-        drawn[bad] = rng.integers(n_items, size=int(bad.sum()), dtype=np.int32)
+        drawn[bad] = _draw(requests, request[bad], n_items, rng)
         _, first = np.unique(request * n_items + drawn, return_index=True)
         bad = ~_may_return(requests, request, drawn, n_items)
         bad[np.setdiff1d(np.arange(len(drawn)), first)] = True
     return replace(examples, targets=Ragged(drawn, targets.offsets))
+
+
+def _draw(requests: Requests, request: Int64, n_items: int, rng: np.random.Generator) -> Int32:
+    """An item for each of these requests: of the catalogue, or of what is shown."""
+    if requests.shown is None:
+        return rng.integers(n_items, size=len(request), dtype=np.int32)
+    items = requests.shown.items
+    return items.values[items.offsets[request] + rng.integers(items.lengths[request])]
 
 
 def _excluded(requests: Requests, n_items: int) -> Int64:

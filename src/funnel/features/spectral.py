@@ -9,24 +9,28 @@ from scipy.sparse.linalg import svds
 from funnel.types import Float32, Log
 
 
+def normalised(log: Log) -> csr_matrix:
+    """D_u^-1/2 R D_i^-1/2, R the 0/1 matrix of who met what and D its counts: float64 [n_users, n_items]."""
+    pairs = np.unique(log.users.astype(np.int64) * log.n_items + log.items)
+    users, items = pairs // log.n_items, pairs % log.n_items
+    met = np.bincount(users, minlength=log.n_users)[users] * np.bincount(items, minlength=log.n_items)[items]
+    return csr_matrix((met**-0.5, (users, items)), shape=(log.n_users, log.n_items))
+
+
 def spectral_vectors(log: Log, d: int, *, seed: int = 0) -> Float32:
     """The d strongest directions of the normalised user-item matrix: float32 [n_items, d], row by row.
 
-    Right singular vectors of D_u^-1/2 R D_i^-1/2 times their singular values, R the 0/1 matrix of who met
-    what and D the counts (the graph's low frequencies: Shen et al. 2021, GF-CF, arXiv 2108.07567). Scaled so
-    that the mean square of all entries is 1. Rows of items without an event are 0; so are columns beyond
-    what the matrix has. The sign of a direction is that of its largest entry.
+    Right singular vectors of `normalised` times their singular values (the graph's low frequencies: Shen et
+    al. 2021, GF-CF, arXiv 2108.07567). Scaled so that the mean square of all entries is 1. Rows of items
+    without an event are 0; so are columns beyond what the matrix has. The sign of a direction is that of its
+    largest entry.
     """
     vectors = np.zeros((log.n_items, d), dtype=np.float32)
-    pairs = np.unique(log.users.astype(np.int64) * log.n_items + log.items)
-    users, items = pairs // log.n_items, pairs % log.n_items
-    shape = (log.n_users, log.n_items)
-    possible = min(d, min(shape) - 1, len(pairs))
+    matrix = normalised(log)
+    possible = min(d, min(matrix.shape) - 1, matrix.nnz)
     if possible < 1:
         return vectors
-    met = np.bincount(users, minlength=shape[0])[users] * np.bincount(items, minlength=shape[1])[items]
-    matrix = csr_matrix((met**-0.5, (users, items)), shape=shape)
-    start = np.random.default_rng(seed).normal(size=min(shape))
+    start = np.random.default_rng(seed).normal(size=min(matrix.shape))
     _, strength, directions = svds(matrix, possible, v0=start)
     found = (directions * strength[:, None]).T[:, ::-1]
     found *= np.sign(found[np.abs(found).argmax(0), np.arange(possible)])

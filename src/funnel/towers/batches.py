@@ -37,6 +37,11 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.users)
 
+    @property
+    def positions(self) -> int:
+        """Items that are looked for."""
+        return len(self.items.values) - int(self.skip.sum())
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -118,7 +123,7 @@ def steps(sequences: Sequences, batch: int, rng: np.random.Generator) -> Iterato
 
 def count_steps(sequences: Sequences, batch: int) -> int:
     """About how many steps `steps` makes."""
-    return max(1, round((len(sequences.items.values) - int(sequences.skip.sum())) / batch))
+    return max(1, round(sequences.positions / batch))
 
 
 def _groups(sequences: Sequences, chosen: Int64) -> list[Group]:

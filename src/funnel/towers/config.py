@@ -76,12 +76,6 @@ class TowersConfig(Settings):
             )
         return self
 
-    def encoder_for(self, clock: Clock) -> Literal["transformer", "pooled"]:
-        """How histories of such events are read."""
-        if self.encoder != "auto":
-            return self.encoder
-        return "pooled" if clock == "none" else "transformer"
-
     def temperature_for(self, clock: Clock) -> tuple[float, bool]:
         """The temperature at the start, and whether it is learned.
 

@@ -57,7 +57,9 @@ class QueryEncoder:
                 _session=session,
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BundleError(f"{folder}: no towers can be read from here: {error}") from error
+            raise BundleError(
+                f"{folder}: no towers can be read from here; train them again with this version: {error}"
+            ) from error
 
     def encode(self, requests: Requests) -> Float32:
         """Queries: float32 [B, d].

@@ -82,7 +82,7 @@ class QueryTower(nn.Module):
         if clock == "none":
             mixers: list[nn.Module] = [Mean()]
             wide: list[nn.Module] = [nn.Linear(d, d)]
-        elif config.encoder_for(clock) == "pooled":
+        elif config.encoder == "pooled":
             mixers = [Pool(d, heads, history)]
             wide = [nn.Sequential(*(FeedForward(d, dropout) for _ in range(config.layers)))]
         else:

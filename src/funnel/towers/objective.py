@@ -66,7 +66,8 @@ class Objective:
             items = torch.from_numpy(group.items).contiguous()
             local = items if rows is None else torch.searchsorted(rows, items)
             users = torch.from_numpy(group.users)
-            at = None if group.at is None else torch.from_numpy(group.at)
+            place = group.at
+            at = None if place is None else torch.from_numpy(place)
             out = self._model.query(
                 torch.nn.functional.embedding(local, vectors),
                 torch.from_numpy(group.gaps),

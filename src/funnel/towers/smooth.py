@@ -10,6 +10,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from funnel.features.spectral import normalised
 from funnel.types import Log
 
 
@@ -22,11 +23,7 @@ class Smoother:
     """
 
     def __init__(self, log: Log, hops: int) -> None:
-        pairs = np.unique(log.users.astype(np.int64) * log.n_items + log.items)
-        users, items = pairs // log.n_items, pairs % log.n_items
-        shape = (log.n_users, log.n_items)
-        met = np.bincount(users, minlength=shape[0])[users] * np.bincount(items, minlength=shape[1])[items]
-        matrix = csr_matrix(((met**-0.5).astype(np.float32), (users, items)), shape=shape)
+        matrix = normalised(log).astype(np.float32)
         self._hops, self._there, self._back = hops, _tensor(matrix), _tensor(matrix.T.tocsr())
 
     def __call__(self, x: Tensor) -> Tensor:

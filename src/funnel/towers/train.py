@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from funnel.errors import DataError
+from funnel.errors import ConfigError, DataError
 from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
 from funnel.towers.model import TwoTowers
@@ -62,9 +62,10 @@ def train(
     made with the same arguments and ends as if it had never stopped. on_epoch: called after each epoch's
     checkpoint.
 
-    Raises: DataError when there is nothing to train on or nothing to stop early on.
+    Raises: DataError when there is nothing to train on or nothing to stop early on, ConfigError for a
+    transformer over sets.
     """
-    _check(events, validation)
+    _check(events, validation, config)
     trainer = Trainer(events, item_features, item_specs, user_features, user_specs, validation, config, seed)
     with torch.random.fork_rng(devices=[]), Progress(config.epochs, shown=progress) as bar:
         trainer.start()
@@ -88,7 +89,12 @@ def train(
     )
 
 
-def _check(events: Log, validation: Examples) -> None:
+def _check(events: Log, validation: Examples, config: TowersConfig) -> None:
+    if events.clock == "none" and config.encoder == "transformer":
+        raise ConfigError(
+            'towers.encoder is "transformer", which reads an order, and these events have none: '
+            'leave it at "auto", or set "pooled"'
+        )
     if len(events) == 0:
         raise DataError("the towers' training log is empty; it needs at least one event")
     if len(validation) == 0:

@@ -128,7 +128,7 @@ class Trainer:
             self._optimiser.step()
             self._average()
             total, positions = total + loss.item() * n, positions + n
-            bar.step(n, len(self._events))
+            bar.step(n, data.positions)
         return total / positions, positions
 
     @torch.no_grad()

@@ -46,6 +46,7 @@ def _beside(shown: Any, offsets: Any, values: Any, newest: Any, newest_offsets: 
     for row in range(len(offsets) - 1):
         longest = max(longest, offsets[row + 1] - offsets[row])
     bits = table_bits(longest)
+    means = np.empty(n_columns)
     keys, of = np.empty(1 << bits, dtype=np.int32), np.empty(1 << bits, dtype=np.int64)
     for row in range(items.shape[0]):
         start, stop = offsets[row], offsets[row + 1]
@@ -61,6 +62,8 @@ def _beside(shown: Any, offsets: Any, values: Any, newest: Any, newest_offsets: 
             if keys[slot] != -1:
                 met = of[slot]
                 break
+        for column in range(n_columns):
+            means[column] = np.nanmean(values[column, start:stop]) if stop > start else np.nan
         for place in range(items.shape[1]):
             if items[row, place] < 0:
                 continue
@@ -70,11 +73,13 @@ def _beside(shown: Any, offsets: Any, values: Any, newest: Any, newest_offsets: 
             if met >= 0:
                 out[row, place, last] = of[slot] - met
             for column in range(n_columns):
-                own = values[column, start:stop]
-                value = values[column, of[slot]]
-                if not np.isnan(value):
-                    mean = np.nanmean(own)
-                    out[row, place, 3 * column] = value
-                    out[row, place, 3 * column + 1] = (own < value).sum()
-                    out[row, place, 3 * column + 2] = value / mean if mean != 0 else np.nan
+                value, mean = values[column, of[slot]], means[column]
+                if np.isnan(value):
+                    continue
+                less = 0
+                for other in values[column, start:stop]:
+                    less += other < value
+                out[row, place, 3 * column] = value
+                out[row, place, 3 * column + 1] = less
+                out[row, place, 3 * column + 2] = value / mean if mean != 0 else np.nan
     return out
