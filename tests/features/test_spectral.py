@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from funnel.features.spectral import spectral_vectors
-from funnel.types import Log
+from funnel.features.spectral import Spectral, spectral_vectors
+from funnel.types import Log, Ragged, Requests
 
 
 def log(users: list[int], items: list[int], n_users: int, n_items: int) -> Log:
@@ -54,3 +58,40 @@ def test_what_is_not_there_is_zero(users: list[int], items: list[int]) -> None:
     assert vectors.shape == (2, 8)
     assert np.isfinite(vectors).all()
     assert not vectors[:, 1:].any()
+
+
+def dense_scores(data: Log, histories: list[list[int]], d: int) -> NDArray[np.float64]:
+    """r D^-1/2 V V^T D^1/2, written out."""
+    matrix = np.zeros((data.n_users, data.n_items))
+    matrix[data.users, data.items] = 1
+    rows, columns = np.maximum(matrix.sum(1, keepdims=True), 1), np.maximum(matrix.sum(0), 1)
+    v = np.linalg.svd(matrix / np.sqrt(rows * columns))[2][:d].T
+    met = np.zeros((len(histories), data.n_items))
+    for row, history in enumerate(histories):
+        met[row, history] = 1
+    return (met / np.sqrt(columns)) @ v @ v.T * np.sqrt(columns)
+
+
+def requests_of(histories: list[list[int]]) -> Requests:
+    n, history = len(histories), Ragged.from_lists(histories)
+    times = Ragged(np.zeros(len(history.values), np.int64), history.offsets)
+    return Requests(np.arange(n, dtype=np.int32), np.zeros(n, np.int64), history, times)
+
+
+def test_scores_are_those_of_the_dense_filter(tmp_path: Path) -> None:
+    data = random_log(2)
+    spectral = Spectral.fit(data, 5)
+    assert spectral is not None
+    histories = [[0, 3, 7], [], [2, 14]]
+    queries = spectral.encode(requests_of([[0, 3, 7, 3, -1], [], [2, 14]]))
+    want = dense_scores(data, histories, 5)
+    np.testing.assert_allclose(queries @ spectral.item_vectors.T, want, atol=1e-5)
+    spectral.save(tmp_path)
+    again = Spectral.load(tmp_path)
+    np.testing.assert_array_equal(again.encode(requests_of(histories)), queries)
+    np.testing.assert_array_equal(again.item_vectors, spectral.item_vectors)
+
+
+def test_there_is_no_filter_over_an_order_or_over_nothing() -> None:
+    assert Spectral.fit(replace(random_log(3), clock="order")) is None
+    assert Spectral.fit(log([], [], 3, 2)) is None

@@ -58,13 +58,15 @@ class Contents:
         return self.encoder.item_vectors
 
     def sources(self) -> list[Source]:
-        """The retrieval sources that the config names, in its order."""
+        """The retrieval sources that the config names and the data has, in its order."""
         made: dict[str, Source] = {
             "towers": TowerSource(self.encoder, self.index),
             "covisitation": CovisitationSource(self.statistics),
             "popular": PopularSource(self.statistics, self.statistics.recent_window),
         }
-        return [made[name] for name in self.retrieve.sources]
+        if (spectral := self.statistics.spectral) is not None:
+            made["spectral"] = TowerSource(spectral, ExactIndex(spectral.item_vectors), name="spectral")
+        return [made[name] for name in self.retrieve.sources if name in made]
 
     def retriever(self, k: int | None = None) -> Retrieve:
         """The first stage: all sources, merged; k places (default: the config's)."""
@@ -79,7 +81,7 @@ class Contents:
             self.vectors,
             self.users.encoder.specs,
             self.encoder.item_specs,
-            sources=self.retrieve.sources,
+            sources=tuple(source.name for source in self.sources()),
             shown=self.shown,
         )
 

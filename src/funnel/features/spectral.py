@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import svds
 
-from funnel.types import Float32, Log
+from funnel.features.arrays import frozen, load_array, save_array
+from funnel.features.kernels import item_lists
+from funnel.types import Float32, Log, Requests
+
+#: Directions that the low-pass filter lets through, as in GF-CF.
+DIRECTIONS = 256
+
+#: Above this many items a filter without a structure over its vectors would take too long a request.
+MOST_ITEMS = 100_000
 
 
 def normalised(log: Log) -> csr_matrix:
@@ -26,13 +38,69 @@ def spectral_vectors(log: Log, d: int, *, seed: int = 0) -> Float32:
     largest entry.
     """
     vectors = np.zeros((log.n_items, d), dtype=np.float32)
-    matrix = normalised(log)
+    directions, strength = _directions(normalised(log), d, seed)
+    found = directions * strength
+    found *= np.sign(found[np.abs(found).argmax(0), np.arange(len(strength))]) if len(strength) else 1
+    vectors[:, : len(strength)] = found / max(np.sqrt(np.mean(found**2)), 1e-12) if found.size else 0
+    return vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Spectral:
+    """Scores that keep only the graph's low frequencies: r D^-1/2 V V^T D^1/2 for a history r.
+
+    V: the strongest directions of `normalised`, D the items' counts (Shen et al. 2021, GF-CF, arXiv
+    2108.07567, its ideal low-pass filter). One vector an item is read from a history and another is
+    multiplied with, so it is a pair of towers without learning.
+
+    item_vectors: float32 [n_items, d], what a query is multiplied with. reads: float32 [n_items, d].
+    """
+
+    item_vectors: Float32
+    reads: Float32
+
+    @classmethod
+    def fit(cls, log: Log, d: int = DIRECTIONS, *, seed: int = 0) -> Spectral | None:
+        """d directions, or as many as the log has; an item without an event has the vector 0.
+
+        None where the events have an order, which this does not read, or there are too many items or too few
+        events.
+        """
+        if log.clock != "none" or log.n_items > MOST_ITEMS:
+            return None
+        directions, _ = _directions(normalised(log), d, seed)
+        if not directions.size:
+            return None
+        counts = np.maximum(np.bincount(log.items, minlength=log.n_items), 1)[:, None]
+        return cls(
+            frozen(directions * counts**0.5, np.float32), frozen(directions * counts**-0.5, np.float32)
+        )
+
+    def encode(self, requests: Requests) -> Float32:
+        """The sum of what the history's items say, each once: float32 [B, d]."""
+        history = item_lists(requests.history, len(requests))
+        out = np.zeros((len(requests), self.reads.shape[1]), dtype=np.float32)
+        for row in range(len(requests)):
+            items = np.unique(history.values[history.offsets[row] : history.offsets[row + 1]])
+            out[row] = self.reads[items[(items >= 0) & (items < len(self.reads))]].sum(0)
+        return out
+
+    def save(self, folder: Path) -> None:
+        """Write `spectral.items.npy` and `spectral.reads.npy`."""
+        save_array(folder, "spectral.items", self.item_vectors)
+        save_array(folder, "spectral.reads", self.reads)
+
+    @classmethod
+    def load(cls, folder: Path) -> Spectral:
+        """Memory-mapped. Raises BundleError when a file is missing or unreadable."""
+        return cls(load_array(folder, "spectral.items"), load_array(folder, "spectral.reads"))
+
+
+def _directions(matrix: csr_matrix, d: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The strongest right singular vectors, float64 [n_items, ≤ d], and their values, falling."""
     possible = min(d, min(matrix.shape) - 1, matrix.nnz)
     if possible < 1:
-        return vectors
+        return np.zeros((matrix.shape[1], 0)), np.zeros(0)
     start = np.random.default_rng(seed).normal(size=min(matrix.shape))
     _, strength, directions = svds(matrix, possible, v0=start)
-    found = (directions * strength[:, None]).T[:, ::-1]
-    found *= np.sign(found[np.abs(found).argmax(0), np.arange(possible)])
-    vectors[:, :possible] = found / max(np.sqrt(np.mean(found**2)), 1e-12)
-    return vectors
+    return directions.T[:, ::-1], strength[::-1]

@@ -18,6 +18,7 @@ from funnel.features.covisitation import fit_covisitation, fit_transitions
 from funnel.features.kernels import allow_rows, item_lists
 from funnel.features.neighbours import Neighbours
 from funnel.features.popular import Rankings, pick
+from funnel.features.spectral import Spectral
 from funnel.types import Bool, Clock, Float32, Int32, Int64, Log, Ragged
 
 #: Windows are these parts of the log's span, so that they fit a log of a week and one of a decade.
@@ -32,7 +33,8 @@ class Statistics:
 
     clock, n_items: of the log. windows: in seconds, ascending, ending with None = everything before; only
     (None,) where the log has no clock. covisitation: see `fit_covisitation`. transitions: see
-    `fit_transitions`, None where the log has no order. latest: time of the last event that is known, 0
+    `fit_transitions`, None where the log has no order. spectral: see `Spectral.fit`, None where it has one.
+    latest: time of the last event that is known, 0
     where there is no clock. Reading while another thread calls `observe` is safe.
     """
 
@@ -43,11 +45,13 @@ class Statistics:
         events: EventCounts,
         covisitation: Neighbours,
         transitions: Neighbours | None,
+        spectral: Spectral | None = None,
     ) -> None:
         self.clock = clock
         self.windows = tuple(windows)
         self.covisitation = covisitation
         self.transitions = transitions
+        self.spectral = spectral
         self._rankings = Rankings(events)
         self._observing = threading.Lock()
 
@@ -69,7 +73,8 @@ class Statistics:
         events = EventCounts.build(known.items, times, known.n_items)
         if windows is None:
             windows = _windows(times) if known.clock == "time" else (None,)
-        return cls(known.clock, windows, events, fit_covisitation(matrices), fit_transitions(matrices))
+        pairs, steps = fit_covisitation(matrices), fit_transitions(matrices)
+        return cls(known.clock, windows, events, pairs, steps, Spectral.fit(matrices))
 
     @property
     def n_items(self) -> int:
@@ -168,6 +173,9 @@ class Statistics:
         folder.mkdir(parents=True, exist_ok=True)
         self.events.save(folder)
         about: dict[str, Any] = {"clock": self.clock, "windows": self.windows, "neighbours": {}}
+        about["spectral"] = self.spectral is not None
+        if self.spectral is not None:
+            self.spectral.save(folder)
         for name in ("covisitation", "transitions"):
             lists: Neighbours | None = getattr(self, name)
             if lists is not None:
@@ -187,7 +195,7 @@ class Statistics:
             }
             return cls(
                 about["clock"], about["windows"], EventCounts.load(folder), lists["covisitation"],
-                lists.get("transitions"),
+                lists.get("transitions"), Spectral.load(folder) if about.get("spectral") else None,
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error

@@ -90,7 +90,7 @@ def _contents(prepared: Prepared, towers: Path) -> Contents:
         features=config.features,
         retrieve=config.retrieve,
         rerank=config.rerank,
-        weights=dict.fromkeys(config.retrieve.sources, 1.0),
+        weights={},
         ranker=None,
         exclude_seen=config.split.exclude_seen,
         shown=shown_columns(data) if config.split.reading == "shown" else (),

@@ -12,8 +12,10 @@ from funnel.settings import Settings
 class RetrieveConfig(Settings):
     """Where candidates come from, and how many go on to the ranker."""
 
-    sources: tuple[Literal["towers", "covisitation", "popular"], ...] = Field(
-        ("towers", "covisitation", "popular"), min_length=1
+    sources: tuple[Literal["towers", "covisitation", "spectral", "popular"], ...] = Field(
+        ("towers", "covisitation", "spectral", "popular"),
+        min_length=1,
+        description="spectral is there for sets of up to 100,000 items only, and left out elsewhere",
     )
     k: int = Field(500, ge=1, description="items asked of each source, and the length of the shortlist")
 

@@ -81,7 +81,7 @@ class QueryTower(nn.Module):
         self.dropout = nn.Dropout(0.0 if clock == "none" else dropout)
         if clock == "none":
             mixers: list[nn.Module] = [Mean()]
-            wide: list[nn.Module] = [nn.Linear(d, d)]
+            wide: list[nn.Module] = [_identity(d)]
         elif config.encoder == "pooled":
             mixers = [Pool(d, heads, history)]
             wide = [nn.Sequential(*(FeedForward(d, dropout) for _ in range(config.layers)))]
@@ -133,6 +133,14 @@ class TwoTowers(nn.Module):
     def scale(self) -> Tensor:
         """1 / temperature; at most 100 (Radford et al. 2021, CLIP)."""
         return self.log_scale.clamp(max=math.log(100.0)).exp()
+
+
+def _identity(d: int) -> nn.Linear:
+    """A linear map that starts as none, so that a set's query starts as the mean of what is in it."""
+    linear = nn.Linear(d, d)
+    nn.init.eye_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
 
 
 def tensors(columns: Mapping[str, NDArray[np.generic]], names: Sequence[str]) -> list[Tensor]:
