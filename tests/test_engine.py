@@ -9,7 +9,7 @@ import pytest
 
 from funnel.engine import Funnel
 from funnel.errors import ConfigError
-from funnel.stages import Filter, Retrieve, Top
+from funnel.stages import Diversify, Filter, Retrieve, Top
 from funnel.types import Candidates, Ragged, Requests
 
 
@@ -77,3 +77,27 @@ def test_names_are_unique_and_there_is_a_stage() -> None:
     with pytest.raises(ConfigError, match="at least one"):
         Funnel([])
     assert Funnel([Top(3), Top(2, name="shown")]).names == ("top", "shown")
+
+
+class Backwards:
+    """A stage that can be left out."""
+
+    name = "backwards"
+
+    def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
+        return candidates.ranked_by(candidates.items.astype(np.float32))
+
+    def skip(self, candidates: Candidates) -> Candidates:
+        return candidates
+
+
+def test_without_time_what_can_be_left_out_is_and_the_steps_say_so() -> None:
+    vectors = np.eye(8, dtype=np.float32)
+    funnel = Funnel([*FUNNEL.stages[:2], Backwards(), Diversify(vectors, 0.5, pool=4, k=2)])
+    hurried, unhurried = funnel.trace(ask(2), seconds=0.0), funnel.trace(ask(2), seconds=3600.0)
+    assert [step.skipped for step in hurried] == [False, False, True, True]
+    assert not any(step.skipped for step in unhurried)
+    assert hurried[-1].candidates.items.tolist() == [[1, 3]] * 2
+    assert unhurried[-2].candidates.items.tolist() == [[6, 5, 4, 3, 1]] * 2
+    assert all(step.seconds >= 0 for step in hurried)
+    assert not any(step.skipped for step in funnel.trace(ask(1)))

@@ -6,7 +6,7 @@ from funnel.stages.filter import Filter
 from funnel.stages.rank import Rank
 from funnel.stages.retrieve import Retrieve, source_weights
 from funnel.stages.sources import CovisitationSource, PopularSource, ShownSource, Source
-from funnel.stages.stage import Stage
+from funnel.stages.stage import Skippable, Stage
 from funnel.stages.top import Top
 from funnel.stages.towers import Encoder, TowerSource
 
@@ -21,6 +21,7 @@ __all__ = [
     "Retrieve",
     "RetrieveConfig",
     "ShownSource",
+    "Skippable",
     "Source",
     "Stage",
     "Top",

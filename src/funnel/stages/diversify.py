@@ -45,6 +45,10 @@ class Diversify:
         mmr(self._vectors, pool.items, _relevance(pool), self._trade_off, picks, values)
         return pool.reorder(picks, values)
 
+    def skip(self, candidates: Candidates) -> Candidates:
+        """The first k places as they are."""
+        return candidates.top(self._k)
+
 
 def _relevance(candidates: Candidates) -> Float32:
     """Scores brought to 0…1 over each request's places; all equal gives 0."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from funnel.errors import ConfigError
 from funnel.types import Candidates, Requests
@@ -21,6 +21,14 @@ class Stage(Protocol):
 
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
         """What is left, or the new order. Never changes its input."""
+
+
+@runtime_checkable
+class Skippable(Protocol):
+    """A stage that a request can do without when its time is short."""
+
+    def skip(self, candidates: Candidates) -> Candidates:
+        """What goes on in place of the stage's own work."""
 
 
 def places(value: Any, what: str) -> int:
