@@ -104,6 +104,7 @@ def _figures(report: dict[str, Any]) -> dict[str, Any]:
 def test_tables_for_people(built: TinyBuild) -> None:
     store = ("--store", built.indexes)
     assert "Movie " in ok("recommend", 7, *store, "--where", "genres=Comedy")
+    assert "Movie " in ok("recommend", 7, *store, "--where", "year=1995", "--where", "year=1996")
     assert "unknown_user" in ok("recommend", "nobody", *store)
     assert "unknown_items_in_history" in ok("recommend", 7, *store, "--history", "1,2,99999")
     assert built.built.version in ok("inspect", *store)

@@ -79,6 +79,20 @@ def test_a_filter_returns_only_what_passes(live: Live) -> None:
         assert 1990 <= item.attributes["year"] < 2000
 
 
+def test_a_filter_of_or_and_not(live: Live) -> None:
+    either = {"or": [{"genres": GENRES[2]}, {"year": {"lt": 1985}}], "not": {"genres": GENRES[0]}}
+    answer = live.recommend(7, k=20, where=either)
+    assert answer.items
+    for item in answer.items:
+        assert GENRES[2] in item.attributes["genres"] or item.attributes["year"] < 1985
+        assert GENRES[0] not in item.attributes["genres"]
+
+
+def test_a_filter_on_what_a_column_does_not_hold(live: Live) -> None:
+    with pytest.raises(ConfigError, match=r"filter on 'year'.*this column holds numbers"):
+        live.recommend(7, where={"year": "old"})
+
+
 def test_a_filter_that_nothing_passes(live: Live) -> None:
     answer = live.recommend(7, where={"genres": "Western"})
     assert answer.items == ()

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -223,17 +225,17 @@ def _filters(parts: list[str]) -> dict[str, Any]:
         if not sign or not name:
             raise ConfigError(f"--where {part!r}: write column=value, for example genres=Comedy")
         out.setdefault(name, []).append(value)
-    return {name: [*values, *_numbers(values)] for name, values in out.items()}
+    return {name: [*values, *_meant(values)] for name, values in out.items()}
 
 
-def _numbers(values: list[str]) -> list[float]:
-    numbers = []
+def _meant(values: list[str]) -> list[float | bool]:
+    """The numbers and truth values that are written as text."""
+    meant: list[float | bool] = [value == "true" for value in values if value in ("true", "false")]
     for value in values:
-        try:
-            numbers.append(float(value))
-        except ValueError:
-            continue
-    return numbers
+        with suppress(ValueError):
+            number = float(value)
+            meant += [number] if math.isfinite(number) else []
+    return meant
 
 
 def _print(value: Any) -> None:

@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.allow import Allow
+
 Int32: TypeAlias = NDArray[np.int32]
 Int64: TypeAlias = NDArray[np.int64]
 Float32: TypeAlias = NDArray[np.float32]
@@ -148,7 +150,7 @@ class Requests:
     history: item rows that each user met before, oldest first; history_times has the same offsets.
     exclude: item rows never to return; None means nothing is excluded. (Seen items are put here by the
         caller who wants them excluded, so that every stage obeys one list.)
-    allow: bool [n_items] shared by all or [B, n_items]; None means every item may be returned.
+    allow: which items each request may be given; None means every item may be returned.
     user_features: encoded user columns, first dimension B.
     shown: the items to choose from; None where that is the whole catalogue.
     """
@@ -158,7 +160,7 @@ class Requests:
     history: Ragged
     history_times: Ragged
     exclude: Ragged | None = None
-    allow: Bool | None = None
+    allow: Allow | None = None
     user_features: Features = field(default_factory=dict)
     shown: Shown | None = None
 
@@ -173,7 +175,7 @@ class Requests:
             history=self.history.take(rows),
             history_times=self.history_times.take(rows),
             exclude=None if self.exclude is None else self.exclude.take(rows),
-            allow=self.allow if self.allow is None or self.allow.ndim == 1 else self.allow[rows],
+            allow=None if self.allow is None else self.allow.take(rows),
             user_features={name: column[rows] for name, column in self.user_features.items()},
             shown=None if self.shown is None else self.shown.take(rows),
         )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from stub_world import World, measured
 
+from funnel.allow import Allow
 from funnel.errors import DataError
 from funnel.evaluation import chance_level, compute_all, random_targets
 from funnel.types import Examples, Ragged
@@ -19,7 +20,8 @@ def small(allow: np.ndarray | None = None) -> Examples:
     """Two requests over nine items; an excluded row twice, and targets that may not be returned."""
     base = World.make(users=2, items=9, seed=1).examples
     exclude = Ragged.from_lists([[0, 0, 4], [-1]])
-    requests = replace(base.requests, exclude=exclude, allow=allow)
+    masks = None if allow is None else Allow.of(np.broadcast_to(allow, (2, 9)))
+    requests = replace(base.requests, exclude=exclude, allow=masks)
     return Examples(requests, Ragged.from_lists([[4, 5, 6], [1]]))
 
 
@@ -62,7 +64,8 @@ def test_everything_falls_to_chance_when_the_targets_are_random(world):
 
 def test_random_targets_may_be_returned_and_are_distinct(world):
     allow = np.arange(400) % 3 > 0
-    examples = replace(world.examples, requests=replace(world.examples.requests, allow=allow))
+    requests = replace(world.examples.requests, allow=Allow.of(allow, len(world.examples)))
+    examples = replace(world.examples, requests=requests)
     drawn = random_targets(examples, 400, seed=1)
     assert (drawn.targets.lengths == examples.targets.lengths).all()
     for i in range(len(drawn)):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from stub_world import StubFunnel, World, measured
 
+from funnel.allow import Allow
 from funnel.errors import ConfigError, DataError
 from funnel.evaluation import Report, compute, paired
 from funnel.evaluation.walk import Competitor, walk
@@ -129,13 +130,15 @@ def test_ideal_obeys_exclude_and_allow(world):
     from funnel.evaluation.ideal import best_by_truth
 
     allow = np.arange(400) % 2 == 0
-    requests = replace(world.examples.requests, allow=allow)
+    requests = replace(world.examples.requests, allow=Allow.of(allow, len(world.examples)))
     found = best_by_truth(world.scores, 400, 10)(requests)
     scores = world.truth.copy()
     scores[:, ~allow] = -np.inf
     scores[requests.exclude.list_of, requests.exclude.values] = -np.inf
     np.testing.assert_array_equal(found.items, np.argsort(-scores, axis=1, kind="stable")[:, :10])
-    nothing = best_by_truth(world.scores, 400, 10)(replace(requests, allow=np.zeros(400, dtype=bool)))
+    nothing = best_by_truth(world.scores, 400, 10)(
+        replace(requests, allow=Allow.of(np.zeros(400, dtype=bool), len(requests)))
+    )
     assert (nothing.items == -1).all()
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from funnel.allow import Allow
 from funnel.features import Neighbours, fit_covisitation
 from funnel.types import Log, Ragged
 from tests.features.worlds import make_log, slow_scores
@@ -25,7 +26,8 @@ EXCLUDE = Ragged.from_lists([[], [0, -1, 3, 0], [1, 2], [5, N - 1], [9], [7], li
 def test_top_is_the_slow_order_without_what_is_barred(decay: float | None, k: int, masked: str) -> None:
     allow = np.random.default_rng(0).random((len(HISTORY), N)) < 0.6
     mask = {"none": None, "shared": allow[0], "own": allow}[masked]
-    rows, scores = NEIGHBOURS.top(HISTORY, k, decay=decay, exclude=EXCLUDE, allow=mask)
+    given = {"none": None, "shared": Allow.of(allow[0], len(HISTORY)), "own": Allow.of(allow)}[masked]
+    rows, scores = NEIGHBOURS.top(HISTORY, k, decay=decay, exclude=EXCLUDE, allow=given)
     assert rows.shape == scores.shape == (len(HISTORY), k)
     for row in range(len(HISTORY)):
         slow = slow_scores(NEIGHBOURS, HISTORY[row], NEIGHBOURS.decay if decay is None else decay)

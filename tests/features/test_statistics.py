@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from funnel.allow import Allow
 from funnel.errors import BundleError, DataError
 from funnel.features import Statistics
 from funnel.types import Log, Ragged
@@ -107,7 +108,8 @@ def test_popular_is_told_as_of_the_start_of_the_day() -> None:
     everything = np.ones(LOG.n_items, dtype=bool)
     for window in STATISTICS.windows:
         for mask in (None, allow[0], allow):
-            rows, scores = STATISTICS.most_popular(times, 8, window, exclude=exclude, allow=mask)
+            given = None if mask is None else Allow.of(np.broadcast_to(mask, allow.shape))
+            rows, scores = STATISTICS.most_popular(times, 8, window, exclude=exclude, allow=given)
             for row, time in enumerate(times):
                 own = everything if mask is None else np.broadcast_to(mask, allow.shape)[row]
                 expected = slow_popular(time, window, exclude[row], own)[:8]

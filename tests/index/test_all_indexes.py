@@ -8,9 +8,12 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from funnel.allow import Allow
 from funnel.errors import BundleError, ConfigError, FunnelError
-from funnel.index import ExactIndex, FaissIndex, Index
+from funnel.index import ExactIndex, FaissIndex, Index, IndexConfig
 from funnel.index.auto import recall
 
 from .conftest import GOAL, GRAPH_GOAL, SPECS, K, World
@@ -42,14 +45,80 @@ def test_found_items_are_scored_and_ordered_as_exact_search_does(
         assert scores[b].tolist() == their_scores[b][kept].tolist()
 
 
-def test_a_filter_is_exact(world: World, exact: ExactIndex, index: FaissIndex) -> None:
-    allow = np.random.default_rng(5).random(index.size) < 0.01
-    found = index.search(world.queries, 60, allow=allow)
-    same(found, exact.search(world.queries, 60, allow=allow))
-    assert ((found[0] >= 0).sum(axis=1) == min(60, allow.sum())).all()
-    rows, scores = index.search(world.queries, 3, allow=np.zeros(index.size, dtype=bool))
-    assert (rows == -1).all()
-    assert np.isneginf(scores).all()
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.1, 0.01, 0.0])
+def test_a_filter_finds_k_that_pass_wherever_k_do(
+    world: World, exact: ExactIndex, index: FaissIndex, share: float
+) -> None:
+    mask = np.random.default_rng(5).random(index.size) < share
+    allow = Allow.of(mask, len(world.queries))
+    rows, scores = index.search(world.queries, 60, allow=allow)
+    wanted, their_scores = exact.search(world.queries, 60, allow=allow)
+    passing_and_scored(index, mask, rows, scores, world)
+    if share <= 0.01:  # few rows are all read
+        same((rows, scores), (wanted, their_scores))
+    else:
+        assert recall(rows, wanted) >= GOAL
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_a_filter_that_goes_with_the_vectors(
+    world: World, exact: ExactIndex, index: FaissIndex, far: bool
+) -> None:
+    """All that passes lies on one side, and the queries there or on the other."""
+    mask = world.vectors[:, 0] > 0
+    queries = world.queries[(world.queries[:, 0] > 0) != far]
+    allow = Allow.of(mask, len(queries))
+    rows, _ = index.search(queries, K, allow=allow)
+    assert mask[rows].all()
+    # The goal was set for queries without a filter, and these are not the ones it was measured on.
+    assert recall(rows, exact.search(queries, K, allow=allow)[0]) >= GOAL - 0.03
+
+
+def test_each_request_has_its_own_filter(world: World, index: FaissIndex) -> None:
+    shares = np.array([[1.0], [0.5], [0.3], [0.01], [0.0]] * 6)
+    masks = np.random.default_rng(6).random((30, index.size)) < shares
+    allow = Allow.of(masks)
+    found = index.search(world.queries[:30], 40, allow=allow, threads=2)
+    for b in range(30):
+        one = index.search(world.queries[b : b + 1], 40, allow=allow.take(np.array([b])))
+        same((found[0][b : b + 1], found[1][b : b + 1]), one)
+        assert masks[b, found[0][b][found[0][b] >= 0]].all()
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(share=st.floats(0, 1), k=st.integers(1, 3100), batch=st.integers(1, 3), seed=st.integers(0, 2**32 - 1))
+def test_whatever_the_filter_only_what_passes_and_all_that_is_asked(
+    world: World, walked: FaissIndex, share: float, k: int, batch: int, seed: int
+) -> None:
+    mask = np.random.default_rng(seed).random(walked.size) < share
+    rows, scores = walked.search(world.queries[:batch], k, allow=Allow.of(mask, batch))
+    passing_and_scored(walked, mask, rows, scores, world)
+
+
+@pytest.fixture(scope="module")
+def walked(world: World) -> FaissIndex:
+    """One list visited: a filter is walked for unless hardly anything passes."""
+    return FaissIndex.build(
+        world.vectors, IndexConfig(spec="IVF64,PQ16x4fs", params={"nprobe": 1, "k_factor": 1}), world.sample
+    )
+
+
+def passing_and_scored(
+    index: FaissIndex, mask: np.ndarray, rows: np.ndarray, scores: np.ndarray, world: World
+) -> None:
+    """min(k, all that pass) rows, each once, in order, with their true scores."""
+    filled = rows >= 0
+    assert (filled.sum(axis=1) == min(rows.shape[1], mask.sum())).all()
+    assert mask[rows[filled]].all()
+    assert (filled == np.isfinite(scores)).all()
+    for b, found in enumerate(rows):
+        there = found[found >= 0]
+        assert len(set(there.tolist())) == len(there)
+        np.testing.assert_allclose(
+            scores[b, : len(there)], world.vectors[there] @ world.queries[b], rtol=1e-4, atol=1e-4
+        )
+        order = np.lexsort((there, -scores[b, : len(there)]))
+        assert (order == np.arange(len(there))).all()
 
 
 @pytest.mark.parametrize("mmap", [True, False])

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from funnel.allow import Allow
 from funnel.errors import ConfigError, DataError, FunnelError
 from funnel.index import ExactIndex
 from funnel.types import Bool, Float32, Int32
@@ -41,7 +42,8 @@ def test_whole_numbers_with_many_ties_come_in_the_one_right_order(
     vectors = rng.integers(-1, 2, size=(n, 3)).astype(np.float32)
     queries = rng.integers(-1, 2, size=(batch, 3)).astype(np.float32)
     allow = rng.random(n) < 0.5 if filtered else None
-    rows, scores = ExactIndex(vectors).search(queries, k, allow=allow, threads=threads)
+    given = None if allow is None else Allow.of(allow, batch)
+    rows, scores = ExactIndex(vectors).search(queries, k, allow=given, threads=threads)
     np.testing.assert_array_equal(rows, slow(vectors, queries, k, allow))
     expected = np.where(
         rows >= 0, (queries @ vectors.T)[np.arange(batch)[:, None], rows] if n else 0, -np.inf
@@ -104,7 +106,7 @@ def test_parameters_are_refused(exact: ExactIndex, world: World) -> None:
         exact.search(world.queries, 5, params={"nprobe": 3})
 
 
-@pytest.mark.parametrize("allow", [np.ones(3, dtype=bool), np.ones(3000, dtype=np.int8)])
-def test_a_filter_of_another_shape_or_type_is_refused(exact: ExactIndex, world: World, allow: Bool) -> None:
-    with pytest.raises(FunnelError, match="allow"):
-        exact.search(world.queries, 5, allow=allow)
+@pytest.mark.parametrize(("batch", "items"), [(150, 3), (3, 3000)])
+def test_a_filter_for_others_is_refused(exact: ExactIndex, world: World, batch: int, items: int) -> None:
+    with pytest.raises(FunnelError, match=f"allow is for {batch} queries and {items} items"):
+        exact.search(world.queries, 5, allow=Allow.of(np.ones(items, dtype=bool), batch))

@@ -51,7 +51,7 @@ class RoughIndex:
         if allow is None:
             scores[:, list(self.blind)] = -np.inf
         else:
-            scores[:, ~allow] = -np.inf
+            scores[~allow.masks()] = -np.inf
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         best = np.take_along_axis(scores, order, axis=1)
         rows = np.full((len(queries), k), -1, dtype=np.int32)

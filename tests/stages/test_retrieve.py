@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from funnel.allow import Allow
 from funnel.errors import ConfigError
 from funnel.stages import CovisitationSource, PopularSource, Retrieve, TowerSource, source_weights
 from funnel.types import Candidates, Ragged, Requests, Shown
@@ -107,7 +108,7 @@ def test_a_batch_gives_what_single_calls_give(retrieve: Retrieve, requests: Requ
 
 
 def test_everything_excluded_or_nothing_asked(retrieve: Retrieve, requests: Requests) -> None:
-    nothing = replace(requests, allow=np.zeros(200, dtype=np.bool_))
+    nothing = replace(requests, allow=Allow.of(np.zeros(200, dtype=np.bool_), len(requests)))
     assert retrieve(nothing).items.shape == (40, 0)
     assert retrieve(requests.take(np.array([], dtype=np.int64))).items.shape == (0, 0)
 

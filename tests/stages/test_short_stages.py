@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from funnel.allow import Allow
 from funnel.errors import ConfigError
 from funnel.stages import Diversify, Filter, Top
 from funnel.types import Candidates, Ragged, Requests
@@ -17,8 +18,9 @@ from funnel.types import Candidates, Ragged, Requests
 def ask(n: int, exclude: list[list[int]] | None = None, allow: np.ndarray | None = None) -> Requests:
     none = Ragged.empty(n)
     barred = None if exclude is None else Ragged.from_lists(exclude)
+    given = None if allow is None else Allow.of(np.broadcast_to(allow, (n, allow.shape[-1])))
     return Requests(
-        np.arange(n, dtype=np.int32), np.zeros(n, dtype=np.int64), none, none, exclude=barred, allow=allow
+        np.arange(n, dtype=np.int32), np.zeros(n, dtype=np.int64), none, none, exclude=barred, allow=given
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from funnel.allow import Allow
 from funnel.errors import ConfigError
 from funnel.stages import CovisitationSource, PopularSource, TowerSource
 from funnel.types import Log, Ragged, Requests
@@ -19,9 +20,9 @@ def with_allow(requests: Requests, kind: str, n: int) -> Requests:
     rng = np.random.default_rng(3)
     masks = {
         "all": None,
-        "shared": rng.random(n) < 0.3,
-        "own": rng.random((len(requests), n)) < 0.3,
-        "none": np.zeros(n, dtype=np.bool_),
+        "shared": Allow.of(rng.random(n) < 0.3, len(requests)),
+        "own": Allow.of(rng.random((len(requests), n)) < 0.3),
+        "none": Allow.of(np.zeros(n, dtype=np.bool_), len(requests)),
     }
     return replace(requests, allow=masks[kind])
 
@@ -29,7 +30,7 @@ def with_allow(requests: Requests, kind: str, n: int) -> Requests:
 def passing(requests: Requests, b: int, n: int) -> np.ndarray:
     mask = np.ones(n, dtype=np.bool_)
     if requests.allow is not None:
-        mask &= requests.allow if requests.allow.ndim == 1 else requests.allow[b]
+        mask &= requests.allow.masks()[b]
     if requests.exclude is not None:
         mask[requests.exclude[b]] = False
     return np.flatnonzero(mask)

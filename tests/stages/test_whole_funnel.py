@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from funnel.allow import Allow
 from funnel.engine import Funnel
 from funnel.features import CandidateFeatures, FeaturesConfig
 from funnel.ranker import Ranker, RankerConfig, training_lists
@@ -57,4 +58,6 @@ def test_every_stage_narrows_and_a_batch_gives_what_single_calls_give(
 
 
 def test_nothing_may_be_returned(funnel: Funnel, requests: Requests) -> None:
-    assert not funnel(replace(requests, allow=np.zeros(200, dtype=np.bool_))).filled.any()
+    assert not funnel(
+        replace(requests, allow=Allow.of(np.zeros(200, dtype=np.bool_), len(requests)))
+    ).filled.any()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from funnel.bundle.answer import EMPTY_HISTORY, UNKNOWN_ITEMS_IN_HISTORY, UNKNOWN_USER
 from funnel.bundle.contents import Contents
-from funnel.bundle.tables import Where
+from funnel.bundle.where import Where
 from funnel.errors import ConfigError
 from funnel.types import Int32, Ragged, Requests
 

@@ -12,19 +12,20 @@ from __future__ import annotations
 import logging
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from funnel.allow import Allow
 from funnel.bundle.answer import ALL_FILTERED, FEWER_THAN_K, RETRIEVAL_ORDER, Answer
 from funnel.bundle.asking import Question, ask
 from funnel.bundle.contents import Contents, load_contents
 from funnel.bundle.manifest import Manifest
 from funnel.bundle.reasons import recommendations
 from funnel.bundle.store import Store
-from funnel.bundle.tables import Where
+from funnel.bundle.where import Where
 from funnel.engine import Funnel
 from funnel.errors import FunnelError
 
@@ -100,11 +101,12 @@ class Live:
         """The best k items for one user.
 
         history: item ids, oldest first, in place of the stored history. user: columns in place of the stored
-        ones. where: a filter on item columns, see `Catalogue.allow`. exclude: item ids not to return.
+        ones. where: a filter on item columns, see `funnel.bundle.where`. exclude: item ids not to return.
         time: seconds; default one second after the last event that the bundle knows.
         A user or an item never seen is no error: the answer says so in `reasons`.
 
-        Raises: FunnelError when k < 1; ConfigError when `where` or `user` names an unknown column.
+        Raises: FunnelError when k < 1; ConfigError when `where` or `user` names an unknown column, or
+        `where` asks for what a column cannot have.
         """
         asked = _at_least_one(k)
         loaded = self._loaded
@@ -169,8 +171,17 @@ class Live:
         manifest = self._store.verify(resolved)
         contents = load_contents(self._store.path(resolved), manifest.towers_fingerprint)
         loaded = Loaded(resolved, manifest, contents)
-        loaded.funnel(contents.rerank.k)(ask(contents, Question())[0])  # what is compiled is compiled now
+        _warm(loaded.funnel(contents.rerank.k), contents)
         return loaded
+
+
+def _warm(funnel: Funnel, contents: Contents) -> None:
+    """Have compiled what is compiled: for a request without a filter, with one that lets everything pass, and
+    with one that lets one item pass."""
+    requests, _ = ask(contents, Question())
+    everything = np.ones(len(contents.catalogue.ids), dtype=np.bool_)
+    for allow in (None, Allow.of(everything, 1), Allow.of(np.arange(len(everything)) == 0, 1)):
+        funnel(replace(requests, allow=allow))
 
 
 def _at_least_one(k: Any) -> int:

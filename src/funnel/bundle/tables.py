@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from funnel.allow import Allow
+from funnel.bundle.where import Filters, Where
 from funnel.data import Vocabulary
-from funnel.errors import ConfigError
 from funnel.features import TableEncoder
-from funnel.types import Bool, Features, Ragged
-
-#: A filter: column name → a value, a list of values (any of them), or bounds such as {"lt": 5}.
-Where = Mapping[str, Any]
-
-_BOUNDS = {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}
+from funnel.types import Features, Ragged
 
 
 @dataclass(frozen=True)
@@ -42,9 +39,11 @@ class Catalogue:
 
     @classmethod
     def load(cls, folder: Path) -> Catalogue:
-        """What `save` wrote, arrays memory-mapped."""
+        """What `save` wrote, arrays memory-mapped, columns laid out for filters."""
         ids = Vocabulary.load(folder / "ids.npy")
-        return cls(ids, pd.read_parquet(folder / "columns.parquet"), load_features(folder / "features"))
+        loaded = cls(ids, pd.read_parquet(folder / "columns.parquet"), load_features(folder / "features"))
+        assert loaded.filters  # laid out now, not by the first request
+        return loaded
 
     def title(self, item_id: Any) -> str:
         """What to call an item: its `title` or `name` where it has one, its id otherwise."""
@@ -54,46 +53,19 @@ class Catalogue:
                 return str(self.frame[column].iat[row])
         return str(item_id)
 
-    def allow(self, where: Where) -> Bool:
-        """Which items pass a filter: bool [n_items].
+    def allow(self, *wheres: Where) -> Allow:
+        """Which items may be returned for one request a filter; see `funnel.bundle.where`.
 
-        Raises: ConfigError for an unknown column, naming those there are, or an unknown bound.
+        Raises: ConfigError for a filter on an unknown column, naming those there are, or on values or bounds
+        that the column cannot have.
         """
-        passing = np.ones(len(self.frame), dtype=np.bool_)
-        for name, wanted in where.items():
-            if name not in self.frame.columns:
-                known = ", ".join(self.frame.columns)
-                raise ConfigError(f"filter on '{name}': no such item column; there are: {known}")
-            passing &= _passes(self.frame[name], wanted, name)
-        return passing
+        bits = np.stack([self.filters.compile(where) for where in wheres])
+        return Allow(bits, np.arange(len(wheres), dtype=np.int32), len(self.frame))
 
-
-def _passes(column: pd.Series[Any], wanted: Any, name: str) -> Bool:
-    """Which values of a column fit what is wanted. A missing value fits nothing."""
-    if isinstance(wanted, Mapping):
-        return _within(column, wanted, name)
-    values = set(wanted) if isinstance(wanted, list | tuple | set | frozenset) else {wanted}
-    if column.map(lambda value: isinstance(value, list | np.ndarray)).any():
-        return np.array([_has_any(value, values) for value in column], dtype=np.bool_)
-    return column.isin(list(values)).to_numpy(dtype=np.bool_)
-
-
-def _has_any(value: Any, wanted: set[Any]) -> bool:
-    return isinstance(value, list | np.ndarray) and not wanted.isdisjoint(value)
-
-
-def _within(column: pd.Series[Any], bounds: Mapping[str, Any], name: str) -> Bool:
-    unknown = set(bounds) - set(_BOUNDS)
-    if unknown:
-        raise ConfigError(f"filter on '{name}': unknown bound {sorted(unknown)}; use {sorted(_BOUNDS)}")
-    try:
-        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"filter on '{name}': bounds need a number column, this one is not") from error
-    passing = ~np.isnan(numbers)
-    for bound, limit in bounds.items():
-        passing &= _BOUNDS[bound](numbers, limit)
-    return passing
+    @cached_property
+    def filters(self) -> Filters:
+        """The columns laid out for filters; `load` does it at once."""
+        return Filters(self.frame)
 
 
 @dataclass(frozen=True)

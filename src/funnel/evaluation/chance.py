@@ -91,7 +91,7 @@ def _may_return(requests: Requests, request: Int64, items: Int32, n_items: int) 
     free = ~np.isin(request * n_items + items, _excluded(requests, n_items))
     if requests.allow is None:
         return free
-    return free & (requests.allow[items] if requests.allow.ndim == 1 else requests.allow[request, items])
+    return free & requests.allow.holds(request, items)
 
 
 def _returnable(requests: Requests, n_items: int) -> Int64:
@@ -101,6 +101,6 @@ def _returnable(requests: Requests, n_items: int) -> Int64:
     request, item = np.divmod(_excluded(requests, n_items), max(n_items, 1))
     if requests.allow is None:
         return n_items - np.bincount(request, minlength=len(requests))
-    allow = np.atleast_2d(requests.allow)
-    taken = allow[request if len(allow) > 1 else 0, item]
-    return allow.sum(axis=1) - sum_by(request, taken, len(requests)).astype(np.int64)
+    allow = requests.allow
+    taken = allow.holds(request, item)
+    return allow.counts[allow.filter_of] - sum_by(request, taken, len(requests)).astype(np.int64)

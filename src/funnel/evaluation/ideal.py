@@ -50,7 +50,7 @@ def _best(scores: Float32, requests: Requests, k: int) -> tuple[Int32, Float32]:
         raise DataError(f"true scores have shape {scores.shape}; [{len(requests)}, items] is needed")
     scores = scores.astype(np.float32)
     if requests.allow is not None:
-        scores[~np.broadcast_to(requests.allow, scores.shape)] = -np.inf
+        scores[~requests.allow.masks()] = -np.inf
     if requests.exclude is not None:
         known = requests.exclude.values >= 0
         scores[requests.exclude.list_of[known], requests.exclude.values[known]] = -np.inf

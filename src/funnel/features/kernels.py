@@ -14,8 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from funnel.allow import Allow
 from funnel.features.arrays import frozen
-from funnel.types import Bool, Int64, Ragged
+from funnel.types import Int32, Int64, Ragged
 
 #: Fibonacci hashing: the golden ratio's multiplier (Knuth, The Art of Computer Programming 3, 6.4).
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -34,17 +35,27 @@ def item_lists(ragged: Ragged | None, n: int) -> Lists:
     return Lists(frozen(lists.values, np.int32), frozen(lists.offsets, np.int64))
 
 
-def allow_rows(allow: Bool | None) -> Bool:
-    """One shape for compiled code: [0, 0] = everything may pass, [1, n_items] = shared, [B, n_items]."""
+class Bitmaps(NamedTuple):
+    """An Allow as compiled code takes it; without requests, everything passes."""
+
+    bits: NDArray[np.uint64]
+    filter_of: Int32
+
+
+def bitmaps(allow: Allow | None) -> Bitmaps:
+    """The bitmaps of an Allow; None lets everything pass."""
     if allow is None:
-        return frozen(np.empty((0, 0), dtype=np.bool_))
-    return frozen(np.atleast_2d(allow), np.bool_)
+        return Bitmaps(frozen(np.empty((0, 0)), np.uint64), frozen(np.empty(0), np.int32))
+    return Bitmaps(frozen(allow.bits), frozen(allow.filter_of, np.int32))
 
 
 @njit(cache=True, nogil=True)
 def passes(allow: Any, row: int, item: int) -> bool:
-    """Whether `allow` (from `allow_rows`) lets the item pass for this request."""
-    return len(allow) == 0 or allow[row if len(allow) > 1 else 0, item]
+    """Whether `allow` (from `bitmaps`) lets the item pass for this request."""
+    if len(allow.filter_of) == 0:
+        return True
+    word = allow.bits[allow.filter_of[row], item >> 6]
+    return (word >> np.uint64(item & 63)) & np.uint64(1) != 0
 
 
 @njit(cache=True, nogil=True)

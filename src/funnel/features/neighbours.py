@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from funnel.allow import Allow
 from funnel.features.arrays import frozen, load_array, save_array
 from funnel.features.evidence import Edges, evidence, nearest
-from funnel.features.kernels import allow_rows, item_lists
+from funnel.features.kernels import bitmaps, item_lists
 from funnel.features.recent import recent
 from funnel.features.spread import top
-from funnel.types import Bool, Float32, Int32, Int64, Ragged
+from funnel.types import Float32, Int32, Int64, Ragged
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +68,17 @@ class Neighbours:
         *,
         decay: float | None = None,
         exclude: Ragged | None = None,
-        allow: Bool | None = None,
+        allow: Allow | None = None,
     ) -> tuple[Int32, Float32]:
         """The k items with the highest scores for each history: rows int32 [B, k], scores float32 [B, k].
 
         Descending, ties by item row; −1 and −inf where fewer than k items have a positive score. Items of
-        `exclude` never come back, nor those that `allow` (bool [n_items] or [B, n_items]) leaves out; the
-        places they would have taken go to the next.
+        `exclude` never come back, nor those that `allow` leaves out; the places they would have taken go to
+        the next.
         """
         faded = self.decay if decay is None else decay
         newest = item_lists(recent(history, self.reach, self.n_items), len(history))
-        return top(self._edges, newest, faded, k, item_lists(exclude, len(history)), allow_rows(allow))
+        return top(self._edges, newest, faded, k, item_lists(exclude, len(history)), bitmaps(allow))
 
     def nearest(self, history: Ragged, items: Int32) -> Int32:
         """The recent history's item with the largest weight to each of items: int32 [B, K], −1 for none.

@@ -73,7 +73,7 @@ class Rankings:
 def pick(items: Any, counts: Any, members: Any, barred: Any, allow: Any, rows: Any, scores: Any) -> None:
     """For each request among `members`, the ranking's first that pass: into rows and scores [B, k].
 
-    barred: Lists of item rows; allow: from `allow_rows`.
+    barred: Lists of item rows; allow: from `bitmaps`.
     """
     most = 0
     for row in members:

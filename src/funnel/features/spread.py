@@ -14,7 +14,7 @@ from funnel.features.kernels import heap_push, heap_sort, passes, slot_of, table
 def top(edges: Any, newest: Any, decay: float, k: int, barred: Any, allow: Any) -> Any:
     """`Neighbours.top`: a hash table of sums, cleared slot by slot, and a heap of the best k.
 
-    newest, barred: Lists of item rows; allow: from `allow_rows`.
+    newest, barred: Lists of item rows; allow: from `bitmaps`.
     """
     n_rows = len(newest.offsets) - 1
     rows = np.full((n_rows, k), -1, dtype=np.int32)

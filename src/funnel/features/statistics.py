@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.allow import Allow
 from funnel.errors import BundleError, DataError
 from funnel.features.arrays import frozen
 from funnel.features.counts import EventCounts
 from funnel.features.covisitation import fit_covisitation, fit_transitions
-from funnel.features.kernels import allow_rows, item_lists
+from funnel.features.kernels import bitmaps, item_lists
 from funnel.features.neighbours import Neighbours
 from funnel.features.popular import Rankings, pick
 from funnel.features.spectral import Spectral
-from funnel.types import Bool, Clock, Float32, Int32, Int64, Log, Ragged
+from funnel.types import Clock, Float32, Int32, Int64, Log, Ragged
 
 #: Windows are these parts of the log's span, so that they fit a log of a week and one of a decade.
 FRACTIONS = (256, 64, 16, 4)
@@ -136,18 +137,18 @@ class Statistics:
         window: int | None = None,
         *,
         exclude: Ragged | None = None,
-        allow: Bool | None = None,
+        allow: Allow | None = None,
     ) -> tuple[Int32, Float32]:
         """The k items with most events for each request: rows int32 [B, k], counts float32 [B, k].
 
         Descending, ties by row; −1 and −inf where fewer than k items have an event. Told as of the start of
         the request's UTC day, or of a shorter stretch (a 64th of the log) where the log spans less than 64
         days, so that requests of a day share one ranking; what happened later that day is not known.
-        Items of `exclude` are skipped, and those that allow (bool [n_items] or [B, n_items]) leaves out.
+        Items of `exclude` are skipped, and those that `allow` leaves out.
         """
         rows = np.full((len(times), k), -1, dtype=np.int32)
         scores = np.full((len(times), k), -np.inf, dtype=np.float32)
-        barred, allowed = item_lists(exclude, len(times)), allow_rows(allow)
+        barred, allowed = item_lists(exclude, len(times)), bitmaps(allow)
         starts, ranking_of = np.unique(self._floor(times), return_inverse=True)
         rankings = self._rankings
         for number, start in enumerate(starts):

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from funnel.allow import Allow
 from funnel.errors import DataError, FunnelError
-from funnel.types import Bool, Float32
+from funnel.types import Float32
 
 _BLOCK = 65_536
 
@@ -56,14 +57,14 @@ def checked_queries(queries: Any, dimension: int) -> Float32:
     return array
 
 
-def checked_allow(allow: Any, size: int) -> Bool:
-    """A mask over the items. Raises: FunnelError when it is not bool [n]."""
-    array = np.asarray(allow)
-    if array.dtype != np.bool_ or array.shape != (size,):
+def checked_allow(allow: Allow, batch: int, size: int) -> Allow:
+    """The same. Raises: FunnelError when it is not for `batch` queries and `size` items."""
+    if (len(allow), allow.n_items) != (batch, size):
         raise FunnelError(
-            f"allow is {array.dtype} of shape {array.shape}; it must be bool of shape ({size},)"
+            f"allow is for {len(allow)} queries and {allow.n_items} items; "
+            f"here are {batch} queries and {size} items"
         )
-    return array
+    return allow
 
 
 def at_least_one(name: str, value: Any) -> int:

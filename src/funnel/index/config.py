@@ -24,8 +24,9 @@ class IndexInfo(Settings):
     """What index.json says.
 
     params: go with every search that does not give its own. recall: the share of exact search's first
-    `recall_k` items that was found, by item id, averaged over `sample_queries` queries. faiss: the version
-    that built it.
+    `recall_k` items that was found, by item id, averaged over `sample_queries` queries. margin: how far the
+    walk of a search with a filter goes, see `funnel.index.walk`; the least with which a walk that everything
+    passes finds `recall_goal`. faiss: the version that built it.
     """
 
     format_version: Literal[1] = 1
@@ -38,6 +39,7 @@ class IndexInfo(Settings):
     recall_k: int
     recall_goal: float
     sample_queries: int
+    margin: float = 3.5
     seed: int
     faiss: str
     towers_fingerprint: str

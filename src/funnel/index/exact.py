@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
+from funnel.allow import Allow
 from funnel.errors import ConfigError
 from funnel.index.checks import at_least_one, checked_allow, checked_queries, finite, plain
-from funnel.index.kernel import best
-from funnel.types import Bool, Float32, Int32
+from funnel.index.kernel import best, passing_rows
+from funnel.types import Float32, Int32
 
 
 class ExactIndex:
@@ -38,7 +39,7 @@ class ExactIndex:
         queries: Float32,
         k: int,
         *,
-        allow: Bool | None = None,
+        allow: Allow | None = None,
         params: Mapping[str, int] | None = None,
         threads: int = 1,
     ) -> tuple[Int32, Float32]:
@@ -49,25 +50,55 @@ class ExactIndex:
 
 
 def exact_search(
-    vectors: Float32, queries: Any, k: int, *, allow: Bool | None = None, threads: int = 1
+    vectors: Float32, queries: Any, k: int, *, allow: Allow | None = None, threads: int = 1
 ) -> tuple[Int32, Float32]:
     """As `Index.search`, over plain vectors [n, d] that are known to be finite."""
     queries = checked_queries(queries, vectors.shape[1])
     k, threads = at_least_one("k", k), at_least_one("threads", threads)
-    rows = None
-    if allow is not None:
-        rows = np.flatnonzero(checked_allow(allow, len(vectors))).astype(np.int32)
+    if allow is None:
+        return among(vectors, queries, k, None, threads)
+    return by_filter(
+        queries,
+        k,
+        checked_allow(allow, len(queries), len(vectors)),
+        lambda some, bits, passing: among(vectors, some, k, passing_rows(bits, passing), threads),
+    )
+
+
+def by_filter(
+    queries: Float32, k: int, allow: Allow, search: Callable[[Float32, Any, int], tuple[Int32, Float32]]
+) -> tuple[Int32, Float32]:
+    """The results of one search for each filter: search(its queries, its bitmap, how many items pass it)."""
+    found, scores = nothing(len(queries), k)
+    counts = allow.counts
+    for number in np.unique(allow.filter_of):
+        mine = np.flatnonzero(allow.filter_of == number)
+        if counts[number]:
+            found[mine], scores[mine] = search(queries[mine], allow.bits[number], int(counts[number]))
+    return found, scores
+
+
+def in_parts(
+    work: Callable[[Float32], tuple[Int32, Float32]], queries: Float32, threads: int
+) -> tuple[Int32, Float32]:
+    """What `work` finds for the queries, which are split over the threads."""
+    parts = np.array_split(queries, min(threads, len(queries)))
+    if len(parts) == 1:
+        return work(queries)
+    with ThreadPoolExecutor(len(parts)) as pool:
+        done = list(pool.map(work, parts))
+    return np.concatenate([rows for rows, _ in done]), np.concatenate([scores for _, scores in done])
+
+
+def among(
+    vectors: Float32, queries: Float32, k: int, rows: Int32 | None, threads: int
+) -> tuple[Int32, Float32]:
+    """Exact search among these rows; None: among all."""
     width = len(vectors) if rows is None else len(rows)
     kept = min(k, width)
     if kept == 0 or len(queries) == 0:
         return nothing(len(queries), k)
-    parts = np.array_split(queries, min(threads, len(queries)))
-    if len(parts) == 1:
-        found, scores = best(queries, vectors, rows, 0, width, kept)
-        return padded(found, scores, k)
-    with ThreadPoolExecutor(len(parts)) as pool:
-        done = list(pool.map(lambda part: best(part, vectors, rows, 0, width, kept), parts))
-    return padded(np.concatenate([rows for rows, _ in done]), np.concatenate([s for _, s in done]), k)
+    return padded(*in_parts(lambda part: best(part, vectors, rows, 0, width, kept), queries, threads), k)
 
 
 def nothing(batch: int, k: int) -> tuple[Int32, Float32]:

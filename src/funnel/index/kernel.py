@@ -7,20 +7,26 @@ matrix product by BLAS promises none of this.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
 from funnel.types import Float32, Int32
 
 # Sums may be regrouped once, when compiled (vector instructions); infinities keep their meaning.
-_REGROUP = {"reassoc", "contract", "nsz"}
-_NOBODY = np.iinfo(np.int32).max
+REGROUP = {"reassoc", "contract", "nsz"}
+NOBODY = np.iinfo(np.int32).max
+#: Which bit of a word is its only one: a product's first six bits are another number for each (Leiserson,
+#: Prokop and Randall: Using de Bruijn sequences to index a 1 in a computer word, 1998).
+_DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
+_PLACE = np.argsort((_DE_BRUIJN << np.arange(64, dtype=np.uint64)) >> np.uint64(58))
 #: Floats of the vectors that are read for all queries before the next ones: 128 KiB stay in a core's cache.
 _BLOCK = 32_768
 
 
-@njit(cache=True, nogil=True, fastmath=_REGROUP)
-def _dot(a: Float32, b: Float32) -> np.float32:
+@njit(cache=True, nogil=True, fastmath=REGROUP)
+def dot(a: Float32, b: Float32) -> np.float32:
     total = np.float32(0)
     for i in range(a.shape[0]):
         total += a[i] * b[i]
@@ -28,7 +34,7 @@ def _dot(a: Float32, b: Float32) -> np.float32:
 
 
 @njit(cache=True, nogil=True)
-def _replace_worst(rows: Int32, scores: Float32, row: int, score: float, size: int) -> None:
+def replace_worst(rows: Int32, scores: Float32, row: int, score: float, size: int) -> None:
     """Into a heap whose root is the worst of `size` items (lowest score, then highest row)."""
     place = 0
     while True:
@@ -48,18 +54,18 @@ def _replace_worst(rows: Int32, scores: Float32, row: int, score: float, size: i
 
 
 @njit(cache=True, nogil=True)
-def _sort(rows: Int32, scores: Float32) -> None:
+def sort(rows: Int32, scores: Float32) -> None:
     """A heap into its order, best first; places that nobody took become −1."""
     for last in range(len(rows) - 1, 0, -1):
         row, score = rows[last], scores[last]
         rows[last], scores[last] = rows[0], scores[0]
-        _replace_worst(rows, scores, row, score, last)
+        replace_worst(rows, scores, row, score, last)
     for place in range(len(rows)):
-        if rows[place] == _NOBODY:
+        if rows[place] == NOBODY:
             rows[place] = -1
 
 
-@njit(cache=True, nogil=True, fastmath=_REGROUP)
+@njit(cache=True, nogil=True, fastmath=REGROUP)
 def best(
     queries: Float32, vectors: Float32, rows: Int32 | None, stride: int, width: int, k: int
 ) -> tuple[Int32, Float32]:
@@ -68,7 +74,7 @@ def best(
     Query b's candidates are rows[b * stride : b * stride + width], negative ones skipped; with stride 0 all
     queries share them. rows None: the first `width` vectors.
     """
-    found = np.full((len(queries), k), _NOBODY, dtype=np.int32)
+    found = np.full((len(queries), k), NOBODY, dtype=np.int32)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     block = max(1, _BLOCK // vectors.shape[1])
     for start in range(0, width, block):
@@ -78,9 +84,24 @@ def best(
                 row = place if rows is None else rows[b * stride + place]
                 if row < 0:
                     continue
-                score = _dot(query, vectors[row])
+                score = dot(query, vectors[row])
                 if score > best_scores[0] or (score == best_scores[0] and row < best_rows[0]):
-                    _replace_worst(best_rows, best_scores, row, score, k)
+                    replace_worst(best_rows, best_scores, row, score, k)
     for b in range(len(queries)):
-        _sort(found[b], scores[b])
+        sort(found[b], scores[b])
     return found, scores
+
+
+@njit(cache=True, nogil=True)
+def passing_rows(bits: Any, count: int) -> Int32:
+    """The rows whose bit is set, rising: int32 [count]. bits: a row of `Allow.bits`; count: how many are."""
+    rows = np.empty(count, dtype=np.int32)
+    filled = 0
+    for word in range(len(bits)):
+        left = bits[word]
+        while left:
+            lowest = left & (~left + np.uint64(1))
+            rows[filled] = 64 * word + _PLACE[(lowest * _DE_BRUIJN) >> np.uint64(58)]
+            filled += 1
+            left ^= lowest
+    return rows

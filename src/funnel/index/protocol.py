@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from funnel.types import Bool, Float32, Int32
+from funnel.allow import Allow
+from funnel.types import Float32, Int32
 
 
 class Index(Protocol):
@@ -24,14 +25,15 @@ class Index(Protocol):
         queries: Float32,
         k: int,
         *,
-        allow: Bool | None = None,
+        allow: Allow | None = None,
         params: Mapping[str, int] | None = None,
         threads: int = 1,
     ) -> tuple[Int32, Float32]:
         """The k best items of each query: rows int32 [B, k] and inner products float32 [B, k].
 
         Descending, ties by row; where there are fewer than k, padded with −1 and −inf.
-        queries: float32 [B, d]. allow: bool [n], items that may be returned; such a search is always exact.
+        queries: float32 [B, d]. allow: the items that may be returned for each query; k of them are,
+        wherever k pass.
         params: search parameters of this call alone. threads: at most this many work on the call.
 
         Raises: FunnelError when the queries are not finite or of another dimension, or when k < 1;

@@ -40,10 +40,8 @@ def blocked(requests: Requests, items: Int32) -> Bool:
     if requests.exclude is not None:
         mask |= contains(requests.exclude, items)
     if requests.allow is not None:
-        rows = np.maximum(items, 0)
-        allow = requests.allow
-        allowed = allow[rows] if allow.ndim == 1 else np.take_along_axis(allow, rows, axis=1)
-        mask |= filled & ~allowed
+        request = np.arange(len(items))[:, None]
+        mask |= filled & ~requests.allow.holds(request, np.maximum(items, 0))
     return mask
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from funnel.allow import Allow
 from funnel.errors import ConfigError
 from funnel.stages._kernels import dot
 from funnel.stages.order import best
 from funnel.stages.sources import Found, blocked, fetch_sizes
-from funnel.types import Bool, Float32, Int32, Requests
+from funnel.types import Float32, Int32, Requests
 
 if TYPE_CHECKING:
     from funnel.index import Index
@@ -83,7 +83,8 @@ class TowerSource:
         """As `find`, for requests that were encoded before.
 
         Each request fetches as many more as it excludes. Where the index comes back with fewer than k
-        although it holds more (few lists probed, nearly all excluded), that request is searched exactly.
+        although it holds more (few lists probed, nearly all excluded), that request is searched as with a
+        filter that everything passes: such a search is never short.
         """
         rows = np.full((len(requests), k), -1, dtype=np.int32)
         scores = np.full((len(requests), k), -np.inf, dtype=np.float32)
@@ -101,7 +102,7 @@ class TowerSource:
         if requests.allow is None:
             short = np.flatnonzero(rows[:, min(k, self._index.size) - 1] < 0)
             if len(short) and size < self._index.size:
-                everything = np.ones(self._index.size, dtype=np.bool_)
+                everything = Allow.of(np.ones(self._index.size, dtype=np.bool_), len(short))
                 part = requests.take(short)
                 found = self._fetch(queries[short], size, everything)
                 rows[short], scores[short] = self._best(part, queries[short], found, k)
@@ -112,10 +113,6 @@ class TowerSource:
         found = np.where(blocked(requests, found), np.int32(-1), found)
         return best(found, self.dots(queries, found), k)
 
-    def _fetch(self, queries: Float32, size: int, allow: Bool | None) -> Int32:
-        """Rows from the index; a filter of its own for each request takes a search each."""
-        search = partial(self._index.search, k=size, params=self._params, threads=self._threads)
-        if allow is None or allow.ndim == 1:
-            return search(queries, allow=allow)[0]
-        each = [search(q[None], allow=own)[0] for q, own in zip(queries, allow, strict=True)]
-        return np.concatenate(each) if each else np.empty((0, size), dtype=np.int32)
+    def _fetch(self, queries: Float32, size: int, allow: Allow | None) -> Int32:
+        """Rows from the index."""
+        return self._index.search(queries, size, allow=allow, params=self._params, threads=self._threads)[0]
