@@ -32,7 +32,9 @@ def test_ways_answer_in_turn(tmp_path: Path) -> None:
 
 
 def test_ratios_are_taken_round_by_round() -> None:
-    found = summary({"funnel": [1e-3, 2e-3, 4e-3], "other": [3e-3, 4e-3, 40e-3]}, {"funnel": 0, "other": 1e-7})
+    found = summary(
+        {"funnel": [1e-3, 2e-3, 4e-3], "other": [3e-3, 4e-3, 40e-3]}, {"funnel": 0, "other": 1e-7}
+    )
     assert found["other"]["ms"] == 4
     assert found["other"]["times_funnel"] == 3
     assert found["funnel"] == {

@@ -21,20 +21,20 @@ class Codes(NamedTuple):
     """How a row becomes codes.
 
     A *reading* is a feature with one way to treat its missing values, or with one set of categories. Reading
-    r is of column features[r] of the matrix; missing[r] is a kind of text.py; it has the thresholds
-    edges[edge_of[r]:edge_of[r + 1]], or as a set the bits words[word_of[r]:word_of[r + 1]], and makes the
-    columns column_of[r] … column_of[r + 1]. Column c holds codes less below[c], cut to 0 … SPAN, and
-    absent[c] where the value is missing: 0 sends such a row left at every node, SPAN right.
+    r is of column features[r] of the matrix; missing[r] is a kind of text.py; its columns of codes are
+    column_of[r] … column_of[r + 1]; a set has the bits words[word_of[r]:word_of[r + 1]]. In column c a code
+    counts edges[edge_of[c]:edge_to[c]], at most SPAN, and is absent[c] where the value is missing: 0 sends
+    such a row left at every node, SPAN right.
     """
 
     features: Int64
     missing: Int64
-    edge_of: Int64
-    edges: Float32
     word_of: Int64
     words: NDArray[np.uint32]
     column_of: Int64
-    below: Int64
+    edge_of: Int64
+    edge_to: Int64
+    edges: Float32
     absent: NDArray[np.uint8]
 
 
@@ -53,7 +53,8 @@ def codes(model: Model) -> tuple[Int64, Int64, Codes]:
     kinds, column = np.unique(
         (reading << 32) + (left.astype(np.int64) << 24) + place // SPAN, return_inverse=True
     )
-    used = keys >> 32
+    used, owner = keys >> 32, kinds >> 32
+    edge_from = edge_of[owner] + SPAN * (kinds & 0xFFFFFF)
     lengths = np.array([len(sets[number]) for number in used], dtype=np.int64)
     return (
         column.astype(np.int64),
@@ -61,12 +62,12 @@ def codes(model: Model) -> tuple[Int64, Int64, Codes]:
         Codes(
             features=(keys & 0xFFFFFFFF) // 4,
             missing=keys & 3,
-            edge_of=edge_of,
-            edges=edges,
             word_of=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             words=np.concatenate([sets[number] for number in used] or [sets[0]]),
-            column_of=np.searchsorted(kinds >> 32, np.arange(len(keys) + 1)).astype(np.int64),
-            below=SPAN * (kinds & 0xFFFFFF),
+            column_of=np.searchsorted(owner, np.arange(len(keys) + 1)).astype(np.int64),
+            edge_of=edge_from,
+            edge_to=np.minimum(edge_from + SPAN, edge_of[owner + 1]),
+            edges=edges,
             absent=np.where(kinds >> 24 & 1, 0, SPAN).astype(np.uint8),
         ),
     )

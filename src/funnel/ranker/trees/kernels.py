@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from funnel.ranker.trees.codes import SPAN
-from funnel.ranker.trees.lanes import WIDTH, lowest_bit, narrow, spread, store, where
+from funnel.ranker.trees.lanes import WIDTH, count_above, lowest_bit, narrow, spread, store, where
 from funnel.ranker.trees.text import CATEGORICAL, NAN, NONE, ZERO
 
 #: LightGBM takes values this near to zero for zero (its kZeroThreshold).
@@ -27,7 +26,7 @@ def score(matrix: Any, starts: Any, ends: Any, plan: Any, out: Any) -> None:
     matrix: float32 [N, F], C order. out: float64 [N]; rows of no list are left as they are. The trees are
     added in their order, as LightGBM adds them.
     """
-    n_columns = len(plan.codes.below)
+    n_columns = len(plan.codes.absent)
     coded = np.empty(PIECE * n_columns, dtype=np.uint8)
     low, high = np.empty(n_columns, dtype=np.uint8), np.empty(n_columns, dtype=np.uint8)
     nodes, node_of = np.empty(len(plan.nodes) + 1, dtype=np.int64), np.empty_like(plan.node_of)
@@ -45,40 +44,54 @@ def score(matrix: Any, starts: Any, ends: Any, plan: Any, out: Any) -> None:
 def _encode(rows: Any, codes: Any, coded: Any, low: Any, high: Any) -> None:
     """Codes of rows [n, F], by block of WIDTH rows, then column, then row; each column's lowest and highest.
 
-    A feature that is the same in all rows is read once, and its codes are left out: no node asks for them.
+    A feature that is the same in all rows is read in the first block only: no node will ask for its codes.
     """
     low[:], high[:] = np.uint8(255), np.uint8(0)
     same = _constant(rows.view(np.int32))
     values, absent = np.empty(WIDTH, dtype=np.float32), np.empty(WIDTH, dtype=np.bool_)
-    places = np.empty(WIDTH, dtype=np.uint32)
     for start in range(0, len(rows), WIDTH):
         for reading in range(len(codes.features)):
-            f, missing = codes.features[reading], codes.missing[reading]
-            if same[f] and start > 0:
+            if same[codes.features[reading]] and start > 0:
                 continue
-            lanes = 1 if same[f] else WIDTH
-            for lane in range(lanes):
-                row = start + lane
-                x = rows[row if row < len(rows) else start, f]
-                x = np.float32(0) if abs(x) <= _TINY or (missing == NONE and np.isnan(x)) else x
-                values[lane] = x
-                absent[lane] = missing in (NAN, ZERO) and (np.isnan(x) or (missing == ZERO and x == 0))
-            if missing == CATEGORICAL:
-                _outside(
-                    values, lanes, codes.words, codes.word_of[reading], codes.word_of[reading + 1], places
-                )
-            else:
-                _count(values, lanes, codes.edges, codes.edge_of[reading], codes.edge_of[reading + 1], places)
+            _read(rows, start, codes.features[reading], codes.missing[reading], values, absent)
             for column in range(codes.column_of[reading], codes.column_of[reading + 1]):
                 at = start * len(low) + column * WIDTH
-                below, instead = codes.below[column], codes.absent[column]
-                lowest, highest = low[column], high[column]
-                for lane in range(lanes):
-                    code = np.uint8(min(max(np.int64(places[lane]) - below, 0), SPAN))
-                    code = instead if absent[lane] else code
-                    coded[at + lane] = code
-                    lowest, highest = min(lowest, code), max(highest, code)
-                low[column], high[column] = lowest, highest
+                if codes.missing[reading] == CATEGORICAL:
+                    _outside(
+                        values, codes.words[codes.word_of[reading] : codes.word_of[reading + 1]], coded, at
+                    )
+                else:
+                    code = spread(np.uint8(0))
+                    for edge in range(codes.edge_of[column], codes.edge_to[column]):
+                        code = count_above(code, values, codes.edges[edge])
+                    store(code, coded, at)
+                block, instead = coded[at : at + WIDTH], codes.absent[column]
+                for lane in range(WIDTH):
+                    block[lane] = instead if absent[lane] else block[lane]
+                low[column], high[column] = min(low[column], block.min()), max(high[column], block.max())
+
+
+@njit(cache=True, nogil=True)
+def _read(rows: Any, start: int, feature: int, missing: int, values: Any, absent: Any) -> None:
+    """A block's values of a feature as LightGBM reads them, and which of them are missing.
+
+    Lanes behind the last row repeat the block's first.
+    """
+    n = min(WIDTH, len(rows) - start)
+    for lane in range(n):
+        values[lane] = rows[start + lane, feature]
+    values[n:] = values[0]
+    for lane in range(WIDTH):
+        values[lane] = np.float32(0) if abs(values[lane]) <= _TINY else values[lane]
+        absent[lane] = np.isnan(values[lane])
+    if missing == ZERO:
+        for lane in range(WIDTH):
+            absent[lane] |= values[lane] == 0
+    elif missing == NONE:
+        for lane in range(WIDTH):
+            values[lane] = np.float32(0) if absent[lane] else values[lane]
+    if missing in (NONE, CATEGORICAL):
+        absent[:] = False
 
 
 @njit(cache=True, nogil=True)
@@ -92,33 +105,13 @@ def _constant(bits: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def _count(values: Any, n: int, edges: Any, start: int, end: int, places: Any) -> None:
-    """places[i] = how many of the sorted edges[start:end] are below values[i].
-
-    All bisect in step, without branches.
-    """
-    one = np.uint32(1)
-    places[:n] = np.uint32(start)
-    left = np.uint32(end - start)
-    while left > one:
-        half = left >> one
-        for i in range(n):
-            there = np.uint32(places[i] + half)
-            places[i] = there if edges[np.uint32(there - one)] < values[i] else places[i]
-        left = np.uint32(left - half)
-    for i in range(n):
-        above = one if edges[places[i]] < values[i] else np.uint32(0)
-        places[i] = places[i] + above - np.uint32(start)
-
-
-@njit(cache=True, nogil=True)
-def _outside(values: Any, n: int, words: Any, start: int, end: int, places: Any) -> None:
-    """places[i] = 0 where the category values[i], cut to a whole number, is in the set of bits, else 1."""
-    for i in range(n):
-        places[i] = 1
-        if values[i] > -1 and values[i] < 32 * (end - start):
-            category = np.int64(values[i])
-            places[i] = ~(words[start + (category >> 5)] >> np.uint32(category & 31)) & np.uint32(1)
+def _outside(values: Any, words: Any, out: Any, at: int) -> None:
+    """out[at + lane] = 0 where the category values[lane], cut to a whole number, is in the set, else 1."""
+    for lane in range(WIDTH):
+        out[at + lane] = 1
+        if values[lane] > -1 and values[lane] < 32 * len(words):
+            category = np.int64(values[lane])
+            out[at + lane] = ~(words[category >> 5] >> np.uint32(category & 31)) & np.uint32(1)
 
 
 @njit(cache=True, nogil=True)
@@ -138,7 +131,7 @@ def _open(
             stay, begin = plan.full[plane], n
             for place in range(plan.node_of[plane], plan.node_of[plane + 1]):
                 node = plan.nodes[place]
-                column, bound, mask = node >> 16, np.uint8(node >> 8), np.uint8(node)
+                column, bound, mask = np.uint64(node) >> np.uint64(16), np.uint8(node >> 8), np.uint8(node)
                 stay &= mask if bound < low[column] else np.uint8(255)
                 nodes[n] = node
                 n += (bound >= low[column]) & (bound < high[column]) & ((stay & ~mask) != 0)
@@ -179,8 +172,8 @@ def _walk(
                     stay = narrow(stay, coded, at + (node >> 16) * WIDTH, np.uint8(node >> 8), np.uint8(node))
                 place = where(stay, lowest_bit(stay, np.uint8(own[plane] << 3)), place)
                 chapter = where(stay, spread(np.uint8(own[plane] >> 5)), chapter)
-            store(place, places)
-            store(chapter, chapters)
+            store(place, places, 0)
+            store(chapter, chapters, 0)
             base = np.uint64(plan.value_of[tree])
             for lane in range(WIDTH):
                 sums[lane] += plan.values[

@@ -17,7 +17,7 @@ from numba.extending import intrinsic, models, register_model
 WIDTH = 256
 
 _BYTE, _BIT, _WORD = ir.IntType(8), ir.IntType(1), ir.IntType(32)
-_LANES = ir.VectorType(_BYTE, WIDTH)
+_LANES, _FLOATS = ir.VectorType(_BYTE, WIDTH), ir.VectorType(ir.FloatType(), WIDTH)
 _ZEROS = ir.Constant(_LANES, [0] * WIDTH)
 _ONES = ir.Constant(_LANES, [255] * WIDTH)
 
@@ -36,15 +36,16 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(manager, numba_type, _LANES)
 
 
-def _spread(builder: Any, byte: Any) -> Any:
-    """The byte in every lane."""
-    first = builder.insert_element(ir.Constant(_LANES, ir.Undefined), byte, ir.Constant(_WORD, 0))
+def _spread(builder: Any, value: Any, kind: Any = _LANES) -> Any:
+    """The value in every lane."""
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(_WORD, 0))
     return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_WORD, WIDTH), [0] * WIDTH))
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any) -> Any:
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any, kind: Any = _LANES) -> Any:
+    """Of the vector that begins at array[at]."""
     data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [at]), _LANES.as_pointer())
+    return builder.bitcast(builder.gep(data, [at]), kind.as_pointer())
 
 
 @intrinsic
@@ -70,6 +71,18 @@ def narrow(_: Any, lanes: Any, codes: Any, at: Any, bound: Any, mask: Any) -> An
 
 
 @intrinsic
+def count_above(_: Any, lanes: Any, values: Any, edge: Any) -> Any:
+    """lanes + 1 in those lanes where values[lane] > edge; values is a float32 array of WIDTH or more."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _pointer(context, builder, signature.args[1], args[1], ir.IntType(64)(0), _FLOATS)
+        above = builder.fcmp_ordered(">", builder.load(pointer, align=4), _spread(builder, args[2], _FLOATS))
+        return builder.sub(args[0], builder.sext(above, _LANES))
+
+    return _lanes(_lanes, values, types.float32), generate
+
+
+@intrinsic
 def where(_: Any, lanes: Any, these: Any, others: Any) -> Any:
     """The lane of `these` where that of `lanes` is not zero, else the lane of `others`."""
 
@@ -92,12 +105,12 @@ def lowest_bit(_: Any, lanes: Any, base: Any) -> Any:
 
 
 @intrinsic
-def store(_: Any, lanes: Any, out: Any) -> Any:
-    """out[lane] = lanes[lane]; out is a uint8 array of WIDTH or more."""
+def store(_: Any, lanes: Any, out: Any, at: Any) -> Any:
+    """out[at + lane] = lanes[lane]; out is a uint8 array."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _pointer(context, builder, signature.args[1], args[1], ir.IntType(64)(0))
+        pointer = _pointer(context, builder, signature.args[1], args[1], args[2])
         builder.store(args[0], pointer, align=1)
         return context.get_dummy_value()
 
-    return types.none(_lanes, out), generate
+    return types.none(_lanes, out, types.int64), generate
