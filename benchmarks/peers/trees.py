@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 
@@ -100,14 +100,16 @@ def main() -> None:
             fastest = 0.0
         else:
             rows = np.array(requests[asked["request"]])
-            fastest = min(timed(score, rows) for _ in range(asked["calls"]))
+            fastest = min(timed(score, rows, int(threads)) for _ in range(asked["calls"]))
         print(json.dumps(fastest), file=answers, flush=True)
 
 
-def timed(score: Score, rows: np.ndarray) -> float:
-    start = perf_counter()
+def timed(score: Score, rows: np.ndarray, threads: int) -> float:
+    """Seconds of a call: with one thread of the processor, so that other work does not count."""
+    clock = process_time if threads == 1 else perf_counter
+    start = clock()
     score(rows)
-    return perf_counter() - start
+    return clock() - start
 
 
 main()

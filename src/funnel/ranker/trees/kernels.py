@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from funnel.ranker.trees.lanes import WIDTH, count_above, lowest_bit, narrow, spread, store, where
-from funnel.ranker.trees.text import CATEGORICAL, NAN, NONE, ZERO
+from funnel.ranker.trees.text import CATEGORICAL, NONE, ZERO
 
 #: LightGBM takes values this near to zero for zero (its kZeroThreshold).
 _TINY = np.float32(1e-35)
