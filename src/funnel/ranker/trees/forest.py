@@ -32,7 +32,7 @@ class Forest:
         """Raw scores of each list's first rows, −inf behind them: float64 [B, K].
 
         matrix: float32 [B, K, F]. lengths: how many of the K rows a list has. What is the same in all rows of
-        a list (a feature of the user, say) is looked at once a list.
+        a list (a feature of the user, say) is looked at once a list. threads: share the lists.
         """
         b, k, f = matrix.shape
         out = np.full(b * k, -np.inf)

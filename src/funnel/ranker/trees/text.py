@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,14 +91,20 @@ def _tree(told: dict[str, str], n_features: int) -> Tree:
         left=_numbers(told, "left_child", leaves - 1).astype(np.int64),
         right=_numbers(told, "right_child", leaves - 1).astype(np.int64),
     )
-    if len(kinds) and not 0 <= splits.features.min() <= splits.features.max() < n_features:
-        raise ValueError(f"a split on feature {splits.features.max()} of {n_features}")
     sets: tuple[NDArray[np.uint32], ...] = ()
     if int(told.get("num_cat", "0")):
         words = np.array(told["cat_threshold"].split(), dtype=np.uint32)
         ends = np.array(told["cat_boundaries"].split(), dtype=np.int64)
         sets = tuple(words[start:stop] for start, stop in pairwise(ends))
+    _check(splits.features, n_features, "features")
+    _check(splits.thresholds[(kinds & 1) > 0], len(sets), "sets of categories")
+    _check(kinds >> 2 & 3, CATEGORICAL, "ways to be missing")
     return Tree(splits, _numbers(told, "leaf_value", leaves), sets)
+
+
+def _check(numbers: NDArray[Any], n: int, what: str) -> None:
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < n:
+        raise ValueError(f"a split names number {numbers.max():.0f} of {n} {what}")
 
 
 def _numbers(told: dict[str, str], key: str, n: int) -> NDArray[np.float64]:
