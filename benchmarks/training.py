@@ -71,12 +71,12 @@ def ours(prepared: Any, options: dict[str, Any], loss: dict[str, Any]) -> dict[s
     }
 
 
-def environment(folder: Path) -> Path:
-    """The peers' Python, installed once."""
+def environment(folder: Path, requirements: str) -> Path:
+    """The peers' Python, installed once from a file in peers/."""
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
         venv.create(folder, clear=True, with_pip=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(HERE / "peers" / "training.txt")]
+        install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(HERE / "peers" / requirements)]
         subprocess.run(install, check=True)
         (folder / "ready").touch()
     return python
@@ -120,7 +120,7 @@ def main(
         asking=asked.requests.users, targets=asked.targets.values,
     )  # fmt: skip
     (work / "options.json").write_text(json.dumps(options))
-    python = environment(work / "peers")
+    python = environment(work / "peers", "training.txt")
     found = {name: ours(prepared, options, loss) for name, loss in OURS.items()}
     for name, script in PEERS.items():
         found[name] = peer(python, script, work / "log.npz", work / "options.json")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import lightgbm
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -16,13 +16,16 @@ from funnel.errors import BundleError, ConfigError, DataError
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.lists import TrainingLists
 from funnel.ranker.training import Progress, grow, plain_names
-from funnel.types import Float32
+from funnel.ranker.trees import Forest
+from funnel.types import Float32, Int64
 
 _MODEL, _SIDE = "model.txt", "ranker.json"
 
 
 class Ranker:
     """A fitted ranker. Immutable; `Ranker.fit` or `Ranker.load` makes one.
+
+    Scores come from the compiled trees; LightGBM itself is loaded only to train and to explain.
 
     names: the F features, in the order of the columns that `predict` takes.
     config: what it was trained with. history: NDCG@10 of the validation lists after each tree.
@@ -35,13 +38,10 @@ class Ranker:
         self.config = config
         self.history = tuple(history)
         self._model = model
-        try:
-            self._booster = lightgbm.Booster(model_str=model)
-        except lightgbm.basic.LightGBMError as error:
-            raise BundleError(f"the ranker's model is not LightGBM text: {error}") from error
-        if self._booster.feature_name() != plain_names(self.names):
+        self._forest = Forest(model)
+        if list(self._forest.names) != plain_names(self.names):
             raise BundleError(
-                f"the ranker's model has {self._booster.num_feature()} features, its side file names "
+                f"the ranker's model has {len(self._forest.names)} features, its side file names "
                 f"{len(self.names)} or other ones; {_MODEL} and {_SIDE} are not of the same ranker"
             )
 
@@ -72,7 +72,7 @@ class Ranker:
     @property
     def trees(self) -> int:
         """Trees that are kept."""
-        return self._booster.num_trees()
+        return self._forest.trees
 
     def check(self, names: Sequence[str]) -> None:
         """Raises: ConfigError when these are not the features that it was trained on, in their order."""
@@ -84,12 +84,23 @@ class Ranker:
     def predict(self, matrix: Float32, *, threads: int = 1) -> NDArray[np.float64]:
         """Raw scores, higher is better (log odds with objective binary): float64 [N].
 
-        matrix: [N, F]; NaN = missing. Raises: ConfigError for another number of columns.
+        matrix: float32 [N, F]; NaN = missing. Raises: ConfigError for another number of columns.
         """
         self._columns(matrix)
-        if len(matrix) == 0:
-            return np.empty(0, dtype=np.float64)
-        return self._booster.predict(matrix, raw_score=True, num_threads=threads)
+        return self._forest.rows(matrix, threads=threads)
+
+    def predict_lists(self, matrix: Float32, lengths: Int64, *, threads: int = 1) -> NDArray[np.float64]:
+        """`predict` for a list of candidates a request: float64 [B, K], −inf behind a list's end.
+
+        matrix: float32 [B, K, F]. lengths: int64 [B], rows of each list, the first of its K. Faster than row
+        by row: what all rows of a list agree on is decided once.
+
+        Raises: ConfigError for another number of columns, or lists longer than K.
+        """
+        self._columns(matrix, ndim=3)
+        if lengths.shape != matrix.shape[:1] or (lengths < 0).any() or (lengths > matrix.shape[1]).any():
+            raise ConfigError(f"lengths of {len(matrix)} lists are needed, each 0 to {matrix.shape[1]}")
+        return self._forest.lists(matrix, lengths, threads=threads)
 
     def explain(self, row: Float32) -> dict[str, float]:
         """SHAP contributions to one item's raw score, largest first, and `base`; they add up to the score.
@@ -103,6 +114,15 @@ class Ranker:
         values = self._booster.predict(matrix, pred_contrib=True, num_threads=1)[0]
         order = np.argsort(-np.abs(values[:-1]), kind="stable")
         return {self.names[i]: float(values[i]) for i in order} | {"base": float(values[-1])}
+
+    @cached_property
+    def _booster(self) -> Any:
+        import lightgbm  # a second or more, and memory, that an answer does not need
+
+        try:
+            return lightgbm.Booster(model_str=self._model)
+        except lightgbm.basic.LightGBMError as error:
+            raise BundleError(f"the ranker's model is not LightGBM text: {error}") from error
 
     def importance(self) -> pd.DataFrame:
         """What each feature did in training, most gain first: columns feature, gain, splits."""
@@ -134,10 +154,11 @@ class Ranker:
             raise BundleError(f"{folder}: not a saved ranker ({error})") from error
         return cls(model, names, config, history)
 
-    def _columns(self, matrix: Float32) -> None:
-        if matrix.ndim != 2 or matrix.shape[1] != len(self.names):
+    def _columns(self, matrix: Float32, ndim: int = 2) -> None:
+        if matrix.ndim != ndim or matrix.shape[-1] != len(self.names):
+            first = "N" if ndim == 2 else "B, K"
             raise ConfigError(
-                f"the ranker takes [N, {len(self.names)}] features, not {list(matrix.shape)}; "
+                f"the ranker takes [{first}, {len(self.names)}] features, not {list(matrix.shape)}; "
                 f"it was trained on: {', '.join(self.names)}"
             )
 

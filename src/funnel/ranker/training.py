@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import lightgbm
+from typing import TYPE_CHECKING, Any
 
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.lists import TrainingLists
+
+if TYPE_CHECKING:  # its import takes a second or more, which who serves need not wait for
+    import lightgbm
 
 #: Called after each tree with its number from 1 and the validation lists' NDCG@10 (NaN without such lists).
 Progress = Callable[[int, float], None]
@@ -23,6 +24,8 @@ def grow(
     train: TrainingLists, valid: TrainingLists | None, config: RankerConfig, progress: Progress | None
 ) -> tuple[str, list[float]]:
     """The model as LightGBM's text, cut after its best tree, and the validation NDCG@10 after each tree."""
+    import lightgbm
+
     history: list[float] = []
     callbacks = [_record(history, progress)]
     data, watched = _dataset(train), []
@@ -65,6 +68,8 @@ def _parameters(config: RankerConfig, rows: int) -> dict[str, Any]:
 
 
 def _dataset(lists: TrainingLists, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
+    import lightgbm
+
     return lightgbm.Dataset(
         lists.matrix,
         label=lists.labels,

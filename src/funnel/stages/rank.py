@@ -25,12 +25,12 @@ class Rank:
 
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
         """The same places in the ranker's order; scores are its raw scores."""
-        filled = candidates.filled
-        scores = np.full(filled.shape, -np.inf, dtype=np.float32)
-        if filled.any():
-            matrix = self._features.matrix(requests, candidates)
-            scores[filled] = self._ranker.predict(matrix[filled], threads=self._threads)
-        return candidates.ranked_by(scores)
+        lengths = candidates.filled.sum(axis=1)
+        if not lengths.any():
+            return candidates
+        matrix = self._features.matrix(requests, candidates)
+        scores = self._ranker.predict_lists(matrix, lengths, threads=self._threads)
+        return candidates.ranked_by(scores.astype(np.float32))
 
     def skip(self, candidates: Candidates) -> Candidates:
         """The order that they came in."""

@@ -1,0 +1,183 @@
+"""The compiled evaluation: codes, then what the list leaves open, then the leaves of 256 candidates at once.
+
+Compiled callers are cached by their own file only: after a change in lanes.py, delete the `.nbi` files here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from funnel.ranker.trees.lanes import WIDTH, count_above, lowest_bit, narrow, spread, store, where
+from funnel.ranker.trees.text import CATEGORICAL, NONE, ZERO
+
+#: LightGBM takes values this near to zero for zero (its kZeroThreshold).
+_TINY = np.float32(1e-35)
+#: Rows of a list that are answered with one look at what is open: bounds the memory, not the results.
+PIECE = 4 * WIDTH
+
+
+@njit(cache=True, nogil=True)
+def score(matrix: Any, starts: Any, ends: Any, plan: Any, out: Any) -> None:
+    """out[i] = the sum of the trees' values for row i of matrix, for i in each starts[l] … ends[l].
+
+    matrix: float32 [N, F], C order. out: float64 [N]; rows of no list are left as they are. The trees are
+    added in their order, as LightGBM adds them.
+    """
+    n_columns = len(plan.codes.absent)
+    coded = np.empty(PIECE * n_columns, dtype=np.uint8)
+    low, high = np.empty(n_columns, dtype=np.uint8), np.empty(n_columns, dtype=np.uint8)
+    nodes, node_of = np.empty(len(plan.nodes) + 1, dtype=np.int64), np.empty_like(plan.node_of)
+    leaves, own = np.empty_like(plan.full), np.empty_like(plan.node_of)
+    plane_of = np.empty_like(plan.plane_of)
+    for number in range(len(starts)):
+        for start in range(starts[number], ends[number], PIECE):
+            end = min(start + PIECE, ends[number])
+            _encode(matrix[start:end], plan.codes, coded, low, high)
+            _open(plan, low, high, nodes, node_of, leaves, plane_of, own)
+            _walk(coded, n_columns, plan, nodes, node_of, leaves, plane_of, own, out[start:end])
+
+
+@njit(cache=True, nogil=True)
+def _encode(rows: Any, codes: Any, coded: Any, low: Any, high: Any) -> None:
+    """Codes of rows [n, F], by block of WIDTH rows, then column, then row; each column's lowest and highest.
+
+    A feature that is the same in all rows is read in the first block only: no node will ask for its codes.
+    """
+    low[:], high[:] = np.uint8(255), np.uint8(0)
+    same = _constant(rows.view(np.int32))
+    values, absent = np.empty(WIDTH, dtype=np.float32), np.empty(WIDTH, dtype=np.bool_)
+    for start in range(0, len(rows), WIDTH):
+        for reading in range(len(codes.features)):
+            if same[codes.features[reading]] and start > 0:
+                continue
+            _read(rows, start, codes.features[reading], codes.missing[reading], values, absent)
+            for column in range(codes.column_of[reading], codes.column_of[reading + 1]):
+                at = start * len(low) + column * WIDTH
+                if codes.missing[reading] == CATEGORICAL:
+                    _outside(
+                        values, codes.words[codes.word_of[reading] : codes.word_of[reading + 1]], coded, at
+                    )
+                else:
+                    code = spread(np.uint8(0))
+                    for edge in range(codes.edge_of[column], codes.edge_to[column]):
+                        code = count_above(code, values, codes.edges[edge])
+                    store(code, coded, at)
+                block, instead = coded[at : at + WIDTH], codes.absent[column]
+                for lane in range(WIDTH):
+                    block[lane] = instead if absent[lane] else block[lane]
+                low[column], high[column] = min(low[column], block.min()), max(high[column], block.max())
+
+
+@njit(cache=True, nogil=True)
+def _read(rows: Any, start: int, feature: int, missing: int, values: Any, absent: Any) -> None:
+    """A block's values of a feature as LightGBM reads them, and which of them are missing.
+
+    Lanes behind the last row repeat the block's first.
+    """
+    n = min(WIDTH, len(rows) - start)
+    for lane in range(n):
+        values[lane] = rows[start + lane, feature]
+    values[n:] = values[0]
+    for lane in range(WIDTH):
+        values[lane] = np.float32(0) if abs(values[lane]) <= _TINY else values[lane]
+        absent[lane] = np.isnan(values[lane])
+    if missing == ZERO:
+        for lane in range(WIDTH):
+            absent[lane] |= values[lane] == 0
+    elif missing == NONE:
+        for lane in range(WIDTH):
+            values[lane] = np.float32(0) if absent[lane] else values[lane]
+    if missing in (NONE, CATEGORICAL):
+        absent[:] = False
+
+
+@njit(cache=True, nogil=True)
+def _constant(bits: Any) -> Any:
+    """Which columns hold one value: bool [F]. Of bits, so that NaN equals itself."""
+    same = np.ones(bits.shape[1], dtype=np.bool_)
+    for row in range(1, len(bits)):
+        for f in range(bits.shape[1]):
+            same[f] &= bits[row, f] == bits[0, f]
+    return same
+
+
+@njit(cache=True, nogil=True)
+def _outside(values: Any, words: Any, out: Any, at: int) -> None:
+    """out[at + lane] = 0 where the category values[lane], cut to a whole number, is in the set, else 1."""
+    for lane in range(WIDTH):
+        out[at + lane] = 1
+        if values[lane] > -1 and values[lane] < 32 * len(words):
+            category = np.int64(values[lane])
+            out[at + lane] = ~(words[category >> 5] >> np.uint32(category & 31)) & np.uint32(1)
+
+
+@njit(cache=True, nogil=True)
+def _open(
+    plan: Any, low: Any, high: Any, nodes: Any, node_of: Any, leaves: Any, plane_of: Any, own: Any
+) -> None:
+    """What a list leaves open: nodes whose answer differs by row, planes with a leaf that can be reached.
+
+    The list's plan goes into nodes, node_of, leaves, plane_of; own[p] is the number of plane p in its tree. A
+    node that sends all rows one way is settled here, once; of nodes below it that cannot change the leaf any
+    more nothing is left. Where a plane has nothing open and a leaf, the tree's later planes do not matter.
+    """
+    n = planes = 0
+    for tree in range(len(plan.plane_of) - 1):
+        plane_of[tree] = planes
+        for plane in range(plan.plane_of[tree], plan.plane_of[tree + 1]):
+            stay, begin = plan.full[plane], n
+            for place in range(plan.node_of[plane], plan.node_of[plane + 1]):
+                node = plan.nodes[place]
+                column, bound, mask = np.uint64(node) >> np.uint64(16), np.uint8(node >> 8), np.uint8(node)
+                stay &= mask if bound < low[column] else np.uint8(255)
+                nodes[n] = node
+                n += (bound >= low[column]) & (bound < high[column]) & ((stay & ~mask) != 0)
+            if stay == 0:
+                n = begin
+                continue
+            node_of[planes], leaves[planes], own[planes] = begin, stay, plane - plan.plane_of[tree]
+            planes += 1
+            if n == begin:
+                break
+    plane_of[-1], node_of[planes] = planes, n
+
+
+@njit(cache=True, nogil=True)
+def _walk(
+    coded: Any,
+    n_columns: int,
+    plan: Any,
+    nodes: Any,
+    node_of: Any,
+    leaves: Any,
+    plane_of: Any,
+    own: Any,
+    out: Any,
+) -> None:
+    """out[row] = the sum of the values of the leaves that a row ends in, tree after tree."""
+    places, chapters = np.empty(WIDTH, dtype=np.uint8), np.empty(WIDTH, dtype=np.uint8)
+    sums = np.empty(WIDTH, dtype=np.float64)
+    for start in range(0, len(out), WIDTH):
+        at = start * n_columns
+        sums[:] = 0
+        for tree in range(len(plan.value_of) - 1):
+            place, chapter = spread(np.uint8(0)), spread(np.uint8(0))
+            for plane in range(plane_of[tree + 1] - 1, plane_of[tree] - 1, -1):
+                stay = spread(leaves[plane])
+                for i in range(node_of[plane], node_of[plane + 1]):
+                    node = nodes[i]
+                    stay = narrow(stay, coded, at + (node >> 16) * WIDTH, np.uint8(node >> 8), np.uint8(node))
+                place = where(stay, lowest_bit(stay, np.uint8(own[plane] << 3)), place)
+                chapter = where(stay, spread(np.uint8(own[plane] >> 5)), chapter)
+            store(place, places, 0)
+            store(chapter, chapters, 0)
+            base = np.uint64(plan.value_of[tree])
+            for lane in range(WIDTH):
+                sums[lane] += plan.values[
+                    base + (np.uint64(chapters[lane]) << np.uint64(8)) + np.uint64(places[lane])
+                ]
+        stop = min(start + WIDTH, len(out))
+        out[start:stop] = sums[: stop - start]
