@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
 
 CURRENT = "CURRENT"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+#: What may name a version.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Store:
@@ -53,7 +54,7 @@ class Store:
         folder: what is only said in the manifest does not.
         Raises: BundleError when the name is no plain file name, the store cannot be written or is full.
         """
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise BundleError(
                 f"{name!r} cannot name a version: letters, digits, '.', '_' and '-' are expected, and no path"
             )
@@ -94,7 +95,7 @@ class Store:
         if version == "current":
             version = self.current()
         folder = self.folder / version
-        if not _NAME.fullmatch(version) or not folder.is_dir():
+        if not NAME.fullmatch(version) or not folder.is_dir():
             known = ", ".join(one.version for one in self.versions()[:5]) or "none"
             raise BundleError(f"{self.folder} has no version {version!r}; it has: {known}")
         return folder
@@ -110,7 +111,7 @@ class Store:
             ) from error
         if not version:
             raise BundleError(f"{self.folder / CURRENT} is empty; publish a version again")
-        if not _NAME.fullmatch(version) or not (self.folder / version).is_dir():
+        if not NAME.fullmatch(version) or not (self.folder / version).is_dir():
             raise BundleError(
                 f"{self.folder / CURRENT} names {version!r}, which is not there; publish another version"
             )
@@ -126,11 +127,11 @@ class Store:
 
     def publications(self) -> list[Publication]:
         """Everything that was published, oldest first."""
-        return self._history.publications(self._current())
+        return self._history.publications(self.published())
 
     def previous(self) -> str | None:
         """The version that a rollback would serve: the last that was served before and is still there."""
-        current = self._current()
+        current = self.published()
         line = [one for one in served(self.publications()) if one != current]
         return next((one for one in reversed(line) if (self.folder / one).is_dir()), None)
 
@@ -151,7 +152,7 @@ class Store:
         """
         version = self.verify(version).version
         with changing(self.folder), self._history.locked() as history:
-            current = self._current()
+            current = self.published()
             if instead_of not in ("", current):
                 raise BundleError(
                     f"{self.folder}: {current or 'nothing'} is published now and was not when {version} was "
@@ -169,7 +170,7 @@ class Store:
             raise BundleError(f"{self.folder}: nothing that is still there was published before {current}")
         self.verify(version)
         with changing(self.folder), self._history.locked() as history:
-            if self._current() != current:
+            if self.published() != current:
                 raise BundleError(f"{self.folder}: another version than {current} has just been published")
             self._serve(history, "rollback", version)
         return version
@@ -183,7 +184,7 @@ class Store:
         if len(self.versions()) <= keep:
             return []
         with changing(self.folder), self._history.locked():
-            safe = {self._current(), self.previous(), *also}
+            safe = {self.published(), self.previous(), *also}
             seen: Counter[str] = Counter()
             gone = []
             for one in self.versions():
@@ -197,8 +198,8 @@ class Store:
     def _history(self) -> History:
         return History(self.folder)
 
-    def _current(self) -> str | None:
-        """What CURRENT says and is there."""
+    def published(self) -> str | None:
+        """`current`, or None where that raises."""
         try:
             return self.current()
         except BundleError:
@@ -209,7 +210,7 @@ class Store:
     ) -> None:
         """Record a publication and replace CURRENT, with the lock held."""
         self.path(version)  # no one has removed it since it was verified
-        current = self._current()
+        current = self.published()
         if version == current:
             replace_line(self.folder / CURRENT, version)
             return

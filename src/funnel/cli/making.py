@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from funnel import config as configs
-from funnel import show
+from funnel import gates, show
 from funnel.bundle import Store
 from funnel.bundle.live import Live
 from funnel.cli.common import (
@@ -43,7 +43,7 @@ def demo(
     prepared = prepare(config)
     towers = train_towers(prepared, Store(embeddings), progress=True)
     built = build(prepared, towers, Store(store), progress=True)
-    Store(store).publish(built.version)
+    gates.publish(Store(store), built.version)
     live = Live(store)
     answers = [live.recommend(user) for user in built.users]
     if as_json:
