@@ -58,6 +58,7 @@ SMALL: dict[str, dict[str, object]] = {
     "ranker": {"trees": 20, "leaves": 7},
     "retrieve": {"k": 100},
     "evaluate": {"ks": [10, 50], "latency_requests": 2},
+    "gates": {"latency_ms": 10_000.0},
 }
 
 

@@ -15,6 +15,9 @@ def check(folder: Path, version: str) -> Manifest:
     Raises: BundleError naming a file that is missing, changed, or not of the version.
     """
     manifest = Manifest.load(folder)
+    said = manifest.checksum, manifest.fingerprint, manifest.version
+    if said != (manifest.summed(), manifests.fingerprint(manifest.files), version):
+        raise BundleError(f"bundle {version}: {manifests.MANIFEST} was changed after it was written")
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     found.pop(manifests.MANIFEST)
     for name, expected in manifest.files.items():
@@ -25,7 +28,4 @@ def check(folder: Path, version: str) -> Manifest:
             raise BundleError(f"bundle {version}: {name} was changed after it was written")
     if found:
         raise BundleError(f"bundle {version}: {min(found)} does not belong to it")
-    said = manifest.checksum, manifest.fingerprint, manifest.version
-    if said != (manifest.summed(), manifests.fingerprint(manifest.files), version):
-        raise BundleError(f"bundle {version}: {manifests.MANIFEST} was changed after it was written")
     return manifest
