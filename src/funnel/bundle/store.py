@@ -88,12 +88,14 @@ class Store:
         return sorted(found, key=lambda one: (one.created, one.version), reverse=True)
 
     def path(self, version: str) -> Path:
-        """The folder of a version, or of the published one for "current".
+        """The folder of a version; of the published one for "current", of the one before it for "previous".
 
         Raises: BundleError naming the versions that there are.
         """
         if version == "current":
             version = self.current()
+        if version == "previous":
+            version = self._previous()
         folder = self.folder / version
         if not NAME.fullmatch(version) or not folder.is_dir():
             known = ", ".join(one.version for one in self.versions()[:5]) or "none"
@@ -165,14 +167,19 @@ class Store:
 
         Raises: BundleError when there is nothing to go back to, or it does not verify.
         """
-        current, version = self.current(), self.previous()
-        if version is None:
-            raise BundleError(f"{self.folder}: nothing that is still there was published before {current}")
+        current, version = self.current(), self._previous()
         self.verify(version)
         with changing(self.folder), self._history.locked() as history:
             if self.published() != current:
                 raise BundleError(f"{self.folder}: another version than {current} has just been published")
             self._serve(history, "rollback", version)
+        return version
+
+    def _previous(self) -> str:
+        version = self.previous()
+        if version is None:
+            current = self.current()
+            raise BundleError(f"{self.folder}: nothing that is still there was published before {current}")
         return version
 
     def retain(self, keep: int, also: Collection[str] = ()) -> list[str]:

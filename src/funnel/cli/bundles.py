@@ -95,7 +95,7 @@ def verify(
 
 @app.command()
 def diff(
-    a: Annotated[str, typer.Argument(help="a version, or `current`")],
+    a: Annotated[str, typer.Argument(help="a version, `current` or `previous`")],
     b: Annotated[str, typer.Argument(help="the other one, on whose holdout both answer")],
     store: Indexes = INDEXES,
     as_json: Json = False,
