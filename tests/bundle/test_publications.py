@@ -13,6 +13,7 @@ import pytest
 
 from funnel.bundle import Store
 from funnel.bundle import store as stores
+from funnel.bundle.retention import retain
 from funnel.errors import BundleError
 
 from .test_store import hidden, nobody, write
@@ -109,14 +110,14 @@ def test_the_newest_are_kept_and_what_is_served_whatever_its_age(store: Store) -
     other = write(store, {"a": b"other"}, name="books")
     store.publish(made[0])
     store.publish(made[1])
-    gone = store.retain(3)
+    gone = retain(store, 3)
     assert sorted(gone) == sorted(made[2:5])
     left = {one.version for one in store.versions()}
     assert left == {made[0], made[1], *made[5:], other}
     assert hidden(store) == []
-    assert store.retain(3) == []
+    assert retain(store, 3) == []
     assert store.rollback() == made[0]
-    assert store.retain(1, also=[made[5]]) == [made[6], made[1]]  # made[1] was rolled back
+    assert retain(store, 1, also=[made[5]]) == [made[6], made[1]]  # made[1] was rolled back
     assert {made[0], made[5], made[7]} <= {one.version for one in store.versions()}
 
 
@@ -135,7 +136,7 @@ def test_a_clock_that_goes_back_keeps_the_order(store: Store, monkeypatch: pytes
         made.append(write(store, {"a": bytes([i])}))
         store.publish(made[-1])
     assert [one.version for one in store.versions()] == made[::-1]
-    assert store.retain(2) == made[1::-1]
+    assert retain(store, 2) == made[1::-1]
     assert store.rollback() == made[2]
 
 
@@ -149,7 +150,7 @@ def test_a_read_only_store_keeps_its_history() -> None:
         store.folder.chmod(0o555)
         with nobody():
             assert store.previous() == a
-            for change in (store.rollback, lambda: store.publish(a), lambda: store.retain(1)):
+            for change in (store.rollback, lambda: store.publish(a), lambda: retain(store, 1)):
                 with pytest.raises(BundleError, match="cannot be written"):
                     change()
             assert store.current() == b
@@ -161,6 +162,7 @@ FULL = """
 import resource, signal, sys
 import numpy as np
 from funnel.bundle import Store
+from funnel.bundle.retention import retain
 from funnel.errors import BundleError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder, limit, what = sys.argv[1], int(sys.argv[2]), sys.argv[3]

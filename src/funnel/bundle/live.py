@@ -13,7 +13,6 @@ import logging
 import operator
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ import numpy as np
 from funnel.bundle.answer import ALL_FILTERED, FEWER_THAN_K, RETRIEVAL_ORDER, Answer
 from funnel.bundle.asking import Question, ask
 from funnel.bundle.contents import Contents
-from funnel.bundle.loaded import Loaded
+from funnel.bundle.loaded import Loaded, Refused
 from funnel.bundle.manifest import Manifest
 from funnel.bundle.reasons import recommendations
 from funnel.bundle.store import CURRENT, Store
@@ -32,15 +31,6 @@ from funnel.bundle.watch import Watcher
 from funnel.errors import FunnelError
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A published version that could not be used. at: UTC, ISO 8601."""
-
-    version: str
-    reason: str
-    at: str
 
 
 class Live:

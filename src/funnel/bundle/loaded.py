@@ -56,3 +56,12 @@ class Loaded:
                 f"bundle {other.version} is of another schema: {', '.join(gone)} of {self.version}, which is "
                 "in use, is gone or of another kind; start a new process to serve it"
             )
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A published version that could not be used. at: UTC, ISO 8601."""
+
+    version: str
+    reason: str
+    at: str

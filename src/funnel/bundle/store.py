@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -28,7 +27,7 @@ from funnel.bundle import manifest as manifests
 from funnel.bundle import verify
 from funnel.bundle.history import History, Publication, appended, served
 from funnel.bundle.manifest import Manifest
-from funnel.bundle.writing import Draft, changing, describe, drafting, place, replace_line, take_away
+from funnel.bundle.writing import Draft, changing, describe, drafting, place, replace_line
 from funnel.errors import BundleError
 
 log = logging.getLogger(__name__)
@@ -181,25 +180,6 @@ class Store:
             current = self.current()
             raise BundleError(f"{self.folder}: nothing that is still there was published before {current}")
         return version
-
-    def retain(self, keep: int, also: Collection[str] = ()) -> list[str]:
-        """Remove all but the newest `keep` versions of each name; the versions that are gone.
-
-        The published version, the one before it, and those in `also` stay in any case.
-        Raises: BundleError when the store cannot be written.
-        """
-        if len(self.versions()) <= keep:
-            return []
-        with changing(self.folder), self._history.locked():
-            safe = {self.published(), self.previous(), *also}
-            seen: Counter[str] = Counter()
-            gone = []
-            for one in self.versions():
-                seen[one.name] += 1
-                if seen[one.name] > keep and one.version not in safe:
-                    take_away(self.folder / one.version)
-                    gone.append(one.version)
-        return gone
 
     @property
     def _history(self) -> History:

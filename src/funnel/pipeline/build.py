@@ -13,6 +13,7 @@ import pandas as pd
 from funnel.bundle import Store
 from funnel.bundle.contents import Contents, load_contents, save_settings
 from funnel.bundle.holdout import HOLDOUT, Holdout
+from funnel.bundle.retention import retain
 from funnel.bundle.tables import Catalogue, Users
 from funnel.data import shown_columns
 from funnel.evaluation import Report
@@ -69,7 +70,7 @@ def build(prepared: Prepared, towers: Path, store: Store, *, progress: bool = Fa
         examples = write_report(report, served, prepared, draft.folder)
         _holdout(served, prepared).save(draft.folder / HOLDOUT)
         draft.describe(**_manifest(prepared, contents, report, fallback, notes))
-    store.retain(prepared.config.store.keep, also=[draft.version])
+    retain(store, prepared.config.store.keep, also=[draft.version])
     return Built(draft.version, store.path(draft.version), report, tuple(one["user"] for one in examples))
 
 
