@@ -7,12 +7,11 @@ import sys
 
 from funnel import Live
 
-live = Live(sys.argv[1])  # verifies the bundle before it serves
+live = Live(sys.argv[1], watch=5)  # verifies before it serves, and takes up newly published bundles
 
 
 def ads_for(user_id: int) -> list[str]:
     """The titles to show. A user never seen is no error: `answer.reasons` says so."""
-    live.refresh()  # takes up a newly published bundle
     answer = live.recommend(user_id, k=10, where={"genres": ["Comedy", "Drama"]})
     return [f"{item.attributes['title']} ({', '.join(item.reasons)})" for item in answer.items]
 

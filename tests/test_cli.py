@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,8 @@ k = 100
 [evaluate]
 ks = [10, 50]
 latency_requests = 5
+[gates]
+latency_ms = 10000
 """
 
 
@@ -84,7 +87,7 @@ def test_every_command_in_turn(config: Path, movies: Path, tmp_path: Path) -> No
     assert {row["name"] for row in made["report"]["rows"]} >= {"popular", "exact", "retrieve", "rerank"}
     assert "nothing is published" in refused("recommend", 7, *store)
 
-    assert json.loads(ok("publish", *store, "--json")) == {"published": made["version"]}
+    assert json.loads(ok("publish", *store, "--json"))["published"] == made["version"]
     answer = json.loads(ok("recommend", 7, "-k", 3, *store, "--json", "--explain"))
     assert len(answer["items"]) == 3
 
@@ -147,3 +150,36 @@ def test_what_is_not_there(config: Path, built: TinyBuild, tmp_path: Path) -> No
 def test_mistyped_commands_exit_with_2() -> None:
     assert funnel("no-such-command").returncode == 2
     assert funnel("recommend").returncode == 2
+
+
+def test_the_store(built: TinyBuild, tmp_path: Path) -> None:
+    shutil.copytree(built.indexes, tmp_path / "indexes")
+    store, version = ("--store", tmp_path / "indexes"), built.built.version
+    listed = json.loads(ok("bundles", *store, "--json"))
+    assert [(one["version"], one["is"]) for one in listed["bundles"]] == [(version, "current")]
+    assert [one["version"] for one in listed["publications"]] == [version]
+    assert "current" in ok("bundles", *store)
+    assert "nothing that is still there was published before" in refused("rollback", *store)
+    assert json.loads(ok("verify", *store, "--json")) == {"verified": version}
+    judged = json.loads(ok("verify", "--holdout", *store, "--json"))
+    assert {one["gate"] for one in judged["findings"]} >= {"stages", "parity", "latency"}
+    assert judged["figures"]["rerank ndcg@10"] > 0
+    assert "100.0% of the first 10 are shared" in ok("diff", "current", version, *store)
+    assert json.loads(ok("push", tmp_path / "remote", *store, "--json"))["pushed"] == version
+    assert version in ok("pull", tmp_path / "remote", "--store", tmp_path / "other")
+    assert json.loads(ok("recommend", 7, "--store", tmp_path / "other", "--json"))["version"] == version
+
+
+def test_a_closed_gate(built: TinyBuild, config: Path, tmp_path: Path) -> None:
+    shutil.copytree(built.indexes, tmp_path / "indexes")
+    store, version = ("--store", tmp_path / "indexes"), built.built.version
+    strict = tmp_path / "strict.toml"
+    strict.write_text(config.read_text().replace("latency_ms = 10000", "latency_ms = 1e-9"))
+    said = refused("publish", version, *store, "--config", strict)
+    assert (
+        f"{version} was not published, {version} goes on being served. Closed: latency: ms a request" in said
+    )
+    done = funnel("publish", *store, "--config", strict, "--json")
+    assert done.returncode == 1
+    assert [one["gate"] for one in json.loads(done.stdout)["findings"] if not one["passed"]] == ["latency"]
+    assert json.loads(ok("publish", *store, "--config", strict, "--force", "--json"))["published"] == version

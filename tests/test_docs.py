@@ -29,7 +29,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 def commands() -> list[str]:
     lines = [line.partition("  #")[0].strip() for _, code in blocks("bash") for line in code.splitlines()]
-    return sorted({line for line in lines if line})
+    return list(dict.fromkeys(line for line in lines if line))  # in the order of a reader
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,7 @@ SMALL: dict[str, dict[str, object]] = {
     "ranker": {"trees": 20, "leaves": 7},
     "retrieve": {"k": 100},
     "evaluate": {"ks": [10, 50], "latency_requests": 2},
+    "gates": {"latency_ms": 10_000.0, "stage_fall": 1.0, "slice_fall": 1.0, "similarity": 1.0},
 }
 
 

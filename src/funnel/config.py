@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from funnel.data import DataConfig, SplitConfig
 from funnel.errors import ConfigError
 from funnel.features import FeaturesConfig
+from funnel.gates import GatesConfig
 from funnel.index import IndexConfig
 from funnel.ranker import RankerConfig
 from funnel.settings import Settings
@@ -27,6 +28,12 @@ class EvaluateConfig(Settings):
 
     ks: tuple[int, ...] = Field((10, 20, 50, 100), description="cut-offs; the first is the one that decides")
     latency_requests: int = Field(200, ge=0, description="requests timed one at a time")
+
+
+class StoreConfig(Settings):
+    """What the store of bundles keeps."""
+
+    keep: int = Field(5, ge=1, description="newest bundles kept, beside the published and the previous")
 
 
 class Config(Settings):
@@ -43,6 +50,8 @@ class Config(Settings):
     ranker: RankerConfig = RankerConfig()
     rerank: RerankConfig = RerankConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    gates: GatesConfig = GatesConfig()
+    store: StoreConfig = StoreConfig()
 
 
 def load(path: Path, *, data: Path | None = None) -> Config:

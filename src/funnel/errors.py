@@ -5,6 +5,7 @@ FunnelError
 ├── DataError        a table is wrong: a missing column, a bad type, nothing in it
 ├── NotFittedError   something is used before what it needs was made
 ├── BundleError      a bundle is damaged, of another schema, or from a newer version
+├── GateError        a bundle is whole, and not fit to be published
 └── DownloadError    a public data set is neither cached nor to be had
 
 Every message says what was wrong, where, and what would be right. The command line
@@ -12,6 +13,8 @@ prints the message and nothing else; a traceback is a bug of ours.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class FunnelError(Exception):
@@ -32,6 +35,14 @@ class NotFittedError(FunnelError):
 
 class BundleError(FunnelError):
     """A bundle is damaged, of another schema, or from a newer version."""
+
+
+class GateError(FunnelError):
+    """A bundle is whole, and not fit to be published. verdict: what every gate found."""
+
+    def __init__(self, message: str, verdict: Any) -> None:
+        super().__init__(message)
+        self.verdict = verdict
 
 
 class DownloadError(FunnelError):

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from funnel.bench import Measured
+from funnel.bundle import Manifest
 from funnel.bundle.answer import Answer
 from funnel.bundle.live import Live
 from funnel.bundle.reasons import in_words
 from funnel.data.profile import Profile
 from funnel.data.profile_table import as_table as profile_table
 from funnel.evaluation import Report, as_table
+from funnel.gates import Verdict
+from funnel.gates.diff import Difference
 from funnel.pipeline.build import Built
 
 
@@ -121,3 +127,49 @@ def bench(measured: Measured, out: Console) -> None:
         f"in batches of {measured.batch}: {measured.throughput:,.0f} requests a second", highlight=False
     )
     out.print(measured.machine, style="dim", highlight=False)
+
+
+def bundles(found: Sequence[Manifest], marks: Mapping[str | None, str], out: Console) -> None:
+    """What is in a store. marks: which version is current, which previous."""
+    metrics = sorted({name for one in found for name in one.metrics})
+    made = table("bundles", "version", "made", *metrics, "MiB", "")
+    for one in found:
+        figures = [f"{value:.4f}" if (value := one.metrics.get(name)) is not None else "" for name in metrics]
+        size = sum(entry.bytes for entry in one.files.values()) / 2**20
+        style = "bold" if marks.get(one.version) == "current" else None
+        made.add_row(
+            one.version, one.created[:16], *figures, f"{size:.1f}", marks.get(one.version, ""), style=style
+        )
+    out.print(made)
+
+
+def verdict(found: Verdict, out: Console) -> None:
+    """A line a gate; what is closed comes out red."""
+    beside = f"beside {found.beside}" if found.beside else "with nothing to compare it with"
+    made = table(f"{found.version}, {beside}", "gate", "found", "")
+    made.columns[1].justify = made.columns[2].justify = "left"
+    for one in found.findings:
+        mark = "[green]open[/]" if one.passed else "[bold red]closed[/]"
+        made.add_row(one.gate, escape(one.sentence), mark)
+    out.print(made)
+
+
+def difference(found: Difference, out: Console) -> None:
+    """How two bundles differ."""
+    made = table("", "what", found.a, found.b)
+    for name, pair in found.metrics.items():
+        made.add_row(name, *(f"{value:.4f}" if value is not None else "" for value in pair))
+    for name, pair in found.config.items():
+        made.add_row(f"config {name}", *(escape(str(value)) for value in pair))
+    for name, change in {"features": found.features, "items": found.items, "users": found.users}.items():
+        gone = f"{change.gone:,} only here {', '.join(change.examples_gone)}".rstrip()
+        new = f"{change.new:,} only here {', '.join(change.examples_new)}".rstrip()
+        made.add_row(f"{name}, {change.shared:,} shared", gone, new)
+    out.print(made)
+    said = found.answers
+    score = "" if said.score is None else f", scores of shared items {said.score:.4f} apart"
+    out.print(
+        f"on the same {said.requests:,} requests: {said.overlap:.1%} of the first {said.k} are shared, "
+        f"{said.same_first:.1%} have the same first item, {said.same_list:.1%} the same list{score}",
+        highlight=False,
+    )

@@ -20,7 +20,7 @@ from .test_store import hidden, write
 WRITER = """
 import sys
 from pathlib import Path
-from funnel.bundle import Store, manifest, store
+from funnel.bundle import Store, history, manifest, writing
 
 def stop(*args, **kwargs):
     print("here", flush=True)
@@ -29,7 +29,7 @@ def stop(*args, **kwargs):
 folder, moment, content = sys.argv[1:]
 if moment == "hashing": manifest.entry = stop
 if moment == "describing": manifest.Manifest.save = stop
-if moment == "syncing": store._sync = stop
+if moment == "syncing": writing.sync = stop
 if moment == "renaming": Path.rename = stop
 if moment == "publishing": Path.replace = stop
 bundles = Store(folder)
@@ -37,10 +37,11 @@ with bundles.writing("movies") as draft:
     (draft.folder / "a").write_text(content)
     if moment == "writing": stop()
 if moment == "verifying": manifest.entry = stop
+if moment == "recording": history.os.fsync = stop
 bundles.publish(draft.version)
 print(draft.version, flush=True)
 """
-MOMENTS = ["writing", "hashing", "describing", "syncing", "renaming", "verifying", "publishing"]
+MOMENTS = ["writing", "hashing", "describing", "syncing", "renaming", "verifying", "recording", "publishing"]
 
 
 def start(store: Store, moment: str, content: str) -> subprocess.Popen[str]:

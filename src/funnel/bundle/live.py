@@ -4,61 +4,50 @@
     answer = live.recommend(user_id, k=10)
 
 Requests read one reference to the loaded bundle; `refresh` loads a newly published one aside and swaps it,
-and a load that fails leaves the old one in use.
+and a load that fails leaves the old one in use. `Live("indexes/", watch=5)` looks by itself.
 """
 
 from __future__ import annotations
 
 import logging
 import operator
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from funnel.allow import Allow
 from funnel.bundle.answer import ALL_FILTERED, FEWER_THAN_K, RETRIEVAL_ORDER, Answer
 from funnel.bundle.asking import Question, ask
-from funnel.bundle.contents import Contents, load_contents
+from funnel.bundle.contents import Contents
+from funnel.bundle.loaded import Loaded, Refused
 from funnel.bundle.manifest import Manifest
 from funnel.bundle.reasons import recommendations
-from funnel.bundle.store import Store
+from funnel.bundle.store import CURRENT, Store
+from funnel.bundle.watch import Watcher
 from funnel.bundle.where import Where
-from funnel.engine import Funnel
 from funnel.errors import FunnelError
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """One version, ready to answer."""
-
-    version: str
-    manifest: Manifest
-    contents: Contents
-    funnels: dict[int, Funnel] = field(default_factory=dict)
-
-    def funnel(self, k: int) -> Funnel:
-        """The funnel that ends in k items, made once for each k."""
-        if k not in self.funnels:
-            self.funnels[k] = self.contents.funnel(k)
-        return self.funnels[k]
-
-
 class Live:
     """A published bundle, answering.
 
-    store: the folder that bundles are published in. version: default the published one.
+    store: the folder that bundles are published in. version: default the published one. watch: look for a
+    newly published one every so many seconds, in a thread; None: only when `refresh` is called.
 
     Raises: BundleError when there is none, or when it fails verification.
     """
 
-    def __init__(self, store: str | Path, version: str = "current") -> None:
+    def __init__(self, store: str | Path, version: str = "current", *, watch: float | None = None) -> None:
         self._store = Store(Path(store))
-        self._loaded = self._load(version)
+        self._refreshing = threading.Lock()
+        self._refused: Refused | None = None
+        self._loaded = Loaded.load(self._store, version)
+        self._watcher = None if watch is None else Watcher(self, self._store.folder / CURRENT, watch)
 
     @property
     def version(self) -> str:
@@ -75,17 +64,42 @@ class Live:
         """The parts of the version in use."""
         return self._loaded.contents
 
+    @property
+    def refused(self) -> Refused | None:
+        """What was published since and could not be used, and why; None when what is published is in use."""
+        return self._refused
+
     def refresh(self) -> bool:
         """Load the published version if it is another one; whether it was.
 
-        Raises: BundleError when the published version cannot be used; the one in use goes on.
+        It is verified, loaded and asked once aside; then one reference is swapped. Requests in flight end on
+        the version that they began with, whose memory is free after the last of them.
+        Raises: BundleError when the published version cannot be used; the one in use goes on, and `refused`
+        says why.
         """
-        published = self._store.current()
-        if published == self._loaded.version:
-            return False
-        self._loaded = self._load(published)
-        log.info("now serving %s", published)
-        return True
+        with self._refreshing:
+            published = "none"
+            try:
+                published = self._store.current()
+                fresh = None if published == self.version else Loaded.load(self._store, published)
+                if fresh is not None:
+                    self._loaded.check_successor(fresh)
+            except FunnelError as error:
+                now = datetime.now(UTC).isoformat(timespec="seconds")
+                self._refused = Refused(published, str(error), now)
+                log.error("%s goes on being served, %s was refused: %s", self.version, published, error)
+                raise
+            self._refused = None
+            if fresh is None:
+                return False
+            self._loaded = fresh
+            log.info("now serving %s", published)
+            return True
+
+    def close(self) -> None:
+        """Stop looking for newly published versions; answering goes on."""
+        if self._watcher is not None:
+            self._watcher.stop()
 
     def recommend(
         self,
@@ -143,14 +157,15 @@ class Live:
         Raises: FunnelError when the item is unknown or not on this user's shortlist, or when the bundle keeps
         the retrieval order.
         """
-        contents, version = self._loaded.contents, self._loaded.version
+        loaded = self._loaded
+        contents, version = loaded.contents, loaded.version
         if contents.ranker is None:
             raise FunnelError(f"{version} keeps the retrieval order: there is no ranker to explain")
         item = contents.catalogue.ids.row(item_id)
         if item < 0:
             raise FunnelError(f"item {item_id!r} is not in the catalogue of {version}")
         requests, _ = ask(contents, Question(user_id, history, user or {}, time=time))
-        steps = self._loaded.funnel(contents.rerank.k).trace(requests)
+        steps = loaded.funnel(contents.rerank.k).trace(requests)
         rank = [step.name for step in steps].index("rank")
         shortlist = steps[rank - 1].candidates
         place = np.flatnonzero(shortlist.items[0] == item)
@@ -165,23 +180,6 @@ class Live:
         contents = self._loaded.contents
         rows = contents.users.history.take(np.array([contents.users.ids.row(user_id)])).values
         return contents.catalogue.ids.values[rows].tolist()
-
-    def _load(self, version: str) -> Loaded:
-        resolved = self._store.current() if version == "current" else version
-        manifest = self._store.verify(resolved)
-        contents = load_contents(self._store.path(resolved), manifest.towers_fingerprint)
-        loaded = Loaded(resolved, manifest, contents)
-        _warm(loaded.funnel(contents.rerank.k), contents)
-        return loaded
-
-
-def _warm(funnel: Funnel, contents: Contents) -> None:
-    """Have compiled what is compiled: for a request without a filter, with one that lets everything pass, and
-    with one that lets one item pass."""
-    requests, _ = ask(contents, Question())
-    everything = np.ones(len(contents.catalogue.ids), dtype=np.bool_)
-    for allow in (None, Allow.of(everything, 1), Allow.of(np.arange(len(everything)) == 0, 1)):
-        funnel(replace(requests, allow=allow))
 
 
 def _at_least_one(k: Any) -> int:

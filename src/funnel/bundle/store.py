@@ -6,46 +6,36 @@
     store.publish(draft.version)
 
 A version appears whole or not at all: files are written to a hidden folder of the store, hashed, fsynced, and
-the folder is renamed. `CURRENT` is a file of one line, replaced atomically.
+the folder is renamed. `CURRENT` is a file of one line, replaced atomically; what it said before is in the
+history of publications.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from funnel.bundle import drafts
+from pydantic import JsonValue
+
 from funnel.bundle import manifest as manifests
+from funnel.bundle import verify
+from funnel.bundle.history import History, Publication, appended, served
 from funnel.bundle.manifest import Manifest
+from funnel.bundle.writing import Draft, changing, describe, drafting, place, replace_line
 from funnel.errors import BundleError
 
 log = logging.getLogger(__name__)
 
 CURRENT = "CURRENT"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-@dataclass
-class Draft:
-    """A version being written: files go below `folder`; `version` is known once it is finished."""
-
-    folder: Path
-    about: dict[str, Any] = field(default_factory=dict)
-    version: str = ""
-
-    def describe(self, **about: Any) -> None:
-        """What the manifest will say; see the fields of `Manifest`."""
-        self.about.update(about)
+#: What may name a version.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Store:
@@ -61,19 +51,29 @@ class Store:
         Where that version is there already, it is kept, unless it is damaged: then the draft takes its place.
         Nothing is left when the block raises. Files that are to decide the version must be below the draft's
         folder: what is only said in the manifest does not.
-        Raises: BundleError when the name is no plain file name or the store cannot be written.
+        Raises: BundleError when the name is no plain file name, the store cannot be written or is full.
         """
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise BundleError(
                 f"{name!r} cannot name a version: letters, digits, '.', '_' and '-' are expected, and no path"
             )
-        draft = Draft(self._new_draft())
-        try:
+        with drafting(self.folder) as draft:
             yield draft
-            with self._changing():
-                draft.version = self._finish(name, draft)
-        finally:
-            shutil.rmtree(draft.folder, ignore_errors=True)
+            with changing(self.folder):
+                describe(draft, name, self._now())
+                place(draft, self.folder)
+
+    @contextmanager
+    def adopting(self, version: str) -> Iterator[Draft]:
+        """A draft that becomes this version when the block ends well and left its files and manifest.
+
+        Raises: BundleError naming a file that is not what the manifest says, or as `writing` does.
+        """
+        with drafting(self.folder) as draft:
+            yield draft
+            draft.version = verify.check(draft.folder, version).version
+            with changing(self.folder):
+                place(draft, self.folder)
 
     def versions(self) -> list[Manifest]:
         """The manifests of all versions, newest first; one that cannot be read is left out, and logged."""
@@ -87,14 +87,16 @@ class Store:
         return sorted(found, key=lambda one: (one.created, one.version), reverse=True)
 
     def path(self, version: str) -> Path:
-        """The folder of a version, or of the published one for "current".
+        """The folder of a version; of the published one for "current", of the one before it for "previous".
 
         Raises: BundleError naming the versions that there are.
         """
         if version == "current":
             version = self.current()
+        if version == "previous":
+            version = self._previous()
         folder = self.folder / version
-        if not _NAME.fullmatch(version) or not folder.is_dir():
+        if not NAME.fullmatch(version) or not folder.is_dir():
             known = ", ".join(one.version for one in self.versions()[:5]) or "none"
             raise BundleError(f"{self.folder} has no version {version!r}; it has: {known}")
         return folder
@@ -110,7 +112,7 @@ class Store:
             ) from error
         if not version:
             raise BundleError(f"{self.folder / CURRENT} is empty; publish a version again")
-        if not _NAME.fullmatch(version) or not (self.folder / version).is_dir():
+        if not NAME.fullmatch(version) or not (self.folder / version).is_dir():
             raise BundleError(
                 f"{self.folder / CURRENT} names {version!r}, which is not there; publish another version"
             )
@@ -122,102 +124,91 @@ class Store:
         Raises: BundleError naming a file that is missing, changed, or not of the version.
         """
         folder = self.path(version)
-        version = folder.name
-        manifest = Manifest.load(folder)
-        found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-        found.pop(manifests.MANIFEST)
-        for name, expected in manifest.files.items():
-            path = found.pop(name, None)
-            if path is None:
-                raise BundleError(f"bundle {version}: {name} is missing")
-            if manifests.entry(path) != expected:
-                raise BundleError(f"bundle {version}: {name} was changed after it was written")
-        if found:
-            raise BundleError(f"bundle {version}: {min(found)} does not belong to it")
-        said = manifest.checksum, manifest.fingerprint, manifest.version
-        if said != (manifest.summed(), manifests.fingerprint(manifest.files), version):
-            raise BundleError(f"bundle {version}: {manifests.MANIFEST} was changed after it was written")
-        return manifest
+        return verify.check(folder, folder.name)
 
-    def publish(self, version: str) -> None:
-        """Verify a version, then make it the published one, atomically.
+    def publications(self) -> list[Publication]:
+        """Everything that was published, oldest first."""
+        return self._history.publications(self.published())
 
-        Raises: BundleError when it does not verify or the store cannot be written; what was published stays.
+    def previous(self) -> str | None:
+        """The version that a rollback would serve: the last that was served before and is still there."""
+        current = self.published()
+        line = [one for one in served(self.publications()) if one != current]
+        return next((one for one in reversed(line) if (self.folder / one).is_dir()), None)
+
+    def publish(
+        self,
+        version: str,
+        *,
+        instead_of: str | None = "",
+        forced: bool = False,
+        gates: Collection[dict[str, JsonValue]] = (),
+    ) -> None:
+        """Verify a version, then make it the published one, atomically; one publisher after the other.
+
+        instead_of: the version that must be the published one until then, None for nothing; the default is
+        whatever it is. forced, gates: for the history, see `Publication`.
+        Raises: BundleError when it does not verify, when another version than `instead_of` was published in
+        the meantime, or when the store cannot be written; what was published stays.
         """
         version = self.verify(version).version
-        with self._changing():
-            handle, name = tempfile.mkstemp(prefix=drafts.prefix(), dir=self.folder)
-            try:
-                with os.fdopen(handle, "w") as file:
-                    file.write(f"{version}\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(name).chmod(0o644)
-                Path(name).replace(self.folder / CURRENT)
-            finally:
-                Path(name).unlink(missing_ok=True)
-            _sync(self.folder)
+        with changing(self.folder), self._history.locked() as history:
+            current = self.published()
+            if instead_of not in ("", current):
+                raise BundleError(
+                    f"{self.folder}: {current or 'nothing'} is published now and was not when {version} was "
+                    "judged; publish again, so that it is judged beside that"
+                )
+            self._serve(history, "publish", version, forced=forced, gates=tuple(gates))
 
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """What the system refuses, as an error for people."""
-        try:
-            yield
-        except OSError as error:
-            raise BundleError(f"{self.folder} cannot be written: {error.strerror}") from error
+    def rollback(self) -> str:
+        """Publish again what was published before; the version. Going back twice goes further back.
 
-    def _new_draft(self) -> Path:
-        with self._changing():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            drafts.clear(self.folder)
-            return drafts.new(self.folder)
-
-    def _finish(self, name: str, draft: Draft) -> str:
-        """Hash, describe, sync and rename."""
-        files = manifests.hashed(draft.folder)
-        fingerprint = manifests.fingerprint(files)
-        version = f"{name}-{fingerprint[:12]}"
-        Manifest(
-            name=name,
-            version=version,
-            fingerprint=fingerprint,
-            created=datetime.now(UTC).isoformat(timespec="microseconds"),
-            files=files,
-            libraries=manifests.libraries(),
-            **draft.about,
-        ).save(draft.folder)
-        for path in [*sorted(draft.folder.rglob("*")), draft.folder]:
-            _sync(path)
-        draft.folder.chmod(0o755)
-        try:
-            draft.folder.rename(self.folder / version)
-        except OSError:
-            if not (self.folder / version).is_dir():
-                raise
-            if not self._verified(version):
-                self._take_away(version)
-                draft.folder.rename(self.folder / version)
-        _sync(self.folder)
+        Raises: BundleError when there is nothing to go back to, or it does not verify.
+        """
+        current, version = self.current(), self._previous()
+        self.verify(version)
+        with changing(self.folder), self._history.locked() as history:
+            if self.published() != current:
+                raise BundleError(f"{self.folder}: another version than {current} has just been published")
+            self._serve(history, "rollback", version)
         return version
 
-    def _verified(self, version: str) -> bool:
+    def _previous(self) -> str:
+        version = self.previous()
+        if version is None:
+            current = self.current()
+            raise BundleError(f"{self.folder}: nothing that is still there was published before {current}")
+        return version
+
+    @property
+    def _history(self) -> History:
+        return History(self.folder)
+
+    def published(self) -> str | None:
+        """`current`, or None where that raises."""
         try:
-            self.verify(version)
+            return self.current()
         except BundleError:
-            return False
-        return True
+            return None
 
-    def _take_away(self, version: str) -> None:
-        """Remove a damaged version in one step."""
-        aside = drafts.new(self.folder)
-        (self.folder / version).rename(aside / version)
-        shutil.rmtree(aside, ignore_errors=True)
+    def _serve(
+        self, history: FileIO, action: Literal["publish", "rollback"], version: str, **about: Any
+    ) -> None:
+        """Record a publication and replace CURRENT, with the lock held."""
+        self.path(version)  # no one has removed it since it was verified
+        current = self.published()
+        if version == current:
+            replace_line(self.folder / CURRENT, version)
+            return
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        record = Publication(action=action, version=version, replaced=current or "", at=now, **about)
+        with appended(history, record):
+            replace_line(self.folder / CURRENT, version)
 
-
-def _sync(path: Path) -> None:
-    """Make a file's content, or a folder's list of names, survive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    def _now(self) -> str:
+        """The time; just after the newest version's where the clock has gone back, so that order is kept."""
+        now = datetime.now(UTC)
+        for newest in self.versions()[:1]:
+            now = max(now, datetime.fromisoformat(newest.created) + timedelta(microseconds=1))
+        return now.isoformat(timespec="microseconds")

@@ -66,6 +66,10 @@ class TableEncoder:
         """The form of each encoded column, in the order of the schema."""
         return {name: encoder.spec for name, encoder in self._columns.items()}
 
+    def values(self, name: str) -> list[str]:
+        """What the codes of a column stand for, from code 1; empty for one that has no codes."""
+        return list(getattr(self._columns[name], "values", ()))
+
     def encode(self, frame: pd.DataFrame) -> Features:
         """One array a column, first dimension len(frame)."""
         return {name: encoder.encode(_values(frame, name)) for name, encoder in self._columns.items()}

@@ -12,10 +12,13 @@ import pandas as pd
 
 from funnel.bundle import Store
 from funnel.bundle.contents import Contents, load_contents, save_settings
+from funnel.bundle.holdout import HOLDOUT, Holdout
+from funnel.bundle.retention import retain
 from funnel.bundle.tables import Catalogue, Users
 from funnel.data import shown_columns
 from funnel.evaluation import Report
 from funnel.features import Statistics
+from funnel.gates.serving import answers
 from funnel.index import FaissIndex
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.rank import train_ranker
@@ -63,8 +66,11 @@ def build(prepared: Prepared, towers: Path, store: Store, *, progress: bool = Fa
             notes = [*notes, report.comparison("rank", "retrieve").sentence + ": the retrieval order is kept"]
             save_settings(draft.folder, served.without_ranker())
             report = report_on(load_contents(draft.folder), prepared, notes=notes, progress=progress)
-        examples = write_report(report, load_contents(draft.folder), prepared, draft.folder)
+        served = load_contents(draft.folder)
+        examples = write_report(report, served, prepared, draft.folder)
+        _holdout(served, prepared).save(draft.folder / HOLDOUT)
         draft.describe(**_manifest(prepared, contents, report, fallback, notes))
+    retain(store, prepared.config.store.keep, also=[draft.version])
     return Built(draft.version, store.path(draft.version), report, tuple(one["user"] for one in examples))
 
 
@@ -101,6 +107,12 @@ def _sample(examples: Examples, n: int, seed: int) -> Examples:
     """At most n examples, seeded."""
     chosen = np.random.default_rng(seed).permutation(len(examples))[:n]
     return examples.take(np.sort(chosen))
+
+
+def _holdout(contents: Contents, prepared: Prepared) -> Holdout:
+    """A seeded part of the test window, with what the bundle answers."""
+    examples = _sample(prepared.split.test, prepared.config.gates.holdout, prepared.config.seed)
+    return Holdout(examples, answers(contents, examples.requests))
 
 
 def _write(contents: Contents, towers: Path, prepared: Prepared, folder: Path) -> None:

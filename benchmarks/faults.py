@@ -1,0 +1,188 @@
+"""Does what is published survive: builders and publishers are killed (SIGKILL) at random moments.
+
+    python -m benchmarks.faults --kills 200
+
+Half of the kills fall, evenly over its duration, on a process that builds a bundle and publishes it through
+the gates; half on one that publishes and rolls back without pause. After each kill the published version must
+be the one from before or the one that was being published, every listed version must verify, the history must
+end with what is published, and a fresh process must answer from it. The next writer goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import tempfile
+import time
+from collections import Counter
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Annotated, Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from funnel.bundle import Store
+from funnel.config import Config, parse
+
+HERE = Path(__file__).parent
+MOMENTS = ("starting", "reading", "building", "judging and publishing")
+
+
+def config(data: Path, seed: int) -> Config:
+    """A bundle that is built within seconds; each seed gives another one."""
+    return parse(
+        {
+            "name": "faults", "seed": seed, "data": {"reader": "movielens", "path": str(data)},
+            "split": {"kind": "time", "reading": "event", "ranker": 0.6, "test": 0.8},
+            "towers": {"d": 8, "layers": 1, "heads": 1, "epochs": 1, "history": 10},
+            "ranker": {"trees": 5, "leaves": 7, "lists": 200}, "retrieve": {"k": 30},
+            "evaluate": {"ks": [10], "latency_requests": 1}, "gates": {"holdout": 50},
+        }
+    )  # fmt: skip
+
+
+def train(data: Path, embeddings: Path) -> None:
+    """The towers that every build starts from."""
+    from funnel.pipeline import prepare, train_towers
+
+    train_towers(prepare(config(data, 0)), Store(embeddings))
+
+
+def make(data: Path, folder: Path, seed: int, moment: Any) -> None:
+    """Build and publish, whatever the gates say: faults of writing are looked for, not of learning."""
+    from funnel.gates import publish
+    from funnel.pipeline import build, prepare
+
+    moment.value = 1
+    prepared = prepare(config(data, seed))
+    moment.value = 2
+    embeddings = Store(folder / "embeddings")
+    store = Store(folder / "indexes")
+    built = build(prepared, embeddings.path(embeddings.versions()[0].version), store)
+    moment.value = 3
+    publish(store, built.version, force=True)
+
+
+def swap(folder: Path, moment: Any) -> None:
+    """Publish the two newest versions in turn, and roll back, until killed."""
+    store = Store(folder / "indexes")
+    newest = [one.version for one in store.versions()[:2]]
+    moment.value = 3
+    while True:
+        for version in newest:
+            store.publish(version)
+        store.rollback()
+
+
+def answer(folder: Path, reply: Any) -> None:
+    """What a fresh process serves."""
+    from funnel import Live
+
+    given = Live(folder / "indexes").recommend(7)
+    reply.put((given.version, len(given.items)))
+
+
+class Campaign:
+    """A store, and processes that are killed while they write to it."""
+
+    def __init__(self, folder: Path, data: Path) -> None:
+        self.folder, self.data, self.store = folder, data, Store(folder / "indexes")
+        self.context: ForkServerContext = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["funnel.pipeline", "funnel.gates", "funnel.bundle.live"])
+        self.seed = 0
+        self.run(train, data, folder / "embeddings")
+
+    def run(self, work: Any, *arguments: Any) -> None:
+        """To its end."""
+        process = self.context.Process(target=work, args=arguments)
+        process.start()
+        process.join()
+        assert process.exitcode == 0, f"{work.__name__} ended with {process.exitcode}"
+
+    def finish(self) -> float:
+        """One build and publication that nobody disturbs; its seconds."""
+        self.seed += 1
+        start = time.perf_counter()
+        self.run(make, self.data, self.folder, self.seed, self.context.Value("i", 0))
+        self.check({self.store.versions()[0].version})
+        return time.perf_counter() - start
+
+    def kill(self, kind: str, seconds: float) -> str:
+        """Start a writer, kill it after so many seconds, check; at which moment it was."""
+        moment, before = self.context.Value("i", 0), self.store.current()
+        known = {one.version for one in self.store.versions()}
+        self.seed += 1
+        arguments = (self.data, self.folder, self.seed, moment) if kind == "build" else (self.folder, moment)
+        process = self.context.Process(target=make if kind == "build" else swap, args=arguments)
+        process.start()
+        while moment.value == 0 and process.is_alive():
+            time.sleep(0.0005)
+        time.sleep(seconds)
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL), f"the writer failed by itself: {process.exitcode}"
+        written = {one.version for one in self.store.versions()} - known
+        self.check({before} | written if kind == "build" else known)
+        return MOMENTS[moment.value] if process.exitcode else "too late"
+
+    def check(self, expected: set[str]) -> None:
+        """What is published is expected, whole, on record, and answers; whatever is listed is whole."""
+        current = self.store.current()
+        assert current in expected, f"{current} is published; expected one of {expected}"
+        for one in self.store.versions():
+            self.store.verify(one.version)
+        assert self.store.publications()[-1].version == current
+        reply = self.context.Queue()
+        self.run(answer, self.folder, reply)
+        assert reply.get(timeout=60) == (current, 10)
+
+
+def campaign(folder: Path, data: Path, kills: int, seed: int = 0) -> dict[str, Any]:
+    """Kill as often as that; how often at which moment. Raises: AssertionError at the first fault."""
+    run, rng = Campaign(folder, data), np.random.default_rng(seed)
+    run.finish()
+    lasts = run.finish()
+    moments: Counter[str] = Counter()
+    for number in track(range(kills), "Killing", console=Console(stderr=True)):
+        kind, longest = ("build", lasts) if number % 2 == 0 else ("swap", 0.2)
+        while (at := run.kill(kind, rng.uniform(0, longest))) == "too late":
+            continue  # it had ended by itself
+        moments[f"{kind}: {at}"] += 1
+    run.finish()
+    left = [path.name for path in run.store.folder.iterdir() if path.name.startswith(".draft-")]
+    assert not left, f"drafts were left: {left}"
+    return {"kills": kills, "moments": dict(sorted(moments.items())), "seconds_of_a_build": lasts}
+
+
+def main(
+    kills: int = 200,
+    seed: int = 0,
+    results: Annotated[Path, typer.Option(help="where the JSON file goes")] = HERE / "results",
+) -> None:
+    """Kill, check, and write down how often at which moment."""
+    from funnel.evaluation import machine, versions
+    from tests.tiny import write_movies
+
+    with tempfile.TemporaryDirectory() as place:
+        data = Path(place) / "data"
+        data.mkdir()
+        write_movies(data, users=80, movies=60, seed=seed)
+        found = campaign(Path(place), data, kills, seed)
+    about = {
+        **found, "faults": 0, "seed": seed, "machine": machine(), "versions": versions(),
+        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }  # fmt: skip
+    results.mkdir(parents=True, exist_ok=True)
+    (results / "faults.json").write_text(json.dumps(about, indent=1) + "\n")
+    Console().print_json(data=about)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,115 @@
+"""What was published, when, and what was served before: one line a publication, only ever added to.
+
+The file is also what publishers take turns on: the kernel gives the lock back when one is killed. A record is
+written before `CURRENT` is, so that none is ever missing; one whose publisher died in between had no effect,
+and is told apart by what came next: the following record, or `CURRENT`, does not name it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+from typing import Literal
+
+from pydantic import JsonValue, ValidationError
+
+from funnel.settings import Settings
+
+log = logging.getLogger(__name__)
+
+HISTORY = "PUBLICATIONS.jsonl"
+
+
+class Publication(Settings):
+    """One change of what is served.
+
+    at: UTC, ISO 8601, by the publisher's clock; the order is that of the file. replaced: the version that was
+    served until then, empty for the first. forced: whether gates that did not pass were overruled.
+    gates: what each gate found; empty where none was asked.
+    """
+
+    action: Literal["publish", "rollback"]
+    version: str
+    replaced: str
+    at: str
+    forced: bool = False
+    gates: tuple[dict[str, JsonValue], ...] = ()
+
+
+class History:
+    """The publications of a store's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / HISTORY
+
+    def publications(self, current: str | None) -> list[Publication]:
+        """Those that took effect, oldest first. current: what is served now; None for nothing."""
+        read = self._read()
+        after = [*(one.replaced for one in read[1:]), current]
+        return [one for one, next_one in zip(read, after, strict=True) if one.version == next_one]
+
+    @contextmanager
+    def locked(self) -> Iterator[FileIO]:
+        """Wait until no one else is publishing; the file, at whose end `appended` writes.
+
+        Raises: OSError when the store cannot be written.
+        """
+        with self._path.open("ab+", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+
+    def _read(self) -> list[Publication]:
+        """Every whole line; one that is damaged is left out, and logged."""
+        try:
+            lines = self._path.read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return []
+        found = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                found.append(Publication.model_validate_json(line))
+            except ValidationError:
+                log.warning("%s: line %d is damaged and left out", self._path, number)
+        return found
+
+
+@contextmanager
+def appended(file: FileIO, publication: Publication) -> Iterator[None]:
+    """Add a record for good before the block, and take it back when the system refuses it or the block.
+
+    Raises: OSError; the file is then as it was.
+    """
+    file.seek(0)
+    before = file.read().rfind(b"\n") + 1  # what follows the last line end, a killed writer left
+    file.truncate(before)
+    try:
+        line = publication.model_dump_json().encode() + b"\n"
+        if file.write(line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(file.fileno())
+        yield
+    except OSError:
+        file.truncate(before)
+        raise
+
+
+def served(publications: Sequence[Publication]) -> list[str]:
+    """The versions to go back to, oldest first, the last being the one that is served.
+
+    What was rolled back is not among them: going back twice goes further back, and never forward.
+    """
+    line: list[str] = []
+    for one in publications:
+        if one.action == "rollback" and one.version in line:
+            del line[len(line) - line[::-1].index(one.version) :]
+            continue
+        for version in (one.replaced, one.version):
+            if version and line[-1:] != [version]:
+                line.append(version)
+    return line

@@ -1,0 +1,125 @@
+"""The requests that a bundle was judged on, which travel with it: anyone can judge it again, anywhere.
+
+Rows are those of the bundle's own catalogue and users. `translate` puts the requests to another bundle as
+it would be asked: ids are looked up in its tables, and its own user columns are read.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.bundle.contents import Contents
+from funnel.bundle.tables import load_features, save_features
+from funnel.errors import BundleError
+from funnel.types import Bool, Examples, Int32, Ragged, Requests, Shown
+
+HOLDOUT = "holdout"
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Requests, what happened next, and what the bundle answered when it was built: int32 [B, k]."""
+
+    examples: Examples
+    answers: Int32
+
+    def save(self, folder: Path) -> None:
+        """A .npy an array, and which of them there are."""
+        folder.mkdir(parents=True)
+        requests = self.examples.requests
+        lists = {"history": requests.history, "targets": self.examples.targets}
+        if requests.exclude is not None:
+            lists["exclude"] = requests.exclude
+        if requests.shown is not None:
+            lists["shown"] = requests.shown.items
+            save_features(requests.shown.columns, folder / "shown_columns")
+        for name, ragged in lists.items():
+            np.save(folder / f"{name}_values.npy", ragged.values)
+            np.save(folder / f"{name}_offsets.npy", ragged.offsets)
+        np.save(folder / "history_times.npy", requests.history_times.values)
+        for name in ("users", "times"):
+            np.save(folder / f"{name}.npy", getattr(requests, name))
+        np.save(folder / "answers.npy", self.answers)
+        save_features(requests.user_features, folder / "user_features")
+        (folder / "holdout.json").write_text(json.dumps({"lists": sorted(lists)}))
+
+    @classmethod
+    def load(cls, folder: Path) -> Holdout:
+        """What `save` wrote, mapped. Raises: BundleError when the bundle has none, or it is damaged."""
+        try:
+            names = json.loads((folder / "holdout.json").read_text())["lists"]
+            lists = {
+                name: Ragged(_array(folder / f"{name}_values.npy"), _array(folder / f"{name}_offsets.npy"))
+                for name in names
+            }
+            shown = None
+            if "shown" in lists:
+                shown = Shown(lists["shown"], load_features(folder / "shown_columns"))
+            history = lists["history"]
+            requests = Requests(
+                users=_array(folder / "users.npy"),
+                times=_array(folder / "times.npy"),
+                history=history,
+                history_times=Ragged(_array(folder / "history_times.npy"), history.offsets),
+                exclude=lists.get("exclude"),
+                user_features=load_features(folder / "user_features"),
+                shown=shown,
+            )
+            return cls(Examples(requests, lists["targets"]), _array(folder / "answers.npy"))
+        except (OSError, ValueError, KeyError) as error:
+            raise BundleError(
+                f"{folder} has no holdout that can be read ({error}): it cannot be judged; build it again"
+            ) from error
+
+
+def translate(examples: Examples, source: Contents, other: Contents) -> Examples:
+    """The same requests, as the other bundle would be asked them.
+
+    Items that it does not have are left out of histories and lists. A target that it does not have becomes
+    the row behind its last: it cannot be returned, and counts as missed.
+    """
+    requests = examples.requests
+    items = other.catalogue.ids.rows(source.catalogue.ids.values)
+    users = np.append(other.users.ids.rows(source.users.ids.values), np.int32(-1))[requests.users]
+    history, kept = _renumbered(requests.history, items)
+    targets = np.where(items < 0, len(other.catalogue.ids), items)[examples.targets.values]
+    shown = requests.shown
+    if shown is not None:
+        listed, inside = _renumbered(shown.items, items)
+        shown = Shown(listed, {name: values[inside] for name, values in shown.columns.items()})
+    translated = Requests(
+        users=users,
+        times=np.asarray(requests.times),
+        history=history,
+        history_times=Ragged(requests.history_times.values[kept], history.offsets),
+        exclude=None if requests.exclude is None else _renumbered(requests.exclude, items)[0],
+        user_features=other.users.features_of(users.tolist(), [{}] * len(users)),
+        shown=shown,
+    )
+    return Examples(translated, Ragged(targets.astype(np.int32), examples.targets.offsets))
+
+
+def known_to(examples: Examples, source: Contents, other: Contents) -> Examples:
+    """The requests with a target that the other bundle has too, and those targets only."""
+    known = other.catalogue.ids.rows(source.catalogue.ids.values)[examples.targets.values] >= 0
+    lengths = np.bincount(examples.targets.list_of[known], minlength=len(examples))
+    targets = Ragged.from_lengths(examples.targets.values[known], lengths)
+    return replace(examples, targets=targets).take(np.flatnonzero(lengths))
+
+
+def _renumbered(lists: Ragged, rows: Int32) -> tuple[Ragged, Bool]:
+    """Lists with new numbers, without those that have none; and which values stayed."""
+    values = rows[lists.values]
+    kept = values >= 0
+    lengths = np.bincount(lists.list_of[kept], minlength=len(lists))
+    return Ragged.from_lengths(values[kept], lengths), kept
+
+
+def _array(path: Path) -> NDArray[Any]:
+    return np.load(path, mmap_mode="r", allow_pickle=False)

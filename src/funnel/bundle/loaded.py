@@ -1,0 +1,79 @@
+"""One version in memory: verified, loaded, and warm before anyone asks it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from funnel.allow import Allow
+from funnel.bundle.asking import Question, ask
+from funnel.bundle.contents import Contents, load_contents
+from funnel.bundle.manifest import Manifest
+from funnel.bundle.schemas import columns_gone, load_schema
+from funnel.bundle.store import Store
+from funnel.data import Schema
+from funnel.engine import Funnel
+from funnel.errors import BundleError, FunnelError
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One version, ready to answer."""
+
+    version: str
+    manifest: Manifest
+    schema: Schema
+    contents: Contents
+    funnels: dict[int, Funnel] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, store: Store, version: str) -> Loaded:
+        """Verify every file, load, and answer once, so that what is compiled is compiled now.
+
+        Raises: BundleError naming what is damaged, or what stood in the way.
+        """
+        folder = store.path(version)
+        version = folder.name  # "current" may be another one a moment later
+        manifest = store.verify(version)
+        try:
+            contents = load_contents(folder, manifest.towers_fingerprint)
+            loaded = cls(manifest.version, manifest, load_schema(folder), contents)
+            _warm(loaded.funnel(contents.rerank.k), contents)
+        except FunnelError:
+            raise
+        except Exception as error:  # whole, but not what this funnel reads: any library may stumble over it
+            raise BundleError(f"bundle {version} is whole but cannot be used: {error!r}") from error
+        return loaded
+
+    def funnel(self, k: int) -> Funnel:
+        """The funnel that ends in k items, made once for each k."""
+        if k not in self.funnels:
+            self.funnels[k] = self.contents.funnel(k)
+        return self.funnels[k]
+
+    def check_successor(self, other: Loaded) -> None:
+        """Raises: BundleError when the other lacks columns that callers of this one may name."""
+        if gone := columns_gone(self.schema, other.schema):
+            raise BundleError(
+                f"bundle {other.version} is of another schema: {', '.join(gone)} of {self.version}, which is "
+                "in use, is gone or of another kind; start a new process to serve it"
+            )
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A published version that could not be used. at: UTC, ISO 8601."""
+
+    version: str
+    reason: str
+    at: str
+
+
+def _warm(funnel: Funnel, contents: Contents) -> None:
+    """Have compiled what is compiled: for a request without a filter, with one that lets everything pass, and
+    with one that lets one item pass."""
+    requests, _ = ask(contents, Question())
+    everything = np.ones(len(contents.catalogue.ids), dtype=np.bool_)
+    for allow in (None, Allow.of(everything, 1), Allow.of(np.arange(len(everything)) == 0, 1)):
+        funnel(replace(requests, allow=allow))

@@ -1,0 +1,19 @@
+"""Whether something failed for want of room: libraries say it in different ways."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def no_room(error: Exception) -> bool:
+    """A full disk, a quota, or a file that is larger than may be.
+
+    Python gives the number, NumPy says only how much it has written, FAISS and Arrow quote the system.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _FULL
+    said = str(error)
+    return "requested and" in said or any(os.strerror(number) in said for number in _FULL)

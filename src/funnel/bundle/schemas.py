@@ -1,0 +1,27 @@
+"""The columns that whoever asks may name, and which of them another bundle lacks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from funnel.data import Schema
+from funnel.errors import BundleError
+
+
+def load_schema(folder: Path) -> Schema:
+    """A bundle's schema. Raises: BundleError when it cannot be read."""
+    try:
+        return Schema.model_validate(json.loads((folder / "schema.json").read_text()))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{folder / 'schema.json'} cannot be read ({error})") from error
+
+
+def columns_gone(before: Schema, after: Schema) -> list[str]:
+    """Columns of users and items that were there before and are gone, or of another kind: "items.genres"."""
+    return [
+        f"{table}.{column.name}"
+        for table in ("users", "items")
+        for column in before.columns(table)
+        if (column.name, column.kind) not in {(one.name, one.kind) for one in after.columns(table)}
+    ]

@@ -1,0 +1,77 @@
+"""Ask a bundle, and time it."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from funnel import show
+from funnel.bundle.live import Live
+from funnel.cli.common import INDEXES, Indexes, Json, Version, app, print_json
+from funnel.errors import ConfigError
+
+
+@app.command()
+def bench(
+    store: Indexes = INDEXES,
+    bundle: Version = "current",
+    requests: Annotated[int, typer.Option(min=1, help="requests, one after another")] = 1000,
+    as_json: Json = False,
+) -> None:
+    """Time a bundle on its own users: milliseconds a stage one request at a time, and requests a second."""
+    from funnel.bench import measure
+
+    measured = measure(Live(store, bundle), requests)
+    print_json(measured.model_dump(mode="json")) if as_json else show.bench(measured, Console())
+
+
+@app.command()
+def recommend(
+    user: Annotated[str, typer.Argument(help="a user id")],
+    k: Annotated[int, typer.Option("-k", help="how many items")] = 10,
+    where: Annotated[list[str] | None, typer.Option(help="column=value; again for more")] = None,
+    history: Annotated[str | None, typer.Option(help="item ids, oldest first, with commas")] = None,
+    store: Indexes = INDEXES,
+    bundle: Version = "current",
+    explain: Annotated[bool, typer.Option(help="why the first item is first: SHAP contributions")] = False,
+    as_json: Json = False,
+) -> None:
+    """The best items for a user, with reasons."""
+    live = Live(store, bundle)
+    items = None if history is None else [part for part in history.split(",") if part]
+    filters = _filters(where or [])
+    answer = live.recommend(user, k, history=items, where=filters)
+    explained = None
+    if explain and answer.items:
+        explained = live.explain(user, answer.items[0].item_id, history=items)
+    if as_json:
+        print_json(answer.to_dict() | ({"explained": explained} if explained else {}))
+        return
+    show.answer(answer, live, Console())
+    if explained:
+        show.explanation(explained, Console())
+
+
+def _filters(parts: list[str]) -> dict[str, Any]:
+    """`column=value` pairs as a filter; a column that is given again may have any of its values."""
+    out: dict[str, Any] = {}
+    for part in parts:
+        name, sign, value = part.partition("=")
+        if not sign or not name:
+            raise ConfigError(f"--where {part!r}: write column=value, for example genres=Comedy")
+        out.setdefault(name, []).append(value)
+    return {name: [*values, *_meant(values)] for name, values in out.items()}
+
+
+def _meant(values: list[str]) -> list[float | bool]:
+    """The numbers and truth values that are written as text."""
+    meant: list[float | bool] = [value == "true" for value in values if value in ("true", "false")]
+    for value in values:
+        with suppress(ValueError):
+            number = float(value)
+            meant += [number] if math.isfinite(number) else []
+    return meant

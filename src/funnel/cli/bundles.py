@@ -1,0 +1,132 @@
+"""What is in the store, and what is served from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from funnel import config as configs
+from funnel import gates, show
+from funnel.bundle import Store
+from funnel.bundle.live import Live
+from funnel.cli.common import INDEXES, Indexes, Json, Version, app, print_json
+from funnel.errors import FunnelError, GateError
+from funnel.gates.diff import diff as difference
+
+Url = Annotated[str, typer.Argument(help="a folder, or what fsspec reaches, such as s3://bucket/ads")]
+
+
+@app.command()
+def bundles(store: Indexes = INDEXES, as_json: Json = False) -> None:
+    """The bundles of a store, newest first, with their figures; which is published, and which was before."""
+    kept = Store(store)
+    published = [one.model_dump(mode="json", exclude={"gates"}) for one in kept.publications()]
+    marks = {kept.previous(): "previous", kept.published(): "current"}
+    if as_json:
+        listed = [
+            {**one.model_dump(mode="json", include={"version", "created", "metrics"}),
+             "is": marks.get(one.version, "")} for one in kept.versions()
+        ]  # fmt: skip
+        print_json({"bundles": listed, "publications": published})
+        return
+    show.bundles(kept.versions(), marks, Console())
+
+
+@app.command()
+def publish(
+    version: Annotated[str, typer.Argument(help="the version to serve; default the newest")] = "newest",
+    store: Indexes = INDEXES,
+    config: Annotated[
+        Path | None, typer.Option(help="a TOML config whose [gates] count instead of the bundle's own")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="also when a gate is closed; the history keeps that")] = False,
+    as_json: Json = False,
+) -> None:
+    """Judge a bundle beside the published one and, if every gate is open, serve it from now on."""
+    kept = Store(store)
+    found = kept.versions()
+    if version == "newest" and not found:
+        raise FunnelError(f"{store} holds no bundle to publish; `funnel build CONFIG` makes one")
+    version = found[0].version if version == "newest" else version
+    thresholds = None if config is None else configs.load(config).gates
+    try:
+        verdict = gates.publish(kept, version, config=thresholds, force=force)
+    except GateError as error:
+        print_json(error.verdict.model_dump(mode="json")) if as_json else show.verdict(
+            error.verdict, Console()
+        )
+        raise
+    if as_json:
+        print_json({"published": verdict.version, **verdict.model_dump(mode="json")})
+        return
+    show.verdict(verdict, Console())
+    Console().print(f"published {verdict.version}")
+
+
+@app.command()
+def rollback(store: Indexes = INDEXES, as_json: Json = False) -> None:
+    """Serve again what was published before; once more goes further back."""
+    version = Store(store).rollback()
+    print_json({"published": version}) if as_json else Console().print(f"published {version}")
+
+
+@app.command()
+def verify(
+    version: Annotated[str, typer.Argument(help="a version; default the published one")] = "current",
+    store: Indexes = INDEXES,
+    holdout: Annotated[bool, typer.Option("--holdout", help="also judge it again, here")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check every file of a bundle against its manifest; with --holdout also its answers, by every gate."""
+    manifest = Store(store).verify(version)
+    verdict = gates.judge(Store(store), manifest.version) if holdout else None
+    if as_json:
+        print_json({"verified": manifest.version, **(verdict.model_dump(mode="json") if verdict else {})})
+    elif verdict:
+        show.verdict(verdict, Console())
+    if verdict and not verdict.passed:
+        raise GateError(f"{manifest.version} is whole, but closed: {', '.join(verdict.closed)}", verdict)
+    if not as_json:
+        Console().print(f"{manifest.version}: {len(manifest.files)} files, all as they were written")
+
+
+@app.command()
+def diff(
+    a: Annotated[str, typer.Argument(help="a version, `current` or `previous`")],
+    b: Annotated[str, typer.Argument(help="the other one, on whose holdout both answer")],
+    store: Indexes = INDEXES,
+    as_json: Json = False,
+) -> None:
+    """How two bundles differ: figures, config, features, vocabulary, answers to the same requests."""
+    found = difference(Store(store), a, b)
+    print_json(found.model_dump(mode="json")) if as_json else show.difference(found, Console())
+
+
+@app.command()
+def push(url: Url, store: Indexes = INDEXES, bundle: Version = "current", as_json: Json = False) -> None:
+    """Copy a bundle to another place, where it is then the current one."""
+    from funnel.bundle import remote
+
+    version = remote.push(Store(store), url, bundle)
+    print_json({"pushed": version, "to": url}) if as_json else Console().print(f"pushed {version} to {url}")
+
+
+@app.command()
+def pull(url: Url, store: Indexes = INDEXES, bundle: Version = "current", as_json: Json = False) -> None:
+    """Copy a bundle from another place, verify it, and serve it here."""
+    from funnel.bundle import remote
+
+    kept = Store(store)
+    version = remote.pull(url, kept, bundle)
+    kept.publish(version)
+    print_json({"published": version, "from": url}) if as_json else Console().print(f"published {version}")
+
+
+@app.command()
+def inspect(store: Indexes = INDEXES, bundle: Version = "current", as_json: Json = False) -> None:
+    """What a bundle is: its parts, data, figures and what the ranker looks at. The files are verified."""
+    live = Live(store, bundle)
+    print_json(live.manifest.model_dump(mode="json")) if as_json else show.manifest(live, Console())

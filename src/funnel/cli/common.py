@@ -1,0 +1,28 @@
+"""What the commands share: the app, the options that several of them take, and how JSON is printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+console = Console(stderr=True)  # progress and messages; what a caller may pipe goes to stdout
+
+ConfigFile = Annotated[Path, typer.Argument(help="a TOML config, see configs/")]
+DataPath = Annotated[Path | None, typer.Option("--data", help="where the data is; replaces data.path")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
+Indexes = Annotated[Path, typer.Option("--store", help="where bundles are kept and published")]
+Embeddings = Annotated[Path, typer.Option("--embeddings", help="where trained towers are kept")]
+Version = Annotated[str, typer.Option("--bundle", help="a version, or `current` for the published one")]
+
+INDEXES, EMBEDDINGS = Path("indexes"), Path("embeddings")
+
+
+def print_json(value: Any) -> None:
+    """To stdout, for other programs."""
+    sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")

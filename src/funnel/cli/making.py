@@ -1,0 +1,135 @@
+"""From data to a bundle, and what it is worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from funnel import config as configs
+from funnel import gates, show
+from funnel.bundle import Store
+from funnel.bundle.live import Live
+from funnel.cli.common import (
+    EMBEDDINGS,
+    INDEXES,
+    ConfigFile,
+    DataPath,
+    Embeddings,
+    Indexes,
+    Json,
+    Version,
+    app,
+    print_json,
+)
+
+data_app = typer.Typer(no_args_is_help=True, help="Look at a data set.")
+app.add_typer(data_app, name="data")
+
+
+@app.command()
+def demo(
+    store: Indexes = INDEXES,
+    embeddings: Embeddings = EMBEDDINGS,
+    data: DataPath = None,
+    as_json: Json = False,
+) -> None:
+    """The whole path on MovieLens 100K: train, build, evaluate, publish, recommend to three users."""
+    from funnel.pipeline import build, prepare, train_towers
+
+    config = configs.load(configs.packaged("movielens-100k.toml"), data=data)
+    prepared = prepare(config)
+    towers = train_towers(prepared, Store(embeddings), progress=True)
+    built = build(prepared, towers, Store(store), progress=True)
+    gates.publish(Store(store), built.version)
+    live = Live(store)
+    answers = [live.recommend(user) for user in built.users]
+    if as_json:
+        print_json(
+            {"report": built.report.model_dump(mode="json"), "answers": [a.to_dict() for a in answers]}
+        )
+        return
+    out = Console()
+    show.report(built.report, out)
+    for answer in answers:
+        show.answer(answer, live, out)
+    show.published(built, out)
+
+
+@data_app.command("profile")
+def profile(
+    config_file: ConfigFile,
+    data: DataPath = None,
+    page: Annotated[Path | None, typer.Option(help="also write an HTML page with plots here")] = None,
+    as_json: Json = False,
+) -> None:
+    """Rows, gaps, unexpected values, balance, cardinalities, long tail, time span, cold share."""
+    from funnel.data import read
+    from funnel.data.profile import profile as make_profile
+
+    config = configs.load(config_file, data=data)
+    found = make_profile(read(config.data), config.split, config.seed)
+    if page is not None:
+        from funnel.data.profile_page import write_page
+
+        write_page(found, page)
+    print_json(found.to_dict()) if as_json else show.profile(found, Console())
+
+
+@app.command()
+def train(
+    config_file: ConfigFile,
+    data: DataPath = None,
+    embeddings: Embeddings = EMBEDDINGS,
+    as_json: Json = False,
+) -> None:
+    """Train the towers and keep them; nothing is trained when equal inputs were trained before."""
+    from funnel.pipeline import prepare, train_towers
+
+    prepared = prepare(configs.load(config_file, data=data))
+    folder = train_towers(prepared, Store(embeddings), progress=True)
+    print_json({"version": folder.name, "folder": str(folder)}) if as_json else Console().print(folder)
+
+
+@app.command()
+def build(
+    config_file: ConfigFile,
+    data: DataPath = None,
+    store: Indexes = INDEXES,
+    embeddings: Embeddings = EMBEDDINGS,
+    as_json: Json = False,
+) -> None:
+    """Train what is missing, index, rank, evaluate, and write a bundle; publishing is separate."""
+    from funnel.pipeline import build as build_bundle
+    from funnel.pipeline import prepare, train_towers
+
+    prepared = prepare(configs.load(config_file, data=data))
+    towers = train_towers(prepared, Store(embeddings), progress=True)
+    built = build_bundle(prepared, towers, Store(store), progress=True)
+    if as_json:
+        print_json({"version": built.version, "report": built.report.model_dump(mode="json")})
+        return
+    show.report(built.report, Console())
+    Console().print(built.folder)
+
+
+@app.command()
+def evaluate(
+    config_file: ConfigFile,
+    data: DataPath = None,
+    store: Indexes = INDEXES,
+    bundle: Version = "current",
+    output: Annotated[Path | None, typer.Option(help="folder for report.json and report.html")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a bundle again on the test window of a data set, stage by stage."""
+    from funnel.pipeline import evaluate_bundle, prepare, write_report
+
+    prepared = prepare(configs.load(config_file, data=data))
+    contents, report = evaluate_bundle(Store(store), bundle, prepared, progress=True)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        write_report(report, contents, prepared, output)
+    print_json(report.model_dump(mode="json")) if as_json else show.report(report, Console())

@@ -1,0 +1,11 @@
+"""Is it fit to be served: thresholds that a bundle must keep to before it is published.
+
+verdict = publish(Store("indexes"), version)  # GateError, and no change, when a gate is closed
+"""
+
+from funnel.gates.config import GatesConfig
+from funnel.gates.findings import Finding, Verdict
+from funnel.gates.judge import judge
+from funnel.gates.publish import publish
+
+__all__ = ["Finding", "GatesConfig", "Verdict", "judge", "publish"]

@@ -1,0 +1,32 @@
+"""What a bundle must keep to before it is served."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from funnel.settings import Settings
+
+
+class GatesConfig(Settings):
+    """A threshold for each gate, named before the colon. Shares are of 1; falls, rises and changes are
+    from the published bundle, and falls of quality count only as far as they are beyond chance.
+    """
+
+    holdout: int = Field(2000, ge=1, description="requests of the test window that travel with the bundle")
+    columns_gone: int = Field(0, ge=0, description="schema: columns gone or of another kind")
+    rows: float = Field(0.3, ge=0, description="rows: largest change of items, users or events, as a share")
+    gaps: float = Field(0.1, ge=0, le=1, description="gaps: largest rise of a column's share without value")
+    not_finite: float = Field(0.0, ge=0, le=1, description="finite: item vectors with NaN or infinity")
+    norms: float = Field(0.01, ge=0, le=1, description="norms: vectors 10 times off the median length")
+    similarity: float = Field(0.9, ge=-1, le=1, description="collapse: mean cosine of two items' vectors")
+    dead_dimensions: float = Field(0.1, ge=0, le=1, description="dimensions: share that does not vary")
+    search_recall: float = Field(0.95, ge=0, le=1, description="search: least share of exact search's k")
+    stage_fall: float = Field(0.02, ge=0, description="stages: largest fall of a stage's NDCG or recall")
+    slice_fall: float = Field(0.1, ge=0, description="slices: largest fall of NDCG in a part of the requests")
+    slice_requests: int = Field(50, ge=2, description="slices: requests that a part must have to be judged")
+    latency_ms: float = Field(50.0, gt=0, description="latency: 95th percentile of single requests")
+    parity: float = Field(0.99, ge=0, le=1, description="parity: least share of lists that come out the same")
+    concentration: float = Field(0.8, ge=0, le=1, description="concentration: places of the k most shown")
+    popularity_rise: float = Field(0.1, ge=0, description="popularity: rise of the shown items' percentile")
+    reachable: float = Field(0.05, ge=0, le=1, description="reach: least share of items on a shortlist")
+    reachable_fall: float = Field(0.3, ge=0, le=1, description="reach: largest fall of that, as a share")

@@ -1,0 +1,137 @@
+"""How two bundles differ: what they say of themselves, and what they answer to the same requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.bundle import Store
+from funnel.bundle.contents import Contents
+from funnel.bundle.holdout import translate
+from funnel.engine import Funnel
+from funnel.gates.judge import Judged
+from funnel.settings import Settings
+from funnel.types import Candidates, Float32, Int32, Requests
+
+_BATCH, _NAMED = 256, 5
+
+
+class Change(Settings):
+    """What is in one and not in the other: how many, and the first few."""
+
+    shared: int
+    gone: int
+    new: int
+    examples_gone: tuple[str, ...]
+    examples_new: tuple[str, ...]
+
+
+class Answers(Settings):
+    """The first k of both on the requests of b's holdout, by item id.
+
+    overlap: mean share of a's list that is in b's. same_first, same_list: shares of requests. score: mean
+    absolute difference of the scores of items that both lists have; None where there are none.
+    """
+
+    requests: int
+    k: int
+    overlap: float
+    same_first: float
+    same_list: float
+    score: float | None
+
+
+class Difference(Settings):
+    """Bundle b beside bundle a. metrics: on each one's own test window, (a, b). config: keys that differ."""
+
+    a: str
+    b: str
+    metrics: dict[str, tuple[float | None, float | None]]
+    config: dict[str, tuple[Any, Any]]
+    features: Change
+    items: Change
+    users: Change
+    answers: Answers
+
+
+def diff(store: Store, a: str, b: str) -> Difference:
+    """Compare two bundles of a store. Raises: BundleError when one is damaged or has no holdout."""
+    old, new = Judged.load(store, a), Judged.load(store, b)
+    names = sorted({*old.manifest.metrics, *new.manifest.metrics})
+    return Difference(
+        a=old.manifest.version,
+        b=new.manifest.version,
+        metrics={name: (old.manifest.metrics.get(name), new.manifest.metrics.get(name)) for name in names},
+        config=_changed(_flat(old.manifest.config), _flat(new.manifest.config)),
+        features=_change(_features(old.contents), _features(new.contents)),
+        items=_change(old.contents.catalogue.ids.values.tolist(), new.contents.catalogue.ids.values.tolist()),
+        users=_change(old.contents.users.ids.values.tolist(), new.contents.users.ids.values.tolist()),
+        answers=_answers(old, new),
+    )
+
+
+def _features(contents: Contents) -> list[str]:
+    """What the ranker looks at; nothing where the retrieval order is kept."""
+    return [] if contents.ranker is None else list(contents.candidate_features().names)
+
+
+def _change(before: Iterable[Any], after: Iterable[Any]) -> Change:
+    old, new = {str(one) for one in before}, {str(one) for one in after}
+    gone, added = sorted(old - new), sorted(new - old)
+    return Change(
+        shared=len(old & new),
+        gone=len(gone),
+        new=len(added),
+        examples_gone=tuple(gone[:_NAMED]),
+        examples_new=tuple(added[:_NAMED]),
+    )
+
+
+def _flat(config: dict[str, Any], where: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in config.items():
+        out |= _flat(value, f"{where}{key}.") if isinstance(value, dict) else {f"{where}{key}": value}
+    return out
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    keys = sorted({*before, *after})
+    return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
+
+
+def _answers(old: Judged, new: Judged) -> Answers:
+    examples, k = new.holdout.examples, new.contents.rerank.k
+    after, after_scores = _first(new.contents.funnel(k), examples.requests, k)
+    asked = translate(examples, new.contents, old.contents).requests
+    before, before_scores = _first(old.contents.funnel(k), asked, k)
+    rows = new.contents.catalogue.ids.rows(old.contents.catalogue.ids.values)
+    behind = np.int32(len(new.contents.catalogue.ids))  # items that b does not have match nothing of b's
+    before = np.where(before < 0, -1, np.where(rows < 0, behind, rows)[before]).astype(np.int32)
+    both = (before[:, :, None] == after[:, None, :]) & (before >= 0)[:, :, None]
+    apart = np.abs(before_scores[:, :, None] - after_scores[:, None, :])[both]
+    return Answers(
+        requests=len(examples),
+        k=k,
+        overlap=float(np.mean(both.any(axis=2).sum(axis=1) / np.maximum((before >= 0).sum(axis=1), 1))),
+        same_first=float(np.mean(both[:, 0, 0])),
+        same_list=float(np.mean((before == after).all(axis=1))),
+        score=float(np.mean(apart)) if len(apart) else None,
+    )
+
+
+def _first(funnel: Funnel, requests: Requests, k: int) -> tuple[Int32, Float32]:
+    """Items and scores of the first k places: [B, k] each."""
+    parts = [
+        _padded(funnel(requests.take(np.arange(start, min(start + _BATCH, len(requests))))), k)
+        for start in range(0, len(requests), _BATCH)
+    ]
+    return np.concatenate([items for items, _ in parts]), np.concatenate([scores for _, scores in parts])
+
+
+def _padded(found: Candidates, k: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    missing = ((0, 0), (0, max(0, k - found.items.shape[1])))
+    items = np.pad(found.items[:, :k], missing, constant_values=-1)
+    return items, np.pad(found.scores[:, :k], missing, constant_values=-np.inf)

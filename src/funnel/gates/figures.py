@@ -1,0 +1,70 @@
+"""What a bundle does with a set of requests: every stage's figures, request by request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from funnel.bundle.contents import Contents
+from funnel.engine import Funnel
+from funnel.evaluation.metrics import Float64
+from funnel.evaluation.rows import row_values
+from funnel.evaluation.walk import Competitor, Shown, one_step, walk
+from funnel.stages import PopularSource, Retrieve
+from funnel.types import Examples, Int64
+
+
+@dataclass(frozen=True)
+class Figures:
+    """stages: for each stage, in walking order, its metrics request by request, float64 [B]: NDCG@k, and for
+    the shortlist also "recall", of its whole width. shown: how often each item stands in a final list of k,
+    [n_items]. shortlisted: how often on a shortlist, [n_items]. width: of the shortlist.
+    """
+
+    stages: dict[str, dict[str, Float64]]
+    shown: Int64
+    shortlisted: Int64
+    k: int
+    width: int
+
+    def means(self) -> dict[str, float]:
+        """By stage and metric: "rank ndcg@10"."""
+        return {
+            f"{stage} {metric}": float(values.mean())
+            for stage, named in self.stages.items()
+            for metric, values in named.items()
+        }
+
+    @property
+    def final(self) -> Float64:
+        """NDCG@k of the list that is shown: float64 [B]."""
+        return list(self.stages.values())[-1][f"ndcg@{self.k}"]
+
+
+def measure(contents: Contents, examples: Examples, k: int) -> Figures:
+    """Let the bundle answer; every list is cut at k."""
+    n_items = len(contents.catalogue.ids)
+    steps = walk([Competitor("stage", contents.funnel(k).trace)], examples, n_items, k)
+    width = contents.retrieve.k
+    (pool,) = walk([one_step("stage", "retrieve", contents.retriever())], examples, n_items, width)
+    return Figures(
+        stages={step.name: _values(step, examples, k) for step in steps},
+        shown=steps[-1].exposure,
+        shortlisted=pool.exposure,
+        k=k,
+        width=width,
+    )
+
+
+def popular(contents: Contents, examples: Examples, k: int) -> Float64:
+    """NDCG@k of recommending what is popular, request by request: what a bundle must not fall behind."""
+    recommend = Funnel([Retrieve([PopularSource(contents.statistics)], k)])
+    (step,) = walk([one_step("stage", "popular", recommend)], examples, len(contents.catalogue.ids), k)
+    return _values(step, examples, k)[f"ndcg@{k}"]
+
+
+def _values(step: Shown, examples: Examples, k: int) -> dict[str, Float64]:
+    values = row_values(step.all_places(examples.targets.offsets), [k], step.width)
+    names = [f"ndcg@{k}", "recall"] if step.width > k else [f"ndcg@{k}"]
+    return {name: np.asarray(values[name]) for name in names}

@@ -1,0 +1,74 @@
+"""What the gates found: a line each."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import model_validator
+
+from funnel.settings import Settings
+
+
+class Finding(Settings):
+    """One look of one gate.
+
+    gate: its name. value: what was measured, None where that is not finite. limit: the threshold of the
+    config that it was held against. sentence: both in words.
+    """
+
+    gate: str
+    passed: bool
+    value: float | None
+    limit: float
+    sentence: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _finite(cls, raw: dict[str, object]) -> dict[str, object]:
+        value = raw.get("value")
+        finite = isinstance(value, int | float) and math.isfinite(value)
+        return {**raw, "value": float(value) if finite else None}  # type: ignore[arg-type]
+
+
+class Verdict(Settings):
+    """All findings on a bundle. served: the version that was published then, None for none. beside: the one
+    that the bundle was compared with; None where that is none, the bundle itself, or one that is damaged.
+    figures: of the bundle on its holdout, such as "rerank ndcg@10".
+    """
+
+    version: str
+    served: str | None
+    beside: str | None
+    figures: dict[str, float]
+    findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate is open."""
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        """The findings that stand in the way."""
+        return tuple(one for one in self.findings if not one.passed)
+
+    @property
+    def closed(self) -> tuple[str, ...]:
+        """The names of the gates that stand in the way, each once."""
+        return tuple(dict.fromkeys(one.gate for one in self.failed))
+
+
+def at_most(gate: str, value: float, limit: float, what: str) -> Finding:
+    """Passed when the value is not above the limit; NaN is."""
+    said = f"{what}: {_short(value)}, at most {_short(limit)}"
+    return Finding(gate=gate, passed=bool(value <= limit), value=value, limit=limit, sentence=said)
+
+
+def at_least(gate: str, value: float, limit: float, what: str) -> Finding:
+    """Passed when the value is not below the limit; NaN is."""
+    said = f"{what}: {_short(value)}, at least {_short(limit)}"
+    return Finding(gate=gate, passed=bool(value >= limit), value=value, limit=limit, sentence=said)
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}"

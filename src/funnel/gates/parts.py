@@ -1,0 +1,70 @@
+"""The parts of the requests that are judged by themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.bundle.contents import Contents
+from funnel.data import Schema
+from funnel.types import Bool, Examples
+
+_MOST = 20  # values of a column, the most frequent ones
+_HISTORIES = {"no history": (0, 1), "a history of 1 to 9": (1, 10), "a history of 10 or more": (10, 2**31)}
+
+
+def parts(contents: Contents, schema: Schema, examples: Examples) -> dict[str, Bool]:
+    """By length of history, by popularity of what was taken, by each common value of a category: bool [B]."""
+    lengths = examples.requests.history.lengths
+    made = {name: (lengths >= low) & (lengths < high) for name, (low, high) in _HISTORIES.items()}
+    popular = _any(_head(contents), examples)
+    made |= {"popular items": popular, "items of the long tail": ~popular}
+    for column in schema.columns("items"):
+        if column.kind in ("category", "multi_category") and column.name in contents.catalogue.frame.columns:
+            made |= _item_values(contents, column.name, examples)
+    for name, spec in contents.users.encoder.specs.items():
+        if spec.kind == "category" and name in examples.requests.user_features:
+            made |= _user_values(contents, name, np.asarray(examples.requests.user_features[name]))
+    return made
+
+
+def _head(contents: Contents) -> Bool:
+    """The most popular items that together have half of all events: bool [n_items]."""
+    counts = np.bincount(contents.users.history.values, minlength=len(contents.catalogue.ids))
+    order = np.argsort(-counts, kind="stable")
+    reached = np.cumsum(counts[order])
+    head = np.zeros(len(counts), dtype=np.bool_)
+    head[order[: int(np.searchsorted(reached, counts.sum() / 2)) + 1]] = True
+    return head
+
+
+def _any(of_items: Bool, examples: Examples) -> Bool:
+    """The requests with a target among these items: bool [B]."""
+    inside = of_items[examples.targets.values]
+    return np.bincount(examples.targets.list_of[inside], minlength=len(examples)) > 0
+
+
+def _item_values(contents: Contents, name: str, examples: Examples) -> dict[str, Bool]:
+    """Requests by a value of what was taken. A target in several is in each of them."""
+    column = contents.catalogue.frame[name]
+    taken = column.iloc[examples.targets.values]
+    counts = Counter(value for cell in taken for value in _values(cell))
+    made = {}
+    for value, _ in counts.most_common(_MOST):
+        of_items = np.fromiter((value in _values(cell) for cell in column), np.bool_, count=len(column))
+        made[f"items.{name} = {value}"] = _any(of_items, examples)
+    return made
+
+
+def _values(cell: Any) -> list[str]:
+    if isinstance(cell, list | np.ndarray):
+        return [str(value) for value in cell]
+    return [cell] if isinstance(cell, str) else []
+
+
+def _user_values(contents: Contents, name: str, codes: NDArray[Any]) -> dict[str, Bool]:
+    values = contents.users.encoder.values(name)
+    return {f"users.{name} = {value}": codes == code for code, value in enumerate(values[:_MOST], start=1)}

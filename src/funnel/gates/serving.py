@@ -1,0 +1,60 @@
+"""Does it answer as it was measured, and in time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from funnel.bundle.asking import Question, ask, of_users
+from funnel.bundle.contents import Contents
+from funnel.bundle.holdout import Holdout
+from funnel.evaluation import Latency
+from funnel.evaluation.walk import Competitor, time_each
+from funnel.gates.config import GatesConfig
+from funnel.gates.findings import Finding, at_least, at_most
+from funnel.types import Int32, Requests
+
+_TIMED, _ASKED, _BATCH = 200, 100, 256
+
+
+def latency(contents: Contents, requests: Requests, config: GatesConfig, seed: int) -> Finding:
+    """The 95th percentile over at most 200 requests, asked one at a time."""
+    rows = np.sort(np.random.default_rng(seed).permutation(len(requests))[:_TIMED])
+    seconds = time_each(Competitor("stage", contents.funnel().trace), requests.take(rows)).sum(axis=1)
+    return at_most("latency", Latency.of(seconds).p95, config.latency_ms, "ms a request, 95th percentile")
+
+
+def parity(contents: Contents, holdout: Holdout, config: GatesConfig, seed: int) -> list[Finding]:
+    """Lists as when the bundle was built, and of users who ask alone as of those asked for in a batch."""
+    now = answers(contents, holdout.examples.requests)
+    rows = np.random.default_rng(seed).permutation(len(contents.users.ids))[:_ASKED]
+    together = answers(contents, of_users(contents, rows))
+    funnel = contents.funnel()
+    alone = [
+        funnel(ask(contents, Question(contents.users.ids.values[row].item()))[0]).items[0] for row in rows
+    ]
+    return [
+        at_least(
+            "parity", same(now, holdout.answers), config.parity, "share of lists as measured at the build"
+        ),
+        at_least(
+            "parity", same(np.array(alone), together), config.parity, "share of served lists as offline"
+        ),
+    ]
+
+
+def answers(contents: Contents, requests: Requests) -> Int32:
+    """What the bundle shows: item rows, int32 [B, k], −1 = empty."""
+    funnel, k = contents.funnel(), contents.rerank.k
+    out = np.full((len(requests), k), -1, dtype=np.int32)
+    for start in range(0, len(requests), _BATCH):
+        rows = np.arange(start, min(start + _BATCH, len(requests)))
+        found = funnel(requests.take(rows)).items[:, :k]
+        out[rows, : found.shape[1]] = found
+    return out
+
+
+def same(a: Int32, b: Int32) -> float:
+    """The share of lists that are equal, place by place. a, b: [B, K]; the narrower is filled with −1."""
+    width = max(a.shape[1], b.shape[1]) if len(a) else 0
+    a, b = (np.pad(x, ((0, 0), (0, width - x.shape[1])), constant_values=-1) for x in (a, b))
+    return float((a == b).all(axis=1).mean()) if len(a) else 1.0

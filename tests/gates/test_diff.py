@@ -1,0 +1,42 @@
+"""How two bundles differ."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from funnel.bundle import Store
+from funnel.bundle.contents import load_contents
+from funnel.bundle.holdout import HOLDOUT, Holdout
+from funnel.gates.diff import diff
+
+
+def test_a_bundle_does_not_differ_from_itself(store: Store) -> None:
+    found = diff(store, "current", "current")
+    assert found.config == {}
+    assert all(a == b for a, b in found.metrics.values())
+    assert (found.items.shared, found.items.gone, found.items.new) == (200, 0, 0)
+    said = found.answers
+    assert (said.overlap, said.same_first, said.same_list, said.score) == (1.0, 1.0, 1.0, 0.0)
+
+
+def test_two_bundles_of_the_same_data(store: Store, second: str) -> None:
+    """The answers' figures, against a loop over requests."""
+    found = diff(store, "current", second)
+    assert found.config["ranker.trees"] == (60, 50)
+    assert found.features.shared > 10
+    old, new = (load_contents(store.path(version)) for version in ("current", second))
+    requests = Holdout.load(store.path(second) / HOLDOUT).examples.requests
+    a, b = (one.funnel(10)(requests) for one in (old, new))
+    overlap = [len(set(x) & set(y)) / 10 for x, y in zip(a.items.tolist(), b.items.tolist(), strict=True)]
+    assert found.answers.overlap == pytest.approx(np.mean(overlap))
+    assert found.answers.same_first == pytest.approx(np.mean(a.items[:, 0] == b.items[:, 0]))
+    apart = [
+        abs(float(a.scores[i, j]) - float(b.scores[i, k]))
+        for i in range(len(requests))
+        for j in range(10)
+        for k in range(10)
+        if a.items[i, j] == b.items[i, k]
+    ]
+    assert found.answers.score == pytest.approx(np.mean(apart), rel=1e-4)
+    assert 0.3 < found.answers.overlap < 1
