@@ -168,7 +168,7 @@ class Live:
         loaded = self._loaded
         contents = loaded.contents
         question = Question(user_id, history, user or {}, where, exclude, time)
-        requests, reasons = ask(contents, question, self._since(user_id))
+        requests, reasons = ask(contents, question, self.since(user_id))
         steps = loaded.funnel(min(asked, len(contents.catalogue.ids))).trace(requests)
         final = steps[-1].candidates
         found = int(final.filled.sum())
@@ -207,7 +207,7 @@ class Live:
         if item < 0:
             raise FunnelError(f"item {item_id!r} is not in the catalogue of {version}")
         question = Question(user_id, history, user or {}, time=time)
-        requests, _ = ask(contents, question, self._since(user_id))
+        requests, _ = ask(contents, question, self.since(user_id))
         steps = loaded.funnel(contents.rerank.k).trace(requests)
         rank = [step.name for step in steps].index("rank")
         shortlist = steps[rank - 1].candidates
@@ -221,11 +221,11 @@ class Live:
     def history(self, user_id: Any) -> list[Any]:
         """The item ids that a user is known to have met, oldest first; empty for an unknown user."""
         contents = self._loaded.contents
-        rows = history_of(contents, contents.users.ids.row(user_id), self._since(user_id))[0].values
+        rows = history_of(contents, contents.users.ids.row(user_id), self.since(user_id))[0].values
         return contents.catalogue.ids.values[rows].tolist()
 
-    def _since(self, user_id: Any) -> Since:
-        """What a user did since the bundle was built."""
+    def since(self, user_id: Any) -> Since:
+        """The events of a user that were observed and are kept, oldest first."""
         user = written_id(user_id)
         return () if user is None else self._users.of(user)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterable
@@ -53,6 +55,18 @@ class LiveItems:
     def loaded(self) -> Loaded:
         """What is served now."""
         return self._loaded
+
+    @property
+    def state(self) -> str:
+        """Names the changes that were made to the items: equal for equal ones."""
+        with self.changing:
+            return hashlib.sha256(json.dumps(self._changes).encode()).hexdigest()[:16]
+
+    @property
+    def waiting(self) -> int:
+        """Changed items that are searched beside the index."""
+        delta = self._delta
+        return 0 if delta is None else int((delta.alive & (delta.stamps > self._base.stamp)).sum())
 
     def upsert(self, items: pd.DataFrame) -> None:
         """Add items, or replace all columns of those that are there. On return every answer knows them.
@@ -211,12 +225,6 @@ class LiveItems:
             self.compact()
         except Exception:
             log.exception("compaction failed; changed items go on being searched beside the index")
-
-    @property
-    def waiting(self) -> int:
-        """Changed items that are searched beside the index."""
-        delta = self._delta
-        return 0 if delta is None else int((delta.alive & (delta.stamps > self._base.stamp)).sum())
 
 
 def _last(records: Iterable[Any]) -> dict[str, dict[str, Any] | None]:

@@ -1,4 +1,4 @@
-"""From what a caller gives to items of a catalogue, checked and encoded, and from those to the log and back."""
+"""From what a caller gives to items of a catalogue, checked and encoded; from those to the log and back."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def checked(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     for column in schema.items:
         if column.name not in frame.columns:
             raise DataError(
-                f"items has no column {column.name!r}: it has {', '.join(map(str, frame.columns)) or 'none'}; "
+                f"items has no column {column.name!r}: it has {', '.join(map(str, frame)) or 'none'}; "
                 "every declared column must be there, with None where a value is not known"
             )
     if extra := schema.undeclared(frame, "items"):
@@ -97,7 +97,7 @@ def _vectors(own: Contents, rows: NDArray[Any], features: Any, cold: Float32) ->
     """Vectors of new items, and of those that the bundle has with other columns.
 
     A trained item's vector knows more than its columns. What the columns' change makes of an item without
-    events is added to it; that is exact unless the towers normalise, where the two parts cannot be told apart.
+    events is added to it; that is exact unless the towers normalise, which hides the columns' share in it.
     """
     assert own.item_encoder is not None
     known = np.flatnonzero(rows < len(own.vectors))
@@ -124,8 +124,8 @@ def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def from_records(records: Sequence[dict[str, Any]], schema: Schema) -> pd.DataFrame:
-    """The inverse of `to_records`, for a schema that may have changed since: columns that it has no longer are
-    left out, new ones are missing.
+    """The inverse of `to_records`, for a schema that may have changed since: columns that it has no longer
+    are left out, new ones are missing.
 
     Raises: DataError when a column is required now that was not there.
     """
