@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -53,13 +53,32 @@ def ask(contents: Contents, question: Question) -> tuple[Requests, list[str]]:
     return requests, reasons
 
 
-def of_users(contents: Contents, rows: NDArray[Any]) -> Requests:
-    """Requests of known users, by row, with what the bundle knows of them."""
+def ask_many(
+    contents: Contents, user_ids: Sequence[Any], where: Where | None, time: int | None
+) -> tuple[Requests, list[list[str]]]:
+    """A request a user, and the reason codes of each. Raises: see `ask`."""
+    rows = contents.users.ids.rows(user_ids)
+    requests = of_users(contents, rows, time)
+    if where:
+        filter_of = np.zeros(len(rows), dtype=np.int32)
+        requests = replace(requests, allow=replace(contents.catalogue.allow(where), filter_of=filter_of))
+    reasons = [
+        ([UNKNOWN_USER] if row < 0 else []) + ([] if length else [EMPTY_HISTORY])
+        for row, length in zip(rows, requests.history.lengths, strict=True)
+    ]
+    return requests, reasons
+
+
+def of_users(contents: Contents, rows: NDArray[Any], time: int | None = None) -> Requests:
+    """Requests of users by row, −1 for one never seen, with what the bundle knows of them.
+
+    time: default one second after the last event that the bundle knows.
+    """
     users, rows = contents.users, np.asarray(rows, dtype=np.int32)
     history = users.history.take(rows)
     return Requests(
         users=rows,
-        times=np.full(len(rows), contents.statistics.latest + 1, dtype=np.int64),
+        times=np.full(len(rows), contents.statistics.latest + 1 if time is None else time, dtype=np.int64),
         history=history,
         history_times=users.history_times.take(rows),
         exclude=history if contents.exclude_seen else None,

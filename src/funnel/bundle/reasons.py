@@ -14,7 +14,7 @@ def recommendations(contents: Contents, requests: Requests, final: Candidates) -
     rows = final.items[0][final.filled[0]]
     ids = contents.catalogue.ids.values
     likes = contents.statistics.covisitation.nearest(requests.history, final.items)[0]
-    attributes = contents.catalogue.frame.iloc[rows].to_dict("records")
+    attributes = contents.catalogue.records(rows)
     has_history = len(requests.history.values) > 0
     made = []
     for place, row in enumerate(rows):
@@ -30,7 +30,7 @@ def recommendations(contents: Contents, requests: Requests, final: Candidates) -
                 score=float(final.scores[0, place]),
                 sources=sources,
                 reasons=tuple(_codes(sources, like, has_history=has_history)),
-                attributes={str(name): value for name, value in attributes[place].items()},
+                attributes=attributes[place],
             )
         )
     return tuple(made)

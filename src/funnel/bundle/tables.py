@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from funnel.allow import Allow
 from funnel.bundle.where import Filters, Where
@@ -62,6 +63,23 @@ class Catalogue:
         bits = np.stack([self.filters.compile(where) for where in wheres])
         return Allow(bits, np.arange(len(wheres), dtype=np.int32), len(self.frame))
 
+    def records(self, rows: NDArray[Any]) -> list[dict[str, Any]]:
+        """The columns of some items, a plain dict each; pandas' own way takes several times as long."""
+        columns = [
+            values[rows].tolist() if isinstance(values, np.ndarray) else list(values.take(rows))
+            for values in self._values.values()
+        ]
+        return [dict(zip(self._values, one, strict=True)) for one in zip(*columns, strict=True)]
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        """Columns as arrays: NumPy's where they are numbers, else pandas' own."""
+        plain = {name: column.dtype.kind in "biuf" for name, column in self.frame.items()}
+        return {
+            str(name): self.frame[name].to_numpy() if plain[name] else self.frame[name].array
+            for name in self.frame.columns
+        }
+
     @cached_property
     def filters(self) -> Filters:
         """The columns laid out for filters; `load` does it at once."""
@@ -106,14 +124,22 @@ class Users:
         if not columns:
             return {}
         known = np.asarray(rows, dtype=np.int64)
-        if (known >= 0).all() and not any(given):
-            return {name: np.asarray(values[known]) for name, values in self.features.items()}
+        if not any(given):
+            found = {name: np.asarray(values[known]) for name, values in self.features.items()}
+            for name, values in found.items():
+                values[known < 0] = self._nobody[name][0]
+            return found
         frame = pd.DataFrame([dict(fields or {}) for fields in given], columns=columns)
         encoded = {name: np.array(values) for name, values in self.encoder.encode(frame).items()}
         for name, values in encoded.items():
             stored = [i for i, row in enumerate(rows) if row >= 0 and name not in (given[i] or {})]
             values[stored] = self.features[name][known[stored]]
         return encoded
+
+    @cached_property
+    def _nobody(self) -> Features:
+        """What is known of a user never seen: every column missing, one row."""
+        return self.encoder.encode(pd.DataFrame([{}], columns=list(self.encoder.specs)))
 
 
 def save_features(features: Features, folder: Path) -> None:
