@@ -63,10 +63,10 @@ def exact_search(
         return nothing(len(queries), k)
     parts = np.array_split(queries, min(threads, len(queries)))
     if len(parts) == 1:
-        found, scores = best(queries, vectors, rows, 0, width, kept)
+        found, scores = best(queries, vectors, rows, width, kept)
         return padded(found, scores, k)
     with ThreadPoolExecutor(len(parts)) as pool:
-        done = list(pool.map(lambda part: best(part, vectors, rows, 0, width, kept), parts))
+        done = list(pool.map(lambda part: best(part, vectors, rows, width, kept), parts))
     return padded(np.concatenate([rows for rows, _ in done]), np.concatenate([s for _, s in done]), k)
 
 

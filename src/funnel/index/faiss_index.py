@@ -18,7 +18,7 @@ from funnel.index.checks import at_least_one, checked_queries, finite, plain
 from funnel.index.config import IndexConfig, IndexInfo
 from funnel.index.exact import exact_search, nothing, padded
 from funnel.index.factory import made
-from funnel.index.kernel import best
+from funnel.index.kernel import best_of
 from funnel.types import Bool, Float32, Int32
 
 log = logging.getLogger(__name__)
@@ -130,9 +130,7 @@ class FaissIndex:
             return nothing(0, k)
         kept = min(k, self.size)
         rows = self._candidates(queries, kept, chosen, threads)
-        width = rows.shape[1]
-        found, scores = best(queries, self._vectors, rows.ravel(), width, width, kept)
-        return padded(found, scores, k)
+        return padded(*best_of(queries, self._vectors, rows, kept), k)
 
     def _candidates(self, queries: Float32, k: int, params: Mapping[str, int], threads: int) -> Int32:
         """The rows that FAISS returns for a search of k: int32 [B, ≥ k], negative where it found fewer."""
