@@ -146,3 +146,26 @@ def test_what_is_not_there(config: Path, built: TinyBuild, tmp_path: Path) -> No
 def test_mistyped_commands_exit_with_2() -> None:
     assert funnel("no-such-command").returncode == 2
     assert funnel("recommend").returncode == 2
+
+
+def test_tune_finds_an_index_for_the_bundle(built: TinyBuild, tmp_path: Path) -> None:
+    store = ("--store", built.indexes, "--queries", 20)
+    picture = tmp_path / "frontier.png"
+    found = json.loads(ok("tune", *store, "-k", 20, "--recall", 0.9, "--plot", picture, "--json"))
+    assert found["chosen"]["recall"] >= 0.9
+    assert found["best"]
+    assert f'spec = "{found["chosen"]["spec"]}"' in found["advice"]
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+    shown = ok("tune", *store, "--spec", "Flat", "--spec", "HNSW8", "-k", 999_999)
+    assert "recall@200" in shown  # all there are
+    assert "[index]" in shown
+
+
+def test_what_tune_refuses(built: TinyBuild, tmp_path: Path) -> None:
+    store = ("--store", built.indexes, "--queries", 5)
+    assert "'Nonsense'" in refused("tune", *store, "--spec", "Nonsense")
+    assert "goal" in refused("tune", *store, "--recall", 2)
+    assert "k is 0" in refused("tune", *store, "-k", 0)
+    assert ".png" in refused("tune", *store, "--spec", "Flat", "--plot", tmp_path / "f.jpg")
+    assert "no version 'other'" in refused("tune", *store, "--bundle", "other")

@@ -13,7 +13,9 @@ from funnel.bundle.reasons import in_words
 from funnel.data.profile import Profile
 from funnel.data.profile_table import as_table as profile_table
 from funnel.evaluation import Report, as_table
+from funnel.index.frontier import Frontier
 from funnel.pipeline.build import Built
+from funnel.tune import advice
 
 
 def table(title: str, *columns: str) -> Table:
@@ -121,3 +123,24 @@ def bench(measured: Measured, out: Console) -> None:
         f"in batches of {measured.batch}: {measured.throughput:,.0f} requests a second", highlight=False
     )
     out.print(measured.machine, style="dim", highlight=False)
+
+
+def frontier(found: Frontier, out: Console) -> None:
+    """The kinds of index that no other is better than in everything, fastest first, and which to take."""
+    title = f"{found.size:,} vectors of {found.dimension}, {found.queries} requests, one thread"
+    made = table(title, "index", "parameters", f"recall@{found.k}", "ms", "MiB beside vectors", "s to build")
+    made.columns[1].justify = "left"
+    for point in found.best:
+        made.add_row(
+            point.spec,
+            " ".join(f"{name}={value}" for name, value in point.params.items()),
+            f"{point.recall:.4f}",
+            f"{point.ms:.3f}",
+            f"{point.bytes / 2**20:.1f}",
+            f"{point.build_seconds:.1f}",
+            style="bold" if point == found.chosen else "",
+        )
+    out.print(made)
+    for spec, why in found.failed.items():
+        out.print(f"left out {spec}: {why}", style="dim", markup=False, highlight=False)
+    out.print(advice(found), markup=False, highlight=False, soft_wrap=True)

@@ -72,6 +72,39 @@ class FaissIndex:
         """
         vectors = finite(plain(vectors))
         queries = _sample(checked_queries(sample_queries, vectors.shape[1]), seed)
+        untuned = cls.untuned(
+            vectors, config, seed=seed, towers_fingerprint=towers_fingerprint, threads=threads
+        )
+        fixed = parameters.checked(config.params, untuned._names, untuned.spec)
+        if not untuned._names:
+            return untuned
+        if len(queries) == 0:
+            raise DataError(
+                f"index {untuned.spec!r} needs sample queries to measure its recall with; got none"
+            )
+        wanted, _ = exact_search(vectors, queries, untuned.info.recall_k, threads=threads)
+        built = untuned.tuned(queries, wanted, config.recall, fixed, threads)
+        if built.info.recall < config.recall:
+            log.warning(
+                "index %s reaches recall@%d %.4f, not %.4f",
+                built.spec,
+                built.info.recall_k,
+                built.info.recall,
+                config.recall,
+            )
+        return built
+
+    @classmethod
+    def untuned(
+        cls,
+        vectors: Float32,
+        config: IndexConfig,
+        *,
+        seed: int = 0,
+        towers_fingerprint: str = "",
+        threads: int = 1,
+    ) -> FaissIndex:
+        """The structure over finite vectors [n, d], before its search parameters are chosen; `tuned` does."""
         n, d = vectors.shape
         spec = choose_spec(n, d) if config.spec == "auto" else config.spec
         index = None if spec == "Flat" else made(spec, vectors, seed, threads)
@@ -83,33 +116,49 @@ class FaissIndex:
             recall=1.0,
             recall_k=max(1, min(config.k, n)),
             recall_goal=config.recall,
-            sample_queries=len(queries),
+            sample_queries=0,
             seed=seed,
             faiss=faiss.__version__,
             towers_fingerprint=towers_fingerprint,
         )
-        return cls(index, vectors, info)._tuned(config, queries, threads)
+        return cls(index, vectors, info)
 
-    def _tuned(self, config: IndexConfig, queries: Float32, threads: int) -> FaissIndex:
-        """The same index with the search parameters that the queries call for."""
-        fixed = parameters.checked(config.params, self._names, self.spec)
-        if not self._names:
-            return self
-        if len(queries) == 0:
-            raise DataError(f"index {self.spec!r} needs sample queries to measure its recall with; got none")
-        k = self.info.recall_k
-        wanted, _ = exact_search(self._vectors, queries, k, threads=threads)
+    def tuned(
+        self, queries: Float32, wanted: Int32, goal: float, fixed: Mapping[str, int], threads: int = 1
+    ) -> FaissIndex:
+        """The same index with the search parameters of least work, by count, at a recall of `goal`.
+
+        wanted: int32 [B, k], what exact search returns for the queries. fixed: parameters that stay.
+        """
+        k = wanted.shape[1]
         sizes = self.size, parameters.lists(self._index), k
         params, found = tune(
             lambda params: recall(self.search(queries, k, params=params, threads=threads)[0], wanted),
             ladders(self._names, fixed, *sizes),
             lambda params: cost(params, *sizes),
-            config.recall,
+            goal,
         )
-        if found < config.recall:
-            log.warning("index %s reaches recall@%d %.4f, not %.4f", self.spec, k, found, config.recall)
-        info = self.info.model_copy(update={"params": params, "recall": found})
-        return FaissIndex(self._index, self._vectors, info)
+        changes = {"params": params, "recall": found, "recall_goal": goal, "sample_queries": len(queries)}
+        return FaissIndex(self._index, self._vectors, self.info.model_copy(update=changes))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of its search parameters."""
+        return self._names
+
+    @property
+    def bytes(self) -> int:
+        """What it takes beside the vectors; the size of index.faiss, which is not written for this."""
+        size = 0
+
+        def count(part: bytes) -> int:
+            nonlocal size
+            size += len(part)
+            return len(part)
+
+        if self._index is not None:
+            faiss.write_index(self._index, faiss.PyCallbackIOWriter(count))
+        return size
 
     def search(
         self,
