@@ -67,14 +67,16 @@ class Peer:
 
 
 class Ours:
-    """funnel's own index, built as a bundle's is with `index.spec = "auto"`."""
+    """funnel's own index, built as a bundle's is."""
 
-    def __init__(self, vectors: np.ndarray, queries: np.ndarray, wanted: np.ndarray, threads: int) -> None:
+    def __init__(
+        self, vectors: np.ndarray, queries: np.ndarray, wanted: np.ndarray, spec: str, threads: int
+    ) -> None:
         from funnel.index import FaissIndex, IndexConfig
 
         start = time.perf_counter()
-        index = FaissIndex.untuned(vectors, IndexConfig(k=wanted.shape[1]), threads=threads)
-        self.build = {"seconds": time.perf_counter() - start, "bytes": index.bytes}
+        index = FaissIndex.untuned(vectors, IndexConfig(spec=spec, k=wanted.shape[1]), threads=threads)
+        self.build = {"seconds": time.perf_counter() - start, "bytes": index.bytes + vectors.nbytes}
         half = slice(None, None, 2)  # parameters are chosen on every second query, measured on all
         shares = OURS if index.parameters else (1.0,)
         tuned = [
@@ -140,6 +142,7 @@ def main(
     queries_file: Annotated[Path, typer.Argument(help="queries, float32 [Q, d]")],
     name: Annotated[str, typer.Option(help="of the result")],
     about: Annotated[str, typer.Option(help="what the vectors are")],
+    spec: Annotated[str, typer.Option(help="of funnel's index; what `funnel tune` says")] = "auto",
     k: int = 500,
     queries: Annotated[int, typer.Option(help="so many of them")] = 200,
     rounds: int = 3,
@@ -161,7 +164,7 @@ def main(
     wanted, _ = exact_search(vectors, asked, k, threads=threads)
     options = [str(vectors_file.resolve()), str(work / "queries.npy"), str(k), str(threads)]
     python = environment(work / "peers")
-    libraries: dict[str, Any] = {"funnel": Ours(vectors, asked, wanted, threads)}
+    libraries: dict[str, Any] = {"funnel": Ours(vectors, asked, wanted, spec, threads)}
     for library in PEERS:
         libraries[library] = Peer(python, library, options)
         Console(stderr=True).print(library, libraries[library].build)

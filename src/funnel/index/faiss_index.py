@@ -9,7 +9,6 @@ from typing import Any
 
 import faiss
 import numpy as np
-from pydantic import ValidationError
 
 from funnel.errors import BundleError, DataError
 from funnel.index import parameters
@@ -18,6 +17,7 @@ from funnel.index.checks import at_least_one, checked_queries, finite, plain
 from funnel.index.config import IndexConfig, IndexInfo
 from funnel.index.exact import exact_search, nothing, padded
 from funnel.index.factory import made
+from funnel.index.files import read_index, read_info, size_of
 from funnel.index.kernel import best_of
 from funnel.types import Bool, Float32, Int32
 
@@ -149,16 +149,7 @@ class FaissIndex:
     @property
     def bytes(self) -> int:
         """What it takes beside the vectors; the size of index.faiss, which is not written for this."""
-        size = 0
-
-        def count(part: bytes) -> int:
-            nonlocal size
-            size += len(part)
-            return len(part)
-
-        if self._index is not None:
-            faiss.write_index(self._index, faiss.PyCallbackIOWriter(count))
-        return size
+        return 0 if self._index is None else size_of(self._index)
 
     def search(
         self,
@@ -209,7 +200,7 @@ class FaissIndex:
 
         Raises: BundleError when the index is damaged, is of other towers, or is not of these vectors.
         """
-        info = _info(folder / "index.json")
+        info = read_info(folder / "index.json")
         if towers_fingerprint is not None and info.towers_fingerprint != towers_fingerprint:
             raise BundleError(
                 f"{folder}: built from the vectors of towers {info.towers_fingerprint or 'unknown'}, but the "
@@ -220,7 +211,9 @@ class FaissIndex:
                 f"{folder}: built from vectors of shape {info.size, info.dimension}, not {np.shape(vectors)}"
             )
         return cls(
-            None if info.spec == "Flat" else _read(folder / "index.faiss", info, mmap), plain(vectors), info
+            None if info.spec == "Flat" else read_index(folder / "index.faiss", info, mmap),
+            plain(vectors),
+            info,
         )
 
 
@@ -229,27 +222,3 @@ def _sample(queries: Float32, seed: int) -> Float32:
     if len(queries) <= _SAMPLE:
         return queries
     return queries[np.sort(np.random.default_rng(seed).permutation(len(queries))[:_SAMPLE])]
-
-
-def _info(path: Path) -> IndexInfo:
-    """What index.json says. Raises: BundleError when it is missing or not one."""
-    try:
-        return IndexInfo.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise BundleError(f"{path}: damaged, or from a newer funnel: {found}") from error
-
-
-def _read(path: Path, info: IndexInfo, mmap: bool) -> Any:
-    """FAISS's index from its file. Raises: BundleError when it is missing, damaged or of another size."""
-    try:
-        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mmap else 0)
-    except RuntimeError as error:
-        raise BundleError(f"{path}: missing or damaged; FAISS cannot read it") from error
-    if (index.ntotal, index.d) != (info.size, info.dimension):
-        raise BundleError(
-            f"{path}: holds {index.ntotal} vectors of {index.d}, not {info.size, info.dimension}"
-        )
-    return index
