@@ -165,7 +165,4 @@ def test_tune_finds_an_index_for_the_bundle(built: TinyBuild, tmp_path: Path) ->
 def test_what_tune_refuses(built: TinyBuild, tmp_path: Path) -> None:
     store = ("--store", built.indexes, "--queries", 5)
     assert "'Nonsense'" in refused("tune", *store, "--spec", "Nonsense")
-    assert "goal" in refused("tune", *store, "--recall", 2)
-    assert "k is 0" in refused("tune", *store, "-k", 0)
-    assert ".png" in refused("tune", *store, "--spec", "Flat", "--plot", tmp_path / "f.jpg")
-    assert "no version 'other'" in refused("tune", *store, "--bundle", "other")
+    assert ".png" in refused("tune", *store, "--plot", tmp_path / "f.jpg")

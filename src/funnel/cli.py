@@ -183,6 +183,8 @@ def tune(
     """Measure kinds of index on a bundle's vectors and users: recall, time, memory, and which one to take."""
     from funnel import tune as tuning
 
+    if plot is not None:
+        tuning.check_picture(plot)
     found = tuning.tune(
         Live(store, bundle).contents, specs=spec or (), recall=recall, k=k, queries=queries, seed=seed,
         threads=threads,

@@ -73,6 +73,12 @@ def as_json(found: Frontier) -> dict[str, Any]:
     }
 
 
+def check_picture(path: Path) -> None:
+    """Refuse what `draw` could not write, before minutes are spent. Raises: ConfigError."""
+    if path.suffix not in (".png", ".svg") or not path.parent.is_dir():
+        raise ConfigError(f"--plot {path}: give a .png or .svg file in a folder that is there")
+
+
 def draw(found: Frontier, path: Path) -> None:
     """Recall and milliseconds of everything that was measured, as a picture (.png or .svg).
 
@@ -80,8 +86,7 @@ def draw(found: Frontier, path: Path) -> None:
     """
     from funnel.evaluation.frontier import Curve, draw_curves
 
-    if path.suffix not in (".png", ".svg") or not path.parent.is_dir():
-        raise ConfigError(f"--plot {path}: give a .png or .svg file in a folder that is there")
+    check_picture(path)
     by_spec: dict[str, list[tuple[float, float]]] = {}
     for point in found.points:
         by_spec.setdefault(point.spec, []).append((point.recall, point.ms))
