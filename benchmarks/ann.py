@@ -143,6 +143,7 @@ def main(
     name: Annotated[str, typer.Option(help="of the result")],
     about: Annotated[str, typer.Option(help="what the vectors are")],
     spec: Annotated[str, typer.Option(help="of funnel's index; what `funnel tune` says")] = "auto",
+    peer: Annotated[list[str] | None, typer.Option(help="only these; again for more")] = None,
     k: int = 500,
     queries: Annotated[int, typer.Option(help="so many of them")] = 200,
     rounds: int = 3,
@@ -165,12 +166,13 @@ def main(
     options = [str(vectors_file.resolve()), str(work / "queries.npy"), str(k), str(threads)]
     python = environment(work / "peers")
     libraries: dict[str, Any] = {"funnel": Ours(vectors, asked, wanted, spec, threads)}
-    for library in PEERS:
+    peers = {library: PEERS[library] for library in peer or PEERS}
+    for library in peers:
         libraries[library] = Peer(python, library, options)
         Console(stderr=True).print(library, libraries[library].build)
     found = measure(
         libraries,
-        {"funnel": OURS if libraries["funnel"].settings.keys() != {1.0} else (1.0,), **PEERS},
+        {"funnel": OURS if libraries["funnel"].settings.keys() != {1.0} else (1.0,), **peers},
         wanted,
         rounds,
     )
