@@ -38,8 +38,9 @@ class FaissIndex:
     Made by `build` or `load`.
     """
 
-    def __init__(self, index: Any, vectors: Float32, info: IndexInfo) -> None:
+    def __init__(self, index: Any, vectors: Float32, info: IndexInfo, lists: Lists | None = None) -> None:
         self._index = index
+        self._saved_lists = lists
         self._vectors = vectors
         self._names = () if index is None else parameters.names(index)
         self._refines_itself = index is not None and parameters.refines_itself(index)
@@ -213,8 +214,8 @@ class FaissIndex:
 
     @cached_property
     def _lists(self) -> Lists | None:
-        """Made by the first search with a filter, in about a tenth of a second a million vectors."""
-        return Lists.of(self._index, self._vectors)
+        """Made when they are first needed, which reads every vector once, unless they were saved."""
+        return self._saved_lists or Lists.of(self._index, self._vectors)
 
     def _candidates(self, queries: Float32, k: int, params: Mapping[str, int], threads: int) -> Int32:
         """The rows that FAISS returns for a search of k: int32 [B, ≥ k], negative where it found fewer."""
@@ -226,10 +227,13 @@ class FaissIndex:
         return rows.astype(np.int32)
 
     def save(self, folder: Path) -> None:
-        """index.json and, unless the spec is "Flat", index.faiss; not the vectors. The folder is made."""
+        """index.json and, unless the spec is "Flat", index.faiss and the lists that filters walk; not the
+        vectors. The folder is made."""
         folder.mkdir(parents=True, exist_ok=True)
         if self._index is not None:
             faiss.write_index(self._index, str(folder / "index.faiss"))
+            if self._lists is not None:
+                self._lists.save(folder)
         (folder / "index.json").write_text(self.info.model_dump_json(indent=1) + "\n")
 
     @classmethod
@@ -258,6 +262,7 @@ class FaissIndex:
             None if info.spec == "Flat" else read_index(folder / "index.faiss", info, mmap),
             plain(vectors),
             info,
+            Lists.load(folder),
         )
 
 

@@ -16,9 +16,7 @@ def contains(lists: Ragged, items: Int32) -> Bool:
     """True where items[b, j] is in list b: bool [B, K]. A negative item is in no list."""
     if len(lists.values) == 0:
         return np.zeros(items.shape, dtype=np.bool_)
-    return _contains(
-        frozen(lists.values, np.int32), frozen(lists.offsets, np.int64), frozen(items, np.int32)
-    )
+    return _contains(frozen(lists.values, np.int32), frozen(lists.offsets, np.int64), frozen(items, np.int32))
 
 
 @njit(cache=True, nogil=True)
