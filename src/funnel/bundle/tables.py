@@ -14,8 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.allow import Allow
+from funnel.bundle.columns import read_frame, write_frame
 from funnel.bundle.where import Filters, Where
 from funnel.data import Vocabulary
+from funnel.errors import BundleError
 from funnel.features import TableEncoder
 from funnel.types import Features, Ragged
 
@@ -32,18 +34,24 @@ class Catalogue:
     features: Features
 
     def save(self, folder: Path) -> None:
-        """ids.npy, columns.parquet, features/*.npy."""
+        """ids.npy, columns.arrow, features/*.npy, filters/*."""
         folder.mkdir(parents=True)
         self.ids.save(folder / "ids.npy")
-        self.frame.to_parquet(folder / "columns.parquet", index=False)
+        write_frame(self.frame, folder / "columns.arrow")
         save_features(self.features, folder / "features")
+        self.filters.save(folder / "filters")
 
     @classmethod
     def load(cls, folder: Path) -> Catalogue:
-        """What `save` wrote, arrays memory-mapped, columns laid out for filters."""
-        ids = Vocabulary.load(folder / "ids.npy")
-        loaded = cls(ids, pd.read_parquet(folder / "columns.parquet"), load_features(folder / "features"))
-        assert loaded.filters  # laid out now, not by the first request
+        """What `save` wrote, memory-mapped. Raises: BundleError when a part is missing."""
+        try:
+            ids, frame = Vocabulary.load(folder / "ids.npy"), read_frame(folder / "columns.arrow")
+            loaded = cls(ids, frame, load_features(folder / "features"))
+            loaded.__dict__["filters"] = Filters.load(folder / "filters")  # in place of laying them out
+        except FileNotFoundError as error:
+            raise BundleError(
+                f"{folder}: {error.filename or error} is missing; build the bundle again"
+            ) from error
         return loaded
 
     def title(self, item_id: Any) -> str:
@@ -82,8 +90,8 @@ class Catalogue:
 
     @cached_property
     def filters(self) -> Filters:
-        """The columns laid out for filters; `load` does it at once."""
-        return Filters(self.frame)
+        """The columns laid out for filters."""
+        return Filters.of(self.frame)
 
 
 @dataclass(frozen=True)
