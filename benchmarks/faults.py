@@ -5,9 +5,10 @@
 A third of the kills fall, evenly over its duration, on a process that builds a bundle and publishes it
 through the gates; a third on one that publishes and rolls back without pause; a third on one that changes the
 items of the bundle in use without pause: upserts, deletes, compactions. After the last, a fresh process must
-know every change that was acknowledged, and may know the one that was not. After each of the others the published version must
-be the one from before or the one that was being published, every listed version must verify, the history must
-end with what is published, and a fresh process must answer from it. The next writer goes on from there.
+know every change that was acknowledged, and may know the one that was not. After each of the others the
+published version must be the one from before or the one that was being published, every listed version must
+verify, the history must end with what is published, and a fresh process must answer from it. The next writer
+goes on from there.
 """
 
 from __future__ import annotations

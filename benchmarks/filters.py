@@ -174,7 +174,7 @@ def main(
     index = FaissIndex.build(vectors, IndexConfig(k=K), asked[:_TUNED], threads=os.cpu_count() or 1)
     exact, held = ExactIndex(vectors), asked[_TUNED:]
     start = time.perf_counter()
-    made = Filters(columns)
+    made = Filters.of(columns)
     laid_out = time.perf_counter() - start
     plain, _ = timed(lambda q: index.search(q, K)[0], held)
     base = recall(plain, exact.search(held, K)[0])

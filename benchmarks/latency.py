@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.glue import Glue
-from benchmarks.serving import RESULTS, asked, clock, percentiles, pin, save, sized
+from benchmarks.serving import RESULTS, asked, bars, clock, percentiles, pin, save, sized
 from funnel import Live
 from funnel.bundle.contents import Contents
 from funnel.index import ExactIndex
@@ -92,6 +92,12 @@ def main(
     }  # fmt: skip
     show(about, rows)
     save(f"latency-{ads}", about, results)
+    bars(
+        results / f"latency-{ads}.png",
+        f"{ads:,} ads, one core: p50, and p99 as a tick",
+        "milliseconds a request",
+        {name: (row["p50"], row["p99"]) for name, row in rows.items()},
+    )
 
 
 def show(about: dict[str, Any], rows: dict[str, dict[str, float]]) -> None:

@@ -113,3 +113,29 @@ def save(name: str, about: dict[str, Any], folder: Path) -> Path:
     whole = {**about, "machine": machine(), "versions": versions(), "made": made}
     path.write_text(json.dumps(whole, indent=1) + "\n")
     return path
+
+
+def bars(path: Path, title: str, unit: str, rows: dict[str, tuple[float, float | None]]) -> None:
+    """Horizontal bars, one a name: a value, and a tick at a second one, such as p99."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 0.6 + 0.42 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    names = list(rows)
+    widths = [rows[name][0] for name in names]
+    axes.barh(
+        names, widths, color=["#b8bec9" if name == "glue" else "#3465a4" for name in names], height=0.62
+    )
+    for place, (width, tick) in enumerate(rows.values()):
+        if tick is not None:
+            axes.plot([tick], [place], marker="|", markersize=14, color="#20242c")
+        label = f"{width:,.2f}" if width < 100 else f"{width:,.0f}"
+        axes.annotate(
+            label, (max(width, tick or 0), place), xytext=(6, 0), textcoords="offset points", va="center"
+        )
+    axes.invert_yaxis()
+    axes.set_xlabel(unit)
+    axes.set_title(title, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.12)
+    figure.savefig(path, dpi=140)

@@ -23,7 +23,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.serving import RESULTS, save, sized
+from benchmarks.serving import RESULTS, bars, save, sized
 from funnel import Live
 from funnel.bundle.asking import of_users
 from funnel.engine import Funnel
@@ -79,6 +79,18 @@ def main(
         "rows": rows,
     }
     save(f"throughput-{about['ads']}", about, results)
+    bars(
+        results / f"throughput-{about['ads']}.png",
+        f"{about['ads']:,} ads, the whole funnel",
+        "users a second",
+        {
+            f"{row['users_a_call']} a call, {row['threads']} thread{'s' * (row['threads'] > 1)}": (
+                row["users_a_second"],
+                None,
+            )
+            for row in rows
+        },
+    )
 
 
 if __name__ == "__main__":

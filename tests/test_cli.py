@@ -183,3 +183,23 @@ def test_a_closed_gate(built: TinyBuild, config: Path, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert [one["gate"] for one in json.loads(done.stdout)["findings"] if not one["passed"]] == ["latency"]
     assert json.loads(ok("publish", *store, "--config", strict, "--force", "--json"))["published"] == version
+
+
+def test_tune_finds_an_index_for_the_bundle(built: TinyBuild, tmp_path: Path) -> None:
+    store = ("--store", built.indexes, "--queries", 20)
+    picture = tmp_path / "frontier.png"
+    found = json.loads(ok("tune", *store, "-k", 20, "--recall", 0.9, "--plot", picture, "--json"))
+    assert found["chosen"]["recall"] >= 0.9
+    assert found["best"]
+    assert f'spec = "{found["chosen"]["spec"]}"' in found["advice"]
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+    shown = ok("tune", *store, "--spec", "Flat", "--spec", "HNSW8", "-k", 999_999)
+    assert "recall@200" in shown  # all there are
+    assert "[index]" in shown
+
+
+def test_what_tune_refuses(built: TinyBuild, tmp_path: Path) -> None:
+    store = ("--store", built.indexes, "--queries", 5)
+    assert "'Nonsense'" in refused("tune", *store, "--spec", "Nonsense")
+    assert ".png" in refused("tune", *store, "--plot", tmp_path / "f.jpg")

@@ -150,3 +150,28 @@ def test_explain_says_what_it_cannot(live: Live) -> None:
 def test_there_is_nothing_to_serve(tmp_path: Path) -> None:
     with pytest.raises(BundleError):
         Live(tmp_path / "nothing")
+
+
+def test_many_users_get_what_each_would_get_alone(live: Live) -> None:
+    users = [7, "nobody", 3, 7]
+    for where in (None, {"genres": ["Comedy"]}):
+        many = live.recommend_many(users, k=5, where=where)
+        alone = [live.recommend(user, k=5, where=where) for user in users]
+        assert [one.items for one in many] == [one.items for one in alone]
+        assert [one.reasons for one in many] == [one.reasons for one in alone]
+        assert [one.user_id for one in many] == users
+    assert live.recommend_many([]) == []
+    with pytest.raises(FunnelError, match="k is 0"):
+        live.recommend_many([7], k=0)
+
+
+def test_a_deadline_leaves_out_what_would_end_later_and_says_so(live: Live) -> None:
+    hurried, unhurried = live.recommend(7, deadline=0), live.recommend(7, deadline=60_000)
+    skippable = {f"skipped:{name}" for name in ("rank", "rerank")} & {
+        f"skipped:{name}" for name in live.contents.funnel().names
+    }
+    assert set(hurried.reasons) == skippable
+    assert len(hurried.items) == 10
+    assert not set(ids(hurried)) & set(live.history(7))
+    assert unhurried.reasons == ()
+    assert ids(unhurried) == ids(live.recommend(7))

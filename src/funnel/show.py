@@ -19,7 +19,9 @@ from funnel.data.profile_table import as_table as profile_table
 from funnel.evaluation import Report, as_table
 from funnel.gates import Verdict
 from funnel.gates.diff import Difference
+from funnel.index.frontier import Frontier
 from funnel.pipeline.build import Built
+from funnel.tune import advice
 
 
 def table(title: str, *columns: str) -> Table:
@@ -173,3 +175,24 @@ def difference(found: Difference, out: Console) -> None:
         f"{said.same_first:.1%} have the same first item, {said.same_list:.1%} the same list{score}",
         highlight=False,
     )
+
+
+def frontier(found: Frontier, out: Console) -> None:
+    """The kinds of index that no other is better than in everything, fastest first, and which to take."""
+    title = f"{found.size:,} vectors of {found.dimension}, {found.queries} requests, one thread"
+    made = table(title, "index", "parameters", f"recall@{found.k}", "ms", "MiB beside vectors", "s to build")
+    made.columns[1].justify = "left"
+    for point in found.best:
+        made.add_row(
+            point.spec,
+            " ".join(f"{name}={value}" for name, value in point.params.items()),
+            f"{point.recall:.4f}",
+            f"{point.ms:.3f}",
+            f"{point.bytes / 2**20:.1f}",
+            f"{point.build_seconds:.1f}",
+            style="bold" if point == found.chosen else "",
+        )
+    out.print(made)
+    for spec, why in found.failed.items():
+        out.print(f"left out {spec}: {why}", style="dim", markup=False, highlight=False)
+    out.print(advice(found), markup=False, highlight=False, soft_wrap=True)

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.allow import Allow
+from funnel.order import keys, moved
 
 Int32: TypeAlias = NDArray[np.int32]
 Int64: TypeAlias = NDArray[np.int64]
+UInt64: TypeAlias = NDArray[np.uint64]
 Float32: TypeAlias = NDArray[np.float32]
 Bool: TypeAlias = NDArray[np.bool_]
 
@@ -244,26 +246,31 @@ class Candidates:
 
     def reorder(self, columns: NDArray[Any], scores: Float32 | None = None) -> Candidates:
         """Places taken by column index [B, K'], with new scores [B, K'] or the old ones carried along."""
-        row = np.arange(len(self))[:, None]
+        items, source_scores, source_ranks = moved(columns, self.items, self.source_scores, self.source_ranks)
         return Candidates(
-            items=self.items[row, columns],
-            scores=self.scores[row, columns] if scores is None else scores,
+            items=items,
+            scores=np.take_along_axis(self.scores, columns, axis=1) if scores is None else scores,
             sources=self.sources,
-            source_scores=self.source_scores[row, columns],
-            source_ranks=self.source_ranks[row, columns],
+            source_scores=source_scores,
+            source_ranks=source_ranks,
         )
 
     def ranked_by(self, scores: Float32) -> Candidates:
         """Reordered by scores [B, K], descending; ties by item row; empty places last with −inf."""
         scores = np.where(self.filled, scores, -np.inf).astype(np.float32)
-        by_item = np.where(self.filled, self.items, np.iinfo(np.int32).max)
-        columns = np.lexsort((by_item, -scores), axis=1)
+        columns = np.argsort(keys(self.items, scores), axis=1)
         return self.reorder(columns, np.take_along_axis(scores, columns, axis=1))
 
     def top(self, k: int) -> Candidates:
         """The first k places."""
-        return self.reorder(
-            np.broadcast_to(np.arange(min(k, self.items.shape[1])), (len(self), min(k, self.items.shape[1])))
+        if k >= self.items.shape[1]:
+            return self
+        return Candidates(
+            items=np.ascontiguousarray(self.items[:, :k]),
+            scores=np.ascontiguousarray(self.scores[:, :k]),
+            sources=self.sources,
+            source_scores=np.ascontiguousarray(self.source_scores[:, :k]),
+            source_ranks=np.ascontiguousarray(self.source_ranks[:, :k]),
         )
 
     def keep(self, mask: Bool) -> Candidates:

@@ -121,6 +121,12 @@ def test_the_newest_are_kept_and_what_is_served_whatever_its_age(store: Store) -
     assert {made[0], made[5], made[7]} <= {one.version for one in store.versions()}
 
 
+def test_the_newest_are_kept_where_nothing_was_ever_published(store: Store) -> None:
+    made = versions(store, 4)
+    assert retain(store, 2, also=[made[0]]) == [made[1]]
+    assert store.previous() is None
+
+
 def test_a_clock_that_goes_back_keeps_the_order(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     class Clock(datetime):
         ahead = timedelta()

@@ -157,7 +157,7 @@ def test_a_bad_bundle_is_refused_and_reported_and_the_old_one_goes_on(
     live = Live(store.folder, watch=0.01)
     old, new = live.version, without_ranker(store)
     store.publish(new)
-    file = store.path(new) / "items" / "columns.parquet"
+    file = store.path(new) / "items" / "columns.arrow"
     whole = file.read_bytes()
     assert soon(lambda: live.version == new)
     store.publish(old)
@@ -168,11 +168,11 @@ def test_a_bad_bundle_is_refused_and_reported_and_the_old_one_goes_on(
         (store.folder / "CURRENT").write_text(f"{new}\n")  # by another program: `publish` verifies
         assert soon(lambda: live.refused is not None and live.refused.version == new)
     assert live.refused is not None
-    assert "items/columns.parquet was changed" in live.refused.reason
+    assert "items/columns.arrow was changed" in live.refused.reason
     assert any(f"{new} was refused" in record.message for record in caplog.records)
     assert live.version == old
     assert len(live.recommend(7).items) == 10
-    with pytest.raises(BundleError, match=r"items/columns\.parquet was changed"):
+    with pytest.raises(BundleError, match=r"items/columns\.arrow was changed"):
         live.refresh()
     file.write_bytes(whole)
     store.publish(new)  # replaces CURRENT, which is what is watched

@@ -43,7 +43,7 @@ def table(seed: int = 0) -> pd.DataFrame:
 
 
 FRAME = table()
-FILTERS = Filters(FRAME)
+FILTERS = Filters.of(FRAME)
 
 
 def slow(item: dict[str, Any], where: Where) -> bool:
@@ -146,14 +146,14 @@ def test_what_cannot_be_asked_is_said(where: Any, message: str) -> None:
 
 
 def test_large_whole_numbers_are_told_apart() -> None:
-    filters = Filters(pd.DataFrame({"id": [2**53, 2**53 + 1, 2**53 + 2]}))
+    filters = Filters.of(pd.DataFrame({"id": [2**53, 2**53 + 1, 2**53 + 2]}))
     assert unpacked(filters.compile({"id": 2**53 + 1}), 3).tolist() == [False, True, False]
     assert unpacked(filters.compile({"id": {"gt": 2**53 + 1}}), 3).tolist() == [False, False, True]
 
 
 def test_an_empty_catalogue_and_a_column_without_a_value() -> None:
-    assert Filters(pd.DataFrame({"price": np.empty(0)})).compile({"price": 3}).shape == (0,)
-    nothing = Filters(pd.DataFrame({"price": [None, None]}, dtype=object))
+    assert Filters.of(pd.DataFrame({"price": np.empty(0)})).compile({"price": 3}).shape == (0,)
+    nothing = Filters.of(pd.DataFrame({"price": [None, None]}, dtype=object))
     assert not nothing.compile({"price": {"lt": 3}}).any()
     assert not nothing.compile({"price": "anything"}).any()
 
@@ -162,7 +162,10 @@ def test_a_saved_catalogue_filters_as_before(tmp_path: Path) -> None:
     catalogue = Catalogue(Vocabulary(np.arange(N)), FRAME, {})
     catalogue.save(tmp_path / "items")
     loaded = Catalogue.load(tmp_path / "items")
-    wheres = [{"tags": "sale"}, {"not": {"checked": True}}, {"price": {"ge": 3}, "category": "bags"}, {}]
+    wheres: list[Where] = [
+        {"tags": "sale"}, {"not": {"checked": True}}, {"price": {"ge": 3}, "category": ["bags", "Größe"]}, {},
+        {"views": 3}, {"views": {"gt": 4}}, {"active": True}, {"stock": {"lt": 3}},
+    ]  # fmt: skip
     before, after = catalogue.allow(*wheres), loaded.allow(*wheres)
     assert len(after) == len(wheres)
     np.testing.assert_array_equal(before.masks(), after.masks())

@@ -23,10 +23,10 @@ from .conftest import World, mixture
     [
         (1, 64, "Flat"),
         (50_000, 64, "Flat"),
-        (50_001, 64, "IVF1024,Flat"),
-        (300_000, 64, "IVF2048,Flat"),
-        (1_000_000, 64, "IVF4096,PQ32x4fs"),
-        (10_000_000, 15, "IVF16384,PQ15x4fs"),
+        (50_001, 64, "IVF512,PQ64x4fs"),
+        (300_000, 64, "IVF1024,PQ64x4fs"),
+        (1_000_000, 64, "IVF2048,PQ64x4fs"),
+        (10_000_000, 15, "IVF4096,PQ15x4fs"),
     ],
 )
 def test_the_catalogue_decides_the_spec(n: int, d: int, spec: str) -> None:
@@ -36,7 +36,7 @@ def test_the_catalogue_decides_the_spec(n: int, d: int, spec: str) -> None:
 def test_auto_on_a_catalogue_that_needs_lists() -> None:
     vectors, queries = mixture(1, 51_000, 8), mixture(2, 60, 8)
     built = FaissIndex.build(vectors, IndexConfig(k=20), queries[:30])
-    assert built.spec == "IVF1024,Flat"
+    assert built.spec == "IVF512,PQ8x4fs"
     assert built.info.recall >= 0.98
     wanted, _ = ExactIndex(vectors).search(queries[30:], 20)
     assert recall(built.search(queries[30:], 20)[0], wanted) >= 0.93

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -67,8 +67,33 @@ def ask(contents: Contents, question: Question, since: Since = ()) -> tuple[Requ
     return requests, reasons
 
 
-def of_users(contents: Contents, rows: NDArray[Any], since: Sequence[Since] = ()) -> Requests:
-    """Requests of known users, by row, with what the bundle knows of them and what each did since."""
+def ask_many(
+    contents: Contents,
+    user_ids: Sequence[Any],
+    where: Where | None,
+    time: int | None,
+    since: Sequence[Since] = (),
+) -> tuple[Requests, list[list[str]]]:
+    """A request a user, and the reason codes of each. Raises: see `ask`."""
+    rows = contents.users.ids.rows(user_ids)
+    requests = of_users(contents, rows, time, since)
+    if where:
+        filter_of = np.zeros(len(rows), dtype=np.int32)
+        requests = replace(requests, allow=replace(contents.catalogue.allow(where), filter_of=filter_of))
+    reasons = [
+        ([UNKNOWN_USER] if row < 0 else []) + ([] if length else [EMPTY_HISTORY])
+        for row, length in zip(rows, requests.history.lengths, strict=True)
+    ]
+    return requests, reasons
+
+
+def of_users(
+    contents: Contents, rows: NDArray[Any], time: int | None = None, since: Sequence[Since] = ()
+) -> Requests:
+    """Requests of users by row, −1 for one never seen, with what the bundle knows of them.
+
+    since: what each did beside that. time: default one second after the last event that the bundle knows.
+    """
     users, rows = contents.users, np.asarray(rows, dtype=np.int32)
     history, times = users.history.take(rows), users.history_times.take(rows)
     if any(since):
@@ -77,7 +102,7 @@ def of_users(contents: Contents, rows: NDArray[Any], since: Sequence[Since] = ()
         times = Ragged.from_lists([at for _, at in lists], np.int64)
     return Requests(
         users=rows,
-        times=np.full(len(rows), contents.statistics.latest + 1, dtype=np.int64),
+        times=np.full(len(rows), contents.statistics.latest + 1 if time is None else time, dtype=np.int64),
         history=history,
         history_times=times,
         exclude=history if contents.exclude_seen else None,

@@ -6,10 +6,12 @@ import operator
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from funnel.errors import ConfigError
@@ -69,6 +71,11 @@ class Column:
         """The stretch of `rows` within the bounds."""
         return slice(0)
 
+    def save(self, folder: Path, number: int) -> dict[str, Any]:
+        """Write the arrays as `NUMBER.*`; the rest, for `load_column`."""
+        np.save(folder / f"{number}.rows.npy", self.rows)
+        return {"name": self.name, "kinds": sorted(self.kinds)}
+
     @property
     def _holds(self) -> str:
         return " or ".join(f"{kind}s" for kind in sorted(self.kinds))
@@ -82,6 +89,11 @@ class Numbers(Column):
     """sorted: the numbers, rising [m]; whole ones are compared as such, however large."""
 
     sorted: NDArray[Any]
+
+    def save(self, folder: Path, number: int) -> dict[str, Any]:
+        """See `Column`."""
+        np.save(folder / f"{number}.sorted.npy", self.sorted)
+        return super().save(folder, number) | {"of": "numbers"}
 
     def equal(self, wanted: Iterable[Any]) -> list[slice]:
         """See `Column`."""
@@ -105,6 +117,12 @@ class Terms(Column):
 
     terms: pd.Index[Any]
     offsets: Int64
+
+    def save(self, folder: Path, number: int) -> dict[str, Any]:
+        """See `Column`."""
+        np.save(folder / f"{number}.offsets.npy", self.offsets)
+        write_frame(pd.DataFrame({"term": self.terms}), folder / f"{number}.terms.arrow")
+        return super().save(folder, number) | {"of": "terms"}
 
     def equal(self, wanted: Iterable[Any]) -> list[slice]:
         """See `Column`."""
@@ -130,6 +148,31 @@ def laid_out(name: str, column: pd.Series[Any]) -> Column:
         each = pd.Series(values.to_numpy(), index=present).explode()
         return _terms(name, each.index.to_numpy(), each.to_numpy())
     return _terms(name, present, values)
+
+
+def load_column(folder: Path, number: int, about: Mapping[str, Any]) -> Column:
+    """What `Column.save` wrote, memory-mapped."""
+
+    def array(part: str) -> NDArray[Any]:
+        return np.load(folder / f"{number}.{part}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
+
+    name, kinds = about["name"], frozenset(about["kinds"])
+    if about["of"] == "numbers":
+        return Numbers(name, array("rows"), kinds, array("sorted"))
+    terms = pd.Index(read_frame(folder / f"{number}.terms.arrow")["term"])
+    return Terms(name, array("rows"), kinds, terms, array("offsets"))
+
+
+def write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """A frame without its index as an Arrow file, not compressed, so that it can be mapped into memory."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """What `write_frame` wrote, memory-mapped: columns of numbers and text are read when they are used."""
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all().to_pandas()
 
 
 def _terms(name: str, rows: Int32, values: Any) -> Terms:

@@ -51,6 +51,8 @@ class History:
     def publications(self, current: str | None) -> list[Publication]:
         """Those that took effect, oldest first. current: what is served now; None for nothing."""
         read = self._read()
+        if not read:
+            return []
         after = [*(one.replaced for one in read[1:]), current]
         return [one for one, next_one in zip(read, after, strict=True) if one.version == next_one]
 

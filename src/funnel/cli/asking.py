@@ -78,6 +78,35 @@ def _everyone(live: Live, output: Path, k: int, as_json: bool) -> None:
     print_json(told) if as_json else Console().print(f"{done:,} users' lists are in {output}")
 
 
+@app.command()
+def tune(
+    store: Indexes = INDEXES,
+    bundle: Version = "current",
+    spec: Annotated[list[str] | None, typer.Option(help="a FAISS factory string; again for more")] = None,
+    recall: Annotated[float | None, typer.Option(help="the goal; default the bundle's")] = None,
+    k: Annotated[
+        int | None, typer.Option("-k", help="where recall is measured; default the bundle's")
+    ] = None,
+    queries: Annotated[int, typer.Option(min=1, help="requests of the bundle's users")] = 200,
+    seed: int = 0,
+    threads: Annotated[int, typer.Option(min=1, help="for building; searches have one")] = 1,
+    plot: Annotated[Path | None, typer.Option(help="also draw the frontier here, as PNG or SVG")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure kinds of index on a bundle's vectors and users: recall, time, memory, and which one to take."""
+    from funnel import tune as tuning
+
+    if plot is not None:
+        tuning.check_picture(plot)
+    found = tuning.tune(
+        Live(store, bundle).contents, specs=spec or (), recall=recall, k=k, queries=queries, seed=seed,
+        threads=threads,
+    )  # fmt: skip
+    if plot is not None:
+        tuning.draw(found, plot)
+    print_json(tuning.as_json(found)) if as_json else show.frontier(found, Console())
+
+
 def _filters(parts: list[str]) -> dict[str, Any]:
     """`column=value` pairs as a filter; a column that is given again may have any of its values."""
     out: dict[str, Any] = {}

@@ -51,7 +51,8 @@ def publish(
     if version == "newest" and not found:
         raise FunnelError(f"{store} holds no bundle to publish; `funnel build CONFIG` makes one")
     version = found[0].version if version == "newest" else version
-    thresholds = None if config is None else configs.load(config).gates
+    # Only its [gates] count; the data need not be here.
+    thresholds = None if config is None else configs.load(config, data=config.parent).gates
     try:
         verdict = gates.publish(kept, version, config=thresholds, force=force)
     except GateError as error:

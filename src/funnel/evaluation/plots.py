@@ -49,7 +49,7 @@ class Plot:
 
 
 @contextmanager
-def _plot(name: str, width: float, height: float) -> Iterator[Plot]:
+def empty_plot(name: str, width: float, height: float) -> Iterator[Plot]:
     """An empty plot in the house style, inches; its SVG is there when the block ends."""
     try:
         import matplotlib as mpl
@@ -68,7 +68,7 @@ def _plot(name: str, width: float, height: float) -> Iterator[Plot]:
 def ndcg(report: Report) -> str:
     """NDCG of every row with its interval, the chance level as a line."""
     metric = f"ndcg@{report.k}"
-    with _plot("ndcg", 5.6, _height(len(report.rows))) as plot:
+    with empty_plot("ndcg", 5.6, _height(len(report.rows))) as plot:
         axes = plot.axes
         for y, row in enumerate(report.rows):
             value, colour = row.metrics[metric], _colour(row)
@@ -109,7 +109,7 @@ def recall(report: Report) -> str:
     """Recall by depth: retrieval against exact search and the baselines."""
     first = next(row for row in report.rows if row.kind == "stage")
     drawn = [row for row in report.rows if row.kind in ("baseline", "exact")] + [first]
-    with _plot("recall", 5.6, 3.4) as plot:
+    with empty_plot("recall", 5.6, 3.4) as plot:
         axes = plot.axes
         for row in drawn:
             depths, shares = list(row.curve), list(row.curve.values())
@@ -143,7 +143,7 @@ def latency(report: Report) -> str:
     """Milliseconds of one request by stage, and of the whole funnel."""
     bars = [(row.name, row.latency) for row in report.rows if row.kind == "stage" and row.latency]
     bars.append(("whole funnel", report.latency))
-    with _plot("latency", 5.6, _height(len(bars))) as plot:
+    with empty_plot("latency", 5.6, _height(len(bars))) as plot:
         axes = plot.axes
         for y, (_, time) in enumerate(bars):
             for value, colour in ((time.p99, LIGHT), (time.p95, MIDDLE), (time.p50, ACCENT)):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.sparse.linalg import svds
 
 from funnel.features.arrays import frozen, load_array, save_array
 from funnel.features.kernels import item_lists
 from funnel.types import Float32, Log, Requests
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 #: Directions that the low-pass filter lets through, as in GF-CF.
 DIRECTIONS = 256
@@ -23,6 +25,8 @@ MOST_ITEMS = 100_000
 
 def normalised(log: Log) -> csr_matrix:
     """D_u^-1/2 R D_i^-1/2, R the 0/1 matrix of who met what and D its counts: float64 [n_users, n_items]."""
+    from scipy.sparse import csr_matrix  # a tenth of a second that an answer does not need
+
     pairs = np.unique(log.users.astype(np.int64) * log.n_items + log.items)
     users, items = pairs // log.n_items, pairs % log.n_items
     met = np.bincount(users, minlength=log.n_users)[users] * np.bincount(items, minlength=log.n_items)[items]
@@ -103,6 +107,8 @@ class Spectral:
 
 def _directions(matrix: csr_matrix, d: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The strongest right singular vectors, float64 [n_items, ≤ d], and their values, falling."""
+    from scipy.sparse.linalg import svds
+
     possible = min(d, min(matrix.shape) - 1, matrix.nnz)
     if possible < 1:
         return np.zeros((matrix.shape[1], 0)), np.zeros(0)

@@ -12,26 +12,33 @@ import numpy as np
 
 from funnel.types import Int32
 
-_FLAT, _WHOLE = 50_000, 300_000
+_FLAT = 50_000
+_MOST_LISTS = 4096
 _K_FACTORS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-#: What one vector read at random costs, in codes scanned in order. A round figure and not a measurement, so
-#: that the same data gives the same parameters on a busy machine.
-_AT_RANDOM = 30
+#: What one candidate more costs (kept by FAISS, read at random, scored, sorted) in codes scanned in order. A
+#: round figure of what was measured and not a measurement, so that the same data gives the same parameters on
+#: a busy machine.
+_AT_RANDOM = 10
+
+
+def inverted_lists(n: int) -> int:
+    """How many inverted lists n vectors are cut into: about 2 √n, a power of two, at most 4,096.
+
+    More lists than that are found no faster, since each query is compared with every list's centre, and for
+    ten million vectors the comparison of all vectors with all centres is what building takes.
+    """
+    return min(_MOST_LISTS, 2 ** round(math.log2(2 * math.sqrt(max(1, n)))))
 
 
 def choose_spec(n: int, d: int) -> str:
     """The factory string for n vectors of d numbers.
 
-    Up to 50,000 every vector is read (a third of a millisecond on one core); up to 300,000 there are inverted
-    lists of whole vectors; above, inverted lists of 4-bit product codes, two numbers a code, scanned in
-    registers (André, Kermarrec and Le Scouarnec 2015), the best scored again with the true vectors. There are
-    about 4 √n lists. Graphs (HNSW) are not chosen: where the vectors' lengths differ, inner products lead
-    them astray and no queue is long enough to reach a high recall.
+    Up to 50,000 every vector is read (a third of a millisecond on one core); above there are inverted lists
+    of 4-bit product codes, a number a code, scanned in registers (André, Kermarrec and Le Scouarnec 2015),
+    the best scored again with the true vectors. The rule is what `funnel tune` measured on trained vectors;
+    nothing is timed while a bundle is built, so that the same inputs give the same bundle.
     """
-    if n <= _FLAT:
-        return "Flat"
-    lists = 2 ** round(math.log2(4 * math.sqrt(n)))
-    return f"IVF{lists},Flat" if n <= _WHOLE else f"IVF{lists},PQ{d if d % 2 else d // 2}x4fs"
+    return "Flat" if n <= _FLAT else f"IVF{inverted_lists(n)},PQ{d}x4fs"
 
 
 def recall(found: Int32, wanted: Int32) -> float:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from funnel.allow import Allow, packed
 from funnel.index.checks import at_least_one, checked_allow, checked_queries
 from funnel.index.exact import among, by_filter
-from funnel.index.kernel import NOBODY
 from funnel.index.protocol import Index
+from funnel.order import keys, unpacked
 from funnel.types import Bool, Float32, Int32
 
 #: How many more than k are fetched so that k are left when the hidden are dropped. Where that is not enough
@@ -111,13 +111,6 @@ class ChangingIndex:
 
 
 def _merged(one: tuple[Int32, Float32], other: tuple[Int32, Float32], k: int) -> tuple[Int32, Float32]:
-    """The k best of two results, in the order of the house."""
-    rows = np.concatenate([one[0], other[0]], axis=1)
-    scores = np.concatenate([one[1], other[1]], axis=1)
-    order = np.lexsort((np.where(rows < 0, NOBODY, rows), -scores), axis=1)[:, :k]
-    rows, scores = np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
-    missing = max(0, k - rows.shape[1])
-    return (
-        np.pad(rows, ((0, 0), (0, missing)), constant_values=-1),
-        np.pad(scores, ((0, 0), (0, missing)), constant_values=-np.inf),
-    )
+    """The k best of two results."""
+    rows, scores = (np.concatenate(parts, axis=1) for parts in zip(one, other, strict=True))
+    return unpacked(np.sort(keys(rows, scores), axis=1), k)

@@ -98,7 +98,7 @@ def among(
     kept = min(k, width)
     if kept == 0 or len(queries) == 0:
         return nothing(len(queries), k)
-    return padded(*in_parts(lambda part: best(part, vectors, rows, 0, width, kept), queries, threads), k)
+    return padded(*in_parts(lambda part: best(part, vectors, rows, width, kept), queries, threads), k)
 
 
 def nothing(batch: int, k: int) -> tuple[Int32, Float32]:

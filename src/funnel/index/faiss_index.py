@@ -11,7 +11,6 @@ from typing import Any
 
 import faiss
 import numpy as np
-from pydantic import ValidationError
 
 from funnel.allow import Allow, packed
 from funnel.errors import BundleError, DataError
@@ -21,7 +20,8 @@ from funnel.index.checks import at_least_one, checked_allow, checked_queries, fi
 from funnel.index.config import IndexConfig, IndexInfo
 from funnel.index.exact import among, by_filter, exact_search, in_parts, nothing, padded
 from funnel.index.factory import made
-from funnel.index.kernel import best, passing_rows
+from funnel.index.files import read_index, read_info, size_of
+from funnel.index.kernel import best_of, passing_rows
 from funnel.index.walk import MARGINS, Lists, walking_pays
 from funnel.types import Float32, Int32
 
@@ -38,8 +38,9 @@ class FaissIndex:
     Made by `build` or `load`.
     """
 
-    def __init__(self, index: Any, vectors: Float32, info: IndexInfo) -> None:
+    def __init__(self, index: Any, vectors: Float32, info: IndexInfo, lists: Lists | None = None) -> None:
         self._index = index
+        self._saved_lists = lists
         self._vectors = vectors
         self._names = () if index is None else parameters.names(index)
         self._refines_itself = index is not None and parameters.refines_itself(index)
@@ -76,6 +77,40 @@ class FaissIndex:
         """
         vectors = finite(plain(vectors))
         queries = _sample(checked_queries(sample_queries, vectors.shape[1]), seed)
+        untuned = cls.untuned(
+            vectors, config, seed=seed, towers_fingerprint=towers_fingerprint, threads=threads
+        )
+        fixed = parameters.checked(config.params, untuned._names, untuned.spec)
+        if not untuned._names:
+            return untuned
+        if len(queries) == 0:
+            raise DataError(
+                f"index {untuned.spec!r} needs sample queries to measure its recall with; got none"
+            )
+        wanted, _ = exact_search(vectors, queries, untuned.info.recall_k, threads=threads)
+        built = untuned.tuned(queries, wanted, config.recall, fixed, threads)
+        if built.info.recall < config.recall:
+            log.warning(
+                "index %s reaches recall@%d %.4f, not %.4f",
+                built.spec,
+                built.info.recall_k,
+                built.info.recall,
+                config.recall,
+            )
+        margin = built._margin(queries, wanted, config.recall)
+        return cls(built._index, vectors, built.info.model_copy(update={"margin": margin}))
+
+    @classmethod
+    def untuned(
+        cls,
+        vectors: Float32,
+        config: IndexConfig,
+        *,
+        seed: int = 0,
+        towers_fingerprint: str = "",
+        threads: int = 1,
+    ) -> FaissIndex:
+        """The structure over finite vectors [n, d], before its search parameters are chosen; `tuned` does."""
         n, d = vectors.shape
         spec = choose_spec(n, d) if config.spec == "auto" else config.spec
         index = None if spec == "Flat" else made(spec, vectors, seed, threads)
@@ -87,34 +122,40 @@ class FaissIndex:
             recall=1.0,
             recall_k=max(1, min(config.k, n)),
             recall_goal=config.recall,
-            sample_queries=len(queries),
+            sample_queries=0,
             seed=seed,
             faiss=faiss.__version__,
             towers_fingerprint=towers_fingerprint,
         )
-        return cls(index, vectors, info)._tuned(config, queries, threads)
+        return cls(index, vectors, info)
 
-    def _tuned(self, config: IndexConfig, queries: Float32, threads: int) -> FaissIndex:
-        """The same index with the search parameters that the queries call for."""
-        fixed = parameters.checked(config.params, self._names, self.spec)
-        if not self._names:
-            return self
-        if len(queries) == 0:
-            raise DataError(f"index {self.spec!r} needs sample queries to measure its recall with; got none")
-        k = self.info.recall_k
-        wanted, _ = exact_search(self._vectors, queries, k, threads=threads)
+    def tuned(
+        self, queries: Float32, wanted: Int32, goal: float, fixed: Mapping[str, int], threads: int = 1
+    ) -> FaissIndex:
+        """The same index with the search parameters of least work, by count, at a recall of `goal`.
+
+        wanted: int32 [B, k], what exact search returns for the queries. fixed: parameters that stay.
+        """
+        k = wanted.shape[1]
         sizes = self.size, parameters.lists(self._index), k
         params, found = tune(
             lambda params: recall(self.search(queries, k, params=params, threads=threads)[0], wanted),
             ladders(self._names, fixed, *sizes),
             lambda params: cost(params, *sizes),
-            config.recall,
+            goal,
         )
-        if found < config.recall:
-            log.warning("index %s reaches recall@%d %.4f, not %.4f", self.spec, k, found, config.recall)
-        margin = self._margin(queries, wanted, config.recall)
-        info = self.info.model_copy(update={"params": params, "recall": found, "margin": margin})
-        return FaissIndex(self._index, self._vectors, info)
+        changes = {"params": params, "recall": found, "recall_goal": goal, "sample_queries": len(queries)}
+        return FaissIndex(self._index, self._vectors, self.info.model_copy(update=changes))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of its search parameters."""
+        return self._names
+
+    @property
+    def bytes(self) -> int:
+        """What it takes beside the vectors; the size of index.faiss, which is not written for this."""
+        return 0 if self._index is None else size_of(self._index)
 
     def search(
         self,
@@ -137,9 +178,7 @@ class FaissIndex:
             return self._filtered(queries, k, checked_allow(allow, len(queries), self.size), chosen, threads)
         kept = min(k, self.size)
         rows = self._candidates(queries, kept, chosen, threads)
-        width = rows.shape[1]
-        found, scores = best(queries, self._vectors, rows.ravel(), width, width, kept)
-        return padded(found, scores, k)
+        return padded(*best_of(queries, self._vectors, rows, kept), k)
 
     def _filtered(
         self, queries: Float32, k: int, allow: Allow, params: Mapping[str, int], threads: int
@@ -175,8 +214,8 @@ class FaissIndex:
 
     @cached_property
     def _lists(self) -> Lists | None:
-        """Made by the first search with a filter, in about a tenth of a second a million vectors."""
-        return Lists.of(self._index, self._vectors)
+        """Made when they are first needed, which reads every vector once, unless they were saved."""
+        return self._saved_lists or Lists.of(self._index, self._vectors)
 
     def _candidates(self, queries: Float32, k: int, params: Mapping[str, int], threads: int) -> Int32:
         """The rows that FAISS returns for a search of k: int32 [B, ≥ k], negative where it found fewer."""
@@ -188,10 +227,13 @@ class FaissIndex:
         return rows.astype(np.int32)
 
     def save(self, folder: Path) -> None:
-        """index.json and, unless the spec is "Flat", index.faiss; not the vectors. The folder is made."""
+        """index.json and, unless the spec is "Flat", index.faiss and the lists that filters walk; not the
+        vectors. The folder is made."""
         folder.mkdir(parents=True, exist_ok=True)
         if self._index is not None:
             faiss.write_index(self._index, str(folder / "index.faiss"))
+            if self._lists is not None:
+                self._lists.save(folder)
         (folder / "index.json").write_text(self.info.model_dump_json(indent=1) + "\n")
 
     @classmethod
@@ -206,7 +248,7 @@ class FaissIndex:
 
         Raises: BundleError when the index is damaged, is of other towers, or is not of these vectors.
         """
-        info = _info(folder / "index.json")
+        info = read_info(folder / "index.json")
         if towers_fingerprint is not None and info.towers_fingerprint != towers_fingerprint:
             raise BundleError(
                 f"{folder}: built from the vectors of towers {info.towers_fingerprint or 'unknown'}, but the "
@@ -217,7 +259,10 @@ class FaissIndex:
                 f"{folder}: built from vectors of shape {info.size, info.dimension}, not {np.shape(vectors)}"
             )
         return cls(
-            None if info.spec == "Flat" else _read(folder / "index.faiss", info, mmap), plain(vectors), info
+            None if info.spec == "Flat" else read_index(folder / "index.faiss", info, mmap),
+            plain(vectors),
+            info,
+            Lists.load(folder),
         )
 
 
@@ -226,27 +271,3 @@ def _sample(queries: Float32, seed: int) -> Float32:
     if len(queries) <= _SAMPLE:
         return queries
     return queries[np.sort(np.random.default_rng(seed).permutation(len(queries))[:_SAMPLE])]
-
-
-def _info(path: Path) -> IndexInfo:
-    """What index.json says. Raises: BundleError when it is missing or not one."""
-    try:
-        return IndexInfo.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise BundleError(f"{path}: damaged, or from a newer funnel: {found}") from error
-
-
-def _read(path: Path, info: IndexInfo, mmap: bool) -> Any:
-    """FAISS's index from its file. Raises: BundleError when it is missing, damaged or of another size."""
-    try:
-        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mmap else 0)
-    except RuntimeError as error:
-        raise BundleError(f"{path}: missing or damaged; FAISS cannot read it") from error
-    if (index.ntotal, index.d) != (info.size, info.dimension):
-        raise BundleError(
-            f"{path}: holds {index.ntotal} vectors of {index.d}, not {info.size, info.dimension}"
-        )
-    return index

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from funnel.types import Float32, Int32
+from funnel.types import Float32, Int32, UInt64
 
 # Sums may be regrouped once, when compiled (vector instructions); infinities keep their meaning.
 REGROUP = {"reassoc", "contract", "nsz"}
 NOBODY = np.iinfo(np.int32).max
+_SIGN = np.uint32(1 << 31)
 #: Which bit of a word is its only one: a product's first six bits are another number for each (Leiserson,
 #: Prokop and Randall: Using de Bruijn sequences to index a 1 in a computer word, 1998).
 _DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
@@ -66,30 +67,97 @@ def sort(rows: Int32, scores: Float32) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=REGROUP)
-def best(
-    queries: Float32, vectors: Float32, rows: Int32 | None, stride: int, width: int, k: int
-) -> tuple[Int32, Float32]:
-    """The k best of `width` candidates of each query: int32 [B, k], float32 [B, k], see `Index.search`.
+def _dots(query: Float32, vectors: Float32, rows: Int32 | None, first: int, out: Float32) -> None:
+    """The products with rows[first], rows[first + 1], …, or with the vectors from `first` on.
 
-    Query b's candidates are rows[b * stride : b * stride + width], negative ones skipped; with stride 0 all
-    queries share them. rows None: the first `width` vectors.
+    A loop of its own: where the comparison with the best so far stands between two products, a wrong guess of
+    its outcome throws away the reads that are under way, and random reads are what the time goes into.
+    """
+    for i in range(len(out)):
+        row = first + i if rows is None else rows[first + i]
+        out[i] = dot(query, vectors[max(row, 0)])
+
+
+@njit(cache=True, nogil=True)
+def _offer(
+    rows: Int32 | None, first: int, offered: Float32, best_rows: Int32, best_scores: Float32, k: int
+) -> None:
+    """Into a heap whose root is the worst: what was scored and is better than the root."""
+    for i in range(len(offered)):
+        score = offered[i]
+        if score >= best_scores[0]:
+            row = first + i if rows is None else rows[first + i]
+            if row >= 0 and (score > best_scores[0] or row < best_rows[0]):
+                replace_worst(best_rows, best_scores, row, score, k)
+
+
+@njit(cache=True, nogil=True)
+def best(queries: Float32, vectors: Float32, rows: Int32 | None, width: int, k: int) -> tuple[Int32, Float32]:
+    """The k best of `width` candidates that all queries share, see `Index.search`: int32 and float32 [B, k].
+
+    rows: the candidates; negative ones are skipped. None: the first `width` vectors.
     """
     found = np.full((len(queries), k), NOBODY, dtype=np.int32)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     block = max(1, _BLOCK // vectors.shape[1])
+    buffer = np.empty(block, dtype=np.float32)
     for start in range(0, width, block):
+        part = buffer[: min(block, width - start)]
         for b in range(len(queries)):
-            query, best_rows, best_scores = queries[b], found[b], scores[b]
-            for place in range(start, min(start + block, width)):
-                row = place if rows is None else rows[b * stride + place]
-                if row < 0:
-                    continue
-                score = dot(query, vectors[row])
-                if score > best_scores[0] or (score == best_scores[0] and row < best_rows[0]):
-                    replace_worst(best_rows, best_scores, row, score, k)
+            _dots(queries[b], vectors, rows, start, part)
+            _offer(rows, start, part, found[b], scores[b], k)
     for b in range(len(queries)):
         sort(found[b], scores[b])
     return found, scores
+
+
+def best_of(queries: Float32, vectors: Float32, rows: Int32, k: int) -> tuple[Int32, Float32]:
+    """The k best of each query's own candidates, rows int32 [B, width ≥ k]; negative ones are skipped.
+
+    Score and row are one number, in whose order they shall come: NumPy selects and sorts those with vector
+    instructions, several times as fast as a heap takes them in.
+    """
+    keys = _keys(queries, vectors, rows)
+    if k < keys.shape[1]:
+        keys = np.partition(keys, keys.shape[1] - k, axis=1)[:, -k:]
+    return _unpacked(np.sort(keys, axis=1))
+
+
+@njit(cache=True, nogil=True)
+def _keys(queries: Float32, vectors: Float32, rows: Int32) -> UInt64:
+    """Above, the score's bits, flipped so that they are in the score's order; below, ~row; 0: nobody."""
+    keys = np.zeros(rows.shape, dtype=np.uint64)
+    scores = np.empty(rows.shape[1], dtype=np.float32)
+    for b in range(len(queries)):
+        _dots(queries[b], vectors, rows[b], 0, scores)
+        bits = scores.view(np.uint32)
+        for i in range(len(scores)):
+            if rows[b, i] < 0:
+                continue
+            flipped = bits[i]
+            if flipped == _SIGN:  # −0 is 0
+                flipped = np.uint32(0)
+            flipped = ~flipped if flipped & _SIGN else flipped | _SIGN
+            keys[b, i] = (np.uint64(flipped) << np.uint64(32)) | np.uint64(~np.uint32(rows[b, i]))
+    return keys
+
+
+@njit(cache=True, nogil=True)
+def _unpacked(keys: UInt64) -> tuple[Int32, Float32]:
+    """Rising keys as rows and scores, best first."""
+    size, k = keys.shape
+    rows = np.full((size, k), -1, dtype=np.int32)
+    scores = np.full((size, k), -np.inf, dtype=np.float32)
+    bits = scores.view(np.uint32)
+    for b in range(size):
+        for place in range(k):
+            key = keys[b, k - 1 - place]
+            if key == 0:
+                break
+            flipped = np.uint32(key >> np.uint64(32))
+            bits[b, place] = flipped ^ _SIGN if flipped & _SIGN else ~flipped
+            rows[b, place] = np.int32(~np.uint32(key & np.uint64(0xFFFFFFFF)))
+    return rows, scores
 
 
 @njit(cache=True, nogil=True)

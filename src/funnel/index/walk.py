@@ -8,12 +8,14 @@ shorter.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 from numba import njit
 
+from funnel.features.arrays import frozen, load_array, save_array
 from funnel.index.kernel import NOBODY, REGROUP, dot, replace_worst, sort
 from funnel.index.parameters import layers
 from funnel.types import Float32, Int32, Int64
@@ -25,6 +27,8 @@ _SCORED = 30
 _TOGETHER = 256
 #: Margins to choose from.
 MARGINS = [quarters / 4 for quarters in range(4, 33)]
+
+_PARTS = ("offsets", "rows", "shapes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +57,22 @@ class Lists:
         for one in np.flatnonzero(sizes).tolist():
             ids = faiss.rev_swig_ptr(inverted.get_ids(one), int(sizes[one]))
             rows[offsets[one] : offsets[one + 1]] = ids
-        return cls(offsets, rows, _shapes(vectors, offsets, rows))
+        return cls(frozen(offsets), frozen(rows), frozen(_shapes(vectors, offsets, rows)))
+
+    def save(self, folder: Path) -> None:
+        """lists.offsets.npy, lists.rows.npy and lists.shapes.npy."""
+        for name in _PARTS:
+            save_array(folder, f"lists.{name}", getattr(self, name))
+
+    @classmethod
+    def load(cls, folder: Path) -> Lists | None:
+        """What `save` wrote, memory-mapped; None where it wrote nothing.
+
+        Raises: BundleError when a file is damaged or only some are there.
+        """
+        if not any((folder / f"lists.{name}.npy").exists() for name in _PARTS):
+            return None
+        return cls(*(load_array(folder, f"lists.{name}") for name in _PARTS))
 
     def reading(self, nprobe: int) -> int:
         """About how many rows a search of so many lists reads."""

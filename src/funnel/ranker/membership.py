@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numba import njit
+
+from funnel.features.arrays import frozen
+from funnel.features.kernels import slot_of, table_bits
 from funnel.types import Bool, Int32, Ragged
 
 
 def contains(lists: Ragged, items: Int32) -> Bool:
-    """True where items[b, j] is in list b: bool [B, K]. A negative item is in no list.
-
-    One sort and one binary search for the whole batch: (list, item) pairs become int64 keys.
-    """
-    wanted = (np.arange(len(items), dtype=np.int64)[:, None] << 32) + items
+    """True where items[b, j] is in list b: bool [B, K]. A negative item is in no list."""
     if len(lists.values) == 0:
         return np.zeros(items.shape, dtype=np.bool_)
-    keys = np.sort((lists.list_of << 32) + lists.values)
-    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return (keys[places] == wanted) & (items >= 0)
+    return _contains(frozen(lists.values, np.int32), frozen(lists.offsets, np.int64), frozen(items, np.int32))
+
+
+@njit(cache=True, nogil=True)
+def _contains(values: Any, offsets: Any, items: Any) -> Any:
+    """A list becomes a table with open addressing, in which its request's items are looked up."""
+    out = np.zeros(items.shape, dtype=np.bool_)
+    for row in range(items.shape[0]):
+        start, stop = offsets[row], offsets[row + 1]
+        if start == stop:
+            continue
+        bits = table_bits(stop - start)
+        table = np.full(1 << bits, np.int32(-1))
+        for place in range(start, stop):
+            if values[place] >= 0:
+                table[slot_of(table, bits, values[place])] = values[place]
+        for place in range(items.shape[1]):
+            item = items[row, place]
+            out[row, place] = item >= 0 and table[slot_of(table, bits, item)] == item
+    return out

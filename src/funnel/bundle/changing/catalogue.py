@@ -29,17 +29,14 @@ class ChangedCatalogue(Catalogue):
     def records(self, rows: NDArray[Any]) -> list[dict[str, Any]]:
         """See `Catalogue.records`."""
         places = self._places[rows]
-        found = self.own.records(np.where(places < 0, rows, 0))
-        later = self.delta.frame.iloc[np.maximum(places, 0)].to_dict("records")
-        return [
-            {str(name): value for name, value in new.items()} if place >= 0 else old
-            for old, new, place in zip(found, later, places, strict=True)
-        ]
+        later = iter(self._later.records(places[places >= 0]))
+        own = iter(self.own.records(rows[places < 0]))
+        return [next(later if place >= 0 else own) for place in places]
 
     def compile(self, where: Where) -> Bitmap:
         """See `Catalogue.compile`. Deleted items pass no filter."""
         own, n = self.own.compile(where), len(self.ids)
-        passing = self.delta.alive & unpacked(self.delta.filters.compile(where), len(self.delta))
+        passing = self.delta.alive & unpacked(self._later.compile(where), len(self.delta))
         bits = self._mask(self.delta.rows[passing])
         bits[: len(own)] |= own & ~self._changed[: len(own)]
         assert len(bits) == -(-n // 64)
@@ -61,6 +58,11 @@ class ChangedCatalogue(Catalogue):
         return bits
 
     @cached_property
+    def _later(self) -> Catalogue:
+        """The changed items alone, each at its place in the delta."""
+        return Catalogue(self.ids, self.delta.frame, self.delta.features)
+
+    @cached_property
     def _changed(self) -> Bitmap:
         return self._mask(self.delta.rows)
 
@@ -78,6 +80,5 @@ class ChangedCatalogue(Catalogue):
 
     def ready(self) -> ChangedCatalogue:
         """The same, with everything made that a request would otherwise wait for."""
-        assert self.delta.filters
-        _ = self.living_bits, self._changed, self._places
+        _ = self._later.filters, self.living_bits, self._changed, self._places
         return self

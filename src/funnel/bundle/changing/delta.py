@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from funnel.bundle.where import Filters
 from funnel.features.arrays import frozen
 from funnel.types import Bool, Features, Float32, Int32, Int64
 
@@ -61,11 +59,6 @@ class Delta:
     def dead(self) -> Delta:
         """The same items, deleted."""
         return replace(self, alive=np.zeros(len(self), dtype=np.bool_))
-
-    @cached_property
-    def filters(self) -> Filters:
-        """The columns laid out for filters; bit i is place i."""
-        return Filters(self.frame)
 
 
 def spread(base: NDArray[np.generic], delta: NDArray[np.generic], rows: Int32, n: int) -> NDArray[np.generic]:

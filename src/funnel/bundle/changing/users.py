@@ -129,8 +129,8 @@ def written_id(value: Any) -> str | None:
 
 
 def checked(events: Iterable[Event | tuple[Any, ...]], store: UserEvents, after: int | None) -> list[Event]:
-    """Events as a store takes them. A time that is not behind `after`, or before the user's last event, is put
-    there: a clock may have gone back, the order in which events arrive has not. after: None without a clock.
+    """Events as a store takes them. A time that is not behind `after`, or before the user's last event, is
+    put there: a clock may have gone back, the order in which events arrive has not. after: None without one.
 
     Raises: DataError for an event without ids, or whose time is no whole number of seconds.
     """

@@ -13,6 +13,8 @@ from funnel.features.families.family import Asked, Family, Known
 from funnel.types import Float32
 
 _DAY = 86_400.0
+#: log(1 + n) of small numbers of events, which most are; the logarithm itself takes most of the time.
+_LOG1P = np.array([log1p(float(n)) for n in range(1024)])
 
 
 def build(known: Known) -> Family:
@@ -50,14 +52,18 @@ def build(known: Known) -> Family:
 def _popularity(items: Any, counts: Any, means: Any) -> Any:
     n_windows = counts.shape[2]
     out = np.full((items.shape[0], items.shape[1], 2 * n_windows), np.nan, dtype=np.float32)
+    expected = np.empty(n_windows)
     for row in range(items.shape[0]):
+        for window in range(n_windows):
+            expected[window] = log1p(means[row, window])
         for place in range(items.shape[1]):
             if items[row, place] < 0:
                 continue
             for window in range(n_windows):
-                count = log1p(np.float64(counts[row, place, window]))
+                n = counts[row, place, window]
+                count = _LOG1P[n] if n < len(_LOG1P) else log1p(np.float64(n))
                 out[row, place, window] = count
-                out[row, place, n_windows + window] = count - log1p(means[row, window])
+                out[row, place, n_windows + window] = count - expected[window]
     return out
 
 

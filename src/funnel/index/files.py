@@ -1,0 +1,49 @@
+"""An index's files, and how large they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from funnel.errors import BundleError
+from funnel.index.config import IndexInfo
+from funnel.index.parameters import faiss
+
+
+def read_info(path: Path) -> IndexInfo:
+    """What index.json says. Raises: BundleError when it is missing or not one."""
+    try:
+        return IndexInfo.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise BundleError(f"{path}: damaged, or from a newer funnel: {found}") from error
+
+
+def read_index(path: Path, info: IndexInfo, mmap: bool) -> Any:
+    """FAISS's index from its file. Raises: BundleError when it is missing, damaged or of another size."""
+    try:
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mmap else 0)
+    except RuntimeError as error:
+        raise BundleError(f"{path}: missing or damaged; FAISS cannot read it") from error
+    if (index.ntotal, index.d) != (info.size, info.dimension):
+        raise BundleError(
+            f"{path}: holds {index.ntotal} vectors of {index.d}, not {info.size, info.dimension}"
+        )
+    return index
+
+
+def size_of(index: Any) -> int:
+    """The bytes that FAISS's file of an index would have; none is written."""
+    size = 0
+
+    def count(part: bytes) -> int:
+        nonlocal size
+        size += len(part)
+        return len(part)
+
+    faiss.write_index(index, faiss.PyCallbackIOWriter(count))
+    return size
