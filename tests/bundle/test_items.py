@@ -59,19 +59,32 @@ def ids(answer: Any) -> list[Any]:
     return [item.item_id for item in answer.items]
 
 
-def answers(contents: Contents, living: Any = None) -> list[list[tuple[Any, float]]]:
-    """What a few users get. living: the ids that may be returned, where the contents do not know that."""
+Listed = list[tuple[Any, float]]
+
+
+def answers(contents: Contents, living: Any = None) -> list[Listed]:
+    """What each source and the index find and what the whole funnel answers, for a few users.
+
+    living: the ids that may be returned, where the contents do not know that.
+    """
     given = []
     for user in (1, 7, 100, None):
         requests, _ = ask(contents, Question(user))
         if living is not None:
             mask = np.isin(contents.catalogue.ids.values, list(living))
             requests = replace(requests, allow=Allow.of(mask, 1))
-        found = contents.funnel(20)(requests)
-        rows = found.items[0][found.filled[0]]
-        scores = np.round(found.scores[0][: len(rows)].astype(float), 4).tolist()
-        given.append(list(zip(contents.catalogue.ids.values[rows].tolist(), scores, strict=True)))
+        found = contents.funnel(8)(requests)
+        lists = [source.find(requests, 8) for source in contents.sources()]
+        lists.append(contents.index.search(contents.encoder.encode(requests), 80, allow=requests.allow))
+        given += [listed(contents, *one) for one in [*lists, (found.items, found.scores)]]
     return given
+
+
+def listed(contents: Contents, items: Any, scores: Any) -> Listed:
+    """Ids and rounded scores of one request."""
+    rows = items[0][items[0] >= 0]
+    names = contents.catalogue.ids.values[rows].tolist()
+    return list(zip(names, np.round(scores[0][: len(rows)].astype(float), 4).tolist(), strict=True))
 
 
 def from_scratch(own: Contents, built: TinyBuild, changed: dict[int, pd.DataFrame]) -> Contents:
@@ -135,6 +148,8 @@ CHANGES = st.one_of(
 def test_after_any_changes_answers_are_those_of_a_bundle_made_from_scratch(
     built: TinyBuild, loaded: Loaded, changes: list[tuple[str, list[int], int]]
 ) -> None:
+    few = loaded.contents.retrieve.model_copy(update={"k": 8})  # so that each place in a source counts
+    loaded = replace(loaded, contents=replace(loaded.contents, retrieve=few))
     folder = Path(tempfile.mkdtemp())
     live = LiveItems(folder, loaded, lambda loaded: None)
     changed: dict[int, pd.DataFrame] = {}

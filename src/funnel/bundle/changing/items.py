@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -86,9 +86,9 @@ class LiveItems:
                 return
             frame = frame.assign(item_id=made.own_ids(self._own, frame["item_id"]))
             ids, delta = self._upserted(frame)
-            records = made.to_records(frame)
-            self._journal.append({"do": "upsert", "items": records})
-            self._changes |= {str(record["item_id"]): record for record in records}
+            record = {"do": "upsert", "items": made.to_records(frame)}
+            self._journal.append(record)
+            _fold(self._changes, record)
             self._serve(ids, delta)
         self._compact_if_due()
 
@@ -105,10 +105,10 @@ class LiveItems:
             alive = self._alive(rows)
             gone = np.unique(rows[alive])
             if len(gone):
-                names = self._ids.values[gone].tolist()
                 delta = self._deleted(gone)
-                self._journal.append({"do": "delete", "ids": names})
-                self._changes |= dict.fromkeys(map(str, names))
+                record = {"do": "delete", "ids": self._ids.values[gone].tolist()}
+                self._journal.append(record)
+                _fold(self._changes, record)
                 self._serve(self._ids, delta)
         self._compact_if_due()
         return [one for one, there in zip(given, alive, strict=True) if not there]
@@ -150,12 +150,12 @@ class LiveItems:
         self._ids = GrownIds(own.catalogue.ids, [])
         self._statistics = own.statistics.grown(own.statistics.n_items)
         try:
-            there = [record for record in self._changes.values() if record is not None]
-            if there:
-                frame = made.from_records(there, fresh.schema)
+            items = [change.item for change in self._changes.values() if change.item is not None]
+            if items:
+                frame = made.from_records(items, fresh.schema)
                 frame = frame.assign(item_id=made.own_ids(own, frame["item_id"]))
                 self._ids, self._delta = self._upserted(frame)
-            dead = [one for one, record in self._changes.items() if record is None]
+            dead = [one for one, change in self._changes.items() if change.dead]
             rows = np.array([self._ids.row(one) for one in dead], dtype=np.int32)
             if (rows >= 0).any():
                 self._delta = self._deleted(rows[rows >= 0])
@@ -227,23 +227,39 @@ class LiveItems:
             log.exception("compaction failed; changed items go on being searched beside the index")
 
 
-def _last(records: Iterable[Any]) -> dict[str, dict[str, Any] | None]:
-    """What is known of each id in the end, None where it was deleted, in the order of their first change.
+class Change(NamedTuple):
+    """What is known of an item in the end. item: its columns, None where they are the bundle's."""
+
+    item: dict[str, Any] | None
+    dead: bool
+
+
+def _last(records: Iterable[Any]) -> dict[str, Change]:
+    """What is known of each id in the end, in the order of their first change.
 
     Raises: BundleError for a record of no known kind.
     """
-    changes: dict[str, dict[str, Any] | None] = {}
+    changes: dict[str, Change] = {}
     for record in records:
-        if record.get("do") == "upsert":
-            changes |= {str(item["item_id"]): item for item in record["items"]}
-        elif record.get("do") == "delete":
-            changes |= dict.fromkeys(map(str, record["ids"]))
-        else:
-            raise BundleError(f"the log of items has a record that this funnel does not know: {record!r:.80}")
+        _fold(changes, record)
     return changes
 
 
-def _records(changes: dict[str, dict[str, Any] | None]) -> Iterable[Any]:
+def _fold(changes: dict[str, Change], record: Any) -> None:
+    """Take one record in."""
+    if record.get("do") == "upsert":
+        changes |= {str(item["item_id"]): Change(item, dead=False) for item in record["items"]}
+    elif record.get("do") == "delete":
+        for one in map(str, record["ids"]):
+            changes[one] = Change(changes[one].item if one in changes else None, dead=True)
+    else:
+        raise BundleError(f"the log of items has a record that this funnel does not know: {record!r:.80}")
+
+
+def _records(changes: dict[str, Change]) -> Iterable[Any]:
     """The shortest log that leads there, in the same order."""
-    for one, item in changes.items():
-        yield {"do": "delete", "ids": [one]} if item is None else {"do": "upsert", "items": [item]}
+    for one, change in changes.items():
+        if change.item is not None:
+            yield {"do": "upsert", "items": [change.item]}
+        if change.dead:
+            yield {"do": "delete", "ids": [one]}

@@ -77,7 +77,7 @@ def upserted(own: Contents, ids: GrownIds, frame: pd.DataFrame, stamp: int) -> D
         np.full(len(rows), stamp, dtype=np.int64),
         frame[list(own.catalogue.frame.columns)],
         features,
-        _vectors(own, rows, features, tower.encode(features)),
+        _vectors(own, rows, features, tower.encode(features, len(rows))),
     )
 
 
@@ -109,7 +109,7 @@ def _vectors(own: Contents, rows: NDArray[Any], features: Any, cold: Float32) ->
     for name, values in before.items():
         same &= (values == features[name][known]).reshape(len(known), -1).all(axis=1)
     trained = np.asarray(own.vectors[rows[known]])
-    moved = trained + cold[known] - own.item_encoder.encode(before)
+    moved = trained + cold[known] - own.item_encoder.encode(before, len(known))
     if own.encoder.config.normalize:
         moved /= np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12)
     vectors[known] = np.where(same[:, None], trained, moved)
