@@ -16,10 +16,10 @@ from __future__ import annotations
 import logging
 import operator
 import threading
-from functools import partial
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
