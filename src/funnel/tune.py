@@ -37,6 +37,7 @@ def tune(
     users = np.random.default_rng(seed).permutation(len(contents.users.ids))[:queries]
     if len(users) == 0:
         raise DataError("the bundle has no users: there is no request to measure with")
+    contents = contents.own or contents  # what was built, not what was changed since
     assert isinstance(contents.index, FaissIndex)
     info = contents.index.info
     return measure(

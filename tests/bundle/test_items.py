@@ -238,7 +238,6 @@ def test_changes_survive_a_restart_and_another_bundle(store: Store) -> None:
 def test_a_bundle_that_does_not_take_the_changes_is_refused(store: Store) -> None:
     live = Live(store.folder)
     live.items.upsert(frame([1000], [1999], ["Western"]))
-    shutil.rmtree(store.path("current") / "items" / "encoder")
     loaded = replace(live._loaded, contents=replace(live.contents.own, item_encoder=None))  # type: ignore[arg-type]
     with pytest.raises(BundleError, match=r"does not take the changes in .*items\.log.*build it again"):
         live.items.adopt(loaded)

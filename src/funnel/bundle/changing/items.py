@@ -9,12 +9,13 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from funnel.bundle.changing import rows as made
+from funnel.bundle.changing.changes import fold, last, records
 from funnel.bundle.changing.delta import Delta
 from funnel.bundle.changing.grown import Base, grown, rebuilt
 from funnel.bundle.changing.ids import GrownIds
@@ -45,7 +46,7 @@ class LiveItems:
         #: Held by whoever changes what is served.
         self.changing = threading.RLock()
         self._compacting = threading.Lock()
-        self._changes = _last(self._journal.read())
+        self._changes = last(self._journal.read())
         self._loaded, self._own = loaded, loaded.contents
         self._delta: Delta | None = None
         self._ids = GrownIds(self._own.catalogue.ids, [])
@@ -88,7 +89,7 @@ class LiveItems:
             ids, delta = self._upserted(frame)
             record = {"do": "upsert", "items": made.to_records(frame)}
             self._journal.append(record)
-            _fold(self._changes, record)
+            fold(self._changes, record)
             self._serve(ids, delta)
         self._compact_if_due()
 
@@ -108,7 +109,7 @@ class LiveItems:
                 delta = self._deleted(gone)
                 record = {"do": "delete", "ids": self._ids.values[gone].tolist()}
                 self._journal.append(record)
-                _fold(self._changes, record)
+                fold(self._changes, record)
                 self._serve(self._ids, delta)
         self._compact_if_due()
         return [one for one, there in zip(given, alive, strict=True) if not there]
@@ -128,13 +129,13 @@ class LiveItems:
                     self._base = Base(index, stamp)
                     self._serve(self._ids, self._delta)
                 if self._journal.writing:
-                    self._journal.rewrite(_records(self._changes))
+                    self._journal.rewrite(records(self._changes))
 
     def adopt(self, fresh: Loaded) -> None:
         """Serve another bundle, with all changes. Raises: BundleError when they do not fit it."""
         with self.changing:
             if not self._journal.writing:
-                self._changes = _last(self._journal.read())
+                self._changes = last(self._journal.read())
             self._adopt(fresh)
 
     def close(self) -> None:
@@ -208,7 +209,7 @@ class LiveItems:
         """Become the one process that changes the items."""
         if self._journal.writing:
             return
-        changes = _last(self._journal.open())
+        changes = last(self._journal.open())
         if changes != self._changes:  # another process was, since we read
             self._changes = changes
             self._adopt(replace(self._loaded, contents=self._own))
@@ -225,41 +226,3 @@ class LiveItems:
             self.compact()
         except Exception:
             log.exception("compaction failed; changed items go on being searched beside the index")
-
-
-class Change(NamedTuple):
-    """What is known of an item in the end. item: its columns, None where they are the bundle's."""
-
-    item: dict[str, Any] | None
-    dead: bool
-
-
-def _last(records: Iterable[Any]) -> dict[str, Change]:
-    """What is known of each id in the end, in the order of their first change.
-
-    Raises: BundleError for a record of no known kind.
-    """
-    changes: dict[str, Change] = {}
-    for record in records:
-        _fold(changes, record)
-    return changes
-
-
-def _fold(changes: dict[str, Change], record: Any) -> None:
-    """Take one record in."""
-    if record.get("do") == "upsert":
-        changes |= {str(item["item_id"]): Change(item, dead=False) for item in record["items"]}
-    elif record.get("do") == "delete":
-        for one in map(str, record["ids"]):
-            changes[one] = Change(changes[one].item if one in changes else None, dead=True)
-    else:
-        raise BundleError(f"the log of items has a record that this funnel does not know: {record!r:.80}")
-
-
-def _records(changes: dict[str, Change]) -> Iterable[Any]:
-    """The shortest log that leads there, in the same order."""
-    for one, change in changes.items():
-        if change.item is not None:
-            yield {"do": "upsert", "items": [change.item]}
-        if change.dead:
-            yield {"do": "delete", "ids": [one]}
