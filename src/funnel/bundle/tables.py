@@ -82,8 +82,8 @@ class Catalogue:
 
     @cached_property
     def _values(self) -> dict[str, Any]:
-        """Columns of numbers as NumPy's arrays, others as Arrow's, each in one piece: of several pieces, Arrow
-        makes one at each call.
+        """Columns of numbers as NumPy's arrays, others as Arrow's, each in one piece: of several, Arrow makes
+        one at each call.
         """
         return {
             str(name): column.to_numpy() if column.dtype.kind in "biuf" else _in_one_piece(column)
