@@ -15,10 +15,12 @@ import torch
 from funnel.errors import BundleError, FunnelError
 from funnel.towers.encoder import QueryEncoder
 from funnel.towers.export import export
+from funnel.towers.items import ItemEncoder
+from funnel.towers.model import tensors
 from funnel.towers.train import Trained, train
 from funnel.types import Requests
 
-from .world import N_ITEMS, SMALL, strangers, user_table, world
+from .world import ITEM_SPECS, N_ITEMS, SMALL, strangers, user_table, world
 
 WORLD = world(n_users=40)
 REQUESTS = WORLD.validation.requests
@@ -26,6 +28,7 @@ ITEM_IDS = np.arange(N_ITEMS) * 10
 USER_IDS = np.array([f"user {i}" for i in range(len(REQUESTS))])
 FILES = {
     "item_ids.npy",
+    "item_tower.onnx",
     "item_vectors.npy",
     "query_tower.onnx",
     "towers.json",
@@ -91,6 +94,38 @@ def test_removed_items_are_as_if_never_met(folder: Path) -> None:
     np.testing.assert_allclose(
         encoder.encode(strangers([[-1, 5, -1]])), encoder.encode(strangers([[5]])), atol=1e-6
     )
+
+
+def test_items_without_events_are_encoded_as_torch_does(trained: Trained, folder: Path) -> None:
+    encoder = ItemEncoder.load(folder)
+    assert encoder is not None
+    columns = WORLD.item_features
+    with torch.no_grad():
+        tower = copy.deepcopy(trained.model.items).eval()
+        tower.rows.zero_()  # nobody has met any of them
+        want = tower(torch.arange(N_ITEMS), tensors(columns, list(ITEM_SPECS))).numpy()
+    np.testing.assert_allclose(encoder.encode(columns), want, atol=1e-6)
+    one = {name: values[3:4] for name, values in columns.items()}
+    np.testing.assert_allclose(encoder.encode(one), want[3:4], atol=1e-6)
+
+
+def test_without_item_columns_all_new_items_are_alike(tmp_path: Path) -> None:
+    events, _, _, users, specs, asked = WORLD.arguments()
+    trained = train(events, {}, {}, users, specs, asked, SMALL.model_copy(update={"epochs": 1}))
+    export_of(trained, tmp_path)
+    encoder = ItemEncoder.load(tmp_path)
+    assert encoder is not None
+    vectors = encoder.encode({}, 3)
+    assert vectors.shape == (3, SMALL.d)
+    assert (vectors == vectors[0]).all()
+
+
+def test_an_older_version_has_no_item_tower(folder: Path, tmp_path: Path) -> None:
+    assert ItemEncoder.load(tmp_path) is None
+    (tmp_path / "item_tower.onnx").write_bytes(b"torn")
+    (tmp_path / "towers.json").write_bytes((folder / "towers.json").read_bytes())
+    with pytest.raises(BundleError, match="item tower cannot be read"):
+        ItemEncoder.load(tmp_path)
 
 
 def test_the_folder_holds_vectors_with_ids(folder: Path, trained: Trained) -> None:

@@ -46,13 +46,13 @@ class QueryEncoder:
         try:
             about = json.loads((folder / "towers.json").read_text())
             vectors = np.load(folder / "item_vectors.npy", mmap_mode="r", allow_pickle=False)
-            session = _session((folder / "query_tower.onnx").read_bytes(), threads)
+            session = onnx_session((folder / "query_tower.onnx").read_bytes(), threads)
             return cls(
                 fingerprint=about["fingerprint"],
                 config=TowersConfig.model_validate(about["config"]),
                 clock=about["clock"],
-                item_specs=_specs(about["item_specs"]),
-                user_specs=_specs(about["user_specs"]),
+                item_specs=read_specs(about["item_specs"]),
+                user_specs=read_specs(about["user_specs"]),
                 item_vectors=vectors,
                 _session=session,
             )
@@ -90,7 +90,8 @@ class QueryEncoder:
         return queries
 
 
-def _session(graph: bytes, threads: int) -> Any:
+def onnx_session(graph: bytes, threads: int) -> Any:
+    """A graph on so many threads. Raises: ValueError when it is damaged."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
@@ -100,5 +101,6 @@ def _session(graph: bytes, threads: int) -> Any:
         raise ValueError(f"query_tower.onnx: {error}") from error
 
 
-def _specs(raw: Mapping[str, Mapping[str, Any]]) -> dict[str, Spec]:
+def read_specs(raw: Mapping[str, Mapping[str, Any]]) -> dict[str, Spec]:
+    """Specs from towers.json."""
     return {name: Spec(**spec) for name, spec in raw.items()}

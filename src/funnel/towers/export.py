@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from funnel.errors import FunnelError
 from funnel.features.encoders import Spec
 from funnel.towers.encoder import QueryEncoder
-from funnel.towers.graph import difference, query_graph
+from funnel.towers.graph import difference, item_graph, query_graph
+from funnel.towers.items import GRAPH
 from funnel.towers.train import Trained
 from funnel.types import Requests
 
@@ -31,9 +32,9 @@ def export(
 ) -> str:
     """Write a version's files into an empty folder; returns the towers' fingerprint.
 
-    query_tower.onnx; item_vectors.npy float32 [n_items, d]; item_ids.npy, the catalogue; user_vectors.npy
-    float32 [B, d] and user_ids.npy [B], the queries of `requests` and whose they are; towers.json: config,
-    clock, specs, fingerprint, epochs.
+    query_tower.onnx; item_tower.onnx, for items without events; item_vectors.npy float32 [n_items, d];
+    item_ids.npy, the catalogue; user_vectors.npy float32 [B, d] and user_ids.npy [B], the queries of
+    `requests` and whose they are; towers.json: config, clock, specs, fingerprint, epochs.
 
     Raises: FunnelError when ONNX and torch disagree on the requests, or ids do not fit vectors.
     """
@@ -53,6 +54,7 @@ def export(
 def _write(trained: Trained, folder: Path, item_ids: NDArray[Any]) -> str:
     """Everything but the users. Returns the fingerprint: sha256 of the config, specs, graph and vectors."""
     graph = query_graph(trained.model.query, trained.config.d, trained.user_specs)
+    items = item_graph(trained.model.items, trained.item_specs)
     about: dict[str, Any] = {
         "config": trained.config.model_dump(mode="json"),
         "clock": trained.clock,
@@ -61,12 +63,14 @@ def _write(trained: Trained, folder: Path, item_ids: NDArray[Any]) -> str:
     }
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     digest.update(graph)
+    digest.update(items)
     digest.update(trained.item_vectors.tobytes())
     digest.update(item_ids.tobytes())
     about["fingerprint"] = digest.hexdigest()
     about["best_epoch"] = trained.best
     about["validation"] = {"ndcg@100": [epoch.validation for epoch in trained.epochs]}
     (folder / "query_tower.onnx").write_bytes(graph)
+    (folder / GRAPH).write_bytes(items)
     np.save(folder / "item_vectors.npy", trained.item_vectors)
     np.save(folder / "item_ids.npy", item_ids)
     (folder / "towers.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")

@@ -1,4 +1,4 @@
-"""The query tower as an ONNX graph, and the proof that it says what torch says."""
+"""The towers as ONNX graphs, and the proof that they say what torch says."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from contextlib import contextmanager
 import numpy as np
 import onnx
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from funnel.features.encoders import Spec
 from funnel.towers.inputs import input_name
-from funnel.towers.model import QueryTower
+from funnel.towers.model import ItemTower, QueryTower
 from funnel.types import Float32
 
 #: Understood by every ONNX Runtime that the project supports; has Gelu and LayerNormalization as one node
@@ -65,6 +66,44 @@ def query_graph(query: QueryTower, d: int, specs: Mapping[str, Spec]) -> bytes:
             input_names=names,
             output_names=["query"],
             dynamic_shapes=shapes,
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    return _stripped(program.model_proto)
+
+
+class _Unseen(nn.Module):
+    """Items without a training event, by their columns; `n` only says how many."""
+
+    def __init__(self, items: ItemTower) -> None:
+        super().__init__()
+        self.shared = nn.Parameter(items.ids[:1].detach().clone())
+        self.columns, self.normalize = items.columns, items.normalize
+
+    def forward(self, n: Tensor, columns: list[Tensor]) -> Tensor:
+        vectors = F.embedding(n, self.shared)
+        if self.columns is not None:
+            vectors = vectors + self.columns(columns)
+        return F.normalize(vectors, dim=-1) if self.normalize else vectors
+
+
+def item_graph(items: ItemTower, specs: Mapping[str, Spec]) -> bytes:
+    """A graph with free batch size, the same bytes each time.
+
+    Inputs: n int64 [B], zeros; item columns as encoded, named by `input_name`. Output: float32 [B, d].
+    """
+    b = 3
+    args = (torch.zeros(b, dtype=torch.int64), [_example(s, b) for s in specs.values()])
+    batch = torch.export.Dim("B")
+    with _quiet():
+        program = torch.onnx.export(
+            _Unseen(items).eval(),
+            args,
+            dynamo=True,
+            input_names=["n", *map(input_name, specs)],
+            output_names=["vectors"],
+            dynamic_shapes=({0: batch}, [{0: batch}] * len(specs)),
             opset_version=OPSET,
             verbose=False,
         )
