@@ -1,11 +1,14 @@
-"""Does what is published survive: builders and publishers are killed (SIGKILL) at random moments.
+"""Does what is published or acknowledged survive: writers are killed (SIGKILL) at random moments.
 
     python -m benchmarks.faults --kills 200
 
-Half of the kills fall, evenly over its duration, on a process that builds a bundle and publishes it through
-the gates; half on one that publishes and rolls back without pause. After each kill the published version must
-be the one from before or the one that was being published, every listed version must verify, the history must
-end with what is published, and a fresh process must answer from it. The next writer goes on from there.
+A third of the kills fall, evenly over its duration, on a process that builds a bundle and publishes it
+through the gates; a third on one that publishes and rolls back without pause; a third on one that changes the
+items of the bundle in use without pause: upserts, deletes, compactions. After the last, a fresh process must
+know every change that was acknowledged, and may know the one that was not. After each of the others the
+published version must be the one from before or the one that was being published, every listed version must
+verify, the history must end with what is published, and a fresh process must answer from it. The next writer
+goes on from there.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from typing import Annotated, Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
+import pandas as pd
 import typer
 from rich.console import Console
 from rich.progress import track
@@ -32,7 +36,7 @@ from funnel.bundle import Store
 from funnel.config import Config, parse
 
 HERE = Path(__file__).parent
-MOMENTS = ("starting", "reading", "building", "judging and publishing")
+MOMENTS = ("starting", "reading", "building", "judging and publishing", "changing items", "compacting")
 
 
 def config(data: Path, seed: int) -> Config:
@@ -81,6 +85,47 @@ def swap(folder: Path, moment: Any) -> None:
         store.rollback()
 
 
+def upserted(number: int) -> pd.DataFrame:
+    """The items of the change of this number: always the same twenty, of another year."""
+    ids = np.arange(1000, 1020)
+    return pd.DataFrame({"item_id": ids, "title": "new", "genres": [["Western"]] * 20, "year": float(number)})
+
+
+def change(folder: Path, moment: Any, acknowledged: Any, first: int) -> None:
+    """Change items until killed; `acknowledged` is the number of the last change that was."""
+    from funnel import Live
+
+    items = Live(folder / "indexes").items
+    number, moment.value = first, 4
+    while True:
+        items.upsert(upserted(number))
+        acknowledged.value = 2 * number
+        items.delete([1000 + number % 20])
+        acknowledged.value = 2 * number + 1
+        number += 1
+        if number % 3 == 0:
+            moment.value = 5
+            items.compact()
+            moment.value = 4
+
+
+def known(folder: Path, reply: Any) -> None:
+    """Year by id of the items that a fresh process knows of those that were changed."""
+    from funnel import Live
+
+    answer = Live(folder / "indexes").recommend("someone", k=100, where={"genres": "Western"})
+    reply.put({item.item_id: item.attributes["year"] for item in answer.items})
+
+
+def after(change: int) -> dict[int, float]:
+    """What must be known after the change of this number; -1 is none."""
+    number, deleted = divmod(change, 2)
+    items = {} if change < 0 else dict.fromkeys(range(1000, 1020), float(number))
+    if deleted:
+        items.pop(1000 + number % 20, None)
+    return items
+
+
 def answer(folder: Path, reply: Any) -> None:
     """What a fresh process serves."""
     from funnel import Live
@@ -96,7 +141,7 @@ class Campaign:
         self.folder, self.data, self.store = folder, data, Store(folder / "indexes")
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(["funnel.pipeline", "funnel.gates", "funnel.bundle.live"])
-        self.seed = 0
+        self.seed, self.changes = 0, -1
         self.run(train, data, folder / "embeddings")
 
     def run(self, work: Any, *arguments: Any) -> None:
@@ -132,6 +177,27 @@ class Campaign:
         self.check({before} | written if kind == "build" else known)
         return MOMENTS[moment.value] if process.exitcode else "too late"
 
+    def kill_changes(self, seconds: float) -> str:
+        """As `kill`, for changes of items."""
+        moment, acknowledged = self.context.Value("i", 0), self.context.Value("q", self.changes)
+        process = self.context.Process(
+            target=change, args=(self.folder, moment, acknowledged, self.changes // 2 + 1)
+        )
+        process.start()
+        while moment.value == 0 and process.is_alive():
+            time.sleep(0.0005)
+        time.sleep(seconds)
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, f"the writer failed by itself: {process.exitcode}"
+        reply = self.context.Queue()
+        self.run(known, self.folder, reply)
+        found, last = reply.get(timeout=60), acknowledged.value
+        begun = last + 1 if last > self.changes else 2 * (self.changes // 2 + 1)
+        assert found in (after(last), after(begun)), f"after change {last} there was {found}"
+        self.changes = last if found == after(last) else begun
+        return MOMENTS[moment.value]
+
     def check(self, expected: set[str]) -> None:
         """What is published is expected, whole, on record, and answers; whatever is listed is whole."""
         current = self.store.current()
@@ -151,7 +217,10 @@ def campaign(folder: Path, data: Path, kills: int, seed: int = 0) -> dict[str, A
     lasts = run.finish()
     moments: Counter[str] = Counter()
     for number in track(range(kills), "Killing", console=Console(stderr=True)):
-        kind, longest = ("build", lasts) if number % 2 == 0 else ("swap", 0.2)
+        kind, longest = (("build", lasts), ("swap", 0.2), ("items", 0.5))[number % 3]
+        if kind == "items":
+            moments[f"items: {run.kill_changes(rng.uniform(0, longest))}"] += 1
+            continue
         while (at := run.kill(kind, rng.uniform(0, longest))) == "too late":
             continue  # it had ended by itself
         moments[f"{kind}: {at}"] += 1

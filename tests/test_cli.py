@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from tests.tiny import TinyBuild
@@ -168,6 +169,19 @@ def test_the_store(built: TinyBuild, tmp_path: Path) -> None:
     assert json.loads(ok("push", tmp_path / "remote", *store, "--json"))["pushed"] == version
     assert version in ok("pull", tmp_path / "remote", "--store", tmp_path / "other")
     assert json.loads(ok("recommend", 7, "--store", tmp_path / "other", "--json"))["version"] == version
+
+
+def test_everyones_lists(built: TinyBuild, tmp_path: Path) -> None:
+    output = tmp_path / "recs.parquet"
+    told = json.loads(
+        ok("recommend", "--all", "--output", output, "-k", 3, "--store", built.indexes, "--json")
+    )
+    assert told["users"] == 300
+    assert len(pd.read_parquet(output)) == 900
+    for arguments in (["--all"], ["7", "--all", "--output", output], ["--output", output], []):
+        assert "give a user id, or --all and --output FILE" in refused(
+            "recommend", *arguments, "--store", built.indexes
+        )
 
 
 def test_a_closed_gate(built: TinyBuild, config: Path, tmp_path: Path) -> None:

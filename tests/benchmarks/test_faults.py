@@ -12,10 +12,10 @@ from tests.tiny import write_movies
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="its processes are forked")
-def test_killed_builders_and_publishers_lose_nothing(tmp_path: Path) -> None:
+def test_killed_builders_publishers_and_changers_lose_nothing(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     write_movies(data, users=80, movies=60, seed=0)
-    found = campaign(tmp_path, data, kills=6, seed=1)
-    assert sum(found["moments"].values()) == 6
-    assert {name.split(":")[0] for name in found["moments"]} == {"build", "swap"}
+    found = campaign(tmp_path, data, kills=9, seed=1)
+    assert sum(found["moments"].values()) == 9
+    assert {name.split(":")[0] for name in found["moments"]} == {"build", "swap", "items"}

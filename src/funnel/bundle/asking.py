@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,21 @@ from funnel.bundle.answer import EMPTY_HISTORY, UNKNOWN_ITEMS_IN_HISTORY, UNKNOW
 from funnel.bundle.contents import Contents
 from funnel.bundle.where import Where
 from funnel.errors import ConfigError
-from funnel.types import Int32, Ragged, Requests
+from funnel.types import Int32, Int64, Ragged, Requests
+
+
+class Met(Protocol):
+    """An event of a user."""
+
+    @property
+    def item_id(self) -> Any: ...
+
+    @property
+    def time(self) -> int | None: ...
+
+
+#: What a user did since the bundle was built, oldest first.
+Since: TypeAlias = Sequence[Met]
 
 
 @dataclass(frozen=True)
@@ -28,8 +42,8 @@ class Question:
     time: int | None = None
 
 
-def ask(contents: Contents, question: Question) -> tuple[Requests, list[str]]:
-    """One request, and its reason codes.
+def ask(contents: Contents, question: Question, since: Since = ()) -> tuple[Requests, list[str]]:
+    """One request, and its reason codes. since: what the user did, beside what the bundle knows.
 
     Raises: ConfigError when the filter or the user's columns name a column that there is not.
     """
@@ -40,25 +54,29 @@ def ask(contents: Contents, question: Question) -> tuple[Requests, list[str]]:
         reasons.append(UNKNOWN_USER)
     _check_columns(question.user, list(users.encoder.specs))
     now = contents.statistics.latest + 1 if question.time is None else int(question.time)
-    history, times = _history(contents, question, row, now, reasons)
+    history, times = _history(contents, question, row, now, reasons, since)
     requests = Requests(
         users=np.array([row], dtype=np.int32),
         times=np.array([now], dtype=np.int64),
         history=history,
         history_times=times,
         exclude=_excluded(contents, question.exclude, history.values),
-        allow=contents.catalogue.allow(question.where) if question.where else None,
+        allow=contents.catalogue.allow(question.where) if question.where else contents.catalogue.living(1),
         user_features=users.features_of([row], [question.user]),
     )
     return requests, reasons
 
 
 def ask_many(
-    contents: Contents, user_ids: Sequence[Any], where: Where | None, time: int | None
+    contents: Contents,
+    user_ids: Sequence[Any],
+    where: Where | None,
+    time: int | None,
+    since: Sequence[Since] = (),
 ) -> tuple[Requests, list[list[str]]]:
     """A request a user, and the reason codes of each. Raises: see `ask`."""
     rows = contents.users.ids.rows(user_ids)
-    requests = of_users(contents, rows, time)
+    requests = of_users(contents, rows, time, since)
     if where:
         filter_of = np.zeros(len(rows), dtype=np.int32)
         requests = replace(requests, allow=replace(contents.catalogue.allow(where), filter_of=filter_of))
@@ -69,30 +87,36 @@ def ask_many(
     return requests, reasons
 
 
-def of_users(contents: Contents, rows: NDArray[Any], time: int | None = None) -> Requests:
+def of_users(
+    contents: Contents, rows: NDArray[Any], time: int | None = None, since: Sequence[Since] = ()
+) -> Requests:
     """Requests of users by row, −1 for one never seen, with what the bundle knows of them.
 
-    time: default one second after the last event that the bundle knows.
+    since: what each did beside that. time: default one second after the last event that the bundle knows.
     """
     users, rows = contents.users, np.asarray(rows, dtype=np.int32)
-    history = users.history.take(rows)
+    history, times = users.history.take(rows), users.history_times.take(rows)
+    if any(since):
+        lists = [_with(contents, history[i], times[i], some) for i, some in enumerate(since)]
+        history = Ragged.from_lists([items for items, _ in lists])
+        times = Ragged.from_lists([at for _, at in lists], np.int64)
     return Requests(
         users=rows,
         times=np.full(len(rows), contents.statistics.latest + 1 if time is None else time, dtype=np.int64),
         history=history,
-        history_times=users.history_times.take(rows),
+        history_times=times,
         exclude=history if contents.exclude_seen else None,
+        allow=contents.catalogue.living(len(rows)),
         user_features=users.features_of(rows.tolist(), [{}] * len(rows)),
     )
 
 
 def _history(
-    contents: Contents, question: Question, row: int, now: int, reasons: list[str]
+    contents: Contents, question: Question, row: int, now: int, reasons: list[str], since: Since
 ) -> tuple[Ragged, Ragged]:
     """The history that was given, without items that are not in the catalogue, or the stored one."""
     if question.history is None:
-        one = np.array([row])
-        items, times = contents.users.history.take(one), contents.users.history_times.take(one)
+        items, times = history_of(contents, row, since)
     else:
         rows = _rows(contents, question.history)
         if (rows < 0).any():
@@ -103,6 +127,33 @@ def _history(
     if len(items.values) == 0:
         reasons.append(EMPTY_HISTORY)
     return items, times
+
+
+def history_of(contents: Contents, row: int, since: Since) -> tuple[Ragged, Ragged]:
+    """What a user met, and when: as the bundle knows it, and since. row: −1 for a user unknown to it."""
+    one = np.array([row])
+    items, times = contents.users.history.take(one), contents.users.history_times.take(one)
+    if not since:
+        return items, times
+    met, at = _with(contents, items.values, times.values, since)
+    items = Ragged.from_lengths(met, np.array([len(met)]))
+    return items, Ragged(at, items.offsets)
+
+
+def _with(contents: Contents, items: NDArray[Any], times: NDArray[Any], since: Since) -> tuple[Int32, Int64]:
+    """A history and what came since. What the bundle's own data reach to is in it already: that goes by the
+    clock, and where there is none by whether the item is there."""
+    statistics = (contents.own or contents).statistics
+    rows = contents.catalogue.ids.rows([event.item_id for event in since])
+    at = np.array([event.time or 0 for event in since], dtype=np.int64)
+    new = rows >= 0
+    new &= at > statistics.latest if statistics.clock == "time" else ~np.isin(rows, items)
+    if statistics.clock == "order":
+        at = int(times.max(initial=-1)) + 1 + np.arange(len(at))
+    return (
+        np.concatenate([items, rows[new]]).astype(np.int32),
+        np.concatenate([times, at[new]]).astype(np.int64),
+    )
 
 
 def _excluded(contents: Contents, given: Sequence[Any], met: Int32) -> Ragged:

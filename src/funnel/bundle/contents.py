@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from funnel.stages import (
     TowerSource,
 )
 from funnel.towers.encoder import QueryEncoder
+from funnel.towers.items import ItemEncoder
 from funnel.types import Float32
 
 
@@ -36,7 +38,8 @@ class Contents:
 
     weights: of each source in the retrieval order. ranker: None where the retrieval order is kept.
     exclude_seen: whether what a user met before is never returned. shown: columns of the lists that requests
-    choose from; none where they choose from the catalogue.
+    choose from; none where they choose from the catalogue. item_encoder: None in a bundle of an older funnel.
+    own: the bundle's own contents, where these have changed since it was built.
     """
 
     catalogue: Catalogue
@@ -51,6 +54,8 @@ class Contents:
     ranker: Ranker | None
     exclude_seen: bool
     shown: tuple[str, ...] = ()
+    item_encoder: ItemEncoder | None = None
+    own: Contents | None = None
 
     @property
     def vectors(self) -> Float32:
@@ -59,6 +64,10 @@ class Contents:
 
     def sources(self) -> list[Source]:
         """The retrieval sources that the config names and the data has, in its order."""
+        return self._sources
+
+    @cached_property
+    def _sources(self) -> list[Source]:
         made: dict[str, Source] = {
             "towers": TowerSource(self.encoder, self.index),
             "covisitation": CovisitationSource(self.statistics),
@@ -74,6 +83,10 @@ class Contents:
 
     def candidate_features(self) -> CandidateFeatures:
         """What the ranker sees; the same for training and for a live request."""
+        return self._candidate_features
+
+    @cached_property
+    def _candidate_features(self) -> CandidateFeatures:
         return CandidateFeatures(
             self.features,
             self.statistics,
@@ -83,6 +96,7 @@ class Contents:
             self.encoder.item_specs,
             sources=tuple(source.name for source in self.sources()),
             shown=self.shown,
+            fitted=None if self.own is None else self.own.catalogue.features,
         )
 
     def funnel(self, k: int | None = None) -> Funnel:
@@ -141,4 +155,5 @@ def load_contents(folder: Path, towers_fingerprint: str | None = None) -> Conten
         ranker=Ranker.load(folder / "ranker") if settings["use_ranker"] else None,
         exclude_seen=settings["exclude_seen"],
         shown=tuple(settings.get("shown", ())),
+        item_encoder=ItemEncoder.load(folder / "towers"),
     )

@@ -5,6 +5,10 @@
 
 Requests read one reference to the loaded bundle; `refresh` loads a newly published one aside and swaps it,
 and a load that fails leaves the old one in use. `Live("indexes/", watch=5)` looks by itself.
+
+    live.items.upsert(frame)              # new or changed items, in the next answer
+    live.items.delete([7, 8])
+    live.observe((user_id, item_id))      # a click, in that user's next answer
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,7 +27,11 @@ from typing import Any
 import numpy as np
 
 from funnel.bundle.answer import ALL_FILTERED, FEWER_THAN_K, RETRIEVAL_ORDER, SKIPPED, Answer
-from funnel.bundle.asking import Question, ask, ask_many
+from funnel.bundle.asking import Question, Since, ask, ask_many, history_of
+from funnel.bundle.changing import Event, RecentUsers, UserEvents
+from funnel.bundle.changing.items import LiveItems
+from funnel.bundle.changing.observing import take_in
+from funnel.bundle.changing.users import written_id
 from funnel.bundle.contents import Contents
 from funnel.bundle.loaded import Loaded, Refused
 from funnel.bundle.manifest import Manifest
@@ -41,17 +50,35 @@ class Live:
     """A published bundle, answering.
 
     store: the folder that bundles are published in. version: default the published one. watch: look for a
-    newly published one every so many seconds, in a thread; None: only when `refresh` is called.
+    newly published one every so many seconds, in a thread; None: only when `refresh` is called. users: where
+    events are kept; default the users seen last, in memory and in the store.
 
-    Raises: BundleError when there is none, or when it fails verification.
+    Changes of items and events of users are kept in the store's folder `live`, and are made again on every
+    bundle. One Live at a time may change them; others read them when they start or take a bundle up.
+
+    Raises: BundleError when there is none, when it fails verification, or when what is in `live` is damaged.
     """
 
-    def __init__(self, store: str | Path, version: str = "current", *, watch: float | None = None) -> None:
+    def __init__(
+        self,
+        store: str | Path,
+        version: str = "current",
+        *,
+        watch: float | None = None,
+        users: UserEvents | None = None,
+    ) -> None:
         self._store = Store(Path(store))
         self._refreshing = threading.Lock()
         self._refused: Refused | None = None
-        self._loaded = Loaded.load(self._store, version)
+        folder = self._store.folder / "live"
+        loaded = Loaded.load(self._store, version)
+        self._users = RecentUsers(folder / "events.log") if users is None else users
+        self.items = LiveItems(folder, loaded, partial(take_in, events=self._users))
         self._watcher = None if watch is None else Watcher(self, self._store.folder / CURRENT, watch)
+
+    @property
+    def _loaded(self) -> Loaded:
+        return self.items.loaded
 
     @property
     def version(self) -> str:
@@ -88,6 +115,8 @@ class Live:
                 fresh = None if published == self.version else Loaded.load(self._store, published)
                 if fresh is not None:
                     self._loaded.check_successor(fresh)
+                    self._refused = None
+                    self.items.adopt(fresh)
             except FunnelError as error:
                 now = datetime.now(UTC).isoformat(timespec="seconds")
                 self._refused = Refused(published, str(error), now)
@@ -96,14 +125,28 @@ class Live:
             self._refused = None
             if fresh is None:
                 return False
-            self._loaded = fresh
             log.info("now serving %s", published)
             return True
 
     def close(self) -> None:
-        """Stop looking for newly published versions; answering goes on."""
+        """Stop looking for newly published versions, and let another Live change items; answering goes on."""
         if self._watcher is not None:
             self._watcher.stop()
+        self.items.close()
+        self._users.close()
+
+    def observe(self, *events: Event | tuple[Any, ...]) -> None:
+        """Take in that users met items: (user id, item id, seconds), or without the time, which is then now.
+
+        On return the users' next answers go by it, and the items' counts have it; a user or an item that the
+        bundle does not know is no error. A time that is not after all that is known of the user is taken for
+        the moment after: events count in the order in which they come, whatever clocks say.
+
+        Raises: DataError for an event without ids or with a time that is none; BundleError when it cannot be
+        kept. Then none of the events is taken in.
+        """
+        with self.items.changing:
+            take_in(self._loaded, self._users, new=events)
 
     def recommend(
         self,
@@ -134,7 +177,7 @@ class Live:
         loaded = self._loaded
         contents = loaded.contents
         question = Question(user_id, history, user or {}, where, exclude, time)
-        requests, reasons = ask(contents, question)
+        requests, reasons = ask(contents, question, self.since(user_id))
         left = None if deadline is None else deadline / 1000 - (perf_counter() - began)
         steps = loaded.funnel(min(asked, len(contents.catalogue.ids))).trace(requests, seconds=left)
         return _answer(loaded, user_id, requests, steps, asked, reasons)
@@ -153,7 +196,8 @@ class Live:
         loaded = self._loaded
         if not len(user_ids):
             return []
-        requests, reasons = ask_many(loaded.contents, user_ids, where, time)
+        since = [self.since(one) for one in user_ids]
+        requests, reasons = ask_many(loaded.contents, user_ids, where, time, since)
         steps = loaded.funnel(min(asked, len(loaded.contents.catalogue.ids))).trace(requests)
         answers = []
         for place, (user_id, codes) in enumerate(zip(user_ids, reasons, strict=True)):
@@ -184,7 +228,8 @@ class Live:
         item = contents.catalogue.ids.row(item_id)
         if item < 0:
             raise FunnelError(f"item {item_id!r} is not in the catalogue of {version}")
-        requests, _ = ask(contents, Question(user_id, history, user or {}, time=time))
+        question = Question(user_id, history, user or {}, time=time)
+        requests, _ = ask(contents, question, self.since(user_id))
         steps = loaded.funnel(contents.rerank.k).trace(requests)
         rank = [step.name for step in steps].index("rank")
         shortlist = steps[rank - 1].candidates
@@ -196,10 +241,15 @@ class Live:
         return contents.ranker.explain(contents.candidate_features().matrix(requests, shortlist)[0, place])
 
     def history(self, user_id: Any) -> list[Any]:
-        """The item ids that the bundle knows a user to have met, oldest first; empty for an unknown user."""
+        """The item ids that a user is known to have met, oldest first; empty for an unknown user."""
         contents = self._loaded.contents
-        rows = contents.users.history.take(np.array([contents.users.ids.row(user_id)])).values
+        rows = history_of(contents, contents.users.ids.row(user_id), self.since(user_id))[0].values
         return contents.catalogue.ids.values[rows].tolist()
+
+    def since(self, user_id: Any) -> Since:
+        """The events of a user that were observed and are kept, oldest first."""
+        user = written_id(user_id)
+        return () if user is None else self._users.of(user)
 
 
 def _answer(

@@ -53,6 +53,10 @@ class Loaded:
             self.funnels[k] = self.contents.funnel(k)
         return self.funnels[k]
 
+    def with_contents(self, contents: Contents) -> Loaded:
+        """The same version with other contents, and the funnels that it has been asked for made again."""
+        return replace(self, contents=contents, funnels={k: contents.funnel(k) for k in list(self.funnels)})
+
     def check_successor(self, other: Loaded) -> None:
         """Raises: BundleError when the other lacks columns that callers of this one may name."""
         if gone := columns_gone(self.schema, other.schema):

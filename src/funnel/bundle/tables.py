@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,30 +16,50 @@ from numpy.typing import NDArray
 
 from funnel.allow import Allow
 from funnel.bundle.columns import read_frame, write_frame
-from funnel.bundle.where import Filters, Where
+from funnel.bundle.where import Bitmap, Filters, Where
 from funnel.data import Vocabulary
 from funnel.errors import BundleError
 from funnel.features import TableEncoder
-from funnel.types import Features, Ragged
+from funnel.types import Features, Int32, Ragged
+
+
+class Ids(Protocol):
+    """The ids of a catalogue: a `Vocabulary`, or one that has grown."""
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """The id of each row."""
+
+    def __len__(self) -> int: ...
+
+    def row(self, value: Any) -> int:
+        """The row of one id, −1 where unknown."""
+
+    def rows(self, values: Any) -> Int32:
+        """The rows of many ids, −1 where unknown."""
 
 
 @dataclass(frozen=True)
 class Catalogue:
     """Every item that may be returned: ids, raw columns for filters and display, encoded columns.
 
-    frame: one row an item, in the order of ids. features: encoded, first dimension n_items.
+    frame: one row an item, in the order of ids. features: encoded, first dimension n_items. encoder: what
+    encoded them; None in a bundle of an older funnel.
     """
 
-    ids: Vocabulary
+    ids: Ids
     frame: pd.DataFrame
     features: Features
+    encoder: TableEncoder | None = None
 
     def save(self, folder: Path) -> None:
-        """ids.npy, columns.arrow, features/*.npy, filters/*."""
+        """ids.npy, columns.arrow, features/*.npy, encoder/, filters/*."""
         folder.mkdir(parents=True)
-        self.ids.save(folder / "ids.npy")
+        np.save(folder / "ids.npy", self.ids.values, allow_pickle=False)
         write_frame(self.frame, folder / "columns.arrow")
         save_features(self.features, folder / "features")
+        if self.encoder is not None:
+            self.encoder.save(folder / "encoder")
         self.filters.save(folder / "filters")
 
     @classmethod
@@ -47,7 +67,8 @@ class Catalogue:
         """What `save` wrote, memory-mapped. Raises: BundleError when a part is missing."""
         try:
             ids, frame = Vocabulary.load(folder / "ids.npy"), read_frame(folder / "columns.arrow")
-            loaded = cls(ids, frame, load_features(folder / "features"))
+            encoder = TableEncoder.load(folder / "encoder") if (folder / "encoder").is_dir() else None
+            loaded = cls(ids, frame, load_features(folder / "features"), encoder)
             loaded.__dict__["filters"] = Filters.load(folder / "filters")  # in place of laying them out
         except FileNotFoundError as error:
             raise BundleError(
@@ -58,10 +79,13 @@ class Catalogue:
     def title(self, item_id: Any) -> str:
         """What to call an item: its `title` or `name` where it has one, its id otherwise."""
         row = self.ids.row(item_id)
-        for column in ("title", "name"):
-            if row >= 0 and column in self.frame.columns and isinstance(self.frame[column].iat[row], str):
-                return str(self.frame[column].iat[row])
-        return str(item_id)
+        columns = self.records(np.array([row]))[0] if row >= 0 else {}
+        titles = (columns.get(column) for column in ("title", "name"))
+        return next((title for title in titles if isinstance(title, str)), str(item_id))
+
+    def living(self, batch: int) -> Allow | None:
+        """What may be returned to requests without a filter; None where that is every item."""
+        return None
 
     def allow(self, *wheres: Where) -> Allow:
         """Which items may be returned for one request a filter; see `funnel.bundle.where`.
@@ -69,8 +93,12 @@ class Catalogue:
         Raises: ConfigError for a filter on an unknown column, naming those there are, or on values or bounds
         that the column cannot have.
         """
-        bits = np.stack([self.filters.compile(where) for where in wheres])
-        return Allow(bits, np.arange(len(wheres), dtype=np.int32), len(self.frame))
+        bits = np.stack([self.compile(where) for where in wheres])
+        return Allow(bits, np.arange(len(wheres), dtype=np.int32), len(self.ids))
+
+    def compile(self, where: Where) -> Bitmap:
+        """The items that pass a filter, as a bitmap; see `Filters.compile`."""
+        return self.filters.compile(where)
 
     def records(self, rows: NDArray[Any]) -> list[dict[str, Any]]:
         """The columns of some items, a plain dict each; pandas' own way takes several times as long."""

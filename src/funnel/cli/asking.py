@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
 from funnel import show
 from funnel.bundle.live import Live
-from funnel.cli.common import INDEXES, Indexes, Json, Version, app, print_json
+from funnel.cli.common import INDEXES, Indexes, Json, Version, app, console, print_json
 from funnel.errors import ConfigError
 
 
@@ -32,17 +33,24 @@ def bench(
 
 @app.command()
 def recommend(
-    user: Annotated[str, typer.Argument(help="a user id")],
+    user: Annotated[str | None, typer.Argument(help="a user id")] = None,
     k: Annotated[int, typer.Option("-k", help="how many items")] = 10,
     where: Annotated[list[str] | None, typer.Option(help="column=value; again for more")] = None,
     history: Annotated[str | None, typer.Option(help="item ids, oldest first, with commas")] = None,
     store: Indexes = INDEXES,
     bundle: Version = "current",
+    everyone: Annotated[bool, typer.Option("--all", help="every user's list, into a Parquet file")] = False,
+    output: Annotated[Path | None, typer.Option(help="that file")] = None,
     explain: Annotated[bool, typer.Option(help="why the first item is first: SHAP contributions")] = False,
     as_json: Json = False,
 ) -> None:
-    """The best items for a user, with reasons."""
+    """The best items for a user, with reasons; or with --all for every user, as data."""
+    if everyone != (user is None) or everyone != (output is not None):
+        raise ConfigError("give a user id, or --all and --output FILE")
     live = Live(store, bundle)
+    if output is not None:
+        _everyone(live, output, k, as_json)
+        return
     items = None if history is None else [part for part in history.split(",") if part]
     filters = _filters(where or [])
     answer = live.recommend(user, k, history=items, where=filters)
@@ -55,6 +63,19 @@ def recommend(
     show.answer(answer, live, Console())
     if explained:
         show.explanation(explained, Console())
+
+
+def _everyone(live: Live, output: Path, k: int, as_json: bool) -> None:
+    """All lists into a file; says how far it is."""
+    from funnel.bundle.batch import recommend_all
+
+    done = 0
+    with Progress(console=console) as bar:
+        task = bar.add_task("Recommending", total=None)
+        for done, of in recommend_all(live, output, k):
+            bar.update(task, completed=done, total=of)
+    told = {"output": str(output), "users": done, "version": live.version}
+    print_json(told) if as_json else Console().print(f"{done:,} users' lists are in {output}")
 
 
 @app.command()

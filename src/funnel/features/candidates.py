@@ -37,7 +37,8 @@ class CandidateFeatures:
     """Computes the features of every candidate of a batch, point in time: nothing after the request counts.
 
     item_features, item_vectors: first dimension the catalogue's size; item_vectors may be None. sources:
-    those whose scores are features. shown: columns of the lists that requests choose from. Which columns
+    those whose scores are features. shown: columns of the lists that requests choose from. fitted: the item
+    columns that the rarity of a value is taken from (default: item_features). Which columns
     there are depends on the data: those of an order or a clock only where there is one, those of columns
     and vectors only where they are.
     Raises ConfigError when a named column is not there, none is left, or the tables differ in size.
@@ -54,11 +55,13 @@ class CandidateFeatures:
         *,
         sources: Sequence[str] = ("towers", "covisitation", "popular"),
         shown: Sequence[str] = (),
+        fitted: Features | None = None,
     ) -> None:
         _check_sizes(statistics.n_items, item_features, item_vectors)
         known = Known(
-            statistics, item_features, item_specs, item_vectors, user_specs, tuple(sources), tuple(shown)
-        )
+            statistics, item_features, item_specs, item_vectors, user_specs,
+            item_features if fitted is None else fitted, tuple(sources), tuple(shown),
+        )  # fmt: skip
         wanted = [name for name in FAMILIES if any(part.split(".")[0] == name for part in config.names)]
         self._families = [FAMILIES[name](known) for name in wanted]
         columns = [

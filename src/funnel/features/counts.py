@@ -56,6 +56,11 @@ class EventCounts:
             new_moments=frozen(np.sort(all_times)),
         )
 
+    def grown(self, n_items: int) -> EventCounts:
+        """For a catalogue of n_items, whose further items have no event."""
+        missing = n_items + 1 - len(self.offsets)
+        return replace(self, offsets=frozen(np.pad(self.offsets, (0, missing), mode="edge")))
+
     def count(self, items: Int32, times: Int64, windows: Sequence[int | None]) -> Int32:
         """Events of each item with time − window ≤ t < time, a column a window: int32 [..., W].
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,11 @@ class Neighbours:
     def n_items(self) -> int:
         """Size of the catalogue."""
         return len(self.offsets) - 1
+
+    def grown(self, n_items: int) -> Neighbours:
+        """For a catalogue of n_items, whose further items have no neighbours and are none's."""
+        offsets = np.pad(self.offsets, (0, n_items - self.n_items), mode="edge")
+        return replace(self, offsets=frozen(offsets))
 
     def of(self, item: int) -> tuple[Int32, Float32]:
         """The neighbours of one item and their weights, heaviest first."""

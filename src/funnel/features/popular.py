@@ -62,6 +62,10 @@ class Rankings:
             self._kept = {**dict(newest), (time, window): ranking}
         return ranking
 
+    def grown(self, n_items: int) -> Rankings:
+        """For a catalogue of n_items; further items have no event, so that rankings stay."""
+        return Rankings(self.events.grown(n_items), self._kept)
+
     def observed(self, items: NDArray[Any], times: NDArray[Any]) -> Rankings:
         """With more events; rankings of moments that these do not reach are kept."""
         earliest = times.min(initial=NEVER)

@@ -89,6 +89,11 @@ class Spectral:
             out[row] = self.reads[items[(items >= 0) & (items < len(self.reads))]].sum(0)
         return out
 
+    def grown(self, n_items: int) -> Spectral:
+        """For a catalogue of n_items, whose further items nobody met: their vectors are 0."""
+        more = ((0, n_items - len(self.reads)), (0, 0))
+        return Spectral(frozen(np.pad(self.item_vectors, more)), frozen(np.pad(self.reads, more)))
+
     def save(self, folder: Path) -> None:
         """Write `spectral.items.npy` and `spectral.reads.npy`."""
         save_array(folder, "spectral.items", self.item_vectors)

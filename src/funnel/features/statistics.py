@@ -35,7 +35,8 @@ class Statistics:
     clock, n_items: of the log. windows: in seconds, ascending, ending with None = everything before; only
     (None,) where the log has no clock. covisitation: see `fit_covisitation`. transitions: see
     `fit_transitions`, None where the log has no order. spectral: see `Spectral.fit`, None where it has one.
-    latest: time of the last event that is known, 0
+    fitted_items: the size of the catalogue that it was fitted on; means are over these, so that an item
+    which comes later changes no feature of another. latest: time of the last event that is known, 0
     where there is no clock. Reading while another thread calls `observe` is safe.
     """
 
@@ -53,6 +54,7 @@ class Statistics:
         self.covisitation = covisitation
         self.transitions = transitions
         self.spectral = spectral
+        self.fitted_items = covisitation.n_items
         self._rankings = Rankings(events)
         self._observing = threading.Lock()
 
@@ -168,6 +170,20 @@ class Statistics:
         when = when[inside] if self.clock == "time" else np.full(int(inside.sum()), -1)
         with self._observing:
             self._rankings = self._rankings.observed(rows[inside], when)
+
+    def grown(self, n_items: int) -> Statistics:
+        """For a catalogue of n_items: the further items have no events and no neighbours yet.
+
+        What was observed so far is in it; what is observed later is told to each by itself.
+        """
+        lists, steps = self.covisitation.grown(n_items), self.transitions
+        spectral = None if self.spectral is None else self.spectral.grown(n_items)
+        made = Statistics(
+            self.clock, self.windows, self.events, lists, steps and steps.grown(n_items), spectral
+        )
+        made.fitted_items = self.fitted_items
+        made._rankings = self._rankings.grown(n_items)
+        return made
 
     def save(self, folder: Path) -> None:
         """Write arrays as `.npy` and the rest as `statistics.json`; what was observed is in it."""

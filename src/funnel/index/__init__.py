@@ -1,8 +1,9 @@
 """Find: the items whose vectors have the largest inner product with a query."""
 
+from funnel.index.changing import ChangingIndex
 from funnel.index.config import IndexConfig, IndexInfo
 from funnel.index.exact import ExactIndex
 from funnel.index.faiss_index import FaissIndex
 from funnel.index.protocol import Index
 
-__all__ = ["ExactIndex", "FaissIndex", "Index", "IndexConfig", "IndexInfo"]
+__all__ = ["ChangingIndex", "ExactIndex", "FaissIndex", "Index", "IndexConfig", "IndexInfo"]

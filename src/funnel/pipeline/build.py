@@ -88,7 +88,7 @@ def _contents(prepared: Prepared, towers: Path) -> Contents:
     )
     history, times = data.log.by_user()
     return Contents(
-        catalogue=Catalogue(data.item_vocabulary, data.items, prepared.item_features),
+        catalogue=Catalogue(data.item_vocabulary, data.items, prepared.item_features, prepared.item_encoder),
         users=Users(data.user_vocabulary, prepared.user_encoder, prepared.user_features, history, times),
         encoder=encoder,
         index=index,

@@ -26,7 +26,7 @@ def build(known: Known) -> Family:
     codes = {
         name: frozen(np.reshape(known.item_features[name], (known.statistics.n_items, -1))) for name in names
     }
-    rarity = {name: frozen(_rarity(codes[name], known.item_specs[name].size)) for name in names}
+    rarity = {name: frozen(_rarity(known.fitted[name], known.item_specs[name].size)) for name in names}
 
     def compute(asked: Asked) -> Float32:
         newest, items = asked.newest_first, frozen(asked.candidates.items, np.int32)

@@ -16,6 +16,8 @@ class Known:
 
     item_features: encoded item columns [n_items, …] with item_specs. item_vectors: [n_items, d] or None.
     shown: the columns of what requests are shown; none where they choose from the catalogue.
+    fitted: the encoded item columns that figures over the catalogue are taken from: those that the ranker was
+    trained with, also where items have changed since.
     """
 
     statistics: Statistics
@@ -23,6 +25,7 @@ class Known:
     item_specs: Mapping[str, Spec]
     item_vectors: Float32 | None
     user_specs: Mapping[str, Spec]
+    fitted: Features
     sources: tuple[str, ...]
     shown: tuple[str, ...] = ()
 

@@ -36,7 +36,7 @@ def build(known: Known) -> Family:
         times = np.broadcast_to(moments[:, None], items.shape)
         events = statistics.events
         counts = events.count(items, times, windows)
-        means = events.total(moments, windows) / statistics.n_items
+        means = events.total(moments, windows) / statistics.fitted_items
         popularity = _popularity(frozen(items, np.int32), frozen(counts), frozen(means))
         if not timed:
             return popularity

@@ -1,0 +1,91 @@
+"""Every user's list as a Parquet file, made in chunks that need not be made again."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from funnel.bundle.asking import of_users
+from funnel.bundle.live import Live
+from funnel.bundle.loaded import Loaded
+from funnel.bundle.writing import changing
+
+log = logging.getLogger(__name__)
+
+#: Users that are answered together, and kept as one part.
+CHUNK = 1024
+
+
+def recommend_all(live: Live, output: Path, k: int = 10) -> Iterator[tuple[int, int]]:
+    """The best k items of every user that the bundle knows, into a file of user_id, rank (from 1), item_id
+    and score, in the order of users and ranks; yields how many users are done, of how many.
+
+    Parts are kept in `<output>.parts` until the last is there. Run again after an interruption, it goes on
+    behind the last part, unless the bundle, the items or k have changed: then it starts anew. The file
+    appears whole or not at all, and names the bundle in its metadata. All users are answered from one state
+    of the items. Memory: one chunk's candidates.
+
+    Raises: BundleError when the file cannot be written.
+    """
+    loaded, state = live.items.loaded, live.items.state
+    n = len(loaded.contents.users.ids)
+    parts = output.with_name(f"{output.name}.parts")
+    with changing(output):
+        _prepare(parts, {"version": loaded.version, "items": state, "k": k, "chunk": CHUNK})
+    for start in range(0, n, CHUNK):
+        path, stop = parts / f"{start:010d}.parquet", min(start + CHUNK, n)
+        with changing(output):
+            if not path.exists():
+                aside = path.with_suffix(".new")
+                pq.write_table(_lists(live, loaded, np.arange(start, stop), k), aside)
+                aside.replace(path)
+        yield stop, n
+    with changing(output):
+        _join(sorted(parts.glob("*.parquet")), output, loaded.version)
+        shutil.rmtree(parts)
+
+
+def _prepare(parts: Path, what: dict[str, object]) -> None:
+    """A folder for the parts of this work; parts of another are removed."""
+    about = parts / "about.json"
+    if about.is_file() and about.read_text() == json.dumps(what):
+        return
+    if parts.exists():
+        log.warning("%s holds parts of other lists; starting anew", parts)
+        shutil.rmtree(parts)
+    parts.mkdir(parents=True)
+    about.write_text(json.dumps(what))
+
+
+def _lists(live: Live, loaded: Loaded, users: np.ndarray[tuple[int], np.dtype[np.int64]], k: int) -> pa.Table:
+    """The lists of these users, by row: one line a place."""
+    contents = loaded.contents
+    ids = contents.users.ids.values[users]
+    since = [live.since(one) for one in ids.tolist()]
+    found = loaded.funnel(min(k, len(contents.catalogue.ids)))(of_users(contents, users, since=since))
+    user, place = np.nonzero(found.filled)
+    return pa.table(
+        {
+            "user_id": ids[user],
+            "rank": (place + 1).astype(np.int32),
+            "item_id": contents.catalogue.ids.values[found.items[user, place]],
+            "score": found.scores[user, place],
+        }
+    )
+
+
+def _join(parts: list[Path], output: Path, version: str) -> None:
+    """The parts one behind the other, as one file."""
+    schema = pq.read_schema(parts[0]).with_metadata({"bundle": version})
+    aside = output.with_name(f"{output.name}.new")
+    with pq.ParquetWriter(aside, schema) as writer:
+        for part in parts:
+            writer.write_table(pq.read_table(part).replace_schema_metadata(schema.metadata))
+    aside.replace(output)

@@ -1,0 +1,416 @@
+"""Items that come, change and go while a bundle serves."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from funnel import Live
+from funnel.allow import Allow
+from funnel.bundle import Store
+from funnel.bundle.asking import Question, ask
+from funnel.bundle.changing import items as changing
+from funnel.bundle.changing.items import LiveItems
+from funnel.bundle.contents import Contents
+from funnel.bundle.loaded import Loaded
+from funnel.bundle.tables import Catalogue
+from funnel.data import Vocabulary
+from funnel.errors import BundleError, DataError
+from funnel.features import Statistics
+from funnel.index import ExactIndex
+from funnel.types import Log, Ragged
+from tests.bundle.test_reload import without_ranker
+from tests.tiny import GENRES, TinyBuild
+
+
+@pytest.fixture(scope="module")
+def loaded(built: TinyBuild) -> Loaded:
+    return Loaded.load(Store(built.indexes), "current")
+
+
+@pytest.fixture
+def store(built: TinyBuild, tmp_path: Path) -> Store:
+    shutil.copytree(built.indexes, tmp_path / "indexes")
+    return Store(tmp_path / "indexes")
+
+
+def frame(ids: list[Any], years: list[float], genres: list[str] | None = None) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "item_id": ids,
+            "title": [f"Movie {one} ({year})" for one, year in zip(ids, years, strict=True)],
+            "genres": [genres or [GENRES[int(year * 7) % len(GENRES)]] for year in years],
+            "year": years,
+        }
+    )
+
+
+def ids(answer: Any) -> list[Any]:
+    return [item.item_id for item in answer.items]
+
+
+Listed = list[tuple[Any, float]]
+
+
+def answers(contents: Contents, living: Any = None) -> list[Listed]:
+    """What each source and the index find and what the whole funnel answers, for a few users.
+
+    living: the ids that may be returned, where the contents do not know that.
+    """
+    given = []
+    for user in (1, 7, 100, None):
+        requests, _ = ask(contents, Question(user))
+        if living is not None:
+            mask = np.isin(contents.catalogue.ids.values, list(living))
+            requests = replace(requests, allow=Allow.of(mask, 1))
+        found = contents.funnel(8)(requests)
+        lists = [source.find(requests, 8) for source in contents.sources()]
+        lists.append(contents.index.search(contents.encoder.encode(requests), 80, allow=requests.allow))
+        given += [listed(contents, *one) for one in [*lists, (found.items, found.scores)]]
+    return given
+
+
+def listed(contents: Contents, items: Any, scores: Any) -> Listed:
+    """Ids and scores of one request."""
+    rows = items[0][items[0] >= 0]
+    names = contents.catalogue.ids.values[rows].tolist()
+    return list(zip(names, scores[0][: len(rows)].tolist(), strict=True))
+
+
+def check_same(found: list[Listed], expected: list[Listed]) -> None:
+    """The same items with the same scores, up to the rounding of a tower that is run in batches of another
+    size: two whose scores it cannot tell apart may change places."""
+    for one, other in zip(found, expected, strict=True):
+        assert [score for _, score in one] == pytest.approx([score for _, score in other], abs=1e-4)
+        scores, last = dict(other), other[-1][1] if other else 0
+        assert len({item for item, _ in one}) == len(one)
+        assert [score for _, score in one] == pytest.approx(
+            [scores.get(item, last) for item, _ in one], abs=1e-4
+        )
+
+
+def from_scratch(own: Contents, built: TinyBuild, changed: dict[int, pd.DataFrame]) -> Contents:
+    """The bundle as it would be with these items in its tables: rows sorted by id, every part made anew.
+
+    What the ranker's features take of the catalogue as a whole (the mean events of an item, the rarity of a
+    value) stays the bundle's own.
+    """
+    assert own.item_encoder is not None
+    assert own.catalogue.encoder is not None
+    every = Vocabulary.of([*own.catalogue.ids.values.tolist(), *changed])
+    n, rows = len(every), every.rows(own.catalogue.ids.values)
+    table = own.catalogue.frame
+    if changed:
+        rest = table[~table["item_id"].isin(list(changed))]
+        table = pd.concat([rest, *changed.values()]).sort_values("item_id", ignore_index=True)
+    features = own.catalogue.encoder.encode(table)
+    vectors = own.item_encoder.encode(features)
+    cold = own.item_encoder.encode(own.catalogue.features)
+    moved = own.vectors + vectors[rows] - cold
+    same = np.all(
+        [
+            (features[name][rows] == old).reshape(len(old), -1).all(1)
+            for name, old in own.catalogue.features.items()
+        ],
+        0,
+    )
+    vectors[rows] = np.where(same[:, None], own.vectors, moved / np.linalg.norm(moved, axis=1, keepdims=True))
+
+    def renumbered(log: Log) -> Log:
+        return replace(log, items=rows[log.items], n_items=n)
+
+    parts = built.prepared.split
+    statistics = Statistics.fit(
+        renumbered(parts.test_known), renumbered(parts.test_statistics), windows=own.statistics.windows
+    )
+    statistics.fitted_items = own.statistics.fitted_items
+    history = own.users.history
+    return replace(
+        own,
+        catalogue=Catalogue(every, table, features, own.catalogue.encoder),
+        users=replace(own.users, history=Ragged(rows[history.values], history.offsets)),
+        encoder=replace(own.encoder, item_vectors=vectors),
+        index=ExactIndex(vectors),
+        statistics=statistics,
+        own=own,
+    )
+
+
+SOME = st.lists(st.sampled_from([3, 17, 89, 153, 174, *range(201, 207)]), min_size=1, max_size=4, unique=True)
+CHANGES = st.one_of(
+    st.tuples(st.just("upsert"), SOME, st.integers(0, 1000)),
+    st.tuples(st.just("delete"), SOME, st.just(0)),
+    st.tuples(st.just("compact"), st.just([]), st.just(0)),
+    st.tuples(st.just("reopen"), st.just([]), st.just(0)),
+)
+
+
+@given(changes=st.lists(CHANGES, max_size=8))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_after_any_changes_answers_are_those_of_a_bundle_made_from_scratch(
+    built: TinyBuild, loaded: Loaded, changes: list[tuple[str, list[int], int]]
+) -> None:
+    few = loaded.contents.retrieve.model_copy(update={"k": 8})  # so that each place in a source counts
+    loaded = replace(loaded, contents=replace(loaded.contents, retrieve=few))
+    folder = Path(tempfile.mkdtemp())
+    live = LiveItems(folder, loaded, lambda loaded: None)
+    changed: dict[int, pd.DataFrame] = {}
+    living = set(loaded.contents.catalogue.ids.values.tolist())
+    for what, some, number in changes:
+        if what == "upsert":
+            # Years that are like no other's: equal items have equal scores, and the earlier row is first.
+            table = frame(some, [1980 + number / 40 + one / 7919 for one in some])
+            live.upsert(table)
+            changed |= {one: table.iloc[[place]] for place, one in enumerate(some)}
+            living |= set(some)
+        elif what == "delete":
+            assert live.delete(some) == [one for one in some if one not in living]
+            living -= set(some)
+        elif what == "compact":
+            before = answers(live.loaded.contents)
+            live.compact()
+            assert answers(live.loaded.contents) == before
+        else:
+            live.close()
+            live = LiveItems(folder, loaded, lambda loaded: None)
+    found = answers(live.loaded.contents)
+    check_same(found, answers(from_scratch(loaded.contents, built, changed), living))
+    assert not {item for answer in found for item, _ in answer} - living
+    live.close()
+    shutil.rmtree(folder)
+
+
+def test_a_new_item_is_in_the_next_answer_and_a_deleted_one_is_not(store: Store) -> None:
+    live = Live(store.folder)
+    first = ids(live.recommend(7))
+    live.items.upsert(frame([1000, 1001], [1999, 2001], ["Western", "Comedy"]))
+    assert set(ids(live.recommend(7, where={"genres": "Western"}))) == {1000, 1001}
+    assert live.recommend(7, where={"genres": "Western"}).items[0].attributes["title"].startswith("Movie 100")
+    assert {1000, 1001} <= set(ids(live.recommend(7, k=500)))
+    assert live.items.delete([first[0], 1000, "no such item", 99_999]) == ["no such item", 99_999]
+    assert ids(live.recommend(7, where={"genres": "Western"})) == [1001]
+    assert not {first[0], 1000} & set(ids(live.recommend(7, k=500)))
+    assert not {first[0], 1000} & set(ids(live.recommend("new", k=500, where={"not": {"year": {"lt": 0}}})))
+    assert len(ids(live.recommend(7))) == 10
+    assert live.items.delete([1000]) == [1000]
+    live.items.upsert(frame([1000], [1999], ["Western"]))
+    assert 1000 in ids(live.recommend(7, where={"genres": "Western"}))
+
+
+def test_an_upsert_replaces_the_columns_of_an_item(store: Store) -> None:
+    live = Live(store.folder)
+    live.items.upsert(frame([5], [1900], ["Western"]))
+    (item,) = live.recommend("new", where={"genres": "Western"}).items
+    assert (item.item_id, item.attributes["year"]) == (5, 1900)
+    assert 5 not in ids(live.recommend("new", k=500, where={"year": {"gt": 1950}}))
+    assert live.contents.statistics.counts(np.array([4]), np.array([2**40]))[0] > 0  # what it was met is kept
+
+
+def test_an_upsert_with_nothing_new_changes_no_answer(store: Store) -> None:
+    live = Live(store.folder)
+    before = [ids(live.recommend(user, k=50)) for user in (7, 100)]
+    live.items.upsert(live.contents.catalogue.frame.iloc[:50])
+    assert [ids(live.recommend(user, k=50)) for user in (7, 100)] == before
+
+
+def test_changes_survive_a_restart_and_another_bundle(store: Store) -> None:
+    live = Live(store.folder, watch=None)
+    first = ids(live.recommend(7))
+    live.items.upsert(frame([1000], [1999], ["Western"]))
+    live.items.delete(first[:2])
+    store.publish(without_ranker(store))
+    assert live.refresh()
+    for one in (live, Live(store.folder)):
+        assert ids(one.recommend(7, where={"genres": "Western"})) == [1000]
+        assert not set(first[:2]) & set(ids(one.recommend(7, k=500)))
+
+
+def test_a_bundle_that_does_not_take_the_changes_is_refused(store: Store) -> None:
+    live = Live(store.folder)
+    live.items.upsert(frame([1000], [1999], ["Western"]))
+    shutil.rmtree(store.path("current") / "items" / "encoder")
+    loaded = replace(live._loaded, contents=replace(live.contents.own, item_encoder=None))  # type: ignore[arg-type]
+    with pytest.raises(BundleError, match=r"does not take the changes in .*items\.log.*build it again"):
+        live.items.adopt(loaded)
+    assert ids(live.recommend(7, where={"genres": "Western"})) == [1000]
+    live.items.delete([1000])
+    assert ids(live.recommend(7, where={"genres": "Western"})) == []
+
+
+def test_nobody_is_dropped_and_no_deleted_item_comes_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changing, "COMPACT_AT", 3)
+    live = Live(store.folder, watch=0.01)
+    versions = [live.version, without_ranker(store)]
+    stop, gone, errors, asked = threading.Event(), set[int](), [], [0]
+
+    def ask_on() -> None:
+        while not stop.is_set():
+            try:
+                before = set(gone)
+                answer = live.recommend(7, k=20)
+                assert len(answer.items) == 20
+                assert not before & set(ids(answer)), "a deleted item was returned"
+                years = {item.attributes["year"] for item in answer.items if item.item_id >= 1000}
+                assert len(years) <= 1, "an answer from two states"
+                asked[0] += 1
+            except BaseException as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=ask_on) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(12):
+        live.items.upsert(frame([1000, 1001, 1002], [1980.0 + number] * 3, ["Comedy", "Drama"]))
+        if number % 3 == 0:
+            store.publish(versions[(number // 3 + 1) % 2])
+        victim = ids(live.recommend(7))[0]
+        live.items.delete([victim])
+        if victim < 1000:
+            gone.add(victim)
+        if number % 4 == 0:
+            live.items.compact()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    live.close()
+    assert errors == []
+    assert asked[0] > 20
+
+
+def test_beyond_its_bound_the_delta_becomes_part_of_the_index(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changing, "MOST", 10)
+    live = Live(store.folder)
+    live.items.upsert(frame(list(range(1000, 1030)), [1990 + one / 7 for one in range(30)]))
+    assert live.items.waiting == 0
+    assert {*range(1000, 1030)} <= set(ids(live.recommend(7, k=500)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.drop(columns="year"), r"items has no column 'year'"),
+        (lambda table: table.drop(columns="item_id"), r"items has no column 'item_id'"),
+        (lambda table: table.rename(columns={"year": "yaer"}), r"items has no column 'year'"),
+        (lambda table: table.assign(yaer=1), r"does not declare: yaer; did you mean 'year'\?"),
+        (lambda table: table.assign(year="old"), r"items\.year is declared as a number.*'old'"),
+        (lambda table: table.assign(title=[[1]]), r"items\.title holds \[1\]"),
+        (lambda table: table.assign(item_id="one"), r"item_id 'one' is a text.*whole numbers"),
+        (lambda table: table.assign(item_id=None), r"items\.item_id has no id"),
+        (lambda table: pd.concat([table, table]), r"items\.item_id 1000 is there twice"),
+        (lambda table: table.to_dict("records"), r"items is a list: a pandas DataFrame"),
+    ],
+)
+def test_a_table_that_is_wrong_changes_nothing(store: Store, change: Any, message: str) -> None:
+    live = Live(store.folder)
+    before = live.contents
+    with pytest.raises(DataError, match=message):
+        live.items.upsert(change(frame([1000], [1999.0])))
+    assert live.contents is before
+
+
+def test_values_that_are_missing_or_were_never_seen_are_taken(store: Store) -> None:
+    live = Live(store.folder)
+    table = pd.DataFrame(
+        {"item_id": ["1000", "1001"], "title": None, "genres": [["Noir"], None], "year": None}
+    )
+    live.items.upsert(table)
+    live.items.upsert(table.iloc[:0])
+    for one in (live, Live(store.folder)):
+        assert ids(one.recommend(7, where={"genres": "Noir"})) == [1000]
+        assert {1000, 1001} <= set(ids(one.recommend(7, k=500)))
+
+
+@pytest.mark.parametrize("given", ["1000", 7, None])
+def test_what_is_no_list_of_ids(store: Store, given: Any) -> None:
+    with pytest.raises(DataError, match="a list of item ids is expected"):
+        Live(store.folder).items.delete(given)
+
+
+def test_a_store_that_cannot_be_written_refuses_changes_and_serves(store: Store) -> None:
+    live = Live(store.folder)
+    (store.folder / "live").write_text("in the way")
+    before = ids(live.recommend(7))
+    with pytest.raises(BundleError, match="cannot be written"):
+        live.items.upsert(frame([1000], [1999.0]))
+    with pytest.raises(BundleError, match="cannot be written"):
+        live.items.delete(before[:1])
+    assert ids(live.recommend(7)) == before
+
+
+def test_one_live_at_a_time_changes_items(store: Store) -> None:
+    one, other = Live(store.folder), Live(store.folder)
+    one.items.upsert(frame([1000], [1999.0], ["Western"]))
+    with pytest.raises(BundleError, match="another Live, is writing"):
+        other.items.delete([1000])
+    one.close()
+    assert other.items.delete([1001]) == [1001]  # and has read what the first one wrote
+    assert ids(other.recommend(7, where={"genres": "Western"})) == [1000]
+    assert other.items.delete([1000]) == []
+
+
+def log_of(store: Store, batches: int = 3) -> Path:
+    live = Live(store.folder)
+    for number in range(batches):
+        live.items.upsert(frame([1000 + number], [1999.0], ["Western"]))
+    live.close()
+    return store.folder / "live" / "items.log"
+
+
+def test_a_record_that_was_not_finished_is_dropped(store: Store) -> None:
+    path = log_of(store)
+    whole = path.read_bytes()
+    last = len(whole.splitlines(keepends=True)[-1])
+    for cut in (1, 10, last - 1, last):
+        path.write_bytes(whole[:-cut])
+        live = Live(store.folder)
+        assert set(ids(live.recommend(7, where={"genres": "Western"}))) == {1000, 1001}
+        live.items.upsert(frame([1005], [1999.0], ["Western"]))  # goes on behind the last whole record
+        live.close()
+        assert set(ids(Live(store.folder).recommend(7, where={"genres": "Western"}))) == {1000, 1001, 1005}
+
+
+@pytest.mark.parametrize("line", [0, 1, 2, 3])
+def test_a_damaged_record_is_an_error_with_its_place(store: Store, line: int) -> None:
+    path = log_of(store)
+    lines = path.read_bytes().splitlines(keepends=True)
+    at = sum(map(len, lines[:line]))
+    broken = lines[line][:30] + bytes([lines[line][30] ^ 1]) + lines[line][31:]
+    path.write_bytes(b"".join([*lines[:line], broken, *lines[line + 1 :]]))
+    with pytest.raises(BundleError, match=rf"items\.log is damaged at byte {at}"):
+        Live(store.folder)
+
+
+def test_a_record_that_was_taken_out_or_moved_is_an_error(store: Store) -> None:
+    path = log_of(store)
+    lines = path.read_bytes().splitlines(keepends=True)
+    for order in ([0, 2, 3], [0, 2, 1, 3]):
+        path.write_bytes(b"".join(lines[one] for one in order))
+        with pytest.raises(BundleError, match=r"items\.log is damaged at byte"):
+            Live(store.folder)
+
+
+def test_compaction_keeps_the_log_short(store: Store) -> None:
+    live = Live(store.folder)
+    for number in range(5):
+        live.items.upsert(frame([1000], [1990.0 + number], ["Western"]))
+    path = store.folder / "live" / "items.log"
+    assert len(path.read_bytes().splitlines()) == 6
+    live.items.compact()
+    assert len(path.read_bytes().splitlines()) == 2
+    live.items.delete([1000])
+    live.close()
+    assert ids(Live(store.folder).recommend(7, where={"genres": "Western"})) == []
