@@ -34,7 +34,7 @@ from funnel.data.synthetic.structure import draw_ads, draw_people, draw_structur
 from funnel.evaluation import machine, versions
 from funnel.index import ExactIndex, FaissIndex, IndexConfig
 from funnel.index.auto import recall
-from funnel.index.kernel import best
+from funnel.index.kernel import best_of
 
 HERE = Path(__file__).parent
 K, D = 500, 64
@@ -104,7 +104,7 @@ def selector(index: FaissIndex, bits: Any) -> Callable[[Any], Any]:
     def search(query: Any) -> Any:
         _, rows = inner.search(query, K * params.get("k_factor", 1), params=given)
         rows = rows.astype(np.int32)
-        return best(query, index._vectors, rows.ravel(), rows.shape[1], rows.shape[1], K)[0]
+        return best_of(query, index._vectors, rows, K)[0]
 
     return search
 

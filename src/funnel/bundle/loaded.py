@@ -10,6 +10,7 @@ from funnel.allow import Allow
 from funnel.bundle.asking import Question, ask
 from funnel.bundle.contents import Contents, load_contents
 from funnel.bundle.manifest import Manifest
+from funnel.bundle.reasons import recommendations
 from funnel.bundle.schemas import columns_gone, load_schema
 from funnel.bundle.store import Store
 from funnel.data import Schema
@@ -80,4 +81,4 @@ def _warm(funnel: Funnel, contents: Contents) -> None:
     requests, _ = ask(contents, Question())
     everything = np.ones(len(contents.catalogue.ids), dtype=np.bool_)
     for allow in (None, Allow.of(everything, 1), Allow.of(np.arange(len(everything)) == 0, 1)):
-        funnel(replace(requests, allow=allow))
+        recommendations(contents, requests, funnel(replace(requests, allow=allow)))

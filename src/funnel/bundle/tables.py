@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from funnel.allow import Allow
@@ -102,24 +103,30 @@ class Catalogue:
     def records(self, rows: NDArray[Any]) -> list[dict[str, Any]]:
         """The columns of some items, a plain dict each; pandas' own way takes several times as long."""
         columns = [
-            values[rows].tolist() if isinstance(values, np.ndarray) else list(values.take(rows))
+            values[rows].tolist() if isinstance(values, np.ndarray) else values.take(rows).to_pylist()
             for values in self._values.values()
         ]
         return [dict(zip(self._values, one, strict=True)) for one in zip(*columns, strict=True)]
 
     @cached_property
     def _values(self) -> dict[str, Any]:
-        """Columns as arrays: NumPy's where they are numbers, else pandas' own."""
-        plain = {name: column.dtype.kind in "biuf" for name, column in self.frame.items()}
+        """Columns of numbers as NumPy's arrays, others as Arrow's, each in one piece: of several, Arrow makes
+        one at each call.
+        """
         return {
-            str(name): self.frame[name].to_numpy() if plain[name] else self.frame[name].array
-            for name in self.frame.columns
+            str(name): column.to_numpy() if column.dtype.kind in "biuf" else _in_one_piece(column)
+            for name, column in self.frame.items()
         }
 
     @cached_property
     def filters(self) -> Filters:
         """The columns laid out for filters."""
         return Filters.of(self.frame)
+
+
+def _in_one_piece(column: pd.Series[Any]) -> Any:
+    made = pa.array(column, from_pandas=True)
+    return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
 
 
 @dataclass(frozen=True)

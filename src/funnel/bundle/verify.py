@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from funnel.bundle import manifest as manifests
@@ -20,12 +21,12 @@ def check(folder: Path, version: str) -> Manifest:
         raise BundleError(f"bundle {version}: {manifests.MANIFEST} was changed after it was written")
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     found.pop(manifests.MANIFEST)
-    for name, expected in manifest.files.items():
-        path = found.pop(name, None)
-        if path is None:
-            raise BundleError(f"bundle {version}: {name} is missing")
-        if manifests.entry(path) != expected:
-            raise BundleError(f"bundle {version}: {name} was changed after it was written")
-    if found:
-        raise BundleError(f"bundle {version}: {min(found)} does not belong to it")
+    if missing := sorted(set(manifest.files) - set(found)):
+        raise BundleError(f"bundle {version}: {missing[0]} is missing")
+    if extra := sorted(set(found) - set(manifest.files)):
+        raise BundleError(f"bundle {version}: {extra[0]} does not belong to it")
+    with ThreadPoolExecutor() as pool:  # hashing lets other threads run
+        for name, entry in zip(found, pool.map(manifests.entry, found.values()), strict=True):
+            if entry != manifest.files[name]:
+                raise BundleError(f"bundle {version}: {name} was changed after it was written")
     return manifest
