@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from funnel.bundle import Manifest, Store
+from funnel.bundle import Draft, Manifest, Store
 from funnel.data import Vocabulary
 from funnel.errors import BundleError, FunnelError
 from funnel.features import TableEncoder
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 TRAINING = "training"
 
 _IDS, _ITEMS, _USERS, _VECTORS = "item_ids.npy", "items", "users", "item_vectors.npy"
+_INPUTS = "inputs.json"
 
 
 def train_towers(
@@ -45,8 +47,7 @@ def train_towers(
         fitted.mkdir()
         started = None if start is None else embeddings.path(start.version)
         fit_towers(prepared, fitted, start_from=started, progress=progress)
-        write_version(prepared, fitted, draft.folder)
-        draft.describe(**about_towers(prepared, start))
+        write_version(prepared, fitted, draft)
     return embeddings.path(draft.version)
 
 
@@ -105,6 +106,8 @@ def fit_towers(
     )
     weights.save_trained(trained, folder)
     np.save(folder / _IDS, ids)
+    inputs = tower_inputs(prepared) | ({"start_from": start_from.name} if start_from else {})
+    (folder / _INPUTS).write_text(json.dumps(inputs, indent=1))
     prepared.item_encoder.save(folder / _ITEMS)
     prepared.user_encoder.save(folder / _USERS)
     best = trained.epochs[trained.best]
@@ -116,8 +119,9 @@ def load_encoders(folder: Path) -> tuple[TableEncoder, TableEncoder]:
     return TableEncoder.load(folder / _USERS), TableEncoder.load(folder / _ITEMS)
 
 
-def write_version(prepared: Prepared, fitted: Path, folder: Path) -> None:
-    """What serves, from what was trained: see `funnel.towers.export`; `fitted` may lie in the folder."""
+def write_version(prepared: Prepared, fitted: Path, draft: Draft) -> None:
+    """What serves, from what was trained: see `funnel.towers.export`; `fitted` may lie in the draft."""
+    folder = draft.folder
     export, weights = _torch("export"), _torch("weights")
     ids, data = np.load(fitted / _IDS, allow_pickle=False), prepared.dataset
     asked = _everyone(prepared, Vocabulary(ids).rows(data.item_ids))
@@ -127,12 +131,8 @@ def write_version(prepared: Prepared, fitted: Path, folder: Path) -> None:
         shutil.copytree(fitted, folder / TRAINING, ignore=shutil.ignore_patterns(_VECTORS))
     else:
         (fitted / _VECTORS).unlink()  # the version has them beside
-
-
-def about_towers(prepared: Prepared, start: Manifest | None) -> dict[str, Any]:
-    """What the version's manifest says."""
-    config = tower_inputs(prepared) | ({"start_from": start.version} if start else {})
-    return {"config": config, "seed": prepared.config.seed, "data_checksum": prepared.dataset.checksum()}
+    about = json.loads((fitted / _INPUTS).read_text())
+    draft.describe(config=about, seed=about["seed"], data_checksum=about["checksum"])
 
 
 def tower_inputs(prepared: Prepared) -> dict[str, Any]:
