@@ -10,7 +10,7 @@ import sys
 
 from rich.logging import RichHandler
 
-from funnel.cli import asking, bundles, making  # noqa: F401  (each adds its commands)
+from funnel.cli import asking, bundles, making, running  # noqa: F401  (each adds its commands)
 from funnel.cli.common import app, console
 from funnel.errors import FunnelError
 

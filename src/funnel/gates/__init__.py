@@ -6,6 +6,17 @@ verdict = publish(Store("indexes"), version)  # GateError, and no change, when a
 from funnel.gates.config import GatesConfig
 from funnel.gates.findings import Finding, Verdict
 from funnel.gates.judge import judge
-from funnel.gates.publish import publish
+from funnel.gates.publish import publish, refuse_closed, serve
+from funnel.gates.tables import Arrived, arrived
 
-__all__ = ["Finding", "GatesConfig", "Verdict", "judge", "publish"]
+__all__ = [
+    "Arrived",
+    "Finding",
+    "GatesConfig",
+    "Verdict",
+    "arrived",
+    "judge",
+    "publish",
+    "refuse_closed",
+    "serve",
+]

@@ -17,6 +17,7 @@ from funnel.gates.config import GatesConfig
 from funnel.gates.figures import Figures, measure, popular
 from funnel.gates.findings import Finding, Verdict
 from funnel.gates.parts import parts
+from funnel.gates.tables import Arrived
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,11 @@ def judge(store: Store, version: str, config: GatesConfig | None = None) -> Verd
     published = None if served == new.manifest.version else _published(store, served)
     figures = measure(new.contents, new.holdout.examples, new.contents.rerank.k)
     requests = new.holdout.examples.requests
-    found = [] if published is None else _arrived(new, published, config)
+    found: list[Finding] = []
+    if published is not None:
+        found += tables.arrived(
+            Arrived.of(new.contents, new.schema), Arrived.of(published.contents, published.schema), config
+        )
     found += vectors.health(new.contents, config, new.seed)
     found.append(vectors.search(new.contents, requests, config, new.seed))
     found += _compared(new, figures, published, config)
@@ -84,14 +89,6 @@ def _published(store: Store, version: str | None) -> Judged | None:
     except BundleError as error:
         log.warning("judged without the published bundle: %s", error)
         return None
-
-
-def _arrived(new: Judged, published: Judged, config: GatesConfig) -> list[Finding]:
-    return [
-        tables.schema(new.schema, published.schema, config),
-        *tables.rows(new.contents, published.contents, config),
-        *tables.gaps(new.contents, published.contents, config),
-    ]
 
 
 def _compared(new: Judged, figures: Figures, published: Judged | None, config: GatesConfig) -> list[Finding]:

@@ -22,8 +22,23 @@ def publish(store: Store, version: str, *, config: GatesConfig | None = None, fo
     or another one was published in the meantime. Nothing has changed then.
     """
     verdict = judge(store, version, config)
-    if not verdict.passed and not force:
+    if not force:
+        refuse_closed(verdict)
+    serve(store, verdict)
+    return verdict
+
+
+def refuse_closed(verdict: Verdict) -> None:
+    """Raises: GateError naming each gate that is closed, and by how much."""
+    if not verdict.passed:
         raise GateError(_refusal(verdict), verdict)
+
+
+def serve(store: Store, verdict: Verdict) -> None:
+    """Publish what was judged, whatever the verdict; the history keeps it.
+
+    Raises: BundleError when the bundle is damaged, or another one was published since it was judged.
+    """
     if not verdict.passed:
         log.warning("published though closed: %s", ", ".join(verdict.closed))
     store.publish(
@@ -32,7 +47,6 @@ def publish(store: Store, version: str, *, config: GatesConfig | None = None, fo
         forced=not verdict.passed,
         gates=[one.model_dump(mode="json") for one in verdict.findings],
     )
-    return verdict
 
 
 def _refusal(verdict: Verdict) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,49 @@ from funnel.gates.findings import Finding, at_most
 from funnel.types import Features
 
 
-def schema(new: Schema, published: Schema, config: GatesConfig) -> Finding:
+@dataclass(frozen=True)
+class Arrived:
+    """What has come: columns, sizes of the tables, and their encoded columns, with the forms of those."""
+
+    schema: Schema
+    sizes: Mapping[str, int]
+    items: tuple[Features, Mapping[str, Spec]]
+    users: tuple[Features, Mapping[str, Spec]]
+
+    @classmethod
+    def of(cls, contents: Contents, schema: Schema) -> Arrived:
+        """What has come into a bundle."""
+        users = contents.users
+        return cls(
+            schema,
+            {
+                "items": len(contents.catalogue.ids),
+                "users": len(users.ids),
+                "events": len(users.history.values),
+            },
+            (contents.catalogue.features, contents.encoder.item_specs),
+            (users.features, users.encoder.specs),
+        )
+
+
+def arrived(new: Arrived, published: Arrived, config: GatesConfig) -> list[Finding]:
+    """Every gate on the tables, beside those of the published bundle."""
+    return [
+        _schema(new.schema, published.schema, config),
+        *_rows(new.sizes, published.sizes, config),
+        *_rises(new, published, config),
+    ]
+
+
+def _schema(new: Schema, published: Schema, config: GatesConfig) -> Finding:
     """Columns that callers and features may use and that are gone, or of another kind."""
     gone = columns_gone(published, new)
     what = f"columns gone or of another kind ({', '.join(gone)})" if gone else "columns gone"
     return at_most("schema", len(gone), config.columns_gone, what)
 
 
-def rows(new: Contents, published: Contents, config: GatesConfig) -> list[Finding]:
+def _rows(after: Mapping[str, int], before: Mapping[str, int], config: GatesConfig) -> list[Finding]:
     """How far the numbers of items, users and events are from those of the published bundle."""
-    before, after = _sizes(published), _sizes(new)
     return [
         at_most(
             "rows",
@@ -38,37 +72,18 @@ def rows(new: Contents, published: Contents, config: GatesConfig) -> list[Findin
     ]
 
 
-def gaps(new: Contents, published: Contents, config: GatesConfig) -> list[Finding]:
+def _rises(new: Arrived, published: Arrived, config: GatesConfig) -> list[Finding]:
     """The column of each table whose share of missing values has risen most."""
     found = []
-    pairs = {
-        "items": (_gaps(_items(new)), _gaps(_items(published))),
-        "users": (_gaps(_users(new)), _gaps(_users(published))),
-    }
-    for table, (after, before) in pairs.items():
+    pairs = {"items": (new.items, published.items), "users": (new.users, published.users)}
+    for table, (now, then) in pairs.items():
+        after, before = _gaps(now), _gaps(then)
         rises = {name: after[name] - before[name] for name in after if name in before}
         if rises:
             worst = max(rises, key=lambda name: rises[name])
             what = f"{table}.{worst} without a value, {before[worst]:.1%} to {after[worst]:.1%}, a rise of"
             found.append(at_most("gaps", rises[worst], config.gaps, what))
     return found
-
-
-def _sizes(contents: Contents) -> dict[str, int]:
-    users = contents.users
-    return {
-        "items": len(contents.catalogue.ids),
-        "users": len(users.ids),
-        "events": len(users.history.values),
-    }
-
-
-def _items(contents: Contents) -> tuple[Features, Mapping[str, Spec]]:
-    return contents.catalogue.features, contents.encoder.item_specs
-
-
-def _users(contents: Contents) -> tuple[Features, Mapping[str, Spec]]:
-    return contents.users.features, contents.users.encoder.specs
 
 
 def _gaps(table: tuple[Features, Mapping[str, Spec]]) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,25 +12,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from funnel.bundle import Store
+from funnel.bundle import Draft, Store
 from funnel.bundle.contents import Contents, load_contents, save_settings
 from funnel.bundle.holdout import HOLDOUT, Holdout
 from funnel.bundle.retention import retain
 from funnel.bundle.tables import Catalogue, Users
+from funnel.config import Config
 from funnel.data import shown_columns
 from funnel.evaluation import Report
-from funnel.features import Statistics
+from funnel.features import FeaturesConfig, Statistics
 from funnel.gates.serving import answers
 from funnel.index import FaissIndex
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.rank import train_ranker
 from funnel.pipeline.report import ranker_is_better, report_on, write_report
+from funnel.pipeline.vectors import place_towers
+from funnel.ranker import Ranker
+from funnel.stages import RerankConfig, RetrieveConfig
 from funnel.towers.encoder import QueryEncoder
 from funnel.types import Examples, Log, Requests
 
 #: Why a bundle keeps the retrieval order.
 NOT_BETTER_HELD_OUT = "ranker_not_better_on_other_users"
 NOT_BETTER_ON_TEST = "ranker_not_better_on_test"
+
+#: What is known of the ranker until the bundle is finished; no part of it.
+_RANKED = "ranker.json"
 
 
 @dataclass(frozen=True)
@@ -47,60 +56,97 @@ def build(prepared: Prepared, towers: Path, store: Store, *, progress: bool = Fa
     The ranker is left out when it is not better than the retrieval order, be it on users of its own window
     that it was not grown on, or on the test window: the bundle then keeps the retrieval order and says so.
     """
-    parts = prepared.split
-    contents = _contents(prepared, towers)
-    ranker, facts = train_ranker(contents, prepared)
-    served = replace(
-        contents,
-        statistics=Statistics.fit(parts.test_known, parts.test_statistics),
-        weights=facts.weights,
-        ranker=ranker if facts.verdict is not None and facts.verdict.better else None,
-    )
-    fallback = [] if served.ranker is not None else [NOT_BETTER_HELD_OUT]
-    notes = facts.sentences()
     with store.writing(prepared.config.name) as draft:
-        _write(served, towers, prepared, draft.folder)
-        report = report_on(load_contents(draft.folder), prepared, notes=notes, progress=progress)
-        if served.ranker is not None and not ranker_is_better(report):
-            fallback = [NOT_BETTER_ON_TEST]
-            notes = [*notes, report.comparison("rank", "retrieve").sentence + ": the retrieval order is kept"]
-            save_settings(draft.folder, served.without_ranker())
-            report = report_on(load_contents(draft.folder), prepared, notes=notes, progress=progress)
-        served = load_contents(draft.folder)
-        examples = write_report(report, served, prepared, draft.folder)
-        _holdout(served, prepared).save(draft.folder / HOLDOUT)
-        draft.describe(**_manifest(prepared, contents, report, fallback, notes))
+        write_parts(prepared, towers, draft.folder)
+        add_ranker(prepared, draft.folder, draft.folder)
+        report, users = finish(prepared, draft, progress=progress)
     retain(store, prepared.config.store.keep, also=[draft.version])
-    return Built(draft.version, store.path(draft.version), report, tuple(one["user"] for one in examples))
+    return Built(draft.version, store.path(draft.version), report, users)
 
 
-def _contents(prepared: Prepared, towers: Path) -> Contents:
-    """Everything but the ranker, with statistics as they were at the start of the ranker's window."""
+def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any]:
+    """Everything but the ranker, with statistics as they were at the start of the ranker's window.
+
+    Settings of later stages are left at their defaults here; see `configured`.
+    """
     config, parts, data = prepared.config, prepared.split, prepared.dataset
-    encoder = QueryEncoder.load(towers)
-    sample = _sample(parts.ranker, 500, config.seed)
+    new = place_towers(prepared, towers, folder / "towers")
+    encoder = QueryEncoder.load(folder / "towers")
     index = FaissIndex.build(
         encoder.item_vectors,
         config.index,
-        encoder.encode(sample.requests),
+        encoder.encode(_sample(parts.ranker, 500, config.seed).requests),
         seed=config.seed,
         towers_fingerprint=encoder.fingerprint,
+        threads=os.cpu_count() or 1,  # the same index, whatever their number
     )
+    index.save(folder / "index")
     history, times = data.log.by_user()
-    return Contents(
+    contents = Contents(
         catalogue=Catalogue(data.item_vocabulary, data.items, prepared.item_features, prepared.item_encoder),
         users=Users(data.user_vocabulary, prepared.user_encoder, prepared.user_features, history, times),
         encoder=encoder,
         index=index,
         statistics=Statistics.fit(parts.ranker_known, parts.ranker_statistics),
-        features=config.features,
-        retrieve=config.retrieve,
-        rerank=config.rerank,
+        features=FeaturesConfig(),
+        retrieve=RetrieveConfig(),
+        rerank=RerankConfig(),
         weights={},
         ranker=None,
         exclude_seen=config.split.exclude_seen,
         shown=shown_columns(data) if config.split.reading == "shown" else (),
     )
+    contents.catalogue.save(folder / "items")
+    contents.users.save(folder / "users")
+    contents.statistics.save(folder / "statistics")
+    save_settings(folder, contents)
+    (folder / "schema.json").write_text(data.schema.model_dump_json(indent=1))
+    return {"items": index.size, "new_items": new, "index": index.spec, "recall": round(index.info.recall, 4)}
+
+
+def configured(folder: Path, config: Config) -> Contents:
+    """The parts in a folder, with the settings of the stages."""
+    return replace(
+        load_contents(folder), features=config.features, retrieve=config.retrieve, rerank=config.rerank
+    )
+
+
+def add_ranker(prepared: Prepared, parts: Path, folder: Path) -> dict[str, Any]:
+    """Train a ranker for what these parts retrieve: ranker/, where it is better, and ranker.json."""
+    ranker, facts = train_ranker(configured(parts, prepared.config), prepared)
+    better = ranker is not None and facts.verdict is not None and facts.verdict.better
+    if ranker is not None and better:
+        ranker.save(folder / "ranker")
+    said = {"weights": facts.weights, "notes": facts.sentences()}
+    (folder / _RANKED).write_text(json.dumps(said, indent=1))
+    return {"lists": facts.lists, "trees": facts.trees, "better": better}
+
+
+def finish(prepared: Prepared, draft: Draft, *, progress: bool = False) -> tuple[Report, tuple[str, ...]]:
+    """Parts and ranker in a draft become a bundle: statistics up to the test window, measured, described.
+
+    Returns the report, and users of the test window to try.
+    """
+    config, folder = prepared.config, draft.folder
+    ranked = json.loads((folder / _RANKED).read_text())
+    (folder / _RANKED).unlink()
+    shutil.rmtree(folder / "statistics")
+    Statistics.fit(prepared.split.test_known, prepared.split.test_statistics).save(folder / "statistics")
+    ranker = Ranker.load(folder / "ranker") if (folder / "ranker").is_dir() else None
+    served = replace(configured(folder, config), weights=ranked["weights"], ranker=ranker)
+    save_settings(folder, served)
+    notes, fallback = list(ranked["notes"]), [] if ranker is not None else [NOT_BETTER_HELD_OUT]
+    report = report_on(load_contents(folder), prepared, notes=notes, progress=progress)
+    if ranker is not None and not ranker_is_better(report):
+        fallback = [NOT_BETTER_ON_TEST]
+        notes.append(report.comparison("rank", "retrieve").sentence + ": the retrieval order is kept")
+        save_settings(folder, served.without_ranker())
+        report = report_on(load_contents(folder), prepared, notes=notes, progress=progress)
+    served = load_contents(folder)
+    examples = write_report(report, served, prepared, folder)
+    _holdout(served, prepared).save(folder / HOLDOUT)
+    draft.describe(**_manifest(prepared, served, report, fallback, notes))
+    return report, tuple(one["user"] for one in examples)
 
 
 def _sample(examples: Examples, n: int, seed: int) -> Examples:
@@ -115,20 +161,6 @@ def _holdout(contents: Contents, prepared: Prepared) -> Holdout:
     return Holdout(examples, answers(contents, examples.requests))
 
 
-def _write(contents: Contents, towers: Path, prepared: Prepared, folder: Path) -> None:
-    """Every part of a bundle into its folder."""
-    contents.catalogue.save(folder / "items")
-    contents.users.save(folder / "users")
-    contents.statistics.save(folder / "statistics")
-    shutil.copytree(towers, folder / "towers", ignore=shutil.ignore_patterns("manifest.json", "user_*"))
-    assert isinstance(contents.index, FaissIndex)
-    contents.index.save(folder / "index")
-    if contents.ranker is not None:
-        contents.ranker.save(folder / "ranker")
-    save_settings(folder, contents)
-    (folder / "schema.json").write_text(prepared.dataset.schema.model_dump_json(indent=1))
-
-
 def _manifest(
     prepared: Prepared, contents: Contents, report: Report, fallback: list[str], notes: list[str]
 ) -> dict[str, Any]:
@@ -141,14 +173,14 @@ def _manifest(
         "schema_fingerprint": data.schema.fingerprint(),
         "towers_fingerprint": contents.encoder.fingerprint,
         "data_checksum": data.checksum(),
-        "data_window": _windows(prepared),
+        "data_window": windows(prepared),
         "metrics": {name: last.metrics[name].mean for name in (f"ndcg@{k}", f"recall@{k}")},
         "fallback": tuple(fallback),
         "notes": tuple(notes),
     }
 
 
-def _windows(prepared: Prepared) -> dict[str, tuple[str, str]]:
+def windows(prepared: Prepared) -> dict[str, tuple[str, str]]:
     """First and last moment of each window; empty where the data has no clock."""
     parts = prepared.split
     if parts.train.clock != "time":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from funnel.types import Examples, Features
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set, split, and encoded with what its training window knows.
+    """A data set, split, and encoded with what the towers' training window knows.
 
     Requests of both windows carry their users' encoded columns.
     """
@@ -25,23 +26,37 @@ class Prepared:
     user_encoder: TableEncoder
     item_encoder: TableEncoder
     user_features: Features
-    item_features: Features
+
+    @cached_property
+    def item_features(self) -> Features:
+        """The items' encoded columns, made when they are first needed: of a million items that takes long."""
+        return self.item_encoder.encode(self.dataset.items)
 
 
 def prepare(config: Config) -> Prepared:
     """Read and split the data; fit encoders on the rows that the towers' training window meets."""
-    dataset = read(config.data)
+    return prepare_from(config, read(config.data))
+
+
+def prepare_from(
+    config: Config, dataset: Dataset, encoders: tuple[TableEncoder, TableEncoder] | None = None
+) -> Prepared:
+    """The same from a data set that was read. encoders: of users and items, those of towers that are kept."""
     parts = split(dataset, config.split, config.seed)
-    users = dataset.users.iloc[np.unique(parts.train.users)]
-    items = dataset.items.iloc[np.unique(parts.train.items)]
-    user_encoder = TableEncoder.fit(dataset.schema.users, users)
-    item_encoder = TableEncoder.fit(dataset.schema.items, items)
+    user_encoder, item_encoder = encoders or _fitted(dataset, parts)
     user_features = user_encoder.encode(dataset.users)
     parts = replace(
         parts, ranker=_with_users(parts.ranker, user_features), test=_with_users(parts.test, user_features)
     )
-    item_features = item_encoder.encode(dataset.items)
-    return Prepared(config, dataset, parts, user_encoder, item_encoder, user_features, item_features)
+    return Prepared(config, dataset, parts, user_encoder, item_encoder, user_features)
+
+
+def _fitted(dataset: Dataset, parts: Split) -> tuple[TableEncoder, TableEncoder]:
+    schema, train = dataset.schema, parts.train
+    return (
+        TableEncoder.fit(schema.users, dataset.users.iloc[np.unique(train.users)]),
+        TableEncoder.fit(schema.items, dataset.items.iloc[np.unique(train.items)]),
+    )
 
 
 def _with_users(examples: Examples, features: Features) -> Examples:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -16,6 +17,9 @@ from funnel.towers.progress import Progress
 from funnel.towers.trainer import Epoch, Trainer
 from funnel.towers.validate import TorchEncoder
 from funnel.types import Clock, Examples, Features, Float32, Log, Requests
+
+if TYPE_CHECKING:
+    from funnel.towers.warm import Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ def train(
     *,
     seed: int = 0,
     folder: Path | None = None,
+    start_from: Start | None = None,
     progress: bool = False,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Trained:
@@ -59,8 +64,8 @@ def train(
 
     item_features, user_features: encoded columns of whole tables, one row an item or user row of the log;
     those that a spec names are used. folder: where a checkpoint is kept; training goes on from one that was
-    made with the same arguments and ends as if it had never stopped. on_epoch: called after each epoch's
-    checkpoint.
+    made with the same arguments and ends as if it had never stopped. start_from: earlier towers, with whose
+    weights training starts where ids and names match. on_epoch: called after each epoch's checkpoint.
 
     Raises: DataError when there is nothing to train on or nothing to stop early on, ConfigError for a
     transformer over sets.
@@ -68,7 +73,7 @@ def train(
     _check(events, validation, config)
     trainer = Trainer(events, item_features, item_specs, user_features, user_specs, validation, config, seed)
     with torch.random.fork_rng(devices=[]), Progress(config.epochs, shown=progress) as bar:
-        trainer.start()
+        trainer.start(start_from)
         if folder is not None:
             trainer.resume(folder)
         while not trainer.finished:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from funnel.towers.progress import Progress
 from funnel.towers.smooth import Smoother
 from funnel.towers.validate import TorchEncoder, ndcg
 from funnel.types import Clock, Examples, Features, Log
+
+if TYPE_CHECKING:
+    from funnel.towers.warm import Start
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +70,8 @@ class Trainer:
             config.model_dump_json(), str(seed), events.clock, events.users, events.items, events.times
         )
 
-    def start(self) -> None:
-        """Fresh weights."""
+    def start(self, earlier: Start | None = None) -> None:
+        """Fresh weights, or those of earlier towers where they have a place here."""
         torch.manual_seed(self._seed)
         counts = np.bincount(self._events.items, minlength=self._events.n_items)
         config, clock = self._config, self._events.clock
@@ -76,6 +79,8 @@ class Trainer:
         if clock == "none":
             smoother = Smoother(self._events, config.graph) if config.graph else None
             self._model.items.place(spectral_vectors(self._events, config.d, seed=self._seed), smoother)
+        if earlier is not None:
+            earlier.into(self._model)
         self._averaged = copy.deepcopy(self._model).eval()
         self._best = checkpoint.copy(self._averaged)
         self._objective = Objective(

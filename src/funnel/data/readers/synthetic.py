@@ -7,7 +7,7 @@ from pathlib import Path
 
 from funnel.data.dataset import Dataset
 from funnel.data.readers.download import cache_folder
-from funnel.data.synthetic import SyntheticConfig, config_of, read_world, write_world
+from funnel.data.synthetic import LatentTruth, SyntheticConfig, config_of, read_world, write_world
 from funnel.errors import DataError
 
 
@@ -24,6 +24,12 @@ def read_synthetic(path: str | Path | None = None, synthetic: SyntheticConfig | 
     elif synthetic is not None and (folder / "world.json").is_file() and config_of(folder) != synthetic:
         raise DataError(f"{folder} holds a world of another config: give another folder, or remove it")
     return read_world(folder)
+
+
+def truth_of(path: str | Path | None, synthetic: SyntheticConfig | None) -> LatentTruth:
+    """What is true in the world that `read_synthetic` reads for the same arguments, without its tables."""
+    folder = _place(synthetic or SyntheticConfig()) if path is None else Path(path)
+    return LatentTruth.load(folder / "truth")
 
 
 def _place(config: SyntheticConfig) -> Path:

@@ -1,0 +1,128 @@
+"""The whole pipeline, as it runs every night."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from funnel import config as configs
+from funnel import show
+from funnel.bundle import Store
+from funnel.cli.common import (
+    EMBEDDINGS,
+    INDEXES,
+    ConfigFile,
+    DataPath,
+    Embeddings,
+    Indexes,
+    Json,
+    app,
+    print_json,
+)
+from funnel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from funnel.pipeline.run.runner import Line
+
+log = logging.getLogger(__name__)
+
+
+@app.command()
+def run(
+    config_file: ConfigFile,
+    data: DataPath = None,
+    store: Indexes = INDEXES,
+    embeddings: Embeddings = EMBEDDINGS,
+    from_step: Annotated[
+        str | None, typer.Option("--from", metavar="STEP", help="run this step and all after it again")
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STEP", help="keep what train or rank gave, whatever has changed; again for both"
+        ),
+    ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(help="a version of towers, or `last`, whose weights training starts with"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would run, and why")] = False,
+    as_json: Json = False,
+) -> None:
+    """From raw events to what is served: every step whose inputs have changed, through the gates."""
+    from funnel.pipeline import run as pipeline
+
+    config = configs.load(config_file, data=data)
+    stores = Store(store), Store(embeddings)
+    if dry_run:
+        lines = pipeline.plan(config, *stores, start=from_step, keep=keep or ())
+        print_json({"steps": [asdict(line) for line in lines]}) if as_json else _print(lines)
+        return
+    lines = []
+    try:
+        outcome = pipeline.run(
+            config, *stores, start=from_step, keep=keep or (), start_from=start_from,
+            progress=True, told=lines.append,
+        )  # fmt: skip
+    finally:
+        if lines and not as_json:
+            _print(lines)
+    _warn_if_changed(config_file, data, config)
+    published = stores[0].published()
+    if as_json:
+        steps = [asdict(line) for line in outcome.lines]
+        print_json({"run": outcome.run, "version": outcome.version, "published": published, "steps": steps})
+    elif published == outcome.version:
+        Console().print(f"{published} is published")
+    else:
+        Console().print(f"{outcome.version} was published, and {published} was after it: that stays")
+
+
+def _warn_if_changed(config_file: Path, data: Path | None, config: configs.Config) -> None:
+    try:
+        changed = configs.load(config_file, data=data) != config
+    except ConfigError:
+        changed = True
+    if changed:
+        log.warning(
+            "%s was changed while this ran, which went by what it said before; run again", config_file
+        )
+
+
+def _print(lines: Sequence[Line]) -> None:
+    """A line a step."""
+    made = show.table("", "step", "", "s", "MiB", "why", "what")
+    made.columns[1].justify = made.columns[4].justify = made.columns[5].justify = "left"
+    for line in lines:
+        seconds = f"{line.seconds:.1f}" if line.action in ("ran", "failed") else ""
+        size = f"{line.bytes / 2**20:.1f}" if line.bytes else ""
+        style = {"failed": "bold red", "ran": "bold", "runs": "bold"}.get(line.action, "dim")
+        what = ", ".join(_words(line.facts))
+        made.add_row(line.step, line.action, seconds, size, escape(line.why), escape(what), style=style)
+    Console().print(made)
+
+
+def _words(facts: Any) -> list[str]:
+    """Figures of a step in words: "items 200", and windows by their days."""
+    said = []
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            said += [f"{key} {_word(one)}" for key, one in value.items()]
+        elif value not in (None, "", [], 0):
+            said.append(f"{name} {_word(value)}")
+    return said
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " to ".join(str(one)[:10] for one in value)
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

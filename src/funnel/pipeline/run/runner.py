@@ -1,0 +1,195 @@
+"""Going through the steps: which must run and why, running them, and writing down what came of it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from funnel.bundle import Store
+from funnel.bundle.writing import changing
+from funnel.config import Config
+from funnel.errors import ConfigError
+from funnel.pipeline.run.context import RUNS, Context
+from funnel.pipeline.run.differences import differences
+from funnel.pipeline.run.journal import Entry, append
+from funnel.pipeline.run.lock import only_run
+from funnel.pipeline.run.steps import STEPS, Step
+from funnel.pipeline.run.work import Result, key_of
+
+#: What may stay though its inputs have changed: the others hold row numbers of the data.
+KEEPABLE = ("train", "export", "rank")
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is, or would be, done with a step, and why. "may run": it depends on what an earlier one gives."""
+
+    step: str
+    action: Literal["runs", "may run", "unchanged", "kept", "ran", "failed"]
+    why: str = ""
+    seconds: float = 0.0
+    bytes: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run that came to its end. version: the bundle; it is published unless it was rolled back since."""
+
+    run: str
+    version: str
+    lines: tuple[Line, ...]
+
+
+def plan(
+    config: Config,
+    indexes: Store,
+    embeddings: Store,
+    *,
+    start: str | None = None,
+    keep: Collection[str] = (),
+) -> list[Line]:
+    """What `run` would do with each step, and why; nothing is changed."""
+    context = _context(config, indexes, embeddings, start, keep)
+    lines: list[Line] = []
+    moving: set[str] = set()
+    for step in STEPS:
+        line, result = _decide(context, step, moving)
+        lines.append(line)
+        if result is None:
+            moving.add(step.name)
+        else:
+            context.results[step.name] = result
+    return lines
+
+
+def run(
+    config: Config,
+    indexes: Store,
+    embeddings: Store,
+    *,
+    start: str | None = None,
+    keep: Collection[str] = (),
+    start_from: str | None = None,
+    progress: bool = False,
+    told: Callable[[Line], None] = lambda line: None,
+) -> Outcome:
+    """Run every step whose inputs have changed since it last ended; what was published is served then.
+
+    start: a step that runs again, with all after it, whatever has changed. keep: steps whose last result
+    stays, whatever has changed; "train" keeps the towers, and new items get vectors by their columns; "rank"
+    keeps the ranker. start_from: a version of towers, or "last", with whose weights training starts when it
+    must run. told: is given a line after each step.
+
+    A run that is killed goes on from the last step that ended, and training from the last epoch.
+    Raises: ConfigError for steps that there are none of, BundleError when another run is at work in the store
+    or it cannot be written, GateError when a gate is closed, DataError when data cannot be taken. What was
+    served goes on being served then.
+    """
+    context = _context(config, indexes, embeddings, start, keep)
+    context.start_from, context.progress = start_from, progress
+    name = f"{datetime.now(UTC).isoformat(timespec='seconds')}-{os.getpid()}"
+    lines: list[Line] = []
+    with only_run(indexes.folder / RUNS, config.name):
+        context.work.forget(context.forced)
+        for step in STEPS:
+            line, result = _decide(context, step, set())
+            if result is None:
+                line, result = _run(context, step, line.why, name, told)
+            context.results[step.name] = result
+            lines.append(line)
+            told(line)
+    return Outcome(name, context.results["evaluate"].output, tuple(lines))
+
+
+def _context(
+    config: Config, indexes: Store, embeddings: Store, start: str | None, keep: Collection[str]
+) -> Context:
+    names = [step.name for step in STEPS]
+    forced = names[names.index(_known(start, names)) :] if start else []
+    kept = {_known(step, names) for step in keep}
+    if wrong := sorted(kept - set(KEEPABLE)):
+        raise ConfigError(f"{wrong[0]!r} cannot be kept when data change; one of {', '.join(KEEPABLE)} can")
+    if kept & {"train", "export"}:  # one thing, the towers
+        kept |= {"train", "export"}
+    if both := [name for name in names if name in kept and name in forced]:
+        raise ConfigError(f"{both[0]!r} is to be kept and, from {start!r} on, to run again: one of both")
+    context = Context(config, indexes, embeddings, frozenset(kept), frozenset(forced))
+    if missing := [name for name in names if name in kept and context.work.latest(name) is None]:
+        raise ConfigError(f"there is no result of {missing[0]!r} to keep: run once without keeping it")
+    return context
+
+
+def _known(name: str, names: list[str]) -> str:
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigError(f"there is no step {name!r}: {hint}The steps are {', '.join(names)}")
+    return name
+
+
+def _inputs(run: Context, step: Step) -> dict[str, Any]:
+    """Everything that decides a step."""
+    return {**{name: run.results[name].output for name in step.after}, **step.inputs(run)}
+
+
+def _decide(run: Context, step: Step, moving: set[str]) -> tuple[Line, Result | None]:
+    """What is to be done with a step, and its result where that is nothing. moving: steps that run first."""
+    last = run.work.latest(step.name)
+    if last is not None and step.name in run.keep:
+        return Line(step.name, "kept", f"made {last.at[:16]}", facts=last.facts), last
+    if step.name in run.forced:
+        return Line(step.name, "runs", "asked for"), None
+    if first := [name for name in step.after if name in moving]:
+        return Line(step.name, "may run", f"goes by what {' and '.join(first)} will give"), None
+    if last is None:
+        return Line(step.name, "runs", "has no result yet"), None
+    inputs = _inputs(run, step)
+    if key_of(inputs) != last.key:
+        return Line(step.name, "runs", differences(last.inputs, inputs)), None
+    if not step.there(run, last):
+        return Line(step.name, "runs", f"{last.output} is not there any more"), None
+    return Line(step.name, "unchanged", bytes=last.bytes, facts=last.facts), last
+
+
+def _run(run: Context, step: Step, why: str, name: str, told: Callable[[Line], None]) -> tuple[Line, Result]:
+    """Do the work of a step; its beginning and its end are written down."""
+    folder = run.indexes.folder
+
+    def entry(event: Literal["began", "ended", "failed"], **about: Any) -> Entry:
+        return Entry(run=name, at=_now(), config=run.config.name, step=step.name, event=event, **about)
+
+    with changing(folder):
+        append(folder, entry("began", why=why))
+    began = time.perf_counter()
+    try:
+        with run.work.writing(key_of(_inputs(run, step))) as writing:
+            step.do(run, writing)
+            inputs = _inputs(run, step)  # again: reading may have made the files that are read
+            seconds = round(time.perf_counter() - began, 3)
+            result = run.work.finish(writing, step.name, inputs, seconds)
+    except BaseException as error:
+        seconds = round(time.perf_counter() - began, 3)
+        told(Line(step.name, "failed", why, seconds))
+        with suppress(OSError):  # a full disk is no reason to hide what went wrong
+            append(folder, entry("failed", why=why, seconds=seconds, error=str(error) or repr(error)))
+        raise
+    figures = {
+        "seconds": result.seconds,
+        "bytes": result.bytes,
+        "output": result.output,
+        "facts": result.facts,
+    }
+    with changing(folder):
+        append(folder, entry("ended", why=why, **figures))
+    return Line(step.name, "ran", why, result.seconds, result.bytes, result.facts), result
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,177 @@
+"""The steps in their order: what each is made from, and what it does with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from funnel.bundle import Manifest, Store
+from funnel.bundle.retention import retain
+from funnel.data import read
+from funnel.errors import DataError
+from funnel.gates import Verdict, judge, refuse_closed, serve
+from funnel.pipeline import train as training
+from funnel.pipeline.build import add_ranker, finish, windows, write_parts
+from funnel.pipeline.run.checks import check_beside, check_times
+from funnel.pipeline.run.context import Context
+from funnel.pipeline.run.sources import signature
+from funnel.pipeline.run.work import RESULT, Result, Writing
+
+
+@dataclass(frozen=True)
+class Step:
+    """after: the steps whose results it reads. inputs: what else decides it. do: the work. there: whether
+    what it left in a store still is."""
+
+    name: str
+    after: tuple[str, ...]
+    inputs: Callable[[Context], dict[str, Any]]
+    do: Callable[[Context, Writing], None]
+    there: Callable[[Context, Result], bool] = lambda run, result: True
+
+
+def _ingest(run: Context, out: Writing) -> None:
+    """The source as clean tables, which no later step reads another time."""
+    before = signature(run.config.data)
+    data = read(run.config.data)
+    if before and signature(run.config.data) != before:
+        raise DataError(f"{run.config.data.path} was changed while it was read: run again when it is whole")
+    data.save(out.folder / "data")
+    (out.folder / "notes.json").write_text(json.dumps(data.notes))
+    out.output = data.checksum()
+    out.facts = {"events": len(data.events), "users": len(data.users), "items": len(data.items)}
+    run.dataset = data
+
+
+def _validate(run: Context, out: Writing) -> None:
+    check_times(run.prepared)
+    beside = check_beside(run.prepared, run.indexes)
+    out.facts = {"windows": windows(run.prepared), "beside": beside}
+    (out.folder / "validated.json").write_text(json.dumps(out.facts))
+
+
+def _train(run: Context, out: Writing) -> None:
+    """Towers that equal inputs gave before, be it to `funnel train`, are taken from their store."""
+    start = training.starting_version(run.embeddings, run.start_from)
+    kept = None
+    if "train" not in run.forced:
+        kept = training.trained_before(run.prepared, run.embeddings, start)
+    if kept is not None:
+        training.restore(run.embeddings.path(kept.version), out.folder)
+        out.facts = {"as": kept.version}
+        return
+    out.facts = training.fit_towers(
+        run.prepared,
+        out.folder,
+        start_from=None if start is None else run.embeddings.path(start.version),
+        checkpoint=run.work.checkpoint(out.key),
+        progress=run.progress,
+    )
+    if start is not None:
+        out.facts["start_from"] = start.version
+
+
+def _export(run: Context, out: Writing) -> None:
+    with run.embeddings.writing(run.config.name) as draft:
+        training.write_version(run.prepared, run.folder("train"), draft)
+    _leave(out, run.embeddings, draft.version)
+    retain(run.embeddings, run.config.store.keep, also=[draft.version])
+
+
+def _build(run: Context, out: Writing) -> None:
+    towers = run.embeddings.path(run.results["export"].output)
+    out.facts = write_parts(run.prepared, towers, out.folder)
+
+
+def _rank(run: Context, out: Writing) -> None:
+    out.facts = add_ranker(run.prepared, run.folder("build"), out.folder)
+
+
+def _evaluate(run: Context, out: Writing) -> None:
+    """A bundle, which the parts are copied to: nothing that is done to it reaches what the next run reads."""
+    with run.indexes.writing(run.config.name) as draft:
+        for step in ("build", "rank"):
+            shutil.copytree(
+                run.folder(step), draft.folder, ignore=shutil.ignore_patterns(RESULT), dirs_exist_ok=True
+            )
+        finish(run.prepared, draft, progress=run.progress)
+    retain(run.indexes, run.config.store.keep, also=[draft.version])
+    manifest = _leave(out, run.indexes, draft.version)
+    out.facts |= {"metrics": manifest.metrics, "fallback": list(manifest.fallback)}
+
+
+def _gate(run: Context, out: Writing) -> None:
+    version = run.results["evaluate"].output
+    verdict = judge(run.indexes, version, run.config.gates)
+    if run.indexes.published() != version:  # published by hand, past the gates
+        refuse_closed(verdict)
+    (out.folder / "verdict.json").write_text(verdict.model_dump_json(indent=1))
+    out.facts = {"gates": len(verdict.findings), "beside": verdict.beside}
+
+
+def _publish(run: Context, out: Writing) -> None:
+    verdict = Verdict.model_validate_json((run.folder("gate") / "verdict.json").read_bytes())
+    if run.indexes.published() != verdict.version:
+        serve(run.indexes, verdict)
+    out.output = verdict.version
+    out.facts = {"served": verdict.served}
+
+
+def _leave(out: Writing, store: Store, version: str) -> Manifest:
+    """The result is a version of a store."""
+    manifest = Manifest.load(store.path(version))
+    out.output, out.facts = version, {"version": version}
+    out.bytes = sum(entry.bytes for entry in manifest.files.values())
+    return manifest
+
+
+def _beside(run: Context) -> str | None:
+    """What a bundle is judged beside: what is published; once it was published itself, what was until then.
+
+    So an unchanged run does nothing, and what was rolled back by hand is not published again the next night.
+    """
+    done = run.work.latest("publish")
+    if done is not None and done.output == run.results["evaluate"].output:
+        return str(done.facts["served"]) if done.facts["served"] else None
+    return run.indexes.published()
+
+
+STEPS = (
+    Step(
+        "ingest",
+        (),
+        lambda run: {**run.sections("data"), "files": signature(run.config.data)},
+        _ingest,
+    ),
+    Step("validate", ("ingest",), lambda run: run.sections("split", "seed", "gates"), _validate),
+    Step("train", ("ingest",), lambda run: run.sections("split", "seed", "towers"), _train),
+    Step(
+        "export",
+        ("train",),
+        lambda run: run.sections(),
+        _export,
+        there=lambda run, result: (run.embeddings.folder / result.output).is_dir(),
+    ),
+    Step("build", ("ingest", "export"), lambda run: run.sections("split", "seed", "index"), _build),
+    Step(
+        "rank",
+        ("ingest", "build"),
+        lambda run: run.sections("split", "seed", "features", "retrieve", "ranker"),
+        _rank,
+    ),
+    Step(
+        "evaluate",
+        ("ingest", "build", "rank"),
+        lambda run: {
+            **run.sections("split", "seed", "features", "retrieve", "rerank", "evaluate"),
+            "holdout": run.config.gates.holdout,
+        },
+        _evaluate,
+        there=lambda run, result: (run.indexes.folder / result.output).is_dir(),
+    ),
+    Step("gate", ("evaluate",), lambda run: {**run.sections("gates"), "beside": _beside(run)}, _gate),
+    Step("publish", ("evaluate", "gate"), lambda run: run.sections(), _publish),
+)

@@ -1,0 +1,124 @@
+"""What each step left: a folder a result, named after what it was made from, written aside and renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from funnel.bundle import manifest as manifests
+from funnel.bundle.writing import Draft, changing, drafting, place, take_away
+from funnel.settings import Settings
+
+RESULT = "step.json"
+
+
+class Result(Settings):
+    """A step's result, whole.
+
+    key: sha256 of the inputs. output: what later steps know it by, equal for equal content. at: UTC.
+    """
+
+    step: str
+    key: str
+    inputs: dict[str, Any]
+    output: str
+    at: str
+    seconds: float
+    bytes: int
+    facts: dict[str, Any]
+
+
+@dataclass
+class Writing:
+    """A result being written: files go below `folder`. key: of the inputs that it began with. bytes: of what
+    is written elsewhere.
+    """
+
+    draft: Draft
+    key: str
+    output: str = ""
+    bytes: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where the step writes."""
+        return self.draft.folder
+
+
+def key_of(inputs: Mapping[str, Any]) -> str:
+    """sha256 of inputs, whatever their order."""
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+class Work:
+    """The results of one config's steps, below a hidden folder of the store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, result: Result) -> Path:
+        """The folder of a result."""
+        return self.folder / _name(result.step, result.key)
+
+    def latest(self, step: str) -> Result | None:
+        """The newest result of a step; None where there is none, or none that can be read."""
+        found = []
+        for folder in self.folder.glob(f"{step}-*"):
+            try:
+                found.append(Result.model_validate_json((folder / RESULT).read_bytes()))
+            except (OSError, ValidationError):
+                continue
+        return max(found, key=lambda one: one.at, default=None)
+
+    def checkpoint(self, key: str) -> Path:
+        """Where a step with this key keeps what it goes on from when it was killed."""
+        return self.folder / f"checkpoint-{key[:16]}"
+
+    def forget(self, steps: Collection[str]) -> None:
+        """Remove the results of steps, so that they run again."""
+        with changing(self.folder):
+            for name in [*steps, *(["checkpoint"] if "train" in steps else [])]:
+                for folder in self.folder.glob(f"{name}-*"):
+                    take_away(folder)
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Writing]:
+        """A hidden folder that is gone when the block ends, unless `finish` made it a result."""
+        with drafting(self.folder) as draft:
+            yield Writing(draft, key)
+
+    def finish(self, writing: Writing, step: str, inputs: dict[str, Any], seconds: float) -> Result:
+        """Give a result its name, and remove what the step left before."""
+        files = manifests.hashed(writing.folder)
+        output = writing.output or manifests.fingerprint(files)
+        size = sum(entry.bytes for entry in files.values()) + writing.bytes
+        result = Result(
+            step=step, key=key_of(inputs), inputs=inputs, output=output,
+            at=datetime.now(UTC).isoformat(timespec="microseconds"), seconds=seconds, bytes=size,
+            facts=writing.facts,
+        )  # fmt: skip
+        with changing(self.folder):
+            (writing.folder / RESULT).write_text(result.model_dump_json(indent=1) + "\n")
+            writing.draft.version = _name(result.step, result.key)
+            if self.path(result).exists():
+                take_away(self.path(result))
+            place(writing.draft, self.folder)
+        for old in self.folder.glob(f"{result.step}-*"):
+            if old.name != writing.draft.version:
+                shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(self.checkpoint(writing.key), ignore_errors=True)
+        return result
+
+
+def _name(step: str, key: str) -> str:
+    return f"{step}-{key[:16]}"

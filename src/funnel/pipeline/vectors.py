@@ -1,0 +1,51 @@
+"""The towers of a bundle: those of a version, with a vector for every item that there is now."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from funnel.data import Vocabulary
+from funnel.errors import BundleError
+from funnel.pipeline.prepare import Prepared
+from funnel.pipeline.train import TRAINING
+from funnel.towers.items import ItemEncoder
+
+#: Items that are encoded together; bounds memory, not results.
+CHUNK = 65_536
+
+
+def place_towers(prepared: Prepared, version: Path, folder: Path) -> int:
+    """Copy what serves of a version; how many items got a vector by their columns alone.
+
+    Items that the version has keep their vectors; those that are gone are left out; new ones are encoded by
+    the item tower. Where the items are the version's own, its vectors are copied as they are.
+    Raises: BundleError when items are new and the version was exported without its item tower.
+    """
+    ignored = shutil.ignore_patterns("manifest.json", "user_*", TRAINING)
+    shutil.copytree(version, folder, ignore=ignored)
+    ids = prepared.dataset.item_ids
+    had = Vocabulary.load(folder / "item_ids.npy")
+    if np.array_equal(had.values, ids):
+        return 0
+    before = np.load(folder / "item_vectors.npy", mmap_mode="r", allow_pickle=False)
+    rows = had.rows(ids)
+    new = np.flatnonzero(rows < 0)
+    vectors = np.asarray(before[np.maximum(rows, 0)])
+    if len(new):
+        encoder = ItemEncoder.load(folder)
+        if encoder is None:
+            raise BundleError(
+                f"{len(new):,} items are new (such as {ids[new[0]]}) and {version} has no item tower, as an "
+                "earlier funnel exported it: train again"
+            )
+        for start in range(0, len(new), CHUNK):
+            some = new[start : start + CHUNK]
+            columns = {name: prepared.item_features[name][some] for name in encoder.specs}
+            vectors[some] = encoder.encode(columns, len(some))
+    for name, values in {"item_ids.npy": ids, "item_vectors.npy": vectors}.items():
+        (folder / name).unlink()  # it may be mapped
+        np.save(folder / name, values)
+    return len(new)
