@@ -46,7 +46,7 @@ def recommend(
 ) -> None:
     """The best items for a user, with reasons; or with --all for every user, as data."""
     if everyone != (user is None) or everyone != (output is not None):
-        raise ConfigError("give a user id, or --all and --output FILE")
+        raise typer.BadParameter("give a user id, or --all and --output FILE")
     live = Live(store, bundle)
     if output is not None:
         _everyone(live, output, k, as_json)
