@@ -36,6 +36,11 @@ NAMES = [step.name for step in STEPS]
 GATES = "stage_fall = 1.0\nslice_fall = 1.0\npopularity_rise = 1.0\nreachable_fall = 1.0\nparity = 0.9\n"
 
 
+def quick(config: str) -> str:
+    """Fewer requests, so that a run takes seconds."""
+    return config.replace("test = 0.8", "test = 0.8\nmax_requests = 400").replace("epochs = 3", "epochs = 2")
+
+
 @dataclass(frozen=True)
 class Place:
     """A folder with data, a config and stores."""
@@ -94,7 +99,7 @@ def first(movies: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """After a first run."""
     place = Place(tmp_path_factory.mktemp("first"))
     shutil.copytree(movies, place.root / "data")
-    place.config.write_text(CONFIG + GATES)
+    place.config.write_text(quick(CONFIG) + GATES)
     assert actions(place.run()) == {"ran": NAMES}
     return place
 
