@@ -46,13 +46,13 @@ class Arrived:
 def arrived(new: Arrived, published: Arrived, config: GatesConfig) -> list[Finding]:
     """Every gate on the tables, beside those of the published bundle."""
     return [
-        _schema(new.schema, published.schema, config),
+        schema(new.schema, published.schema, config),
         *_rows(new.sizes, published.sizes, config),
         *_rises(new, published, config),
     ]
 
 
-def _schema(new: Schema, published: Schema, config: GatesConfig) -> Finding:
+def schema(new: Schema, published: Schema, config: GatesConfig) -> Finding:
     """Columns that callers and features may use and that are gone, or of another kind."""
     gone = columns_gone(published, new)
     what = f"columns gone or of another kind ({', '.join(gone)})" if gone else "columns gone"
