@@ -93,6 +93,19 @@ def test_equal_inputs_are_not_trained_twice(built: TinyBuild) -> None:
     assert {one.version for one in store.versions()} == before == {folder.name}
 
 
+def test_the_same_data_at_another_place_are_not_trained_again(
+    movies: Path, built: TinyBuild, tmp_path: Path
+) -> None:
+    shutil.copytree(movies, tmp_path / "elsewhere")
+    config = built.config.model_copy(
+        update={"data": built.config.data.model_copy(update={"path": tmp_path / "elsewhere"})}
+    )
+    store = Store(built.embeddings)
+    before = [one.version for one in store.versions()]
+    assert train_towers(prepare(config), store).name in before
+    assert [one.version for one in store.versions()] == before
+
+
 def test_a_useless_ranker_is_left_out(movies: Path, built: TinyBuild, tmp_path: Path) -> None:
     """Trees that may look at one meaningless column cannot beat the retrieval order."""
     config = movie_config(movies, features={"names": ["history.length"]})

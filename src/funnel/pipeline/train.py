@@ -136,8 +136,8 @@ def write_version(prepared: Prepared, fitted: Path, draft: Draft) -> None:
 
 
 def tower_inputs(prepared: Prepared) -> dict[str, Any]:
-    """What decides the towers: equal inputs need no second training."""
-    sections = prepared.config.model_dump(mode="json", include={"seed", "data", "split", "towers"})
+    """What decides the towers: equal inputs, wherever the data lie, need no second training."""
+    sections = prepared.config.model_dump(mode="json", include={"seed", "split", "towers"})
     return {**sections, "checksum": prepared.dataset.checksum()}
 
 
