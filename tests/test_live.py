@@ -175,3 +175,20 @@ def test_a_deadline_leaves_out_what_would_end_later_and_says_so(live: Live) -> N
     assert not set(ids(hurried)) & set(live.history(7))
     assert unhurried.reasons == ()
     assert ids(unhurried) == ids(live.recommend(7))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("deadline", float("nan")), ("deadline", "soon"), ("time", float("nan")), ("time", "now"), ("time", [])],
+)
+def test_a_time_that_is_none_is_named(live: Live, option: str, value: object) -> None:
+    with pytest.raises(FunnelError, match=f"{option} is"):
+        live.recommend(7, **{option: value})  # type: ignore[arg-type]
+    if option == "time":
+        with pytest.raises(FunnelError, match="time is"):
+            live.recommend_many([7], time=value)  # type: ignore[arg-type]
+
+
+def test_one_id_is_no_list_of_ids(live: Live) -> None:
+    with pytest.raises(FunnelError, match="a list of user ids"):
+        live.recommend_many("77")

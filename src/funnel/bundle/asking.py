@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from funnel.bundle.answer import EMPTY_HISTORY, UNKNOWN_ITEMS_IN_HISTORY, UNKNOWN_USER
 from funnel.bundle.contents import Contents
 from funnel.bundle.where import Where
-from funnel.errors import ConfigError
+from funnel.errors import ConfigError, FunnelError
 from funnel.types import Int32, Int64, Ragged, Requests
 
 
@@ -53,7 +53,7 @@ def ask(contents: Contents, question: Question, since: Since = ()) -> tuple[Requ
     if row < 0:
         reasons.append(UNKNOWN_USER)
     _check_columns(question.user, list(users.encoder.specs))
-    now = contents.statistics.latest + 1 if question.time is None else int(question.time)
+    now = _moment(contents, question.time)
     history, times = _history(contents, question, row, now, reasons, since)
     requests = Requests(
         users=np.array([row], dtype=np.int32),
@@ -102,13 +102,23 @@ def of_users(
         times = Ragged.from_lists([at for _, at in lists], np.int64)
     return Requests(
         users=rows,
-        times=np.full(len(rows), contents.statistics.latest + 1 if time is None else time, dtype=np.int64),
+        times=np.full(len(rows), _moment(contents, time), dtype=np.int64),
         history=history,
         history_times=times,
         exclude=history if contents.exclude_seen else None,
         allow=contents.catalogue.living(len(rows)),
         user_features=users.features_of(rows.tolist(), [{}] * len(rows)),
     )
+
+
+def _moment(contents: Contents, time: int | None) -> int:
+    """The request's time, by default one second after the last event that is known. Raises: FunnelError."""
+    if time is None:
+        return contents.statistics.latest + 1
+    try:
+        return int(time)
+    except (TypeError, ValueError, OverflowError):
+        raise FunnelError(f"time is {time!r}; seconds since 1970 are expected") from None
 
 
 def _history(

@@ -14,12 +14,14 @@ and a load that fails leaves the old one in use. `Live("indexes/", watch=5)` loo
 from __future__ import annotations
 
 import logging
+import math
 import operator
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -169,8 +171,8 @@ class Live:
         they would end later; the answer's reasons then hold "skipped:rank" or "skipped:rerank".
         A user or an item never seen is no error: the answer says so in `reasons`.
 
-        Raises: FunnelError when k < 1; ConfigError when `where` or `user` names an unknown column, or
-        `where` asks for what a column cannot have.
+        Raises: FunnelError when k < 1, or when `time` or `deadline` is no number; ConfigError when `where` or
+        `user` names an unknown column, or `where` asks for what a column cannot have.
         """
         began = perf_counter()
         asked = _at_least_one(k)
@@ -178,7 +180,7 @@ class Live:
         contents = loaded.contents
         question = Question(user_id, history, user or {}, where, exclude, time)
         requests, reasons = ask(contents, question, self.since(user_id))
-        left = None if deadline is None else deadline / 1000 - (perf_counter() - began)
+        left = None if deadline is None else _milliseconds(deadline) / 1000 - (perf_counter() - began)
         steps = loaded.funnel(min(asked, len(contents.catalogue.ids))).trace(requests, seconds=left)
         return _answer(loaded, user_id, requests, steps, asked, reasons)
 
@@ -193,6 +195,8 @@ class Live:
         Raises: see `recommend`.
         """
         asked = _at_least_one(k)
+        if isinstance(user_ids, str | bytes):
+            raise FunnelError(f"user_ids is {user_ids!r}; a list of user ids is expected")
         loaded = self._loaded
         if not len(user_ids):
             return []
@@ -270,6 +274,13 @@ def _answer(
         reasons=tuple(reasons),
         milliseconds={step.name: 1000 * step.seconds for step in steps},
     )
+
+
+def _milliseconds(deadline: Any) -> float:
+    """A deadline as a number; Raises FunnelError."""
+    if isinstance(deadline, bool) or not isinstance(deadline, Real) or math.isnan(deadline):
+        raise FunnelError(f"deadline is {deadline!r}; it must be a number of milliseconds")
+    return float(deadline)
 
 
 def _at_least_one(k: Any) -> int:

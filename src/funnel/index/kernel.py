@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from funnel.types import Float32, Int32, UInt64
+from funnel.order import keys, unpacked
+from funnel.types import Float32, Int32
 
 # Sums may be regrouped once, when compiled (vector instructions); infinities keep their meaning.
 REGROUP = {"reassoc", "contract", "nsz"}
 NOBODY = np.iinfo(np.int32).max
-_SIGN = np.uint32(1 << 31)
 #: Which bit of a word is its only one: a product's first six bits are another number for each (Leiserson,
 #: Prokop and Randall: Using de Bruijn sequences to index a 1 in a computer word, 1998).
 _DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
@@ -117,47 +117,19 @@ def best_of(queries: Float32, vectors: Float32, rows: Int32, k: int) -> tuple[In
     Score and row are one number, in whose order they shall come: NumPy selects and sorts those with vector
     instructions, several times as fast as a heap takes them in.
     """
-    keys = _keys(queries, vectors, rows)
-    if k < keys.shape[1]:
-        keys = np.partition(keys, keys.shape[1] - k, axis=1)[:, -k:]
-    return _unpacked(np.sort(keys, axis=1))
+    packed = keys(rows, _products(queries, vectors, rows))
+    if k < packed.shape[1]:
+        packed = np.partition(packed, k - 1, axis=1)[:, :k]
+    return unpacked(np.sort(packed, axis=1), k)
 
 
 @njit(cache=True, nogil=True)
-def _keys(queries: Float32, vectors: Float32, rows: Int32) -> UInt64:
-    """Above, the score's bits, flipped so that they are in the score's order; below, ~row; 0: nobody."""
-    keys = np.zeros(rows.shape, dtype=np.uint64)
-    scores = np.empty(rows.shape[1], dtype=np.float32)
+def _products(queries: Float32, vectors: Float32, rows: Int32) -> Float32:
+    """Of each query with its own candidates: float32 [B, width]."""
+    out = np.empty(rows.shape, dtype=np.float32)
     for b in range(len(queries)):
-        _dots(queries[b], vectors, rows[b], 0, scores)
-        bits = scores.view(np.uint32)
-        for i in range(len(scores)):
-            if rows[b, i] < 0:
-                continue
-            flipped = bits[i]
-            if flipped == _SIGN:  # −0 is 0
-                flipped = np.uint32(0)
-            flipped = ~flipped if flipped & _SIGN else flipped | _SIGN
-            keys[b, i] = (np.uint64(flipped) << np.uint64(32)) | np.uint64(~np.uint32(rows[b, i]))
-    return keys
-
-
-@njit(cache=True, nogil=True)
-def _unpacked(keys: UInt64) -> tuple[Int32, Float32]:
-    """Rising keys as rows and scores, best first."""
-    size, k = keys.shape
-    rows = np.full((size, k), -1, dtype=np.int32)
-    scores = np.full((size, k), -np.inf, dtype=np.float32)
-    bits = scores.view(np.uint32)
-    for b in range(size):
-        for place in range(k):
-            key = keys[b, k - 1 - place]
-            if key == 0:
-                break
-            flipped = np.uint32(key >> np.uint64(32))
-            bits[b, place] = flipped ^ _SIGN if flipped & _SIGN else ~flipped
-            rows[b, place] = np.int32(~np.uint32(key & np.uint64(0xFFFFFFFF)))
-    return rows, scores
+        _dots(queries[b], vectors, rows[b], 0, out[b])
+    return out
 
 
 @njit(cache=True, nogil=True)

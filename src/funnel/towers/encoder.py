@@ -98,7 +98,7 @@ def onnx_session(graph: bytes, threads: int) -> Any:
     try:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exceptions share no base class
-        raise ValueError(f"query_tower.onnx: {error}") from error
+        raise ValueError(f"ONNX Runtime cannot read the graph: {error}") from error
 
 
 def read_specs(raw: Mapping[str, Mapping[str, Any]]) -> dict[str, Spec]:
