@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,37 @@ def test_early_stopping_keeps_the_best_number_of_trees(ranker: Ranker) -> None:
     assert ranker.trees == 1 + int(np.argmax(ranker.history))
     stopped = Ranker.fit(TRAIN, VALID, RankerConfig(**SMALL | {"trees": 500}, stop_after=5))
     assert len(stopped.history) == stopped.trees + 5 < 500
+
+
+def test_cross_fitted_rankers_are_grown_on_the_other_folds_and_cut_where_they_did_best_together() -> None:
+    folds = np.arange(len(TRAIN)) % 3
+    config = RankerConfig(**SMALL)
+    parts = Ranker.cross_fit(TRAIN, folds, config)
+    assert [part.trees for part in parts] == [1 + int(np.argmax(parts[0].history))] * 3
+    rows = np.repeat(folds, TRAIN.sizes)
+    own = []
+    for fold, part in enumerate(parts):
+        matrix, labels, sizes = (
+            TRAIN.matrix[rows == fold],
+            TRAIN.labels[rows == fold],
+            TRAIN.sizes[folds == fold],
+        )
+        own.append(graded_ndcg(part.predict(matrix), labels, sizes).mean())
+    assert np.mean(own) == pytest.approx(max(parts[0].history), abs=1e-6)
+    # What a fold holds decides nothing about its own trees but where they are cut.
+    labels = np.where(rows == 0, 0, TRAIN.labels).astype(np.float32)
+    labels[np.flatnonzero(rows == 0)[:: TRAIN.sizes[0]]] = 1
+    one = config.model_copy(update={"trees": 1})
+    ours, theirs = (
+        Ranker.cross_fit(replace(TRAIN, labels=some), folds, one)[0] for some in (TRAIN.labels, labels)
+    )
+    np.testing.assert_array_equal(ours.predict(TEST.matrix), theirs.predict(TEST.matrix))
+
+
+def test_cross_fitting_needs_a_fold_a_list_and_two_folds() -> None:
+    for folds in (np.zeros(len(TRAIN), dtype=np.int64), np.arange(3)):
+        with pytest.raises(DataError, match="one a list is needed, and at least two folds"):
+            Ranker.cross_fit(TRAIN, folds, RankerConfig(**SMALL))
 
 
 def test_history_is_the_ndcg_of_the_validation_lists(ranker: Ranker) -> None:

@@ -65,8 +65,8 @@ class RankerFacts:
 def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None, RankerFacts]:
     """A ranker for the candidates that `contents` retrieves, and how well its kind does on other users.
 
-    Cross-fitting: each fold stops and judges trees that were grown on the others; the ranker is then grown on
-    all, with as many trees as the folds kept on average.
+    Cross-fitting: each fold is judged by trees that were grown on the others; the ranker is then grown on
+    all, with as many trees as did best over the folds.
     """
     config, examples = prepared.config, prepared.split.ranker
     weights = source_weights(_source_lists(contents, examples), examples.targets)
@@ -86,11 +86,10 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     if not all(len(fold) for fold in lists):
         log.warning("too little of the ranker's window was retrieved: the retrieval order is kept")
         return None, facts
-    parts = [
-        Ranker.fit(concatenate([*lists[:i], *lists[i + 1 :]]), lists[i], config.ranker) for i in range(FOLDS)
-    ]
+    fold_of = np.repeat(np.arange(FOLDS), [len(fold) for fold in lists])
+    parts = Ranker.cross_fit(every, fold_of, config.ranker)
     verdict = _verdict(contents, parts, folds, config.seed)
-    trees = max(1, round(float(np.mean([part.trees for part in parts]))))
+    trees = parts[0].trees
     ranker = Ranker.fit(every, None, config.ranker.model_copy(update={"trees": trees}))
     return ranker, replace(facts, verdict=verdict, trees=trees)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from funnel.errors import BundleError, ConfigError, DataError
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.lists import TrainingLists
-from funnel.ranker.training import Progress, grow, plain_names
+from funnel.ranker.training import Progress, grow, grow_folds, plain_names
 from funnel.ranker.trees import Forest
 from funnel.types import Float32, Int64
 
@@ -68,6 +68,25 @@ class Ranker:
             raise DataError(f"validation lists have other features: {_difference(train.names, valid.names)}")
         model, history = grow(train, valid, config, progress)
         return cls(model, train.names, config, history)
+
+    @classmethod
+    def cross_fit(
+        cls, lists: TrainingLists, folds: Int64, config: RankerConfig, *, progress: Progress | None = None
+    ) -> list[Ranker]:
+        """A ranker for each fold, grown on the others: each list can be ranked by trees that never saw it.
+
+        folds: int64 [L], the fold of each list. All keep as many trees as give the best mean NDCG@10 over the
+        folds: one fold's own best is that of a lucky tree, most often an early one.
+
+        Raises: DataError when there are not two folds, or not one number a list.
+        """
+        if len(folds) != len(lists) or len(np.unique(folds)) < 2:
+            raise DataError(
+                f"{len(folds)} fold numbers for {len(lists)} training lists: one a list is needed, "
+                "and at least two folds"
+            )
+        models, history = grow_folds(lists, folds, config, progress)
+        return [cls(model, lists.names, config, history) for model in models]
 
     @property
     def trees(self) -> int:
