@@ -20,6 +20,7 @@ from funnel.data.synthetic import SyntheticConfig, write_world
 from funnel.errors import BundleError, DataError
 from funnel.evaluation import random_targets
 from funnel.pipeline import build, evaluate_bundle, prepare, ranker_is_better, report_on, train_towers
+from funnel.towers.train import train
 from tests.tiny import TinyBuild, build_movies, movie_config
 
 
@@ -91,6 +92,23 @@ def test_equal_inputs_are_not_trained_twice(built: TinyBuild) -> None:
     before = {one.version for one in store.versions()}
     folder = train_towers(built.prepared, store)
     assert {one.version for one in store.versions()} == before == {folder.name}
+
+
+def test_towers_that_serve_were_trained_on_all_that_the_test_window_may_know(built: TinyBuild) -> None:
+    """As many epochs as did best on the ranker's window, and nothing else from it."""
+    parts, config = built.prepared.split, built.config.towers
+    version = Store(built.embeddings).path(Store(built.embeddings).versions()[0].version)
+    first = json.loads((version / "towers.json").read_text())
+    assert parts.refit is not None
+    assert len(parts.refit) > len(parts.train)
+    again = train(
+        parts.refit, built.prepared.item_features, built.prepared.item_encoder.specs,
+        built.prepared.user_features, built.prepared.user_encoder.specs, None,
+        config.model_copy(update={"epochs": first["best_epoch"] + 1}), seed=built.config.seed,
+    )  # fmt: skip
+    served = np.load(built.built.folder / "towers" / "item_vectors.npy")
+    np.testing.assert_array_equal(served, again.item_vectors)
+    assert not np.array_equal(served, np.load(version / "item_vectors.npy"))
 
 
 def test_the_same_data_at_another_place_are_not_trained_again(

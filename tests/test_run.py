@@ -206,7 +206,7 @@ def test_what_was_rolled_back_stays_so_until_something_changes(place: Place) -> 
 def test_an_index_for_new_items_without_training(place: Place) -> None:
     """Two movies are new, one is gone; towers and ranker stay."""
     version = json.loads((next(place.indexes.folder.glob(".runs/movies/export-*")) / "step.json").read_text())
-    trained = place.root / "embeddings" / version["output"]
+    trained = place.root / "embeddings" / version["output"] / "refit"
 
     def changed(table: pd.DataFrame) -> pd.DataFrame:
         met = set(pd.read_csv(place.root / "data" / "ratings.csv")["movieId"])

@@ -125,6 +125,7 @@ def test_time_windows_agree_with_the_plain_reading(
 def test_leave_one_out_agrees_with_the_plain_reading(log: list[Event], exclude: bool, clock: Clock) -> None:
     data = dataset(NEVER_EMPTY + log, clock)
     parts = split(data, SplitConfig(kind="leave_one_out", exclude_seen=exclude), seed=0)
+    assert parts.refit is None
     known = rows(data.log)
     assert plain(parts.ranker) == slow_last(known, 2, exclude)
     assert plain(parts.test) == slow_last(known, 1, exclude)
@@ -168,6 +169,8 @@ def test_a_given_split_agrees_with_the_plain_reading(
         assert time == moment
     assert parts.ranker_known is parts.ranker_statistics is parts.train
     assert rows(parts.test_statistics) == rows(parts.test_known) == train
+    assert (parts.refit is None) == (not held)
+    assert parts.refit is None or rows(parts.refit) == train
 
 
 @settled

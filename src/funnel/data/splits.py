@@ -53,6 +53,14 @@ class Split:
     test_known: Log
     notes: tuple[str, ...] = ()
 
+    @property
+    def refit(self) -> Log | None:
+        """What towers that answer in the test window are trained on, once how long to train is known.
+
+        None where that is `train` itself.
+        """
+        return self.test_statistics if len(self.test_statistics) > len(self.train) else None
+
 
 def split(dataset: Dataset, config: SplitConfig, seed: int) -> Split:
     """The data set divided; equal for equal arguments.

@@ -26,6 +26,7 @@ from funnel.index import FaissIndex
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.rank import train_ranker
 from funnel.pipeline.report import ranker_is_better, report_on, write_report
+from funnel.pipeline.train import REFIT
 from funnel.pipeline.vectors import place_towers
 from funnel.ranker import Ranker
 from funnel.stages import RerankConfig, RetrieveConfig
@@ -71,16 +72,9 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
     """
     config, parts, data = prepared.config, prepared.split, prepared.dataset
     new = place_towers(prepared, towers, folder / "towers")
-    encoder = QueryEncoder.load(folder / "towers")
-    index = FaissIndex.build(
-        encoder.item_vectors,
-        config.index,
-        encoder.encode(_sample(parts.ranker, 500, config.seed).requests),
-        seed=config.seed,
-        towers_fingerprint=encoder.fingerprint,
-        threads=os.cpu_count() or 1,  # the same index, whatever their number
-    )
-    index.save(folder / "index")
+    if (towers / REFIT).is_dir():
+        place_towers(prepared, towers / REFIT, folder / REFIT)
+    encoder, index = _index(prepared, parts.ranker, folder)
     history, times = data.log.by_user()
     contents = Contents(
         catalogue=Catalogue(data.item_vocabulary, data.items, prepared.item_features, prepared.item_encoder),
@@ -104,6 +98,21 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
     return {"items": index.size, "new_items": new, "index": index.spec, "recall": round(index.info.recall, 4)}
 
 
+def _index(prepared: Prepared, examples: Examples, folder: Path) -> tuple[QueryEncoder, FaissIndex]:
+    """The index of a folder's towers, written beside them; examples: whose queries it is measured with."""
+    config, encoder = prepared.config, QueryEncoder.load(folder / "towers")
+    index = FaissIndex.build(
+        encoder.item_vectors,
+        config.index,
+        encoder.encode(_sample(examples, 500, config.seed).requests),
+        seed=config.seed,
+        towers_fingerprint=encoder.fingerprint,
+        threads=os.cpu_count() or 1,  # the same index, whatever their number
+    )
+    index.save(folder / "index")
+    return encoder, index
+
+
 def configured(folder: Path, config: Config) -> Contents:
     """The parts in a folder, with the settings of the stages."""
     return replace(
@@ -123,13 +132,19 @@ def add_ranker(prepared: Prepared, parts: Path, folder: Path) -> dict[str, Any]:
 
 
 def finish(prepared: Prepared, draft: Draft, *, progress: bool = False) -> tuple[Report, tuple[str, ...]]:
-    """Parts and ranker in a draft become a bundle: statistics up to the test window, measured, described.
+    """Parts and ranker in a draft become a bundle: statistics and towers up to the test window, measured,
+    described.
 
     Returns the report, and users of the test window to try.
     """
     config, folder = prepared.config, draft.folder
     ranked = json.loads((folder / _RANKED).read_text())
     (folder / _RANKED).unlink()
+    if (folder / REFIT).is_dir():
+        shutil.rmtree(folder / "towers")
+        shutil.rmtree(folder / "index")
+        (folder / REFIT).rename(folder / "towers")
+        _index(prepared, prepared.split.ranker, folder)
     shutil.rmtree(folder / "statistics")
     Statistics.fit(prepared.split.test_known, prepared.split.test_statistics).save(folder / "statistics")
     ranker = Ranker.load(folder / "ranker") if (folder / "ranker").is_dir() else None

@@ -13,16 +13,20 @@ from typing import Any
 import numpy as np
 
 from funnel.bundle import Draft, Manifest, Store
-from funnel.data import Vocabulary
+from funnel.data import Split, Vocabulary
 from funnel.errors import BundleError, FunnelError
 from funnel.features import TableEncoder
 from funnel.pipeline.prepare import Prepared
-from funnel.types import Int32, Ragged, Requests
+from funnel.towers.config import TowersConfig
+from funnel.types import Examples, Int32, Log, Ragged, Requests
 
 log = logging.getLogger(__name__)
 
 #: Where a version keeps what it was exported from: weights, encoders, ids. A bundle does without.
 TRAINING = "training"
+
+#: Where a version keeps the same towers, trained on what the test window may know; see `Split.refit`.
+REFIT = "refit"
 
 _IDS, _ITEMS, _USERS, _VECTORS = "item_ids.npy", "items", "users", "item_vectors.npy"
 _INPUTS = "inputs.json"
@@ -83,28 +87,24 @@ def fit_towers(
 ) -> dict[str, Any]:
     """Train, and leave weights, vectors, ids and encoders in a folder; figures of the training.
 
+    Where the test window may know more events than the ranker's, towers are trained once more on all of
+    these, for the epochs that did best the first time.
     start_from: the folder of a version. checkpoint: a folder from which a training that was killed goes on,
     epoch by epoch.
     """
-    towers, weights, warm = (_torch(name) for name in ("train", "weights", "warm"))
+    weights, warm = _torch("weights"), _torch("warm")
     ids, encoders = prepared.dataset.item_ids, (prepared.item_encoder, prepared.user_encoder)
-    start = None
+    start, parts, config = None, prepared.split, prepared.config.towers
     if start_from is not None:
         start = warm.Start.load(start_from / TRAINING, start_from.name, ids, *encoders)
-    trained = towers.train(
-        prepared.split.train,
-        prepared.item_features,
-        prepared.item_encoder.specs,
-        prepared.user_features,
-        prepared.user_encoder.specs,
-        prepared.split.ranker,
-        prepared.config.towers,
-        seed=prepared.config.seed,
-        folder=checkpoint,
-        start_from=start,
-        progress=progress,
-    )
+    trained = _train(prepared, parts.train, parts.ranker, config, start, checkpoint, progress)
     weights.save_trained(trained, folder)
+    if parts.refit is not None:
+        config = config.model_copy(update={"epochs": trained.best + 1})
+        checkpoint = None if checkpoint is None else checkpoint / REFIT
+        again = _train(prepared, parts.refit, None, config, start, checkpoint, progress)
+        (folder / REFIT).mkdir()
+        weights.save_trained(again, folder / REFIT)
     np.save(folder / _IDS, ids)
     inputs = tower_inputs(prepared) | ({"start_from": start_from.name} if start_from else {})
     (folder / _INPUTS).write_text(json.dumps(inputs, indent=1))
@@ -112,6 +112,31 @@ def fit_towers(
     prepared.user_encoder.save(folder / _USERS)
     best = trained.epochs[trained.best]
     return {"epochs": len(trained.epochs), "validation_ndcg@100": round(best.validation, 5)}
+
+
+def _train(
+    prepared: Prepared,
+    events: Log,
+    validation: Examples | None,
+    config: TowersConfig,
+    start: Any,
+    checkpoint: Path | None,
+    progress: bool,
+) -> Any:
+    """Towers of the prepared tables: a `funnel.towers.train.Trained`."""
+    return _torch("train").train(
+        events,
+        prepared.item_features,
+        prepared.item_encoder.specs,
+        prepared.user_features,
+        prepared.user_encoder.specs,
+        validation,
+        config,
+        seed=prepared.config.seed,
+        folder=checkpoint,
+        start_from=start,
+        progress=progress,
+    )
 
 
 def load_encoders(folder: Path) -> tuple[TableEncoder, TableEncoder]:
@@ -124,13 +149,15 @@ def write_version(prepared: Prepared, fitted: Path, draft: Draft) -> None:
     folder = draft.folder
     export, weights = _torch("export"), _torch("weights")
     ids, data = np.load(fitted / _IDS, allow_pickle=False), prepared.dataset
-    asked = _everyone(prepared, Vocabulary(ids).rows(data.item_ids))
-    trained = weights.load_trained(fitted)
-    export.export(trained, folder, item_ids=ids, user_ids=data.user_ids, requests=asked)
+    rows = Vocabulary(ids).rows(data.item_ids)
+    for part, log in _parts(prepared.split, fitted).items():
+        asked, trained = _everyone(prepared, log, rows), weights.load_trained(fitted / part)
+        (folder / part).mkdir(exist_ok=True)
+        export.export(trained, folder / part, item_ids=ids, user_ids=data.user_ids, requests=asked)
+        if fitted == folder / TRAINING:
+            (fitted / part / _VECTORS).unlink()  # the version has them beside
     if fitted != folder / TRAINING:
         shutil.copytree(fitted, folder / TRAINING, ignore=shutil.ignore_patterns(_VECTORS))
-    else:
-        (fitted / _VECTORS).unlink()  # the version has them beside
     about = json.loads((fitted / _INPUTS).read_text())
     draft.describe(config=about, seed=about["seed"], data_checksum=about["checksum"])
 
@@ -138,7 +165,8 @@ def write_version(prepared: Prepared, fitted: Path, draft: Draft) -> None:
 def tower_inputs(prepared: Prepared) -> dict[str, Any]:
     """What decides the towers: equal inputs, wherever the data lie, need no second training."""
     sections = prepared.config.model_dump(mode="json", include={"seed", "split", "towers"})
-    return {**sections, "checksum": prepared.dataset.checksum()}
+    again = {} if prepared.split.refit is None else {"refit": True}
+    return {**sections, "checksum": prepared.dataset.checksum(), **again}
 
 
 def restore(version: Path, folder: Path) -> None:
@@ -149,7 +177,15 @@ def restore(version: Path, folder: Path) -> None:
     if not (version / TRAINING).is_dir():
         raise BundleError(f"{version} holds no weights: an earlier funnel trained it")
     shutil.copytree(version / TRAINING, folder, dirs_exist_ok=True)
-    shutil.copyfile(version / _VECTORS, folder / _VECTORS)
+    for part in ("", REFIT):
+        if (version / part).is_dir():
+            shutil.copyfile(version / part / _VECTORS, folder / part / _VECTORS)
+
+
+def _parts(split: Split, fitted: Path) -> dict[str, Log]:
+    """Which towers there are, below which name, and the log at whose end users are asked for."""
+    again = {REFIT: split.refit} if split.refit is not None and (fitted / REFIT).is_dir() else {}
+    return {"": split.train, **again}
 
 
 def _torch(name: str) -> ModuleType:
@@ -160,9 +196,8 @@ def _torch(name: str) -> ModuleType:
         raise FunnelError(f'training needs {missing.name}: pip install "funnel-rank[train]"') from missing
 
 
-def _everyone(prepared: Prepared, rows: Int32) -> Requests:
-    """Every user at the end of the training window: whose vectors are exported. rows: of the items there."""
-    train = prepared.split.train
+def _everyone(prepared: Prepared, train: Log, rows: Int32) -> Requests:
+    """Every user at the end of a log: whose vectors are exported. rows: of the items there."""
     history, times = train.by_user()
     now = int(train.times.max()) + 1 if train.clock == "time" else 0
     return Requests(

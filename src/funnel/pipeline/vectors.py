@@ -10,7 +10,7 @@ import numpy as np
 from funnel.data import Vocabulary
 from funnel.errors import BundleError
 from funnel.pipeline.prepare import Prepared
-from funnel.pipeline.train import TRAINING
+from funnel.pipeline.train import REFIT, TRAINING
 from funnel.towers.items import ItemEncoder
 
 #: Items that are encoded together; bounds memory, not results.
@@ -24,7 +24,7 @@ def place_towers(prepared: Prepared, version: Path, folder: Path) -> int:
     the item tower. Where the items are the version's own, its vectors are copied as they are.
     Raises: BundleError when items are new and the version was exported without its item tower.
     """
-    ignored = shutil.ignore_patterns("manifest.json", "user_*", TRAINING)
+    ignored = shutil.ignore_patterns("manifest.json", "user_*", TRAINING, REFIT)
     shutil.copytree(version, folder, ignore=ignored)
     ids = prepared.dataset.item_ids
     had = Vocabulary.load(folder / "item_ids.npy")

@@ -36,7 +36,8 @@ class Progress:
         """Positions of the present epoch, of about `total`, were trained."""
         self._bar.update(self._task, advance=positions, total=total)
 
-    def epoch(self, number: int, loss: float, validation: float, best: float) -> None:
-        """An epoch ended."""
-        note = f"loss {loss:.3f}  NDCG@100 {validation:.4f} (best {best:.4f})"
+    def epoch(self, number: int, loss: float, validation: float | None, best: float | None) -> None:
+        """An epoch ended; without a validation, of as many as there will be."""
+        measured = "" if validation is None else f"  NDCG@100 {validation:.4f} (best {best:.4f})"
+        note = f"loss {loss:.3f}{measured}"
         self._bar.reset(self._task, description=f"{number + 1} of at most {self._epochs} epochs", note=note)

@@ -51,7 +51,7 @@ def train(
     item_specs: Mapping[str, Spec],
     user_features: Features,
     user_specs: Mapping[str, Spec],
-    validation: Examples,
+    validation: Examples | None,
     config: TowersConfig,
     *,
     seed: int = 0,
@@ -63,9 +63,10 @@ def train(
     """Train both towers on a log; nothing but the arguments is looked at.
 
     item_features, user_features: encoded columns of whole tables, one row an item or user row of the log;
-    those that a spec names are used. folder: where a checkpoint is kept; training goes on from one that was
-    made with the same arguments and ends as if it had never stopped. start_from: earlier towers, with whose
-    weights training starts where ids and names match. on_epoch: called after each epoch's checkpoint.
+    those that a spec names are used. validation: what early stopping looks at; None trains all epochs and
+    keeps the last. folder: where a checkpoint is kept; training goes on from one that was made with the same
+    arguments and ends as if it had never stopped. start_from: earlier towers, with whose weights training
+    starts where ids and names match. on_epoch: called after each epoch's checkpoint.
 
     Raises: DataError when there is nothing to train on or nothing to stop early on, ConfigError for a
     transformer over sets.
@@ -94,7 +95,7 @@ def train(
     )
 
 
-def _check(events: Log, validation: Examples, config: TowersConfig) -> None:
+def _check(events: Log, validation: Examples | None, config: TowersConfig) -> None:
     if events.clock == "none" and config.encoder == "transformer":
         raise ConfigError(
             'towers.encoder is "transformer", which reads an order, and these events have none: '
@@ -102,5 +103,5 @@ def _check(events: Log, validation: Examples, config: TowersConfig) -> None:
         )
     if len(events) == 0:
         raise DataError("the towers' training log is empty; it needs at least one event")
-    if len(validation) == 0:
+    if validation is not None and len(validation) == 0:
         raise DataError("the towers' validation has no requests; early stopping needs at least one")

@@ -37,11 +37,12 @@ VALIDATION_K, VALIDATION_REQUESTS = 100, 4_000
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One pass over the log. validation: NDCG@100 of the averaged weights. seconds: training alone."""
+    """One pass over the log. validation: NDCG@100 of the averaged weights, None where nothing was held out.
+    seconds: training alone."""
 
     number: int
     loss: float
-    validation: float
+    validation: float | None
     positions: int
     seconds: float
 
@@ -56,7 +57,7 @@ class Trainer:
         item_specs: Mapping[str, Spec],
         user_features: Features,
         user_specs: Mapping[str, Spec],
-        validation: Examples,
+        validation: Examples | None,
         config: TowersConfig,
         seed: int,
     ) -> None:
@@ -64,7 +65,7 @@ class Trainer:
         self._item_specs, self._user_specs = item_specs, user_specs
         self._item_columns = tensors(item_features, list(item_specs))
         self._user_columns = tensors(user_features, list(user_specs))
-        self._validation = _sample(validation, VALIDATION_REQUESTS, seed)
+        self._validation = None if validation is None else _sample(validation, VALIDATION_REQUESTS, seed)
         self.epochs: list[Epoch] = []
         self._made_from = checkpoint.fingerprint(
             config.model_dump_json(), str(seed), events.clock, events.users, events.items, events.times
@@ -97,10 +98,10 @@ class Trainer:
 
     @property
     def best_epoch(self) -> int:
-        """The number of the best epoch, the first of equals; where there is none yet the coming one's."""
-        if not self.epochs:
-            return 0
-        return int(np.argmax([e.validation for e in self.epochs]))
+        """The number of the best epoch, the first of equals; without a validation the last one's; where there
+        is none yet the coming one's."""
+        figures = [e.validation for e in self.epochs if e.validation is not None]
+        return int(np.argmax(figures)) if figures else max(0, len(self.epochs) - 1)
 
     def epoch(self, bar: Progress) -> Epoch:
         """One pass over the log and its validation."""
@@ -113,13 +114,14 @@ class Trainer:
         limit = self._config.reads(self._events.clock)
         loss, positions = self._pass(sequences(self._events, limit, rng), rng, bar)
         seconds = time.perf_counter() - began
-        metric = ndcg(self._encoder(), self._validation, VALIDATION_K)
+        held_out = self._validation
+        metric = None if held_out is None else ndcg(self._encoder(), held_out, VALIDATION_K)
         epoch = Epoch(number, loss, metric, positions, seconds)
         self.epochs.append(epoch)
         if self.best_epoch == number:
             self._best = checkpoint.copy(self._averaged)
         bar.epoch(number, loss, metric, self.epochs[self.best_epoch].validation)
-        log.info("epoch %d: loss %.4f, validation %.4f, %.1f s", number, loss, metric, seconds)
+        log.info("epoch %d: loss %.4f, validation %s, %.1f s", number, loss, metric, seconds)
         return epoch
 
     def _pass(self, data: Sequences, rng: np.random.Generator, bar: Progress) -> tuple[float, int]:
