@@ -15,6 +15,7 @@ from funnel import Live
 from funnel.bundle import Store
 from funnel.errors import BundleError, GateError
 from funnel.gates import GatesConfig, Verdict, judge, publish
+from funnel.pipeline.train import served
 from tests.tiny import GENRES, TinyBuild
 
 Rebuild = Callable[..., str]
@@ -109,13 +110,14 @@ def test_a_collapsed_tower_is_stopped(
 ) -> None:
     collapsed = tmp_path / "collapsed"
     shutil.copytree(towers, collapsed)
-    vectors = np.load(collapsed / "item_vectors.npy")
+    path = served(collapsed) / "item_vectors.npy"
+    vectors = np.load(path)
     if spoil == "alike":
         vectors = vectors[:1] + 0.01 * vectors
     else:
         vectors[:, 4:] = 0
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    np.save(collapsed / "item_vectors.npy", vectors.astype(np.float32))
+    np.save(path, vectors.astype(np.float32))
     verdict = refused(store, rebuild(built.config.data.path, collapsed))
     assert gate in verdict.closed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -112,7 +113,8 @@ class Contents:
 
     def exact(self, k: int) -> Funnel:
         """Every item scored with the towers: the reference that approximate search is held against."""
-        return Funnel([Retrieve([TowerSource(self.encoder, ExactIndex(self.vectors))], k)])
+        index, threads = ExactIndex(self.vectors), os.cpu_count() or 1  # it is asked offline
+        return Funnel([Retrieve([TowerSource(self.encoder, index, threads=threads)], k)])
 
     def without_ranker(self) -> Contents:
         """The same, keeping the retrieval order."""

@@ -20,7 +20,7 @@ def parts(contents: Contents, schema: Schema, examples: Examples) -> dict[str, B
     """By length of history, by popularity of what was taken, by each common value of a category: bool [B]."""
     lengths = examples.requests.history.lengths
     made = {name: (lengths >= low) & (lengths < high) for name, (low, high) in _HISTORIES.items()}
-    popular = _any(_head(contents), examples)
+    popular = _any(_head(contents)[examples.targets.values], examples)
     made |= {"popular items": popular, "items of the long tail": ~popular}
     for column in schema.columns("items"):
         if column.kind in ("category", "multi_category") and column.name in contents.catalogue.frame.columns:
@@ -41,21 +41,20 @@ def _head(contents: Contents) -> Bool:
     return head
 
 
-def _any(of_items: Bool, examples: Examples) -> Bool:
-    """The requests with a target among these items: bool [B]."""
-    inside = of_items[examples.targets.values]
-    return np.bincount(examples.targets.list_of[inside], minlength=len(examples)) > 0
+def _any(of_targets: Bool, examples: Examples) -> Bool:
+    """The requests with one of these targets: bool [B]."""
+    return np.bincount(examples.targets.list_of[of_targets], minlength=len(examples)) > 0
 
 
 def _item_values(contents: Contents, name: str, examples: Examples) -> dict[str, Bool]:
     """Requests by a value of what was taken. A target in several is in each of them."""
     column = contents.catalogue.frame[name]
-    taken = column.iloc[examples.targets.values]
-    counts = Counter(value for cell in taken for value in _values(cell))
+    taken = [_values(cell) for cell in column.iloc[examples.targets.values]]
+    counts = Counter(value for cell in taken for value in cell)
     made = {}
     for value, _ in counts.most_common(_MOST):
-        of_items = np.fromiter((value in _values(cell) for cell in column), np.bool_, count=len(column))
-        made[f"items.{name} = {value}"] = _any(of_items, examples)
+        of_targets = np.fromiter((value in cell for cell in taken), np.bool_, count=len(taken))
+        made[f"items.{name} = {value}"] = _any(of_targets, examples)
     return made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from funnel.index import FaissIndex
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.rank import train_ranker
 from funnel.pipeline.report import ranker_is_better, report_on, write_report
-from funnel.pipeline.train import REFIT
+from funnel.pipeline.train import served
 from funnel.pipeline.vectors import place_towers
 from funnel.ranker import Ranker
 from funnel.stages import RerankConfig, RetrieveConfig
@@ -59,29 +59,29 @@ def build(prepared: Prepared, towers: Path, store: Store, *, progress: bool = Fa
     """
     with store.writing(prepared.config.name) as draft:
         write_parts(prepared, towers, draft.folder)
-        add_ranker(prepared, draft.folder, draft.folder)
+        add_ranker(prepared, towers, draft.folder, draft.folder)
         report, users = finish(prepared, draft, progress=progress)
     retain(store, prepared.config.store.keep, also=[draft.version])
     return Built(draft.version, store.path(draft.version), report, users)
 
 
 def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any]:
-    """Everything but the ranker, with statistics as they were at the start of the ranker's window.
+    """Everything but the ranker, towers and statistics as the test window may know them.
 
     Settings of later stages are left at their defaults here; see `configured`.
     """
     config, parts, data = prepared.config, prepared.split, prepared.dataset
-    new = place_towers(prepared, towers, folder / "towers")
-    if (towers / REFIT).is_dir():
-        place_towers(prepared, towers / REFIT, folder / REFIT)
-    encoder, index = _index(prepared, parts.ranker, folder)
+    new = place_towers(prepared, served(towers), folder / "towers")
+    encoder = QueryEncoder.load(folder / "towers")
+    index = _index(prepared, encoder)
+    index.save(folder / "index")
     history, times = data.log.by_user()
     contents = Contents(
         catalogue=Catalogue(data.item_vocabulary, data.items, prepared.item_features, prepared.item_encoder),
         users=Users(data.user_vocabulary, prepared.user_encoder, prepared.user_features, history, times),
         encoder=encoder,
         index=index,
-        statistics=Statistics.fit(parts.ranker_known, parts.ranker_statistics),
+        statistics=Statistics.fit(parts.test_known, parts.test_statistics),
         features=FeaturesConfig(),
         retrieve=RetrieveConfig(),
         rerank=RerankConfig(),
@@ -98,19 +98,17 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
     return {"items": index.size, "new_items": new, "index": index.spec, "recall": round(index.info.recall, 4)}
 
 
-def _index(prepared: Prepared, examples: Examples, folder: Path) -> tuple[QueryEncoder, FaissIndex]:
-    """The index of a folder's towers, written beside them; examples: whose queries it is measured with."""
-    config, encoder = prepared.config, QueryEncoder.load(folder / "towers")
-    index = FaissIndex.build(
+def _index(prepared: Prepared, encoder: QueryEncoder) -> FaissIndex:
+    """The index of the towers' vectors, measured with queries of the ranker's window."""
+    config = prepared.config
+    return FaissIndex.build(
         encoder.item_vectors,
         config.index,
-        encoder.encode(_sample(examples, 500, config.seed).requests),
+        encoder.encode(_sample(prepared.split.ranker, 500, config.seed).requests),
         seed=config.seed,
         towers_fingerprint=encoder.fingerprint,
         threads=os.cpu_count() or 1,  # the same index, whatever their number
     )
-    index.save(folder / "index")
-    return encoder, index
 
 
 def configured(folder: Path, config: Config) -> Contents:
@@ -120,9 +118,13 @@ def configured(folder: Path, config: Config) -> Contents:
     )
 
 
-def add_ranker(prepared: Prepared, parts: Path, folder: Path) -> dict[str, Any]:
-    """Train a ranker for what these parts retrieve: ranker/, where it is better, and ranker.json."""
-    ranker, facts = train_ranker(configured(parts, prepared.config), prepared)
+def add_ranker(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> dict[str, Any]:
+    """Train a ranker: ranker/, where it is better, and ranker.json.
+
+    It learns from what these parts retrieved before its window: towers and statistics are of that time.
+    """
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".before-") as before:
+        ranker, facts = train_ranker(_before(prepared, towers, parts, Path(before)), prepared)
     better = ranker is not None and facts.verdict is not None and facts.verdict.better
     if ranker is not None and better:
         ranker.save(folder / "ranker")
@@ -131,36 +133,40 @@ def add_ranker(prepared: Prepared, parts: Path, folder: Path) -> dict[str, Any]:
     return {"lists": facts.lists, "trees": facts.trees, "better": better}
 
 
+def _before(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> Contents:
+    """The parts as they were before the ranker's window."""
+    split, contents = prepared.split, configured(parts, prepared.config)
+    if split.refit is None:
+        return contents
+    if served(towers) != towers:
+        place_towers(prepared, towers, folder / "towers")
+        encoder = QueryEncoder.load(folder / "towers")
+        contents = replace(contents, encoder=encoder, index=_index(prepared, encoder))
+    return replace(contents, statistics=Statistics.fit(split.ranker_known, split.ranker_statistics))
+
+
 def finish(prepared: Prepared, draft: Draft, *, progress: bool = False) -> tuple[Report, tuple[str, ...]]:
-    """Parts and ranker in a draft become a bundle: statistics and towers up to the test window, measured,
-    described.
+    """Parts and ranker in a draft become a bundle: measured, described.
 
     Returns the report, and users of the test window to try.
     """
     config, folder = prepared.config, draft.folder
     ranked = json.loads((folder / _RANKED).read_text())
     (folder / _RANKED).unlink()
-    if (folder / REFIT).is_dir():
-        shutil.rmtree(folder / "towers")
-        shutil.rmtree(folder / "index")
-        (folder / REFIT).rename(folder / "towers")
-        _index(prepared, prepared.split.ranker, folder)
-    shutil.rmtree(folder / "statistics")
-    Statistics.fit(prepared.split.test_known, prepared.split.test_statistics).save(folder / "statistics")
     ranker = Ranker.load(folder / "ranker") if (folder / "ranker").is_dir() else None
-    served = replace(configured(folder, config), weights=ranked["weights"], ranker=ranker)
-    save_settings(folder, served)
+    contents = replace(configured(folder, config), weights=ranked["weights"], ranker=ranker)
+    save_settings(folder, contents)
     notes, fallback = list(ranked["notes"]), [] if ranker is not None else [NOT_BETTER_HELD_OUT]
     report = report_on(load_contents(folder), prepared, notes=notes, progress=progress)
     if ranker is not None and not ranker_is_better(report):
         fallback = [NOT_BETTER_ON_TEST]
         notes.append(report.comparison("rank", "retrieve").sentence + ": the retrieval order is kept")
-        save_settings(folder, served.without_ranker())
+        save_settings(folder, contents.without_ranker())
         report = report_on(load_contents(folder), prepared, notes=notes, progress=progress)
-    served = load_contents(folder)
-    examples = write_report(report, served, prepared, folder)
-    _holdout(served, prepared).save(folder / HOLDOUT)
-    draft.describe(**_manifest(prepared, served, report, fallback, notes))
+    contents = load_contents(folder)
+    examples = write_report(report, contents, prepared, folder)
+    _holdout(contents, prepared).save(folder / HOLDOUT)
+    draft.describe(**_manifest(prepared, contents, report, fallback, notes))
     return report, tuple(one["user"] for one in examples)
 
 

@@ -182,6 +182,11 @@ def restore(version: Path, folder: Path) -> None:
             shutil.copyfile(version / part / _VECTORS, folder / part / _VECTORS)
 
 
+def served(version: Path) -> Path:
+    """The folder of the towers that serve, of a version's."""
+    return version / REFIT if (version / REFIT).is_dir() else version
+
+
 def _parts(split: Split, fitted: Path) -> dict[str, Log]:
     """Which towers there are, below which name, and the log at whose end users are asked for."""
     again = {REFIT: split.refit} if split.refit is not None and (fitted / REFIT).is_dir() else {}

@@ -87,7 +87,8 @@ def _build(run: Context, out: Writing) -> None:
 
 
 def _rank(run: Context, out: Writing) -> None:
-    out.facts = add_ranker(run.prepared, run.folder("build"), out.folder)
+    towers = run.embeddings.path(run.results["export"].output)
+    out.facts = add_ranker(run.prepared, towers, run.folder("build"), out.folder)
 
 
 def _evaluate(run: Context, out: Writing) -> None:
@@ -158,7 +159,7 @@ STEPS = (
     Step("build", ("ingest", "export"), lambda run: run.sections("split", "seed", "index"), _build),
     Step(
         "rank",
-        ("ingest", "build"),
+        ("ingest", "export", "build"),
         lambda run: run.sections("split", "seed", "features", "retrieve", "ranker"),
         _rank,
     ),
