@@ -30,8 +30,8 @@ def aside(work: Callable[[], T]) -> T:
 
 
 def give_back() -> None:
-    """Return to the system what was freed. glibc keeps it where something small lies behind it: after twenty
-    bundles that is the memory of half a bundle's arrays and more. Other C libraries are left alone.
+    """Return to the system what was freed. glibc keeps it where something small lies behind it: after forty
+    swaps of 100,000 items under load that was 190 MiB. Other C libraries are left alone.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
