@@ -26,8 +26,9 @@ from funnel.bundle.loaded import Loaded
 from funnel.bundle.tables import Catalogue
 from funnel.data import Vocabulary
 from funnel.errors import BundleError, DataError
+from funnel.evaluation.metrics import compute_all
 from funnel.features import Statistics
-from funnel.index import ExactIndex
+from funnel.index import ExactIndex, FaissIndex, IndexConfig
 from funnel.types import Log, Ragged
 from tests.bundle.test_reload import without_ranker
 from tests.tiny import GENRES, TinyBuild
@@ -286,6 +287,35 @@ def test_nobody_is_dropped_and_no_deleted_item_comes_back(
     live.close()
     assert errors == []
     assert asked[0] > 20
+
+
+@pytest.mark.parametrize("spec", ["Flat", "IVF8,Flat"])
+def test_a_compaction_changes_no_list_and_no_metric(
+    built: TinyBuild, loaded: Loaded, tmp_path: Path, spec: str
+) -> None:
+    own, examples = loaded.contents, built.prepared.split.test
+    index = FaissIndex.build(
+        own.vectors, IndexConfig(spec=spec, recall=1.0), own.encoder.encode(examples.requests)
+    )
+    live = LiveItems(tmp_path, replace(loaded, contents=replace(own, index=index)), lambda loaded: None)
+    live.upsert(frame([3, 17, *range(1000, 1030)], [1980 + one / 7 for one in range(32)]))
+    live.delete([5, 1003])
+
+    def shown() -> Any:
+        contents = live.loaded.contents
+        requests = replace(examples.requests, allow=contents.catalogue.living(len(examples)))
+        return contents.funnel(10)(requests).items
+
+    before, waiting = shown(), live.waiting
+    live.compact()
+    after = shown()
+    assert (waiting, live.waiting) == (31, 0)
+    np.testing.assert_array_equal(after, before)
+    names = ("ndcg@10", "recall@10")
+    metrics = [compute_all(names, items, examples.targets) for items in (before, after)]
+    for name in names:
+        np.testing.assert_array_equal(metrics[0][name], metrics[1][name])
+        assert metrics[0][name].mean() > 0
 
 
 def test_beyond_its_bound_the_delta_becomes_part_of_the_index(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from funnel.errors import ConfigError, DataError, FunnelError
 from funnel.index import ExactIndex, FaissIndex, IndexConfig
@@ -122,3 +123,12 @@ def test_the_number_of_threads_belongs_to_the_thread_that_set_it() -> None:
 def _set_seven() -> int:
     with omp_threads(7):
         return int(faiss.omp_get_max_threads())
+
+
+@given(
+    found=arrays(np.int32, (3, 7), elements=st.integers(-1, 12)),
+    wanted=arrays(np.int32, (3, 5), elements=st.integers(-1, 12)),
+)
+def test_recall_counts_the_wanted_rows_that_are_found(found: np.ndarray, wanted: np.ndarray) -> None:
+    hits = [row in there for rows, there in zip(wanted, found, strict=True) for row in rows if row >= 0]
+    assert recall(found, wanted) == pytest.approx(sum(hits) / max(1, len(hits)))

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from funnel.bundle.answer import ALL_FILTERED, FEWER_THAN_K, RETRIEVAL_ORDER, SKIPPED, Answer
+from funnel.bundle.aside import give_back
 from funnel.bundle.asking import Question, Since, ask, ask_many, history_of
 from funnel.bundle.changing import Event, RecentUsers, UserEvents
 from funnel.bundle.changing.items import LiveItems
@@ -114,7 +115,9 @@ class Live:
             published = "none"
             try:
                 published = self._store.current()
-                fresh = None if published == self.version else Loaded.load(self._store, published)
+                fresh = (
+                    None if published == self.version else Loaded.load(self._store, published, serving=True)
+                )
                 if fresh is not None:
                     self._loaded.check_successor(fresh)
                     self._refused = None
@@ -128,6 +131,7 @@ class Live:
             if fresh is None:
                 return False
             log.info("now serving %s", published)
+            give_back()
             return True
 
     def close(self) -> None:

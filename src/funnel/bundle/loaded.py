@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from funnel.allow import Allow
+from funnel.bundle.aside import aside
 from funnel.bundle.asking import Question, ask
 from funnel.bundle.contents import Contents, load_contents
 from funnel.bundle.manifest import Manifest
@@ -29,14 +30,16 @@ class Loaded:
     funnels: dict[int, Funnel] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, store: Store, version: str) -> Loaded:
+    def load(cls, store: Store, version: str, *, serving: bool = False) -> Loaded:
         """Verify every file, load, and answer once, so that what is compiled is compiled now.
+
+        serving: whether requests are answered meanwhile, which hashing then gives way to.
 
         Raises: BundleError naming what is damaged, or what stood in the way.
         """
         folder = store.path(version)
         version = folder.name  # "current" may be another one a moment later
-        manifest = store.verify(version)
+        manifest = aside(lambda: store.verify(version)) if serving else store.verify(version)
         try:
             contents = load_contents(folder, manifest.towers_fingerprint)
             loaded = cls(manifest.version, manifest, load_schema(folder), contents)

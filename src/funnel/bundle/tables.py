@@ -104,12 +104,12 @@ class Catalogue:
         """The columns of some items, a plain dict each; pandas' own way takes several times as long."""
         columns = [
             values[rows].tolist() if isinstance(values, np.ndarray) else values.take(rows).to_pylist()
-            for values in self._values.values()
+            for values in self.values.values()
         ]
-        return [dict(zip(self._values, one, strict=True)) for one in zip(*columns, strict=True)]
+        return [dict(zip(self.values, one, strict=True)) for one in zip(*columns, strict=True)]
 
     @cached_property
-    def _values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         """Columns of numbers as NumPy's arrays, others as Arrow's, each in one piece: of several, Arrow makes
         one at each call.
         """

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
+from numba import njit
 
+from funnel.features.kernels import bisect as first_from
 from funnel.types import Int32
 
 _FLAT = 50_000
@@ -43,8 +45,22 @@ def choose_spec(n: int, d: int) -> str:
 
 def recall(found: Int32, wanted: Int32) -> float:
     """The share of the wanted rows [B, k] that are among the found [B, k]; negative ones are no rows."""
-    hits = sum(np.isin(w[w >= 0], f).sum() for f, w in zip(found, wanted, strict=True))
-    return float(hits / max(1, (wanted >= 0).sum()))
+    if len(found) != len(wanted):
+        raise ValueError(f"found is of {len(found)} queries, wanted of {len(wanted)}")
+    return float(_hits(np.sort(found, axis=1), wanted) / max(1, (wanted >= 0).sum()))
+
+
+@njit(cache=True, nogil=True)
+def _hits(found: Int32, wanted: Int32) -> int:
+    """How many of the wanted rows are found, whose rows are sorted. Compiled: a compaction measures hundreds
+    of times while requests wait for Python's lock."""
+    hits = 0
+    for query in range(len(wanted)):
+        row = found[query]
+        for one in wanted[query]:
+            place = first_from(row, 0, len(row), one)
+            hits += one >= 0 and place < len(row) and row[place] == one
+    return hits
 
 
 def ladders(

@@ -98,7 +98,8 @@ class FaissIndex:
                 config.recall,
             )
         margin = built._margin(queries, wanted, config.recall)
-        return cls(built._index, vectors, built.info.model_copy(update={"margin": margin}))
+        # The lists are made by now; else the first request with a filter would make them again.
+        return cls(built._index, vectors, built.info.model_copy(update={"margin": margin}), built._lists)
 
     @classmethod
     def untuned(

@@ -80,5 +80,5 @@ class ChangedCatalogue(Catalogue):
 
     def ready(self) -> ChangedCatalogue:
         """The same, with everything made that a request would otherwise wait for."""
-        _ = self._later.filters, self.living_bits, self._changed, self._places
+        _ = self._later.filters, self._later.values, self.living_bits, self._changed, self._places
         return self

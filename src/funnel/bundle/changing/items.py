@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from funnel.bundle.aside import aside
 from funnel.bundle.changing import rows as made
 from funnel.bundle.changing.changes import fold, last, records
 from funnel.bundle.changing.delta import Delta
@@ -123,7 +124,7 @@ class LiveItems:
         with self._compacting:
             with self.changing:
                 loaded, own, stamp = self._loaded, self._own, self._stamp
-            index = rebuilt(loaded.contents, loaded.manifest.seed)
+            index = aside(lambda: rebuilt(loaded.contents, loaded.manifest.seed))
             with self.changing:
                 if self._own is own:  # no other bundle was taken up meanwhile
                     self._base = Base(index, stamp)

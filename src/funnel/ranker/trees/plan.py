@@ -9,9 +9,10 @@ touches: most nodes have few leaves on their left.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from funnel.errors import BundleError
@@ -43,8 +44,8 @@ class Plan(NamedTuple):
 
 def plan(model: Model) -> Plan:
     """The bit vectors of a model. Raises: BundleError when its trees are none, or too large."""
-    ordered = [_left_to_right(tree, number) for number, tree in enumerate(model.trees)]
-    start, middle = (np.concatenate([np.array(one[i], np.int64) for one in ordered]) for i in (1, 2))
+    ordered = [_ordered(tree, number) for number, tree in enumerate(model.trees)]
+    start, middle = (np.concatenate([one[i] for one in ordered]) for i in (1, 2))
     sizes = np.array([len(tree.values) for tree in model.trees])
     plane_of = offsets((sizes + 7) // 8)
     tree_of_plane = np.repeat(np.arange(len(sizes)), (sizes + 7) // 8)
@@ -69,35 +70,44 @@ def offsets(lengths: NDArray[np.integer]) -> Int64:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def _left_to_right(tree: Tree, number: int) -> tuple[list[int], list[int], list[int]]:
-    """Leaf numbers from left to right; of each inner node its first leaf, and the first on its right.
-
-    LightGBM numbers a node after its parent, so one pass up and one pass down are enough.
-    """
+def _ordered(tree: Tree, number: int) -> tuple[Int64, Int64, Int64]:
+    """Leaf numbers from left to right; of each inner node its first leaf, and the first on its right."""
     n = len(tree.values)
-    left, right = tree.splits.left.tolist(), tree.splits.right.tolist()
-    leaves = sorted(~child for child in left + right if child < 0)
-    parents_first = all(
-        child < 0 or node < child < n - 1 for side in (left, right) for node, child in enumerate(side)
-    )
-    if n > 1 and not (parents_first and leaves == list(range(n))):
+    *ordered, whole = _left_to_right(tree.splits.left, tree.splits.right)
+    if not whole:
         raise BundleError(f"tree {number} of the ranker's model is no tree as LightGBM numbers it")
     if n > MOST_LEAVES:
         raise BundleError(
             f"tree {number} of the ranker's model has {n} leaves; at most {MOST_LEAVES} are answered"
         )
-    below, order, start, middle = [0] * (n - 1), [0] * n, [0] * (n - 1), [0] * (n - 1)
+    order, start, middle = ordered
+    return order, start, middle
+
+
+@njit(cache=True, nogil=True)
+def _left_to_right(left: Int64, right: Int64) -> Any:
+    """See `_ordered`; and whether it is a tree.
+
+    LightGBM numbers a node after its parent, so one pass up and one pass down are enough.
+    """
+    n = len(left) + 1
+    order, start, middle = np.zeros(n, np.int64), np.zeros(n - 1, np.int64), np.zeros(n - 1, np.int64)
+    below, seen = np.zeros(n - 1, np.int64), np.zeros(n, np.bool_)
     for node in range(n - 2, -1, -1):
-        below[node] = sum(1 if child < 0 else below[child] for child in (left[node], right[node]))
+        for child in (left[node], right[node]):
+            if child < -n or (child < 0 and seen[~child]) or (child >= 0 and not node < child < n - 1):
+                return order, start, middle, False
+            if child < 0:
+                seen[~child] = True
+            below[node] += 1 if child < 0 else below[child]
     for node in range(n - 1):
-        on_left = 1 if left[node] < 0 else below[left[node]]
-        middle[node] = start[node] + on_left
+        middle[node] = start[node] + (1 if left[node] < 0 else below[left[node]])
         for child, at in ((left[node], start[node]), (right[node], middle[node])):
             if child < 0:
                 order[at] = ~child
             else:
                 start[child] = at
-    return order, start, middle
+    return order, start, middle, n == 1 or seen.all()
 
 
 def _touched(start: Int64, middle: Int64) -> tuple[Int64, Int64, Int64]:
