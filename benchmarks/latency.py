@@ -56,6 +56,7 @@ def main(
     requests: int = 2000,
     trees: int = 300,
     leaves: int = 63,
+    beside: Annotated[bool, typer.Option(help="whether the other stack is measured too")] = True,
     core: Annotated[int, typer.Option(help="the core that everything runs on")] = 0,
     work: Annotated[Path, typer.Option(help="where the grown ranker is kept")] = Path("build/latency"),
     results: Annotated[Path, typer.Option(help="where the JSON file goes")] = RESULTS,
@@ -69,27 +70,32 @@ def main(
     k, ads = contents.retrieve.k, len(contents.catalogue.ids)
     singles, tried = asked(contents, requests), asked(contents, 100, seed=1)
     found = recall(contents, tried, k)
-    glue = glued(contents, work / f"ranker-{trees}x{leaves}" / "model.txt", tried, k, found)
+    model = work / f"ranker-{trees}x{leaves}" / "model.txt"
+    glue = glued(contents, model, tried, k, found) if beside else None
     funnel = contents.funnel(10)
     for one in tried:
         funnel.trace(one)
-        glue(one)
+        if glue is not None:
+            glue(one)
     stages: list[list[float]] = []
     whole: list[float] = []
     other: list[float] = []
     for start in range(0, requests, TURN):
         turn = singles[start : start + TURN]
         whole += clock(lambda one: stages.append([step.seconds for step in funnel.trace(one)]), turn)
-        other += clock(glue, turn)
+        if glue is not None:
+            other += clock(glue, turn)
     rows = {name: percentiles([row[i] for row in stages]) for i, name in enumerate(funnel.names)}
-    rows |= {"whole": percentiles(whole), "glue": percentiles(other)}
+    rows["whole"] = percentiles(whole)
     about: dict[str, Any] = {
         "ads": ads, "requests": requests, "k": k, "trees": trees, "leaves": leaves,
         "features": len(contents.candidate_features().names), "threads": 1, "core": core,
-        "index": live.contents.index.spec, f"recall@{k}": found,
-        "glue": {"index": glue.spec, "nprobe": glue.probes, f"recall@{k}": glue.recall},
-        "milliseconds": rows, "times_faster_p50": rows["glue"]["p50"] / rows["whole"]["p50"],
+        "index": live.contents.index.spec, f"recall@{k}": found, "milliseconds": rows,
     }  # fmt: skip
+    if glue is not None:
+        rows["glue"] = percentiles(other)
+        about["glue"] = {"index": glue.spec, "nprobe": glue.probes, f"recall@{k}": glue.recall}
+        about["times_faster_p50"] = rows["glue"]["p50"] / rows["whole"]["p50"]
     show(about, rows)
     save(f"latency-{ads}", about, results)
     bars(
@@ -102,10 +108,10 @@ def main(
 
 def show(about: dict[str, Any], rows: dict[str, dict[str, float]]) -> None:
     """A table."""
-    k = about["k"]
+    at = f"recall@{about['k']}"
+    other = f" (glue {about['glue'][at]:.3f})" if "glue" in about else ""
     table = Table(
-        title=f"{about['ads']:,} ads, one core, recall@{k} {about[f'recall@{k}']:.3f} "
-        f"(glue {about['glue'][f'recall@{k}']:.3f}), milliseconds",
+        title=f"{about['ads']:,} ads, one core, {at} {about[at]:.3f}{other}, milliseconds",
         title_justify="left",
     )
     for column in ("", "p50", "p95", "p99"):
