@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
-import venv
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,85 +24,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.ann_libraries import OURS, Ours, Peer
+from benchmarks.training import environment
+
 HERE = Path(__file__).parent
 #: The settings of each: the queue's length of a graph, the leaves visited of a tree.
 QUEUES = (500, 600, 800, 1200, 2000, 4000)
 PEERS = {"hnswlib": QUEUES, "usearch": QUEUES, "voyager": QUEUES, "scann": (8, 16, 32, 64, 128, 256)}
-OURS = (0.8, 0.9, 0.95, 0.98, 0.99)
-
-
-class Peer:
-    """A library in a process of its own that answers on its output."""
-
-    def __init__(self, python: Path, library: str, options: list[str]) -> None:
-        command = [str(python), str(HERE / "peers" / "ann.py"), library, *options]
-        self.library, self.queries = library, Path(options[1])
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        self.build = self.answer()
-
-    def answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.library} ended with {self.process.wait()}")
-        found: dict[str, Any] = json.loads(line)
-        return found
-
-    def ask(self, setting: int) -> tuple[list[float], np.ndarray]:
-        """Seconds of each query, and rows [Q, k]."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{setting}\n")
-        self.process.stdin.flush()
-        seconds = self.answer()["seconds"]
-        return seconds, np.load(self.queries.with_name(f"found-{self.library}.npy"))
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-
-class Ours:
-    """funnel's own index, built as a bundle's is."""
-
-    def __init__(
-        self, vectors: np.ndarray, queries: np.ndarray, wanted: np.ndarray, spec: str, threads: int
-    ) -> None:
-        from funnel.index import FaissIndex, IndexConfig
-
-        start = time.perf_counter()
-        index = FaissIndex.untuned(vectors, IndexConfig(spec=spec, k=wanted.shape[1]), threads=threads)
-        self.build = {"seconds": time.perf_counter() - start, "bytes": index.bytes + vectors.nbytes}
-        half = slice(None, None, 2)  # parameters are chosen on every second query, measured on all
-        shares = OURS if index.parameters else (1.0,)
-        tuned = [
-            index.tuned(queries[half], wanted[half], s, {}) if index.parameters else index for s in shares
-        ]
-        self.spec, self.queries, self.k = index.spec, queries, wanted.shape[1]
-        self.settings = dict(zip(shares, tuned, strict=True))
-
-    def ask(self, setting: float) -> tuple[list[float], np.ndarray]:
-        seconds, found = [], []
-        for i in range(len(self.queries)):
-            start = time.perf_counter()
-            found.append(self.settings[setting].search(self.queries[i : i + 1], self.k)[0])
-            seconds.append(time.perf_counter() - start)
-        return seconds, np.concatenate(found)
-
-    def close(self) -> None: ...
-
-
-def environment(folder: Path) -> Path:
-    """The peers' Python, installed once."""
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        venv.create(folder, clear=True, with_pip=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(HERE / "peers" / "ann.txt")]
-        subprocess.run(install, check=True)
-        (folder / "ready").touch()
-    return python
 
 
 def at_recall(points: list[dict[str, float]], key: str, goal: float) -> float | None:
@@ -137,6 +63,22 @@ def measure(libraries: dict[str, Any], settings: dict[str, Any], wanted: np.ndar
     return found
 
 
+def tabled(title: str, at: dict[str, dict[str, float | None]], builds: dict[str, Any], k: int) -> Table:
+    """A line a library: milliseconds at equal recall, how many times funnel's, and what its index took."""
+    table = Table(title=title, title_justify="left")
+    for column in ("", f"recall@{k}", "times", "recall@10", "build s", "MiB"):
+        table.add_column(column, justify="left" if not column else "right")
+    first = at["funnel"][f"recall@{k}"]
+    for n, ms in at.items():
+        build, deep, top = builds[n], ms[f"recall@{k}"], ms["recall@10"]
+        table.add_row(
+            n, "not reached" if deep is None else f"{deep:.3f}",
+            f"{deep / first:.1f}" if deep and first else "", "not reached" if top is None else f"{top:.3f}",
+            f"{build['seconds']:.0f}", f"{build['bytes'] / 2**20:,.0f}",
+        )  # fmt: skip
+    return table
+
+
 def main(
     vectors_file: Annotated[Path, typer.Argument(help="item vectors, float32 [n, d]")],
     queries_file: Annotated[Path, typer.Argument(help="queries, float32 [Q, d]")],
@@ -164,7 +106,7 @@ def main(
     np.save(work / "queries.npy", asked)
     wanted, _ = exact_search(vectors, asked, k, threads=threads)
     options = [str(vectors_file.resolve()), str(work / "queries.npy"), str(k), str(threads)]
-    python = environment(work / "peers")
+    python = environment(work / "peers", "ann.txt")
     libraries: dict[str, Any] = {"funnel": Ours(vectors, asked, wanted, spec, threads)}
     peers = {library: PEERS[library] for library in peer or PEERS}
     for library in peers:
@@ -182,21 +124,8 @@ def main(
         n: {key: at_recall(points, key, goal) for key in (f"recall@{k}", "recall@10")}
         for n, points in found.items()
     }
-    table = Table(
-        title=f"{name}: {len(vectors):,} vectors of {vectors.shape[1]}, ms a query at {goal}, one thread",
-        title_justify="left",
-    )
-    for column in ("", f"recall@{k}", "times", "recall@10", "build s", "MiB"):
-        table.add_column(column, justify="left" if not column else "right")
-    first = at["funnel"][f"recall@{k}"]
-    for n, ms in at.items():
-        build, deep, top = libraries[n].build, ms[f"recall@{k}"], ms["recall@10"]
-        table.add_row(
-            n, "not reached" if deep is None else f"{deep:.3f}",
-            f"{deep / first:.1f}" if deep and first else "", "not reached" if top is None else f"{top:.3f}",
-            f"{build['seconds']:.0f}", f"{build['bytes'] / 2**20:,.0f}",
-        )  # fmt: skip
-    Console().print(table)
+    title = f"{name}: {len(vectors):,} vectors of {vectors.shape[1]}, ms a query at {goal}, one thread"
+    Console().print(tabled(title, at, {n: library.build for n, library in libraries.items()}, k))
     results.mkdir(parents=True, exist_ok=True)
     curves = [
         Curve(n, [(p[f"recall@{k}"], p["ms"]) for p in points], n == "funnel") for n, points in found.items()

@@ -14,6 +14,18 @@ from tests import tiny
 
 ROOT = Path(__file__).resolve().parents[1]
 
+#: What takes longest is begun first, so that two workers end at the same time.
+LONGEST = [
+    "test_run.py", "test_docs.py", "test_cli.py", "test_spoilt.py", "test_pipeline.py", "test_export.py",
+    "test_train.py", "test_quality.py", "test_faults.py", "test_readings.py", "test_all_indexes.py",
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of LONGEST before all others; else the order stays."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:

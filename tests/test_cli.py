@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from tests.processes import funnel, ok, refused
 from tests.tiny import TinyBuild
 
 CONFIG = """
@@ -24,11 +22,12 @@ kind = "time"
 reading = "event"
 ranker = 0.6
 test = 0.8
+max_requests = 400
 [towers]
 d = 16
 layers = 1
 heads = 1
-epochs = 3
+epochs = 2
 history = 20
 [ranker]
 trees = 30
@@ -41,27 +40,6 @@ latency_requests = 5
 [gates]
 latency_ms = 10000
 """
-
-
-def funnel(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "funnel", *map(str, arguments)],
-        capture_output=True, text=True, timeout=240, cwd=cwd, env={**os.environ, "COLUMNS": "120"},
-    )  # fmt: skip
-
-
-def ok(*arguments: object) -> str:
-    done = funnel(*arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def refused(*arguments: object) -> str:
-    done = funnel(*arguments)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stderr.startswith("error ")
-    return " ".join(done.stderr.split())
 
 
 @pytest.fixture(scope="module")

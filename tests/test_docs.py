@@ -6,12 +6,12 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.processes import python
 from tests.tiny import TinyBuild
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -53,7 +53,7 @@ def workplace(built: TinyBuild, tmp_path_factory: pytest.TempPathFactory) -> Pat
 #: What every config of the documents becomes, so that they run in seconds.
 SMALL: dict[str, dict[str, object]] = {
     "data": {"reader": "movielens"},
-    "split": {"kind": "time", "reading": "event", "ranker": 0.6, "test": 0.8},
+    "split": {"kind": "time", "reading": "event", "ranker": 0.6, "test": 0.8, "max_requests": 400},
     "towers": {"d": 16, "layers": 1, "heads": 1, "epochs": 2, "history": 20},
     "ranker": {"trees": 20, "leaves": 7},
     "retrieve": {"k": 100},
@@ -72,22 +72,18 @@ def test_commands(line: str, workplace: Path) -> None:
     if program in {"git", "cd", "pip", ".venv/bin/pre-commit"}:
         return  # they change the machine, not the product
     module = {"funnel": ["-m", "funnel"], "python": []}[program.removeprefix(".venv/bin/")]
-    command = [sys.executable, *module, *arguments]
-    done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, timeout=300)
+    done = python(*module, *arguments, cwd=workplace)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("name", "code"), blocks("python"))
 def test_snippets(name: str, code: str, workplace: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=workplace, capture_output=True, text=True, timeout=300
-    )
+    done = python("-c", code, cwd=workplace)
     assert done.returncode == 0, f"{name}: {done.stderr}"
 
 
 def test_the_backend_example(workplace: Path) -> None:
-    command = [sys.executable, "examples/backend.py", "indexes", "7"]
-    done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, timeout=300)
+    done = python("examples/backend.py", "indexes", "7", cwd=workplace)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Movie ") == 10
 

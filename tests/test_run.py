@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -29,16 +27,13 @@ from funnel.pipeline.run.runner import KEEPABLE
 from funnel.pipeline.run.steps import STEPS
 from funnel.towers.items import ItemEncoder
 
-from .test_cli import CONFIG, funnel, ok, refused
+from .processes import Started, funnel, ok, refused
+from .processes import start as started
+from .test_cli import CONFIG
 
 NAMES = [step.name for step in STEPS]
 #: What gates cannot be asked on data this small, changed this much.
 GATES = "stage_fall = 1.0\nslice_fall = 1.0\npopularity_rise = 1.0\nreachable_fall = 1.0\nparity = 0.9\n"
-
-
-def quick(config: str) -> str:
-    """Fewer requests, so that a run takes seconds."""
-    return config.replace("test = 0.8", "test = 0.8\nmax_requests = 400").replace("epochs = 3", "epochs = 2")
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,7 @@ def first(movies: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """After a first run."""
     place = Place(tmp_path_factory.mktemp("first"))
     shutil.copytree(movies, place.root / "data")
-    place.config.write_text(quick(CONFIG) + GATES)
+    place.config.write_text(CONFIG + GATES)
     assert actions(place.run()) == {"ran": NAMES}
     return place
 
@@ -173,9 +168,9 @@ def test_only_what_depends_on_a_change_runs_again(place: Place) -> None:
     process = start(place)
     wait_for(place, "rank", so_far)
     place.change("trees = 20", "trees = 25")
-    _, said = process.communicate(timeout=240)
-    assert process.returncode == 0
-    assert "was changed while this ran" in " ".join(said.split())
+    done = process.ended()
+    assert done.returncode == 0
+    assert "was changed while this ran" in " ".join(done.stderr.split())
     assert place.indexes.current() != before
     manifest = place.indexes.verify("current")
     assert manifest.config["ranker"]["trees"] == 20
@@ -247,11 +242,8 @@ def test_training_starts_where_the_last_one_ended(place: Place) -> None:
     assert actions(place.run("--start-from", "last")) == {"unchanged": NAMES}
 
 
-def start(place: Place) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "funnel", *map(str, place.arguments)],
-        cwd=place.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+def start(place: Place) -> Started:
+    return started("-m", "funnel", *place.arguments, cwd=place.root)
 
 
 def begun(place: Place) -> Counter[str]:
@@ -276,8 +268,7 @@ def test_a_run_that_is_killed_goes_on_from_the_last_whole_step(first: Place, tmp
         process = start(place)
         wait_for(place, step, before)
         time.sleep(rng.uniform(0, 0.2))
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.kill()
         for manifest in place.indexes.versions():
             place.indexes.verify(manifest.version)
     place.run()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +13,11 @@ from benchmarks.quality.published import TABLES
 from benchmarks.quality.result import Result
 from funnel.errors import ConfigError
 from tests.conftest import ROOT
+from tests.processes import python
 
 
 def run(*arguments: str | Path) -> str:
-    command = [sys.executable, "-m", "benchmarks.quality", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = python("-m", "benchmarks.quality", *arguments, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -98,8 +96,7 @@ def test_a_change_is_checked_as_the_config_is(beauty: Path) -> None:
     ],
 )
 def test_a_mistake_is_a_sentence(arguments: list[str], said: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.quality", *arguments, "--data", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = python("-m", "benchmarks.quality", *arguments, "--data", tmp_path, cwd=ROOT)
     assert done.returncode == 1
     assert said in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr

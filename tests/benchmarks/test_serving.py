@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.processes import python
 from tests.tiny import TinyBuild
 
 ROOT = Path(__file__).parents[2]
 
 
 def run(name: str, built: TinyBuild, folder: Path, *options: str) -> dict[str, object]:
-    command = [
-        sys.executable, "-m", f"benchmarks.{name}", "--indexes", str(built.indexes), "--trees", "12",
-        "--leaves", "7", "--work", str(folder / "work"), "--results", str(folder), *options,
-    ]  # fmt: skip
     # A process of its own: it keeps itself on one core.
-    done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | {"COLUMNS": "100"}, capture_output=True, text=True
-    )
+    done = python(
+        "-m", f"benchmarks.{name}", "--indexes", built.indexes, "--trees", 12, "--leaves", 7,
+        "--work", folder / "work", "--results", folder, *options, cwd=ROOT,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     (found,) = folder.glob(f"{name}-*.json")
     assert found.with_suffix(".png").stat().st_size > 1000

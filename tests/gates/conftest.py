@@ -31,7 +31,7 @@ def two(built: TinyBuild, tmp_path_factory: pytest.TempPathFactory) -> Two:
     """Made once. Do not change it; `store` is a copy."""
     folder = tmp_path_factory.mktemp("two") / "indexes"
     shutil.copytree(built.indexes, folder)
-    config = movie_config(built.config.data.path, ranker={"trees": 50, "leaves": 15})
+    config = movie_config(built.config.data.path, ranker={"trees": 50, "leaves": 15, "lists": 800})
     return Two(folder, build(prepare(config), sound(built), Store(folder)).version)
 
 

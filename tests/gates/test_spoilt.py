@@ -57,10 +57,6 @@ def dates(built: TinyBuild) -> dict[str, object]:
     return built.config.split.model_dump() | moments
 
 
-#: Towers that have hardly been trained: what is wrong with the tables shows all the same.
-BRIEF = {"d": 16, "layers": 1, "heads": 1, "epochs": 1, "history": 20}
-
-
 def test_a_sound_bundle_passes_beside_another(store: Store, second: str) -> None:
     first, version = store.current(), second
     assert version != first
@@ -123,24 +119,25 @@ def test_a_collapsed_tower_is_stopped(
 
 
 def test_a_truncated_item_file_is_stopped(
-    store: Store, rebuild: Rebuild, built: TinyBuild, tmp_path: Path
+    store: Store, rebuild: Rebuild, built: TinyBuild, towers: Path, tmp_path: Path
 ) -> None:
+    """What is wrong with the tables shows, whatever the towers."""
     data = copy(built, tmp_path / "data")
     lines = (data / "movies.csv").read_text().splitlines(keepends=True)
     (data / "movies.csv").write_text("".join(lines[: len(lines) // 2]))
-    verdict = refused(store, rebuild(data, towers=BRIEF))
+    verdict = refused(store, rebuild(data, towers))
     assert "gaps" in verdict.closed
     assert any("items.genres without a value, 0.0% to " in one.sentence for one in verdict.failed)
 
 
 def test_an_item_file_without_half_of_the_items_is_stopped(
-    store: Store, rebuild: Rebuild, built: TinyBuild, tmp_path: Path
+    store: Store, rebuild: Rebuild, built: TinyBuild, towers: Path, tmp_path: Path
 ) -> None:
     data = copy(built, tmp_path / "data")
     for name in ("movies.csv", "ratings.csv"):
         table = pd.read_csv(data / name)
         table[table["movieId"] <= 100].to_csv(data / name, index=False)
-    verdict = refused(store, rebuild(data, towers=BRIEF))
+    verdict = refused(store, rebuild(data, towers))
     assert "rows" in verdict.closed
     assert any("change of items, 200 to " in one.sentence for one in verdict.failed)
 
@@ -154,7 +151,7 @@ def test_a_model_that_breaks_a_slice_is_stopped_and_the_slice_named(
     movies = pd.read_csv(data / "movies.csv")
     comedies = movies.loc[movies["genres"].str.contains(GENRES[0]), "movieId"]
     ratings[~(before & ratings["movieId"].isin(comedies))].to_csv(data / "ratings.csv", index=False)
-    version = rebuild(data, split=dates(built), ranker={"trees": 50, "leaves": 15})
+    version = rebuild(data, split=dates(built), ranker={"trees": 50, "leaves": 15, "lists": 800})
     verdict = refused(store, version)
     assert "slices" in verdict.closed
     assert any(one.sentence.startswith("items.genres = Comedy") for one in verdict.failed)

@@ -69,9 +69,10 @@ def test_each_kind_is_measured_against_exact_search(world: World) -> None:
 def test_what_is_chosen_is_built_with_its_recall(world: World) -> None:
     found = measure(world.vectors, world.sample, k=50, goal=0.95, specs=["IVF64,PQ32x4fs"], rounds=1)
     assert found.chosen is not None
-    built = FaissIndex.build(
-        world.vectors, IndexConfig(spec=found.chosen.spec, recall=found.goal, k=found.k), world.sample
-    )
+    assert found.chosen.recall >= found.goal
+    # Which of the settings that reach the goal is fastest is a matter of the moment.
+    config = IndexConfig(spec=found.chosen.spec, recall=found.chosen.recall, k=found.k)
+    built = FaissIndex.build(world.vectors, config, world.sample)
     assert built.info.params == found.chosen.params
     assert built.info.recall == found.chosen.recall
     assert built.bytes == found.chosen.bytes

@@ -160,8 +160,9 @@ def test_the_graph_says_nothing_of_the_machine(folder: Path) -> None:
 def test_towers_that_disagree_are_refused(
     trained: Trained, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph = (folder / "query_tower.onnx").read_bytes()
-    monkeypatch.setattr("funnel.towers.export.query_graph", lambda *_: graph)
+    query, items = ((folder / f"{name}_tower.onnx").read_bytes() for name in ("query", "item"))
+    monkeypatch.setattr("funnel.towers.export.query_graph", lambda *_: query)
+    monkeypatch.setattr("funnel.towers.export.item_graph", lambda *_: items)
     other = replace(trained, model=copy.deepcopy(trained.model))
     export_of(other, tmp_path / "same")
     with torch.no_grad():

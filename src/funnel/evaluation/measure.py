@@ -14,15 +14,15 @@ from pydantic import JsonValue
 from funnel.errors import ConfigError, DataError
 from funnel.evaluation.bootstrap import paired
 from funnel.evaluation.chance import chance_level
-from funnel.evaluation.compare import compare, pairs
+from funnel.evaluation.compare import Comparison, compare, pairs
 from funnel.evaluation.ideal import TruthScores, best_by_truth, true_gains
 from funnel.evaluation.machine import machine, versions
 from funnel.evaluation.metrics import Float64
 from funnel.evaluation.report import Report, Subject
-from funnel.evaluation.rows import Latency, make_rows, row_values, with_intervals
+from funnel.evaluation.rows import Latency, Row, make_rows, row_values, with_intervals
 from funnel.evaluation.search import search_recall
 from funnel.evaluation.walk import Competitor, Recommend, Shown, Traced, one_step, time_each, walk
-from funnel.types import Examples, Requests
+from funnel.types import Examples, Int32, Requests
 
 
 def evaluate(
@@ -58,11 +58,7 @@ def evaluate(
     ks = _depths(examples, ks)
     n_items, users = len(popularity), examples.requests.users
     ideal = None if truth_scores is None else best_by_truth(truth_scores, n_items, ks[-1])
-    competitors = [one_step("baseline", name, recommend) for name, recommend in baselines.items()]
-    competitors += [one_step("ideal", "ideal", ideal)] if ideal else []
-    competitors += [one_step("exact", "exact", exact)] if exact else []
-    competitors += [Competitor("stage", funnel.trace)]
-
+    competitors = _competitors(funnel, baselines, ideal, exact)
     clocks = [_seconds(each, examples.requests, latency_requests, seed) for each in competitors]
     gains = None if truth_scores is None else true_gains(truth_scores)
     shown = walk(competitors, examples, n_items, ks[0], gains=gains, progress=progress)
@@ -77,10 +73,7 @@ def evaluate(
         seconds=[column for clock in clocks for column in clock.T],
     )
     metric = f"ndcg@{ks[0]}"
-    differences = {
-        (a, b): paired(values[a][metric], values[b][metric], users, seed=seed, resamples=resamples)
-        for a, b in pairs(rows, metric)
-    }
+    decisive = {name: found[metric] for name, found in values.items()}
     return Report(
         subject=subject,
         requests=len(examples),
@@ -91,7 +84,7 @@ def evaluate(
         resamples=resamples,
         seed=seed,
         rows=tuple(rows),
-        comparisons=tuple(compare(a, b, metric, found) for (a, b), found in differences.items()),
+        comparisons=_comparisons(rows, metric, decisive, users, seed, resamples),
         chance=chance_level(dict.fromkeys(name for row in rows for name in row.metrics), examples, n_items),
         search_recall=search_recall(exact, approximate, examples.requests, ks, seed),
         latency=Latency.of(clocks[-1].sum(axis=1)),
@@ -111,6 +104,26 @@ def _depths(examples: Examples, ks: Sequence[int]) -> tuple[int, ...]:
     if not ks or min(ks) < 1:
         raise ConfigError(f"ks must be depths of at least 1, e.g. (10, 100, 500); they are {tuple(ks)}")
     return tuple(sorted(set(ks)))
+
+
+def _competitors(
+    funnel: Traced, baselines: Mapping[str, Recommend], ideal: Recommend | None, exact: Recommend | None
+) -> list[Competitor]:
+    """Everyone who answers, in the order of the rows; the funnel is last."""
+    competitors = [one_step("baseline", name, recommend) for name, recommend in baselines.items()]
+    competitors += [one_step("ideal", "ideal", ideal)] if ideal else []
+    competitors += [one_step("exact", "exact", exact)] if exact else []
+    return [*competitors, Competitor("stage", funnel.trace)]
+
+
+def _comparisons(
+    rows: Sequence[Row], metric: str, values: Mapping[str, Float64], users: Int32, seed: int, resamples: int
+) -> tuple[Comparison, ...]:
+    """Row against row on one metric, of which values holds [B] by row."""
+    return tuple(
+        compare(a, b, metric, paired(values[a], values[b], users, seed=seed, resamples=resamples))
+        for a, b in pairs(rows, metric)
+    )
 
 
 def _seconds(competitor: Competitor, requests: Requests, n: int, seed: int) -> Float64:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from bisect import bisect_left
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -12,17 +11,18 @@ from typing import Any
 import faiss
 import numpy as np
 
-from funnel.allow import Allow, packed
-from funnel.errors import BundleError, DataError
+from funnel.allow import Allow
+from funnel.errors import DataError
 from funnel.index import parameters
 from funnel.index.auto import choose_spec, cost, ladders, recall, tune
 from funnel.index.checks import at_least_one, checked_allow, checked_queries, finite, plain
 from funnel.index.config import IndexConfig, IndexInfo
-from funnel.index.exact import among, by_filter, exact_search, in_parts, nothing, padded
+from funnel.index.exact import exact_search, nothing, padded
 from funnel.index.factory import made
-from funnel.index.files import read_index, read_info, size_of
-from funnel.index.kernel import best_of, passing_rows
-from funnel.index.walk import MARGINS, Lists, walking_pays
+from funnel.index.files import info_for, read_index, size_of
+from funnel.index.filtered import filtered, least_margin
+from funnel.index.kernel import best_of
+from funnel.index.walk import Lists
 from funnel.types import Float32, Int32
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class FaissIndex:
                 built.info.recall,
                 config.recall,
             )
-        margin = built._margin(queries, wanted, config.recall)
+        margin = least_margin(vectors, built._lists, queries, wanted, config.recall)
         # The lists are made by now; else the first request with a filter would make them again.
         return cls(built._index, vectors, built.info.model_copy(update={"margin": margin}), built._lists)
 
@@ -176,42 +176,14 @@ class FaissIndex:
         if len(queries) == 0:
             return nothing(0, k)
         if allow is not None:
-            return self._filtered(queries, k, checked_allow(allow, len(queries), self.size), chosen, threads)
+            allow = checked_allow(allow, len(queries), self.size)
+            read = 0 if self._lists is None else self._lists.reading(chosen["nprobe"])
+            return filtered(
+                self._vectors, self._lists, queries, k, allow, read, self.info.margin, threads=threads
+            )
         kept = min(k, self.size)
         rows = self._candidates(queries, kept, chosen, threads)
         return padded(*best_of(queries, self._vectors, rows, kept), k)
-
-    def _filtered(
-        self, queries: Float32, k: int, allow: Allow, params: Mapping[str, int], threads: int
-    ) -> tuple[Int32, Float32]:
-        """Exact search among what passes, or a walk through the lists where that costs less."""
-        lists = self._lists
-
-        def search(some: Float32, bits: Any, passing: int) -> tuple[Int32, Float32]:
-            kept = min(k, passing)
-            if lists is None or not walking_pays(self.size, passing, lists.reading(params["nprobe"]) // 2):
-                return among(self._vectors, some, k, passing_rows(bits, passing), threads)
-
-            def walk(part: Float32) -> tuple[Int32, Float32]:
-                return lists.search(self._vectors, part, kept, bits, self.info.margin)
-
-            return padded(*in_parts(walk, some, threads), k)
-
-        return by_filter(queries, k, allow, search)
-
-    def _margin(self, queries: Float32, wanted: Int32, goal: float) -> float:
-        """The least margin with which a walk without a filter finds the share `goal` of what is wanted."""
-        lists = self._lists
-        if lists is None:
-            return MARGINS[-1]
-        everything = packed(np.ones(self.size, dtype=np.bool_))
-
-        def found(margin: float) -> float:
-            return recall(
-                lists.search(self._vectors, queries, wanted.shape[1], everything, margin)[0], wanted
-            )
-
-        return MARGINS[min(bisect_left(MARGINS, goal, key=found), len(MARGINS) - 1)]
 
     @cached_property
     def _lists(self) -> Lists | None:
@@ -249,16 +221,7 @@ class FaissIndex:
 
         Raises: BundleError when the index is damaged, is of other towers, or is not of these vectors.
         """
-        info = read_info(folder / "index.json")
-        if towers_fingerprint is not None and info.towers_fingerprint != towers_fingerprint:
-            raise BundleError(
-                f"{folder}: built from the vectors of towers {info.towers_fingerprint or 'unknown'}, but the "
-                f"towers in use are {towers_fingerprint}; build the index again"
-            )
-        if np.shape(vectors) != (info.size, info.dimension):
-            raise BundleError(
-                f"{folder}: built from vectors of shape {info.size, info.dimension}, not {np.shape(vectors)}"
-            )
+        info = info_for(folder, np.shape(vectors), towers_fingerprint)
         return cls(
             None if info.spec == "Flat" else read_index(folder / "index.faiss", info, mmap),
             plain(vectors),

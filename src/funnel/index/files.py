@@ -12,8 +12,23 @@ from funnel.index.config import IndexInfo
 from funnel.index.parameters import faiss
 
 
-def read_info(path: Path) -> IndexInfo:
-    """What index.json says. Raises: BundleError when it is missing or not one."""
+def info_for(folder: Path, shape: tuple[int, ...], towers_fingerprint: str | None) -> IndexInfo:
+    """What index.json says of an index over vectors of this shape. towers_fingerprint: None accepts any.
+
+    Raises: BundleError when it is missing or damaged, and when the index is of other towers or vectors.
+    """
+    info = _read_info(folder / "index.json")
+    if towers_fingerprint is not None and info.towers_fingerprint != towers_fingerprint:
+        raise BundleError(
+            f"{folder}: built from the vectors of towers {info.towers_fingerprint or 'unknown'}, but the "
+            f"towers in use are {towers_fingerprint}; build the index again"
+        )
+    if shape != (info.size, info.dimension):
+        raise BundleError(f"{folder}: built from vectors of shape {info.size, info.dimension}, not {shape}")
+    return info
+
+
+def _read_info(path: Path) -> IndexInfo:
     try:
         return IndexInfo.model_validate_json(path.read_bytes())
     except OSError as error:

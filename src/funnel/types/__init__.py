@@ -1,0 +1,26 @@
+"""The values that walk between the rooms: ragged lists, requests, candidates.
+
+All of them are immutable and hold arrays. Inside funnel an item is a *row* of the catalogue (int32, the
+catalogue sorted by external id, −1 for "none"); external ids appear at the boundary only.
+"""
+
+from funnel.types.arrays import Bool, Clock, Features, Float32, Int32, Int64
+from funnel.types.candidates import Candidates
+from funnel.types.log import Log
+from funnel.types.ragged import Ragged
+from funnel.types.requests import Examples, Requests, Shown
+
+__all__ = [
+    "Bool",
+    "Candidates",
+    "Clock",
+    "Examples",
+    "Features",
+    "Float32",
+    "Int32",
+    "Int64",
+    "Log",
+    "Ragged",
+    "Requests",
+    "Shown",
+]

@@ -1,0 +1,100 @@
+"""What is left of the catalogue, stage by stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.order import keys, moved
+from funnel.types.arrays import Bool, Float32, Int32
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The one value that walks the stages: for B requests and K places, the items that are left.
+
+    items: int32 [B, K], −1 = empty place; empty places come last.
+    scores: float32 [B, K], descending (ties by item row), −inf at empty places.
+    sources: the names of the S sources.
+    source_scores: float32 [B, K, S], NaN where the source did not score the item.
+    source_ranks: int32 [B, K, S], from 0, −1 where the source did not return the item.
+    """
+
+    items: Int32
+    scores: Float32
+    sources: tuple[str, ...]
+    source_scores: Float32
+    source_ranks: Int32
+
+    @classmethod
+    def empty(cls, n: int, sources: tuple[str, ...] = ()) -> Candidates:
+        """n requests without a place: where a funnel starts."""
+        return cls(
+            items=np.empty((n, 0), dtype=np.int32),
+            scores=np.empty((n, 0), dtype=np.float32),
+            sources=sources,
+            source_scores=np.empty((n, 0, len(sources)), dtype=np.float32),
+            source_ranks=np.empty((n, 0, len(sources)), dtype=np.int32),
+        )
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def take(self, rows: NDArray[Any]) -> Candidates:
+        """The lists at these rows."""
+        return Candidates(
+            items=self.items[rows],
+            scores=self.scores[rows],
+            sources=self.sources,
+            source_scores=self.source_scores[rows],
+            source_ranks=self.source_ranks[rows],
+        )
+
+    @property
+    def filled(self) -> Bool:
+        """Places that hold an item: bool [B, K]."""
+        return self.items >= 0
+
+    def reorder(self, columns: NDArray[Any], scores: Float32 | None = None) -> Candidates:
+        """Places taken by column index [B, K'], with new scores [B, K'] or the old ones carried along."""
+        items, source_scores, source_ranks = moved(columns, self.items, self.source_scores, self.source_ranks)
+        return Candidates(
+            items=items,
+            scores=np.take_along_axis(self.scores, columns, axis=1) if scores is None else scores,
+            sources=self.sources,
+            source_scores=source_scores,
+            source_ranks=source_ranks,
+        )
+
+    def ranked_by(self, scores: Float32) -> Candidates:
+        """Reordered by scores [B, K], descending; ties by item row; empty places last with −inf."""
+        scores = np.where(self.filled, scores, -np.inf).astype(np.float32)
+        columns = np.argsort(keys(self.items, scores), axis=1)
+        return self.reorder(columns, np.take_along_axis(scores, columns, axis=1))
+
+    def top(self, k: int) -> Candidates:
+        """The first k places."""
+        if k >= self.items.shape[1]:
+            return self
+        return Candidates(
+            items=np.ascontiguousarray(self.items[:, :k]),
+            scores=np.ascontiguousarray(self.scores[:, :k]),
+            sources=self.sources,
+            source_scores=np.ascontiguousarray(self.source_scores[:, :k]),
+            source_ranks=np.ascontiguousarray(self.source_ranks[:, :k]),
+        )
+
+    def keep(self, mask: Bool) -> Candidates:
+        """Places where mask [B, K] is false are emptied and moved behind the rest, the order kept."""
+        kept = self.filled & mask
+        columns = np.argsort(~kept, axis=1, kind="stable")
+        moved = self.reorder(columns)
+        gone = ~np.take_along_axis(kept, columns, axis=1)
+        moved.items[gone] = -1
+        moved.scores[gone] = -np.inf
+        moved.source_scores[gone] = np.nan
+        moved.source_ranks[gone] = -1
+        return moved

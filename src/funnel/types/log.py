@@ -1,0 +1,42 @@
+"""What happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.types.arrays import Clock, Int32, Int64
+from funnel.types.ragged import Ragged
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Events as row numbers, oldest first (ties in the order of the source).
+
+    users, items: int32 [N]. times: int64 [N], seconds where clock is "time", the place in the user's list
+    where it is "order", zero where it is "none".
+    """
+
+    users: Int32
+    items: Int32
+    times: Int64
+    n_users: int
+    n_items: int
+    clock: Clock = "time"
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def where(self, mask: NDArray[Any]) -> Log:
+        """The events that a boolean mask or an index array picks."""
+        return replace(self, users=self.users[mask], items=self.items[mask], times=self.times[mask])
+
+    def by_user(self) -> tuple[Ragged, Ragged]:
+        """Each user's items (int32) and their times (int64), oldest first; one list a user row."""
+        order = np.argsort(self.users, kind="stable")
+        lengths = np.bincount(self.users, minlength=self.n_users)
+        items = Ragged.from_lengths(self.items[order], lengths)
+        return items, Ragged(self.times[order], items.offsets)

@@ -1,0 +1,79 @@
+"""Lists of different lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.types.arrays import Int64
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """Lists of different lengths, end to end in one array.
+
+    values: any dtype, [total]. offsets: int64 [n + 1]; list i is `values[offsets[i]:offsets[i + 1]]`.
+    """
+
+    values: NDArray[Any]
+    offsets: Int64
+
+    @classmethod
+    def from_lists(cls, lists: Sequence[Iterable[Any]], dtype: Any = np.int32) -> Ragged:
+        """One list an entry, in order."""
+        arrays = [np.asarray(list(part), dtype=dtype) for part in lists]
+        values = np.concatenate(arrays) if arrays else np.empty(0, dtype=dtype)
+        return cls.from_lengths(values, np.array([len(a) for a in arrays], dtype=np.int64))
+
+    @classmethod
+    def from_lengths(cls, values: NDArray[Any], lengths: NDArray[Any]) -> Ragged:
+        """`values` cut into consecutive lists of these lengths."""
+        offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        return cls(values, offsets)
+
+    @classmethod
+    def empty(cls, n: int, dtype: Any = np.int32) -> Ragged:
+        """n empty lists."""
+        return cls(np.empty(0, dtype=dtype), np.zeros(n + 1, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, i: int) -> NDArray[Any]:
+        return self.values[self.offsets[i] : self.offsets[i + 1]]
+
+    @property
+    def lengths(self) -> Int64:
+        """int64 [n]."""
+        return np.diff(self.offsets)
+
+    @property
+    def list_of(self) -> Int64:
+        """For each value, the number of the list that it is in: int64 [total]."""
+        return np.repeat(np.arange(len(self), dtype=np.int64), self.lengths)
+
+    def take(self, rows: NDArray[Any]) -> Ragged:
+        """The lists at these rows; a negative row gives an empty list."""
+        rows = np.asarray(rows, dtype=np.int64)
+        known = rows >= 0
+        lengths = np.zeros(len(rows), dtype=np.int64)
+        lengths[known] = self.lengths[rows[known]]
+        out = Ragged.from_lengths(np.empty(0, dtype=self.values.dtype), lengths)
+        starts = np.zeros(len(rows), dtype=np.int64)
+        starts[known] = self.offsets[rows[known]]
+        within = np.arange(out.offsets[-1]) - np.repeat(out.offsets[:-1], lengths)
+        return Ragged(self.values[np.repeat(starts, lengths) + within], out.offsets)
+
+    def last(self, n: int, fill: Any = -1) -> NDArray[Any]:
+        """The last n of each list, in order: [len(self), n], `fill` on the right of a shorter one."""
+        kept = np.minimum(self.lengths, n)
+        column = np.arange(n)
+        inside = column < kept[:, None]
+        out = np.full((len(self), n), fill, dtype=self.values.dtype)
+        out[inside] = self.values[((self.offsets[1:] - kept)[:, None] + column)[inside]]
+        return out

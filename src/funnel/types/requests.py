@@ -1,0 +1,84 @@
+"""Who asks, for what, and what they took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from funnel.allow import Allow
+from funnel.types.arrays import Features, Int32, Int64
+from funnel.types.ragged import Ragged
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What each request is to choose from, where that is given: a search page, an auction's bidders.
+
+    items: item rows, a list a request, in the order in which they were shown; each item once.
+    columns: what is known of each place at that moment, such as a price: float32 [total], NaN = missing.
+    """
+
+    items: Ragged
+    columns: Features = field(default_factory=dict)
+
+    def take(self, rows: NDArray[Any]) -> Shown:
+        """The lists at these rows."""
+        parts = {name: Ragged(values, self.items.offsets).take(rows) for name, values in self.columns.items()}
+        return Shown(self.items.take(rows), {name: part.values for name, part in parts.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """A batch of people asking now.
+
+    users: int32 [B], user rows; −1 for one never seen.
+    times: int64 [B], seconds (0 where the data has no clock); what happened at or after it is not known.
+    history: item rows that each user met before, oldest first; history_times has the same offsets.
+    exclude: item rows never to return; None means nothing is excluded. (Seen items are put here by the
+        caller who wants them excluded, so that every stage obeys one list.)
+    allow: which items each request may be given; None means every item may be returned.
+    user_features: encoded user columns, first dimension B.
+    shown: the items to choose from; None where that is the whole catalogue.
+    """
+
+    users: Int32
+    times: Int64
+    history: Ragged
+    history_times: Ragged
+    exclude: Ragged | None = None
+    allow: Allow | None = None
+    user_features: Features = field(default_factory=dict)
+    shown: Shown | None = None
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def take(self, rows: NDArray[Any]) -> Requests:
+        """The requests at these rows."""
+        return Requests(
+            users=self.users[rows],
+            times=self.times[rows],
+            history=self.history.take(rows),
+            history_times=self.history_times.take(rows),
+            exclude=None if self.exclude is None else self.exclude.take(rows),
+            allow=None if self.allow is None else self.allow.take(rows),
+            user_features={name: column[rows] for name, column in self.user_features.items()},
+            shown=None if self.shown is None else self.shown.take(rows),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Requests and what happened next: the item rows that each one took."""
+
+    requests: Requests
+    targets: Ragged
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def take(self, rows: NDArray[Any]) -> Examples:
+        """The examples at these rows."""
+        return Examples(self.requests.take(rows), self.targets.take(rows))

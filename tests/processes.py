@@ -1,0 +1,109 @@
+"""Python in a process of its own, forked from one that has the libraries loaded.
+
+To load them takes longer than most commands do. Nothing else differs from a process that was started from
+nothing: a test of what is loaded, or of what happens when something cannot be, starts one itself.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+
+#: What commands load, and what they load later: torch's exporter and LightGBM's optional parts.
+LOADED = [
+    "tests.processes", "funnel.cli", "funnel.bench", "funnel.tune", "funnel.pipeline.run",
+    "funnel.towers.warm", "funnel.towers.export", "lightgbm", "onnxscript",
+    "torch.onnx._internal.exporter._core", "torch._dynamo", "torch.export._trace", "onnxruntime",
+]  # fmt: skip
+
+
+def context() -> ForkServerContext:
+    """Of the process that is forked: one for each worker of a test run, started when it is not there."""
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(LOADED)
+    forkserver.ensure_running()
+    return server
+
+
+@dataclass(frozen=True)
+class Started:
+    """A process that may still run."""
+
+    process: ForkServerProcess
+    said: tempfile.TemporaryDirectory[str]
+    arguments: tuple[str, ...]
+
+    def kill(self) -> None:
+        """At once, by SIGKILL."""
+        self.process.kill()
+        self.process.join()
+
+    def ended(self, seconds: float = 240) -> subprocess.CompletedProcess[str]:
+        """Wait for its end. Raises: subprocess.TimeoutExpired."""
+        self.process.join(seconds)
+        if self.process.is_alive():
+            self.kill()
+            raise subprocess.TimeoutExpired(self.arguments, seconds)
+        out, err = (Path(self.said.name, name).read_text() for name in ("stdout", "stderr"))
+        self.said.cleanup()
+        return subprocess.CompletedProcess(self.arguments, int(self.process.exitcode or 0), out, err)
+
+
+def start(*arguments: object, cwd: Path | None = None) -> Started:
+    """As `python ARGUMENTS`, which are -m MODULE, -c CODE or a file, and the program's own."""
+    said = tempfile.TemporaryDirectory()
+    given = tuple(map(str, arguments))
+    process = context().Process(target=_python, args=(given, str(cwd or Path.cwd()), said.name))
+    process.start()
+    return Started(process, said, given)
+
+
+def python(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """`start`, to its end."""
+    return start(*arguments, cwd=cwd).ended()
+
+
+def funnel(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """A command of the command line."""
+    return python("-m", "funnel", *arguments, cwd=cwd)
+
+
+def ok(*arguments: object) -> str:
+    """What a command that does its work prints."""
+    done = funnel(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refused(*arguments: object) -> str:
+    """The message of a command that refuses, on one line."""
+    done = funnel(*arguments)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("error ")
+    return " ".join(done.stderr.split())
+
+
+def _python(arguments: tuple[str, ...], cwd: str, said: str) -> None:
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(Path(said, name), os.O_WRONLY | os.O_CREAT), number)
+    os.chdir(cwd)
+    os.environ["COLUMNS"] = "120"
+    how, *rest = arguments
+    if how == "-c":
+        sys.argv = ["-c", *rest[1:]]
+        exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})
+    elif how == "-m":
+        sys.argv = rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = list(arguments)
+        runpy.run_path(how, run_name="__main__")
