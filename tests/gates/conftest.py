@@ -31,7 +31,8 @@ def two(built: TinyBuild, tmp_path_factory: pytest.TempPathFactory) -> Two:
     """Made once. Do not change it; `store` is a copy."""
     folder = tmp_path_factory.mktemp("two") / "indexes"
     shutil.copytree(built.indexes, folder)
-    config = movie_config(built.config.data.path, ranker={"trees": 50, "leaves": 15, "lists": 800})
+    other = {"trees": 50, "leaves": 15, "lists": 800, "learning_rate": 0.06}
+    config = movie_config(built.config.data.path, ranker=other)
     return Two(folder, build(prepare(config), sound(built), Store(folder)).version)
 
 
