@@ -31,7 +31,7 @@ def two(built: TinyBuild, tmp_path_factory: pytest.TempPathFactory) -> Two:
     """Made once. Do not change it; `store` is a copy."""
     folder = tmp_path_factory.mktemp("two") / "indexes"
     shutil.copytree(built.indexes, folder)
-    other = {"trees": 50, "leaves": 15, "lists": 800, "learning_rate": 0.06}
+    other = {"trees": 60, "leaves": 14, "lists": 800}
     config = movie_config(built.config.data.path, ranker=other)
     return Two(folder, build(prepare(config), sound(built), Store(folder)).version)
 

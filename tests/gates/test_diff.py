@@ -23,7 +23,7 @@ def test_a_bundle_does_not_differ_from_itself(store: Store) -> None:
 def test_two_bundles_of_the_same_data(store: Store, second: str) -> None:
     """The answers' figures, against a loop over requests."""
     found = diff(store, "current", second)
-    assert found.config["ranker.trees"] == (60, 50)
+    assert found.config["ranker.leaves"] == (15, 14)
     assert found.features.shared > 10
     old, new = (load_contents(store.path(version)) for version in ("current", second))
     requests = Holdout.load(store.path(second) / HOLDOUT).examples.requests

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from funnel.towers.batches import Sequences, sequences, steps
+from funnel.towers.batches import Packed, Sequences, Sets, sequences, steps
 from funnel.types import Clock, Log
 
 LENGTHS = st.lists(st.integers(0, 40), min_size=1, max_size=8)
@@ -23,6 +23,11 @@ def make_log(lengths: list[int], clock: Clock = "order") -> Log:
 
 def cut(lengths: list[int], history: int, clock: Clock = "order", seed: int = 0) -> Sequences:
     return sequences(make_log(lengths, clock), history, np.random.default_rng(seed))
+
+
+def packed(data: Sequences, batch: int) -> list[Packed]:
+    made = list(steps(data, batch, np.random.default_rng(0)))
+    return [step for step in made if isinstance(step, Packed)]
 
 
 @given(LENGTHS, st.integers(1, 12))
@@ -61,14 +66,13 @@ def test_of_a_set_about_half_is_read_and_the_rest_is_looked_for_once(
 ) -> None:
     data = cut(lengths, history, "none", seed)
     asked: dict[int, list[int]] = {}
-    for groups in steps(data, 30, np.random.default_rng(0)):
-        for group in groups:
-            assert group.at is not None
-            assert (group.at <= history).all()
-            for row, (user, read) in enumerate(zip(group.users, group.at, strict=True)):
-                wanted = group.targets[group.query_of == row].tolist()
-                assert wanted
-                asked[int(user)] = sorted(group.items[row, :read].tolist() + wanted)
+    for step in steps(data, 30, np.random.default_rng(0)):
+        assert isinstance(step, Sets)
+        assert (step.read.lengths <= history).all()
+        for row, user in enumerate(step.users):
+            wanted = step.targets[step.query_of == row].tolist()
+            assert wanted
+            asked[int(user)] = sorted(step.read[row].tolist() + wanted)
     log = make_log(lengths)
     assert asked == {u: log.items[log.users == u].tolist() for u in np.unique(log.users).tolist()}
 
@@ -90,32 +94,40 @@ def test_half_of_a_set_is_read_on_average() -> None:
 @given(LENGTHS.filter(any), st.integers(1, 12), st.integers(1, 30))
 @settings(max_examples=50)
 def test_steps_hold_what_the_sequences_hold(lengths: list[int], history: int, batch: int) -> None:
-    data = cut(lengths, history)
     targets: Counter[int] = Counter()
-    for groups in steps(data, batch, np.random.default_rng(0)):
-        for group in groups:
-            assert group.items.shape == group.gaps.shape
-            assert group.trained.shape == (len(group.items), group.items.shape[1] + 1)
-            assert len(group.targets) == group.trained.sum()
-            targets.update(group.targets.tolist())
+    for step in packed(cut(lengths, history), batch):
+        assert step.items.shape == step.gaps.shape == step.first.shape
+        assert len(step.targets) == len(step.asks) == len(np.unique(step.asks))
+        targets.update(step.targets.tolist())
     assert targets == Counter(make_log(lengths).items.tolist())
 
 
-def test_a_target_follows_what_is_read() -> None:
-    for groups in steps(cut([7, 30, 12, 1, 3], 8), 20, np.random.default_rng(0)):
-        for group in groups:
-            row, place = np.nonzero(group.trained)
-            inside = place > 0
-            before = group.items[row[inside], place[inside] - 1]
-            assert (before + 1 == group.targets[inside]).all()
+@given(LENGTHS.filter(any), st.integers(1, 12))
+@settings(max_examples=50)
+def test_a_place_follows_its_own_start_and_asks_for_what_comes_next(lengths: list[int], history: int) -> None:
+    for step in packed(cut(lengths, history), 20):
+        width = step.items.shape[1]
+        user_of = dict(zip(step.starts.tolist(), step.users.tolist(), strict=True))
+        for place, target in zip(step.asks.tolist(), step.targets.tolist(), strict=True):
+            row, column = divmod(place, width)
+            start = step.first[row, column]
+            assert target // 1000 == user_of[row * width + start]
+            assert (step.first[row, start : column + 1] == start).all()
+            read = step.items[row, start + 1 : column + 1]
+            assert read.tolist() == list(range(target - (column - start), target))
+
+
+def test_where_nothing_stands_a_place_is_alone() -> None:
+    for step in packed(cut([7, 30, 12, 1, 3], 8), 20):
+        taken = np.isin(np.arange(step.items.size), step.starts) | (step.items.ravel() > 0)
+        own = np.tile(np.arange(step.items.shape[1]), len(step.items))
+        alone = ~taken & ~np.isin(np.arange(step.items.size), step.asks)
+        assert (step.first.ravel()[alone] == own[alone]).all()
 
 
 def test_steps_are_about_as_large_as_asked_and_hardly_padded() -> None:
     rng = np.random.default_rng(0)
     data = cut(rng.geometric(0.1, 2000).clip(max=200).tolist(), 50)
-    made = list(steps(data, 1000, rng))
-    sizes = [sum(len(g.targets) for g in groups) for groups in made]
-    assert 900 < np.mean(sizes) < 1100
-    read = sum(int(g.trained.size) for groups in made for g in groups)
-    whole = len(data.items.values)
-    assert whole / read > 0.85
+    made = packed(data, 1000)
+    assert 900 < np.mean([len(step.targets) for step in made]) < 1100
+    assert len(data.items.values) / sum(step.items.size for step in made) > 0.95

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from funnel.towers.batches import Packed, sequences, steps
 from funnel.towers.config import TowersConfig
+from funnel.towers.layers import Dropout
 from funnel.towers.model import ItemTower, QueryTower, tensors
+from funnel.types import Log
 
 from .world import COLD, ITEM_SPECS, N_ITEMS, USER_SPECS, item_table, user_table
 
@@ -34,20 +37,63 @@ def inputs(b: int = 3, length: int = 8) -> tuple[torch.Tensor, torch.Tensor, lis
 @ENCODERS
 def test_a_query_does_not_see_what_comes_later(encoder: Encoder) -> None:
     tower, (history, gaps, user) = query_tower(encoder), inputs()
-    before = tower(history, gaps, user)
+    at = torch.tensor([5, 5, 6])
+    before = tower(history, gaps, user, at)
     history[:, 5:], gaps[:, 5:] = 7.0, 3
-    after = tower(history, gaps, user)
-    torch.testing.assert_close(after[:, :6], before[:, :6])
-    assert not torch.allclose(after[:, 6], before[:, 6])
+    after = tower(history, gaps, user, at)
+    torch.testing.assert_close(after[:2], before[:2])
+    assert not torch.allclose(after[2], before[2])
 
 
 @ENCODERS
-def test_one_place_is_that_place_of_all(encoder: Encoder) -> None:
-    tower, (history, gaps, user) = query_tower(encoder), inputs()
-    at = torch.tensor([0, 3, 8])
-    torch.testing.assert_close(
-        tower(history, gaps, user, at), tower(history, gaps, user)[torch.arange(3), at], atol=1e-6, rtol=1e-5
-    )
+@pytest.mark.parametrize("batch", [10, 60])
+def test_packed_sequences_have_the_queries_that_each_place_would_have_alone(
+    encoder: Encoder, batch: int
+) -> None:
+    tower, rng = query_tower(encoder), np.random.default_rng(0)
+    lengths = np.array([1, 5, 12, 2, 8, 30, 3])
+    users = np.repeat(np.arange(7, dtype=np.int32), lengths)
+    events = Log(users, rng.integers(0, 50, 61).astype(np.int32), np.arange(61) ** 2, 7, 50, "time")
+    vectors, columns = torch.randn(50, 16), tensors(user_table(np.arange(7) % 6, rng), list(USER_SPECS))
+    asked = 0
+    for step in steps(sequences(events, 8, rng), batch, rng):
+        assert isinstance(step, Packed)
+        items, gaps, first, starts, asks = map(
+            torch.from_numpy, (step.items, step.gaps, step.first, step.starts, step.asks)
+        )
+        user = [c[torch.from_numpy(step.users)] for c in columns]
+        got = tower.packed(vectors[items], gaps, user, first, starts, asks)
+        for query, place in zip(got, step.asks.tolist(), strict=True):
+            row, column = divmod(place, step.items.shape[1])
+            start = int(step.first[row, column])
+            read = slice(start + 1, max(column, start + 1) + 1)
+            of = [c[step.starts.tolist().index(row * step.items.shape[1] + start)][None] for c in user]
+            at = torch.tensor([column - start])
+            alone = tower(vectors[items[row, read]][None], gaps[row, read][None], of, at)
+            torch.testing.assert_close(query, alone[0], atol=1e-5, rtol=1e-5)
+            asked += 1
+    assert asked == 61
+
+
+def test_sets_have_the_queries_of_their_means() -> None:
+    torch.manual_seed(0)
+    tower = QueryTower(TowersConfig(d=16), USER_SPECS, "none").eval()
+    vectors, items = torch.randn(50, 16), torch.randint(0, 50, (9,))
+    user = tensors(user_table(np.arange(3), np.random.default_rng(0)), list(USER_SPECS))
+    got = tower.sets(items, torch.tensor([0, 4, 4, 9]), vectors, user)
+    padded = torch.zeros(3, 5, 16)
+    padded[0, :4], padded[2] = vectors[items[:4]], vectors[items[4:]]
+    torch.testing.assert_close(got, tower(padded, None, user, torch.tensor([4, 0, 5])))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_dropout_keeps_the_mean_and_its_share(share: float) -> None:
+    torch.manual_seed(0)
+    layer = Dropout(share)
+    out = layer(torch.ones(300, 333))
+    assert out.mean() == pytest.approx(1, abs=0.03)
+    assert (out == 0).float().mean() == pytest.approx(share, abs=0.01)
+    assert torch.equal(layer.eval()(out), out)
 
 
 @ENCODERS
@@ -63,8 +109,8 @@ def test_queries_depend_on_user_time_and_order(encoder: Encoder) -> None:
 @ENCODERS
 def test_cosine_queries_have_length_one(encoder: Encoder) -> None:
     history, gaps, user = inputs()
-    lengths = query_tower(encoder, normalize=True)(history, gaps, user).norm(dim=-1)
-    torch.testing.assert_close(lengths, torch.ones(3, 9))
+    lengths = query_tower(encoder, normalize=True)(history, gaps, user, torch.tensor([0, 4, 8])).norm(dim=-1)
+    torch.testing.assert_close(lengths, torch.ones(3))
 
 
 def test_a_pooled_set_without_distance_is_a_mean() -> None:

@@ -6,6 +6,7 @@ from the others has to find them all (as in Mult-VAE's and EASE's training, Lian
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -44,25 +45,40 @@ class Sequences:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Sequences of about the same length, right-padded.
+class Packed:
+    """Sequences side by side in rows of equal width, each behind a START place of its own.
 
-    items, gaps: int64 [B, L]: what the tower reads. trained: bool [B, L + 1], the places that ask: place p
-    knows the first p items. targets: int64 [P] item rows. query_of: int64 [P], ascending: for each target
-    the number of its query, counting the true places of `trained` row by row.
+    items, gaps: int64 [R, W], 0 where START or nothing stands. first: int64 [R, W], the column of START of
+    the sequence that a place belongs to; where nothing stands the place's own. starts: int64 [S], where START
+    stands, counted through the rows, and whose sequence follows: users int32 [S]. asks, targets: int64 [P],
+    the places that ask and the item that each should find.
+    """
+
+    items: Int64
+    gaps: Int64
+    first: Int64
+    starts: Int64
+    users: Int32
+    asks: Int64
+    targets: Int64
+
+    @property
+    def query_of(self) -> Int64:
+        """int64 [P]: every target has a query of its own."""
+        return np.arange(len(self.targets))
+
+
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """What is read of some users' sets and what is looked for.
+
+    read: item rows, a list a user. targets: int64 [P] item rows. query_of: int64 [P], ascending: whose.
     """
 
     users: Int32
-    items: Int64
-    gaps: Int64
-    trained: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    read: Ragged
     targets: Int64
     query_of: Int64
-
-    @property
-    def at(self) -> Int64 | None:
-        """The one place that asks in each row: int64 [B]; None where a row has none or several."""
-        return self.trained.argmax(1) if (self.trained.sum(1) == 1).all() else None
 
 
 def sequences(log: Log, history: int, rng: np.random.Generator) -> Sequences:
@@ -107,18 +123,16 @@ def _windows(lists: Ragged, longest: int) -> tuple[Int64, Int64, Int64, Int64]:
     return lists.offsets[:-1][of] + start, np.minimum(total[of] - start, longest), skip, of
 
 
-def steps(sequences: Sequences, batch: int, rng: np.random.Generator) -> Iterator[list[Group]]:
-    """Every sequence once, in random order, about `batch` trained places a step.
-
-    A step is a random draw of sequences whatever their length; within it they are grouped by length.
-    """
+def steps(sequences: Sequences, batch: int, rng: np.random.Generator) -> Iterator[Packed | Sets]:
+    """Every sequence once, in random order, about `batch` trained places a step."""
     order = rng.permutation(len(sequences))
     trained = np.cumsum(sequences.items.lengths[order] - sequences.skip[order])
     n = max(1, round(int(trained[-1]) / batch)) if len(order) else 0
     cuts = np.searchsorted(trained, np.arange(1, n) * trained[-1] / n) if n else np.empty(0, dtype=np.int64)
+    make = _sets_of if sequences.sets else _packed
     for chosen in np.split(order, cuts):
         if len(chosen):
-            yield _groups(sequences, chosen)
+            yield make(sequences, chosen)
 
 
 def count_steps(sequences: Sequences, batch: int) -> int:
@@ -126,46 +140,57 @@ def count_steps(sequences: Sequences, batch: int) -> int:
     return max(1, round(sequences.positions / batch))
 
 
-def _groups(sequences: Sequences, chosen: Int64) -> list[Group]:
-    """The chosen sequences, those of about the same length together."""
-    lengths = sequences.skip + 1 if sequences.sets else sequences.items.lengths
-    chosen = chosen[np.argsort(lengths[chosen], kind="stable")]
-    size = np.floor(np.log(lengths[chosen]) / np.log(1.3))
-    make = _set_group if sequences.sets else _group
-    return [make(sequences, part) for part in np.split(chosen, np.flatnonzero(np.diff(size)) + 1)]
-
-
-def _group(sequences: Sequences, rows: Int64) -> Group:
-    """Every place from `skip` on asks for the item that stands there."""
-    items, gaps = sequences.items.take(rows), sequences.gaps.take(rows)
-    longest = int(items.lengths.max())
-    place = np.arange(longest)
-    trained = (place >= sequences.skip[rows][:, None]) & (place < items.lengths[:, None])
-    padded = items.last(longest, 0).astype(np.int64)
-    targets = padded[trained]
-    return Group(
-        users=sequences.users[rows],
-        items=padded[:, :-1],
-        gaps=gaps.last(longest, 0)[:, :-1],
-        trained=trained,
-        targets=targets,
-        query_of=np.arange(len(targets)),
+def _packed(sequences: Sequences, chosen: Int64) -> Packed:
+    """Place p of a sequence holds item p - 1, and from `skip` on asks for item p."""
+    items, gaps = sequences.items.take(chosen), sequences.gaps.take(chosen)
+    lengths = items.lengths
+    width = int(lengths.max())
+    row, column, n_rows = _fit(lengths, width)
+    place = np.arange(len(items.values)) - np.repeat(items.offsets[:-1], lengths)
+    at = np.repeat(row * width + column, lengths) + place
+    inside = np.flatnonzero(place > 0)
+    read, since = np.zeros((2, n_rows * width), dtype=np.int64)
+    read[at[inside]], since[at[inside]] = items.values[inside - 1], gaps.values[inside - 1]
+    first = np.tile(np.arange(width), n_rows)
+    first[at] = np.repeat(column, lengths)
+    asks = place >= np.repeat(sequences.skip[chosen], lengths)
+    return Packed(
+        items=read.reshape(n_rows, width),
+        gaps=since.reshape(n_rows, width),
+        first=first.reshape(n_rows, width),
+        starts=row * width + column,
+        users=sequences.users[chosen],
+        asks=at[asks],
+        targets=items.values[asks].astype(np.int64),
     )
 
 
-def _set_group(sequences: Sequences, rows: Int64) -> Group:
-    """The place after what is read asks for all the rest."""
-    items, read = sequences.items.take(rows), sequences.skip[rows]
-    longest = max(1, int(read.max()))
+def _fit(lengths: Int64, width: int) -> tuple[Int64, Int64, int]:
+    """Lists into rows, the longest first, each where the least is left over: row and first column of each,
+    number of rows."""
+    row, column = np.empty((2, len(lengths)), dtype=np.int64)
+    left: list[tuple[int, int]] = []  # places left in a row and the row, in order
+    n_rows = 0
+    for i in np.argsort(-lengths, kind="stable").tolist():
+        length = int(lengths[i])
+        at = bisect_left(left, (length, -1))
+        if at < len(left):
+            free, row[i] = left.pop(at)
+        else:
+            free, row[i], n_rows = width, n_rows, n_rows + 1
+        column[i] = width - free
+        insort(left, (free - length, int(row[i])))
+    return row, column, n_rows
+
+
+def _sets_of(sequences: Sequences, chosen: Int64) -> Sets:
+    """The first `skip` of each are read, all the rest is asked for."""
+    items, read = sequences.items.take(chosen), sequences.skip[chosen]
     place = np.arange(len(items.values)) - np.repeat(items.offsets[:-1], items.lengths)
     known = place < read[items.list_of]
-    padded = np.zeros((len(rows), longest), dtype=np.int64)
-    padded[items.list_of[known], place[known]] = items.values[known]
-    return Group(
-        users=sequences.users[rows],
-        items=padded,
-        gaps=np.zeros_like(padded),
-        trained=np.arange(longest + 1) == read[:, None],
+    return Sets(
+        users=sequences.users[chosen],
+        read=Ragged.from_lengths(items.values[known], read),
         targets=items.values[~known].astype(np.int64),
         query_of=items.list_of[~known],
     )

@@ -47,8 +47,27 @@ def _read(kind: str, table: Tensor, column: Tensor) -> Tensor:
     return column @ table
 
 
+class Dropout(nn.Module):
+    """Zeroes a share of the numbers in training and scales the rest up: any shape to the same.
+
+    A random byte decides about each number, so the share is one of 256ths. torch's own draws 64 bits for
+    each, one after the other, which took a tenth of a training step.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self._below = min(round(share * 256), 255)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self._below == 0:
+            return x
+        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self._below
+        return x * kept.to(x.dtype).mul_(256 / (256 - self._below))
+
+
 class Distance(nn.Module):
-    """A learned number for each head and distance back; place 0, the START token, has one of its own.
+    """A learned number for each head and distance back; the START token has one of its own.
 
     Relative positions as in Shaw et al. 2018 / T5 (arXiv 1910.10683), without buckets since histories are
     short.
@@ -71,10 +90,22 @@ class Distance(nn.Module):
         mask = torch.full((history + 1, history + 1), float("-inf")).triu(1)
         self.register_buffer("mask", mask, persistent=False)
 
-    def forward(self, n: int) -> Tensor:
-        """[heads, n, n] to add to attention logits: query place, key place; -inf where the key is later."""
-        index, mask = self.index[:n, :n], self.mask[:n, :n]
-        return self.bias[:, index] + mask
+    def forward(self, n: int, first: Tensor | None = None) -> Tensor:
+        """To add to attention logits, query place by key place; -inf where the key is later or of another
+        list.
+
+        Of a list of n places, START before all: [heads, n, n]. Of rows of n places that hold several lists:
+        [R, heads, n, n]; first: int64 [R, n], the column of START of the list that a place belongs to.
+        """
+        if first is None:
+            index, mask = self.index[:n, :n], self.mask[:n, :n]
+            return self.bias[:, index] + mask
+        place = torch.arange(n)
+        back = self.bias[:, (place[:, None] - place).clamp(min=0)]
+        is_start = (first == place)[:, None, None]
+        bias = torch.where(is_start, self.bias[:, -1, None, None], back)
+        seen = (place[:, None] >= place) & (first[:, :, None] == first[:, None])
+        return bias.masked_fill(~seen[:, None], float("-inf"))
 
 
 class FeedForward(nn.Module):
@@ -83,7 +114,7 @@ class FeedForward(nn.Module):
     def __init__(self, d: int, dropout: float) -> None:
         super().__init__()
         self.norm, self.wide, self.narrow = nn.LayerNorm(d), nn.Linear(d, 4 * d), nn.Linear(4 * d, d)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.dropout(self.narrow(self.dropout(F.gelu(self.wide(self.norm(x))))))
@@ -99,20 +130,21 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm, self.query, self.key_value = nn.LayerNorm(d), nn.Linear(d, d), nn.Linear(d, 2 * d)
-        self.out, self.dropout = nn.Linear(d, d), nn.Dropout(dropout)
+        self.out, self.dropout = nn.Linear(d, d), Dropout(dropout)
         self.distance = Distance(heads, history, slope=0.0)
 
-    def forward(self, x: Tensor, at: Tensor | None = None) -> Tensor:
-        """With `at`, int64 [B], only that place of each list: [B, 1, d]."""
-        n = x.shape[1]
-        normed, bias = self.norm(x), self.distance(n)
+    def forward(self, x: Tensor, at: Tensor | None = None, first: Tensor | None = None) -> Tensor:
+        """With `at`, int64 [B], only that place of each list: [B, 1, d]. first: of rows of several lists, as
+        in `Distance`."""
+        normed, bias = self.norm(x), self.distance(x.shape[1], first)
         key, value = self._split(self.key_value(normed)).chunk(2, dim=-1)
         if at is None:
             query = self._split(self.query(normed))
         else:
             x, bias = _at(x, at), bias[:, at].transpose(0, 1).unsqueeze(2)
             query = self._split(self.query(_at(normed, at)))
-        weights = (query @ key.transpose(2, 3) * query.shape[-1] ** -0.5 + bias).softmax(-1)
+        query = query * query.shape[-1] ** -0.5
+        weights = (query @ key.transpose(2, 3) + bias).softmax(-1)
         mixed = (self.dropout(weights) @ value).transpose(1, 2).flatten(2)
         return x + self.dropout(self.out(mixed))
 
@@ -135,23 +167,12 @@ class Pool(nn.Module):
         with torch.no_grad():
             self.out.weight.copy_(torch.eye(d).repeat(1, heads) / heads)
 
-    def forward(self, x: Tensor, at: Tensor | None = None) -> Tensor:
-        """With `at`, int64 [B], only that place of each list: [B, 1, d]."""
-        weights = self.distance(x.shape[1]).softmax(-1)
+    def forward(self, x: Tensor, at: Tensor | None = None, first: Tensor | None = None) -> Tensor:
+        """As in `Attention`."""
+        weights = self.distance(x.shape[1], first).softmax(-1)
         if at is None:
-            return self.out(torch.einsum("hpj,bjd->bphd", weights, x).flatten(2))
+            return self.out((weights @ x.unsqueeze(1)).transpose(1, 2).flatten(2))
         return self.out((weights[:, at].transpose(0, 1) @ x).flatten(1).unsqueeze(1))
-
-
-class Mean(nn.Module):
-    """Plain means of what came before, where order says nothing: [B, n, d] -> [B, n, d]."""
-
-    def forward(self, x: Tensor, at: Tensor | None = None) -> Tensor:
-        """With `at`, int64 [B], only that place of each list: [B, 1, d]."""
-        place = torch.arange(x.shape[1])
-        last = place if at is None else at
-        weights = (place <= last[:, None]).to(x.dtype) / (last[:, None] + 1)
-        return weights @ x if at is None else weights.unsqueeze(1) @ x
 
 
 def _at(x: Tensor, at: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
 from funnel.towers.inputs import GAPS
-from funnel.towers.layers import INIT, Attention, ColumnSum, FeedForward, Mean, Pool, embedding
+from funnel.towers.layers import INIT, Attention, ColumnSum, Dropout, FeedForward, Pool, embedding
 from funnel.towers.smooth import Smoother
 from funnel.types import Bool, Clock, Float32
 
@@ -66,7 +66,8 @@ class QueryTower(nn.Module):
     """Queries from histories of item vectors.
 
     A START token, made of a learned vector and the user's columns, stands before the history; the output at
-    place p is the query after the first p items, so a user without a history has the output at START.
+    place p is the query after the first p items, so a user without a history has the output at START. Sets
+    are read as the mean of START and items.
     """
 
     def __init__(self, config: TowersConfig, specs: Mapping[str, Spec], clock: Clock) -> None:
@@ -78,9 +79,9 @@ class QueryTower(nn.Module):
         self.user = ColumnSum(specs, d) if specs else None
         self.gaps = nn.Parameter(torch.zeros(GAPS, d)) if clock == "time" else None
         # Of a set half is hidden in each step, which is noise enough.
-        self.dropout = nn.Dropout(0.0 if clock == "none" else dropout)
+        self.dropout = Dropout(0.0 if clock == "none" else dropout)
+        mixers: list[nn.Module] = []
         if clock == "none":
-            mixers: list[nn.Module] = [Mean()]
             wide: list[nn.Module] = [_identity(d)]
         elif config.encoder == "pooled":
             mixers = [Pool(d, heads, history)]
@@ -91,24 +92,53 @@ class QueryTower(nn.Module):
         self.mixers, self.wide = nn.ModuleList(mixers), nn.ModuleList(wide)
         self.norm = nn.LayerNorm(d)
 
-    def forward(
-        self, history: Tensor, gaps: Tensor | None, user: Sequence[Tensor], at: Tensor | None = None
-    ) -> Tensor:
-        """Queries [B, L + 1, d], one after each item; with `at`, int64 [B], only that place: [B, d].
+    def forward(self, history: Tensor, gaps: Tensor | None, user: Sequence[Tensor], at: Tensor) -> Tensor:
+        """The query of each history's first `at` items, int64 [B]: [B, d].
 
         history: item vectors [B, L, d], right-padded. gaps: int64 [B, L], where the clock is "time".
         user: the user columns in the order of the specs, first dimension B.
         """
-        x = history * self.scale
-        if self.gaps is not None and gaps is not None:
-            x = x + F.embedding(gaps, self.gaps)
-        start = self.start.expand(x.shape[0], -1)
-        if self.user is not None:
-            start = start + self.user(user)
-        x = self.dropout(torch.cat([start.unsqueeze(1), x], dim=1))
+        x = torch.cat([self._start(user, history.shape[0]).unsqueeze(1), self._read(history, gaps)], dim=1)
+        if not self.mixers:
+            known = torch.arange(x.shape[1]) <= at[:, None]
+            mean = (known.to(x.dtype) / (at[:, None] + 1)).unsqueeze(1) @ x
+            return self._query(self.wide[0](mean.squeeze(1)))
         for i, (mix, wide) in enumerate(zip(self.mixers, self.wide, strict=True)):
             x = wide(mix(x, at if i + 1 == len(self.mixers) else None))
-        query = self.norm(x if at is None else x.squeeze(1))
+        return self._query(x.squeeze(1))
+
+    def packed(
+        self, history: Tensor, gaps: Tensor, user: Sequence[Tensor], first: Tensor, starts: Tensor,
+        asks: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """The queries of all places that ask: [P, d]. Arguments as in `batches.Packed`; history: vectors of
+        its items, [R, W, d]."""
+        x = self._read(history, gaps)
+        x = x.flatten(0, 1).index_copy(0, starts, self._start(user, starts.shape[0])).view_as(x)
+        x = self.dropout(x)
+        for mix, wide in zip(self.mixers, self.wide, strict=True):
+            x = wide(mix(x, first=first))
+        return self._query(x.flatten(0, 1)[asks])
+
+    def sets(self, items: Tensor, offsets: Tensor, vectors: Tensor, user: Sequence[Tensor]) -> Tensor:
+        """A query for each set: [B, d]. items: rows of `vectors`, the sets one after the other, int64 [n];
+        offsets: int64 [B + 1]."""
+        total = F.embedding_bag(items, vectors, offsets, mode="sum", include_last_offset=True) * self.scale
+        size = offsets.diff().unsqueeze(1) + 1
+        return self._query(self.wide[0]((total + self._start(user, size.shape[0])) / size))
+
+    def _read(self, history: Tensor, gaps: Tensor | None) -> Tensor:
+        """Item vectors as the layers read them."""
+        x = history * self.scale
+        return x if self.gaps is None or gaps is None else x + F.embedding(gaps, self.gaps)
+
+    def _start(self, user: Sequence[Tensor], n: int) -> Tensor:
+        """The START tokens of n histories: [n, d]."""
+        start = self.start.expand(n, -1)
+        return start if self.user is None else start + self.user(user)
+
+    def _query(self, x: Tensor) -> Tensor:
+        query = self.norm(x)
         return F.normalize(query, dim=-1) if self.normalize else query
 
 

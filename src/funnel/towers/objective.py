@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from funnel.towers.batches import Group
+from funnel.towers.batches import Packed, Sets
 from funnel.towers.config import TowersConfig
 from funnel.towers.losses import GBCE, Drawn, SampledSoftmax, full_softmax
 from funnel.towers.model import TwoTowers
@@ -15,7 +16,7 @@ from funnel.types import Clock, Int64
 
 
 class Objective:
-    """Holds the encoded columns as tensors and turns a step's groups into a loss.
+    """Holds the encoded columns as tensors and turns a step into a loss.
 
     counts: int64 [n_items], training events. item_columns, user_columns: whole tables, in the specs' order.
     """
@@ -38,41 +39,28 @@ class Objective:
         }
         self._sampled = losses.get(config.loss_for(len(counts), clock))
 
-    def __call__(self, groups: list[Group], rng: np.random.Generator) -> Tensor:
-        """Mean loss over the step's trained places; `rng` draws the negatives."""
-        targets = np.concatenate([g.targets for g in groups])
-        before = np.cumsum([0, *(int(g.trained.sum()) for g in groups)])
-        query_of = torch.from_numpy(
-            np.concatenate([g.query_of + first for g, first in zip(groups, before, strict=False)])
-        )
+    def __call__(self, step: Packed | Sets, rng: np.random.Generator) -> Tensor:
+        """Mean loss over the step's targets; `rng` draws the negatives."""
+        target, query_of = torch.from_numpy(step.targets), torch.from_numpy(step.query_of)
+        read = torch.from_numpy(step.read.values.astype(np.int64) if isinstance(step, Sets) else step.items)
         if self._sampled is None:
             vectors = self._model.items(torch.arange(self._n_items), self._items)
-            queries = self._queries(groups, vectors, None)
-            return full_softmax(queries, vectors, torch.from_numpy(targets), query_of)
-        drawn = Drawn(*(torch.from_numpy(a) for a in self.negatives.draw(targets, rng)))
-        read = [g.items.ravel() for g in groups]
-        rows = torch.from_numpy(np.unique(np.concatenate([targets, drawn.items.numpy(), *read])))
+            return full_softmax(self._queries(step, read, vectors), vectors, target, query_of)
+        drawn = Drawn(*(torch.from_numpy(a) for a in self.negatives.draw(step.targets, rng)))
+        rows, local = torch.unique(torch.cat([target, drawn.items, read.flatten()]), return_inverse=True)
         vectors = self._model.items(rows, [column[rows] for column in self._items])
-        queries = self._queries(groups, vectors, rows)
-        target = torch.from_numpy(targets)
-        positives = vectors[torch.searchsorted(rows, target)]
-        negatives = vectors[torch.searchsorted(rows, drawn.items)]
-        return self._sampled(queries, positives, negatives, target, query_of, drawn)
+        at = local.split([len(target), len(drawn.items), read.numel()])
+        queries = self._queries(step, at[2].view(read.shape), vectors)
+        return self._sampled(queries, vectors[at[0]], vectors[at[1]], target, query_of, drawn)
 
-    def _queries(self, groups: list[Group], vectors: Tensor, rows: Tensor | None) -> Tensor:
-        """Queries of all trained places, flat, multiplied by 1 / temperature: [Q, d]."""
-        parts = []
-        for group in groups:
-            items = torch.from_numpy(group.items).contiguous()
-            local = items if rows is None else torch.searchsorted(rows, items)
-            users = torch.from_numpy(group.users)
-            place = group.at
-            at = None if place is None else torch.from_numpy(place)
-            out = self._model.query(
-                torch.nn.functional.embedding(local, vectors),
-                torch.from_numpy(group.gaps),
-                [column[users] for column in self._users],
-                at,
-            )
-            parts.append(out[torch.from_numpy(group.trained)] if at is None else out)
-        return torch.cat(parts) * self._model.scale()
+    def _queries(self, step: Packed | Sets, read: Tensor, vectors: Tensor) -> Tensor:
+        """Queries of all that ask, multiplied by 1 / temperature: [Q, d]. read: rows of `vectors`."""
+        user = [column[torch.from_numpy(step.users)] for column in self._users]
+        query = self._model.query
+        if isinstance(step, Sets):
+            queries = query.sets(read, torch.from_numpy(step.read.offsets), vectors, user)
+        else:
+            rest = (step.first, step.starts, step.asks)
+            history, gaps = F.embedding(read, vectors), torch.from_numpy(step.gaps)
+            queries = query.packed(history, gaps, user, *(torch.from_numpy(a) for a in rest))
+        return queries * self._model.scale()

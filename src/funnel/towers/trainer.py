@@ -127,9 +127,9 @@ class Trainer:
     def _pass(self, data: Sequences, rng: np.random.Generator, bar: Progress) -> tuple[float, int]:
         self._model.train()
         total, positions = 0.0, 0
-        for groups in steps(data, self._config.batch_for(self._events.clock), rng):
-            n = sum(len(g.targets) for g in groups)
-            loss = self._objective(groups, rng)
+        for step in steps(data, self._config.batch_for(self._events.clock), rng):
+            n = len(step.targets)
+            loss = self._objective(step, rng)
             self._optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimiser.step()
