@@ -14,6 +14,7 @@ from stub_world import measured
 from funnel.errors import FunnelError
 from funnel.evaluation import as_table, write_page
 from funnel.evaluation.compare import short
+from funnel.index.frontier import Point
 
 PEOPLE = [
     {
@@ -126,3 +127,13 @@ def test_a_missing_extra_is_named(report, tmp_path, monkeypatch, missing):
 )
 def test_short_figures(value, signed, text):
     assert short(value, sign=signed) == text
+
+
+def test_the_page_draws_what_the_index_finds_and_costs_where_there_is_one(report, tmp_path):
+    assert "What exactness costs" not in write_page(report, tmp_path).read_text()
+    some = {"params": {}, "bytes": 0, "build_seconds": 0.0}
+    points = [Point(spec="IVF8,PQ4x4fs", recall=recall, ms=recall / 2, **some) for recall in (0.8, 0.97)]
+    drawn = report.model_copy(update={"frontier": (*points, Point(spec="Flat", recall=1.0, ms=9.0, **some))})
+    page = write_page(drawn, tmp_path).read_text()
+    assert "What exactness costs" in page
+    assert "IVF8,PQ4x4fs" in page

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from funnel.errors import ConfigError, DataError, FunnelError
 from funnel.index import ExactIndex, FaissIndex, IndexConfig
 from funnel.index.auto import recall
-from funnel.index.frontier import Frontier, Point, kinds, measure
+from funnel.index.frontier import Frontier, Point, kinds, measure, measure_settings
 
 from .conftest import World, mixture
 
@@ -115,3 +115,16 @@ def test_what_cannot_be_measured_is_refused(world: World) -> None:
         measure(world.vectors, world.sample, k=0)
     with pytest.raises(DataError, match="0 queries"):
         measure(world.vectors, np.empty((0, 32), dtype=np.float32))
+
+
+def test_the_settings_of_an_index_that_is_there_end_with_exact_search(world: World) -> None:
+    config = IndexConfig(spec="IVF64,PQ32x4fs", recall=0.9, k=50)
+    index = FaissIndex.build(world.vectors, config, world.sample)
+    *points, last = measure_settings(index, world.vectors, world.sample[:60], rounds=1)
+    recalls = [p.recall for p in points]
+    assert recalls == sorted(recalls)
+    assert recalls[-1] > 0.95
+    assert {p.spec for p in points} == {index.spec}
+    assert (last.spec, last.recall) == ("Flat", 1.0)
+    flat = FaissIndex.build(world.vectors, IndexConfig(spec="Flat"), world.sample)
+    assert measure_settings(flat, world.vectors, world.sample[:60]) == ()

@@ -13,6 +13,8 @@ from funnel.evaluation.compare import label, short
 from funnel.evaluation.report import Report
 from funnel.evaluation.rows import Row
 
+_PLOTS = (plots.ndcg, plots.recall, plots.latency, plots.frontier)
+
 
 class ExampleItem(TypedDict):
     """A recommended item in words."""
@@ -66,7 +68,7 @@ def _content(report: Report, examples: Sequence[ExampleUser]) -> dict[str, Any]:
         "layers": picture.layers(report),
         "step": picture.HEIGHT + picture.GAP,
         "height": picture.HEIGHT,
-        "plots": {draw.__name__: draw(report) for draw in (plots.ndcg, plots.recall, plots.latency)},
+        "plots": {draw.__name__: draw(report) for draw in _PLOTS},
         "config": {name: json.dumps(value, indent=1) for name, value in report.config.items()},
         "examples": examples,
     }

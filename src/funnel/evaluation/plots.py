@@ -1,4 +1,4 @@
-"""The report's plots as SVG text: NDCG by row, recall by depth, latency by stage."""
+"""The report's plots as SVG text: NDCG by row, recall by depth, latency by stage, the index's frontier."""
 
 from __future__ import annotations
 
@@ -153,6 +153,39 @@ def latency(report: Report) -> str:
         _names(axes, [name for name, _ in bars])
         axes.set_xlim(0, 1.45 * max(time.p99 for _, time in bars))
         axes.set_xlabel("milliseconds, one request at a time: p50 · p95 · p99")
+    return plot.svg
+
+
+def frontier(report: Report) -> str:
+    """What the index misses against the milliseconds of a search, and exact search; empty where there is no
+    index."""
+    if not report.frontier:
+        return ""
+    *points, exact = report.frontier
+    with empty_plot("frontier", 5.6, 3.4) as plot:
+        axes = plot.axes
+        axes.plot([p.ms for p in points], [p.recall for p in points], "o-", color=ACCENT, linewidth=2.4)
+        axes.plot(exact.ms, 1.0, "o", color=INK, markerfacecolor="white", markersize=6.5, markeredgewidth=1.5)
+        for point, name in ((points[-1], points[-1].spec), (exact, "exact search")):
+            end = point is exact
+            axes.annotate(
+                name,
+                (point.ms, point.recall),
+                (0 if end else 8, -16 if end else -4),
+                textcoords="offset points",
+                ha="right" if end else "left",
+                va="center" if end else "top",
+                color=INK if end else ACCENT,
+                weight="normal" if end else "bold",
+            )
+        axes.set_xscale("log")
+        axes.grid(True, axis="both")
+        axes.set_ylim(top=1.01)
+        axes.xaxis.set_major_formatter(lambda ms, _: f"{ms:g}")
+        axes.minorticks_off()
+        axes.tick_params(axis="y", colors=MUTED)
+        axes.set_xlabel("milliseconds a search, one thread")
+        axes.set_ylabel("share of exact search's items found")
     return plot.svg
 
 

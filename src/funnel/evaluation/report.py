@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, ValidationError
 from funnel.errors import DataError
 from funnel.evaluation.compare import Comparison
 from funnel.evaluation.rows import Latency, Row
+from funnel.index.frontier import Point
 from funnel.settings import Settings
 
 
@@ -43,6 +44,7 @@ class Report(Settings):
     comparisons: tuple[Comparison, ...]
     chance: dict[str, float]  #: every metric's expectation for a random order
     search_recall: dict[int, float] | None  #: share of the exact first k that approximate search finds, by k
+    frontier: tuple[Point, ...] = ()  #: what the bundle's own index finds and costs, exact search last
     latency: Latency  #: of the whole funnel
     throughput: float  #: of the whole funnel, requests a second in batches
     notes: tuple[str, ...] = ()

@@ -140,12 +140,37 @@ def _points(
     spec: str, vectors: Float32, queries: Float32, wanted: np.ndarray, goal: float, seed: int, threads: int,
     rounds: int,
 ) -> Iterator[Point]:  # fmt: skip
-    """One kind of index at rising recall; a recall that it does not reach gives its highest, once."""
+    """One kind of index, built."""
     start = time.perf_counter()
     index = FaissIndex.untuned(
         vectors, IndexConfig(spec=spec, recall=goal, k=wanted.shape[1]), seed=seed, threads=threads
     )
-    seconds, size = time.perf_counter() - start, index.bytes
+    seconds = time.perf_counter() - start
+    return _rising(index, queries, wanted, goal, seconds, threads, rounds)
+
+
+def measure_settings(
+    index: FaissIndex, vectors: Float32, queries: Float32, *, threads: int = 1, rounds: int = 3
+) -> tuple[Point, ...]:
+    """What an index that is there finds and costs from one setting to the next, and exact search as the last
+    point; empty where the index is exact search. Nothing is built: `build_seconds` are 0.
+
+    vectors: what it is of, float32 [n, d]. queries: float32 [Q, d]. Recall is at the index's own k.
+    """
+    if not index.parameters or len(queries) == 0:
+        return ()
+    wanted, _ = exact_search(vectors, queries, index.info.recall_k, threads=threads)
+    exact = FaissIndex.untuned(vectors, IndexConfig(spec="Flat", k=index.info.recall_k))
+    last = _rising(exact, queries, wanted, 1.0, 0.0, threads, 1)
+    return (*_rising(index, queries, wanted, index.info.recall_goal, 0.0, threads, rounds), *last)
+
+
+def _rising(
+    index: FaissIndex, queries: Float32, wanted: np.ndarray, goal: float, seconds: float, threads: int,
+    rounds: int,
+) -> Iterator[Point]:  # fmt: skip
+    """An index at rising recall; a recall that it does not reach gives its highest, once."""
+    size = index.bytes
     tried: list[dict[str, int]] = []
     for share in sorted({*RECALLS, goal}) if index.parameters else [1.0]:
         tuned = index.tuned(queries, wanted, share, {}, threads) if index.parameters else index

@@ -13,9 +13,15 @@ from funnel.bundle.contents import Contents, load_contents
 from funnel.engine import Funnel
 from funnel.errors import BundleError
 from funnel.evaluation import ExampleUser, Recommend, Report, Subject, evaluate, write_page
+from funnel.index import FaissIndex
+from funnel.index.frontier import Point, measure_settings
 from funnel.pipeline.examples import example_users
 from funnel.pipeline.prepare import Prepared
 from funnel.stages import CovisitationSource, PopularSource, Retrieve, ShownSource, Source, TowerSource
+from funnel.types import Requests
+
+#: Queries that the settings of the index are measured with.
+_QUERIES = 50
 
 
 def report_on(
@@ -26,7 +32,7 @@ def report_on(
     depth = max(config.evaluate.ks)
     statistics = contents.statistics
     as_shown = {} if split.test.requests.shown is None else {"as shown": _alone(ShownSource(), depth)}
-    return evaluate(
+    report = evaluate(
         funnel=contents.funnel(config.evaluate.ks[0]),
         examples=split.test,
         subject=Subject(
@@ -49,6 +55,15 @@ def report_on(
         notes=[*data.notes, *notes],
         progress=progress,
     )
+    return report.model_copy(update={"frontier": _frontier(contents, split.test.requests, config.seed)})
+
+
+def _frontier(contents: Contents, requests: Requests, seed: int) -> tuple[Point, ...]:
+    """What the bundle's index finds and costs, with some of the test window's queries."""
+    if not isinstance(contents.index, FaissIndex):
+        return ()
+    some = requests.take(np.sort(np.random.default_rng(seed).permutation(len(requests))[:_QUERIES]))
+    return measure_settings(contents.index, contents.vectors, contents.encoder.encode(some))
 
 
 def _protocol(prepared: Prepared) -> str:
