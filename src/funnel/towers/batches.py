@@ -135,11 +135,6 @@ def steps(sequences: Sequences, batch: int, rng: np.random.Generator) -> Iterato
             yield make(sequences, chosen)
 
 
-def count_steps(sequences: Sequences, batch: int) -> int:
-    """About how many steps `steps` makes."""
-    return max(1, round(sequences.positions / batch))
-
-
 def _packed(sequences: Sequences, chosen: Int64) -> Packed:
     """Place p of a sequence holds item p - 1, and from `skip` on asks for item p."""
     items, gaps = sequences.items.take(chosen), sequences.gaps.take(chosen)

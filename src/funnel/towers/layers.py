@@ -50,8 +50,8 @@ def _read(kind: str, table: Tensor, column: Tensor) -> Tensor:
 class Dropout(nn.Module):
     """Zeroes a share of the numbers in training and scales the rest up: any shape to the same.
 
-    A random byte decides about each number, so the share is one of 256ths. torch's own draws 64 bits for
-    each, one after the other, which took a tenth of a training step.
+    A random byte decides about each number, so the share is one of 256ths. Drawing torch's own took a tenth
+    of a training step.
     """
 
     def __init__(self, share: float) -> None:
