@@ -55,7 +55,7 @@ SMALL: dict[str, dict[str, object]] = {
     "data": {"reader": "movielens"},
     "split": {"kind": "time", "reading": "event", "ranker": 0.6, "test": 0.8, "max_requests": 400},
     "towers": {"d": 16, "layers": 1, "heads": 1, "epochs": 2, "history": 20},
-    "ranker": {"trees": 40, "leaves": 15},
+    "ranker": {"trees": 40, "leaves": 15, "objective": "rank_xendcg"},
     "retrieve": {"k": 100},
     "evaluate": {"ks": [10, 50], "latency_requests": 2},
     "gates": {

@@ -15,7 +15,7 @@ from funnel.pipeline import build, prepare, train_towers
 from tests.tiny import TinyBuild, movie_config
 
 #: Spoilt inputs show with few trees, too.
-FEW = {"trees": 20, "leaves": 7, "lists": 400}
+FEW = {"trees": 20, "leaves": 7, "lists": 400, "objective": "rank_xendcg"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def two(built: TinyBuild, tmp_path_factory: pytest.TempPathFactory) -> Two:
     """Made once. Do not change it; `store` is a copy."""
     folder = tmp_path_factory.mktemp("two") / "indexes"
     shutil.copytree(built.indexes, folder)
-    other = {"trees": 60, "leaves": 14, "lists": 800}
+    other = {"trees": 60, "leaves": 14, "lists": 800, "objective": "rank_xendcg"}
     config = movie_config(built.config.data.path, ranker=other)
     return Two(folder, build(prepare(config), sound(built), Store(folder)).version)
 

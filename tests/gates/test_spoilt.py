@@ -151,7 +151,9 @@ def test_a_model_that_breaks_a_slice_is_stopped_and_the_slice_named(
     movies = pd.read_csv(data / "movies.csv")
     comedies = movies.loc[movies["genres"].str.contains(GENRES[0]), "movieId"]
     ratings[~(before & ratings["movieId"].isin(comedies))].to_csv(data / "ratings.csv", index=False)
-    version = rebuild(data, split=dates(built), ranker={"trees": 50, "leaves": 15, "lists": 800})
+    version = rebuild(
+        data, split=dates(built), ranker={"trees": 50, "leaves": 15, "lists": 800, "objective": "rank_xendcg"}
+    )
     verdict = refused(store, version)
     assert "slices" in verdict.closed
     assert any(one.sentence.startswith("items.genres = Comedy") for one in verdict.failed)

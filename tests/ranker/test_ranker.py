@@ -55,7 +55,7 @@ def test_early_stopping_keeps_the_best_number_of_trees(ranker: Ranker) -> None:
 
 def test_cross_fitted_rankers_are_grown_on_the_other_folds_and_cut_where_they_did_best_together() -> None:
     folds = np.arange(len(TRAIN)) % 3
-    config = RankerConfig(**SMALL)
+    config = RankerConfig(**SMALL, objective="rank_xendcg")
     parts = Ranker.cross_fit(TRAIN, folds, config)
     assert [part.trees for part in parts] == [1 + int(np.argmax(parts[0].history))] * 3
     rows = np.repeat(folds, TRAIN.sizes)
@@ -76,6 +76,20 @@ def test_cross_fitted_rankers_are_grown_on_the_other_folds_and_cut_where_they_di
         Ranker.cross_fit(replace(TRAIN, labels=some), folds, one)[0] for some in (TRAIN.labels, labels)
     )
     np.testing.assert_array_equal(ours.predict(TEST.matrix), theirs.predict(TEST.matrix))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_objective_is_the_one_that_does_better_on_lists_of_other_folds(seed: int) -> None:
+    lists, folds = world(seed, 40), np.arange(40) % 2
+    by_name = {
+        name: Ranker.cross_fit(lists, folds, RankerConfig(**SMALL, objective=name))
+        for name in ("rank_xendcg", "lambdarank")
+    }
+    better = max(by_name, key=lambda name: max(by_name[name][0].history))
+    parts = Ranker.cross_fit(lists, folds, RankerConfig(**SMALL))
+    assert {part.config.objective for part in parts} == {better}
+    assert parts[0].history == by_name[better][0].history
+    assert Ranker.fit(lists, None, RankerConfig(**SMALL)).config.objective == "rank_xendcg"
 
 
 def test_cross_fitting_needs_a_fold_a_list_and_two_folds() -> None:

@@ -41,6 +41,7 @@ class RankerFacts:
     missed: int = 0
     missed_choice: str = "drop"
     trees: int = 0
+    objective: str = ""
 
     def sentences(self) -> list[str]:
         """For the report's notes."""
@@ -48,7 +49,8 @@ class RankerFacts:
         said = [f"sources weigh, in the retrieval order: {shares}"]
         said.append(
             f"the ranker saw {self.lists:,} lists with {self.rows:,} rows and {self.positives:,} positives; "
-            f"{self.missed:,} more were not retrieved ({self.missed_choice}); {self.trees} trees were kept"
+            f"{self.missed:,} more were not retrieved ({self.missed_choice}); "
+            f"{self.trees} trees were kept{self.objective and f', objective {self.objective}'}"
         )
         if self.verdict is None:
             said.append("nothing that was taken in the ranker's window was retrieved: there is no ranker")
@@ -66,7 +68,7 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     """A ranker for the candidates that `contents` retrieves, and how well its kind does on other users.
 
     Cross-fitting: each fold is judged by trees that were grown on the others; the ranker is then grown on
-    all, with as many trees as did best over the folds.
+    all, with the objective and as many trees as did best over the folds.
     """
     config, examples = prepared.config, prepared.split.ranker
     weights = source_weights(_source_lists(contents, examples), examples.targets)
@@ -89,9 +91,9 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     fold_of = np.repeat(np.arange(FOLDS), [len(fold) for fold in lists])
     parts = Ranker.cross_fit(every, fold_of, config.ranker)
     verdict = _verdict(contents, parts, folds, config.seed)
-    trees = parts[0].trees
-    ranker = Ranker.fit(every, None, config.ranker.model_copy(update={"trees": trees}))
-    return ranker, replace(facts, verdict=verdict, trees=trees)
+    chosen = parts[0].config.model_copy(update={"trees": parts[0].trees})
+    ranker = Ranker.fit(every, None, chosen)
+    return ranker, replace(facts, verdict=verdict, trees=chosen.trees, objective=chosen.objective)
 
 
 def _folds(examples: Examples, seed: int) -> list[Examples]:

@@ -12,13 +12,15 @@ from funnel.settings import Settings
 class RankerConfig(Settings):
     """How the training lists are cut and how the trees are grown.
 
-    The objectives are LightGBM's: `lambdarank` (Burges 2010), `rank_xendcg` (Bruch et al. 2020, XE-NDCG)
-    and `binary` (log loss, the only one whose scores are log odds). XE-NDCG with small trees is the default:
-    cross-fitted on the ranker's windows of MovieLens 100K and latest-small it gained .002 and .012 of NDCG@10
-    over the retrieval order, where lambdarank with 31 leaves lost .004 and gained .006.
+    The objectives are LightGBM's: `rank_xendcg` (Bruch et al. 2020, XE-NDCG), `lambdarank` (Burges 2010) and
+    `binary` (log loss, the only one whose scores are log odds).
     """
 
-    objective: Literal["lambdarank", "rank_xendcg", "binary"] = "rank_xendcg"
+    objective: Literal["auto", "rank_xendcg", "lambdarank", "binary"] = Field(
+        "auto",
+        description="auto: XE-NDCG or lambdarank, by NDCG@10 of lists that the trees were not grown on; "
+        "XE-NDCG where there are none",
+    )
     trees: int = Field(300, ge=1, description="most trees; early stopping may keep fewer")
     leaves: int = Field(15, ge=2, description="most leaves of a tree")
     learning_rate: float = Field(0.05, gt=0, le=1)
@@ -47,3 +49,9 @@ class RankerConfig(Settings):
         0, ge=0, description="threads of training; 0 = what the data is worth, at most one a core"
     )
     seed: int = 0
+
+    def each_objective(self) -> tuple[RankerConfig, ...]:
+        """This config with each objective that is to be tried."""
+        if self.objective != "auto":
+            return (self,)
+        return tuple(self.model_copy(update={"objective": name}) for name in ("rank_xendcg", "lambdarank"))

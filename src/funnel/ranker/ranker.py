@@ -54,7 +54,8 @@ class Ranker:
         *,
         progress: Progress | None = None,
     ) -> Ranker:
-        """Grow trees on `train`; keep as many as give the best NDCG@10 on `valid` (all of them when None).
+        """Grow trees on `train`; keep the objective and as many trees as give the best NDCG@10 on `valid`.
+        When that is None all trees are kept, and of the objectives the first.
 
         The same lists, config and seed give the same model, whatever the number of threads.
 
@@ -66,8 +67,10 @@ class Ranker:
             )
         if valid is not None and valid.names != train.names:
             raise DataError(f"validation lists have other features: {_difference(train.names, valid.names)}")
-        model, history = grow(train, valid, config, progress)
-        return cls(model, train.names, config, history)
+        tried = config.each_objective() if valid else config.each_objective()[:1]
+        grown = [(one, *grow(train, valid, one, progress)) for one in tried]
+        chosen, model, history = max(grown, key=lambda found: max(found[2], default=0.0))
+        return cls(model, train.names, chosen, history)
 
     @classmethod
     def cross_fit(
@@ -75,8 +78,8 @@ class Ranker:
     ) -> list[Ranker]:
         """A ranker for each fold, grown on the others: each list can be ranked by trees that never saw it.
 
-        folds: int64 [L], the fold of each list. All keep as many trees as give the best mean NDCG@10 over the
-        folds: one fold's own best is that of a lucky tree, most often an early one.
+        folds: int64 [L], the fold of each list. All have the objective and as many trees as give the best
+        mean NDCG@10 over the folds: one fold's own best is that of a lucky tree, most often an early one.
 
         Raises: DataError when there are not two folds, or not one number a list.
         """
@@ -85,8 +88,9 @@ class Ranker:
                 f"{len(folds)} fold numbers for {len(lists)} training lists: one a list is needed, "
                 "and at least two folds"
             )
-        models, history = grow_folds(lists, folds, config, progress)
-        return [cls(model, lists.names, config, history) for model in models]
+        grown = [(one, *grow_folds(lists, folds, one, progress)) for one in config.each_objective()]
+        chosen, models, history = max(grown, key=lambda found: max(found[2]))
+        return [cls(model, lists.names, chosen, history) for model in models]
 
     @property
     def trees(self) -> int:
