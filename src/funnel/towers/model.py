@@ -66,8 +66,9 @@ class QueryTower(nn.Module):
     """Queries from histories of item vectors.
 
     A START token, made of a learned vector and the user's columns, stands before the history; the output at
-    place p is the query after the first p items, so a user without a history has the output at START. Sets
-    are read as the mean of START and items.
+    place p is the query after the first p items, so a user without a history has the output at START. Beside
+    the layers of a transformer a weighted mean of what was read goes straight into the query: that likes of
+    the history are near it need not be learned. Sets are read as the mean of START and items.
     """
 
     def __init__(self, config: TowersConfig, specs: Mapping[str, Spec], clock: Clock) -> None:
@@ -81,6 +82,7 @@ class QueryTower(nn.Module):
         # Of a set half is hidden in each step, which is noise enough.
         self.dropout = Dropout(0.0 if clock == "none" else dropout)
         mixers: list[nn.Module] = []
+        self.beside: Pool | None = None
         if clock == "none":
             wide: list[nn.Module] = [_identity(d)]
         elif config.encoder == "pooled":
@@ -89,6 +91,7 @@ class QueryTower(nn.Module):
         else:
             mixers = [Attention(d, heads, history, dropout) for _ in range(config.layers)]
             wide = [FeedForward(d, dropout) for _ in range(config.layers)]
+            self.beside = Pool(d, heads, history)
         self.mixers, self.wide = nn.ModuleList(mixers), nn.ModuleList(wide)
         self.norm = nn.LayerNorm(d)
 
@@ -103,9 +106,7 @@ class QueryTower(nn.Module):
             known = torch.arange(x.shape[1]) <= at[:, None]
             mean = (known.to(x.dtype) / (at[:, None] + 1)).unsqueeze(1) @ x
             return self._query(self.wide[0](mean.squeeze(1)))
-        for i, (mix, wide) in enumerate(zip(self.mixers, self.wide, strict=True)):
-            x = wide(mix(x, at if i + 1 == len(self.mixers) else None))
-        return self._query(x.squeeze(1))
+        return self._query(self._layers(x, at=at).squeeze(1))
 
     def packed(
         self, history: Tensor, gaps: Tensor, user: Sequence[Tensor], first: Tensor, starts: Tensor,
@@ -115,10 +116,14 @@ class QueryTower(nn.Module):
         its items, [R, W, d]."""
         x = self._read(history, gaps)
         x = x.flatten(0, 1).index_copy(0, starts, self._start(user, starts.shape[0])).view_as(x)
-        x = self.dropout(x)
-        for mix, wide in zip(self.mixers, self.wide, strict=True):
-            x = wide(mix(x, first=first))
-        return self._query(x.flatten(0, 1)[asks])
+        return self._query(self._layers(self.dropout(x), first=first).flatten(0, 1)[asks])
+
+    def _layers(self, read: Tensor, at: Tensor | None = None, first: Tensor | None = None) -> Tensor:
+        """[B, n, d] -> [B, n, d], or with `at` [B, 1, d]. Arguments as in `Attention`."""
+        x = read
+        for i, (mix, wide) in enumerate(zip(self.mixers, self.wide, strict=True)):
+            x = wide(mix(x, at if i + 1 == len(self.mixers) else None, first))
+        return x if self.beside is None else x + self.beside(read, at, first)
 
     def sets(self, items: Tensor, offsets: Tensor, vectors: Tensor, user: Sequence[Tensor]) -> Tensor:
         """A query for each set: [B, d]. items: rows of `vectors`, the sets one after the other, int64 [n];
