@@ -67,8 +67,8 @@ class QueryTower(nn.Module):
 
     A START token, made of a learned vector and the user's columns, stands before the history; the output at
     place p is the query after the first p items, so a user without a history has the output at START. Beside
-    the layers of a transformer a weighted mean of what was read goes straight into the query: that likes of
-    the history are near it need not be learned. Sets are read as the mean of START and items.
+    the layers of a transformer a mean of what was read, weighted by distance, goes straight into the query.
+    Sets are read as the mean of START and items.
     """
 
     def __init__(self, config: TowersConfig, specs: Mapping[str, Spec], clock: Clock) -> None:
