@@ -31,13 +31,13 @@ def run(data: Path, seed: int, changes: list[str], label: str = "") -> Result:
     rows = {}
     for name, part in (("vali", vali), ("rank", test)):
         values = graded_ndcg(ranker.predict(part.matrix), part.labels, part.sizes)
-        lo, hi = interval(values, seed=seed)
+        lo, hi = interval(values, seed=config.seed)
         rows[name] = {"ndcg@10": Value(mean=float(values.mean()), lo=lo, hi=hi)}
     digest = hashlib.sha256(b"".join((data / f"{n}.txt").read_bytes() for n in ("train", "vali", "test")))
     return Result(
         dataset="mq2008",
         label=label,
-        seed=seed,
+        seed=config.seed,
         checksum=digest.hexdigest(),
         protocol="LETOR 4.0, fold 1, trees chosen on vali",
         requests=len(np.asarray(test.sizes)),
