@@ -22,7 +22,7 @@ kind = "time"
 reading = "event"
 ranker = 0.6
 test = 0.8
-max_requests = 400
+max_requests = 1500
 [towers]
 d = 16
 layers = 1

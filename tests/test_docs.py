@@ -53,7 +53,7 @@ def workplace(built: TinyBuild, tmp_path_factory: pytest.TempPathFactory) -> Pat
 #: What every config of the documents becomes, so that they run in seconds.
 SMALL: dict[str, dict[str, object]] = {
     "data": {"reader": "movielens"},
-    "split": {"kind": "time", "reading": "event", "ranker": 0.6, "test": 0.8, "max_requests": 400},
+    "split": {"kind": "time", "reading": "event", "ranker": 0.6, "test": 0.8, "max_requests": 1500},
     "towers": {"d": 16, "layers": 1, "heads": 1, "epochs": 2, "history": 20},
     "ranker": {"trees": 40, "leaves": 15, "objective": "rank_xendcg"},
     "retrieve": {"k": 100},
