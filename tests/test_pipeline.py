@@ -94,6 +94,18 @@ def test_equal_inputs_are_not_trained_twice(built: TinyBuild) -> None:
     assert {one.version for one in store.versions()} == before == {folder.name}
 
 
+def test_towers_of_an_earlier_funnel_are_trained_anew(
+    built: TinyBuild, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(built.embeddings, tmp_path / "embeddings")
+    store = Store(tmp_path / "embeddings")
+    before = [one.version for one in store.versions()]
+    monkeypatch.setattr("funnel.pipeline.train.TOWERS", 99)
+    train_towers(built.prepared, store)
+    assert len(store.versions()) == len(before) + 1
+    assert store.versions()[0].config["made"] == 99
+
+
 def test_towers_that_serve_were_trained_on_all_that_the_test_window_may_know(built: TinyBuild) -> None:
     """As many epochs as did best on the ranker's window, and nothing else from it."""
     parts, config = built.prepared.split, built.config.towers

@@ -28,6 +28,9 @@ TRAINING = "training"
 #: Where a version keeps the same towers, trained on what the test window may know; see `Split.refit`.
 REFIT = "refit"
 
+#: Raised whenever equal inputs come to give other towers, so that those of an earlier funnel are not kept.
+TOWERS = 2
+
 _IDS, _ITEMS, _USERS, _VECTORS = "item_ids.npy", "items", "users", "item_vectors.npy"
 _INPUTS = "inputs.json"
 
@@ -166,7 +169,7 @@ def tower_inputs(prepared: Prepared) -> dict[str, Any]:
     """What decides the towers: equal inputs, wherever the data lie, need no second training."""
     sections = prepared.config.model_dump(mode="json", include={"seed", "split", "towers"})
     again = {} if prepared.split.refit is None else {"refit": True}
-    return {**sections, "checksum": prepared.dataset.checksum(), **again}
+    return {**sections, "checksum": prepared.dataset.checksum(), "made": TOWERS, **again}
 
 
 def restore(version: Path, folder: Path) -> None:
