@@ -140,7 +140,7 @@ class Campaign:
     def __init__(self, folder: Path, data: Path) -> None:
         self.folder, self.data, self.store = folder, data, Store(folder / "indexes")
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["funnel.pipeline", "funnel.gates", "funnel.bundle.live"])
+        self.context.set_forkserver_preload(["funnel.pipeline", "funnel.gates", "funnel.serving.live"])
         self.seed, self.changes = 0, -1
         self.run(train, data, folder / "embeddings")
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from funnel.bundle.asking import of_users
 from funnel.bundle.contents import Contents
 from funnel.errors import DataError
 from funnel.evaluation import machine, versions
 from funnel.features import FeaturesConfig
 from funnel.pipeline.rank import chunks
 from funnel.ranker import Ranker, RankerConfig, concatenate, training_lists
+from funnel.serving.request import of_users
 from funnel.stages import Filter
 from funnel.types import Examples, Ragged, Requests
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from funnel import Live
-from funnel.bundle.asking import of_users
+from funnel.serving.request import of_users
 from funnel.types import Candidates
 
 STAGES = ("retrieve", "filter", "rank", "rerank")

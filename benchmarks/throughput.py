@@ -25,8 +25,8 @@ from rich.table import Table
 
 from benchmarks.serving import RESULTS, bars, save, sized
 from funnel import Live
-from funnel.bundle.asking import of_users
 from funnel.engine import Funnel
+from funnel.serving.request import of_users
 from funnel.types import Requests
 
 

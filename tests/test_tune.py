@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from funnel import tune
-from funnel.bundle.live import Live
 from funnel.errors import ConfigError, FunnelError
+from funnel.serving.live import Live
 from tests.tiny import TinyBuild
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from funnel.bundle.live import Live
+    from funnel.serving.live import Live
 
 __all__ = ["Live"]
 
@@ -17,7 +17,7 @@ __all__ = ["Live"]
 def __getattr__(name: str) -> Any:
     """`funnel.Live`, loaded when it is first asked for: `import funnel` alone stays cheap."""
     if name == "Live":
-        from funnel.bundle.live import Live
+        from funnel.serving.live import Live
 
         return Live
     raise AttributeError(f"module 'funnel' has no attribute {name!r}")

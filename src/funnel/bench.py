@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 
-from funnel.bundle.asking import of_users
-from funnel.bundle.live import Live
 from funnel.evaluation import Latency, machine
+from funnel.serving.live import Live
+from funnel.serving.request import of_users
 from funnel.settings import Settings
 
 _WARM = 20

@@ -11,9 +11,6 @@ from rich.table import Table
 
 from funnel.bench import Measured
 from funnel.bundle import Manifest
-from funnel.bundle.answer import Answer
-from funnel.bundle.live import Live
-from funnel.bundle.reasons import in_words
 from funnel.data.profile import Profile
 from funnel.data.profile_table import as_table as profile_table
 from funnel.evaluation import Report, as_table
@@ -21,6 +18,9 @@ from funnel.gates import Verdict
 from funnel.gates.diff import Difference
 from funnel.index.frontier import Frontier
 from funnel.pipeline.build import Built
+from funnel.serving.live import Live
+from funnel.serving.reasons import in_words
+from funnel.serving.response import Answer
 from funnel.tune import advice
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from funnel.bundle.asking import of_users
 from funnel.bundle.contents import Contents
 from funnel.errors import ConfigError, DataError
 from funnel.index import FaissIndex
 from funnel.index.frontier import Frontier, measure
+from funnel.serving.request import of_users
 
 
 def tune(

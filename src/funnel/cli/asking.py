@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from funnel import show
-from funnel.bundle.live import Live
 from funnel.cli.common import INDEXES, Indexes, Json, Version, app, console, print_json
 from funnel.errors import ConfigError
+from funnel.serving.live import Live
 
 
 @app.command()
@@ -67,7 +67,7 @@ def recommend(
 
 def _everyone(live: Live, output: Path, k: int, as_json: bool) -> None:
     """All lists into a file; says how far it is."""
-    from funnel.bundle.batch import recommend_all
+    from funnel.serving.batch import recommend_all
 
     done = 0
     with Progress(console=console) as bar:

@@ -11,10 +11,10 @@ from rich.console import Console
 from funnel import config as configs
 from funnel import gates, show
 from funnel.bundle import Store
-from funnel.bundle.live import Live
 from funnel.cli.common import INDEXES, Indexes, Json, Version, app, print_json
 from funnel.errors import FunnelError, GateError
 from funnel.gates.diff import diff as difference
+from funnel.serving.live import Live
 
 Url = Annotated[str, typer.Argument(help="a folder, or what fsspec reaches, such as s3://bucket/ads")]
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from funnel import config as configs
 from funnel import gates, show
 from funnel.bundle import Store
-from funnel.bundle.live import Live
 from funnel.cli.common import (
     EMBEDDINGS,
     INDEXES,
@@ -24,6 +23,7 @@ from funnel.cli.common import (
     app,
     print_json,
 )
+from funnel.serving.live import Live
 
 data_app = typer.Typer(no_args_is_help=True, help="Look at a data set.")
 app.add_typer(data_app, name="data")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from funnel.bundle.asking import Question, ask, of_users
 from funnel.bundle.contents import Contents
 from funnel.bundle.holdout import Holdout
 from funnel.evaluation import Latency
 from funnel.evaluation.walk import Competitor, time_each
 from funnel.gates.config import GatesConfig
 from funnel.gates.findings import Finding, at_least, at_most
+from funnel.serving.request import Question, ask, of_users
 from funnel.types import Int32, Requests
 
 _TIMED, _ASKED, _BATCH = 200, 100, 256

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from funnel.bundle.answer import Recommendation
 from funnel.bundle.contents import Contents
-from funnel.bundle.reasons import in_words, recommendations
 from funnel.evaluation import ExampleItem, ExampleUser
 from funnel.pipeline.prepare import Prepared
+from funnel.serving.reasons import in_words, recommendations
+from funnel.serving.response import Recommendation
 
 _MET = 6  # of a history, the latest so many are told
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from funnel.bundle.answer import Recommendation
 from funnel.bundle.contents import Contents
+from funnel.serving.response import Recommendation
 from funnel.types import Candidates, Requests
 
 

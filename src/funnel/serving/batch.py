@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from funnel.bundle.asking import of_users
-from funnel.bundle.live import Live
-from funnel.bundle.loaded import Loaded
 from funnel.bundle.writing import changing
+from funnel.serving.live import Live
+from funnel.serving.loaded import Loaded
+from funnel.serving.request import of_users
 
 log = logging.getLogger(__name__)
 

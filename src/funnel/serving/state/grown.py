@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from funnel.bundle.asking import of_users
-from funnel.bundle.changing.catalogue import ChangedCatalogue
-from funnel.bundle.changing.delta import Delta, spread
-from funnel.bundle.changing.ids import GrownIds
 from funnel.bundle.contents import Contents
 from funnel.features import Statistics
 from funnel.index import ChangingIndex, FaissIndex, Index, IndexConfig
+from funnel.serving.request import of_users
+from funnel.serving.state.catalogue import ChangedCatalogue
+from funnel.serving.state.delta import Delta, spread
+from funnel.serving.state.ids import GrownIds
 from funnel.types import Float32
 
 #: Queries that a new index is tuned with.

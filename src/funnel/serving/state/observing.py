@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from funnel.bundle.changing.users import Event, UserEvents, checked
 from funnel.bundle.contents import Contents
-from funnel.bundle.loaded import Loaded
+from funnel.serving.loaded import Loaded
+from funnel.serving.state.users import Event, UserEvents, checked
 
 
 def take_in(

@@ -28,22 +28,22 @@ from typing import Any
 
 import numpy as np
 
-from funnel.bundle.answer import ALL_FILTERED, FEWER_THAN_K, RETRIEVAL_ORDER, SKIPPED, Answer
-from funnel.bundle.aside import give_back
-from funnel.bundle.asking import Question, Since, ask, ask_many, history_of
-from funnel.bundle.changing import Event, RecentUsers, UserEvents
-from funnel.bundle.changing.items import LiveItems
-from funnel.bundle.changing.observing import take_in
-from funnel.bundle.changing.users import written_id
 from funnel.bundle.contents import Contents
-from funnel.bundle.loaded import Loaded, Refused
 from funnel.bundle.manifest import Manifest
-from funnel.bundle.reasons import recommendations
 from funnel.bundle.store import CURRENT, Store
-from funnel.bundle.watch import Watcher
 from funnel.bundle.where import Where
 from funnel.engine import Step
 from funnel.errors import FunnelError
+from funnel.serving.background import give_back
+from funnel.serving.loaded import Loaded, Refused
+from funnel.serving.reasons import recommendations
+from funnel.serving.request import Question, Since, ask, ask_many, history_of
+from funnel.serving.response import ALL_FILTERED, FEWER_THAN_K, RETRIEVAL_ORDER, SKIPPED, Answer
+from funnel.serving.state import Event, RecentUsers, UserEvents
+from funnel.serving.state.items import LiveItems
+from funnel.serving.state.observing import take_in
+from funnel.serving.state.users import written_id
+from funnel.serving.watcher import Watcher
 from funnel.types import Requests
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.allow import Allow, packed, unpacked
-from funnel.bundle.changing.delta import Delta
 from funnel.bundle.tables import Catalogue
 from funnel.bundle.where import Bitmap, Where
+from funnel.serving.state.delta import Delta
 from funnel.types import Bool
 
 

@@ -18,19 +18,19 @@ from hypothesis import strategies as st
 from funnel import Live
 from funnel.allow import Allow
 from funnel.bundle import Store
-from funnel.bundle.asking import Question, ask
-from funnel.bundle.changing import items as changing
-from funnel.bundle.changing.items import LiveItems
 from funnel.bundle.contents import Contents
-from funnel.bundle.loaded import Loaded
 from funnel.bundle.tables import Catalogue
 from funnel.data import Vocabulary
 from funnel.errors import BundleError, DataError
 from funnel.evaluation.metrics import compute_all
 from funnel.features import Statistics
 from funnel.index import ExactIndex, FaissIndex, IndexConfig
+from funnel.serving.loaded import Loaded
+from funnel.serving.request import Question, ask
+from funnel.serving.state import items as changing
+from funnel.serving.state.items import LiveItems
 from funnel.types import Log, Ragged
-from tests.bundle.test_reload import without_ranker
+from tests.serving.test_reload import without_ranker
 from tests.tiny import GENRES, TinyBuild
 
 

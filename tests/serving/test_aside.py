@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from funnel.bundle.aside import aside
 from funnel.errors import BundleError
+from funnel.serving.background import aside
 
 
 def niceness() -> int:

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from funnel.bundle.aside import aside
-from funnel.bundle.changing import rows as made
-from funnel.bundle.changing.changes import fold, last, records
-from funnel.bundle.changing.delta import Delta
-from funnel.bundle.changing.grown import Base, grown, rebuilt
-from funnel.bundle.changing.ids import GrownIds
-from funnel.bundle.changing.journal import Journal
-from funnel.bundle.loaded import Loaded
 from funnel.errors import BundleError, FunnelError
+from funnel.serving.background import aside
+from funnel.serving.loaded import Loaded
+from funnel.serving.state import rows as made
+from funnel.serving.state.changes import fold, last, records
+from funnel.serving.state.delta import Delta
+from funnel.serving.state.grown import Base, grown, rebuilt
+from funnel.serving.state.ids import GrownIds
+from funnel.serving.state.journal import Journal
 
 log = logging.getLogger(__name__)
 

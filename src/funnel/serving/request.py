@@ -9,10 +9,10 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.bundle.answer import EMPTY_HISTORY, UNKNOWN_ITEMS_IN_HISTORY, UNKNOWN_USER
 from funnel.bundle.contents import Contents
 from funnel.bundle.where import Where
 from funnel.errors import ConfigError, FunnelError
+from funnel.serving.response import EMPTY_HISTORY, UNKNOWN_ITEMS_IN_HISTORY, UNKNOWN_USER
 from funnel.types import Int32, Int64, Ragged, Requests
 
 

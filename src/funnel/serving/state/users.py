@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from funnel.bundle.changing.journal import Journal
 from funnel.errors import DataError
+from funnel.serving.state.journal import Journal
 
 
 class Event(NamedTuple):

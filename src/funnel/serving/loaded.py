@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from funnel.allow import Allow
-from funnel.bundle.aside import aside
-from funnel.bundle.asking import Question, ask
 from funnel.bundle.contents import Contents, load_contents
 from funnel.bundle.manifest import Manifest
-from funnel.bundle.reasons import recommendations
 from funnel.bundle.schemas import columns_gone, load_schema
 from funnel.bundle.store import Store
 from funnel.data import Schema
 from funnel.engine import Funnel
 from funnel.errors import BundleError, FunnelError
+from funnel.serving.background import aside
+from funnel.serving.reasons import recommendations
+from funnel.serving.request import Question, ask
 
 
 @dataclass(frozen=True)

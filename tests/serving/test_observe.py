@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 
 from funnel import Live
-from funnel.bundle import Store, batch
-from funnel.bundle.batch import recommend_all
-from funnel.bundle.changing import Event, RecentUsers
+from funnel.bundle import Store
 from funnel.errors import BundleError, DataError
-from tests.bundle.test_items import frame, ids
-from tests.bundle.test_reload import without_ranker
+from funnel.serving import batch
+from funnel.serving.batch import recommend_all
+from funnel.serving.state import Event, RecentUsers
+from tests.serving.test_items import frame, ids
+from tests.serving.test_reload import without_ranker
 from tests.tiny import TinyBuild
 
 LATER = 2_000_000_000

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from funnel.bundle.changing.delta import Delta
-from funnel.bundle.changing.ids import GrownIds
 from funnel.bundle.contents import Contents
 from funnel.data import Schema
 from funnel.data.keys import as_ids, written_integers
 from funnel.errors import BundleError, DataError
+from funnel.serving.state.delta import Delta
+from funnel.serving.state.ids import GrownIds
 from funnel.types import Float32
 
 

@@ -1,0 +1,1 @@
+"""The bundle in use: requests in, responses out, and what changes meanwhile."""
