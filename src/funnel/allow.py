@@ -75,3 +75,17 @@ def unpacked(bits: NDArray[np.uint64], n: int) -> NDArray[np.bool_]:
     """The inverse of `packed`: bool [..., n]."""
     eights = np.ascontiguousarray(bits).view(np.uint8)
     return np.unpackbits(eights, axis=-1, bitorder="little", count=n).view(np.bool_)
+
+
+def has_bits(bits: NDArray[np.uint64], items: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether items pass one bitmap uint64 [⌈n / 64⌉]: bool, shape of items."""
+    words = bits[items >> 6] >> (items & 63).astype(np.uint64)
+    return (words & np.uint64(1)).astype(np.bool_)
+
+
+def put_bits(bits: NDArray[np.uint64], items: NDArray[Any], passes: bool | NDArray[np.bool_]) -> None:
+    """Write to one bitmap whether these items pass, at a cost by their number."""
+    passing = np.broadcast_to(passes, items.shape)
+    single = np.uint64(1) << (items & 63).astype(np.uint64)
+    np.bitwise_or.at(bits, items[passing] >> 6, single[passing])
+    np.bitwise_and.at(bits, items[~passing] >> 6, ~single[~passing])

@@ -94,7 +94,7 @@ def test_a_log_replayed_live_gives_the_matrix_bit_for_bit() -> None:
     features = make(live)
     seen = CUT
     for number, row in enumerate(ROWS):
-        live.observe(LOG.users[seen:row], LOG.items[seen:row], LOG.times[seen:row])
+        live.observe(LOG.items[seen:row], LOG.times[seen:row])
         seen = int(row)
         one = np.array([number])
         np.testing.assert_array_equal(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 from funnel.allow import Allow
 from funnel.errors import BundleError, DataError
 from funnel.features import Statistics
+from funnel.features.counts import EventCounts
+from funnel.features.observed import Observed, upto
 from funnel.types import Log, Ragged
 from tests.features.worlds import DAY, make_log
 
@@ -34,37 +38,85 @@ def test_windows_are_parts_of_the_span() -> None:
     span = int(LOG.times[-1] - LOG.times[0])
     assert STATISTICS.windows == (span // 256, span // 64, span // 16, span // 4, None)
     assert STATISTICS.recent_window == span // 16
-    assert STATISTICS.latest == LOG.times[-1]
+    assert STATISTICS.end == LOG.times[-1] + 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
-    fitted=st.lists(st.tuples(st.integers(0, 3), st.integers(-20, 20)), max_size=30),
-    observed=st.lists(st.tuples(st.integers(0, 3), st.integers(-20, 20)), max_size=10),
+    fitted=st.lists(st.tuples(st.integers(0, 3), st.integers(-20, 0)), max_size=30),
+    observed=st.lists(st.tuples(st.integers(0, 5), st.integers(-5, 20)), max_size=40),
     time=st.integers(-22, 22),
     window=st.one_of(st.none(), st.integers(1, 30)),
 )
 def test_counts_are_exact_with_what_was_observed_since(
     fitted: list[tuple[int, int]], observed: list[tuple[int, int]], time: int, window: int | None
 ) -> None:
-    statistics = Statistics.fit(log_of(fitted), log_of(fitted), windows=(5, None))
+    statistics = Statistics.fit(log_of(fitted), log_of(fitted), windows=(5, None)).serving(6)
+    end = max((at for _, at in fitted), default=-1) + 1
+    assert statistics.end == end
     for part in np.array_split(np.array(observed, dtype=np.int64).reshape(-1, 2), 3):
-        statistics.observe(np.zeros(len(part)), part[:, 0], part[:, 1])
-    whole = log_of(fitted + observed)
-    items = np.arange(4, dtype=np.int32)
-    times = np.full(4, time)
+        statistics.observe(part[:, 0], part[:, 1])
+    # Moments do not fall, and at the end of what was fitted all that is new has just happened.
+    last, counted = end, []
+    for item, at in observed:
+        last = max(last, at)
+        counted.append((item, end - 1 if time == end else last))
+    whole = log_of(fitted + counted, 6)
+    items, times = np.arange(6, dtype=np.int32), np.full(6, time)
     assert statistics.counts(items, times, window).tolist() == [
-        slow_count(whole, item, time, window) for item in range(4)
+        slow_count(whole, item, time, window) for item in range(6)
     ]
     total = statistics.events.total(np.array([time]), [window])[0, 0]
     assert total == statistics.counts(items, times, window).sum()
-    for item in range(4):
+    for item in range(6):
         before = whole.times[(whole.items == item) & (whole.times < time)]
-        last = statistics.last_seen(items, times)[item]
-        assert last == (before.max() if len(before) else np.iinfo(np.int64).min)
+        assert statistics.last_seen(items, times)[item] == max(before, default=np.iinfo(np.int64).min)
+        first = statistics.events.edges(items, times)[0][item]
         ever = whole.times[whole.items == item]
-        assert statistics.first_seen(items)[item] == (ever.min() if len(ever) else np.iinfo(np.int64).max)
-    assert statistics.latest == (whole.times.max() if len(whole) else 0)
+        assert first == min(ever) if len(before) else first >= time
+
+
+@pytest.mark.parametrize("room", [1, 7, 64])
+def test_of_more_events_than_there_is_room_for_the_oldest_are_in_no_window(room: int) -> None:
+    """Their number stays known; a window that the ring reaches over stays exact."""
+    rng = np.random.default_rng(room)
+    items, times = rng.integers(0, 3, 500).astype(np.int32), np.sort(rng.integers(10, 200, 500))
+    observed = Observed(3, end=10, room=room)
+    for at in range(0, 500, 3):
+        observed.add(items[at : at + 3], times[at : at + 3])
+    events = replace(EventCounts.build(np.array([], np.int32), np.array([], np.int64), 3), observed=observed)
+    events = replace(events, moments=np.array([9]))
+    for time in (199, 200, 250):
+        for window in (1, 5, 30, 400):
+            there = np.arange(500) >= 500 - room
+            inside = there & (times < time) & (times >= time - window)
+            found = events.count(np.arange(3, dtype=np.int32), np.full(3, time), [window])[:, 0]
+            assert found.tolist() == np.bincount(items[inside], minlength=3).tolist()
+    everything = events.count(np.arange(3, dtype=np.int32), np.full(3, 10), [None])[:, 0]
+    assert everything.tolist() == np.bincount(items, minlength=3).tolist()
+
+
+def test_a_view_stays_what_it_is_while_events_come_in() -> None:
+    observed = Observed(2, end=0)
+    observed.add(np.zeros(5, np.int32), np.arange(5))
+    view = observed.view()
+    observed.add(np.zeros(5, np.int32), np.arange(5, 10))
+    assert [upto(view, 0, time) for time in (0, 3, 100)] == [0, 3, 5]
+    assert upto(observed.view(), 0, 100) == 10
+
+
+def test_an_event_costs_the_same_memory_however_many_there_were() -> None:
+    observed = Observed(1000, end=0, room=4096)
+    some = np.arange(100, dtype=np.int32)
+    for _ in range(50):
+        observed.add(some, np.zeros(100))
+    tracemalloc.start()
+    for _ in range(200):
+        observed.add(some, np.zeros(100))
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 5_000
+    assert peak < 50_000
 
 
 def test_empty_places_count_nothing() -> None:
@@ -84,13 +136,14 @@ def test_without_a_clock_everything_known_counts(clock: str) -> None:
         np.testing.assert_array_equal(statistics.counts(items, np.full(len(items), time)), counts)
     assert statistics.windows == (None,)
     assert statistics.recent_window is None
-    assert statistics.latest == 0
-    rows, scores = statistics.most_popular(np.zeros(1, np.int64), 5)
+    assert statistics.end == 0
+    rows, _ = statistics.most_popular(np.zeros(1, np.int64), 5)
     assert rows[0].tolist() == np.argsort(-counts, kind="stable")[:5].tolist()
     rare = int(counts.argmin())
-    statistics.observe(np.zeros(1000), np.full(1000, rare), np.zeros(1000))
-    rows, scores = statistics.most_popular(np.zeros(1, np.int64), 1)
-    assert (rows[0, 0], scores[0, 0]) == (rare, counts[rare] + 1000)
+    statistics.observe(np.full(1000, rare), np.zeros(1000))
+    assert statistics.counts(items, np.zeros(len(items)))[rare] == counts[rare] + 1000
+    again, _ = statistics.most_popular(np.zeros(1, np.int64), 5)
+    assert again.tolist() == rows.tolist()  # it was fitted
 
 
 def slow_popular(time: int, window: int | None, barred: np.ndarray, allow: np.ndarray) -> list[int]:
@@ -126,30 +179,29 @@ def test_a_short_log_is_cut_in_shorter_stretches_than_days() -> None:
     assert statistics.popular(1_000, 4).tolist() == [1, 0]
 
 
-def test_late_events_reach_rankings_that_were_asked_for_before() -> None:
+def test_what_was_observed_is_in_the_rankings_of_later_days_alone() -> None:
     statistics = Statistics.fit(LOG, LOG)
-    before = statistics.popular(50 * DAY, 60)
-    later = statistics.popular(20 * DAY, 60)
+    today, later = statistics.end, statistics.end + 3 * DAY
+    before = statistics.popular(today, 60)
     rare = int(before[-1])
-    statistics.observe(np.zeros(500), np.full(500, rare), np.full(500, 30 * DAY))
-    assert statistics.popular(50 * DAY, 1).tolist() == [rare]
-    assert statistics.popular(20 * DAY, 60).tolist() == later.tolist()
+    statistics.observe(np.full(500, rare), np.full(500, today + 10))
+    assert statistics.popular(today, 60).tolist() == before.tolist()
+    assert statistics.popular(later, 1).tolist() == [rare]
 
 
 def test_observing_ignores_rows_outside_the_catalogue() -> None:
     statistics = Statistics.fit(LOG, LOG)
-    statistics.observe(np.zeros(3), np.array([-1, LOG.n_items, 0]), np.full(3, 10**9))
-    assert len(statistics.events.new_times) == 1
+    statistics.observe(np.array([-1, LOG.n_items, 0]), np.full(3, 10**9))
+    assert statistics.events.observed.count == 1
 
 
 def test_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
     cut = len(LOG) // 2
     statistics = Statistics.fit(LOG.where(np.arange(len(LOG)) < cut), LOG)
-    statistics.observe(LOG.users[cut:], LOG.items[cut:], LOG.times[cut:])
     statistics.save(tmp_path / "statistics")
     loaded = Statistics.load(tmp_path / "statistics")
     assert (loaded.clock, loaded.n_items, loaded.windows) == ("time", LOG.n_items, statistics.windows)
-    assert loaded.latest == statistics.latest
+    assert loaded.end == statistics.end
     items = np.arange(LOG.n_items, dtype=np.int32)
     history = Ragged.from_lists([[0, 5, 3], [], [-1, 9]])
     for time in (10 * DAY, 60 * DAY, 200 * DAY):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -25,9 +27,12 @@ def changed(
     allow = Allow.of(living, len(world.queries))
     fresh = np.zeros(len(vectors), dtype=np.bool_)
     fresh[moved] = fresh[n:] = True
-    hidden = np.flatnonzero((fresh | ~living)[:n]).astype(np.int32)
-    delta = np.flatnonzero(fresh & living).astype(np.int32)
-    return ChangingIndex(index, vectors, hidden, delta, allow.bits), allow, ExactIndex(vectors)
+    bits = Allow.of(np.ones(len(vectors), dtype=np.bool_), 1).bits
+    changing = ChangingIndex(index, vectors, bits)
+    changing.put(np.flatnonzero(fresh).astype(np.int32))
+    changing.drop(np.flatnonzero(~living).astype(np.int32))
+    bits[:] = allow.bits[:1]
+    return changing, Allow(bits, allow.filter_of * 0, len(vectors)), ExactIndex(vectors)
 
 
 @pytest.mark.parametrize("gone_share", [0.0, 0.02, 0.6])
@@ -76,6 +81,41 @@ def test_only_new_items_are_left(world: World) -> None:
     living = np.arange(3010) >= 3000
     vectors = np.concatenate([world.vectors, mixture(7, 10)])
     everything = np.arange(3000, dtype=np.int32)
-    changing = ChangingIndex(index, vectors, everything, everything[:10] + 3000, Allow.of(living, 1).bits)
+    changing = ChangingIndex(index, vectors, Allow.of(living, 1).bits)
+    changing.drop(everything)
+    changing.put(everything[:10] + 3000)
     rows, _ = changing.search(world.queries, 5)
     assert (rows >= 3000).all()
+
+
+def test_items_that_go_and_come_back_are_found_once(index: FaissIndex, world: World) -> None:
+    vectors = world.vectors.copy()
+    changing = ChangingIndex(index, vectors, Allow.of(np.ones(len(vectors), dtype=np.bool_), 1).bits)
+    best = np.unique(changing.search(world.queries, 3)[0]).astype(np.int32)
+    for _ in range(3):
+        changing.drop(best)
+        assert not np.isin(changing.search(world.queries, K)[0], best).any()
+        changing.put(best)
+        rows, _ = changing.search(world.queries, K)
+        assert np.isin(best, rows).all()
+        assert all(len(np.unique(row)) == K for row in rows)
+    fresh = best[:5]
+    changing.rebase(index, fresh, best[5:])
+    rows, _ = changing.search(world.queries, K)
+    assert not np.isin(rows, best[5:]).any()
+    assert changing.beside.tolist() == fresh.tolist()
+
+
+def test_a_change_costs_by_what_changes(world: World) -> None:
+    n = 4_000_000
+    index = ExactIndex(np.zeros((n, 1), dtype=np.float32))
+    changing = ChangingIndex(
+        index, np.zeros((n + 10, 1), dtype=np.float32), np.zeros((1, n // 64 + 1), "<u8")
+    )
+    changing.put(np.array([1], dtype=np.int32))
+    tracemalloc.start()
+    changing.put(np.array([5, n + 3], dtype=np.int32))
+    changing.drop(np.array([7, n], dtype=np.int32))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import tempfile
 import threading
 from dataclasses import replace
@@ -27,7 +28,8 @@ from funnel.features import Statistics
 from funnel.index import ExactIndex, FaissIndex, IndexConfig
 from funnel.serving.loaded import Loaded
 from funnel.serving.request import Question, ask
-from funnel.serving.state import items as changing
+from funnel.serving.state import SqliteLog, follower, overlay
+from funnel.serving.state.follower import Follower
 from funnel.serving.state.items import LiveItems
 from funnel.types import Log, Ragged
 from tests.serving.test_reload import without_ranker
@@ -56,6 +58,19 @@ def frame(ids: list[Any], years: list[float], genres: list[str] | None = None) -
     )
 
 
+class Opened:
+    """A bundle with a log of its own."""
+
+    def __init__(self, folder: Path, loaded: Loaded) -> None:
+        self.log = SqliteLog(folder / "state.sqlite")
+        self.follower = Follower(self.log, loaded)
+        self.items = LiveItems(self.follower)
+
+    @property
+    def contents(self) -> Contents:
+        return self.follower.follow().contents
+
+
 def ids(answer: Any) -> list[Any]:
     return [item.item_id for item in answer.items]
 
@@ -73,6 +88,7 @@ def answers(contents: Contents, living: Any = None) -> list[Listed]:
         requests, _ = ask(contents, Question(user))
         if living is not None:
             mask = np.isin(contents.catalogue.ids.values, list(living))
+            mask = np.pad(mask, (0, contents.index.size - len(mask)))
             requests = replace(requests, allow=Allow.of(mask, 1))
         found = contents.funnel(8)(requests)
         lists = [source.find(requests, 8) for source in contents.sources()]
@@ -164,30 +180,30 @@ def test_after_any_changes_answers_are_those_of_a_bundle_made_from_scratch(
     few = loaded.contents.retrieve.model_copy(update={"k": 8})  # so that each place in a source counts
     loaded = replace(loaded, contents=replace(loaded.contents, retrieve=few))
     folder = Path(tempfile.mkdtemp())
-    live = LiveItems(folder, loaded, lambda loaded: None)
+    live = Opened(folder, loaded)
     changed: dict[int, pd.DataFrame] = {}
     living = set(loaded.contents.catalogue.ids.values.tolist())
     for what, some, number in changes:
         if what == "upsert":
             # Years that are like no other's: equal items have equal scores, and the earlier row is first.
             table = frame(some, [1980 + number / 40 + one / 7919 for one in some])
-            live.upsert(table)
+            live.items.upsert(table)
             changed |= {one: table.iloc[[place]] for place, one in enumerate(some)}
             living |= set(some)
         elif what == "delete":
-            assert live.delete(some) == [one for one in some if one not in living]
+            assert live.items.delete(some) == [one for one in some if one not in living]
             living -= set(some)
         elif what == "compact":
-            before = answers(live.loaded.contents)
-            live.compact()
-            assert answers(live.loaded.contents) == before
+            before = answers(live.contents)
+            live.items.compact()
+            assert answers(live.contents) == before
         else:
-            live.close()
-            live = LiveItems(folder, loaded, lambda loaded: None)
-    found = answers(live.loaded.contents)
+            live.log.close()
+            live = Opened(folder, loaded)
+    found = answers(live.contents)
     check_same(found, answers(from_scratch(loaded.contents, built, changed), living))
     assert not {item for answer in found for item, _ in answer} - living
-    live.close()
+    live.log.close()
     shutil.rmtree(folder)
 
 
@@ -236,21 +252,25 @@ def test_changes_survive_a_restart_and_another_bundle(store: Store) -> None:
         assert not set(first[:2]) & set(ids(one.recommend(7, k=500)))
 
 
-def test_a_bundle_that_does_not_take_the_changes_is_refused(store: Store) -> None:
+def test_a_bundle_that_cannot_encode_new_items_serves_without_them(store: Store) -> None:
     live = Live(store.folder)
     live.items.upsert(frame([1000], [1999], ["Western"]))
-    loaded = replace(live._loaded, contents=replace(live.contents.own, item_encoder=None))  # type: ignore[arg-type]
-    with pytest.raises(BundleError, match=r"does not take the changes in .*items\.log.*build it again"):
-        live.items.adopt(loaded)
+    live.items.delete([5])
+    older = replace(live._follower.overlay.bundle)
+    without = replace(older, contents=replace(older.contents, item_encoder=None))
+    live._follower.adopt(without)
+    assert 5 not in ids(live.recommend("new", k=500))
+    assert live.health()["state"]["skipped"] == 1
+    with pytest.raises(BundleError, match="build it again"):
+        live.items.upsert(frame([1001], [1999], ["Western"]))
+    live._follower.adopt(older)
     assert ids(live.recommend(7, where={"genres": "Western"})) == [1000]
-    live.items.delete([1000])
-    assert ids(live.recommend(7, where={"genres": "Western"})) == []
 
 
 def test_nobody_is_dropped_and_no_deleted_item_comes_back(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changing, "COMPACT_AT", 3)
+    monkeypatch.setattr(follower, "COMPACT_AT", 3)
     live = Live(store.folder, watch=0.01)
     versions = [live.version, without_ranker(store)]
     stop, gone, errors, asked = threading.Event(), set[int](), [], [0]
@@ -262,8 +282,6 @@ def test_nobody_is_dropped_and_no_deleted_item_comes_back(
                 answer = live.recommend(7, k=20)
                 assert len(answer.items) == 20
                 assert not before & set(ids(answer)), "a deleted item was returned"
-                years = {item.attributes["year"] for item in answer.items if item.item_id >= 1000}
-                assert len(years) <= 1, "an answer from two states"
                 asked[0] += 1
             except BaseException as error:
                 errors.append(error)
@@ -297,12 +315,13 @@ def test_a_compaction_changes_no_list_and_no_metric(
     index = FaissIndex.build(
         own.vectors, IndexConfig(spec=spec, recall=1.0), own.encoder.encode(examples.requests)
     )
-    live = LiveItems(tmp_path, replace(loaded, contents=replace(own, index=index)), lambda loaded: None)
+    opened = Opened(tmp_path, replace(loaded, contents=replace(own, index=index)))
+    live = opened.items
     live.upsert(frame([3, 17, *range(1000, 1030)], [1980 + one / 7 for one in range(32)]))
     live.delete([5, 1003])
 
     def shown() -> Any:
-        contents = live.loaded.contents
+        contents = opened.contents
         requests = replace(examples.requests, allow=contents.catalogue.living(len(examples)))
         return contents.funnel(10)(requests).items
 
@@ -321,7 +340,7 @@ def test_a_compaction_changes_no_list_and_no_metric(
 def test_beyond_its_bound_the_delta_becomes_part_of_the_index(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changing, "MOST", 10)
+    monkeypatch.setattr(follower, "MOST", 10)
     live = Live(store.folder)
     live.items.upsert(frame(list(range(1000, 1030)), [1990 + one / 7 for one in range(30)]))
     assert live.items.waiting == 0
@@ -373,73 +392,154 @@ def test_a_store_that_cannot_be_written_refuses_changes_and_serves(store: Store)
     live = Live(store.folder)
     (store.folder / "live").write_text("in the way")
     before = ids(live.recommend(7))
-    with pytest.raises(BundleError, match="cannot be written"):
+    with pytest.raises(BundleError, match=r"state\.sqlite cannot be"):
         live.items.upsert(frame([1000], [1999.0]))
-    with pytest.raises(BundleError, match="cannot be written"):
+    with pytest.raises(BundleError, match=r"state\.sqlite cannot be"):
         live.items.delete(before[:1])
     assert ids(live.recommend(7)) == before
 
 
-def test_one_live_at_a_time_changes_items(store: Store) -> None:
+def test_every_live_changes_items_and_knows_what_others_changed(store: Store) -> None:
     one, other = Live(store.folder), Live(store.folder)
     one.items.upsert(frame([1000], [1999.0], ["Western"]))
-    with pytest.raises(BundleError, match="another Live, is writing"):
-        other.items.delete([1000])
-    one.close()
-    assert other.items.delete([1001]) == [1001]  # and has read what the first one wrote
     assert ids(other.recommend(7, where={"genres": "Western"})) == [1000]
+    assert other.items.delete([1001]) == [1001]
     assert other.items.delete([1000]) == []
-
-
-def log_of(store: Store, batches: int = 3) -> Path:
-    live = Live(store.folder)
-    for number in range(batches):
-        live.items.upsert(frame([1000 + number], [1999.0], ["Western"]))
-    live.close()
-    return store.folder / "live" / "items.log"
-
-
-def test_a_record_that_was_not_finished_is_dropped(store: Store) -> None:
-    path = log_of(store)
-    whole = path.read_bytes()
-    last = len(whole.splitlines(keepends=True)[-1])
-    for cut in (1, 10, last - 1, last):
-        path.write_bytes(whole[:-cut])
-        live = Live(store.folder)
+    assert ids(one.recommend(7, where={"genres": "Western"})) == []
+    other.items.upsert(frame([1000, 1001], [1999.0, 2000.0], ["Western"]))
+    assert one.items.patch([1001, 77_777], {"year": 1920}) == [77_777]
+    for live in (one, other, Live(store.folder)):
         assert set(ids(live.recommend(7, where={"genres": "Western"}))) == {1000, 1001}
-        live.items.upsert(frame([1005], [1999.0], ["Western"]))  # goes on behind the last whole record
-        live.close()
-        assert set(ids(Live(store.folder).recommend(7, where={"genres": "Western"}))) == {1000, 1001, 1005}
+        assert ids(live.recommend(7, where={"genres": "Western", "year": {"lt": 1950}})) == [1001]
 
 
-@pytest.mark.parametrize("line", [0, 1, 2, 3])
-def test_a_damaged_record_is_an_error_with_its_place(store: Store, line: int) -> None:
-    path = log_of(store)
-    lines = path.read_bytes().splitlines(keepends=True)
-    at = sum(map(len, lines[:line]))
-    broken = lines[line][:30] + bytes([lines[line][30] ^ 1]) + lines[line][31:]
-    path.write_bytes(b"".join([*lines[:line], broken, *lines[line + 1 :]]))
-    with pytest.raises(BundleError, match=rf"items\.log is damaged at byte {at}"):
+def test_a_patched_number_is_shown_filtered_and_ranked_by_and_the_vector_stays(store: Store) -> None:
+    live = Live(store.folder)
+    row = live.contents.catalogue.ids.row(5)
+    vector, before = live.contents.vectors[row].copy(), live.contents.catalogue.features["year"][row].copy()
+    live.items.patch([5, "6"], {"year": [1901, None]})
+    answer = live.recommend("new", where={"year": {"lt": 1950}})
+    assert [(item.item_id, item.attributes["year"]) for item in answer.items] == [(5, 1901)]
+    assert ids(live.recommend("new", k=500, where={"not": {"year": {"gt": 0}}})) == [6]
+    features = live.contents.candidate_features()
+    column = features.names.index("item.year")
+    requests, _ = ask(live.contents, Question("new"))
+    ranked = live.contents.funnel(500)(requests)
+    values = features.matrix(requests, ranked)[0, :, column]
+    encoded = live.contents.catalogue.encoder.encode_column("year", [1901])[0, 0]
+    assert values[ranked.items[0] == row] == [encoded]
+    assert np.isnan(values[ranked.items[0] == row + 1]).all()
+    np.testing.assert_array_equal(live.contents.vectors[row], vector)
+    live.items.forget([5, 6])
+    np.testing.assert_array_equal(live.contents.catalogue.features["year"][row], before)
+    assert ids(live.recommend("new", where={"year": {"lt": 1950}})) == []
+    live.items.patch([5], {"year": 1901})
+    live.items.upsert(live.contents.catalogue.frame.iloc[[row]])  # says all that there is to say of it
+    for one in (live, Live(store.folder)):
+        assert ids(one.recommend("new", where={"year": {"lt": 1950}})) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"title": "x"}, "title cannot be patched; these can: year"),
+        ({"yaer": 1}, "yaer cannot be patched"),
+        ({"year": "old"}, r"items\.year.*'old'"),
+        ({"year": [1, 2, 3]}, "3 values for 2 ids"),
+    ],
+)
+def test_a_patch_that_is_wrong_changes_nothing(store: Store, columns: Any, message: str) -> None:
+    live = Live(store.folder)
+    with pytest.raises(DataError, match=message):
+        live.items.patch([5, 6], columns)
+    assert live.health()["state"]["patches"] == 0
+
+
+def test_what_is_forgotten_of_an_item_is_as_the_bundle_has_it(store: Store) -> None:
+    live, other = Live(store.folder), Live(store.folder)
+    before = ids(live.recommend("new", k=500))
+    live.items.upsert(frame([5, 1000], [1900, 1901], ["Western"]))
+    live.items.delete([7])
+    live.items.forget([5, 7, 1000, "no such item"])
+    for one in (live, other, Live(store.folder)):
+        assert ids(one.recommend("new", k=500)) == before
+        assert ids(one.recommend("new", where={"genres": "Western"})) == []
+    live.items.upsert(frame([1000], [1901], ["Western"]))
+    assert ids(other.recommend("new", where={"genres": "Western"})) == [1000]
+
+
+def test_more_new_items_than_there_was_room_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlay, "SPARE", 8)
+    monkeypatch.setattr(overlay, "SPARE_PART", 1000)
+    live = Live(store.folder)
+    live.observe((7, 5))
+    for first in range(1000, 1040, 5):
+        live.items.upsert(frame(list(range(first, first + 5)), [1990 + one / 7 for one in range(5)]))
+    live.items.delete([1001])
+    shown = set(ids(live.recommend(8, k=1000)))
+    assert {1000, *range(1002, 1040)} <= shown
+    assert 1001 not in shown
+    assert live.history(7)[-1] == 5
+
+
+def damaged(store: Store, old: bytes, new: bytes) -> None:
+    """The state's file with some bytes that are others."""
+    live = Live(store.folder)
+    live.items.upsert(frame([1000], [1999.0], ["Western"]))
+    live.observe((7, 5))
+    live.close()
+    path = store.folder / "live" / "state.sqlite"
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+
+
+@pytest.mark.parametrize("way", ["a value", "the file", "half"])
+def test_a_damaged_state_is_an_error_that_names_the_file(store: Store, way: str) -> None:
+    damaged(store, *{"a value": (b"Western", b"Eastern")}.get(way, (b"SQLite", b"SQLite")))
+    path = store.folder / "live" / "state.sqlite"
+    if way == "the file":
+        path.write_bytes(b"x" * 10_000)
+    elif way == "half":
+        content = path.read_bytes()
+        path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    with pytest.raises(
+        BundleError, match=r"state\.sqlite.* damaged.*remove it to serve the bundle as it was"
+    ):
+        Live(store.folder)
+    path.unlink()
+    assert Live(store.folder).recommend(7).items
+
+
+def test_a_state_that_is_damaged_while_it_serves_is_told(store: Store) -> None:
+    live = Live(store.folder)
+    live.items.upsert(frame([1000], [1999.0], ["Western"]))
+    live.items.delete([7])
+    for path in (store.folder / "live").iterdir():
+        path.unlink()
+    (store.folder / "live" / "state.sqlite").write_bytes(b"x" * 10_000)
+    answer = live.recommend("new", k=500)
+    assert "state_unreadable" in answer.reasons
+    assert 1000 in ids(answer)
+    assert 7 not in ids(answer)
+    assert "damaged" in live.health()["state"]["error"]
+    with pytest.raises(BundleError, match="damaged"):
+        live.items.delete([8])
+
+
+def test_a_state_of_a_newer_funnel_is_refused(store: Store) -> None:
+    Live(store.folder).items.delete([5])
+    with sqlite3.connect(store.folder / "live" / "state.sqlite") as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(BundleError, match="newer funnel"):
         Live(store.folder)
 
 
-def test_a_record_that_was_taken_out_or_moved_is_an_error(store: Store) -> None:
-    path = log_of(store)
-    lines = path.read_bytes().splitlines(keepends=True)
-    for order in ([0, 2, 3], [0, 2, 1, 3]):
-        path.write_bytes(b"".join(lines[one] for one in order))
-        with pytest.raises(BundleError, match=r"items\.log is damaged at byte"):
-            Live(store.folder)
-
-
-def test_compaction_keeps_the_log_short(store: Store) -> None:
+def test_the_state_is_as_long_as_what_it_says(store: Store) -> None:
     live = Live(store.folder)
-    for number in range(5):
+    for number in range(30):
         live.items.upsert(frame([1000], [1990.0 + number], ["Western"]))
-    path = store.folder / "live" / "items.log"
-    assert len(path.read_bytes().splitlines()) == 6
-    live.items.compact()
-    assert len(path.read_bytes().splitlines()) == 2
-    live.items.delete([1000])
-    live.close()
-    assert ids(Live(store.folder).recommend(7, where={"genres": "Western"})) == []
+        live.items.patch([1000, 5], {"year": float(number)})
+        live.items.delete([6])
+        live.items.forget([6])
+    assert {"items": 2, "patches": 2}.items() <= live.health()["state"].items()

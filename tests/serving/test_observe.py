@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,17 @@ import pytest
 
 from funnel import Live
 from funnel.bundle import Store
-from funnel.errors import BundleError, DataError
+from funnel.errors import DataError
 from funnel.serving import batch
 from funnel.serving.batch import recommend_all
-from funnel.serving.state import Event, RecentUsers
+from funnel.serving.request import Question, ask
+from funnel.serving.state import Event, SqliteLog, sqlite
+from funnel.serving.state.users import Erased
 from tests.serving.test_items import frame, ids
-from tests.serving.test_reload import without_ranker
+from tests.serving.test_reload import variant, without_ranker
 from tests.tiny import TinyBuild
 
-LATER = 2_000_000_000
+LATER = 1_700_000_000
 
 
 @pytest.fixture
@@ -31,8 +34,9 @@ def store(built: TinyBuild, tmp_path: Path) -> Store:
 
 
 def count(live: Live, item: int) -> int:
-    row = live.contents.catalogue.ids.row(item)
-    return int(live.contents.statistics.counts(np.array([row]), np.array([2**40]))[0])
+    contents = live.served().contents
+    row = contents.catalogue.ids.row(item)
+    return int(contents.statistics.counts(np.array([row]), np.array([contents.statistics.end]))[0])
 
 
 def test_the_next_answer_goes_by_the_click(store: Store) -> None:
@@ -45,7 +49,6 @@ def test_the_next_answer_goes_by_the_click(store: Store) -> None:
     assert count(live, clicked) == before + 1
     assert clicked not in ids(live.recommend(7, k=500))
     assert all(item.score != scores.get(item.item_id) for item in live.recommend(7).items)
-    assert live.history(8) == Live(store.folder, users=RecentUsers(store.folder / "none")).history(8)
 
 
 def test_users_and_items_that_the_bundle_does_not_know(store: Store) -> None:
@@ -70,16 +73,59 @@ def test_what_was_observed_survives_a_restart_and_another_bundle(store: Store) -
         assert one.history(7)[-2:] == [5, 6]
         assert one.history("new") == [5]
         assert count(one, 5) == count(Live(store.folder), 5)
-        assert one.contents.statistics.latest == LATER + 5
 
 
-def test_a_clock_that_goes_back(store: Store) -> None:
+def test_events_count_in_the_order_in_which_they_come(store: Store) -> None:
     live = Live(store.folder)
     live.observe((7, 5, LATER))
     live.observe((7, 6, LATER - 1000), (7, 8, 0), (9, 6, -5))
     assert live.history(7)[-3:] == [5, 6, 8]
-    assert [event.time for event in live.since(7)] == [LATER] * 3
+    end = live.contents.statistics.end
+    assert [event.time for event in live.since(7)] == [LATER, LATER - 1000, end]
     assert live.history(9)[-1] == 6
+
+
+def test_a_click_changes_its_users_answers_and_the_items_count_alone(store: Store) -> None:
+    live = Live(store.folder)
+    others = {user: live.recommend(user, 50) for user in (None, 1, 8, 100)}
+    live.observe((7, 5), (7, 6, LATER))
+    features = live.contents.candidate_features()
+    for user, before in others.items():
+        requests, _ = ask(live.contents, Question(user))
+        assert requests.times[0] == live.contents.statistics.end
+        after = live.recommend(user, 50)
+        same = {item.item_id for item in after.items} & {item.item_id for item in before.items}
+        assert len(same) >= 0.9 * len(before.items)
+    assert features is live.contents.candidate_features()
+
+
+def test_a_user_can_be_forgotten(store: Store) -> None:
+    live, other = Live(store.folder), Live(store.folder)
+    live.observe((7, 5), ("new", 6), (8, 5))
+    count_before = count(live, 5)
+    erased = live.users.forget(7)
+    assert erased == Erased(events=1, bundle=live.version)
+    assert live.users.forget("new") == Erased(events=1, bundle=None)
+    assert b'"new"' not in b"".join(path.read_bytes() for path in (store.folder / "live").iterdir())
+    for one in (live, other, Live(store.folder)):
+        assert one.history(7) == one.history("7") == one.history("new") == []
+        answer = one.recommend(7)
+        assert "unknown_user" in answer.reasons
+        assert ids(answer) == ids(one.recommend("somebody"))
+        assert ids(one.recommend_many([7])[0]) == ids(answer)
+        assert one.history(8)[-1] == 5
+    assert count(live, 5) == count_before
+    other.observe((7, 9))
+    assert live.history(7) == [9]
+    with pytest.raises(DataError, match="user id"):
+        live.users.forget(None)
+    table = tmp_lists(live, store.folder / "all.parquet")
+    assert 7 not in set(table["user_id"])
+
+
+def tmp_lists(live: Live, path: Path) -> pd.DataFrame:
+    assert list(recommend_all(live, path, k=3))
+    return pd.read_parquet(path)
 
 
 @pytest.mark.parametrize(
@@ -89,8 +135,11 @@ def test_a_clock_that_goes_back(store: Store) -> None:
         ("click", "user id, item id, seconds"),
         ((None, 5), "a user id and an item id are expected"),
         ((7, float("nan")), "a user id and an item id are expected"),
-        ((7, 5, "now"), "the time 'now': seconds"),
-        ((7, 5, float("inf")), "the time inf: seconds"),
+        ((7, 5, "now"), "time is 'now': seconds"),
+        ((7, 5, float("inf")), "time is inf: seconds"),
+        ((7, 5, 1000 * LATER), "milliseconds"),
+        ((7, 5, 2_500_000_000), "seconds ahead of this machine's clock"),
+        (("\ud800", 5), "a user id and an item id are expected"),
     ],
 )
 def test_an_event_that_is_none_takes_all_with_it(store: Store, event: Any, message: str) -> None:
@@ -101,60 +150,52 @@ def test_an_event_that_is_none_takes_all_with_it(store: Store, event: Any, messa
     assert live.history(7) == before
 
 
-def test_memory_is_bounded_and_the_least_recently_seen_are_dropped(tmp_path: Path) -> None:
-    users = RecentUsers(tmp_path / "live" / "events.log", users=3, events=2)
-    users.add([Event(name, str(number), number) for number, name in enumerate("abcaa")])
-    assert [event.item_id for event in users.of("a")] == ["3", "4"]
-    users.of("b")
-    users.add([Event("d", "5", 5)])
-    assert len(users) == 3
-    assert users.of("c") == ()
-    assert [event.user_id for event in users] == ["b", "a", "a", "d"]
-    users.close()
-    again = RecentUsers(tmp_path / "live" / "events.log", users=3, events=2)
-    assert again.of("d") == [Event("d", "5", 5)]
-    assert len(again) == 3
+def test_a_log_keeps_the_newest_events_of_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "MOST_EVENTS", 3_000)
+    log = SqliteLog(tmp_path / "live" / "state.sqlite")
+    for first in range(0, 10_000, 500):
+        log.observe([Event("robot" if n % 2 else str(n), str(n), n) for n in range(first, first + 500)])
+    assert [event.time for event in log.events_of("robot", 3)] == [9995, 9997, 9999]
+    assert len(log.events_of("robot", 10_000)) <= 200 + 500
+    assert log.sizes()["events"] <= 3_500
+    assert log.events_of("9998", 10) == [Event("9998", "9998", 9998)]
+    assert [one.item_id for one in log.events_after(0, 10_000)][-2:] == ["9998", "9999"]
 
 
-def test_the_file_is_written_again_without_what_was_dropped(tmp_path: Path) -> None:
-    path = tmp_path / "live" / "events.log"
-    users = RecentUsers(path, users=10, events=5)
-    for number in range(0, 12_000, 1000):
-        users.add([Event(str(one % 100), "1", one) for one in range(number, number + 1000)])
-    users.close()
-    assert len(path.read_bytes().splitlines()) < 5_000
-    assert list(RecentUsers(path, users=10, events=5)) == list(users)
-
-
-def test_damaged_events_are_an_error_with_their_place(store: Store) -> None:
+def test_clicks_that_a_newer_bundle_has_go_by_themselves(store: Store) -> None:
     live = Live(store.folder)
-    live.observe((7, 5, LATER), (7, 6, LATER))
-    live.close()
-    path = store.folder / "live" / "events.log"
-    path.write_bytes(path.read_bytes().replace(b'"5"', b'"4"'))
-    with pytest.raises(BundleError, match=r"events\.log is damaged at byte \d+"):
-        Live(store.folder)
+    end = live.contents.statistics.end
+    live.observe((7, 5, end), (7, 6, end + 100))
+    live.items.delete([5])
+    for number in range(2):
+        store.publish(later_bundle(store, number, end + 50))
+        assert live.refresh()
+        assert live.history(7)[-1] == 6
+        assert 5 in ids(live.recommend("new", k=500))
+        kept = live.health()["state"]
+        assert (kept["events"], kept["items"]) == ((2, 1) if number == 0 else (1, 0))
 
 
-def test_a_store_of_ones_own_for_events(store: Store) -> None:
-    class Kept:
-        def __init__(self) -> None:
-            self.events: list[Event] = []
+def later_bundle(store: Store, number: int, end: int) -> str:
+    """The same bundle, as if its data were of now and had been read just now."""
 
-        def add(self, events: Any) -> None:
-            self.events += events
+    def change(folder: Path) -> None:
+        for part in ("times", "moments"):
+            path = folder / "statistics" / f"events.{part}.npy"
+            times = np.load(path)
+            times[times == times.max()] = end - 1
+            np.save(path, times)
+        (folder / "number").write_text(str(number))
 
-        def of(self, user: str) -> list[Event]:
-            return [event for event in self.events if event.user_id == user]
+    return variant(store, change, data_read=time.time(), data_end=end)
 
-        def __iter__(self) -> Any:
-            return iter(self.events)
 
-        def close(self) -> None: ...
-
-    kept = Kept()
-    Live(store.folder, users=kept).observe((7, 5, LATER))
-    assert Live(store.folder, users=kept).history(7)[-1] == 5
+def test_a_state_of_ones_own(store: Store) -> None:
+    """Whatever keeps to the protocol: here two stores on one log."""
+    log = SqliteLog(store.folder / "elsewhere.sqlite", synced=True)
+    Live(store.folder, state=log).observe((7, 5, LATER))
+    assert Live(store.folder, state=log).history(7)[-1] == 5
+    assert Live(store.folder).history(7)[-1] != 5
 
 
 def test_people_ask_while_others_click(store: Store) -> None:

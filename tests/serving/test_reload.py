@@ -27,7 +27,7 @@ def store(built: TinyBuild, tmp_path: Path) -> Store:
     return Store(tmp_path / "indexes")
 
 
-def variant(store: Store, change: Callable[[Path], None], name: str = "movies") -> str:
+def variant(store: Store, change: Callable[[Path], None], name: str = "movies", **more: Any) -> str:
     """The published bundle with a change, as a version of its own."""
     source = store.path("current")
     about = store.verify("current")
@@ -39,6 +39,7 @@ def variant(store: Store, change: Callable[[Path], None], name: str = "movies") 
             towers_fingerprint=about.towers_fingerprint,
             schema_fingerprint=about.schema_fingerprint,
             config=about.config,
+            **more,
         )
     return draft.version
 

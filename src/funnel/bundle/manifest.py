@@ -38,7 +38,9 @@ class Manifest(Settings):
 
     fingerprint: sha256 over the paths and hashes of the files that decide answers. fallback: why the ranker's
     order is not used; empty where it is. metrics: None where a figure is not finite. checksum: sha256 of
-    everything else that the manifest says, set by `save`.
+    everything else that the manifest says, set by `save`. data_read: seconds since 1970 at which reading the
+    data began; changes of items that were made before are in them. 0 where that is not known. data_end: one
+    second after the last event, None where they have no clock.
     """
 
     format_version: int = FORMAT_VERSION
@@ -53,6 +55,8 @@ class Manifest(Settings):
     schema_fingerprint: str = ""
     towers_fingerprint: str = ""
     data_checksum: str = ""
+    data_read: float = 0.0
+    data_end: int | None = None
     data_window: dict[str, tuple[str, str]] = Field(default_factory=dict)
     metrics: dict[str, float | None] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -38,6 +38,9 @@ class Ids(Protocol):
     def rows(self, values: Any) -> Int32:
         """The rows of many ids, −1 where unknown."""
 
+    def take(self, rows: NDArray[Any]) -> list[Any]:
+        """The ids of some rows, as plain values."""
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -133,7 +136,7 @@ def _in_one_piece(column: pd.Series[Any]) -> Any:
 class Users:
     """Everyone the bundle knows: ids, encoded columns, and what each met, oldest first."""
 
-    ids: Vocabulary
+    ids: Ids
     encoder: TableEncoder
     features: Features
     history: Ragged
@@ -142,7 +145,7 @@ class Users:
     def save(self, folder: Path) -> None:
         """ids.npy, encoder/, features/*.npy, history_*.npy."""
         folder.mkdir(parents=True)
-        self.ids.save(folder / "ids.npy")
+        np.save(folder / "ids.npy", self.ids.values, allow_pickle=False)
         self.encoder.save(folder / "encoder")
         save_features(self.features, folder / "features")
         np.save(folder / "history_items.npy", self.history.values)

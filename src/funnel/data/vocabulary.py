@@ -63,6 +63,11 @@ class Vocabulary:
             return self._find(array.astype(self.values.dtype), fits)
         return np.fromiter((self.row(value) for value in array), dtype=np.int32, count=len(array))
 
+    def take(self, rows: NDArray[Any]) -> list[Any]:
+        """The ids of some rows, as plain values."""
+        ids: list[Any] = self.values[rows].tolist()
+        return ids
+
     def save(self, path: Path) -> None:
         """As .npy."""
         np.save(path, self.values, allow_pickle=False)

@@ -14,7 +14,7 @@ from funnel.features.recent import REACH, recent
 from funnel.features.spec import Spec
 from funnel.features.statistics import Statistics
 from funnel.settings import Settings
-from funnel.types import Candidates, Features, Float32, Requests
+from funnel.types import Candidates, Features, Float32, Int32, Requests
 
 
 class FeaturesConfig(Settings):
@@ -77,6 +77,11 @@ class CandidateFeatures:
     def names(self) -> list[str]:
         """The F columns, in the order of the families."""
         return list(self._names)
+
+    def refresh(self, rows: Int32) -> None:
+        """Go by what the item columns, which were changed in place, say of these rows now."""
+        for family in self._families:
+            family.refresh(rows)
 
     def matrix(self, requests: Requests, candidates: Candidates) -> Float32:
         """float32 [B, K, F]; NaN where a value is not known, and everywhere at empty places.

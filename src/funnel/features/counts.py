@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from funnel.features.arrays import frozen, load_array, save_array
 from funnel.features.kernels import bisect
+from funnel.features.observed import Observed, Recent, all_before, newest_before, oldest, upto
 from funnel.types import Int32, Int64
 
 #: Later than any time, and earlier than any: what is said where there is nothing to say.
@@ -23,17 +24,18 @@ NEVER, ALWAYS = np.iinfo(np.int64).max, np.iinfo(np.int64).min
 class EventCounts:
     """The times of every item's events, as fitted, and those that were observed since.
 
-    offsets: int64 [n_items + 1] into times: int64 [N], ascending within an item. moments: int64 [N], all
-    times ascending. new_items int32, new_times int64 [M]: observed later, sorted by item, then time;
-    new_moments: their times ascending. Immutable: `observed` gives another one that shares the fitted part.
+    offsets: int64 [n_fitted + 1] into times: int64 [N], ascending within an item. moments: int64 [N], all
+    times ascending. observed: of a catalogue that may have more items than were fitted.
+
+    `end`, one second after the last fitted event, is the moment at which a request is made that brings none.
+    It stands for now: at it all that was observed counts, as if it had just happened. At an earlier time
+    nothing of it does, at a later one what was before.
     """
 
     offsets: Int64
     times: Int64
     moments: Int64
-    new_items: Int32
-    new_times: Int64
-    new_moments: Int64
+    observed: Observed
 
     @classmethod
     def build(cls, items: NDArray[Any], times: NDArray[Any], n_items: int) -> EventCounts:
@@ -42,32 +44,35 @@ class EventCounts:
         offsets = np.zeros(n_items + 1, dtype=np.int64)
         np.cumsum(np.bincount(items, minlength=n_items), out=offsets[1:])
         times = np.asarray(times, dtype=np.int64)
-        return cls(frozen(offsets), frozen(times[order]), frozen(np.sort(times)), *_nothing_new())
+        return cls._of(frozen(offsets), frozen(times[order]), frozen(np.sort(times)))
 
-    def observed(self, items: NDArray[Any], times: NDArray[Any]) -> EventCounts:
-        """With more events. Costs in proportion to what was observed so far, not to what was fitted."""
-        all_items = np.concatenate([self.new_items, items]).astype(np.int32)
-        all_times = np.concatenate([self.new_times, times]).astype(np.int64)
-        order = np.lexsort((all_times, all_items))
-        return replace(
-            self,
-            new_items=frozen(all_items[order]),
-            new_times=frozen(all_times[order]),
-            new_moments=frozen(np.sort(all_times)),
-        )
+    @classmethod
+    def _of(cls, offsets: Int64, times: Int64, moments: Int64) -> EventCounts:
+        return cls(offsets, times, moments, Observed(len(offsets) - 1, _end(moments)))
 
-    def grown(self, n_items: int) -> EventCounts:
-        """For a catalogue of n_items, whose further items have no event."""
-        missing = n_items + 1 - len(self.offsets)
-        return replace(self, offsets=frozen(np.pad(self.offsets, (0, missing), mode="edge")))
+    @property
+    def end(self) -> int:
+        """One second after the last fitted event; 0 where there is none, or no clock."""
+        return _end(self.moments)
 
-    def count(self, items: Int32, times: Int64, windows: Sequence[int | None]) -> Int32:
+    @property
+    def n_items(self) -> int:
+        """Size of the catalogue."""
+        return self.observed.n_items
+
+    def serving(self, n_items: int) -> EventCounts:
+        """The same fitted events, with nothing observed yet, for a catalogue of n_items."""
+        return replace(self, observed=Observed(n_items, self.end))
+
+    def count(self, items: Int32, times: Int64, windows: Sequence[int | None], *, cut: bool = False) -> Int32:
         """Events of each item with time − window ≤ t < time, a column a window: int32 [..., W].
 
-        items, times: of one shape; −1 counts 0. A window of None has no lower end.
+        items, times: of one shape; −1 counts 0. A window of None has no lower end. cut: whether `end` is a
+        moment like any other.
         """
         widths = np.array([window or 0 for window in windows], dtype=np.int64)
-        counts = _counts(self._arrays, *_flat(items, times), widths)
+        now = NEVER if cut else self.end
+        counts = _counts(self._arrays, *_flat(items, times), widths, now)
         return counts.reshape(*np.shape(items), len(windows))
 
     def total(self, times: Int64, windows: Sequence[int | None]) -> Int64:
@@ -75,39 +80,38 @@ class EventCounts:
         columns = []
         for window in windows:
             since = np.full_like(times, ALWAYS) if window is None else times - window
-            for_window = np.searchsorted(self.moments, times) - np.searchsorted(self.moments, since)
-            if len(self.new_moments):
-                for_window += np.searchsorted(self.new_moments, times)
-                for_window -= np.searchsorted(self.new_moments, since)
-            columns.append(for_window)
+            fitted = np.searchsorted(self.moments, times) - np.searchsorted(self.moments, since)
+            columns.append(fitted + self._new(times) - self._new(since, whole=False))
         return np.stack(columns, axis=1)
+
+    def _new(self, times: Int64, *, whole: bool = True) -> Int64:
+        """Observed events before each of a few moments. whole: whether all of them are before `end`."""
+        recent, end = self.observed.view(), self.end
+        found = [
+            recent.number if whole and time == end else all_before(recent, time) if time > end else 0
+            for time in times.tolist()
+        ]
+        return np.array(found, dtype=np.int64)
 
     def edges(self, items: Int32, times: Int64) -> tuple[Int64, Int64]:
         """Times of the item's first and last event strictly before `times`; `NEVER`, `ALWAYS` for none."""
-        first, last = _edges(self._arrays, *_flat(items, times))
+        first, last = _edges(self._arrays, *_flat(items, times), self.end)
         return first.reshape(np.shape(items)), last.reshape(np.shape(items))
 
     @property
     def _arrays(self) -> _Events:
-        return _Events(self.offsets, self.times, self.new_items, self.new_times)
+        return _Events(self.offsets, self.times, self.observed.view())
 
     def save(self, folder: Path) -> None:
-        """Write `events.*.npy`, with what was observed merged in."""
-        n_items = len(self.offsets) - 1
-        items = np.repeat(np.arange(n_items, dtype=np.int32), np.diff(self.offsets))
-        merged = EventCounts.build(
-            np.concatenate([items, self.new_items]), np.concatenate([self.times, self.new_times]), n_items
-        )
+        """Write `events.*.npy`: what was fitted."""
         for part in ("offsets", "times", "moments"):
-            save_array(folder, f"events.{part}", getattr(merged, part))
+            save_array(folder, f"events.{part}", getattr(self, part))
 
     @classmethod
     def load(cls, folder: Path) -> EventCounts:
         """Memory-mapped. Raises BundleError when a file is missing or unreadable."""
-        offsets, times, moments = (
-            load_array(folder, f"events.{part}") for part in ("offsets", "times", "moments")
-        )
-        return cls(offsets, times, moments, *_nothing_new())
+        parts = [load_array(folder, f"events.{part}") for part in ("offsets", "times", "moments")]
+        return cls._of(*parts)
 
 
 class _Events(NamedTuple):
@@ -115,60 +119,68 @@ class _Events(NamedTuple):
 
     offsets: Int64
     times: Int64
-    new_items: Int32
-    new_times: Int64
+    recent: Recent
+
+
+def _end(moments: Int64) -> int:
+    return int(moments[-1]) + 1 if len(moments) else 0
 
 
 def _flat(items: NDArray[Any], times: NDArray[Any]) -> tuple[Int32, Int64]:
     return frozen(frozen(items, np.int32).reshape(-1)), frozen(frozen(times, np.int64).reshape(-1))
 
 
-def _nothing_new() -> tuple[Int32, Int64, Int64]:
-    return frozen(np.empty(0, np.int32)), frozen(np.empty(0, np.int64)), frozen(np.empty(0, np.int64))
-
-
 @njit(cache=True, nogil=True)
 def _before(events: Any, item: int, time: int) -> Any:
-    """Where the item's events before `time` are: start and end in times, start and end in new_times."""
+    """Where the item's fitted events before `time` are: start and end in times."""
+    if item + 1 >= len(events.offsets):
+        return 0, 0
     start = events.offsets[item]
-    end = bisect(events.times, start, events.offsets[item + 1], time)
-    if len(events.new_items) == 0:
-        return start, end, 0, 0
-    new_start = bisect(events.new_items, 0, len(events.new_items), item)
-    new_stop = bisect(events.new_items, new_start, len(events.new_items), item + 1)
-    return start, end, new_start, bisect(events.new_times, new_start, new_stop, time)
+    return start, bisect(events.times, start, events.offsets[item + 1], time)
 
 
 @njit(cache=True, nogil=True)
-def _counts(events: Any, items: Any, at: Any, widths: Any) -> Any:
-    """`EventCounts.count` for flat items; a width of 0 is no lower end."""
+def _counts(events: Any, items: Any, at: Any, widths: Any, now: int) -> Any:
+    """`EventCounts.count` for flat items; a width of 0 is no lower end. now: when all that is new counts."""
     out = np.zeros((len(items), len(widths)), dtype=np.int32)
+    recent = events.recent
     for i in range(len(items)):
         if items[i] < 0:
             continue
-        start, end, new_start, new_end = _before(events, items[i], at[i])
+        start, end = _before(events, items[i], at[i])
         for w in range(len(widths)):
-            low, new_low = start, new_start
-            if widths[w] > 0:
-                low = bisect(events.times, start, end, at[i] - widths[w])
-                new_low = bisect(events.new_times, new_start, new_end, at[i] - widths[w])
-            out[i, w] = end - low + new_end - new_low
+            low = start if widths[w] <= 0 else bisect(events.times, start, end, at[i] - widths[w])
+            out[i, w] = end - low
+        if recent.number == 0 or at[i] < recent.end or (at[i] == recent.end and now != at[i]):
+            continue
+        if recent.totals[items[i]] == 0:
+            continue
+        new = upto(recent, items[i], NEVER if at[i] == now else at[i])
+        for w in range(len(widths)):
+            out[i, w] += new
+            if widths[w] > 0 and at[i] != now:
+                out[i, w] -= min(new, upto(recent, items[i], at[i] - widths[w]))
     return out
 
 
 @njit(cache=True, nogil=True)
-def _edges(events: Any, items: Any, at: Any) -> Any:
+def _edges(events: Any, items: Any, at: Any, now: int) -> Any:
     """`EventCounts.edges` for flat items."""
     first = np.full(len(items), NEVER, dtype=np.int64)
     last = np.full(len(items), ALWAYS, dtype=np.int64)
+    recent = events.recent
     for i in range(len(items)):
         if items[i] < 0:
             continue
-        start, end, new_start, new_end = _before(events, items[i], at[i])
+        start, end = _before(events, items[i], at[i])
         if end > start:
             first[i] = events.times[start]
             last[i] = events.times[end - 1]
-        if new_end > new_start:
-            first[i] = min(first[i], events.new_times[new_start])
-            last[i] = max(last[i], events.new_times[new_end - 1])
+        if recent.number == 0 or at[i] < now:
+            continue
+        newest = newest_before(recent, recent.heads[items[i]] - 1, NEVER if at[i] == now else at[i])
+        if newest >= 0:  # at `now` it has just happened, whatever its clock said
+            size = len(recent.times)
+            last[i] = min(recent.times[newest % size], at[i] - 1)
+            first[i] = min(first[i], recent.times[oldest(recent, newest) % size], at[i] - 1)
     return first, last

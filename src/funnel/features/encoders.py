@@ -74,6 +74,10 @@ class TableEncoder:
         """One array a column, first dimension len(frame)."""
         return {name: encoder.encode(_values(frame, name)) for name, encoder in self._columns.items()}
 
+    def encode_column(self, name: str, values: Sequence[Any]) -> NDArray[Any]:
+        """Values of one column, first dimension len(values)."""
+        return self._columns[name].encode(values)
+
     def save(self, folder: Path) -> None:
         """Write `encoder.json`, and the values of each column that has codes as `<number>.npy`."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from funnel.features.evidence import Edges, evidence, nearest
 from funnel.features.kernels import bitmaps, item_lists
 from funnel.features.recent import recent
 from funnel.features.spread import top
-from funnel.types import Float32, Int32, Int64, Ragged
+from funnel.types import Float32, Int32, Int64, Ragged, growable
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,7 @@ class Neighbours:
 
     def grown(self, n_items: int) -> Neighbours:
         """For a catalogue of n_items, whose further items have no neighbours and are none's."""
-        offsets = np.pad(self.offsets, (0, n_items - self.n_items), mode="edge")
-        return replace(self, offsets=frozen(offsets))
+        return replace(self, offsets=frozen(growable(self.offsets, n_items + 1, self.offsets[-1])))
 
     def of(self, item: int) -> tuple[Int32, Float32]:
         """The neighbours of one item and their weights, heaviest first."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from funnel.features.arrays import frozen
-from funnel.features.counts import NEVER, EventCounts
+from funnel.features.counts import EventCounts
 from funnel.features.kernels import passes, slot_of, table_bits
 from funnel.types import Int32
 
@@ -35,42 +33,32 @@ class Ranking:
     @classmethod
     def of(cls, events: EventCounts, time: int, window: int | None) -> Ranking:
         """As known at `time`: events with time − window ≤ t < time."""
-        items = np.arange(len(events.offsets) - 1, dtype=np.int32)
-        counts = events.count(items, np.full(len(items), time, dtype=np.int64), [window])[:, 0]
+        items = np.arange(events.n_items if time > events.end else len(events.offsets) - 1, dtype=np.int32)
+        counts = events.count(items, np.full(len(items), time, dtype=np.int64), [window], cut=True)[:, 0]
         met = np.flatnonzero(counts > 0)
         order = met[np.argsort(-counts[met], kind="stable")]
         return cls(frozen(items[order]), frozen(counts[order]))
 
 
 class Rankings:
-    """The rankings of the events at a few moments, made when they are asked for.
+    """The rankings of the events at a few moments, each made once, when it is first asked for.
 
-    Never changed by later events: `observed` gives another one. So a reader that holds one while events
-    come in sees one state.
+    A moment lies before most requests that it is asked for, and an event that comes in late is not waited
+    for.
     """
 
-    def __init__(self, events: EventCounts, kept: Mapping[Moment, Ranking] | None = None) -> None:
-        self.events = events
-        self._kept = dict(kept or {})
+    def __init__(self, events: EventCounts) -> None:
+        self._events = events
+        self._kept: dict[Moment, Ranking] = {}
 
     def at(self, time: int, window: int | None) -> Ranking:
         """See `Ranking.of`."""
         ranking = self._kept.get((time, window))
         if ranking is None:
-            ranking = Ranking.of(self.events, time, window)
+            ranking = Ranking.of(self._events, time, window)
             newest = list(self._kept.items())[1 - _KEPT :]
             self._kept = {**dict(newest), (time, window): ranking}
         return ranking
-
-    def grown(self, n_items: int) -> Rankings:
-        """For a catalogue of n_items; further items have no event, so that rankings stay."""
-        return Rankings(self.events.grown(n_items), self._kept)
-
-    def observed(self, items: NDArray[Any], times: NDArray[Any]) -> Rankings:
-        """With more events; rankings of moments that these do not reach are kept."""
-        earliest = times.min(initial=NEVER)
-        untouched = {moment: ranking for moment, ranking in self._kept.items() if moment[0] <= earliest}
-        return Rankings(self.events.observed(items, times), untouched)
 
 
 @njit(cache=True, nogil=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from funnel.features.arrays import frozen, load_array, save_array
 from funnel.features.kernels import item_lists
-from funnel.types import Float32, Log, Requests
+from funnel.types import Float32, Log, Requests, growable
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -91,8 +91,7 @@ class Spectral:
 
     def grown(self, n_items: int) -> Spectral:
         """For a catalogue of n_items, whose further items nobody met: their vectors are 0."""
-        more = ((0, n_items - len(self.reads)), (0, 0))
-        return Spectral(frozen(np.pad(self.item_vectors, more)), frozen(np.pad(self.reads, more)))
+        return Spectral(frozen(growable(self.item_vectors, n_items)), frozen(growable(self.reads, n_items)))
 
     def save(self, folder: Path) -> None:
         """Write `spectral.items.npy` and `spectral.reads.npy`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,8 +35,7 @@ class Statistics:
     (None,) where the log has no clock. covisitation: see `fit_covisitation`. transitions: see
     `fit_transitions`, None where the log has no order. spectral: see `Spectral.fit`, None where it has one.
     fitted_items: the size of the catalogue that it was fitted on; means are over these, so that an item
-    which comes later changes no feature of another. latest: time of the last event that is known, 0
-    where there is no clock. Reading while another thread calls `observe` is safe.
+    which comes later changes no feature of another. Reading while another thread calls `observe` is safe.
     """
 
     def __init__(
@@ -54,9 +52,9 @@ class Statistics:
         self.covisitation = covisitation
         self.transitions = transitions
         self.spectral = spectral
-        self.fitted_items = covisitation.n_items
+        self.fitted_items = len(events.offsets) - 1
+        self.events = events
         self._rankings = Rankings(events)
-        self._observing = threading.Lock()
 
     @classmethod
     def fit(cls, known: Log, matrices: Log, *, windows: Sequence[int | None] | None = None) -> Statistics:
@@ -85,15 +83,11 @@ class Statistics:
         return self.covisitation.n_items
 
     @property
-    def events(self) -> EventCounts:
-        """The events as they are known now; `observe` puts another in its place."""
-        return self._rankings.events
-
-    @property
-    def latest(self) -> int:
-        """Time of the last known event; 0 where there is none, or no clock."""
-        parts = (self.events.moments, self.events.new_moments) if self.clock == "time" else ()
-        return max((int(part[-1]) for part in parts if len(part)), default=0)
+    def end(self) -> int:
+        """One second after the last fitted event: the moment of a request that brings none. 0 without a
+        clock.
+        """
+        return self.events.end
 
     @property
     def recent_window(self) -> int | None:
@@ -145,7 +139,8 @@ class Statistics:
 
         Descending, ties by row; −1 and −inf where fewer than k items have an event. Told as of the start of
         the request's UTC day, or of a shorter stretch (a 64th of the log) where the log spans less than 64
-        days, so that requests of a day share one ranking; what happened later that day is not known.
+        days, so that requests of a day share one ranking; what happened later that day is not known. Without
+        a clock it is that of the fitted events.
         Items of `exclude` are skipped, and those that `allow` leaves out.
         """
         rows = np.full((len(times), k), -1, dtype=np.int32)
@@ -159,34 +154,25 @@ class Statistics:
             pick(ranking.items, ranking.counts, members, barred, allowed, rows, scores)
         return rows, scores
 
-    def observe(self, users: NDArray[Any], items: NDArray[Any], times: NDArray[Any]) -> None:
-        """Take new events in: requests of a later time count them. Pairs stay as they were fitted.
+    def observe(self, items: NDArray[Any], times: NDArray[Any]) -> None:
+        """Count new events, in the order in which they came; one thread at a time. See `EventCounts` for the
+        moments that they count at, and `Observed` for what one costs. Pairs stay as they were fitted.
 
-        users: for the signature's sake; whose event it was changes no count. Rows outside the catalogue are
-        ignored. Costs in proportion to what was observed since the fit: give clicks in batches.
+        items: rows; those outside the catalogue are ignored. times: seconds.
         """
-        rows, when = np.atleast_1d(items), np.atleast_1d(times)
-        inside = (rows >= 0) & (rows < self.n_items)
-        when = when[inside] if self.clock == "time" else np.full(int(inside.sum()), -1)
-        with self._observing:
-            self._rankings = self._rankings.observed(rows[inside], when)
+        self.events.observed.add(np.atleast_1d(items), np.atleast_1d(times))
 
-    def grown(self, n_items: int) -> Statistics:
-        """For a catalogue of n_items: the further items have no events and no neighbours yet.
-
-        What was observed so far is in it; what is observed later is told to each by itself.
+    def serving(self, n_items: int) -> Statistics:
+        """The same with nothing observed, for a catalogue of n_items: further ones have no events and no
+        neighbours yet. It shares every array, at no cost by the number of items.
         """
         lists, steps = self.covisitation.grown(n_items), self.transitions
         spectral = None if self.spectral is None else self.spectral.grown(n_items)
-        made = Statistics(
-            self.clock, self.windows, self.events, lists, steps and steps.grown(n_items), spectral
-        )
-        made.fitted_items = self.fitted_items
-        made._rankings = self._rankings.grown(n_items)
-        return made
+        events = self.events.serving(n_items)
+        return Statistics(self.clock, self.windows, events, lists, steps and steps.grown(n_items), spectral)
 
     def save(self, folder: Path) -> None:
-        """Write arrays as `.npy` and the rest as `statistics.json`; what was observed is in it."""
+        """Write arrays as `.npy` and the rest as `statistics.json`; what was observed is not in it."""
         folder.mkdir(parents=True, exist_ok=True)
         self.events.save(folder)
         about: dict[str, Any] = {"clock": self.clock, "windows": self.windows, "neighbours": {}}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.allow import Allow, packed
+from funnel.allow import Allow, has_bits, packed, put_bits
 from funnel.index.checks import at_least_one, checked_allow, checked_queries
 from funnel.index.exact import among, by_filter
 from funnel.index.protocol import Index
@@ -21,21 +21,76 @@ from funnel.types import Bool, Float32, Int32
 _SPARE = 16
 
 
+@dataclass(slots=True)
+class _Base:
+    """An index, and what of it no longer holds. Written to in place.
+
+    hidden: bool [base.size], the n_hidden rows that it must not return. visible: the others as a bitmap.
+    delta: int32 [m], rows that are searched beside it.
+    """
+
+    index: Index
+    hidden: Bool
+    visible: NDArray[np.uint64]
+    n_hidden: int
+    delta: Int32
+
+    @classmethod
+    def of(cls, index: Index) -> _Base:
+        hidden = np.zeros(index.size, dtype=np.bool_)
+        return cls(index, hidden, packed(~hidden[None]), 0, np.empty(0, dtype=np.int32))
+
+    def hide(self, rows: Int32) -> None:
+        inside = rows[rows < self.index.size]
+        new = np.unique(inside[~self.hidden[inside]])
+        self.n_hidden += len(new)
+        self.hidden[new] = True
+        put_bits(self.visible[0], new, False)
+
+
 class ChangingIndex:
     """Vectors float32 [n, d], of which the first base.size are, with exceptions, those of an index.
 
-    hidden: rows of the base that it must not return: their item is gone, or has another vector now.
-    delta: rows that are searched exactly beside the base. living: the `Allow.bits` of one filter
-    that lets pass what is not gone, which holds for every search. Immutable.
+    living: the `Allow.bits` of one filter that lets pass what is not gone, which holds for every search;
+    whoever changes items writes to it and to the vectors, and tells `put` or `drop`. Each costs in proportion
+    to its rows and to those that are searched beside the base, whatever the catalogue's size. One thread at a
+    time may change it while others search.
 
     A search never returns a row that is gone, and k rows wherever k may be returned.
     """
 
-    def __init__(
-        self, base: Index, vectors: Float32, hidden: Int32, delta: Int32, living: NDArray[np.uint64]
-    ) -> None:
-        self._base, self._vectors = base, vectors
-        self._hidden, self._delta, self._living = hidden, delta, living
+    def __init__(self, base: Index, vectors: Float32, living: NDArray[np.uint64]) -> None:
+        self._vectors, self._living = _read_only(vectors), living
+        self._base = _Base.of(base)
+
+    def put(self, rows: Int32) -> None:
+        """These rows are there, with the vectors that they have now."""
+        self._base.hide(rows)
+        self._base.delta = np.union1d(self._base.delta, rows).astype(np.int32)
+
+    def drop(self, rows: Int32) -> None:
+        """These rows are gone."""
+        self._base.hide(rows)
+        self._base.delta = np.setdiff1d(self._base.delta, rows).astype(np.int32)
+
+    def rebase(self, index: Index, fresh: Int32, gone: Int32) -> None:
+        """Search another index from now on. fresh: rows that changed since its vectors were taken. gone:
+        those
+        that it has and nobody may be given."""
+        base = _Base.of(index)
+        base.hide(np.union1d(fresh, gone).astype(np.int32))
+        base.delta = np.setdiff1d(fresh, gone).astype(np.int32)
+        self._base = base
+
+    @property
+    def base(self) -> Index:
+        """What is searched as it was built."""
+        return self._base.index
+
+    @property
+    def beside(self) -> Int32:
+        """Rows that are searched beside it: int32 [m]."""
+        return self._base.delta
 
     @property
     def size(self) -> int:
@@ -45,7 +100,7 @@ class ChangingIndex:
     @property
     def spec(self) -> str:
         """Of the base."""
-        return self._base.spec
+        return self._base.index.spec
 
     def search(
         self,
@@ -58,56 +113,50 @@ class ChangingIndex:
     ) -> tuple[Int32, Float32]:
         """See `Index.search`. A filter whose bits are those of `living` is none: that holds anyway."""
         queries, k = checked_queries(queries, self._vectors.shape[1]), at_least_one("k", k)
-        options: Any = {"params": params, "threads": threads}
-        if allow is not None and allow.bits is not self._living:
-            allow = checked_allow(allow, len(queries), self.size)
-            beside = by_filter(queries, k, allow, lambda some, bits, _: self._beside(some, k, bits, threads))
-            return _merged(self._filtered(queries, k, allow, options), beside, k)
-        beside = among(self._vectors, queries, k, self._delta, threads)
-        return _merged(self._unfiltered(queries, k, options), beside, k)
+        base, options = self._base, {"params": params, "threads": threads}
+        delta = base.delta
+        if allow is None or allow.bits is self._living:
+            beside = among(self._vectors, queries, k, delta, threads)
+            return _merged(_unfiltered(base, queries, k, options), beside, k)
+        allow = checked_allow(allow, len(queries), self.size)
 
-    def _beside(self, queries: Float32, k: int, bits: NDArray[Any], threads: int) -> tuple[Int32, Float32]:
-        """The best of the delta that a filter lets pass."""
-        words = bits[self._delta >> 6] >> (self._delta & 63).astype(np.uint64)
-        return among(self._vectors, queries, k, self._delta[(words & np.uint64(1)) == 1], threads)
+        def passing(some: Float32, bits: Any, _: int) -> tuple[Int32, Float32]:
+            return among(self._vectors, some, k, delta[has_bits(bits, delta)], threads)
 
-    def _unfiltered(self, queries: Float32, k: int, options: Any) -> tuple[Int32, Float32]:
-        """The base's best that are not hidden."""
-        if len(self._hidden) == 0:
-            return self._base.search(queries, k, **options)
-        size = min(self._base.size, k + min(_SPARE, len(self._hidden)))
-        rows, scores = self._base.search(queries, size, **options)
-        bad = (rows < 0) | self._is_hidden[rows]
-        order = np.argsort(bad, axis=1, kind="stable")[:, :k]
-        gone = np.take_along_axis(bad, order, axis=1)
-        rows = np.where(gone, np.int32(-1), np.take_along_axis(rows, order, axis=1))
-        scores = np.where(gone, np.float32(-np.inf), np.take_along_axis(scores, order, axis=1))
-        left = self._base.size - len(self._hidden)
-        short = np.flatnonzero((rows >= 0).sum(axis=1) < min(k, left))
-        if len(short):
-            width = rows.shape[1]
-            found = self._base.search(queries[short], width, allow=self._visible(len(short)), **options)
-            rows[short], scores[short] = found
-        return rows, scores
+        return _merged(_filtered(base, queries, k, allow, options), by_filter(queries, k, allow, passing), k)
 
-    def _filtered(self, queries: Float32, k: int, allow: Allow, options: Any) -> tuple[Int32, Float32]:
-        """The base's best that are not hidden and pass."""
-        visible = self._visible(1).bits[0]
-        bits = allow.bits[:, : len(visible)] & visible
-        return self._base.search(queries, k, allow=Allow(bits, allow.filter_of, self._base.size), **options)
 
-    def _visible(self, batch: int) -> Allow:
-        return Allow(self._visible_bits, np.zeros(batch, dtype=np.int32), self._base.size)
+def _read_only(vectors: Float32) -> Float32:
+    """A view that compiled code takes as it takes a mapped file."""
+    view = vectors.view()
+    view.flags.writeable = False
+    return view
 
-    @cached_property
-    def _is_hidden(self) -> Bool:
-        mask = np.zeros(self._base.size, dtype=np.bool_)
-        mask[self._hidden] = True
-        return mask
 
-    @cached_property
-    def _visible_bits(self) -> NDArray[np.uint64]:
-        return packed(~self._is_hidden[None])
+def _unfiltered(base: _Base, queries: Float32, k: int, options: Any) -> tuple[Int32, Float32]:
+    """The base's best that are not hidden."""
+    if base.n_hidden == 0:
+        return base.index.search(queries, k, **options)
+    size = min(base.index.size, k + min(_SPARE, base.n_hidden))
+    rows, scores = base.index.search(queries, size, **options)
+    bad = (rows < 0) | base.hidden[rows]
+    order = np.argsort(bad, axis=1, kind="stable")[:, :k]
+    gone = np.take_along_axis(bad, order, axis=1)
+    rows = np.where(gone, np.int32(-1), np.take_along_axis(rows, order, axis=1))
+    scores = np.where(gone, np.float32(-np.inf), np.take_along_axis(scores, order, axis=1))
+    short = np.flatnonzero((rows >= 0).sum(axis=1) < min(k, base.index.size - base.n_hidden))
+    if len(short):
+        visible = Allow(base.visible, np.zeros(len(short), dtype=np.int32), base.index.size)
+        rows[short], scores[short] = base.index.search(
+            queries[short], rows.shape[1], allow=visible, **options
+        )
+    return rows, scores
+
+
+def _filtered(base: _Base, queries: Float32, k: int, allow: Allow, options: Any) -> tuple[Int32, Float32]:
+    """The base's best that are not hidden and pass."""
+    bits = allow.bits[:, : base.visible.shape[1]] & base.visible
+    return base.index.search(queries, k, allow=Allow(bits, allow.filter_of, base.index.size), **options)
 
 
 def _merged(one: tuple[Int32, Float32], other: tuple[Int32, Float32], k: int) -> tuple[Int32, Float32]:

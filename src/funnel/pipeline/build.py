@@ -194,6 +194,8 @@ def _manifest(
         "schema_fingerprint": data.schema.fingerprint(),
         "towers_fingerprint": contents.encoder.fingerprint,
         "data_checksum": data.checksum(),
+        "data_read": prepared.read_at,
+        "data_end": contents.statistics.end if contents.statistics.clock == "time" else None,
         "data_window": windows(prepared),
         "metrics": {name: last.metrics[name].mean for name in (f"ndcg@{k}", f"recall@{k}")},
         "fallback": tuple(fallback),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,7 +18,8 @@ from funnel.types import Examples, Features
 class Prepared:
     """A data set, split, and encoded with what the towers' training window knows.
 
-    Requests of both windows carry their users' encoded columns.
+    Requests of both windows carry their users' encoded columns. read_at: seconds since 1970 at which reading
+    the data began.
     """
 
     config: Config
@@ -26,6 +28,7 @@ class Prepared:
     user_encoder: TableEncoder
     item_encoder: TableEncoder
     user_features: Features
+    read_at: float
 
     @cached_property
     def item_features(self) -> Features:
@@ -35,11 +38,15 @@ class Prepared:
 
 def prepare(config: Config) -> Prepared:
     """Read and split the data; fit encoders on the rows that the towers' training window meets."""
-    return prepare_from(config, read(config.data))
+    read_at = time.time()
+    return prepare_from(config, read(config.data), read_at)
 
 
 def prepare_from(
-    config: Config, dataset: Dataset, encoders: tuple[TableEncoder, TableEncoder] | None = None
+    config: Config,
+    dataset: Dataset,
+    read_at: float,
+    encoders: tuple[TableEncoder, TableEncoder] | None = None,
 ) -> Prepared:
     """The same from a data set that was read. encoders: of users and items, those of towers that are kept."""
     parts = split(dataset, config.split, config.seed)
@@ -48,7 +55,7 @@ def prepare_from(
     parts = replace(
         parts, ranker=_with_users(parts.ranker, user_features), test=_with_users(parts.test, user_features)
     )
-    return Prepared(config, dataset, parts, user_encoder, item_encoder, user_features)
+    return Prepared(config, dataset, parts, user_encoder, item_encoder, user_features, read_at)
 
 
 def _fitted(dataset: Dataset, parts: Split) -> tuple[TableEncoder, TableEncoder]:

@@ -34,7 +34,7 @@ def recommend_all(live: Live, output: Path, k: int = 10) -> Iterator[tuple[int, 
 
     Raises: BundleError when the file cannot be written.
     """
-    loaded, state = live.items.loaded, live.items.state
+    loaded, state = live.served(), live.items.state
     n = len(loaded.contents.users.ids)
     parts = output.with_name(f"{output.name}.parts")
     with changing(output):
@@ -67,6 +67,8 @@ def _prepare(parts: Path, what: dict[str, object]) -> None:
 def _lists(live: Live, loaded: Loaded, users: np.ndarray[tuple[int], np.dtype[np.int64]], k: int) -> pa.Table:
     """The lists of these users, by row: one line a place."""
     contents = loaded.contents
+    ids = contents.users.ids.values[users]
+    users = users[contents.users.ids.rows(ids) >= 0]  # who was forgotten has no list
     ids = contents.users.ids.values[users]
     since = [live.since(one) for one in ids.tolist()]
     found = loaded.funnel(min(k, len(contents.catalogue.ids)))(of_users(contents, users, since=since))

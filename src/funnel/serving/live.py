@@ -3,12 +3,14 @@
     live = funnel.Live("indexes/")
     answer = live.recommend(user_id, k=10)
 
-Requests read one reference to the loaded bundle; `refresh` loads a newly published one aside and swaps it,
-and a load that fails leaves the old one in use. `Live("indexes/", watch=5)` looks by itself.
+Requests read one reference to the loaded bundle; `refresh` loads a newly published one in the background and
+swaps it, and a load that fails leaves the old one in use. `Live("indexes/", watch=5)` looks by itself.
 
-    live.items.upsert(frame)              # new or changed items, in the next answer
+    live.items.upsert(frame)                      # new or changed items, in the next answer of every process
+    live.items.patch([7, 8], {"price": [9, 12]})
     live.items.delete([7, 8])
-    live.observe((user_id, item_id))      # a click, in that user's next answer
+    live.observe((user_id, item_id))              # a click, in that user's next answer
+    live.users.forget(user_id)
 """
 
 from __future__ import annotations
@@ -16,15 +18,13 @@ from __future__ import annotations
 import logging
 import math
 import operator
-import threading
+import time as clocks
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import partial
 from numbers import Real
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,16 +33,26 @@ from funnel.bundle.manifest import Manifest
 from funnel.bundle.store import CURRENT, Store
 from funnel.bundle.where import Where
 from funnel.engine import Step
-from funnel.errors import FunnelError
-from funnel.serving.background import give_back
+from funnel.errors import BundleError, FunnelError
+from funnel.serving.health import health
 from funnel.serving.loaded import Loaded, Refused
 from funnel.serving.reasons import recommendations
+from funnel.serving.reload import Reload
 from funnel.serving.request import Question, Since, ask, ask_many, history_of
-from funnel.serving.response import ALL_FILTERED, FEWER_THAN_K, RETRIEVAL_ORDER, SKIPPED, Answer
-from funnel.serving.state import Event, RecentUsers, UserEvents
+from funnel.serving.response import (
+    ALL_FILTERED,
+    FEWER_THAN_K,
+    RETRIEVAL_ORDER,
+    SKIPPED,
+    STATE_UNREADABLE,
+    Answer,
+)
+from funnel.serving.state import Event, SqliteLog, StateLog
+from funnel.serving.state.follower import Follower
+from funnel.serving.state.interactions import checked
 from funnel.serving.state.items import LiveItems
-from funnel.serving.state.observing import take_in
-from funnel.serving.state.users import written_id
+from funnel.serving.state.retention import retain
+from funnel.serving.state.users import LiveUsers
 from funnel.serving.watcher import Watcher
 from funnel.types import Requests
 
@@ -53,13 +63,15 @@ class Live:
     """A published bundle, answering.
 
     store: the folder that bundles are published in. version: default the published one. watch: look for a
-    newly published one every so many seconds, in a thread; None: only when `refresh` is called. users: where
-    events are kept; default the users seen last, in memory and in the store.
+    newly published one every so many seconds, in a thread; None: only when `refresh` is called. state: where
+    events of users and changes of items are kept; default a file in the store's folder `live`, which any
+    number of processes on the machine share. moment: what a request is about that brings no `time`: "bundle",
+    the end of the bundle's data, or "now", the wall clock.
 
-    Changes of items and events of users are kept in the store's folder `live`, and are made again on every
-    bundle. One Live at a time may change them; others read them when they start or take a bundle up.
+    Any process may change items and observe events, before and after a fork; what one acknowledged is in the
+    next answer of all.
 
-    Raises: BundleError when there is none, when it fails verification, or when what is in `live` is damaged.
+    Raises: BundleError when there is no bundle, when it fails verification, or when the state is damaged.
     """
 
     def __init__(
@@ -68,20 +80,24 @@ class Live:
         version: str = "current",
         *,
         watch: float | None = None,
-        users: UserEvents | None = None,
+        state: StateLog | None = None,
+        moment: Literal["bundle", "now"] = "bundle",
     ) -> None:
+        if moment not in ("bundle", "now"):
+            raise FunnelError(f'moment is {moment!r}; it must be "bundle" or "now"')
         self._store = Store(Path(store))
-        self._refreshing = threading.Lock()
-        self._refused: Refused | None = None
-        folder = self._store.folder / "live"
+        self._by_clock = moment == "now"
         loaded = Loaded.load(self._store, version)
-        self._users = RecentUsers(folder / "events.log") if users is None else users
-        self.items = LiveItems(folder, loaded, partial(take_in, events=self._users))
+        self._state = SqliteLog(self._store.folder / "live" / "state.sqlite") if state is None else state
+        self._follower = Follower(self._state, loaded)
+        self._reload = Reload(self._store, self._follower)
+        retain(self._store, self._state)
+        self.items, self.users = LiveItems(self._follower), LiveUsers(self._follower)
         self._watcher = None if watch is None else Watcher(self, self._store.folder / CURRENT, watch)
 
     @property
     def _loaded(self) -> Loaded:
-        return self.items.loaded
+        return self._follower.overlay.loaded
 
     @property
     def version(self) -> str:
@@ -101,58 +117,60 @@ class Live:
     @property
     def refused(self) -> Refused | None:
         """What was published since and could not be used, and why; None when what is published is in use."""
-        return self._refused
+        return self._reload.refused
 
     def refresh(self) -> bool:
         """Load the published version if it is another one; whether it was.
 
-        It is verified, loaded and asked once aside; then one reference is swapped. Requests in flight end on
-        the version that they began with, whose memory is free after the last of them.
-        Raises: BundleError when the published version cannot be used; the one in use goes on, and `refused`
-        says why.
+        It is verified, loaded, given all changes of items and events, and asked once; then one reference is
+        swapped. Requests in flight end on the version that they began with, whose memory is free after the
+        last of them.
+        Raises: BundleError when the published version cannot be used; the one in use goes on as it was, and
+        `refused` says why.
         """
-        with self._refreshing:
-            published = "none"
-            try:
-                published = self._store.current()
-                fresh = (
-                    None if published == self.version else Loaded.load(self._store, published, serving=True)
-                )
-                if fresh is not None:
-                    self._loaded.check_successor(fresh)
-                    self._refused = None
-                    self.items.adopt(fresh)
-            except FunnelError as error:
-                now = datetime.now(UTC).isoformat(timespec="seconds")
-                self._refused = Refused(published, str(error), now)
-                log.error("%s goes on being served, %s was refused: %s", self.version, published, error)
-                raise
-            self._refused = None
-            if fresh is None:
-                return False
-            log.info("now serving %s", published)
-            give_back()
-            return True
+        return self._reload.refresh()
 
     def close(self) -> None:
-        """Stop looking for newly published versions, and let another Live change items; answering goes on."""
+        """Stop looking for newly published versions, and close the state's file; answering goes on."""
         if self._watcher is not None:
             self._watcher.stop()
-        self.items.close()
-        self._users.close()
+        self._state.close()
+
+    def health(self) -> dict[str, Any]:
+        """What an operator looks at, as plain values for JSON: the version and its age, the last reload and
+        why it failed, the position in the state and whether it can be read, and every structure in memory
+        that grows while it serves, with its size and its bound.
+        """
+        return health(self._follower, self._reload, self._watcher)
 
     def observe(self, *events: Event | tuple[Any, ...]) -> None:
-        """Take in that users met items: (user id, item id, seconds), or without the time, which is then now.
+        """Take in that users interacted with items: (user id, item id, seconds), or without the time, which
+        is then now.
 
-        On return the users' next answers go by it, and the items' counts have it; a user or an item that the
-        bundle does not know is no error. A time that is not after all that is known of the user is taken for
-        the moment after: events count in the order in which they come, whatever clocks say.
+        On return the users' next answers go by it, and the items' counts have it, in every process; nobody
+        else's answers change but by these counts. A user or an item that the bundle does not know is no
+        error. An event from before the end of the bundle's data comes late, and is put behind it; events
+        count in the order in which they come.
 
-        Raises: DataError for an event without ids or with a time that is none; BundleError when it cannot be
-        kept. Then none of the events is taken in.
+        Raises: DataError for an event without ids, with a time in another unit, or one that is more than ten
+        minutes ahead of the clock; BundleError when it cannot be kept. Then none of the events is taken in.
         """
-        with self.items.changing:
-            take_in(self._loaded, self._users, new=events)
+        statistics = self._follower.overlay.own.statistics
+        taken = checked(events, statistics.end if statistics.clock == "time" else None)
+        if taken:
+            self._state.observe(taken)
+
+    def served(self) -> Loaded:
+        """What answers a request that is made now: all that was acknowledged until then is in it."""
+        if self._watcher is not None:
+            self._watcher.keep_on()
+        return self._follower.follow().loaded
+
+    def _moment(self, time: Any) -> Any:
+        """The time of a request: the given one, or that of the clock where this Live goes by it."""
+        if time is not None or not self._by_clock:
+            return time
+        return max(int(clocks.time()), self._follower.overlay.own.statistics.end)
 
     def recommend(
         self,
@@ -170,7 +188,7 @@ class Live:
 
         history: item ids, oldest first, in place of the stored history. user: columns in place of the stored
         ones. where: a filter on item columns, see `funnel.bundle.where`. exclude: item ids not to return.
-        time: seconds; default one second after the last event that the bundle knows.
+        time: seconds; default the moment that this Live goes by.
         deadline: milliseconds from now. Ranking and diversity are left out when, by their mean time so far,
         they would end later; the answer's reasons then hold "skipped:rank" or "skipped:rerank".
         A user or an item never seen is no error: the answer says so in `reasons`.
@@ -180,13 +198,13 @@ class Live:
         """
         began = perf_counter()
         asked = _at_least_one(k)
-        loaded = self._loaded
+        loaded = self.served()
         contents = loaded.contents
-        question = Question(user_id, history, user or {}, where, exclude, time)
+        question = Question(user_id, history, user or {}, where, exclude, self._moment(time))
         requests, reasons = ask(contents, question, self.since(user_id))
         left = None if deadline is None else _milliseconds(deadline) / 1000 - (perf_counter() - began)
         steps = loaded.funnel(min(asked, len(contents.catalogue.ids))).trace(requests, seconds=left)
-        return _answer(loaded, user_id, requests, steps, asked, reasons)
+        return self._answer(loaded, user_id, requests, steps, asked, reasons)
 
     def recommend_many(
         self, user_ids: Sequence[Any], k: int = 10, *, where: Where | None = None, time: int | None = None
@@ -201,17 +219,19 @@ class Live:
         asked = _at_least_one(k)
         if isinstance(user_ids, str | bytes):
             raise FunnelError(f"user_ids is {user_ids!r}; a list of user ids is expected")
-        loaded = self._loaded
+        loaded = self.served()
         if not len(user_ids):
             return []
         since = [self.since(one) for one in user_ids]
-        requests, reasons = ask_many(loaded.contents, user_ids, where, time, since)
+        requests, reasons = ask_many(loaded.contents, user_ids, where, self._moment(time), since)
         steps = loaded.funnel(min(asked, len(loaded.contents.catalogue.ids))).trace(requests)
         answers = []
         for place, (user_id, codes) in enumerate(zip(user_ids, reasons, strict=True)):
             row = np.array([place])
             own = replace(steps[-1], candidates=steps[-1].candidates.take(row))
-            answers.append(_answer(loaded, user_id, requests.take(row), [*steps[:-1], own], asked, codes))
+            answers.append(
+                self._answer(loaded, user_id, requests.take(row), [*steps[:-1], own], asked, codes)
+            )
         return answers
 
     def explain(
@@ -229,14 +249,14 @@ class Live:
         Raises: FunnelError when the item is unknown or not on this user's shortlist, or when the bundle keeps
         the retrieval order.
         """
-        loaded = self._loaded
+        loaded = self.served()
         contents, version = loaded.contents, loaded.version
         if contents.ranker is None:
             raise FunnelError(f"{version} keeps the retrieval order: there is no ranker to explain")
         item = contents.catalogue.ids.row(item_id)
         if item < 0:
             raise FunnelError(f"item {item_id!r} is not in the catalogue of {version}")
-        question = Question(user_id, history, user or {}, time=time)
+        question = Question(user_id, history, user or {}, time=self._moment(time))
         requests, _ = ask(contents, question, self.since(user_id))
         steps = loaded.funnel(contents.rerank.k).trace(requests)
         rank = [step.name for step in steps].index("rank")
@@ -250,34 +270,45 @@ class Live:
 
     def history(self, user_id: Any) -> list[Any]:
         """The item ids that a user is known to have met, oldest first; empty for an unknown user."""
-        contents = self._loaded.contents
+        contents = self.served().contents
         rows = history_of(contents, contents.users.ids.row(user_id), self.since(user_id))[0].values
-        return contents.catalogue.ids.values[rows].tolist()
+        return contents.catalogue.ids.take(rows)
 
     def since(self, user_id: Any) -> Since:
-        """The events of a user that were observed and are kept, oldest first."""
-        user = written_id(user_id)
-        return () if user is None else self._users.of(user)
+        """The events of a user that were observed and are kept, oldest first; none where they cannot be read,
+        which `health` then says."""
+        try:
+            return self.users.events(user_id)
+        except BundleError as error:
+            self._follower.error = str(error)
+            return ()
 
-
-def _answer(
-    loaded: Loaded, user_id: Any, requests: Requests, steps: Sequence[Step], asked: int, reasons: list[str]
-) -> Answer:
-    """What the last step of one request left, and the codes of what was missing."""
-    final = steps[-1].candidates
-    found = int(final.filled.sum())
-    if found < asked:
-        reasons.append(FEWER_THAN_K if found else ALL_FILTERED)
-    if loaded.contents.ranker is None:
-        reasons.append(RETRIEVAL_ORDER)
-    reasons += [f"{SKIPPED}{step.name}" for step in steps if step.skipped]
-    return Answer(
-        user_id=user_id,
-        items=recommendations(loaded.contents, requests, final),
-        version=loaded.version,
-        reasons=tuple(reasons),
-        milliseconds={step.name: 1000 * step.seconds for step in steps},
-    )
+    def _answer(
+        self,
+        loaded: Loaded,
+        user_id: Any,
+        requests: Requests,
+        steps: Sequence[Step],
+        asked: int,
+        reasons: list[str],
+    ) -> Answer:
+        """What the last step of one request left, and the codes of what was missing."""
+        final = steps[-1].candidates
+        found = int(final.filled.sum())
+        if found < asked:
+            reasons.append(FEWER_THAN_K if found else ALL_FILTERED)
+        if loaded.contents.ranker is None:
+            reasons.append(RETRIEVAL_ORDER)
+        if self._follower.error is not None:
+            reasons.append(STATE_UNREADABLE)
+        reasons += [f"{SKIPPED}{step.name}" for step in steps if step.skipped]
+        return Answer(
+            user_id=user_id,
+            items=recommendations(loaded.contents, requests, final),
+            version=loaded.version,
+            reasons=tuple(reasons),
+            milliseconds={step.name: 1000 * step.seconds for step in steps},
+        )
 
 
 def _milliseconds(deadline: Any) -> float:

@@ -50,6 +50,11 @@ class Loaded:
             raise BundleError(f"bundle {version} is whole but cannot be used: {error!r}") from error
         return loaded
 
+    @property
+    def data_read(self) -> float:
+        """When reading its data began: seconds since 1970, 0 where that is not known."""
+        return self.manifest.data_read
+
     def funnel(self, k: int) -> Funnel:
         """The funnel that ends in k items, made once for each k."""
         if k not in self.funnels:

@@ -114,7 +114,7 @@ def of_users(
 def _moment(contents: Contents, time: int | None) -> int:
     """The request's time, by default one second after the last event that is known. Raises: FunnelError."""
     if time is None:
-        return contents.statistics.latest + 1
+        return contents.statistics.end
     try:
         return int(time)
     except (TypeError, ValueError, OverflowError):
@@ -157,7 +157,7 @@ def _with(contents: Contents, items: NDArray[Any], times: NDArray[Any], since: S
     rows = contents.catalogue.ids.rows([event.item_id for event in since])
     at = np.array([event.time or 0 for event in since], dtype=np.int64)
     new = rows >= 0
-    new &= at > statistics.latest if statistics.clock == "time" else ~np.isin(rows, items)
+    new &= at >= statistics.end if statistics.clock == "time" else ~np.isin(rows, items)
     if statistics.clock == "order":
         at = int(times.max(initial=-1)) + 1 + np.arange(len(at))
     return (

@@ -13,6 +13,8 @@ EMPTY_HISTORY = "empty_history"
 ALL_FILTERED = "all_filtered"
 FEWER_THAN_K = "fewer_than_k"
 RETRIEVAL_ORDER = "retrieval_order_kept"
+#: The log of changes cannot be read: the answer goes by what was known before.
+STATE_UNREADABLE = "state_unreadable"
 #: Followed by the name of a stage that a deadline left out.
 SKIPPED = "skipped:"
 

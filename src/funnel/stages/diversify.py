@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from funnel.errors import ConfigError
+from funnel.features.arrays import frozen
 from funnel.stages._kernels import mmr
 from funnel.stages.stage import places
 from funnel.types import Candidates, Float32, Requests
@@ -26,7 +27,7 @@ class Diversify:
         self, vectors: Float32, trade_off: float, *, pool: int, k: int, name: str = "diversify"
     ) -> None:
         self.name = name
-        self._vectors = np.asarray(vectors)
+        self._vectors = frozen(vectors)
         self._trade_off = float(trade_off)
         self._pool = places(pool, f"pool of {name}")
         self._k = places(k, f"k of {name}")

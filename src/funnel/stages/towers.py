@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from funnel.allow import Allow
+from funnel.allow import Allow, packed
 from funnel.errors import ConfigError
+from funnel.features.arrays import frozen
 from funnel.stages._kernels import dot
 from funnel.stages.order import best
 from funnel.stages.sources import Found, blocked, fetch_sizes
@@ -51,8 +54,7 @@ class TowerSource:
         self.name = name
         self._encoder = encoder
         self._index = index
-        # A plain view: compiled code takes no memory-mapped subclass.
-        self._vectors = np.asarray(encoder.item_vectors)
+        self._vectors = frozen(encoder.item_vectors)
         self._params = dict(params) if params else None
         self._threads = threads
         if index.size != len(self._vectors):
@@ -102,11 +104,18 @@ class TowerSource:
         if requests.allow is None:
             short = np.flatnonzero(rows[:, min(k, self._index.size) - 1] < 0)
             if len(short) and size < self._index.size:
-                everything = Allow.of(np.ones(self._index.size, dtype=np.bool_), len(short))
                 part = requests.take(short)
-                found = self._fetch(queries[short], size, everything)
+                found = self._fetch(queries[short], size, self._everything(len(short)))
                 rows[short], scores[short] = self._best(part, queries[short], found, k)
         return rows, scores
+
+    def _everything(self, batch: int) -> Allow:
+        """A filter that all items pass."""
+        return Allow(self._all_items, np.zeros(batch, dtype=np.int32), self._index.size)
+
+    @cached_property
+    def _all_items(self) -> NDArray[np.uint64]:
+        return packed(np.ones((1, self._index.size), dtype=np.bool_))
 
     def _best(self, requests: Requests, queries: Float32, found: Int32, k: int) -> Found:
         """The k best that are not blocked."""

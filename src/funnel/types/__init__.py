@@ -6,6 +6,7 @@ catalogue sorted by external id, −1 for "none"); external ids appear at the bo
 
 from funnel.types.arrays import Bool, Clock, Features, Float32, Int32, Int64
 from funnel.types.candidates import Candidates
+from funnel.types.growable import growable
 from funnel.types.log import Log
 from funnel.types.ragged import Ragged
 from funnel.types.requests import Examples, Requests, Shown
@@ -23,4 +24,5 @@ __all__ = [
     "Ragged",
     "Requests",
     "Shown",
+    "growable",
 ]

@@ -62,7 +62,7 @@ class Ragged:
         rows = np.asarray(rows, dtype=np.int64)
         known = rows >= 0
         lengths = np.zeros(len(rows), dtype=np.int64)
-        lengths[known] = self.lengths[rows[known]]
+        lengths[known] = self.offsets[rows[known] + 1] - self.offsets[rows[known]]  # of these lists alone
         out = Ragged.from_lengths(np.empty(0, dtype=self.values.dtype), lengths)
         starts = np.zeros(len(rows), dtype=np.int64)
         starts[known] = self.offsets[rows[known]]

@@ -43,17 +43,21 @@ def build_number(known: Known) -> Family:
     decay = TASTE_DECAY[known.statistics.clock]
     names = [name for name, spec in known.item_specs.items() if spec.kind == "number"]
     values = np.full((known.statistics.n_items, len(names)), np.nan, dtype=np.float32)
-    for number, name in enumerate(names):
-        column = known.item_features[name]
-        values[:, number] = np.where(column[:, 1] > 0, np.nan, column[:, 0])
-    values = frozen(values)
+    table = frozen(values)
+
+    def refresh(rows: Any) -> None:
+        for number, name in enumerate(names):
+            column = known.item_features[name][rows]
+            values[rows, number] = np.where(column[:, 1] > 0, np.nan, column[:, 0])
+
+    refresh(slice(None))
 
     def compute(asked: Asked) -> Float32:
         newest = asked.newest_first
         items = frozen(asked.candidates.items, np.int32)
-        return _distance(values, newest.values, newest.offsets, items, decay)
+        return _distance(table, newest.values, newest.offsets, items, decay)
 
-    return Family(tuple(names), compute)
+    return Family(tuple(names), compute, refresh)
 
 
 def _rarity(codes: Int32, size: int) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from funnel.features.families.family import Asked, Family, Known
 from funnel.features.spec import Spec
-from funnel.types import Features, Float32
+from funnel.types import Features, Float32, Int32
 
 #: A category with more codes than this is left to affinity and to the towers: trees would learn it by heart.
 MOST_CODES = 256
@@ -28,13 +28,18 @@ def build_user(known: Known) -> Family:
 def build_item(known: Known) -> Family:
     """item.<column>: the same of the candidate."""
     names = _told(known.item_specs)
-    table = _table(known.item_features, names, known.statistics.n_items)
-    table = np.concatenate([table, np.full((1, len(names)), np.nan, dtype=np.float32)])
+    n = known.statistics.n_items
+    table = np.full((n + 1, len(names)), np.nan, dtype=np.float32)
+    table[:n] = _table(known.item_features, names, n)
 
     def compute(asked: Asked) -> Float32:
         return table[asked.candidates.items]  # −1 is the last row
 
-    return Family(tuple(names), compute)
+    def refresh(rows: Int32) -> None:
+        changed = {name: known.item_features[name][rows] for name in names}
+        table[rows] = _table(changed, names, len(rows))
+
+    return Family(tuple(names), compute, refresh)
 
 
 def _told(specs: Mapping[str, Spec]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from funnel.features.spec import Spec
 from funnel.features.statistics import Statistics
-from funnel.types import Candidates, Clock, Features, Float32, Ragged, Requests
+from funnel.types import Candidates, Clock, Features, Float32, Int32, Ragged, Requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,13 @@ class Family:
     """Columns by name, without the family's own, and what computes them.
 
     compute: float32 [B, K, len(names)]; NaN at empty places and where a value is not known. A row depends
-    on its own request only, to the last bit.
+    on its own request only, to the last bit. refresh: takes over what the columns of these item rows say now,
+    where something was made of them beforehand.
     """
 
     names: tuple[str, ...]
     compute: Callable[[Asked], Float32]
+    refresh: Callable[[Int32], None] = lambda rows: None
 
 
 #: Weight of a history item relative to the one after it, where a taste is read from the whole history.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -64,4 +65,6 @@ class Context:
         """Split, and encoded as the towers read it: theirs are the encoders where they are kept."""
         kept = self.work.latest("train") if "train" in self.keep else None
         encoders = None if kept is None else load_encoders(self.work.path(kept))
-        return prepare_from(self.config, self.dataset, encoders)
+        ingest = self.results["ingest"]
+        read_at = datetime.fromisoformat(ingest.at).timestamp() - ingest.seconds
+        return prepare_from(self.config, self.dataset, read_at, encoders)

@@ -1,5 +1,6 @@
-"""What changes while a bundle serves: items that come and go, and what users do."""
+"""What changes while bundles serve: items that come and go, and what users do."""
 
-from funnel.serving.state.users import Event, RecentUsers, UserEvents
+from funnel.serving.state.log import Event, StateLog
+from funnel.serving.state.sqlite import SqliteLog
 
-__all__ = ["Event", "RecentUsers", "UserEvents"]
+__all__ = ["Event", "SqliteLog", "StateLog"]

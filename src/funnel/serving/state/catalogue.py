@@ -1,84 +1,162 @@
-"""A catalogue that has changed since the bundle was built."""
+"""The catalogue of a bundle in use, with the changes of its items written into it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.allow import Allow, packed, unpacked
+from funnel.allow import Allow, has_bits, packed, put_bits
 from funnel.bundle.tables import Catalogue
-from funnel.bundle.where import Bitmap, Where
-from funnel.serving.state.delta import Delta
-from funnel.types import Bool
+from funnel.bundle.where import Bitmap, Filters, Where
+from funnel.data import Schema
+from funnel.serving.state.encode import from_records
+from funnel.serving.state.ids import GrowingIds
+from funnel.types import Features, Int32, growable
+
+
+@dataclass(slots=True)
+class Written:
+    """What was changed, by row. Written to in place.
+
+    mask: bool [room], the changed items; rows: each once. records: their columns that differ from the
+    bundle's, but for those of `numbers`, which hold a value of each row. n_living: how many items may
+    be returned.
+    """
+
+    mask: NDArray[np.bool_]
+    rows: list[Int32] = field(default_factory=list)
+    records: dict[int, dict[str, Any]] = field(default_factory=dict)
+    numbers: dict[str, NDArray[Any]] = field(default_factory=dict)
+    n_living: int = 0
+
+    def touch(self, rows: Int32) -> None:
+        """These were changed."""
+        new = rows[~self.mask[rows]]
+        if len(new):
+            self.mask[new] = True
+            self.rows.append(new)
+
+    def touched(self) -> Int32:
+        """All that were: int32 [m]."""
+        if len(self.rows) > 1:
+            self.rows[:] = [np.concatenate(self.rows)]
+        return self.rows[0] if self.rows else np.empty(0, dtype=np.int32)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ChangedCatalogue(Catalogue):
-    """The bundle's own catalogue with a delta over it. `frame` is the bundle's: ask `records`.
+class LiveCatalogue(Catalogue):
+    """Changed in place, at a cost by what changes. `frame` is the bundle's own: ask `records`.
 
-    ids, features: of all rows, those of deleted items among them.
+    features: private arrays with room for more rows than there are items. ids: of all items, those that were
+    deleted among them. living_bits: uint64 [1, ⌈room / 64⌉], the items that were not: a filter.
     """
 
+    ids: GrowingIds
     own: Catalogue
-    delta: Delta
+    schema: Schema
+    room: int
+    living_bits: Bitmap
+    written: Written
+
+    @classmethod
+    def over(cls, own: Catalogue, schema: Schema, room: int) -> LiveCatalogue:
+        """A catalogue as a bundle has it, with room for so many items."""
+        features: Features = {name: growable(values, room) for name, values in own.features.items()}
+        return cls(
+            ids=GrowingIds(own.ids), frame=own.frame, features=features, encoder=own.encoder, own=own,
+            schema=schema, room=room, living_bits=packed(np.arange(room)[None] < len(own.ids)),
+            written=Written(np.zeros(room, dtype=np.bool_), n_living=len(own.ids)),
+        )  # fmt: skip
 
     def records(self, rows: NDArray[Any]) -> list[dict[str, Any]]:
         """See `Catalogue.records`."""
-        places = self._places[rows]
-        later = iter(self._later.records(places[places >= 0]))
-        own = iter(self.own.records(rows[places < 0]))
-        return [next(later if place >= 0 else own) for place in places]
+        n = len(self.own.ids)
+        found = self.own.records(np.where(rows < n, rows, 0)) if n else [{} for _ in rows]
+        for name, values in self.written.numbers.items():
+            for record, value in zip(found, values[rows].tolist(), strict=True):
+                record[name] = value
+        changed = self.written.records
+        return [record | changed.get(row, {}) for record, row in zip(found, rows.tolist(), strict=True)]
 
-    def compile(self, where: Where) -> Bitmap:
-        """See `Catalogue.compile`. Deleted items pass no filter."""
-        own, n = self.own.compile(where), len(self.ids)
-        passing = self.delta.alive & unpacked(self._later.compile(where), len(self.delta))
-        bits = self._mask(self.delta.rows[passing])
-        bits[: len(own)] |= own & ~self._changed[: len(own)]
-        assert len(bits) == -(-n // 64)
-        return bits
+    def put(self, rows: Int32, records: Sequence[dict[str, Any]], living: NDArray[np.bool_]) -> None:
+        """All columns of items, and whether they may be returned."""
+        self.written.touch(rows)
+        self.written.records.update(zip(rows.tolist(), records, strict=True))
+        self.set_living(rows, living)
+
+    def patch(self, rows: Int32, name: str, values: Sequence[Any]) -> None:
+        """One column of items."""
+        self.written.touch(rows)
+        records, column = self.written.records, self._numbers(name, values)
+        if column is None:
+            for row, value in zip(rows.tolist(), values, strict=True):
+                records[row] = records.get(row, {}) | {name: value}
+            return
+        column[rows] = values
+        for row in rows.tolist() if records else ():
+            if name in records.get(row, {}):
+                records[row] = {key: value for key, value in records[row].items() if key != name}
+
+    def reset(self, rows: Int32, living: NDArray[np.bool_]) -> None:
+        """Items have the bundle's columns; those that it has not are gone."""
+        own = rows[rows < len(self.own.ids)]
+        for row in rows.tolist():
+            self.written.records.pop(row, None) if row < len(self.own.ids) else None
+        for name, values in self.written.numbers.items():
+            values[own] = self.own.values[name][own]
+        self.set_living(rows, living & (rows < len(self.own.ids)))
+
+    def _numbers(self, name: str, values: Sequence[Any]) -> NDArray[Any] | None:
+        """A column of numbers as an array with room, copied when it is first changed; None where it is of
+        another kind or cannot hold these values."""
+        own = self.own.values[name]
+        given = None if any(value is None for value in values) else np.asarray(values)
+        if given is None or not isinstance(own, np.ndarray) or given.dtype.kind not in "iufb":
+            return None
+        if not np.can_cast(given.dtype, own.dtype, "same_kind"):
+            return None
+        if name not in self.written.numbers:
+            column = growable(own, self.room)
+            self.written.numbers[name] = column
+        return self.written.numbers[name]
+
+    def set_living(self, rows: NDArray[Any], living: bool | NDArray[np.bool_]) -> None:
+        """Whether items may be returned."""
+        living = np.broadcast_to(living, rows.shape)
+        rows, first = np.unique(rows, return_index=True)
+        living = living[first]
+        before = has_bits(self.living_bits[0], rows)
+        put_bits(self.living_bits[0], rows, living)
+        self.written.n_living += int((~before & living).sum()) - int((before & ~living).sum())
+
+    def is_living(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether each row is that of an item that may be returned."""
+        return has_bits(self.living_bits[0], rows)
 
     def living(self, batch: int) -> Allow | None:
         """See `Catalogue.living`."""
-        if self.delta.alive.all():
+        if self.written.n_living == len(self.ids):
             return None
-        return Allow(self.living_bits, np.zeros(batch, dtype=np.int32), len(self.ids))
+        return Allow(self.living_bits, np.zeros(batch, dtype=np.int32), self.room)
 
-    @cached_property
-    def living_bits(self) -> Bitmap:
-        """The rows of items that were not deleted: a filter, uint64 [1, ⌈n / 64⌉]."""
-        mask = np.ones(len(self.ids), dtype=np.bool_)
-        mask[self.delta.rows[~self.delta.alive]] = False
-        bits = packed(mask[None])
-        bits.flags.writeable = False
-        return bits
+    def allow(self, *wheres: Where) -> Allow:
+        """See `Catalogue.allow`."""
+        bits = np.stack([self.compile(where) for where in wheres])
+        return Allow(bits, np.arange(len(wheres), dtype=np.int32), self.room)
 
-    @cached_property
-    def _later(self) -> Catalogue:
-        """The changed items alone, each at its place in the delta."""
-        return Catalogue(self.ids, self.delta.frame, self.delta.features)
-
-    @cached_property
-    def _changed(self) -> Bitmap:
-        return self._mask(self.delta.rows)
-
-    @cached_property
-    def _places(self) -> NDArray[np.int32]:
-        """Of each row in the delta, −1 where it is not there."""
-        places = np.full(len(self.ids), -1, dtype=np.int32)
-        places[self.delta.rows] = np.arange(len(self.delta), dtype=np.int32)
-        return places
-
-    def _mask(self, rows: NDArray[Any]) -> Bitmap:
-        mask: Bool = np.zeros(len(self.ids), dtype=np.bool_)
-        mask[rows] = True
-        return packed(mask)
-
-    def ready(self) -> ChangedCatalogue:
-        """The same, with everything made that a request would otherwise wait for."""
-        _ = self._later.filters, self._later.values, self.living_bits, self._changed, self._places
-        return self
+    def compile(self, where: Where) -> Bitmap:
+        """See `Catalogue.compile`. Deleted items pass no filter."""
+        own, rows = self.own.compile(where), self.written.touched()
+        bits = np.zeros(self.living_bits.shape[1], dtype=np.uint64)
+        bits[: len(own)] = own
+        if len(rows):
+            frame = from_records(self.records(rows), self.schema)[list(self.own.frame.columns)]
+            passing = Allow(Filters.of(frame).compile(where)[None], np.zeros(1, np.int32), len(rows)).masks()[
+                0
+            ]
+            put_bits(bits, rows, passing)
+        return bits & self.living_bits[0]

@@ -1,45 +1,73 @@
-"""Ids of a catalogue that has grown: those of the bundle, sorted, and behind them the later ones."""
+"""Ids of a catalogue that grows while it serves: those of the bundle, sorted, and behind them the later
+ones.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from funnel.bundle.tables import Ids
-from funnel.data import Vocabulary
 from funnel.types import Int32
 
 
-class GrownIds:
-    """As a `Vocabulary`, but the ids of `later` have the rows behind those of `base`, in their order.
+class GrowingIds:
+    """As a `Vocabulary`, but ids that are added have the rows behind those of `base`, in the order of adding.
 
-    values: [n], the id of each row.
+    Looking one up and adding one cost the same however many there are. One thread at a time may add.
     """
 
-    def __init__(self, base: Ids, later: list[Any]) -> None:
-        behind = np.array(later, dtype=None if later else base.values.dtype)
-        order = np.argsort(behind, kind="stable")
-        self.base, self.later = base, later
-        self._sorted = Vocabulary(behind[order])
-        self._rows = np.append(len(base) + order, -1).astype(np.int32)  # −1 is the last place
-        self.values: NDArray[Any] = np.concatenate([base.values, behind])
+    def __init__(self, base: Ids) -> None:
+        self.base = base
+        self._later: list[Any] = []
+        self._rows: dict[str, int] = {}
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.base) + len(self._later)
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """The id of each row: a copy of all of them where some were added."""
+        if not self._later:
+            return self.base.values
+        return np.concatenate([self.base.values, np.array(self._later, dtype=None)])
+
+    def take(self, rows: NDArray[Any]) -> list[Any]:
+        """The ids of some rows."""
+        n = len(self.base)
+        known = self.base.values
+        return [known[row].item() if row < n else self._later[row - n] for row in rows.tolist()]
 
     def row(self, value: Any) -> int:
         """The row of one id, −1 where unknown."""
         row = self.base.row(value)
-        return row if row >= 0 else int(self._rows[self._sorted.row(value)])
+        return row if row >= 0 or not self._rows else self._rows.get(str(_plain(value)), -1)
 
     def rows(self, values: Any) -> Int32:
         """The rows of many ids, −1 where unknown: int32 [n]."""
         rows = self.base.rows(values)
-        return np.where(rows >= 0, rows, self._rows[self._sorted.rows(values)]).astype(np.int32)
+        if self._rows:
+            values = list(values)
+            for place in np.flatnonzero(rows < 0).tolist():
+                rows[place] = self._rows.get(str(_plain(values[place])), -1)
+        return rows
 
-    def with_(self, ids: list[Any]) -> GrownIds:
-        """With those of `ids` that are new."""
-        new = [one for one, row in zip(ids, self.rows(ids).tolist(), strict=True) if row < 0]
-        return GrownIds(self.base, [*self.later, *new]) if new else self
+    def add(self, ids: Sequence[Any]) -> Int32:
+        """The rows of ids, those that are new at the end: int32 [n]."""
+        rows = self.rows(ids)
+        for place in np.flatnonzero(rows < 0).tolist():
+            one = ids[place]
+            if str(one) not in self._rows:
+                self._later.append(one)
+                self._rows[str(one)] = len(self) - 1
+            rows[place] = self._rows[str(one)]
+        return rows
+
+
+def _plain(value: Any) -> Any:
+    """7.0 as 7: an id is the same as a number and in writing."""
+    whole = isinstance(value, float | np.floating) and np.isfinite(value) and value == int(value)
+    return int(value) if whole else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,7 @@ from funnel.bundle.contents import Contents
 from funnel.data import Schema
 from funnel.data.keys import as_ids, written_integers
 from funnel.errors import BundleError, DataError
-from funnel.serving.state.delta import Delta
-from funnel.serving.state.ids import GrownIds
-from funnel.types import Float32
+from funnel.types import Features, Float32
 
 
 def checked(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -59,8 +57,15 @@ def own_ids(contents: Contents, ids: pd.Series) -> list[Any]:
     return numbers.tolist()
 
 
-def upserted(own: Contents, ids: GrownIds, frame: pd.DataFrame, stamp: int) -> Delta:
-    """Checked items as a delta, encoded by the bundle's own encoder. ids: of the catalogue, with theirs.
+class Encoded(NamedTuple):
+    """Items as a bundle encodes them: columns and vectors, one row an item."""
+
+    features: Features
+    vectors: Float32
+
+
+def encoded(own: Contents, rows: NDArray[Any], frame: pd.DataFrame) -> Encoded:
+    """Checked items, encoded by the bundle's own encoder. rows: of the catalogue; beyond its own, new ones.
 
     Raises: BundleError when the bundle cannot encode new items.
     """
@@ -70,27 +75,7 @@ def upserted(own: Contents, ids: GrownIds, frame: pd.DataFrame, stamp: int) -> D
             "this bundle was built without what encodes new items; build it again with this version"
         )
     features = encoder.encode(frame)
-    rows = ids.rows(frame["item_id"])
-    return Delta(
-        rows,
-        np.ones(len(rows), dtype=np.bool_),
-        np.full(len(rows), stamp, dtype=np.int64),
-        frame[list(own.catalogue.frame.columns)],
-        features,
-        _vectors(own, rows, features, tower.encode(features, len(rows))),
-    )
-
-
-def untouched(own: Contents, rows: NDArray[Any]) -> Delta:
-    """Items of the bundle as it has them, as a delta."""
-    return Delta(
-        rows.astype(np.int32),
-        np.ones(len(rows), dtype=np.bool_),
-        np.zeros(len(rows), dtype=np.int64),
-        own.catalogue.frame.iloc[rows].reset_index(drop=True),
-        {name: values[rows] for name, values in own.catalogue.features.items()},
-        own.vectors[rows],
-    )
+    return Encoded(features, _vectors(own, rows, features, tower.encode(features, len(rows))))
 
 
 def _vectors(own: Contents, rows: NDArray[Any], features: Any, cold: Float32) -> Float32:

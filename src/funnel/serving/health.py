@@ -1,0 +1,62 @@
+"""What an operator looks at."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from funnel.errors import BundleError
+from funnel.features.observed import ROOM
+from funnel.serving.reload import Reload
+from funnel.serving.state.follower import COMPACT_AT, MOST, Follower
+from funnel.serving.watcher import Watcher
+
+
+def health(follower: Follower, reload: Reload, watcher: Watcher | None) -> dict[str, Any]:
+    """See `Live.health`."""
+    bundle, now = follower.overlay.bundle, time.time()
+    created = datetime.fromisoformat(bundle.manifest.created)
+    return {
+        "version": bundle.version,
+        "process": os.getpid(),
+        "age_seconds": round(now - created.replace(tzinfo=created.tzinfo or UTC).timestamp(), 3),
+        "data_age_seconds": round(now - bundle.data_read, 3) if bundle.data_read else None,
+        "reloaded_at": reload.at,
+        "refused": None if reload.refused is None else asdict(reload.refused),
+        "watching": watcher is not None and watcher.alive,
+        "state": _state(follower),
+        "memory": _memory(follower),
+    }
+
+
+def _state(follower: Follower) -> dict[str, Any]:
+    """The log, and how far it is in what is served."""
+    overlay = follower.overlay
+    found: dict[str, Any] = {
+        "error": follower.error,
+        "items_at": overlay.items_at,
+        "events_at": overlay.events_at,
+        "skipped": overlay.skipped,
+    }
+    try:
+        return found | follower.state.sizes()
+    except BundleError as error:
+        return found | {"error": str(error)}
+
+
+def _memory(follower: Follower) -> dict[str, dict[str, int]]:
+    """What grows while it serves: its size now, and what it cannot exceed before it is made anew or
+    dropped.
+    """
+    overlay = follower.overlay
+    catalogue, observed = overlay.catalogue, overlay.contents.statistics.events.observed
+    return {
+        "items": {"size": len(catalogue.ids), "bound": catalogue.room},
+        "items_changed": {"size": len(catalogue.written.touched()), "bound": catalogue.room},
+        "items_beside_index": {"size": len(overlay.index.beside), "bound": MOST, "rebuilt_at": COMPACT_AT},
+        "events_counted": {"size": min(observed.count, ROOM), "bound": ROOM, "seen": observed.count},
+        "users_forgotten": {"size": len(overlay.forgotten), "bound": len(overlay.own.users.ids)},
+    }

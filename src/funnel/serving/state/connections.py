@@ -1,0 +1,182 @@
+"""Two connections of a process to one SQLite file: one reads, one writes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from funnel.errors import BundleError
+
+#: Seconds that a writer waits for others, who hold the file for a fraction of a millisecond each.
+PATIENCE = 10.0
+
+#: Pages of the write-ahead log beyond which a commit moves them into the file.
+_CHECKPOINT = 4000
+
+
+class Connections:
+    """Opened when they are first needed, and anew in the child of a fork.
+
+    A connection must not be used, nor closed, on the other side of a fork: SQLite's locks are the process's.
+    So a child opens its own and keeps the parent's untouched until it ends.
+
+    tables: SQL that makes them in an empty file. check: refuses a file of another format. synced: whether
+    what is committed also survives a power cut, which costs a write of the disk each time.
+    """
+
+    def __init__(
+        self, path: Path, tables: str, check: Callable[[sqlite3.Connection], None], *, synced: bool
+    ) -> None:
+        self.path, self._tables, self._check, self._synced = path, tables, check, synced
+        self._left_behind: list[Any] = []
+        self.opened = 0
+        self._start()
+
+    def _start(self) -> None:
+        self._process = os.getpid()
+        self._reader: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._reading, self._writing = threading.Lock(), threading.Lock()
+
+    def _mine(self) -> None:
+        if self._process != os.getpid():
+            self._left_behind += [self._reader, self._writer]
+            self._start()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection | None]:
+        """A connection to read with; None where there is no file. Raises: BundleError."""
+        self._mine()
+        with self._reading:
+            try:
+                if self._reader is None and self.path.exists():
+                    self._reader = self._opened_to_read()
+                yield self._reader
+            except sqlite3.Error as error:
+                _close(self._reader)
+                self._reader = None
+                raise BundleError(f"{self.path} cannot be read: {_reason(error)}") from error
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A connection within a transaction that is committed at the end, or undone when anything is raised.
+
+        Raises: BundleError when it cannot be; nothing was changed then.
+        """
+        self._mine()
+        with self._writing:
+            try:
+                if self._writer is None:
+                    self._writer = self._opened_to_write()
+                self._writer.execute("BEGIN IMMEDIATE")
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except (sqlite3.Error, OSError) as error:
+                self._writer = _undone(self._writer)
+                raise BundleError(
+                    f"{self.path} cannot be written: {_reason(error)}; nothing was changed"
+                ) from error
+            except BaseException:
+                self._writer = _undone(self._writer)
+                raise
+
+    def _opened_to_write(self) -> sqlite3.Connection:
+        if not self.path.exists():
+            self._create()
+        made = self._connected(self.path, "rw")
+        try:
+            made.execute(f"PRAGMA synchronous = {'FULL' if self._synced else 'NORMAL'}")
+            made.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
+            self._check(made)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def _create(self) -> None:
+        """An empty file, which appears whole: two processes may want one at the same time."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=self.path.parent) as folder:
+            new = Path(folder) / self.path.name
+            made = self._connected(new, "rwc")
+            made.execute("PRAGMA journal_mode = WAL")
+            made.executescript(self._tables)
+            made.close()
+            with suppress(FileExistsError):
+                os.link(new, self.path)
+
+    def _opened_to_read(self) -> sqlite3.Connection:
+        """Reading a write-ahead log takes a file of shared memory beside it; where that cannot be written,
+        and
+        no one left anything in the log, the file is read as it is."""
+        waiting = self.path.with_name(f"{self.path.name}-wal")
+        still = "" if waiting.exists() and waiting.stat().st_size else "ro&immutable=1"
+        last: Exception | None = None
+        for mode in filter(None, ("rw", "ro", still)):
+            made = self._connected(self.path, mode)
+            try:
+                made.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                self._check(made)
+                self.opened += 1
+                return made
+            except sqlite3.OperationalError as error:
+                made.close()
+                last = error
+        assert last is not None
+        raise last
+
+    @staticmethod
+    def _connected(path: Path, mode: str) -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False,
+        )  # fmt: skip
+
+    def checkpoint(self) -> None:
+        """Move all of the write-ahead log into the file, and empty it, unless somebody reads from it just
+        now.
+        """
+        with self._writing:
+            if self._writer is not None:
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Close both; they are opened again when they are needed."""
+        self._mine()
+        with self._reading, self._writing:
+            _close(self._reader, self._writer)
+            self._reader = self._writer = None
+
+
+def _undone(writer: sqlite3.Connection | None) -> sqlite3.Connection | None:
+    """The connection without the transaction; None where that cannot be said for sure."""
+    if writer is None:
+        return None
+    try:
+        if writer.in_transaction:
+            writer.execute("ROLLBACK")
+        return writer
+    except sqlite3.Error:
+        _close(writer)
+        return None
+
+
+def _close(*connections: sqlite3.Connection | None) -> None:
+    for connection in connections:
+        if connection is not None:
+            connection.close()
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if "malformed" in text or "not a database" in text:
+        return f"it is damaged ({text}); restore it, or remove it to serve the bundle as it was built"
+    if "locked" in text:
+        return f"another process holds it for more than {PATIENCE:g} seconds ({text})"
+    return text

@@ -1,0 +1,133 @@
+"""What one process knows of a store's log: it is followed, and written into what is served."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Hashable
+
+from funnel.errors import BundleError
+from funnel.serving.background import aside
+from funnel.serving.loaded import Loaded
+from funnel.serving.state.log import Changes, StateLog
+from funnel.serving.state.overlay import Overlay
+
+log = logging.getLogger(__name__)
+
+#: Changed items beyond which a new index is built in the background, and beyond which a change waits for it.
+COMPACT_AT, MOST = 2_000, 20_000
+
+#: Events that are read from the log together.
+_CHUNK = 20_000
+
+
+class Follower:
+    """Keeps an overlay as the log says. `follow` before a request makes it know all that was acknowledged.
+
+    That costs a look at the log where nothing is new. Where something is, it is written in by whoever looks
+    first, and who looks meanwhile waits for that: a millisecond or so for an item, microseconds for a click.
+    A log that cannot be read stops nobody: `error` says why, and what is served is what was known.
+
+    Raises: BundleError when the log is damaged or cannot be read at the start.
+    """
+
+    def __init__(self, state: StateLog, loaded: Loaded) -> None:
+        self.state = state
+        self.error: str | None = None
+        self._begin()
+        self._overlay, self._position = self._made(loaded)
+        self._compact_if_due()
+
+    def _begin(self) -> None:
+        """Locks of this process: those of a parent may be held by a thread that is not there any more."""
+        self._process = os.getpid()
+        self._writing, self._compacting = threading.Lock(), threading.Lock()
+
+    @property
+    def overlay(self) -> Overlay:
+        """What is served now."""
+        return self._overlay
+
+    def follow(self) -> Overlay:
+        """What is served, with all that anybody said until now."""
+        if self._process != os.getpid():
+            self._begin()
+        try:
+            if self.state.position() != self._position:
+                with self._writing:
+                    self._catch_up()
+                self._compact_if_due()
+            self.error = None
+        except BundleError as error:
+            if self.error is None:
+                log.error("%s; what is served is what was known before", error)
+            self.error = str(error)
+        return self._overlay
+
+    def _catch_up(self) -> None:
+        """Write in what is new; the lock is held."""
+        position, overlay = self.state.position(), self._overlay
+        if position == self._position:
+            return
+        changes = self.state.changes_after(overlay.items_at)
+        if position[0] != self._position[0] or not overlay.has_room(len(changes.items)):
+            self._overlay, self._position = self._made(overlay.bundle)
+            return
+        self._write(overlay, changes)
+        self._position = position
+
+    def adopt(self, loaded: Loaded) -> None:
+        """Serve another bundle, with all that is known. Whatever is raised, what is served stays as it
+        was.
+        """
+        overlay, position = self._made(loaded)
+        with self._writing:
+            self._overlay, self._position = overlay, position
+        self.follow()
+
+    def _made(self, bundle: Loaded) -> tuple[Overlay, tuple[int, Hashable]]:
+        """A bundle with what is known and is fresher than its data, and the position that this is of."""
+        position, changes = self.state.position(), self.state.changes_after(0)
+        since = bundle.data_read
+        fresh = Changes(
+            changes.number,
+            [one for one in changes.items if one.time >= since],
+            [one for one in changes.patches if one.time >= since],
+            [one for one in changes.forgotten if one.time >= since],
+        )
+        overlay = Overlay(bundle, len(fresh.items))
+        self._write(overlay, fresh)
+        return overlay, position
+
+    def _write(self, overlay: Overlay, changes: Changes) -> None:
+        overlay.apply(changes)
+        events = self.state.events_after(overlay.events_at, _CHUNK)
+        while events:
+            overlay.count(events)
+            events = self.state.events_after(overlay.events_at, _CHUNK)
+
+    def compact(self) -> None:
+        """Build a new index over the items as they are now; requests go on meanwhile, and so do changes."""
+        with self._compacting:
+            with self._writing:
+                overlay = self._overlay
+                n = overlay.begin_index()
+            index = aside(lambda: overlay.built_index(n))
+            with self._writing:
+                overlay.use_index(index)
+
+    def wait_if_crowded(self) -> None:
+        """Build a new index first where too many items are searched beside the one in use."""
+        if len(self._overlay.index.beside) > MOST:
+            self.compact()
+
+    def _compact_if_due(self) -> None:
+        if len(self._overlay.index.beside) > COMPACT_AT and not self._compacting.locked():
+            threading.Thread(target=self._compact_aside, name="funnel-compact", daemon=True).start()
+
+    def _compact_aside(self) -> None:
+        try:
+            self.compact()
+        except Exception:
+            log.exception("compaction failed; changed items go on being searched beside the index")

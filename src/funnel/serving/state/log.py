@@ -1,0 +1,121 @@
+"""What changes while bundles serve, as every process of a store knows it: one log, in one order.
+
+`SqliteLog` is the one that is built in. Another that keeps to `StateLog` may be shared by several machines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+
+class Event(NamedTuple):
+    """A user interacted with an item. time: seconds; None is now."""
+
+    user_id: Any
+    item_id: Any
+    time: int | None = None
+
+
+class ItemChange(NamedTuple):
+    """What is known of an item beside the bundle.
+
+    item_id: in writing. item: its columns as plain values, None where they are the bundle's. time: seconds,
+    of the last change.
+    """
+
+    item_id: str
+    item: dict[str, Any] | None
+    deleted: bool
+    time: float
+
+
+class Patch(NamedTuple):
+    """One column of an item that was changed since its `ItemChange`, or since the bundle."""
+
+    item_id: str
+    column: str
+    value: Any
+    time: float
+
+
+class Counted(NamedTuple):
+    """An event as the counts of items take it. number: its place in the log."""
+
+    number: int
+    user: str
+    item_id: str
+    time: int
+
+
+class Forgotten(NamedTuple):
+    """Somebody who is not to be known by what bundles older than `time` have. user: see `digest`."""
+
+    user: str
+    time: float
+
+
+class Changes(NamedTuple):
+    """What is known of all that changed behind one place of the log. number: the new place."""
+
+    number: int
+    items: list[ItemChange]
+    patches: list[Patch]
+    forgotten: list[Forgotten]
+
+
+class StateLog(Protocol):
+    """Keeps events of users and changes of items for all who open it.
+
+    What a call that writes has returned from, every later call of any process finds; what it refused, none.
+    Every method raises BundleError when the log is damaged, cannot be read or cannot be written; then nothing
+    was changed. Ids are in writing, see `written_id`. Safe to use from several threads, and after a fork.
+    """
+
+    def position(self) -> tuple[int, Hashable]:
+        """Another value whenever anybody wrote; asked before each request, so it has to be cheap. The first
+        part is another one when the log was replaced by another: places in it mean nothing then."""
+
+    def observe(self, events: Sequence[Event]) -> None:
+        """Add events, which have a time, in this order."""
+
+    def events_of(self, user: str, most: int) -> list[Event]:
+        """The newest events of a user, oldest first."""
+
+    def events_after(self, number: int, most: int) -> list[Counted]:
+        """The next events behind a place in the log, in their order."""
+
+    def upsert(self, items: Mapping[str, dict[str, Any]], time: float) -> None:
+        """Items have these columns, and are not deleted; what was known of them is gone, patches too."""
+
+    def patch(self, patches: Sequence[Patch]) -> None:
+        """Columns of items have these values."""
+
+    def delete(self, item_ids: Sequence[str], time: float) -> None:
+        """Items are deleted; their columns stay known, for the histories that they are in."""
+
+    def forget_items(self, item_ids: Sequence[str], time: float) -> None:
+        """Items are as the bundle has them."""
+
+    def changes_after(self, number: int) -> Changes:
+        """All that is known of what changed behind a place in the log."""
+
+    def forget_user(self, user: str, time: float) -> int:
+        """Remove a user's events, and remember that bundles older than `time` are not to be asked about them;
+        how many events there were."""
+
+    def retain(self, *, events_before: int | None, changes_before: float) -> None:
+        """Remove what nobody needs: events of an earlier time (None: observed before `changes_before`), and
+        earlier changes."""
+
+    def sizes(self) -> dict[str, int]:
+        """How much of each kind there is, and bytes on disk."""
+
+    def close(self) -> None:
+        """Give back what it holds; it is opened again when it is used again."""
+
+
+def digest(user: str) -> str:
+    """What is kept of an id that is to be forgotten: enough to tell it when it comes."""
+    return hashlib.blake2b(user.encode(), digest_size=16).hexdigest()

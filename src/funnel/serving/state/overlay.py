@@ -1,0 +1,206 @@
+"""A bundle's contents in use, with the changes of items written into them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from funnel.bundle.contents import Contents
+from funnel.errors import FunnelError
+from funnel.features.arrays import frozen
+from funnel.index import ChangingIndex, FaissIndex, IndexConfig
+from funnel.serving.loaded import Loaded
+from funnel.serving.request import of_users
+from funnel.serving.state.catalogue import LiveCatalogue
+from funnel.serving.state.encode import encoded, from_records, own_ids, to_records
+from funnel.serving.state.log import Changes, Counted, ItemChange, Patch
+from funnel.serving.state.people import RememberedIds
+from funnel.types import Int32, growable
+
+log = logging.getLogger(__name__)
+
+#: Items that can be added before the arrays are laid out anew: so many, or a part of the catalogue.
+SPARE, SPARE_PART = 4096, 8
+
+#: Kinds of columns that are changed without encoding the item anew: its vector stays.
+PATCHED = ("number", "boolean", "category")
+
+#: Queries that a new index is tuned with.
+_QUERIES = 500
+
+
+class Overlay:
+    """What one process serves: a bundle, and the log of changes up to some place.
+
+    Arrays of items are private and have room for more; the pages that nobody wrote to are those of the
+    bundle's files, which all processes share. A change is written into them where it belongs. Requests take
+    no lock: one that is on its way may see an item as it was or as it is, a later one as it is.
+
+    more: items that are known to come. bundle: without changes. items_at, events_at: how far the log is in
+    it. skipped: changes that do not fit the bundle. One thread at a time may write.
+    """
+
+    def __init__(self, bundle: Loaded, more: int = 0) -> None:
+        own, n = bundle.contents, len(bundle.contents.catalogue.ids)
+        room = n + more + max(SPARE, (n + more) // SPARE_PART)
+        self.bundle, self.own = bundle, own
+        self.forgotten: set[str] = set()
+        self.catalogue = LiveCatalogue.over(own.catalogue, bundle.schema, room)
+        self.vectors = growable(own.vectors, room)
+        self.index = ChangingIndex(own.index, self.vectors, self.catalogue.living_bits)
+        self.loaded = bundle.with_contents(
+            replace(
+                own,
+                catalogue=self.catalogue,
+                users=replace(own.users, ids=RememberedIds(own.users.ids, self.forgotten)),
+                encoder=replace(own.encoder, item_vectors=self.vectors),
+                index=self.index,
+                statistics=own.statistics.serving(room),
+                own=own,
+            )
+        )
+        self.items_at = self.events_at = self.skipped = 0
+        self._since: list[Int32] | None = None
+
+    @property
+    def contents(self) -> Contents:
+        """What answers."""
+        return self.loaded.contents
+
+    def has_room(self, items: int) -> bool:
+        """Whether so many items can be added."""
+        return len(self.catalogue.ids) + items <= self.catalogue.room
+
+    def apply(self, changes: Changes) -> None:
+        """Write what is known of items and people into what is served, in place of what was known before.
+
+        There must be room for the items. Done again, it changes nothing.
+        """
+        self._reset([one for one in changes.items if one.item is None])
+        self._upsert([one for one in changes.items if one.item is not None])
+        self._patch(changes.patches)
+        self.forgotten.update(one.user for one in changes.forgotten)
+        self.items_at = changes.number
+
+    def _reset(self, items: Sequence[ItemChange]) -> None:
+        rows = self.catalogue.ids.rows([one.item_id for one in items])
+        deleted = np.array([one.deleted for one in items], dtype=np.bool_)[rows >= 0]
+        rows = rows[rows >= 0]
+        own = rows[rows < len(self.own.catalogue.ids)]
+        if len(own):
+            for name, values in self.own.catalogue.features.items():
+                self.catalogue.features[name][own] = values[own]
+            self.vectors[own] = self.own.vectors[own]
+        self.catalogue.reset(rows, ~deleted)
+        self._changed(rows)
+
+    def _upsert(self, items: Sequence[ItemChange]) -> None:
+        if not items:
+            return
+        frame = self._checked([one.item for one in items if one.item is not None])
+        if not len(frame):
+            return
+        rows = self.catalogue.ids.add(frame["item_id"].tolist())
+        features, vectors = encoded(self.own, rows, frame)
+        for name, values in features.items():
+            self.catalogue.features[name][rows] = values
+        self.vectors[rows] = vectors
+        deleted = {one.item_id for one in items if one.deleted}
+        living = np.array([str(one) not in deleted for one in frame["item_id"]], dtype=np.bool_)
+        self.catalogue.put(rows, to_records(frame[list(self.own.catalogue.frame.columns)]), living)
+        self._changed(rows)
+
+    def _checked(self, records: Sequence[dict[str, Any]]) -> pd.DataFrame:
+        """Items in the form of the bundle's schema, without those that do not fit it: text ids where it has
+        whole numbers, values of another type, and all where it cannot encode new ones."""
+        try:
+            frame = from_records(records, self.bundle.schema)
+            if len(frame) and (self.own.item_encoder is None or self.own.catalogue.encoder is None):
+                raise FunnelError("the bundle was built without what encodes new items; build it again")
+            return frame.assign(item_id=own_ids(self.own, frame["item_id"]))
+        except FunnelError as error:
+            if len(records) > 1:
+                return pd.concat([self._checked([one]) for one in records], ignore_index=True)
+            self.skipped += 1
+            log.warning(
+                "%s does not take a change of item %s: %s", self.bundle.version, records[0]["item_id"], error
+            )
+            return from_records([], self.bundle.schema)
+
+    def _patch(self, patches: Sequence[Patch]) -> None:
+        by_column: dict[str, list[Patch]] = {}
+        for patch in patches:
+            by_column.setdefault(patch.column, []).append(patch)
+        kinds = {column.name: column.kind for column in self.bundle.schema.items}
+        for name, some in by_column.items():
+            rows = self.catalogue.ids.rows([one.item_id for one in some])
+            fits = (rows >= 0) & (kinds.get(name) in PATCHED)
+            self.skipped += int((~fits).sum())
+            if fits.any():
+                values = [one.value for one, fit in zip(some, fits.tolist(), strict=True) if fit]
+                self._write(rows[fits], name, values)
+
+    def _write(self, rows: Int32, name: str, values: list[Any]) -> None:
+        self.catalogue.patch(rows, name, values)
+        if self.catalogue.encoder is not None:
+            self.catalogue.features[name][rows] = self.catalogue.encoder.encode_column(name, values)
+        self.contents.candidate_features().refresh(rows)
+
+    def _changed(self, rows: Int32) -> None:
+        """Let everything that was made of items' columns and vectors go by what they are now."""
+        if not len(rows):
+            return
+        living = self.catalogue.is_living(rows)
+        self.index.put(rows[living])
+        self.index.drop(rows[~living])
+        self.contents.candidate_features().refresh(rows)
+        if self._since is not None:
+            self._since.append(rows)
+
+    def count(self, events: Sequence[Counted]) -> None:
+        """Count events that the bundle's own data do not reach to."""
+        contents, own = self.contents, self.own
+        items = contents.catalogue.ids.rows([event.item_id for event in events])
+        times = np.array([event.time for event in events], dtype=np.int64)
+        if own.statistics.clock == "time":
+            new = times >= own.statistics.end
+        else:
+            users = own.users.ids.rows([event.user for event in events]).tolist()
+            pairs = zip(users, items.tolist(), strict=True)
+            new = np.array(
+                [user < 0 or item not in own.users.history[user] for user, item in pairs], dtype=np.bool_
+            )
+        contents.statistics.observe(items[new], times[new])
+        self.events_at = events[-1].number
+
+    def begin_index(self) -> int:
+        """Note from now on what changes; how many items there are."""
+        self._since = []
+        return len(self.catalogue.ids)
+
+    def built_index(self, n: int) -> FaissIndex:
+        """An index of the same kind over the first n items as they are now, tuned to the recall that the
+        first
+        one had as its goal. Deleted ones are in it, and stay hidden: rows keep their numbers."""
+        seed, info = self.bundle.manifest.seed, self.own.index.info  # type: ignore[attr-defined]
+        some = np.sort(np.random.default_rng(seed).permutation(len(self.own.users.ids))[:_QUERIES])
+        return FaissIndex.build(
+            frozen(self.vectors[:n]),
+            IndexConfig(spec=info.spec, k=info.recall_k, recall=info.recall_goal),
+            self.contents.encoder.encode(of_users(self.contents, some)),
+            seed=seed,
+            towers_fingerprint=info.towers_fingerprint,
+        )
+
+    def use_index(self, index: FaissIndex) -> None:
+        """Search this one, with what changed while it was built beside it."""
+        since, self._since = self._since or [], None
+        n = np.arange(index.size, len(self.catalogue.ids), dtype=np.int32)
+        fresh = np.unique(np.concatenate([n, *since])).astype(np.int32)
+        every = np.arange(index.size, dtype=np.int32)
+        self.index.rebase(index, fresh, every[~self.catalogue.is_living(every)])

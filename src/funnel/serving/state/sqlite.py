@@ -1,0 +1,269 @@
+"""The state of a store in one SQLite file with a write-ahead log, shared by the processes of a machine."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import time
+import zlib
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from funnel.errors import BundleError
+from funnel.serving.state.connections import Connections
+from funnel.serving.state.log import Changes, Counted, Event, Forgotten, ItemChange, Patch, digest
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+
+#: Events that are kept of one user and of all, about: what is beyond is removed now and then.
+MOST_OF_USER, MOST_EVENTS = 200, 10_000_000
+
+#: After so many events of this process, it removes what is beyond.
+_EVERY = 1000
+
+_TABLES = f"""
+PRAGMA user_version = {FORMAT};
+CREATE TABLE events (number INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL, item TEXT NOT NULL,
+                     time INTEGER NOT NULL, seen REAL NOT NULL);
+CREATE INDEX events_of ON events (user, number);
+CREATE TABLE items (id TEXT PRIMARY KEY, item TEXT, deleted INTEGER NOT NULL, time REAL NOT NULL,
+                    number INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX items_after ON items (number);
+CREATE TABLE patches (id TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, time REAL NOT NULL,
+                      number INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (id, name)) WITHOUT ROWID;
+CREATE INDEX patches_after ON patches (number);
+CREATE TABLE forgotten (user TEXT PRIMARY KEY, time REAL NOT NULL, number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE position (number INTEGER NOT NULL);
+INSERT INTO position VALUES (0);
+"""
+_ITEM, _PATCH = "id, item, deleted, time, sum", "id, name, value, time, sum"
+
+
+class SqliteLog:
+    """See `StateLog`.
+
+    Any number of processes of one machine open the file. What was acknowledged survives the end of a process;
+    a power cut may take the last second or so, and never leaves half of a change. synced: whether it survives
+    a power cut too, for a write of the disk each time.
+
+    A row of `items` and `patches` carries a checksum, so that a damaged one is found and not served. Each
+    item has one row, however often it changes.
+    """
+
+    def __init__(self, path: Path, *, synced: bool = False) -> None:
+        self.path = path
+        self._connections = Connections(path, _TABLES, _check, synced=synced)
+        self._file: tuple[int, int] | None = None
+        self._generation = self._until_pruned = 0
+
+    def position(self) -> tuple[int, Hashable]:
+        """See `StateLog`."""
+        self._look()
+        with self._connections.reading() as reader:
+            if reader is None:
+                return self._generation, None
+            version = reader.execute("PRAGMA data_version").fetchone()[0]
+            return self._generation, (self._connections.opened, version)
+
+    def _look(self) -> None:
+        """Open the file anew when another was put in its place."""
+        try:
+            stat = self.path.stat()
+            file: tuple[int, int] | None = (stat.st_dev, stat.st_ino)
+        except FileNotFoundError:
+            file = None
+        except OSError as error:
+            raise BundleError(f"{self.path} cannot be read: {error.strerror}") from error
+        if file != self._file:
+            if self._file is not None:
+                self._connections.close()
+                self._generation += 1
+            self._file = file
+
+    def observe(self, events: Sequence[Event]) -> None:
+        """See `StateLog`."""
+        self._look()
+        now = time.time()
+        with self._connections.writing() as writer:
+            writer.executemany(
+                "INSERT INTO events (user, item, time, seen) VALUES (?, ?, ?, ?)",
+                [(*event, now) for event in events],
+            )
+        self._until_pruned += len(events)
+        if self._until_pruned >= _EVERY:
+            self._until_pruned = 0
+            try:
+                self._prune({event.user_id for event in events})
+            except BundleError as error:  # the events are kept, and so is what could have gone
+                log.warning("%s", error)
+
+    def _prune(self, users: set[str]) -> None:
+        """Remove the oldest events of a few users, who are the likelier here the more they do, and of all."""
+        with self._connections.writing() as writer:
+            for user in users:
+                writer.execute(
+                    "DELETE FROM events WHERE user = ?1 AND number <= (SELECT number FROM events "
+                    "WHERE user = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
+                    (user, MOST_OF_USER),
+                )
+            writer.execute(
+                "DELETE FROM events WHERE number <= (SELECT max(number) FROM events) - ?", (MOST_EVENTS,)
+            )
+
+    def events_of(self, user: str, most: int) -> list[Event]:
+        """See `StateLog`."""
+        found = self._rows(
+            "SELECT item, time FROM events WHERE user = ? ORDER BY number DESC LIMIT ?", user, most
+        )
+        return [Event(user, item, at) for item, at in reversed(found)]
+
+    def events_after(self, number: int, most: int) -> list[Counted]:
+        """See `StateLog`."""
+        sql = "SELECT number, user, item, time FROM events WHERE number > ? ORDER BY number LIMIT ?"
+        return [Counted(*row) for row in self._rows(sql, number, most)]
+
+    def upsert(self, items: Mapping[str, dict[str, Any]], time: float) -> None:
+        """See `StateLog`."""
+        with self._changing() as (writer, number):
+            _put(
+                writer, [_item_row(ItemChange(one, item, False, time), number) for one, item in items.items()]
+            )
+            writer.executemany("DELETE FROM patches WHERE id = ?", [(one,) for one in items])
+
+    def patch(self, patches: Sequence[Patch]) -> None:
+        """See `StateLog`."""
+        with self._changing() as (writer, number):
+            rows = [_patch_row(one, number) for one in patches]
+            writer.executemany("REPLACE INTO patches VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def delete(self, item_ids: Sequence[str], time: float) -> None:
+        """See `StateLog`."""
+        with self._changing() as (writer, number):
+            for one in item_ids:
+                row = writer.execute(f"SELECT {_ITEM} FROM items WHERE id = ?", (one,)).fetchone()
+                item = None if row is None else self._item(row).item
+                _put(writer, [_item_row(ItemChange(one, item, True, time), number)])
+
+    def forget_items(self, item_ids: Sequence[str], time: float) -> None:
+        """See `StateLog`."""
+        with self._changing() as (writer, number):
+            _put(writer, [_item_row(ItemChange(one, None, False, time), number) for one in item_ids])
+            writer.executemany("DELETE FROM patches WHERE id = ?", [(one,) for one in item_ids])
+
+    @contextmanager
+    def _changing(self) -> Iterator[tuple[sqlite3.Connection, int]]:
+        """A transaction, and the place in the log that its changes are at."""
+        self._look()
+        with self._connections.writing() as writer:
+            (number,) = writer.execute("UPDATE position SET number = number + 1 RETURNING number").fetchone()
+            yield writer, number
+
+    def changes_after(self, number: int) -> Changes:
+        """See `StateLog`."""
+        with self._connections.reading() as reader:
+            if reader is None:
+                return Changes(number, [], [], [])
+            reader.execute("BEGIN")  # one state of all tables
+            try:
+                (now,) = reader.execute("SELECT number FROM position").fetchone()
+                items, patches, forgotten = (
+                    reader.execute(f"SELECT {columns} FROM {table} WHERE number > ?", (number,)).fetchall()
+                    for table, columns in (("items", _ITEM), ("patches", _PATCH), ("forgotten", "user, time"))
+                )
+            finally:
+                reader.execute("COMMIT")
+        return Changes(
+            now,
+            [self._item(row) for row in items],
+            [self._patch(row) for row in patches],
+            [Forgotten(*row) for row in forgotten],
+        )
+
+    def forget_user(self, user: str, time: float) -> int:
+        """See `StateLog`. What was written is overwritten, in the file and in the log beside it."""
+        with self._changing() as (writer, number):
+            writer.execute("PRAGMA secure_delete = ON")
+            gone = writer.execute("DELETE FROM events WHERE user = ?", (user,)).rowcount
+            writer.execute("REPLACE INTO forgotten VALUES (?, ?, ?)", (digest(user), time, number))
+        self._connections.checkpoint()
+        return gone
+
+    def retain(self, *, events_before: int | None, changes_before: float) -> None:
+        """See `StateLog`. Nothing is written where nothing is to be removed."""
+        self._look()
+        old = [
+            ("events", "seen", changes_before) if events_before is None else ("events", "time", events_before)
+        ]
+        old += [(table, "time", changes_before) for table in ("items", "patches", "forgotten")]
+        for table, column, bound in old:
+            if self._rows(f"SELECT 1 FROM {table} WHERE {column} < ? LIMIT 1", bound):
+                with self._connections.writing() as writer:
+                    writer.execute(f"DELETE FROM {table} WHERE {column} < ?", (bound,))
+
+    def sizes(self) -> dict[str, int]:
+        """See `StateLog`."""
+        found = dict.fromkeys(("events", "items", "patches", "forgotten"), 0)
+        for name in found:
+            for (n,) in self._rows(f"SELECT count(*) FROM {name}"):
+                found[name] = n
+        files = [self.path, self.path.with_name(f"{self.path.name}-wal")]
+        return found | {"bytes": sum(file.stat().st_size for file in files if file.exists())}
+
+    def close(self) -> None:
+        """See `StateLog`."""
+        self._connections.close()
+
+    def _rows(self, sql: str, *values: Any) -> list[Any]:
+        with self._connections.reading() as reader:
+            return [] if reader is None else reader.execute(sql, values).fetchall()
+
+    def _item(self, row: Any) -> ItemChange:
+        self._check("items", row)
+        item = None if row[1] is None else json.loads(row[1])
+        return ItemChange(row[0], item, bool(row[2]), row[3])
+
+    def _patch(self, row: Any) -> Patch:
+        self._check("patches", row)
+        return Patch(row[0], row[1], json.loads(row[2]), row[3])
+
+    def _check(self, table: str, row: Any) -> None:
+        if _sum(*row[:-1]) != row[-1]:
+            raise BundleError(
+                f"{self.path} is damaged: what {table} says of {row[0]!r} is not what was "
+                "written; restore the file, or remove it to serve the bundle as it was built"
+            )
+
+
+def _put(writer: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    writer.executemany("REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+
+def _item_row(item: ItemChange, number: int) -> tuple[Any, ...]:
+    text = None if item.item is None else json.dumps(item.item, separators=(",", ":"), ensure_ascii=False)
+    fields = item.item_id, text, int(item.deleted), float(item.time)
+    return *fields, number, _sum(*fields)
+
+
+def _patch_row(patch: Patch, number: int) -> tuple[Any, ...]:
+    fields = patch.item_id, patch.column, json.dumps(patch.value), float(patch.time)
+    return *fields, number, _sum(*fields)
+
+
+def _sum(*fields: Any) -> int:
+    return zlib.crc32(repr(fields).encode("utf-8", "surrogatepass"))
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    """Raises: BundleError for a file of a newer funnel, or of another program."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != FORMAT:
+        raise BundleError(
+            f"the state of this store was written by a newer funnel (format {version}; this one reads "
+            f"{FORMAT}), or by another program; upgrade funnel, or remove the file to serve the bundle as it "
+            "was built"
+        )
