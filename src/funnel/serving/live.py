@@ -121,7 +121,7 @@ class Live:
                 if fresh is not None:
                     self._loaded.check_successor(fresh)
                     self._refused = None
-                    self.items.adopt(fresh)
+                    self.items.adopt(fresh.following(self._loaded))
             except FunnelError as error:
                 now = datetime.now(UTC).isoformat(timespec="seconds")
                 self._refused = Refused(published, str(error), now)
@@ -171,8 +171,8 @@ class Live:
         history: item ids, oldest first, in place of the stored history. user: columns in place of the stored
         ones. where: a filter on item columns, see `funnel.bundle.where`. exclude: item ids not to return.
         time: seconds; default one second after the last event that the bundle knows.
-        deadline: milliseconds from now. Ranking and diversity are left out when, by their mean time so far,
-        they would end later; the answer's reasons then hold "skipped:rank" or "skipped:rerank".
+        deadline: milliseconds from now. Ranking and diversity are left out when more than one in ten of their
+        latest runs would have ended later; the answer's reasons then hold "skipped:rank" or "skipped:rerank".
         A user or an item never seen is no error: the answer says so in `reasons`.
 
         Raises: FunnelError when k < 1, or when `time` or `deadline` is no number; ConfigError when `where` or
