@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.allow import Allow
 from funnel.bundle.contents import Contents
 from funnel.bundle.where import Where
 from funnel.errors import ConfigError, FunnelError
@@ -61,7 +62,7 @@ def ask(contents: Contents, question: Question, since: Since = ()) -> tuple[Requ
         history=history,
         history_times=times,
         exclude=_excluded(contents, question.exclude, history.values),
-        allow=contents.catalogue.allow(question.where) if question.where else contents.catalogue.living(1),
+        allow=_allowed(contents, question.where, 1),
         user_features=users.features_of([row], [question.user]),
     )
     return requests, reasons
@@ -77,9 +78,7 @@ def ask_many(
     """A request a user, and the reason codes of each. Raises: see `ask`."""
     rows = contents.users.ids.rows(user_ids)
     requests = of_users(contents, rows, time, since)
-    if where:
-        filter_of = np.zeros(len(rows), dtype=np.int32)
-        requests = replace(requests, allow=replace(contents.catalogue.allow(where), filter_of=filter_of))
+    requests = replace(requests, allow=_allowed(contents, where, len(rows)))
     reasons = [
         ([UNKNOWN_USER] if row < 0 else []) + ([] if length else [EMPTY_HISTORY])
         for row, length in zip(rows, requests.history.lengths, strict=True)
@@ -109,6 +108,14 @@ def of_users(
         allow=contents.catalogue.living(len(rows)),
         user_features=users.features_of(rows.tolist(), [{}] * len(rows)),
     )
+
+
+def _allowed(contents: Contents, where: Where | None, batch: int) -> Allow | None:
+    """The items that a filter lets pass, for all of a batch. None and {} alone are no filter: what else is
+    empty or false is a mistake of the caller, and must not show everything."""
+    if where is None or (isinstance(where, Mapping) and not where):
+        return contents.catalogue.living(batch)
+    return replace(contents.catalogue.allow(where), filter_of=np.zeros(batch, dtype=np.int32))
 
 
 def _moment(contents: Contents, time: int | None) -> int:
