@@ -213,8 +213,9 @@ class Strange:
 
 ODD = [
     pd.NA, pd.NaT, np.datetime64("NaT"), np.array([1, 2]), np.array(1), pd.Series([1]), b"red", {1}, [1],
-    (1,), object(), Strange(), {"a": 1}, 10**5_000, -(10**5_000), 1 + 2j, np.complex64(1), "\ud800", "\0", math.nan,
-    None, frozenset({1}), range(3), (i for i in range(2)), print, Ellipsis, np.longdouble(1), pd.Timestamp(0),
+    (1,), object(), Strange(), {"a": 1}, 10**5_000, -(10**5_000), 1 + 2j, np.complex64(1), "\ud800",
+    "\0", math.nan, None, frozenset({1}), range(3), (i for i in range(2)), print, Ellipsis, np.longdouble(1),
+    pd.Timestamp(0),
 ]  # fmt: skip
 
 

@@ -25,7 +25,8 @@ def test_another_unit_is_named_with_its_date(factor, unit):
 
 
 @pytest.mark.parametrize(
-    "value", [None, "1800000000", True, float("nan"), float("inf"), 10**30, 2**63, [], np.array([1])]
+    "value",
+    [None, "1800000000", True, float("nan"), float("inf"), 10**30, 2**63, 10**5_000, [], np.array([1])],
 )
 def test_what_is_no_moment_is_refused(value):
     with pytest.raises(DataError, match="time"):

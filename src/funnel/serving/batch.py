@@ -69,7 +69,7 @@ def _lists(live: Live, loaded: Loaded, users: np.ndarray[tuple[int], np.dtype[np
     contents = loaded.contents
     ids = contents.users.ids.values[users]
     since = [live.since(one) for one in ids.tolist()]
-    found = loaded.funnel(min(k, len(contents.catalogue.ids)))(of_users(contents, users, since=since))
+    found = loaded.funnel(k)(of_users(contents, users, since=since))
     user, place = np.nonzero(found.filled)
     return pa.table(
         {

@@ -15,6 +15,7 @@ from funnel.data import Schema
 from funnel.durations import Durations
 from funnel.engine import Funnel
 from funnel.errors import BundleError, FunnelError
+from funnel.serving.arguments import MOST_ITEMS
 from funnel.serving.background import aside
 from funnel.serving.reasons import recommendations
 from funnel.serving.request import Question, ask
@@ -56,7 +57,8 @@ class Loaded:
         return loaded
 
     def funnel(self, k: int) -> Funnel:
-        """The funnel that ends in k items, of which the last 32 that were made are kept."""
+        """The funnel that ends in k items, at most all there are or a million; the last 32 made are kept."""
+        k = min(k, len(self.contents.catalogue.ids), MOST_ITEMS)
         funnel = self.funnels.get(k)
         if funnel is None:
             while len(self.funnels) >= _KEPT:

@@ -20,6 +20,7 @@ def shown(value: Any) -> str:
     "'DE'"
     """
     try:
-        return _SHORT.repr(value).encode(errors="backslashreplace").decode()
+        text = _SHORT.repr(value).encode(errors="backslashreplace").decode()
     except Exception:  # a value of a caller's own type may raise anything
         return f"<{type(value).__name__}>"
+    return " ".join(text.split()) if "\n" in text else text  # tables and arrays have several lines
