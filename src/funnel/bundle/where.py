@@ -94,7 +94,7 @@ class Filters:
     def _bits(self, expression: Expression) -> Bitmap:
         match expression:
             case And(parts):
-                return reduce(operator.and_, map(self._bits, parts), self._everything)
+                return reduce(operator.and_, map(self._bits, parts)) if parts else self._everything
             case Or(parts):
                 return reduce(operator.or_, map(self._bits, parts), np.zeros_like(self._everything))
             case Not(part):
