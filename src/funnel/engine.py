@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
+from funnel.durations import Durations
 from funnel.errors import ConfigError
 from funnel.stages import Skippable, Stage
 from funnel.types import Candidates, Requests
-
-#: Weight of the newest run in a stage's expected time, an exponential mean.
-_NEWEST = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +26,28 @@ class Step:
 class Funnel:
     """An ordered list of stages, each of which keeps fewer places or orders them better. Thread-safe.
 
+    durations: how long stages took so far, where several funnels share it; default one of its own.
+    clock: seconds, rising.
+
     Raises: ConfigError for no stage or two of one name.
     """
 
-    __slots__ = ("_expected", "_stages")
+    __slots__ = ("_clock", "_durations", "_skippable", "_stages")
 
-    def __init__(self, stages: Sequence[Stage]) -> None:
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        *,
+        durations: Durations | None = None,
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
         self._stages = tuple(stages)
         if not stages or len(set(self.names)) < len(stages):
             raise ConfigError(f"the stages are {list(self.names)}; at least one is needed, each name once")
-        # Seconds a request, by stage; two threads that write at once lose one of their runs, no more.
-        self._expected = [0.0] * len(stages)
+        self._durations = Durations() if durations is None else durations
+        self._clock = clock
+        # Asked once: to look for a method costs more than all else that a trace does.
+        self._skippable = tuple(stage if isinstance(stage, Skippable) else None for stage in self._stages)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -57,26 +67,24 @@ class Funnel:
         return candidates
 
     def trace(self, requests: Requests, *, seconds: float | None = None) -> list[Step]:
-        """What each stage leaves, with its time. Two clock readings a stage are all that it costs more.
+        """What each stage leaves, with its time. Two clock readings a stage are about all that it costs more.
 
-        seconds: for the whole batch. A stage that can be left out (`Skippable`) is skipped when, going by how
-        long it has taken so far, it would end later; what finds and filters candidates always runs.
+        seconds: for the whole batch. A stage that can be left out (`Skippable`) is skipped when the time is
+        over, or when more than one in ten of its latest runs would have ended later; then it is tried again
+        now and then (see `Runs`). What finds and filters candidates always runs.
         """
         candidates, steps = Candidates.empty(len(requests)), []
-        began = perf_counter()
-        for place, stage in enumerate(self._stages):
-            start = perf_counter()
-            late = seconds is not None and start - began + self._expected[place] * len(requests) > seconds
-            if late and isinstance(stage, Skippable):
-                candidates = stage.skip(candidates)
-                steps.append(Step(stage.name, candidates, perf_counter() - start, skipped=True))
+        end = math.inf if seconds is None else self._clock() + seconds
+        for stage, skippable in zip(self._stages, self._skippable, strict=True):
+            start = self._clock()
+            runs = None if skippable is None else self._durations.of(stage.name, candidates.items.size)
+            if skippable is not None and runs is not None and runs.leave_out(end - start):
+                candidates = skippable.skip(candidates)
+                steps.append(Step(stage.name, candidates, self._clock() - start, skipped=True))
                 continue
             candidates = stage(requests, candidates)
-            taken = perf_counter() - start
-            self._learn(place, taken / max(1, len(requests)))
-            steps.append(Step(stage.name, candidates, taken))
+            stop = self._clock()
+            if runs is not None:
+                runs.ran(stop - start, end - start)
+            steps.append(Step(stage.name, candidates, stop - start))
         return steps
-
-    def _learn(self, place: int, seconds: float) -> None:
-        before = self._expected[place]
-        self._expected[place] = seconds if before == 0 else before + _NEWEST * (seconds - before)

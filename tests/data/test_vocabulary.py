@@ -111,3 +111,10 @@ def test_rows_agree_with_a_dictionary(ids: set[object], asked: list[object]) -> 
     assert vocabulary.rows(asked).tolist() == expected
     assert vocabulary.rows(pd.Series(asked, dtype=object)).tolist() == expected
     assert [vocabulary.row(value) for value in asked] == expected
+
+
+def test_integers_beyond_64_bits_do_not_round_those_beside_them() -> None:
+    large = 2**53 + 1  # as a float it is 2**53
+    vocabulary = Vocabulary(np.array([2**53, large]))
+    assert vocabulary.rows([large, -1, 2**63]).tolist() == [1, -1, -1]
+    assert vocabulary.rows([large, -1, 2**70]).tolist() == [1, -1, -1]

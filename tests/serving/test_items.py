@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from funnel import Live
-from funnel.allow import Allow
+from funnel.allow import Allow, unpacked
 from funnel.bundle import Store
 from funnel.bundle.contents import Contents
 from funnel.bundle.tables import Catalogue
+from funnel.bundle.where import Filters
 from funnel.data import Vocabulary
-from funnel.errors import BundleError, DataError
+from funnel.errors import BundleError, DataError, FunnelError
 from funnel.evaluation.metrics import compute_all
 from funnel.features import Statistics
 from funnel.index import ExactIndex, FaissIndex, IndexConfig
 from funnel.serving.loaded import Loaded
 from funnel.serving.request import Question, ask
 from funnel.serving.state import SqliteLog, follower, overlay
+from funnel.serving.state.filters import ChangedRows, LiveFilters
 from funnel.serving.state.follower import Follower
 from funnel.serving.state.items import LiveItems
 from funnel.types import Log, Ragged
@@ -384,7 +387,7 @@ def test_values_that_are_missing_or_were_never_seen_are_taken(store: Store) -> N
 
 @pytest.mark.parametrize("given", ["1000", 7, None])
 def test_what_is_no_list_of_ids(store: Store, given: Any) -> None:
-    with pytest.raises(DataError, match="a list of item ids is expected"):
+    with pytest.raises(FunnelError, match="a list of item ids is expected"):
         Live(store.folder).items.delete(given)
 
 
@@ -543,3 +546,66 @@ def test_the_state_is_as_long_as_what_it_says(store: Store) -> None:
         live.items.delete([6])
         live.items.forget([6])
     assert {"items": 2, "patches": 2}.items() <= live.health()["state"].items()
+
+
+@given(changes=st.lists(CHANGES, max_size=6))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_filters_that_are_kept_go_by_the_values_of_now(
+    loaded: Loaded, changes: list[tuple[str, list[int], int]]
+) -> None:
+    """Asked after each change, as what the columns of all living items say, one by one."""
+    folder = Path(tempfile.mkdtemp())
+    live = Opened(folder, loaded)
+    wheres: list[tuple[dict[str, Any], Any]] = [
+        ({"year": {"ge": 1985, "lt": 1995}}, lambda year, genres: 1985 <= (year or 0) < 1995),
+        ({"genres": ["Comedy", "Western"]}, lambda year, genres: {"Comedy", "Western"} & set(genres)),
+        ({"not": {"year": {"gt": 0}}}, lambda year, genres: not (year or 0) > 0),
+    ]
+    for number, (what, some, seed) in enumerate([("none", [], 0), *changes]):
+        if what == "upsert":
+            live.items.upsert(frame(some, [1980 + seed / 40] * len(some), ["Western"] if seed % 2 else None))
+        elif what == "delete":
+            live.items.delete(some)
+        elif what == "compact":
+            live.items.patch([5, 17, 201], {"year": None if number % 2 else 1990.5})
+        elif what == "reopen":
+            live.items.forget([3, 17, 201])
+        catalogue = live.contents.catalogue
+        n = len(catalogue.ids)
+        rows = np.arange(n)
+        living = catalogue.is_living(rows)  # type: ignore[attr-defined]
+        records = catalogue.records(rows)
+        for where, passes in wheres:
+            expected = [
+                bool(alive and passes(_number(record["year"]), record["genres"]))
+                for alive, record in zip(living, records, strict=True)
+            ]
+            assert catalogue.allow(where).masks()[0, :n].tolist() == expected
+    live.log.close()
+    shutil.rmtree(folder)
+
+
+def _number(value: Any) -> Any:
+    return None if value is None or value != value else value
+
+
+def test_a_change_and_a_filter_cost_by_what_changes() -> None:
+    """Bytes, at a million rows: none of it is copied but one bit a row of the filter that is asked for."""
+    n = 1_000_000
+    own = Filters.of(pd.DataFrame({"price": np.arange(n, dtype=np.float64)}))
+    prices, changed = np.arange(n + 100, dtype=np.float64), ChangedRows(n + 100)
+    filters = LiveFilters(own, n + 100, changed, lambda name, rows: prices[rows].tolist())
+    where = {"price": {"lt": 1000}}
+    before = filters.compile(where)
+    changed.add(np.array([3], dtype=np.int32))
+    filters.compile(where)
+    tracemalloc.start()
+    prices[[5, n + 7]] = [5000, 1]
+    changed.add(np.array([5, n + 7], dtype=np.int32))
+    one = tracemalloc.get_traced_memory()[1]
+    after = filters.compile(where)
+    two = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert one < 5_000
+    assert two < 2 * (n // 8) + 50_000
+    assert np.flatnonzero(unpacked(before ^ after, n + 100)).tolist() == [5, n + 7]

@@ -250,3 +250,17 @@ def test_watching_ends_with_the_last_reference_or_when_closed(store: Store) -> N
 def test_an_interval_that_is_none(store: Store, seconds: float) -> None:
     with pytest.raises(ConfigError, match="seconds above 0"):
         Live(store.folder, watch=seconds)
+
+
+def test_what_was_learned_of_how_long_stages_take_goes_on(store: Store) -> None:
+    live = Live(store.folder)
+    for _ in range(40):  # as if ranking took ten seconds; trials become rare
+        runs = live.served().durations.of("rank", 100)
+        runs.leave_out(1.0)
+        runs.ran(10.0, 1.0)
+    assert "skipped:rank" in live.recommend(7, 3, deadline=1_000).reasons
+    store.publish(variant(store, lambda folder: (folder / "mark").write_text("x") and None))
+    assert live.refresh()
+    assert "skipped:rank" in live.recommend(7, 20, deadline=1_000).reasons
+    assert live.recommend(7, 20).reasons == ()
+    live.close()

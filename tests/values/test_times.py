@@ -32,6 +32,12 @@ def test_what_is_no_moment_is_refused(value):
         seconds(value, "time")
 
 
+def test_a_number_that_is_too_long_to_be_written_is_refused():
+    for value in (10**400, -(10**400), 10**5_000):
+        with pytest.raises(DataError, match="time"):
+            seconds(value, "time")
+
+
 def test_a_column_is_taken_whole():
     assert check_seconds(np.array([1.5, 2.0]), "t").tolist() == [1, 2]
     with pytest.raises(DataError, match="row 1"):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import operator
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,11 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from funnel.bundle.condition import Bound, Condition, Number
+from funnel.bundle.stretches import below, equal, inside
 from funnel.errors import ConfigError
 from funnel.types import Int32, Int64
+from funnel.values.shown import shown
 
 _BOUNDS = ("lt", "le", "gt", "ge")
 
@@ -31,50 +33,72 @@ class Column:
     rows: Int32
     kinds: frozenset[str]
 
-    def values(self, wanted: Any) -> list[Any]:
-        """The values that are wanted, as a list.
+    @property
+    def single(self) -> bool:
+        """Whether a row has one value at most, and not a list of them."""
+        return False
 
-        Raises: ConfigError for a missing one, one that cannot be looked up, and where the column can have
-        none of them.
+    def values(self, wanted: Any, most: int) -> list[tuple[str, Any]]:
+        """The values that are wanted, each with its kind. most: so many are taken.
+
+        Raises: ConfigError for a missing one, one that cannot be looked up, too many, and where the column
+        can have none of them.
         """
-        many = isinstance(wanted, list | tuple | set | frozenset | np.ndarray)
-        values = [_plain(value) for value in wanted] if many else [_plain(wanted)]
-        for value in values:
-            if value is None or value != value:
-                raise self._wrong(f"{value!r} is no value to look for; a missing one equals nothing")
-            if isinstance(value, list | dict | set):
-                raise self._wrong(f"{value!r} is no single value")
-        if values and self.kinds and not any(_kind(value) in self.kinds for value in values):
-            raise self._wrong(f"{values[0]!r} is a {_kind(values[0])}; this column holds {self._holds}")
+        many = isinstance(wanted, list | tuple | set | frozenset | pd.Series | pd.Index) or (
+            isinstance(wanted, np.ndarray) and wanted.ndim == 1
+        )
+        if many and len(wanted) > most:
+            raise self._wrong(
+                f"{len(wanted):,} values are listed; {most:,} are left of what a filter may list"
+            )
+        values = [self._value(value) for value in (wanted if many else [wanted])]
+        if values and self.kinds and not any(kind in self.kinds for kind, _ in values):
+            kind, value = values[0]
+            raise self._wrong(f"{shown(value)} is a {kind}; this column holds {self._holds}")
         return values
 
-    def bounds(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    def bounds(self, wanted: Mapping[Any, Any]) -> dict[Bound, Number]:
         """The bounds by name. Raises: ConfigError unless there is one, all are known, and all are numbers."""
-        unknown = sorted(map(str, set(wanted) - set(_BOUNDS)))
+        unknown = [shown(bound) for bound in wanted if bound not in _BOUNDS]
         if unknown or not wanted:
             raise self._wrong(
-                f"unknown bound {unknown}; use {sorted(_BOUNDS)}" if unknown else "no bound given"
+                f"unknown bound [{', '.join(unknown[:3])}]; use {sorted(_BOUNDS)}"
+                if unknown
+                else "no bound given"
             )
         if not isinstance(self, Numbers) and self.kinds:
             raise self._wrong(f"bounds need a number column, this one holds {self._holds}")
-        limits = {bound: _plain(limit) for bound, limit in wanted.items()}
+        limits: dict[Bound, Number] = {bound: _plain(limit) for bound, limit in wanted.items()}
         for bound, limit in limits.items():
-            if _kind(limit) != "number" or limit != limit:
-                raise self._wrong(f"bound '{bound}' is {limit!r}; it must be a number")
+            if _kind(limit) != "number" or _is_nan(limit):
+                raise self._wrong(f"bound '{bound}' is {shown(limit)}; it must be a number")
         return limits
 
-    def equal(self, wanted: Iterable[Any]) -> list[slice]:
-        """The stretches of `rows` with these values."""
+    def rows_of(self, condition: Condition) -> Int32:
+        """The rows that pass a condition on this column; a row may be there twice."""
         raise NotImplementedError
-
-    def within(self, bounds: Mapping[str, Any]) -> slice:
-        """The stretch of `rows` within the bounds."""
-        return slice(0)
 
     def save(self, folder: Path, number: int) -> dict[str, Any]:
         """Write the arrays as `NUMBER.*`; the rest, for `load_column`."""
         np.save(folder / f"{number}.rows.npy", self.rows)
         return {"name": self.name, "kinds": sorted(self.kinds)}
+
+    def _value(self, value: Any) -> tuple[str, Any]:
+        """One value with its kind."""
+        value = _plain(value)
+        if (
+            value is None
+            or value is pd.NA
+            or value is pd.NaT
+            or (isinstance(value, float) and value != value)
+        ):
+            raise self._wrong(f"{shown(value)} is no value to look for; a missing one equals nothing")
+        kind = _kind(value)
+        if not isinstance(value, str | int | float) and not (
+            kind in self.kinds and isinstance(value, Hashable)
+        ):
+            raise self._wrong(f"{shown(value)} is no single value")
+        return kind, value
 
     @property
     def _holds(self) -> str:
@@ -95,20 +119,19 @@ class Numbers(Column):
         np.save(folder / f"{number}.sorted.npy", self.sorted)
         return super().save(folder, number) | {"of": "numbers"}
 
-    def equal(self, wanted: Iterable[Any]) -> list[slice]:
+    @property
+    def single(self) -> bool:
         """See `Column`."""
-        numbers = [value for value in wanted if _kind(value) == "number"]
-        return [slice(bisect_left(self.sorted, one), bisect_right(self.sorted, one)) for one in numbers]
+        return True
 
-    def within(self, bounds: Mapping[str, Any]) -> slice:
+    def rows_of(self, condition: Condition) -> Int32:
         """See `Column`."""
-        first, behind = 0, len(self.sorted)
-        for bound, limit in bounds.items():
-            # What is below a bound of this kind, and what is not, part here.
-            parting = (bisect_left if bound in ("lt", "ge") else bisect_right)(self.sorted, limit)
-            first = max(first, parting) if bound in ("gt", "ge") else first
-            behind = min(behind, parting) if bound in ("lt", "le") else behind
-        return slice(first, max(first, behind))
+        parts = [
+            self.rows[below(self.sorted, low) : below(self.sorted, high)] for low, high in condition.intervals
+        ]
+        if numbers := condition.of_kind("number"):
+            parts.append(self.rows[inside(equal(self.sorted, numbers))])
+        return parts[0] if len(parts) == 1 else np.concatenate([self.rows[:0], *parts])
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,16 +147,29 @@ class Terms(Column):
         write_frame(pd.DataFrame({"term": self.terms}), folder / f"{number}.terms.arrow")
         return super().save(folder, number) | {"of": "terms"}
 
-    def equal(self, wanted: Iterable[Any]) -> list[slice]:
+    def rows_of(self, condition: Condition) -> Int32:
         """See `Column`."""
-        places = [self._place(value) for value in wanted if _kind(value) in self.kinds]
-        return [slice(self.offsets[at], self.offsets[at + 1]) for at in places if at is not None]
+        found = [self._places(kind, condition.of_kind(kind)) for kind in sorted(self.kinds)]
+        places = np.concatenate([np.empty(0, dtype=np.int64), *found])
+        return self.rows[inside((self.offsets[places], self.offsets[places + 1]))]
 
-    def _place(self, value: Any) -> int | None:
+    def _places(self, kind: str, wanted: Collection[Any]) -> Int64:
+        """The terms among those wanted: int64 [found]."""
+        if kind == "text" and len(self.kinds) == 1:
+            texts = pd.Index([one for one in wanted if _is_whole(one)], dtype=self.terms.dtype)
+            places = self.terms.get_indexer(texts)
+            return places[places >= 0].astype(np.int64)
+        found = (self._place(kind, value) for value in wanted)
+        return np.array([at for at in found if at is not None], dtype=np.int64)
+
+    def _place(self, kind: str, value: Any) -> int | None:
         try:
-            return operator.index(self.terms.get_loc(value))  # type: ignore[arg-type]  # an int: terms are unique
-        except KeyError:
+            at = operator.index(self.terms.get_loc(value))  # type: ignore[arg-type]  # an int: terms are unique
+        except (KeyError, OverflowError):
             return None
+        return (
+            at if _kind(_plain(self.terms[at])) == kind else None
+        )  # Python finds True where 1 is looked for
 
 
 def laid_out(name: str, column: pd.Series[Any]) -> Column:
@@ -185,6 +221,15 @@ def _terms(name: str, rows: Int32, values: Any) -> Terms:
     text = isinstance(found.dtype, pd.StringDtype)
     kinds = {"text"} if text else {_kind(_plain(term)) for term in found}
     return Terms(name, rows[order], frozenset(kinds), found, offsets)
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and value != value
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it can be written: half a surrogate pair cannot, and no column holds it."""
+    return text.isascii() or text.encode(errors="replace").decode() == text
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from funnel.bundle.tables import Catalogue, Users
+from funnel.durations import Durations
 from funnel.engine import Funnel
 from funnel.errors import BundleError
 from funnel.features import CandidateFeatures, FeaturesConfig, Statistics
@@ -100,8 +101,11 @@ class Contents:
             fitted=None if self.own is None else self.own.catalogue.features,
         )
 
-    def funnel(self, k: int | None = None) -> Funnel:
-        """Retrieve, filter, rank unless the retrieval order is kept, re-rank to k (default: the config's)."""
+    def funnel(self, k: int | None = None, durations: Durations | None = None) -> Funnel:
+        """Retrieve, filter, rank unless the retrieval order is kept, re-rank to k (default: the config's).
+
+        durations: of stages so far, see `Funnel`.
+        """
         k = k or self.rerank.k
         shortlist = max(self.retrieve.k, k)
         stages: list[Stage] = [self.retriever(shortlist), Filter(shortlist)]
@@ -109,7 +113,7 @@ class Contents:
             stages.append(Rank(self.ranker, self.candidate_features()))
         pool = max(self.rerank.pool, k)
         stages.append(Diversify(self.vectors, self.rerank.trade_off, pool=pool, k=k, name="rerank"))
-        return Funnel(stages)
+        return Funnel(stages, durations=durations)
 
     def exact(self, k: int) -> Funnel:
         """Every item scored with the towers: the reference that approximate search is held against."""

@@ -8,17 +8,21 @@
 
 A mapping holds where all of its entries do. In a column of lists, an item has each value of its list. A
 missing value equals nothing and is within no bounds, so `not` lets it pass. `and`, `or` and `not` are never
-columns: a column of such a name must be renamed to be filtered on.
+columns: a column of such a name must be renamed to be filtered on. The number 1, the truth value True and the
+text "1" are three values; 1 and 1.0 are one number.
+
+A filter has at most 1,000 conditions, 100,000 values in all its lists, and is nested at most 32 deep.
+Conditions on one number, however many, are made one before any item is looked at.
 """
 
 from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache, reduce
+from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -26,25 +30,25 @@ from numpy.typing import NDArray
 
 from funnel.allow import packed
 from funnel.bundle.columns import Column, laid_out, load_column
-from funnel.errors import ConfigError
+from funnel.bundle.condition import Condition
+from funnel.bundle.expression import And, Expression, Not, Or, Where, read
+from funnel.bundle.filter_cache import FilterCache
 
-Where: TypeAlias = Mapping[str, Any]
+__all__ = ["Bitmap", "Filters", "Where"]
+
 Bitmap: TypeAlias = NDArray[np.uint64]
-
-_KEPT_BYTES = 64 << 20
 
 
 class Filters:
     """The columns of a catalogue, laid out once so that a filter is compiled without reading them again.
 
-    The bitmaps of conditions are kept, the latest used first, in at most 64 MiB: filters come again.
+    cache: the bitmaps of conditions that were asked for last, in at most 64 MiB.
     """
 
     def __init__(self, columns: Mapping[str, Column], n: int) -> None:
         self._n, self._columns = n, dict(columns)
         self._everything = _kept(np.ones(self._n, dtype=np.bool_))
-        size = max(16, _KEPT_BYTES // max(1, self._everything.nbytes))
-        self._bitmap = lru_cache(maxsize=size)(self._condition)
+        self.cache = FilterCache()
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Filters:
@@ -64,54 +68,47 @@ class Filters:
         columns = [load_column(folder, number, one) for number, one in enumerate(about["columns"])]
         return cls({column.name: column for column in columns}, about["n"])
 
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """The columns, by name."""
+        return self._columns
+
+    def read(self, where: Where) -> Expression:
+        """A filter on these columns, checked. Raises: ConfigError, see `funnel.bundle.expression.read`."""
+        return read(where, self._columns)
+
     def compile(self, where: Where) -> Bitmap:
         """The items that pass: uint64 [⌈n_items / 64⌉], a row of `Allow.bits`; not to be written to.
 
-        Raises: ConfigError for an unknown column, naming those there are, for an unknown bound, and for a
-        value that the column cannot have.
+        Raises: ConfigError for what is no filter, one beyond the limits, an unknown column, naming those
+        there are, an unknown bound, and a value that the column cannot have.
         """
-        return self._all(self._entry(key, wanted) for key, wanted in _mapping(where, "a filter").items())
+        return self._bits(self.read(where))
 
-    def _entry(self, key: str, wanted: Any) -> Bitmap:
-        if key == "and":
-            return self._all(self._each(key, wanted))
-        if key == "or":
-            return self._combine(operator.or_, self._each(key, wanted), ~self._everything)
-        if key == "not":
-            return self._everything & ~self.compile(_mapping(wanted, "'not'"))
-        column = self._columns.get(key)
-        if column is None:
-            known = ", ".join(self._columns) or "none"
-            raise ConfigError(f"filter on '{key}': no such item column; there are: {known}")
-        if isinstance(wanted, Mapping):
-            return self._bitmap(key, "bounds", frozenset(column.bounds(wanted).items()))
-        return self._bitmap(key, "values", frozenset(column.values(wanted)))
-
-    def _condition(self, name: str, kind: str, wanted: frozenset[Any]) -> Bitmap:
-        column: Column = self._columns[name]
+    def mask(self, condition: Condition) -> NDArray[np.bool_]:
+        """The items that pass one condition: bool [n_items]. Costs one mask and a step for each of them."""
         mask = np.zeros(self._n, dtype=np.bool_)
-        slices = [column.within(dict(wanted))] if kind == "bounds" else column.equal(wanted)
-        for part in slices:
-            mask[column.rows[part]] = True
-        return _kept(mask)
+        mask[self._columns[condition.column].rows_of(condition)] = True
+        return mask
 
-    def _each(self, key: str, wanted: Any) -> Iterable[Bitmap]:
-        if not isinstance(wanted, list | tuple):
-            raise ConfigError(f"filter: '{key}' takes a list of filters, not {wanted!r}")
-        return [self.compile(_mapping(part, f"each part of '{key}'")) for part in wanted]
+    def _bits(self, expression: Expression) -> Bitmap:
+        match expression:
+            case And(parts):
+                return reduce(operator.and_, map(self._bits, parts)) if parts else self._everything
+            case Or(parts):
+                return reduce(operator.or_, map(self._bits, parts), np.zeros_like(self._everything))
+            case Not(part):
+                return self._everything & ~self._bits(part)
+            case _:
+                return self._bitmap(expression)
 
-    def _all(self, parts: Iterable[Bitmap]) -> Bitmap:
-        return self._combine(operator.and_, parts, self._everything)
-
-    @staticmethod
-    def _combine(both: Callable[[Bitmap, Bitmap], Bitmap], parts: Iterable[Bitmap], start: Bitmap) -> Bitmap:
-        return reduce(both, parts, start)
-
-
-def _mapping(value: Any, what: str) -> Where:
-    if not isinstance(value, Mapping):
-        raise ConfigError(f'filter: {what} must be like {{"column": value}}, not {value!r}')
-    return value
+    def _bitmap(self, condition: Condition) -> Bitmap:
+        kept = self.cache.get(condition)
+        if kept is not None:
+            return kept.bits
+        bits = _kept(self.mask(condition))
+        self.cache.put(condition, bits)
+        return bits
 
 
 def _kept(mask: NDArray[np.bool_]) -> Bitmap:

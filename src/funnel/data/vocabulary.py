@@ -125,7 +125,9 @@ def _flat(values: Any) -> NDArray[Any]:
         return values
     entries = list(values)
     if len(types := {type(entry) for entry in entries}) == 1 and types <= {int, str}:
-        return np.array(entries)  # integers beyond 64 bits come out as objects
+        found = np.array(entries)
+        if found.dtype.kind in "iuU":  # beyond 64 bits integers come out as objects, or as floats
+            return found
     array = np.empty(len(entries), dtype=object)
     for place, entry in enumerate(entries):
         array[place] = entry

@@ -71,7 +71,7 @@ def _lists(live: Live, loaded: Loaded, users: np.ndarray[tuple[int], np.dtype[np
     users = users[contents.users.ids.rows(ids) >= 0]  # who was forgotten has no list
     ids = contents.users.ids.values[users]
     since = [live.since(one) for one in ids.tolist()]
-    found = loaded.funnel(min(k, len(contents.catalogue.ids)))(of_users(contents, users, since=since))
+    found = loaded.funnel(k)(of_users(contents, users, since=since))
     user, place = np.nonzero(found.filled)
     return pa.table(
         {

@@ -16,12 +16,9 @@ swaps it, and a load that fails leaves the old one in use. `Live("indexes/", wat
 from __future__ import annotations
 
 import logging
-import math
-import operator
 import time as clocks
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from numbers import Real
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -34,6 +31,7 @@ from funnel.bundle.store import CURRENT, Store
 from funnel.bundle.where import Where
 from funnel.engine import Step
 from funnel.errors import BundleError, FunnelError
+from funnel.serving import arguments
 from funnel.serving.health import health
 from funnel.serving.loaded import Loaded, Refused
 from funnel.serving.reasons import recommendations
@@ -55,6 +53,7 @@ from funnel.serving.state.retention import retain
 from funnel.serving.state.users import LiveUsers
 from funnel.serving.watcher import Watcher
 from funnel.types import Requests
+from funnel.values.shown import shown
 
 log = logging.getLogger(__name__)
 
@@ -177,37 +176,39 @@ class Live:
         user_id: Any = None,
         k: int = 10,
         *,
-        history: Sequence[Any] | None = None,
+        history: Iterable[Any] | None = None,
         user: Mapping[str, Any] | None = None,
         where: Where | None = None,
-        exclude: Sequence[Any] = (),
+        exclude: Iterable[Any] | None = (),
         time: int | None = None,
         deadline: float | None = None,
     ) -> Answer:
         """The best k items for one user.
 
-        history: item ids, oldest first, in place of the stored history. user: columns in place of the stored
-        ones. where: a filter on item columns, see `funnel.bundle.where`. exclude: item ids not to return.
+        k: at most a million are returned. history: item ids, oldest first, in place of the stored history.
+        user: columns in place of the stored ones. where: a filter on item columns, see `funnel.bundle.where`.
+        exclude: item ids not to return.
         time: seconds; default the moment that this Live goes by.
-        deadline: milliseconds from now. Ranking and diversity are left out when, by their mean time so far,
-        they would end later; the answer's reasons then hold "skipped:rank" or "skipped:rerank".
+        deadline: milliseconds from now. Ranking and diversity are left out when more than one in ten of their
+        latest runs would have ended later; the answer's reasons then hold "skipped:rank" or "skipped:rerank".
         A user or an item never seen is no error: the answer says so in `reasons`.
 
-        Raises: FunnelError when k < 1, or when `time` or `deadline` is no number; ConfigError when `where` or
-        `user` names an unknown column, or `where` asks for what a column cannot have.
+        Raises: FunnelError for an argument that cannot be meant, naming it: k < 1, a `time` that is not in
+        seconds, a text or more than 100,000 ids as `history` or `exclude`; ConfigError when `where` or `user`
+        names an unknown column, or `where` asks for what a column cannot have.
         """
         began = perf_counter()
-        asked = _at_least_one(k)
+        asked = arguments.item_count(k)
+        limit = None if deadline is None else arguments.milliseconds(deadline) / 1000
         loaded = self.served()
-        contents = loaded.contents
-        question = Question(user_id, history, user or {}, where, exclude, self._moment(time))
-        requests, reasons = ask(contents, question, self.since(user_id))
-        left = None if deadline is None else _milliseconds(deadline) / 1000 - (perf_counter() - began)
-        steps = loaded.funnel(min(asked, len(contents.catalogue.ids))).trace(requests, seconds=left)
+        question = Question(user_id, history, user, where, exclude, self._moment(time))
+        requests, reasons = ask(loaded.contents, question, self.since(user_id))
+        left = None if limit is None else limit - (perf_counter() - began)
+        steps = loaded.funnel(asked).trace(requests, seconds=left)
         return self._answer(loaded, user_id, requests, steps, asked, reasons)
 
     def recommend_many(
-        self, user_ids: Sequence[Any], k: int = 10, *, where: Where | None = None, time: int | None = None
+        self, user_ids: Iterable[Any], k: int = 10, *, where: Where | None = None, time: int | None = None
     ) -> list[Answer]:
         """The best k items for each of several users, in their order, all from one version.
 
@@ -216,17 +217,15 @@ class Live:
 
         Raises: see `recommend`.
         """
-        asked = _at_least_one(k)
-        if isinstance(user_ids, str | bytes):
-            raise FunnelError(f"user_ids is {user_ids!r}; a list of user ids is expected")
+        asked, users = arguments.item_count(k), arguments.ids(user_ids, "user_ids")
         loaded = self.served()
-        if not len(user_ids):
+        since = [self.since(one) for one in users]
+        requests, reasons = ask_many(loaded.contents, users, where, self._moment(time), since)
+        if not users:
             return []
-        since = [self.since(one) for one in user_ids]
-        requests, reasons = ask_many(loaded.contents, user_ids, where, self._moment(time), since)
-        steps = loaded.funnel(min(asked, len(loaded.contents.catalogue.ids))).trace(requests)
+        steps = loaded.funnel(asked).trace(requests)
         answers = []
-        for place, (user_id, codes) in enumerate(zip(user_ids, reasons, strict=True)):
+        for place, (user_id, codes) in enumerate(zip(users, reasons, strict=True)):
             row = np.array([place])
             own = replace(steps[-1], candidates=steps[-1].candidates.take(row))
             answers.append(
@@ -239,7 +238,7 @@ class Live:
         user_id: Any,
         item_id: Any,
         *,
-        history: Sequence[Any] | None = None,
+        history: Iterable[Any] | None = None,
         user: Mapping[str, Any] | None = None,
         time: int | None = None,
     ) -> dict[str, float]:
@@ -253,10 +252,10 @@ class Live:
         contents, version = loaded.contents, loaded.version
         if contents.ranker is None:
             raise FunnelError(f"{version} keeps the retrieval order: there is no ranker to explain")
-        item = contents.catalogue.ids.row(item_id)
+        item = contents.catalogue.ids.row(arguments.known(item_id))
         if item < 0:
-            raise FunnelError(f"item {item_id!r} is not in the catalogue of {version}")
-        question = Question(user_id, history, user or {}, time=self._moment(time))
+            raise FunnelError(f"item {shown(item_id)} is not in the catalogue of {version}")
+        question = Question(user_id, history, user, time=self._moment(time))
         requests, _ = ask(contents, question, self.since(user_id))
         steps = loaded.funnel(contents.rerank.k).trace(requests)
         rank = [step.name for step in steps].index("rank")
@@ -264,21 +263,22 @@ class Live:
         place = np.flatnonzero(shortlist.items[0] == item)
         if len(place) == 0:
             raise FunnelError(
-                f"item {item_id!r} is not on the shortlist of user {user_id!r}: it was not ranked"
+                f"item {shown(item_id)} is not on the shortlist of user {shown(user_id)}: it was not ranked"
             )
         return contents.ranker.explain(contents.candidate_features().matrix(requests, shortlist)[0, place])
 
     def history(self, user_id: Any) -> list[Any]:
         """The item ids that a user is known to have met, oldest first; empty for an unknown user."""
         contents = self.served().contents
-        rows = history_of(contents, contents.users.ids.row(user_id), self.since(user_id))[0].values
-        return contents.catalogue.ids.take(rows)
+        row = contents.users.ids.row(arguments.known(user_id))
+        history, _ = history_of(contents, row, self.since(user_id))
+        return contents.catalogue.ids.take(history.values)
 
     def since(self, user_id: Any) -> Since:
         """The events of a user that were observed and are kept, oldest first; none where they cannot be read,
         which `health` then says."""
         try:
-            return self.users.events(user_id)
+            return self.users.events(arguments.known(user_id))
         except BundleError as error:
             self._follower.error = str(error)
             return ()
@@ -309,21 +309,3 @@ class Live:
             reasons=tuple(reasons),
             milliseconds={step.name: 1000 * step.seconds for step in steps},
         )
-
-
-def _milliseconds(deadline: Any) -> float:
-    """A deadline as a number; Raises FunnelError."""
-    if isinstance(deadline, bool) or not isinstance(deadline, Real) or math.isnan(deadline):
-        raise FunnelError(f"deadline is {deadline!r}; it must be a number of milliseconds")
-    return float(deadline)
-
-
-def _at_least_one(k: Any) -> int:
-    """k as a number; Raises FunnelError."""
-    try:
-        number = operator.index(k)
-    except TypeError:
-        number = 0
-    if number < 1 or isinstance(k, bool):
-        raise FunnelError(f"k is {k!r}; it must be a whole number of at least 1")
-    return number

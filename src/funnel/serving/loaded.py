@@ -12,22 +12,28 @@ from funnel.bundle.manifest import Manifest
 from funnel.bundle.schemas import columns_gone, load_schema
 from funnel.bundle.store import Store
 from funnel.data import Schema
+from funnel.durations import Durations
 from funnel.engine import Funnel
 from funnel.errors import BundleError, FunnelError
+from funnel.serving.arguments import MOST_ITEMS
 from funnel.serving.background import aside
 from funnel.serving.reasons import recommendations
 from funnel.serving.request import Question, ask
 
+#: Funnels that are kept, one for each number of items asked for; one more takes the place of the oldest.
+KEPT = 32
+
 
 @dataclass(frozen=True)
 class Loaded:
-    """One version, ready to answer."""
+    """One version, ready to answer. durations: of stages so far; those of what was in use before go on."""
 
     version: str
     manifest: Manifest
     schema: Schema
     contents: Contents
     funnels: dict[int, Funnel] = field(default_factory=dict)
+    durations: Durations = field(default_factory=Durations)
 
     @classmethod
     def load(cls, store: Store, version: str, *, serving: bool = False) -> Loaded:
@@ -56,14 +62,23 @@ class Loaded:
         return self.manifest.data_read
 
     def funnel(self, k: int) -> Funnel:
-        """The funnel that ends in k items, made once for each k."""
-        if k not in self.funnels:
-            self.funnels[k] = self.contents.funnel(k)
-        return self.funnels[k]
+        """The funnel that ends in k items, at most all there are or a million; the last 32 made are kept."""
+        k = min(k, len(self.contents.catalogue.ids), MOST_ITEMS)
+        funnel = self.funnels.get(k)
+        if funnel is None:
+            while len(self.funnels) >= KEPT:
+                self.funnels.pop(next(iter(list(self.funnels))), None)
+            funnel = self.funnels[k] = self.contents.funnel(k, self.durations)
+        return funnel
 
     def with_contents(self, contents: Contents) -> Loaded:
         """The same version with other contents, and the funnels that it has been asked for made again."""
-        return replace(self, contents=contents, funnels={k: contents.funnel(k) for k in list(self.funnels)})
+        funnels = {k: contents.funnel(k, self.durations) for k in list(self.funnels)}
+        return replace(self, contents=contents, funnels=funnels)
+
+    def following(self, other: Loaded) -> Loaded:
+        """This one in place of another that was in use: what that learned of how long stages take goes on."""
+        return replace(self, durations=other.durations, funnels={})
 
     def check_successor(self, other: Loaded) -> None:
         """Raises: BundleError when the other lacks columns that callers of this one may name."""

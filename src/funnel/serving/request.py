@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.allow import Allow
 from funnel.bundle.contents import Contents
 from funnel.bundle.where import Where
-from funnel.errors import ConfigError, FunnelError
+from funnel.serving import arguments
 from funnel.serving.response import EMPTY_HISTORY, UNKNOWN_ITEMS_IN_HISTORY, UNKNOWN_USER
 from funnel.types import Int32, Int64, Ragged, Requests
 
@@ -32,27 +33,28 @@ Since: TypeAlias = Sequence[Met]
 
 @dataclass(frozen=True)
 class Question:
-    """What a caller of `Live.recommend` may say; see there."""
+    """What a caller of `Live.recommend` may say, not yet checked; see there."""
 
     user_id: Any = None
-    history: Sequence[Any] | None = None
-    user: Mapping[str, Any] = field(default_factory=dict)
+    history: Iterable[Any] | None = None
+    user: Mapping[str, Any] | None = None
     where: Where | None = None
-    exclude: Sequence[Any] = ()
+    exclude: Iterable[Any] | None = ()
     time: int | None = None
 
 
 def ask(contents: Contents, question: Question, since: Since = ()) -> tuple[Requests, list[str]]:
     """One request, and its reason codes. since: what the user did, beside what the bundle knows.
 
-    Raises: ConfigError when the filter or the user's columns name a column that there is not.
+    Raises: FunnelError for an argument that cannot be meant; ConfigError when the filter or the user's
+    columns name a column that there is not.
     """
     reasons: list[str] = []
     users = contents.users
-    row = users.ids.row(question.user_id)
+    row = users.ids.row(arguments.known(question.user_id))
     if row < 0:
         reasons.append(UNKNOWN_USER)
-    _check_columns(question.user, list(users.encoder.specs))
+    columns = arguments.user_columns(question.user, users.encoder.specs)
     now = _moment(contents, question.time)
     history, times = _history(contents, question, row, now, reasons, since)
     requests = Requests(
@@ -61,8 +63,8 @@ def ask(contents: Contents, question: Question, since: Since = ()) -> tuple[Requ
         history=history,
         history_times=times,
         exclude=_excluded(contents, question.exclude, history.values),
-        allow=contents.catalogue.allow(question.where) if question.where else contents.catalogue.living(1),
-        user_features=users.features_of([row], [question.user]),
+        allow=_allowed(contents, question.where, 1),
+        user_features=users.features_of([row], [columns]),
     )
     return requests, reasons
 
@@ -75,11 +77,9 @@ def ask_many(
     since: Sequence[Since] = (),
 ) -> tuple[Requests, list[list[str]]]:
     """A request a user, and the reason codes of each. Raises: see `ask`."""
-    rows = contents.users.ids.rows(user_ids)
+    rows = contents.users.ids.rows([arguments.known(one) for one in user_ids])
     requests = of_users(contents, rows, time, since)
-    if where:
-        filter_of = np.zeros(len(rows), dtype=np.int32)
-        requests = replace(requests, allow=replace(contents.catalogue.allow(where), filter_of=filter_of))
+    requests = replace(requests, allow=_allowed(contents, where, len(rows)))
     reasons = [
         ([UNKNOWN_USER] if row < 0 else []) + ([] if length else [EMPTY_HISTORY])
         for row, length in zip(rows, requests.history.lengths, strict=True)
@@ -111,14 +111,18 @@ def of_users(
     )
 
 
+def _allowed(contents: Contents, where: Where | None, batch: int) -> Allow | None:
+    """The items that a filter lets pass, for all of a batch. None and {} alone are no filter: what else is
+    empty or false is a mistake of the caller, and must not show everything."""
+    if where is None or (isinstance(where, Mapping) and not where):
+        return contents.catalogue.living(batch)
+    return replace(contents.catalogue.allow(where), filter_of=np.zeros(batch, dtype=np.int32))
+
+
 def _moment(contents: Contents, time: int | None) -> int:
-    """The request's time, by default one second after the last event that is known. Raises: FunnelError."""
-    if time is None:
-        return contents.statistics.end
-    try:
-        return int(time)
-    except (TypeError, ValueError, OverflowError):
-        raise FunnelError(f"time is {time!r}; seconds since 1970 are expected") from None
+    """The request's time, by default one second after the last event that is known. Raises: DataError."""
+    given = arguments.moment(time)
+    return contents.statistics.end if given is None else given
 
 
 def _history(
@@ -128,7 +132,7 @@ def _history(
     if question.history is None:
         items, times = history_of(contents, row, since)
     else:
-        rows = _rows(contents, question.history)
+        rows = _rows(contents, arguments.ids(question.history, "history"))
         if (rows < 0).any():
             reasons.append(UNKNOWN_ITEMS_IN_HISTORY)
         kept = rows[rows >= 0]
@@ -166,21 +170,13 @@ def _with(contents: Contents, items: NDArray[Any], times: NDArray[Any], since: S
     )
 
 
-def _excluded(contents: Contents, given: Sequence[Any], met: Int32) -> Ragged:
+def _excluded(contents: Contents, given: Iterable[Any] | None, met: Int32) -> Ragged:
     """What must not be returned: what was given, and what the user met where that is excluded."""
-    rows = _rows(contents, given)
+    rows = _rows(contents, [] if given is None else arguments.ids(given, "exclude"))
     barred = np.concatenate([rows[rows >= 0], met if contents.exclude_seen else met[:0]]).astype(np.int32)
     return Ragged.from_lengths(barred, np.array([len(barred)]))
 
 
 def _rows(contents: Contents, ids: Sequence[Any]) -> Int32:
     """Item ids as rows, −1 where unknown."""
-    return np.array([contents.catalogue.ids.row(one) for one in ids], dtype=np.int32)
-
-
-def _check_columns(user: Mapping[str, Any], known: list[str]) -> None:
-    unknown = set(user) - set(known)
-    if unknown:
-        raise ConfigError(
-            f"user columns {sorted(unknown)} are unknown; there are: {', '.join(known) or 'none'}"
-        )
+    return np.array([contents.catalogue.ids.row(arguments.known(one)) for one in ids], dtype=np.int32)

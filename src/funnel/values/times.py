@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from funnel.errors import DataError
 from funnel.types import Int64
+from funnel.values.shown import shown
 
 #: Seconds of a moment are below this (the year 2286). Larger numbers are another unit of time: today is
 #: 1.8e9 in seconds, 1.8e12 in milliseconds, 1.8e15 in microseconds, 1.8e18 in nanoseconds.
@@ -30,10 +31,11 @@ def seconds(value: Any, what: str) -> int:
     1700000000
     """
     whole = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not whole or not math.isfinite(value):
-        raise DataError(f"{what} is {value!r:.60}: seconds since 1970 are expected")
+    # A whole number is finite; one beyond all floats cannot be asked whether it is.
+    if not whole or not (isinstance(value, int) or math.isfinite(value)):
+        raise DataError(f"{what} is {shown(value)}: seconds since 1970 are expected")
     if abs(value) >= END_OF_SECONDS:
-        raise DataError(f"{what} is {value!r:.60}: {_instead(abs(int(value)))}")
+        raise DataError(f"{what} is {shown(value)}: {_instead(abs(int(value)))}")
     return int(value)
 
 

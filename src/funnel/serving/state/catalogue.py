@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,40 +12,24 @@ from numpy.typing import NDArray
 
 from funnel.allow import Allow, has_bits, packed, put_bits
 from funnel.bundle.tables import Catalogue
-from funnel.bundle.where import Bitmap, Filters, Where
+from funnel.bundle.where import Bitmap, Where
 from funnel.data import Schema
-from funnel.serving.state.encode import from_records
+from funnel.serving.state.filters import ChangedRows, LiveFilters
 from funnel.serving.state.ids import GrowingIds
 from funnel.types import Features, Int32, growable
 
 
 @dataclass(slots=True)
 class Written:
-    """What was changed, by row. Written to in place.
+    """What is known of changed items beside the bundle. Written to in place.
 
-    mask: bool [room], the changed items; rows: each once. records: their columns that differ from the
-    bundle's, but for those of `numbers`, which hold a value of each row. n_living: how many items may
-    be returned.
+    records: columns by row that differ from the bundle's, but for those of `numbers`, which hold a value of
+    each row. n_living: how many items may be returned.
     """
 
-    mask: NDArray[np.bool_]
-    rows: list[Int32] = field(default_factory=list)
+    n_living: int
     records: dict[int, dict[str, Any]] = field(default_factory=dict)
     numbers: dict[str, NDArray[Any]] = field(default_factory=dict)
-    n_living: int = 0
-
-    def touch(self, rows: Int32) -> None:
-        """These were changed."""
-        new = rows[~self.mask[rows]]
-        if len(new):
-            self.mask[new] = True
-            self.rows.append(new)
-
-    def touched(self) -> Int32:
-        """All that were: int32 [m]."""
-        if len(self.rows) > 1:
-            self.rows[:] = [np.concatenate(self.rows)]
-        return self.rows[0] if self.rows else np.empty(0, dtype=np.int32)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -60,6 +45,7 @@ class LiveCatalogue(Catalogue):
     schema: Schema
     room: int
     living_bits: Bitmap
+    changed: ChangedRows
     written: Written
 
     @classmethod
@@ -69,7 +55,7 @@ class LiveCatalogue(Catalogue):
         return cls(
             ids=GrowingIds(own.ids), frame=own.frame, features=features, encoder=own.encoder, own=own,
             schema=schema, room=room, living_bits=packed(np.arange(room)[None] < len(own.ids)),
-            written=Written(np.zeros(room, dtype=np.bool_), n_living=len(own.ids)),
+            changed=ChangedRows(room), written=Written(len(own.ids)),
         )  # fmt: skip
 
     def records(self, rows: NDArray[Any]) -> list[dict[str, Any]]:
@@ -84,22 +70,22 @@ class LiveCatalogue(Catalogue):
 
     def put(self, rows: Int32, records: Sequence[dict[str, Any]], living: NDArray[np.bool_]) -> None:
         """All columns of items, and whether they may be returned."""
-        self.written.touch(rows)
         self.written.records.update(zip(rows.tolist(), records, strict=True))
+        self.changed.add(rows)
         self.set_living(rows, living)
 
     def patch(self, rows: Int32, name: str, values: Sequence[Any]) -> None:
         """One column of items."""
-        self.written.touch(rows)
         records, column = self.written.records, self._numbers(name, values)
         if column is None:
             for row, value in zip(rows.tolist(), values, strict=True):
                 records[row] = records.get(row, {}) | {name: value}
-            return
-        column[rows] = values
-        for row in rows.tolist() if records else ():
-            if name in records.get(row, {}):
-                records[row] = {key: value for key, value in records[row].items() if key != name}
+        else:
+            column[rows] = values
+            for row in rows.tolist() if records else ():
+                if name in records.get(row, {}):
+                    records[row] = {key: value for key, value in records[row].items() if key != name}
+        self.changed.add(rows)
 
     def reset(self, rows: Int32, living: NDArray[np.bool_]) -> None:
         """Items have the bundle's columns; those that it has not are gone."""
@@ -108,6 +94,7 @@ class LiveCatalogue(Catalogue):
             self.written.records.pop(row, None) if row < len(self.own.ids) else None
         for name, values in self.written.numbers.items():
             values[own] = self.own.values[name][own]
+        self.changed.add(rows)
         self.set_living(rows, living & (rows < len(self.own.ids)))
 
     def _numbers(self, name: str, values: Sequence[Any]) -> NDArray[Any] | None:
@@ -150,13 +137,27 @@ class LiveCatalogue(Catalogue):
 
     def compile(self, where: Where) -> Bitmap:
         """See `Catalogue.compile`. Deleted items pass no filter."""
-        own, rows = self.own.compile(where), self.written.touched()
-        bits = np.zeros(self.living_bits.shape[1], dtype=np.uint64)
-        bits[: len(own)] = own
-        if len(rows):
-            frame = from_records(self.records(rows), self.schema)[list(self.own.frame.columns)]
-            passing = Allow(Filters.of(frame).compile(where)[None], np.zeros(1, np.int32), len(rows)).masks()[
-                0
-            ]
-            put_bits(bits, rows, passing)
-        return bits & self.living_bits[0]
+        return self.live_filters.compile(where) & self.living_bits[0]
+
+    @cached_property
+    def live_filters(self) -> LiveFilters:
+        """The columns as they are now, for filters."""
+        return LiveFilters(self.own.filters, self.room, self.changed, self.values_of)
+
+    def values_of(self, name: str, rows: Int32) -> list[Any]:
+        """Some items' values of one column."""
+        written, n = self.written, len(self.own.ids)
+        if name in written.numbers:
+            found = written.numbers[name][rows].tolist()
+        elif n:
+            own, known = self.own.values[name], np.where(rows < n, rows, 0)
+            found = own[known].tolist() if isinstance(own, np.ndarray) else own.take(known).to_pylist()
+        else:
+            found = [None] * len(rows)
+        if not written.records:
+            return found
+        places = enumerate(rows.tolist())
+        return [written.records.get(row, _NOTHING).get(name, found[place]) for place, row in places]
+
+
+_NOTHING: dict[str, Any] = {}

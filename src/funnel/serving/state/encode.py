@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from funnel.data import Schema
 from funnel.data.keys import as_ids, written_integers
 from funnel.errors import BundleError, DataError
 from funnel.types import Features, Float32
+from funnel.values.shown import shown
 
 
 def checked(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -52,8 +53,12 @@ def own_ids(contents: Contents, ids: pd.Series) -> list[Any]:
         return ids.astype("str").tolist()
     numbers = ids if pd.api.types.is_integer_dtype(ids.dtype) else written_integers(ids.astype("str"))
     if not pd.api.types.is_integer_dtype(numbers.dtype):
-        strange = next(one for one in ids if not isinstance(one, int) and not str(one).lstrip("-").isdigit())
-        raise DataError(f"items.item_id {strange!r} is a text; this catalogue's ids are whole numbers")
+        strange = next((one for one in ids if not str(one).lstrip("-").isdigit()), None)
+        raise DataError(
+            "items.item_id holds a number of more than 64 bits"
+            if strange is None
+            else f"items.item_id {shown(strange)} is a text; this catalogue's ids are whole numbers"
+        )
     return numbers.tolist()
 
 
@@ -118,13 +123,6 @@ def from_records(records: Sequence[dict[str, Any]], schema: Schema) -> pd.DataFr
     values = {name: pd.Series([record.get(name) for record in records], dtype=object) for name in names}
     found = schema.check(pd.DataFrame(values), "items")
     return found.assign(item_id=as_ids(found["item_id"], "items.item_id"))
-
-
-def given_ids(ids: Any) -> list[Any]:
-    """The ids of a call. Raises: DataError when it is no list of them."""
-    if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
-        raise DataError(f"ids is {ids!r}: a list of item ids is expected")
-    return list(ids)
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from funnel.data.columns import convert
 from funnel.errors import BundleError, DataError
+from funnel.serving import arguments
 from funnel.serving.state import encode
 from funnel.serving.state.follower import Follower
 from funnel.serving.state.interactions import written_id
@@ -76,10 +77,10 @@ class LiveItems:
         follow, upsert the item. What is given many items at once costs about 10 microseconds an item.
 
         Returns the ids that are not there; the others are changed all the same.
-        Raises: DataError when `ids` is no list, or for a column that is unknown, of another kind, or has
+        Raises: FunnelError when `ids` is no list, or for a column that is unknown, of another kind, or has
         another number of values; BundleError when the log cannot be written. Nothing is changed then.
         """
-        given, overlay = encode.given_ids(ids), self._follower.follow()
+        given, overlay = arguments.ids(ids, "ids"), self._follower.follow()
         values = {name: _column(overlay, name, some, len(given)) for name, some in columns.items()}
         rows, now = overlay.catalogue.ids.rows(given), _now(overlay)
         there = (rows >= 0) & overlay.catalogue.is_living(np.maximum(rows, 0))
@@ -98,9 +99,9 @@ class LiveItems:
         """Take items out. On return no answer holds them, from any source; as history they still count.
 
         Returns the ids that were not there; the others are deleted all the same.
-        Raises: DataError when `ids` is no list; BundleError when the log cannot be written.
+        Raises: FunnelError when `ids` is no list; BundleError when the log cannot be written.
         """
-        given, overlay = encode.given_ids(ids), self._follower.follow()
+        given, overlay = arguments.ids(ids, "ids"), self._follower.follow()
         rows = np.array([overlay.catalogue.ids.row(one) for one in given], dtype=np.int32)
         there = (rows >= 0) & overlay.catalogue.is_living(np.maximum(rows, 0))
         if there.any():
@@ -112,9 +113,9 @@ class LiveItems:
     def forget(self, ids: Iterable[Any]) -> None:
         """Drop what was changed of items: they are as the bundle has them, and gone where it has not.
 
-        Raises: DataError when `ids` is no list; BundleError when the log cannot be written.
+        Raises: FunnelError when `ids` is no list; BundleError when the log cannot be written.
         """
-        given, overlay = encode.given_ids(ids), self._follower.follow()
+        given, overlay = arguments.ids(ids, "ids"), self._follower.follow()
         names = [str(one) for one in map(written_id, given) if one is not None]
         if names:
             self._follower.state.forget_items(names, _now(overlay))

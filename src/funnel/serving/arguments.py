@@ -1,0 +1,157 @@
+"""What callers of `Live` pass, checked: each function takes one argument and returns it in one form.
+
+Callers pass on what others sent them. Whatever cannot be meant is a FunnelError that names the argument, what
+it was, and what is expected; nothing is read as something else, such as a text as a list of its letters.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from funnel.errors import ConfigError, DataError, FunnelError
+from funnel.features import Spec
+from funnel.values.shown import shown
+from funnel.values.times import seconds
+
+#: At most so many ids are taken in one argument, and so many items are in an answer.
+MOST_IDS, MOST_ITEMS = 100_000, 1_000_000
+
+#: Whole numbers of more bits are no ids; Python does not write very long ones at all.
+_MOST_BITS = 4_096
+
+
+def item_count(k: Any) -> int:
+    """How many items are asked for. Raises: FunnelError unless it is a whole number of at least 1."""
+    try:
+        number = operator.index(k)
+    except TypeError:
+        number = 0
+    if number < 1 or isinstance(k, bool):
+        raise FunnelError(f"k is {shown(k)}; it must be a whole number of at least 1")
+    return number
+
+
+def milliseconds(deadline: Any) -> float:
+    """A deadline as a number. Raises: FunnelError unless it is a number; infinite is one."""
+    try:
+        number = math.nan if isinstance(deadline, bool) or not isinstance(deadline, Real) else float(deadline)
+    except OverflowError:
+        number = math.inf if deadline > 0 else -math.inf
+    if math.isnan(number):
+        raise FunnelError(f"deadline is {shown(deadline)}; it must be a number of milliseconds")
+    return number
+
+
+def moment(time: Any) -> int | None:
+    """The time of a request in whole seconds, None where it is not given. Raises: see `seconds`."""
+    return None if time is None else seconds(time, "time")
+
+
+def ids(values: Any, what: str) -> list[Any]:
+    """Ids in their order, whatever each is: from a list, an array, a Series, a generator.
+
+    what: the argument's name. Raises: FunnelError for a text, a number, a mapping, a table, or more than
+    100,000 ids.
+    """
+    flat = not isinstance(values, np.ndarray) or values.ndim == 1
+    wrong = isinstance(values, str | bytes | bytearray | memoryview | Mapping | pd.DataFrame)
+    if wrong or not flat or not isinstance(values, Iterable):
+        raise FunnelError(f"{what} is {shown(values)}; a list of {_of(what)} ids is expected")
+    found = list(islice(values, MOST_IDS + 1))
+    if len(found) > MOST_IDS:
+        raise FunnelError(f"{what} holds more than {MOST_IDS:,} ids; at most that many are taken")
+    return found
+
+
+def known(value: Any) -> Any:
+    """An id as it is, None in place of what cannot be one: it is then unknown, which is no error."""
+    if isinstance(value, bool | np.bool_):
+        return None
+    if isinstance(value, int):
+        return value if value.bit_length() <= _MOST_BITS else None
+    if isinstance(value, str):
+        return None if value.endswith("\0") else value  # NumPy drops a zero at the end of a text
+    return value if isinstance(value, float | np.integer | np.floating) else None
+
+
+def user_columns(user: Any, specs: Mapping[str, Spec]) -> dict[str, Any]:
+    """A user's columns by name; nothing for None.
+
+    Raises: FunnelError when it is no mapping; ConfigError for a column that there is not; DataError for a
+    value that the column cannot have.
+    """
+    if user is None:
+        return {}
+    if not isinstance(user, Mapping):
+        raise FunnelError(f'user is {shown(user)}; columns by name are expected, like {{"country": "DE"}}')
+    unknown = [name for name in user if name not in specs]
+    if unknown:
+        names = shown(sorted(map(str, unknown)))
+        raise ConfigError(f"user columns {names} are unknown; there are: {', '.join(specs) or 'none'}")
+    return {name: _column(value, specs[name], f"user column {name!r}") for name, value in user.items()}
+
+
+def _column(value: Any, spec: Spec, what: str) -> Any:
+    """A value in the form that the column's encoder reads, None where it is missing."""
+    if _is_missing(value):
+        return None
+    if spec.kind == "number":
+        return _number(value, what)
+    if spec.kind == "vector":
+        return _vector(value, spec.width, what)
+    if spec.kind == "multi_category" and isinstance(value, list | tuple | set | frozenset | np.ndarray):
+        return [_word(part, what) for part in _parts(value, what) if not _is_missing(part)]
+    return _word(value, what)
+
+
+def _parts(value: Any, what: str) -> list[Any]:
+    parts = [value] if isinstance(value, np.ndarray) and value.ndim == 0 else list(value)
+    if len(parts) > MOST_IDS:
+        raise DataError(f"{what} lists more than {MOST_IDS:,} values; at most that many are taken")
+    return parts
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or value is pd.NaT or (_is_float(value) and bool(np.isnan(value)))
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, float | np.floating)
+
+
+def _number(value: Any, what: str) -> float:
+    try:
+        if isinstance(value, str | int | float | np.integer | np.floating) and not isinstance(value, bool):
+            return float(value)
+    except (ValueError, OverflowError):
+        pass
+    raise DataError(f"{what} is {shown(value)}; a number is expected")
+
+
+def _word(value: Any, what: str) -> Any:
+    whole = not isinstance(value, int) or value.bit_length() <= _MOST_BITS
+    if not whole or not isinstance(value, str | bool | int | float | np.generic) or isinstance(value, bytes):
+        raise DataError(f"{what} is {shown(value)}; one text or number is expected")
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _vector(value: Any, size: int, what: str) -> Any:
+    try:
+        vector = np.asarray(None if isinstance(value, str) else value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        vector = np.empty(0)
+    if vector.shape != (size,):
+        raise DataError(f"{what} is {shown(value)}; a list of {size} numbers is expected")
+    return vector
+
+
+def _of(what: str) -> str:
+    return "user" if what.startswith("user") else "item"

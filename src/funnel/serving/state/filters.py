@@ -1,0 +1,100 @@
+"""Filters over a catalogue that changes while it serves."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from funnel.allow import packed, put_bits
+from funnel.bundle.columns import laid_out
+from funnel.bundle.condition import Condition
+from funnel.bundle.where import Bitmap, Filters
+from funnel.types import Int32
+
+#: Rows whose change is remembered, so that a bitmap can be brought up to date; an older one is made anew.
+_REMEMBERED = 200_000
+
+
+class ChangedRows:
+    """Which rows were changed, in order. One thread at a time may add."""
+
+    def __init__(self, room: int) -> None:
+        self._mask = np.zeros(room, dtype=np.bool_)
+        self._every: list[Int32] = []
+        self._latest: deque[tuple[int, Int32]] = deque()
+        self._n_latest = self._first = self.version = 0
+
+    def add(self, rows: Int32) -> None:
+        """These were changed just now."""
+        new = np.unique(rows[~self._mask[rows]])
+        if len(new):
+            self._mask[new] = True
+            self._every.append(new)
+        self._latest.append((self.version + 1, rows))
+        self._n_latest += len(rows)
+        while self._n_latest > _REMEMBERED and len(self._latest) > 1:
+            self._first, gone = self._latest.popleft()
+            self._n_latest -= len(gone)
+        self.version += 1
+
+    def every(self) -> Int32:
+        """All that ever were, each once: int32 [m]."""
+        if len(self._every) > 1:
+            self._every[:] = [np.concatenate(self._every)]
+        return self._every[0] if self._every else np.empty(0, dtype=np.int32)
+
+    def since(self, version: int) -> Int32 | None:
+        """Those behind a version, maybe more than once; None where that is not known any more."""
+        if version < self._first:
+            return None
+        some = [rows for number, rows in list(self._latest) if number > version]
+        return np.concatenate(some) if some else np.empty(0, dtype=np.int32)
+
+
+class LiveFilters(Filters):
+    """As the filters of the bundle, but a changed row goes by its values now.
+
+    A bitmap that is kept is brought up to date when it is asked for: that costs by the rows changed since.
+    room: rows that there are arrays for. values: some rows' values of a column, as they are now.
+    """
+
+    def __init__(
+        self, own: Filters, room: int, changed: ChangedRows, values: Callable[[str, Int32], list[Any]]
+    ) -> None:
+        super().__init__(own.columns, room)
+        self._own, self._changed, self._values = own, changed, values
+
+    def mask(self, condition: Condition) -> NDArray[np.bool_]:
+        """See `Filters.mask`."""
+        mask = super().mask(condition)
+        rows = self._changed.every()
+        mask[rows] = self._passing(condition, rows)
+        return mask
+
+    def _bitmap(self, condition: Condition) -> Bitmap:
+        version, kept = self._changed.version, self.cache.get(condition)
+        rows = None if kept is None else self._changed.since(kept.version)
+        if kept is None or rows is None:
+            bits = packed(self.mask(condition))
+        elif not len(rows):
+            return kept.bits
+        else:
+            bits = kept.bits.copy()  # requests on their way go by the one that is kept
+            rows = np.unique(rows)
+            put_bits(bits, rows, self._passing(condition, rows))
+        bits.flags.writeable = False
+        self.cache.put(condition, bits, version)
+        return bits
+
+    def _passing(self, condition: Condition, rows: Int32) -> NDArray[np.bool_]:
+        """Whether some rows pass: bool, shape of rows."""
+        passing = np.zeros(len(rows), dtype=np.bool_)
+        if len(rows):
+            column = laid_out(condition.column, pd.Series(self._values(condition.column, rows)))
+            passing[column.rows_of(condition)] = True
+        return passing
