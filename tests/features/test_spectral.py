@@ -98,7 +98,7 @@ def test_there_is_no_filter_over_an_order_or_over_nothing() -> None:
 
 
 def test_groups_that_nobody_met_together_give_the_same_bytes_each_time() -> None:
-    """Their singular values are all 1: which directions stand for them is a choice, and has to be the same."""
+    """Their singular values are all 1: which directions stand for them is a choice, the same each time."""
     rng = np.random.default_rng(3)
     groups, sizes, starts = rng.integers(0, 6, 150), rng.integers(2, 5, 150), rng.integers(0, 4, 150)
     walks = zip(groups, sizes, starts, strict=True)

@@ -146,11 +146,9 @@ class Trainer:
         for mean, now in zip(self._averaged.parameters(), self._model.parameters(), strict=True):
             mean.lerp_(now, 1 - decay)
 
-    @torch.no_grad()
     def vectors(self) -> torch.Tensor:
-        items = self._averaged.items
-        vectors: torch.Tensor = items(torch.arange(self._events.n_items), self._item_columns)
-        return vectors
+        """All item vectors of the averaged weights: [n_items, d]."""
+        return self._averaged.items.catalogue(self._item_columns)
 
     def _encoder(self) -> TorchEncoder:
         clock = self._events.clock
