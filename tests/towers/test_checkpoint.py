@@ -71,8 +71,10 @@ def last_changed(log: Any, part: str) -> Any:
 
 def start() -> Start:
     """Nothing to start from, under a name."""
-    return Start("v1", {"items.ids": torch.zeros(1, 8)}, np.zeros(WORLD.log.n_items, np.int64),
-                 {"items": {}, "users": {}}, {"items": ([], list(ITEM_SPECS)), "users": ([], list(USER_SPECS))})  # fmt: skip
+    columns: dict[str, tuple[list[str], list[str]]]
+    columns = {"items": ([], list(ITEM_SPECS)), "users": ([], list(USER_SPECS))}
+    nobody = np.zeros(WORLD.log.n_items, np.int64)
+    return Start("v1", {"items.ids": torch.zeros(1, 8)}, nobody, {"items": {}, "users": {}}, columns)
 
 
 TARGETS = Ragged(WORLD.validation.targets.values[::-1].copy(), WORLD.validation.targets.offsets)
