@@ -37,6 +37,13 @@ def shuffled(log: Log, seed: int) -> Log:
     return log.where(np.random.default_rng(seed).permutation(len(log)))
 
 
+def test_lists_of_users_are_the_same_however_the_log_has_them() -> None:
+    (items, times), (others, _) = sets().by_user(), shuffled(sets(), 1).by_user()
+    np.testing.assert_array_equal(items.values, others.values)
+    np.testing.assert_array_equal(items.offsets, others.offsets)
+    assert len(times.values) == len(items.values)
+
+
 def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
