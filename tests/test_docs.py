@@ -1,15 +1,20 @@
-"""What the documents say is run: every command and every Python snippet."""
+"""What the documents say is run, every command and every snippet; what they measured is on file."""
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks.quality.published import TABLES
 from tests.conftest import ROOT
 from tests.processes import python
 from tests.tiny import TinyBuild
@@ -104,3 +109,112 @@ def test_configs_are_valid() -> None:
 
     names = {config.load(path, data=Path("data")).name for path in (ROOT / "configs").glob("*.toml")}
     assert {"movielens-100k", "amazon-beauty", "gowalla", "synthetic-ads"} <= names
+
+
+RESULTS = ROOT / "benchmarks" / "results"
+
+#: A figure of quality as the documents write it: .0702, .829.
+FIGURE = re.compile(r"(?<![\w.])\.\d{3,4}(?!\d)")
+
+#: What a paragraph says whose figures no file holds.
+UNREPEATED = re.compile(r"scratch|earlier build|prototype|no file is kept|a run each", re.IGNORECASE)
+
+#: Figures that are no measurement: goals.
+GOALS = {".829"}
+
+
+@cache
+def result(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return found
+
+
+def numbers(value: object) -> Iterator[float]:
+    """All numbers of a JSON document, those in its sentences too."""
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from numbers(part)
+    elif isinstance(value, str):
+        yield from (float(part) for part in re.findall(r"\d*\.\d+", value))
+    elif isinstance(value, int | float):
+        yield float(value)
+
+
+def quality(dataset: str, stage: str, metric: str, seeds: int = 1) -> str:
+    """The mean over seeds, as the documents write it."""
+    rows = [result(f"{dataset}-{seed}")["rows"] for seed in range(seeds)]
+    return short(sum(row[stage][metric]["mean"] for row in rows) / seeds)
+
+
+def short(value: float, digits: int = 4) -> str:
+    return f"{abs(value):.{digits}f}".removeprefix("0")
+
+
+@cache
+def on_file() -> frozenset[str]:
+    """Every number of every result, Beauty's means over its seeds, and what is published, in writing."""
+    found = [number for path in RESULTS.glob("*.json") for number in numbers(result(path.stem))]
+    found += [figure for lines in TABLES.values() for line in lines for figure in line.figures.values()]
+    rows = result("amazon-beauty-0")["rows"]
+    means = {quality("amazon-beauty", stage, metric, 3) for stage in rows for metric in rows[stage]}
+    return frozenset(short(number, digits) for number in found for digits in (3, 4)) | means
+
+
+def paragraphs(text: str) -> list[str]:
+    """A table goes with the paragraph before it."""
+    whole: list[str] = []
+    for part in re.split(r"\n\s*\n", text):
+        if part.startswith("|") and whole:
+            whole[-1] += "\n" + part
+        else:
+            whole.append(part)
+    return whole
+
+
+def without_a_file(text: str) -> list[str]:
+    """Figures that no file holds, of paragraphs that do not say so."""
+    told = [part for part in paragraphs(text) if not UNREPEATED.search(part)]
+    return [figure for part in told for figure in FIGURE.findall(part) if figure not in on_file() | GOALS]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_figure_of_quality_is_on_file_or_said_to_be_on_none(path: Path) -> None:
+    assert without_a_file(path.read_text()) == []
+
+
+def test_a_figure_that_nobody_measured_is_found() -> None:
+    """The control."""
+    assert without_a_file("It reaches .9994.") == [".9994"]
+    assert without_a_file("| a | .9994 |") == [".9994"]
+    assert without_a_file("Scratch: it reaches .9994.") == []
+
+
+def claims() -> list[tuple[str, str]]:
+    """What the documents say where it matters most, made from the files: (document, text)."""
+    beauty = {key: quality("amazon-beauty", *key.split(), 3) for key in (
+        "rerank ndcg@10", "rerank hit_rate@10", "exact ndcg@10", "exact hit_rate@10"
+    )}  # fmt: skip
+    speed = result("training-amazon-beauty")["positions_a_second"]
+    full, sampled = speed["funnel"], speed["funnel, 512 negatives"]
+    rectools, rechub = speed["RecTools SASRec"], speed["torch-rechub SASRec"]
+    latency = result("latency-1000000")["milliseconds"]
+    whole, glue = latency["whole"], latency["glue"]
+    return [
+        ("README.md", f"HR@10 {beauty['rerank hit_rate@10']} and NDCG@10 {beauty['rerank ndcg@10']}"),
+        ("README.md", f"alone pass ({beauty['exact hit_rate@10']} and {beauty['exact ndcg@10']})"),
+        ("README.md", f"a million ads in {whole['p50']:.1f} ms on one core** (p99 {whole['p99']:.1f})"),
+        ("README.md", f"takes {glue['p50']:.1f}]"),
+        ("serving.md", f"| whole | {whole['p50']:.2f} | {whole['p95']:.2f} | {whole['p99']:.2f} |"),
+        ("serving.md", f"That is {glue['p50'] / whole['p50']:.1f} times as fast"),
+        # Like with like: every item a negative on both sides, or negatives drawn on both.
+        ("quality.md", f"every item a negative | {rectools:,.0f} | {full / rectools:.1f}, every item"),
+        ("quality.md", f"one negative a position | {rechub:,.0f} | {sampled / rechub:.1f}, with 512"),
+        ("quality.md", f"| funnel, every item a negative | {full:,.0f} |"),
+        ("quality.md", f"| funnel, 512 shared negatives | {sampled:,.0f} |"),
+    ]
+
+
+@pytest.mark.parametrize(("name", "text"), claims())
+def test_claims_are_what_the_files_say(name: str, text: str) -> None:
+    path = next(path for path in DOCUMENTS if path.name == name)
+    assert text in " ".join(path.read_text().split())

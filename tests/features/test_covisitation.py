@@ -76,16 +76,50 @@ def test_transitions_are_shares_of_what_came_next() -> None:
 def test_without_an_order_it_is_the_sparse_product() -> None:
     log = make_log(clock="none")
     assert fit_transitions(log) is None
+    for slow, own in zip(sparse_product(log), as_dicts(fit_covisitation(log, n=log.n_items)), strict=True):
+        assert own == pytest.approx(slow, rel=1e-5)
+
+
+def sparse_product(log: Log) -> list[dict[int, float]]:
+    """Every pair of every user, as a matrix."""
     lengths = np.bincount(log.users, minlength=log.n_users)
     seen = sp.csr_matrix((np.ones(len(log)), (log.users, log.items)), shape=(log.n_users, log.n_items))
     product = (seen.T @ sp.diags(np.maximum(lengths, 1) ** -0.5) @ seen).toarray()
     np.fill_diagonal(product, 0)
     counts = np.maximum(np.bincount(log.items, minlength=log.n_items), 1)
     product *= counts[:, None] ** -0.6 * counts[None] ** -0.35
-    for item, own in enumerate(as_dicts(fit_covisitation(log, n=log.n_items))):
-        there = np.flatnonzero(product[item])
-        slow = dict(zip(there.tolist(), product[item, there].tolist(), strict=True))
-        assert own == pytest.approx(slow, rel=1e-5)
+    return [{int(i): float(row[i]) for i in np.flatnonzero(row)} for row in product]
+
+
+def long_sets(rng: np.random.Generator) -> Log:
+    """One user with 1,400 items, some with a few of them, in a random order."""
+    users = np.concatenate([np.zeros(1400, np.int32), rng.integers(1, 30, 300).astype(np.int32)])
+    items = np.concatenate([rng.permutation(1400), rng.integers(0, 1400, 300)]).astype(np.int32)
+    order = rng.permutation(len(users))
+    return Log(users[order], items[order], np.zeros(len(users), np.int64), 30, 1400, "none")
+
+
+def test_all_pairs_of_a_long_set_count() -> None:
+    """However far apart a file has them."""
+    log = long_sets(np.random.default_rng(0))
+    found = as_dicts(fit_covisitation(log, n=log.n_items))
+    for item, want in list(enumerate(sparse_product(log)))[::50]:
+        assert found[item] == pytest.approx(want, rel=1e-5)
+        assert len(found[item]) == 1399
+
+
+def test_of_a_very_long_set_the_pairs_of_a_sample_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same sample whatever the order; pairs that count weigh what they do in the whole set."""
+    log = long_sets(np.random.default_rng(0))
+    monkeypatch.setattr("funnel.features.covisitation.MOST_PAIRED", 200)
+    found = as_dicts(fit_covisitation(log, n=log.n_items))
+    other = log.where(np.random.default_rng(1).permutation(len(log)))
+    assert found == as_dicts(fit_covisitation(other, n=log.n_items))
+    whole = sparse_product(log)
+    assert sum(len(own) > 100 for own in found) == 200
+    for own, want in zip(found, whole, strict=True):
+        assert set(own) <= set(want)
+        assert all(weight <= want[item] * 1.00001 for item, weight in own.items())
 
 
 def test_the_kept_are_the_heaviest() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,53 @@ def test_saved_and_loaded_it_encodes_the_same(encoder: TableEncoder, tmp_path: P
     assert loaded.specs == encoder.specs
     for name, values in encoder.encode(FRAME).items():
         np.testing.assert_array_equal(loaded.encode(FRAME)[name], values)
+
+
+def test_one_long_value_does_not_multiply_the_files(tmp_path: Path) -> None:
+    """Nor is it lost or cut: 2,000 values, of which one has a million letters."""
+    shops = [f"shop {number}" for number in range(2000)] + ["x" * 1_000_000, "half \ud800", "nought\0", ""]
+    frame = pd.DataFrame({"shop": pd.Series(shops, dtype=object)})
+    encoder = TableEncoder.fit([Column(name="shop", kind="category")], frame)
+    encoder.save(tmp_path)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 1_200_000
+    loaded = TableEncoder.load(tmp_path)
+    assert loaded.values("shop") == encoder.values("shop")
+    np.testing.assert_array_equal(loaded.encode(frame)["shop"], encoder.encode(frame)["shop"])
+
+
+def test_values_that_an_earlier_version_saved_are_read(encoder: TableEncoder, tmp_path: Path) -> None:
+    encoder.save(tmp_path)
+    for number, name in enumerate(("shop", "tags", "title")):
+        np.save(tmp_path / f"{number}.npy", np.array(encoder.values(name), dtype=np.str_))
+        (tmp_path / f"{number}.ends.npy").unlink()
+    loaded = TableEncoder.load(tmp_path)
+    np.testing.assert_array_equal(loaded.encode(FRAME)["tags"], encoder.encode(FRAME)["tags"])
+    assert loaded.values("title") == ["red"]
+
+
+@pytest.mark.parametrize("ends", [[0, 2], [2, 1], [-1, 2], [1, 9], [1]])
+def test_values_whose_ends_do_not_fit_are_refused(
+    encoder: TableEncoder, tmp_path: Path, ends: list[int]
+) -> None:
+    encoder.save(tmp_path)
+    np.save(tmp_path / "0.ends.npy", np.array(ends))
+    if ends == [0, 2]:  # fits, and says that one value is empty
+        assert TableEncoder.load(tmp_path).values("shop") == ["", "ba"]
+        return
+    with pytest.raises(BundleError, match="do not belong together"):
+        TableEncoder.load(tmp_path)
+
+
+def test_a_fit_holds_the_words_of_one_text_at_a_time() -> None:
+    """What is kept are the known words and the codes, not the words of all rows."""
+    texts = [" ".join(f"w{(row * 7 + k) % 500}" for k in range(300)) for row in range(400)]
+    frame, column = pd.DataFrame({"title": texts}), Column(name="title", kind="text")
+    tracemalloc.start()
+    encoder = TableEncoder.fit([column], frame)
+    encoder.encode(frame)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1_000_000  # the words of all rows are 120,000 texts of some 50 bytes each
 
 
 @pytest.mark.parametrize("content", [None, "{", "[1]", '[["shop", "tree", {}]]', '[["shop", "list", {}]]'])

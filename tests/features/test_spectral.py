@@ -95,3 +95,13 @@ def test_scores_are_those_of_the_dense_filter(tmp_path: Path) -> None:
 def test_there_is_no_filter_over_an_order_or_over_nothing() -> None:
     assert Spectral.fit(replace(random_log(3), clock="order")) is None
     assert Spectral.fit(log([], [], 3, 2)) is None
+
+
+def test_groups_that_nobody_met_together_give_the_same_bytes_each_time() -> None:
+    """Their singular values are all 1: which directions stand for them is a choice, the same each time."""
+    rng = np.random.default_rng(3)
+    groups, sizes, starts = rng.integers(0, 6, 150), rng.integers(2, 5, 150), rng.integers(0, 4, 150)
+    walks = zip(groups, sizes, starts, strict=True)
+    items = [int(5 * group + (start + k) % 4) for group, size, start in walks for k in range(size)]
+    data = log(np.repeat(np.arange(150), sizes).tolist(), items, 150, 30)
+    assert len({spectral_vectors(data, 16).tobytes() for _ in range(30)}) == 1

@@ -109,6 +109,16 @@ def test_items_without_events_are_encoded_as_torch_does(trained: Trained, folder
     np.testing.assert_allclose(encoder.encode(one), want[3:4], atol=1e-6)
 
 
+def test_many_items_are_encoded_a_part_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = ItemEncoder.load(folder)
+    assert encoder is not None
+    whole = encoder.encode(WORLD.item_features)
+    monkeypatch.setattr("funnel.towers.items.CHUNK", 7 * SMALL.d * 2)
+    np.testing.assert_allclose(encoder.encode(WORLD.item_features), whole, atol=1e-6)
+    nothing = {name: column[:0] for name, column in WORLD.item_features.items()}
+    assert encoder.encode(nothing).shape == (0, SMALL.d)
+
+
 def test_without_item_columns_all_new_items_are_alike(tmp_path: Path) -> None:
     events, _, _, users, specs, asked = WORLD.arguments()
     trained = train(events, {}, {}, users, specs, asked, SMALL.model_copy(update={"epochs": 1}))

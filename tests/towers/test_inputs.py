@@ -58,3 +58,17 @@ def test_a_column_that_is_not_given_is_missing() -> None:
     assert columns["age"].tolist() == [[0, 1], [0, 1]]
     assert columns["tags"].tolist() == [[0, 0, 0], [0, 0, 0]]
     assert missing(USER_SPECS["taste"], 1).tolist() == [[0, 0, 0, 0]]
+
+
+def test_of_a_long_set_the_same_items_are_read_in_whatever_order_they_come() -> None:
+    """Each once, since towers learn sets with each item once."""
+    rng = np.random.default_rng(0)
+    long = rng.permutation(500)
+    lists = [long.tolist(), rng.permutation(long).tolist(), [*long.tolist(), *long[:50].tolist()], [3, -1, 3]]
+    padded = histories(strangers(lists), 100, "none")
+    assert padded.lengths.tolist() == [100, 100, 100, 1]
+    assert padded.items[0].tolist() == padded.items[1].tolist() == padded.items[2].tolist()
+    assert len(set(padded.items[0].tolist())) == 100
+    assert padded.items[3][0] == 3
+    ordered = histories(strangers(lists[:2]), 100, "order")
+    assert ordered.items[0].tolist() == long[-100:].tolist()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,9 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from funnel.towers import losses
-from funnel.towers.config import TowersConfig
 from funnel.towers.losses import GBCE, Drawn, SampledSoftmax, full_softmax
-from funnel.towers.negatives import Counted, Negatives, Streaming
 
 D, N, P = 6, 20, 9
 
@@ -78,7 +76,7 @@ def slow(
         weight = {
             "none": lambda i: 1.0,
             "usual": lambda i: 1 / chance[i],
-            "corrected": lambda i, t=t, n=n: (1 - chance[t]) / chance[i] / n,
+            "corrected": lambda i, own=own, n=n: (1 - sum(chance[j] for j in set(own))) / chance[i] / n,
         }[logq]
         negative = sum(((q @ items[i]).exp() * weight(i) for i in others), torch.zeros(()))
         out.append(-(positive / (positive + negative)).log())
@@ -174,19 +172,20 @@ def test_a_step_whose_only_negative_is_the_target(loss: Loss) -> None:
 
 
 @pytest.mark.parametrize("query_of", [ALONE, SHARED])
-def test_gbce_is_its_formula(step: tuple[Tensor, ...], query_of: Tensor) -> None:
-    queries, items, targets, drawn, chance = step
-    a, t = len(drawn) / (N - 1), 0.75
-    beta = a * (t * (1 - 1 / a) + 1 / a)
-    want = 0.0
+def test_gbce_of_even_negatives_is_its_formula(step: tuple[Tensor, ...], query_of: Tensor) -> None:
+    """Each of them that counts then weighs k / (those that count), and 1 where all do."""
+    queries, items, targets, drawn, _ = step
+    even, t, k = torch.full((N,), 1 / N, dtype=torch.float64), 0.75, len(drawn)
+    want = torch.zeros((), dtype=torch.float64)
     for number, target in zip(query_of.tolist(), targets.tolist(), strict=True):
-        q, own = queries[number], targets[query_of == number].tolist()
-        want = want - beta * torch.sigmoid(q @ items[target]).log()
-        for i in drawn.tolist():
-            if i not in own:
-                want = want - (1 - torch.sigmoid(q @ items[i])).log()
-    got = apply(GBCE(N, t), queries, items, targets, drawn, chance, query_of)
-    torch.testing.assert_close(got, want / P)  # type: ignore[arg-type]
+        q, own = queries[number], set(targets[query_of == number].tolist())
+        a = k / (N - len(own))
+        beta = a * (t * (1 - 1 / a) + 1 / a)
+        others = [i for i in drawn.tolist() if i not in own]
+        mean = -sum((1 - torch.sigmoid(q @ items[i])).log() for i in others) / len(others)
+        want = want - beta * torch.sigmoid(q @ items[target]).log() + k * mean
+    got = apply(GBCE(N, t), queries, items, targets, drawn, even, query_of)
+    torch.testing.assert_close(got, want / P)
 
 
 def test_gbce_without_calibration_is_plain_cross_entropy() -> None:
@@ -194,64 +193,15 @@ def test_gbce_without_calibration_is_plain_cross_entropy() -> None:
     assert GBCE(1000, t=1.0).beta(10) == pytest.approx(10 / 999)
 
 
-COUNTS = np.array([50, 30, 20, 0])
-LOG = np.repeat(np.arange(4), COUNTS)
-
-
-def negatives(**options: Any) -> Negatives:
-    return Negatives(TowersConfig(**options), COUNTS)
-
-
-@pytest.mark.parametrize("in_batch", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("hard", [0.0, 0.4])
-def test_log_q_is_the_log_of_how_often_an_item_is_drawn(
-    in_batch: float, hard: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("funnel.towers.negatives.NEAR", 2)
-    rng = np.random.default_rng(0)
-    draws = negatives(negatives=40, in_batch=in_batch * (1 - hard), hard=hard)
-    draws.refresh(torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]]))
-    drawn = [draws.draw(rng.choice(LOG, 60), rng) for _ in range(500)]
-    share = np.bincount(np.concatenate([items for items, _, _ in drawn]), minlength=4) / 20_000
-    items, log_q, _ = drawn[0]
-    np.testing.assert_allclose(np.exp(log_q), share[items], atol=0.015)
-    assert len(items) == 40
-
-
-def test_hard_negatives_are_the_nearest_items_of_the_targets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("funnel.towers.negatives.NEAR", 1)
-    draws = negatives(negatives=50, in_batch=0.0, hard=1.0)
-    vectors = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
-    draws.refresh(vectors)
-    items, _, _ = draws.draw(np.array([0, 2, 2]), np.random.default_rng(0))
-    assert set(items.tolist()) == {1, 3}
-
-
-def test_before_the_first_refresh_hard_negatives_are_uniform_ones() -> None:
-    draws = negatives(negatives=4000, in_batch=0.0, hard=1.0)
-    items, log_q, _ = draws.draw(np.array([0]), np.random.default_rng(0))
-    assert (np.bincount(items) > 900).all()
-    np.testing.assert_allclose(log_q, np.log(0.25), rtol=1e-6)
-
-
-def test_a_step_with_few_targets_draws_fewer_of_them() -> None:
-    items, _, _ = negatives(negatives=10, in_batch=1.0).draw(np.array([0, 1, 1]), np.random.default_rng(0))
-    assert sorted(items.tolist()) == [0, 1, 1]
-
-
-def test_streaming_frequencies_come_to_what_counting_says() -> None:
-    rng, streaming = np.random.default_rng(0), Streaming(4, rate=0.01)
-    for _ in range(400):
-        streaming.see(rng.choice(LOG, 64))
-    np.testing.assert_allclose(streaming.chances()[:3], Counted(COUNTS).chances()[:3], rtol=0.15)
-
-
-def test_streaming_frequencies_follow_a_change() -> None:
-    streaming, rng = Streaming(2), np.random.default_rng(0)
-    for _ in range(50):
-        streaming.see(rng.choice(2, 100, p=[0.9, 0.1]))
-    before = streaming.chances()
-    for _ in range(50):
-        streaming.see(rng.choice(2, 100, p=[0.1, 0.9]))
-    assert before[0] > 0.8
-    assert streaming.chances()[1] > 0.8
+def test_the_same_target_twice_is_one_target() -> None:
+    """In what is left out of the draws; its loss counts twice."""
+    generator = torch.Generator().manual_seed(1)
+    queries, items = normal(generator, 1, D), normal(generator, N, D)
+    chance = torch.rand(N, generator=generator, dtype=torch.float64)
+    chance, drawn, shared = chance / chance.sum(), torch.arange(N), torch.zeros(1, dtype=torch.int64)
+    for loss in (SampledSoftmax("corrected"), GBCE(N)):
+        once, twice = (
+            apply(loss, queries, items, targets, drawn, chance, shared.expand(len(targets)))
+            for targets in (torch.tensor([3]), torch.tensor([3, 3]))
+        )
+        torch.testing.assert_close(once, twice)

@@ -70,6 +70,24 @@ def test_a_set_is_learned_without_its_order() -> None:
     assert (best // SIZE == WORLD.validation.targets.values // SIZE).mean() > 0.9
 
 
+@pytest.mark.parametrize("loss", ["full_softmax", "sampled_softmax", "gbce"])
+def test_towers_of_sets_do_not_depend_on_the_order_of_the_log(
+    loss: Literal["full_softmax", "sampled_softmax", "gbce"],
+) -> None:
+    """Nor on that of the histories that early stopping asks with."""
+    sets, config = world("none"), SHORT.model_copy(update={"loss": loss, "negatives": 24})
+    rng = np.random.default_rng(0)
+    other = replace(sets, log=sets.log.where(rng.permutation(len(sets.log))))
+    requests = sets.validation.requests
+    lists = [rng.permutation(requests.history[row]) for row in range(len(requests))]
+    mixed = replace(requests, history=Ragged.from_lists(lists))
+    other = replace(other, validation=replace(sets.validation, requests=mixed))
+    first, second = train(*sets.arguments(), config), train(*other.arguments(), config)
+    assert first.item_vectors.tobytes() == second.item_vectors.tobytes()
+    assert first.encode(requests).tobytes() == second.encode(mixed).tobytes()
+    assert [epoch.validation for epoch in first.epochs] == [epoch.validation for epoch in second.epochs]
+
+
 @pytest.fixture(scope="module")
 def trained() -> Trained:
     return train(*WORLD.arguments(), SMALL)

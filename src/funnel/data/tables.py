@@ -82,6 +82,10 @@ def _clean_events(events: pd.DataFrame, clock: Clock, notes: list[str]) -> pd.Da
         events = _by_time(events, "events.time")
     if counted or clock == "none":
         events = _without_repeats(events.assign(time=events["time"] if counted else 0), "events", notes)
+    if clock == "none":
+        # Nothing orders them, so nothing may depend on how a file does.
+        keys = ["user_id", "item_id", *(["split"] if "split" in events.columns else [])]
+        events = events.sort_values(keys, kind="stable", ignore_index=True)
     if clock == "order":
         events = events.assign(time=events.groupby("user_id", sort=False).cumcount())
         events = events.sort_values("time", kind="stable", ignore_index=True)

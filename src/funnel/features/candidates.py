@@ -72,6 +72,7 @@ class CandidateFeatures:
         self._picked = _picked(config.names, columns)
         self._names = [columns[number] for number in self._picked]
         self._reach, self._n_items = REACH[statistics.clock], statistics.n_items
+        self._ordered = statistics.clock != "none"
 
     @property
     def names(self) -> list[str]:
@@ -88,7 +89,7 @@ class CandidateFeatures:
 
         Each row depends on its own request only: a batch and single calls give the same bits.
         """
-        newest_first = recent(requests.history, self._reach, self._n_items)
+        newest_first = recent(requests.history, self._reach, self._n_items, ordered=self._ordered)
         asked = Asked(requests, candidates, newest_first)
         whole = np.concatenate([family.compute(asked) for family in self._families if family.names], axis=2)
         if len(self._picked) == whole.shape[2]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,13 +64,16 @@ class ListEncoder:
     @classmethod
     def fit(cls, values: Sequence[Any], text: bool) -> ListEncoder:
         """Lists keep every value; of words the most frequent 5,000 that are met in two rows or more."""
-        rows = [set(_words(value) if text else _listed(value)) for value in values]
-        met = Counter(part for row in rows for part in row)
+        parts = _words if text else _listed
+        met: Counter[str] = Counter()
+        for value in values:
+            met.update(set(parts(value)))
         kept = _by_frequency(met)
         if text:
             kept = [word for word in kept if met[word] >= WORD_COUNT][:MOST_WORDS]
+        # Once more through the values: the parts of all of them at once would be many times the values.
         known = set(kept)
-        longest = max((len(row & known) for row in rows), default=0)
+        longest = max((len(known.intersection(parts(value))) for value in values), default=0)
         return cls(kept, min(max(longest, 1), MOST_VALUES), text)
 
     @property
@@ -83,7 +86,7 @@ class ListEncoder:
         out = np.zeros((len(values), self.width), dtype=np.int32)
         for row, value in enumerate(values):
             parts = _words(value) if self.text else _listed(value)
-            codes = sorted({self._codes.get(part, 0) for part in parts} - {0})[-self.width :]
+            codes = sorted({code for part in parts if (code := self._codes.get(part, 0))})[-self.width :]
             out[row, : len(codes)] = codes
         return out
 
@@ -109,11 +112,12 @@ def _key(value: Any) -> str | None:
     return str(value)
 
 
-def _listed(value: Any) -> list[str]:
+def _listed(value: Any) -> Iterable[str]:
     if isinstance(value, list | tuple | set | frozenset | np.ndarray):
         return [key for part in value if (key := _key(part)) is not None]
     return [] if (key := _key(value)) is None else [key]
 
 
-def _words(value: Any) -> list[str]:
-    return _WORD.findall(value.lower()) if isinstance(value, str) else []
+def _words(value: Any) -> Iterator[str]:
+    """One after the other: the words of a long text take many times its room."""
+    return (found[0] for found in _WORD.finditer(value.lower())) if isinstance(value, str) else iter(())

@@ -20,11 +20,14 @@ from numpy.typing import NDArray
 from funnel.features.arrays import frozen
 from funnel.features.kernels import heap_push, heap_sort
 from funnel.features.neighbours import Neighbours
-from funnel.features.recent import REACH
-from funnel.types import Clock, Int64, Log
+from funnel.features.recent import REACH, members
+from funnel.types import Clock, Int64, Log, Ragged
 
 #: Items counted in one go; bounds the memory that is not the result.
 _BLOCK = 4096
+
+#: Items of a set whose pairs are counted: their number grows with the square.
+MOST_PAIRED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +35,13 @@ class Weighting:
     """How a pair of events counts, and what its sum is divided by.
 
     ahead, back: weight of a later or earlier item of the list, by distance from 1; longer distances do not
-    count. user_power: a list of length n counts n^−user_power. An item with c events is divided by
-    (c + smooth)^power, with its own power as the source and as the neighbour.
+    count. None: a set, which has no near and far, all of whose pairs count 1. user_power: a list of length n
+    counts n^−user_power. An item with c events is divided by (c + smooth)^power, with its own power as the
+    source and as the neighbour.
     """
 
-    ahead: NDArray[np.float64]
-    back: NDArray[np.float64]
+    ahead: NDArray[np.float64] | None
+    back: NDArray[np.float64] | None
     user_power: float
     source_power: float
     target_power: float
@@ -46,14 +50,17 @@ class Weighting:
 
 def _covisitation_weighting(clock: Clock) -> Weighting:
     if clock == "none":
-        flat = np.ones(1000)
-        return Weighting(flat, flat, user_power=0.5, source_power=0.6, target_power=0.35, smooth=0.0)
+        return Weighting(None, None, user_power=0.5, source_power=0.6, target_power=0.35, smooth=0.0)
     near = np.arange(1.0, 51.0) ** -0.5
     return Weighting(near, 0.5 * near, user_power=0.25, source_power=0.4, target_power=0.2, smooth=5.0)
 
 
 def fit_covisitation(log: Log, *, n: int = 200) -> Neighbours:
-    """The `n` items that go best with each item. Memory: the result, the log twice and n_items doubles."""
+    """The `n` items that go best with each item. Memory: the result, the log twice and n_items doubles.
+
+    Where nothing orders the log, all pairs of a user's items count alike, whatever the order of the events;
+    of a set of more than MOST_PAIRED items those of a sample of so many (`funnel.features.recent.members`).
+    """
     decay = 1.0 if log.clock == "none" else 0.8
     return _fit(log, _covisitation_weighting(log.clock), n, decay, REACH[log.clock])
 
@@ -96,17 +103,8 @@ class _Scales(NamedTuple):
 
 def _fit(log: Log, weighting: Weighting, n: int, decay: float, reach: int) -> Neighbours:
     lists, _ = log.by_user()
-    counts = np.bincount(lists.values, minlength=log.n_items)
-    of_item = np.argsort(lists.values, kind="stable")
-    places = _Places(lists.values, lists.offsets, lists.list_of, of_item, np.append(0, np.cumsum(counts)))
-    smoothed = np.maximum(counts, 1) + weighting.smooth
-    scales = _Scales(
-        ahead=weighting.ahead,
-        back=weighting.back,
-        user=np.maximum(lists.lengths, 1) ** -weighting.user_power,
-        source=smoothed**-weighting.source_power,
-        target=smoothed**-weighting.target_power,
-    )
+    scales = _scales(lists, weighting, log.n_items)
+    places = _places(_paired(lists, log.n_items) if log.clock == "none" else lists, log.n_items)
     sums, touched = np.zeros(log.n_items), np.empty(log.n_items, dtype=np.int64)
     blocks = [
         _count_block(first, min(first + _BLOCK, log.n_items), n, places, scales, sums, touched)
@@ -114,6 +112,29 @@ def _fit(log: Log, weighting: Weighting, n: int, decay: float, reach: int) -> Ne
     ]
     sizes, items, weights = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return Neighbours(frozen(np.append(0, np.cumsum(sizes))), frozen(items), frozen(weights), decay, reach)
+
+
+def _scales(lists: Ragged, weighting: Weighting, n_items: int) -> _Scales:
+    alike = np.ones(int(lists.lengths.max(initial=0)))
+    smoothed = np.maximum(np.bincount(lists.values, minlength=n_items), 1) + weighting.smooth
+    return _Scales(
+        ahead=alike if weighting.ahead is None else weighting.ahead,
+        back=alike if weighting.back is None else weighting.back,
+        user=np.maximum(lists.lengths, 1) ** -weighting.user_power,
+        source=smoothed**-weighting.source_power,
+        target=smoothed**-weighting.target_power,
+    )
+
+
+def _places(lists: Ragged, n_items: int) -> _Places:
+    ends = np.cumsum(np.bincount(lists.values, minlength=n_items))
+    of_item = np.argsort(lists.values, kind="stable")
+    return _Places(lists.values, lists.offsets, lists.list_of, of_item, np.append(0, ends))
+
+
+def _paired(sets: Ragged, n_items: int) -> Ragged:
+    """The sets, cut to samples where one is very long."""
+    return members(sets, MOST_PAIRED, n_items) if sets.lengths.max(initial=0) > MOST_PAIRED else sets
 
 
 @njit(cache=True, nogil=True)

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.errors import BundleError
-from funnel.features.arrays import load_array, save_array
+from funnel.features.arrays import load_texts, save_texts
 from funnel.features.categories import CategoryEncoder, ListEncoder
 from funnel.features.numeric import NumberEncoder, VectorEncoder
 from funnel.features.spec import Spec
@@ -79,13 +78,13 @@ class TableEncoder:
         return self._columns[name].encode(values)
 
     def save(self, folder: Path) -> None:
-        """Write `encoder.json`, and the values of each column that has codes as `<number>.npy`."""
+        """Write `encoder.json`, and the values of each column that has codes by `save_texts`."""
         folder.mkdir(parents=True, exist_ok=True)
         state = []
         for number, (name, encoder) in enumerate(self._columns.items()):
             kind, fields = _state(encoder)
             if "values" in fields:
-                save_array(folder, str(number), np.array(fields.pop("values"), dtype=np.str_))
+                save_texts(folder, str(number), fields.pop("values"))
             state.append([name, kind, fields])
         (folder / "encoder.json").write_text(json.dumps(state))
 
@@ -97,7 +96,7 @@ class TableEncoder:
             columns: dict[str, ColumnEncoder] = {}
             for number, (name, kind, fields) in enumerate(json.loads(path.read_text())):
                 if kind in ("category", "list"):
-                    fields["values"] = load_array(folder, str(number)).tolist()
+                    fields["values"] = load_texts(folder, str(number))
                 columns[name] = _ENCODERS[kind](**fields)
             return cls(columns)
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -23,7 +23,7 @@ class Neighbours:
     offsets: int64 [n_items + 1]; items int32 and weights float32 (positive) of item i are at
         `offsets[i]:offsets[i + 1]`.
     decay: weight of a history item relative to the one after it; 1 where the order says nothing.
-    reach: how many of the latest history items count.
+    reach: how many of the latest history items count, or of a set (see `funnel.features.recent`).
     """
 
     offsets: Int64
@@ -51,7 +51,7 @@ class Neighbours:
 
         0 where no weight does; NaN at empty places (−1) and for a history without a known item.
         """
-        return self.evidence(recent(history, self.reach, self.n_items), items, decay=decay)[:, :, 0]
+        return self.evidence(self._counted(history), items, decay=decay)[:, :, 0]
 
     def evidence(self, newest_first: Ragged, items: Int32, *, decay: float | None = None) -> Float32:
         """What the weights from a history to each item look like: float32 [B, K, 7], columns `EVIDENCE`.
@@ -81,15 +81,15 @@ class Neighbours:
         the next.
         """
         faded = self.decay if decay is None else decay
-        newest = item_lists(recent(history, self.reach, self.n_items), len(history))
+        newest = item_lists(self._counted(history), len(history))
         return top(self._edges, newest, faded, k, item_lists(exclude, len(history)), bitmaps(allow))
 
     def nearest(self, history: Ragged, items: Int32) -> Int32:
         """The recent history's item with the largest weight to each of items: int32 [B, K], −1 for none.
 
-        What "because you met …" is said of; the newest wins a tie.
+        What "because you met …" is said of; the newest wins a tie, in a set the first row.
         """
-        newest = item_lists(recent(history, self.reach, self.n_items), len(history))
+        newest = item_lists(self._counted(history), len(history))
         return nearest(self._edges, newest, frozen(items, np.int32))
 
     def save(self, folder: Path, name: str) -> None:
@@ -104,6 +104,9 @@ class Neighbours:
             load_array(folder, f"{name}.{part}") for part in ("offsets", "items", "weights")
         )
         return cls(offsets, items, weights, decay, reach)
+
+    def _counted(self, history: Ragged) -> Ragged:
+        return recent(history, self.reach, self.n_items, ordered=self.decay < 1)
 
     @property
     def _edges(self) -> Edges:

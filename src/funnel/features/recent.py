@@ -1,4 +1,4 @@
-"""The recent history of each request: newest first, without the items that are no longer there."""
+"""The part of each request's history that counts: the newest of a list, a sample of a set."""
 
 from __future__ import annotations
 
@@ -30,11 +30,64 @@ def _recent(values: Any, offsets: Any, reach: int, n_items: int) -> Any:
     return picked[:total], kept
 
 
-def recent(history: Ragged, reach: int, n_items: int) -> Ragged:
+def recent(history: Ragged, reach: int, n_items: int, *, ordered: bool = True) -> Ragged:
     """At most `reach` items of each history, newest first; rows outside the catalogue (−1) are dropped.
 
-    Returns int32 values. What is dropped does not count towards `reach`.
+    Returns int32 values. What is dropped does not count towards `reach`. ordered: whether the order of a
+    history says anything; where it does not, see `members`.
     """
+    if not ordered:
+        return members(history, reach, n_items)
     values, offsets = frozen(history.values, np.int32), frozen(history.offsets, np.int64)
     newest, kept = _recent(values, offsets, reach, n_items)
     return Ragged(frozen(newest), frozen(kept))
+
+
+def members(sets: Ragged, most: int, n_items: int) -> Ragged:
+    """Each set's items once, ascending, whatever their order; rows outside the catalogue are dropped.
+
+    Of a set of more than `most` items, `most` of them: those with the least hash of the item's row. So it is
+    a sample without regard to what the items are, it is the same each time, and an item that comes
+    to a set puts out one other at most. Returns int32 values.
+    """
+    values, offsets = frozen(sets.values, np.int32), frozen(sets.offsets, np.int64)
+    picked, kept = _members(values, offsets, most, n_items)
+    return Ragged(frozen(picked), frozen(kept))
+
+
+@njit(cache=True, nogil=True)
+def _members(values: Any, offsets: Any, most: int, n_items: int) -> Any:
+    kept = np.zeros(len(offsets), dtype=np.int64)
+    picked = np.empty(len(values), dtype=np.int32)
+    total = 0
+    for row in range(len(offsets) - 1):
+        first = total
+        last = -1
+        for item in np.sort(values[offsets[row] : offsets[row + 1]]):
+            if last < item < n_items:
+                picked[total] = item
+                total += 1
+                last = item
+        if total - first > most:
+            total = first + _sample(picked[first:total], most)
+        kept[row + 1] = total
+    return picked[:total], kept
+
+
+@njit(cache=True, nogil=True)
+def _sample(items: Any, most: int) -> int:
+    """Leave the `most` items with the least hash at the front, ascending."""
+    hashes = np.empty(len(items), dtype=np.uint64)
+    for place in range(len(items)):
+        hashes[place] = _hash(np.uint64(items[place]))
+    items[:most] = np.sort(items[np.argsort(hashes)[:most]])
+    return most
+
+
+@njit(cache=True, nogil=True)
+def _hash(x: Any) -> Any:
+    """SplitMix64's finaliser, one to one (Steele, Lea & Flood 2014, doi 10.1145/2660193.2660195)."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

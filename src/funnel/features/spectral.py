@@ -105,12 +105,23 @@ class Spectral:
 
 
 def _directions(matrix: csr_matrix, d: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The strongest right singular vectors, float64 [n_items, ≤ d], and their values, falling."""
-    from scipy.sparse.linalg import svds
+    """The strongest right singular vectors, float64 [n_items, ≤ d], and their values, falling.
+
+    The steps of `scipy.sparse.linalg.svds`, which leaves the generator of its restarts to chance: where
+    singular values are equal, as those of groups of items that nobody met together, that gave other vectors
+    with each call.
+    """
+    from scipy.sparse.linalg import LinearOperator, eigsh
 
     possible = min(d, min(matrix.shape) - 1, matrix.nnz)
     if possible < 1:
         return np.zeros((matrix.shape[1], 0)), np.zeros(0)
-    start = np.random.default_rng(seed).normal(size=min(matrix.shape))
-    _, strength, directions = svds(matrix, possible, v0=start)
-    return directions.T[:, ::-1], strength[::-1]
+    wide = matrix.shape[0] < matrix.shape[1]
+    tall = (matrix.T if wide else matrix).tocsr()
+    rng = np.random.default_rng(seed)
+    start = rng.normal(size=tall.shape[1])
+    back = tall.T.tocsr()
+    gram = LinearOperator((len(start),) * 2, matvec=lambda x: back @ (tall @ x), dtype=np.float64)
+    vectors = np.linalg.qr(eigsh(gram, possible, v0=start, rng=rng)[1])[0]
+    left, strength, right = np.linalg.svd(tall @ vectors, full_matrices=False)
+    return (left if wide else vectors @ right.T), strength

@@ -74,7 +74,19 @@ class TowersConfig(Settings):
                 f"in_batch and hard are shares of the negatives; {self.in_batch} and {self.hard} "
                 "are more than 1 together"
             )
+        if self.loss == "gbce" and self.negative_counts[2] < 1:
+            raise ValueError(
+                'loss "gbce" is defined for negatives drawn evenly from all items: leave some of them to '
+                f"that (in_batch = {self.in_batch} and hard = {self.hard} take all {self.negatives})"
+            )
         return self
+
+    @property
+    def negative_counts(self) -> tuple[int, int, int]:
+        """How many of the negatives come from the step, are hard, are drawn evenly."""
+        in_batch = round(self.negatives * self.in_batch)
+        hard = min(round(self.negatives * self.hard), self.negatives - in_batch)
+        return in_batch, hard, self.negatives - in_batch - hard
 
     def temperature_for(self, clock: Clock) -> tuple[float, bool]:
         """The temperature at the start, and whether it is learned.

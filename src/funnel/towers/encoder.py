@@ -17,7 +17,7 @@ from funnel.towers.config import TowersConfig
 from funnel.towers.inputs import histories, input_name, user_columns
 from funnel.types import Clock, Float32, Requests
 
-#: Numbers of all history vectors that are held at once while encoding: 16 MiB of float32.
+#: Numbers that are held at once for histories, or for the values of a column: 16 MiB of float32.
 CHUNK = 1 << 22
 
 
@@ -68,6 +68,7 @@ class QueryEncoder:
         column that is not given is missing for everyone. An empty history, and a user never seen, are normal.
         """
         longest = min(self.config.reads(self.clock), int(requests.history.lengths.max(initial=1)))
+        longest = max(longest, *(spec.width for spec in self.user_specs.values()), 1)
         if len(requests) * longest * self.config.d <= CHUNK:
             return self._encode(requests)
         # Requests of about the same length together, so that little is computed for padding.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.features.encoders import Spec
+from funnel.features.recent import members
 from funnel.types import Clock, Features, Int64, Ragged, Requests
 
 #: Gap buckets: 0 = unknown or first event, then powers of two of seconds (the last is 17 years and more).
@@ -44,8 +45,15 @@ def gap_buckets(times: Ragged, clock: Clock) -> Int64:
 
 
 def histories(requests: Requests, limit: int, clock: Clock) -> Histories:
-    """The last `limit` known items of each request; rows below zero are dropped first."""
+    """The last `limit` known items of each request; rows below zero are dropped first.
+
+    Where nothing orders them a set of at most `limit`, as `funnel.features.recent.members` has it: whatever
+    the order of a file, and each item once, as the towers learned sets.
+    """
     items, times = requests.history, requests.history_times
+    if clock == "none":
+        items = members(items, limit, np.iinfo(np.int32).max)
+        times = Ragged(np.zeros(len(items.values), dtype=np.int64), items.offsets)
     if (items.values < 0).any():
         items, times = _known(items, times)
     gaps = Ragged(gap_buckets(times, clock), items.offsets)

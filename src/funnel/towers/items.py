@@ -18,6 +18,9 @@ from funnel.types import Features, Float32
 
 GRAPH = "item_tower.onnx"
 
+#: Numbers that the graph may hold for the values of a part of the items: 16 MiB of float32.
+CHUNK = 1 << 22
+
 
 @dataclass(frozen=True)
 class ItemEncoder:
@@ -47,7 +50,17 @@ class ItemEncoder:
     def encode(self, columns: Features, n: int | None = None) -> Float32:
         """Vectors float32 [n, d] of items with these encoded columns; n is needed where there are none."""
         rows = len(next(iter(columns.values()))) if n is None else n
-        feed = {input_name(name): np.ascontiguousarray(columns[name]) for name in self.specs}
-        feed["n"] = np.zeros(rows, dtype=np.int64)
+        size = max(1, CHUNK // (self._d * max((spec.width for spec in self.specs.values()), default=1)))
+        # One part at least, so that there is a shape.
+        parts = [self._encode(columns, at, min(at + size, rows)) for at in range(0, max(rows, 1), size)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    @property
+    def _d(self) -> int:
+        return int(self._session.get_outputs()[0].shape[1])
+
+    def _encode(self, columns: Features, first: int, stop: int) -> Float32:
+        feed = {input_name(name): np.ascontiguousarray(columns[name][first:stop]) for name in self.specs}
+        feed["n"] = np.zeros(stop - first, dtype=np.int64)
         vectors: Float32 = self._session.run(None, feed)[0]
         return vectors

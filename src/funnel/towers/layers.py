@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from funnel.features.encoders import Spec
+from funnel.towers.bags import mean_embedding
 
 #: Standard deviation of embeddings at the start.
 INIT = 0.02
@@ -24,6 +26,8 @@ class ColumnSum(nn.Module):
 
     category: a learned vector each value (0, unknown, has one too). multi_category: the mean over the
     values that are there. number and vector: a linear map.
+
+    Nothing of it is larger than the columns and a few times [n, d], however many columns and values.
     """
 
     def __init__(self, specs: Mapping[str, Spec], d: int) -> None:
@@ -33,17 +37,14 @@ class ColumnSum(nn.Module):
         self.tables = nn.ParameterList([embedding(n, d) for n in rows])
 
     def forward(self, columns: Sequence[Tensor]) -> Tensor:
-        parts = [_read(k, t, c) for k, t, c in zip(self.kinds, self.tables, columns, strict=True)]
-        return torch.stack(parts).sum(0)
+        return functools.reduce(torch.add, map(_read, self.kinds, self.tables, columns))
 
 
 def _read(kind: str, table: Tensor, column: Tensor) -> Tensor:
     if kind == "category":
         return F.embedding(column, table)
     if kind == "multi_category":
-        there = (column > 0).to(table.dtype)
-        total = (F.embedding(column, table) * there.unsqueeze(-1)).sum(1)
-        return total / there.sum(1, keepdim=True).clamp(min=1)
+        return mean_embedding(table, column)
     return column @ table
 
 

@@ -18,6 +18,9 @@ from funnel.towers.layers import INIT, Attention, ColumnSum, Dropout, FeedForwar
 from funnel.towers.smooth import Smoother
 from funnel.types import Bool, Clock, Float32
 
+#: Items that are encoded at once where all are: 16 MiB of float32 with 64 numbers each.
+PART = 1 << 16
+
 
 class ItemTower(nn.Module):
     """Item vectors: an id's embedding plus the sum of its columns'.
@@ -48,18 +51,32 @@ class ItemTower(nn.Module):
         self.ids[self.rows[known]] = INIT * torch.from_numpy(vectors)[known]
         self.smoother = smoother
 
-    def forward(self, items: Tensor, columns: Sequence[Tensor]) -> Tensor:
-        """items: int64 [n] rows; columns: theirs, in the order of the specs. Returns [n, d]."""
+    def forward(self, items: Tensor, columns: Sequence[Tensor], table: Tensor | None = None) -> Tensor:
+        """items: int64 [n] rows; columns: theirs, in the order of the specs; table: from `smoothed`, where
+        several parts of the catalogue are encoded one after the other. Returns [n, d]."""
         rows = self.rows[items]
         if self.training and self.id_dropout:
             rows = rows * (torch.rand(len(rows)) >= self.id_dropout)
-        table: Tensor = self.ids
-        if self.smoother is not None:
-            table = torch.cat([table[:1], self.smoother(table[1:])])
-        vectors = F.embedding(rows, table)
+        vectors = F.embedding(rows, self.smoothed() if table is None else table)
         if self.columns is not None:
             vectors = vectors + self.columns(columns)
         return F.normalize(vectors, dim=-1) if self.normalize else vectors
+
+    def smoothed(self) -> Tensor:
+        """The ids' embeddings as they are read: [n_items + 1, d]."""
+        if self.smoother is None:
+            return self.ids
+        return torch.cat([self.ids[:1], self.smoother(self.ids[1:])])
+
+    @torch.no_grad()
+    def catalogue(self, columns: Sequence[Tensor]) -> Tensor:
+        """Vectors of all items, a part at a time, so that only the vectors grow with them: [n_items, d]."""
+        table, n = self.smoothed(), len(self.rows)
+        out = torch.empty(n, table.shape[1], dtype=table.dtype)
+        for at in range(0, n, PART):
+            part = torch.arange(at, min(at + PART, n))
+            out[at : at + PART] = self(part, [column[at : at + PART] for column in columns], table)
+        return out
 
 
 class QueryTower(nn.Module):

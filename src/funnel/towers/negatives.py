@@ -27,8 +27,12 @@ class Counted:
         self._chances = counts / max(1, counts.sum())
 
     def chances(self) -> Float64:
-        """float64 [n_items]."""
+        """float64 [n_items], adding up to 1."""
         return self._chances
+
+    def of(self, items: Int64) -> Float64:
+        """Those of some items: float64, one for each."""
+        return self._chances[items]
 
     def see(self, targets: Int64) -> None:
         """Nothing is learned on the way."""
@@ -45,7 +49,8 @@ class Streaming:
     """The same estimated on the way: one over the mean number of positions between two meetings of an item.
 
     Yi et al. 2019 (doi 10.1145/3298689.3346996, algorithm 2) with positions in place of steps, so that an
-    item that comes twice in a step counts twice. rate: weight of the newest gap in the mean. Starts even.
+    item that comes twice in a step counts twice. rate: weight of the newest gap in the mean. Starts even;
+    an item that was never met in more positions than there are items is as rare as one in these.
     """
 
     def __init__(self, n_items: int, rate: float = 0.05) -> None:
@@ -55,7 +60,13 @@ class Streaming:
 
     def chances(self) -> Float64:
         """float64 [n_items]; adds up to about 1 once every item was met a few times."""
-        return 1 / self._gap
+        return self.of(np.arange(len(self._gap)))
+
+    def of(self, items: Int64) -> Float64:
+        """Those of some items: float64, one for each."""
+        unmet = np.where(self._last[items] == 0, self._position, 0)
+        chances: Float64 = 1 / np.maximum(self._gap[items], unmet)
+        return chances
 
     def see(self, targets: Int64) -> None:
         """A step's targets, in any order: int64 [P]."""
@@ -85,39 +96,59 @@ class Negatives:
     that a random one of the NEAR neighbours of a random target is i (mixed negative sampling, Yang et al.
     2020; hard ones from an index that is refreshed, Xiong et al. 2021, ANCE).
 
+    A query's own targets are in its step for certain. Where it has several, r of the step's positions, a draw
+    from the step is one of them by r more than P says, and of the draws that are none of its own the share
+    from the step is a (1 - r) / (1 - a r): Q is then another for each query. Where each position asks for
+    itself, r is one in thousands and left out.
+
     counts: int64 [n_items], the training events of each item.
     """
 
     def __init__(self, config: TowersConfig, counts: Int64) -> None:
-        self._n, self._in_batch, self._hard = config.negatives, config.in_batch, config.hard
+        self._counts_of, self._hard = config.negative_counts, config.hard
+        self._n_items = len(counts)
         self.frequency: Counted | Streaming = (
             Counted(counts) if config.frequencies == "counted" else Streaming(len(counts))
         )
         self._neighbours: Int64 | None = None
         self._near: Float64 | None = None
 
-    def draw(self, targets: Int64, rng: np.random.Generator) -> tuple[Int64, Float32, Float32]:
+    def draw(
+        self, targets: Int64, rng: np.random.Generator, query_of: Int64 | None = None
+    ) -> tuple[Int64, Float32, Float32]:
         """Item rows [N], log Q of each, and log Q of each target [P].
 
-        N <= n: fewer where the step has fewer targets than their share. Hard ones are drawn once there was a
-        `refresh`, uniform ones in their place before.
+        query_of: int64 [P], ascending from 0, whose target each is; log Q is then [max(query_of) + 1, N].
+        None: each has a query of its own. N is less than `config.negatives` where the step has fewer targets
+        than their share. Hard ones are drawn once there was a `refresh`, uniform ones in their place before.
         """
         self.frequency.see(targets)
-        chances = self.frequency.chances()
-        wanted = round(self._n * self._in_batch)
-        parts = [rng.choice(targets, size=min(wanted, len(targets)), replace=False)]
-        hard = 0
-        if self._neighbours is not None:
-            hard = round(self._n * self._hard)
-            parts.append(self._neighbours[rng.choice(targets, hard), rng.integers(0, NEAR, hard)])
-        parts.append(rng.integers(0, len(chances), self._n - wanted - hard))
+        parts = self._parts(targets, rng)
         items = np.concatenate(parts)
-        shares = [len(part) / max(1, len(items)) for part in parts]
-        mixture = shares[0] * chances + shares[-1] / len(chances)
+        shares = np.array([len(part) for part in parts]) / max(1, len(items))
+        if query_of is None:
+            return items, self._log_q(items, shares), self._log_q(targets, shares)
+        own = np.bincount(query_of) / len(targets)
+        mixed = np.repeat(shares[:, None], len(own), 1)
+        mixed[0] *= 1 - own
+        mixed /= np.maximum(1 - shares[0] * own, 1e-12)
+        return items, self._log_q(items, mixed[:, :, None]), self._log_q(targets, mixed[:, query_of])
+
+    def _parts(self, targets: Int64, rng: np.random.Generator) -> list[Int64]:
+        """Draws from the step, hard ones, uniform ones."""
+        wanted, hard, even = self._counts_of
+        drawn = rng.choice(targets, size=min(wanted, len(targets)), replace=False)
+        if self._neighbours is None:
+            return [drawn, np.empty(0, np.int64), rng.integers(0, self._n_items, hard + even)]
+        near = self._neighbours[rng.choice(targets, hard), rng.integers(0, NEAR, hard)]
+        return [drawn, near, rng.integers(0, self._n_items, even)]
+
+    def _log_q(self, items: Int64, shares: Float64) -> Float32:
+        """log of the mixture of these shares (first dimension: the three parts), broadcast over the items."""
+        mixture = shares[0] * self.frequency.of(items) + shares[2] / self._n_items
         if self._near is not None:
-            mixture += shares[1] * self._near
-        log_q = np.log(np.maximum(mixture, 1e-12)).astype(np.float32)
-        return items, log_q[items], log_q[targets]
+            mixture = mixture + shares[1] * self._near[items]
+        return np.log(np.maximum(mixture, 1e-12)).astype(np.float32)
 
     def refresh(self, vectors: torch.Tensor) -> None:
         """Search the near items anew, exactly: vectors [n_items, d]. Nothing where none are asked for."""

@@ -46,7 +46,8 @@ class Objective:
         if self._sampled is None:
             vectors = self._model.items(torch.arange(self._n_items), self._items)
             return full_softmax(self._queries(step, read, vectors), vectors, target, query_of)
-        drawn = Drawn(*(torch.from_numpy(a) for a in self.negatives.draw(step.targets, rng)))
+        shared = step.query_of if isinstance(step, Sets) else None
+        drawn = Drawn(*(torch.from_numpy(a) for a in self.negatives.draw(step.targets, rng, shared)))
         rows, local = torch.unique(torch.cat([target, drawn.items, read.flatten()]), return_inverse=True)
         vectors = self._model.items(rows, [column[rows] for column in self._items])
         at = local.split([len(target), len(drawn.items), read.numel()])

@@ -65,7 +65,9 @@ def train(
     item_features, user_features: encoded columns of whole tables, one row an item or user row of the log;
     those that a spec names are used. validation: what early stopping looks at; None trains all epochs and
     keeps the last. folder: where a checkpoint is kept; training goes on from one that was made with the same
-    arguments and ends as if it had never stopped. start_from: earlier towers, with whose weights training
+    arguments, to the last value of every array, and the same versions of funnel and torch, and ends as if it
+    had never stopped; one that was made from anything else, or is damaged, is left aside with a warning and
+    training starts anew. start_from: earlier towers, with whose weights training
     starts where ids and names match. on_epoch: called after each epoch's checkpoint.
 
     Raises: DataError when there is nothing to train on or nothing to stop early on, ConfigError for a

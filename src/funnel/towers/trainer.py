@@ -67,12 +67,15 @@ class Trainer:
         self._user_columns = tensors(user_features, list(user_specs))
         self._validation = None if validation is None else _sample(validation, VALIDATION_REQUESTS, seed)
         self.epochs: list[Epoch] = []
-        self._made_from = checkpoint.fingerprint(
-            config.model_dump_json(), str(seed), events.clock, events.users, events.items, events.times
-        )
+        self._fingerprint: str | None = None
+        self._inputs = (
+            config.model_dump_json(), seed, events, [*item_specs.items()], [*user_specs.items()],
+            self._item_columns, self._user_columns, self._validation,
+        )  # fmt: skip
 
     def start(self, earlier: Start | None = None) -> None:
         """Fresh weights, or those of earlier towers where they have a place here."""
+        self._earlier = earlier
         torch.manual_seed(self._seed)
         counts = np.bincount(self._events.items, minlength=self._events.n_items)
         config, clock = self._config, self._events.clock
@@ -146,11 +149,9 @@ class Trainer:
         for mean, now in zip(self._averaged.parameters(), self._model.parameters(), strict=True):
             mean.lerp_(now, 1 - decay)
 
-    @torch.no_grad()
     def vectors(self) -> torch.Tensor:
-        items = self._averaged.items
-        vectors: torch.Tensor = items(torch.arange(self._events.n_items), self._item_columns)
-        return vectors
+        """All item vectors of the averaged weights: [n_items, d]."""
+        return self._averaged.items.catalogue(self._item_columns)
 
     def _encoder(self) -> TorchEncoder:
         clock = self._events.clock
@@ -160,7 +161,7 @@ class Trainer:
     def checkpoint(self, folder: Path) -> None:
         """Everything that `resume` needs."""
         meta = {
-            "made_from": self._made_from,
+            "made_from": self._made_from(),
             "steps": self._steps,
             "epochs": [asdict(e) for e in self.epochs],
         }
@@ -171,16 +172,27 @@ class Trainer:
             "optimiser": checkpoint.optimiser_state(self._optimiser),
             "frequency": self._objective.negatives.frequency.state(),
         }
-        checkpoint.save(folder, states, meta)
+        try:
+            checkpoint.save(folder, states, meta)
+        except OSError as error:
+            log.warning("no checkpoint could be written to %s (%s); training goes on without", folder, error)
 
     def resume(self, folder: Path) -> None:
-        """Go on from the folder's checkpoint, unless it is of another training."""
-        found = checkpoint.load(folder)
+        """Go on from the folder's checkpoint, unless it is of another training or damaged."""
+        try:
+            found = checkpoint.load(folder)
+        except checkpoint.Damaged as error:
+            log.warning("%s holds a damaged checkpoint (%s); training starts anew", folder, error)
+            return
         if found is None:
             return
         states, meta = found
-        if meta["made_from"] != self._made_from:
-            log.warning("%s holds a checkpoint of another config, seed or log; training starts anew", folder)
+        if meta.get("made_from") != self._made_from():
+            log.warning(
+                "%s holds a checkpoint of another training (its config, seed, log, columns, validation, "
+                "weights to start from or versions are others); training starts anew",
+                folder,
+            )
             return
         self._model.load_state_dict(states["model"])
         self._averaged.load_state_dict(states["averaged"])
@@ -188,6 +200,11 @@ class Trainer:
         self._objective.negatives.frequency.restore(states.get("frequency", {}))
         self._best, self._steps = states["best"], meta["steps"]
         self.epochs = [Epoch(**e) for e in meta["epochs"]]
+
+    def _made_from(self) -> str:
+        if self._fingerprint is None:
+            self._fingerprint = checkpoint.made_from(*self._inputs, self._earlier)
+        return self._fingerprint
 
     def best(self) -> TwoTowers:
         """The towers with the best weights, in eval mode."""

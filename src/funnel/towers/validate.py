@@ -15,7 +15,7 @@ from funnel.towers.inputs import histories, user_columns
 from funnel.towers.model import QueryTower, tensors
 from funnel.types import Clock, Examples, Float32, Requests
 
-#: Scores held at once: 128 MiB of float32.
+#: Scores, or numbers of history vectors, held at once: 128 MiB of float32.
 CHUNK = 1 << 25
 
 
@@ -54,7 +54,8 @@ def ndcg(encoder: TorchEncoder, examples: Examples, k: int) -> float:
     """
     discounts = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discounts)[np.clip(examples.targets.lengths, 1, k) - 1]
-    total, size = 0.0, max(1, CHUNK // len(encoder.vectors))
+    n_items, d = encoder.vectors.shape
+    total, size = 0.0, max(1, CHUNK // max(n_items, encoder.limit * d))
     for at in range(0, len(examples), size):
         rows = np.arange(at, min(at + size, len(examples)))
         found = _found(encoder, examples.take(rows), k)

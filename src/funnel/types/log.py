@@ -14,7 +14,8 @@ from funnel.types.ragged import Ragged
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Events as row numbers, oldest first (ties in the order of the source).
+    """Events as row numbers, oldest first (ties in the order of the source; where clock is "none" the order
+    says nothing, and nothing that is made from a log depends on it).
 
     users, items: int32 [N]. times: int64 [N], seconds where clock is "time", the place in the user's list
     where it is "order", zero where it is "none".
@@ -35,8 +36,15 @@ class Log:
         return replace(self, users=self.users[mask], items=self.items[mask], times=self.times[mask])
 
     def by_user(self) -> tuple[Ragged, Ragged]:
-        """Each user's items (int32) and their times (int64), oldest first; one list a user row."""
-        order = np.argsort(self.users, kind="stable")
+        """Each user's items (int32) and their times (int64), oldest first; one list a user row.
+
+        Where the clock is "none", by item row, whatever the order of the events.
+        """
+        order = (
+            np.lexsort((self.items, self.users))
+            if self.clock == "none"
+            else np.argsort(self.users, kind="stable")
+        )
         lengths = np.bincount(self.users, minlength=self.n_users)
         items = Ragged.from_lengths(self.items[order], lengths)
         return items, Ragged(self.times[order], items.offsets)

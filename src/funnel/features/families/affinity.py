@@ -14,14 +14,15 @@ from funnel.types import Float32, Int32
 
 
 def build(known: Known) -> Family:
-    """Two columns for each category, multi-category and text column of the items.
+    """Two columns for each category, multi-category and text column of the items; one where nothing orders
+    the events, since there is no newest item.
 
     affinity.<column>: the decayed share of the history that has the candidate's value, a mean over its
     values, rarer ones weighing more. affinity.last_<column>: the overlap with the newest item (Jaccard, the
     same weights; 0 or 1 for a single category). Rarity is log(1 + items / items that have the value),
     inverse document frequency (Sparck Jones 1972). NaN where the candidate, or all the history, has no value.
     """
-    decay = TASTE_DECAY[known.statistics.clock]
+    decay, ordered = TASTE_DECAY[known.statistics.clock], known.statistics.clock != "none"
     names = [name for name, spec in known.item_specs.items() if spec.kind in ("category", "multi_category")]
     codes = {
         name: frozen(np.reshape(known.item_features[name], (known.statistics.n_items, -1))) for name in names
@@ -33,9 +34,10 @@ def build(known: Known) -> Family:
         out = np.full((*items.shape, 2 * len(names)), np.nan, dtype=np.float32)
         for number, name in enumerate(names):
             _affinity(codes[name], rarity[name], newest.values, newest.offsets, items, decay, out, 2 * number)
-        return out
+        return out if ordered else np.ascontiguousarray(out[:, :, ::2])
 
-    return Family(tuple(f"{prefix}{name}" for name in names for prefix in ("", "last_")), compute)
+    prefixes = ("", "last_") if ordered else ("",)
+    return Family(tuple(f"{prefix}{name}" for name in names for prefix in prefixes), compute)
 
 
 def build_number(known: Known) -> Family:

@@ -32,7 +32,8 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One batch. newest_first: the recent history, see `funnel.features.recent`."""
+    """One batch. newest_first: the recent history, see `funnel.features.recent`; where nothing orders it a
+    set, of which no first or last item may be asked for."""
 
     requests: Requests
     candidates: Candidates

@@ -14,14 +14,15 @@ from funnel.types import Float32
 
 
 def build(known: Known) -> Family:
-    """history.length: log(1 + items met that are still there). With a clock also since_last and mean_gap.
+    """history.length: log(1 + items met that are still there). With a clock also since_last and mean_gap,
+    without an order no met_ago.
 
     since_last: log(1 + seconds) from the last event to the request; mean_gap: log(1 + seconds) between
     events on average, NaN below two events. met: log(1 + times that the recent history has the candidate),
     met_ago: log(1 + items met since then), NaN where it has not; what counts where seen items are not
     excluded.
     """
-    timed = known.statistics.clock == "time"
+    timed, ordered = known.statistics.clock == "time", known.statistics.clock != "none"
     n_items = known.statistics.n_items
 
     def compute(asked: Asked) -> Float32:
@@ -33,11 +34,11 @@ def build(known: Known) -> Family:
         filled = asked.candidates.filled[:, :, None]
         newest = asked.newest_first
         met = _met(newest.values, newest.offsets, frozen(asked.candidates.items, np.int32))
+        met = met if ordered else met[:, :, :1]
         return np.concatenate([np.where(filled, rows[:, None, :], np.float32(np.nan)), met], axis=2)
 
-    return Family(
-        (*(("length", "since_last", "mean_gap") if timed else ("length",)), "met", "met_ago"), compute
-    )
+    lengths = ("length", "since_last", "mean_gap") if timed else ("length",)
+    return Family((*lengths, "met", *(("met_ago",) if ordered else ())), compute)
 
 
 @njit(cache=True, nogil=True)

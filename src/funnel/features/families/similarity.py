@@ -17,18 +17,21 @@ _LANES = 8
 
 def build(known: Known) -> Family:
     """similarity.last, best and mean: cosine to the newest item, the largest to the newest seven, and to
-    the decayed mean of the recent history's directions. No column where there are no vectors.
+    the decayed mean of the recent history's directions; only the mean where there is no order. No column
+    where there are no vectors.
     """
     if known.item_vectors is None:
         return Family((), lambda asked: asked.candidates.source_scores[:, :, :0])
     vectors = frozen(known.item_vectors, np.float32)
     decay = TASTE_DECAY[known.statistics.clock]
+    ordered = known.statistics.clock != "none"
 
     def compute(asked: Asked) -> Float32:
         newest, items = asked.newest_first, frozen(asked.candidates.items, np.int32)
-        return _similarity(vectors, newest.values, newest.offsets, items, decay)
+        all_three: Float32 = _similarity(vectors, newest.values, newest.offsets, items, decay)
+        return all_three if ordered else all_three[:, :, 2:]
 
-    return Family(("last", "best", "mean"), compute)
+    return Family(("last", "best", "mean") if ordered else ("mean",), compute)
 
 
 @njit(cache=True, nogil=True)
