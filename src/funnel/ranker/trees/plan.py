@@ -16,12 +16,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from funnel.errors import BundleError
+from funnel.ranker.config import MOST_LEAVES
 from funnel.ranker.trees.codes import Codes, codes
 from funnel.ranker.trees.text import Model, Tree
 from funnel.types import Int64
-
-#: The evaluation counts leaves in two bytes.
-MOST_LEAVES = 65_536
 
 
 class Plan(NamedTuple):
