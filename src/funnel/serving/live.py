@@ -45,6 +45,7 @@ from funnel.serving.state.observing import take_in
 from funnel.serving.state.users import written_id
 from funnel.serving.watcher import Watcher
 from funnel.types import Requests
+from funnel.values.text import whole
 
 log = logging.getLogger(__name__)
 
@@ -151,6 +152,8 @@ class Live:
         Raises: DataError for an event without ids or with a time that is none; BundleError when it cannot be
         kept. Then none of the events is taken in.
         """
+        for number, event in enumerate(events):
+            whole(event, f"event {number}")
         with self.items.changing:
             take_in(self._loaded, self._users, new=events)
 
