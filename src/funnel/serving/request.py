@@ -9,11 +9,13 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.allow import Allow
 from funnel.bundle.contents import Contents
 from funnel.bundle.where import Where
 from funnel.errors import ConfigError, FunnelError
 from funnel.serving.response import EMPTY_HISTORY, UNKNOWN_ITEMS_IN_HISTORY, UNKNOWN_USER
 from funnel.types import Int32, Int64, Ragged, Requests
+from funnel.values.text import whole
 
 
 class Met(Protocol):
@@ -53,6 +55,8 @@ def ask(contents: Contents, question: Question, since: Since = ()) -> tuple[Requ
     if row < 0:
         reasons.append(UNKNOWN_USER)
     _check_columns(question.user, list(users.encoder.specs))
+    for name, value in question.user.items():
+        whole(value, f"user column {name!r}")
     now = _moment(contents, question.time)
     history, times = _history(contents, question, row, now, reasons, since)
     requests = Requests(
@@ -78,13 +82,18 @@ def ask_many(
     rows = contents.users.ids.rows(user_ids)
     requests = of_users(contents, rows, time, since)
     if where:
-        filter_of = np.zeros(len(rows), dtype=np.int32)
-        requests = replace(requests, allow=replace(contents.catalogue.allow(where), filter_of=filter_of))
+        requests = filtered(requests, contents.catalogue.allow(where))
     reasons = [
         ([UNKNOWN_USER] if row < 0 else []) + ([] if length else [EMPTY_HISTORY])
         for row, length in zip(rows, requests.history.lengths, strict=True)
     ]
     return requests, reasons
+
+
+def filtered(requests: Requests, allow: Allow) -> Requests:
+    """The requests with one filter for all. allow: of that filter alone."""
+    filter_of = np.zeros(len(requests.users), dtype=np.int32)
+    return replace(requests, allow=replace(allow, filter_of=filter_of))
 
 
 def of_users(
