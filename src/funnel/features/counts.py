@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen, load_array, save_array
 from funnel.features.kernels import bisect
 from funnel.types import Int32, Int64
@@ -127,7 +127,7 @@ def _nothing_new() -> tuple[Int32, Int64, Int64]:
     return frozen(np.empty(0, np.int32)), frozen(np.empty(0, np.int64)), frozen(np.empty(0, np.int64))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _before(events: Any, item: int, time: int) -> Any:
     """Where the item's events before `time` are: start and end in times, start and end in new_times."""
     start = events.offsets[item]
@@ -139,7 +139,7 @@ def _before(events: Any, item: int, time: int) -> Any:
     return start, end, new_start, bisect(events.new_times, new_start, new_stop, time)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _counts(events: Any, items: Any, at: Any, widths: Any) -> Any:
     """`EventCounts.count` for flat items; a width of 0 is no lower end."""
     out = np.zeros((len(items), len(widths)), dtype=np.int32)
@@ -156,7 +156,7 @@ def _counts(events: Any, items: Any, at: Any, widths: Any) -> Any:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _edges(events: Any, items: Any, at: Any) -> Any:
     """`EventCounts.edges` for flat items."""
     first = np.full(len(items), NEVER, dtype=np.int64)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.counts import NEVER, EventCounts
 from funnel.features.kernels import passes, slot_of, table_bits
@@ -73,7 +73,7 @@ class Rankings:
         return Rankings(self.events.observed(items, times), untouched)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def pick(items: Any, counts: Any, members: Any, barred: Any, allow: Any, rows: Any, scores: Any) -> None:
     """For each request among `members`, the ranking's first that pass: into rows and scores [B, k].
 

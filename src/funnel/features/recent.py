@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.types import Clock, Ragged
 
@@ -14,7 +14,7 @@ from funnel.types import Clock, Ragged
 REACH: dict[Clock, int] = {"time": 50, "order": 50, "none": 1000}
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _recent(values: Any, offsets: Any, reach: int, n_items: int) -> Any:
     kept = np.zeros(len(offsets), dtype=np.int64)
     picked = np.empty(len(values), dtype=np.int32)

@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from funnel.compiling import compiled
 from funnel.errors import BundleError
 from funnel.ranker.config import MOST_LEAVES
 from funnel.ranker.trees.codes import Codes, codes
@@ -82,7 +82,7 @@ def _ordered(tree: Tree, number: int) -> tuple[Int64, Int64, Int64]:
     return order, start, middle
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _left_to_right(left: Int64, right: Int64) -> Any:
     """See `_ordered`; and whether it is a tree.
 
