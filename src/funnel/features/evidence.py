@@ -43,7 +43,8 @@ def evidence(edges: Any, newest: Any, items: Any, decay: float, reach: int) -> A
         for place in range(items.shape[1]):
             if items[row, place] >= 0:
                 slot = slot_of(keys, bits, items[row, place])
-                out[row, place] = sums[slot]
+                for column in range(7):
+                    out[row, place, column] = sums[slot, column]
                 out[row, place, 1] = sums[slot, 0] / mass if mass > 0 else np.nan
                 if len(history) < 2:
                     out[row, place, 6] = np.nan

@@ -2,8 +2,6 @@
 
 Everything compiled here runs one request after the other with sums in a fixed order, so that a batch of one
 and a batch of thousands give the same bits.
-
-Compiled callers are cached by their own file only: after a change here, delete the `.nbi` files beside them.
 """
 
 from __future__ import annotations

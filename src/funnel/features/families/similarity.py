@@ -81,6 +81,9 @@ def _similarity(vectors: Any, newest: Any, offsets: Any, items: Any, decay: floa
                     dots[lane] += vector[i] * lanes[i, lane]
             scale = _inverse_norm(vector)
             out[row, place, 0] = scale * dots[1]
-            out[row, place, 1] = scale * dots[1 : min(len(history), _LANES - 1) + 1].max()
+            best = dots[1]
+            for lane in range(2, min(len(history), _LANES - 1) + 1):
+                best = max(best, dots[lane])
+            out[row, place, 1] = scale * best
             out[row, place, 2] = scale * dots[0]
     return out

@@ -1,7 +1,4 @@
-"""The compiled evaluation: codes, then what the list leaves open, then the leaves of 256 candidates at once.
-
-Compiled callers are cached by their own file only: after a change in lanes.py, delete the `.nbi` files here.
-"""
+"""The compiled evaluation: codes, then what the list leaves open, then the leaves of 256 candidates at once."""
 
 from __future__ import annotations
 
@@ -66,9 +63,11 @@ def _encode(rows: Any, codes: Any, coded: Any, low: Any, high: Any) -> None:
                         code = count_above(code, values, codes.edges[edge])
                     store(code, coded, at)
                 block, instead = coded[at : at + WIDTH], codes.absent[column]
+                lowest, highest = low[column], high[column]
                 for lane in range(WIDTH):
                     block[lane] = instead if absent[lane] else block[lane]
-                low[column], high[column] = min(low[column], block.min()), max(high[column], block.max())
+                    lowest, highest = min(lowest, block[lane]), max(highest, block[lane])
+                low[column], high[column] = lowest, highest
 
 
 @compiled
@@ -179,5 +178,5 @@ def _walk(
                 sums[lane] += plan.values[
                     base + (np.uint64(chapters[lane]) << np.uint64(8)) + np.uint64(places[lane])
                 ]
-        stop = min(start + WIDTH, len(out))
-        out[start:stop] = sums[: stop - start]
+        for lane in range(min(WIDTH, len(out) - start)):
+            out[start + lane] = sums[lane]
