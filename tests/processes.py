@@ -19,7 +19,8 @@ from pathlib import Path
 
 #: What commands load, and what they load later: torch's exporter and LightGBM's optional parts.
 LOADED = [
-    "tests.processes", "funnel.cli", "funnel.bench", "funnel.tune", "funnel.pipeline.run",
+    "tests.processes", "funnel.cli", "funnel.show", "funnel.serving.live", "funnel.gates.diff",
+    "funnel.pipeline", "funnel.bench", "funnel.tune", "funnel.pipeline.run",
     "funnel.towers.warm", "funnel.towers.export", "lightgbm", "onnxscript",
     "torch.onnx._internal.exporter._core", "torch._dynamo", "torch.export._trace", "onnxruntime",
 ]  # fmt: skip

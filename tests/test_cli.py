@@ -162,6 +162,38 @@ def test_everyones_lists(built: TinyBuild, tmp_path: Path) -> None:
         assert "give a user id, or --all and --output FILE" in " ".join(done.stderr.replace("│", " ").split())
 
 
+def test_everyones_lists_keep_to_what_is_asked(built: TinyBuild, tmp_path: Path) -> None:
+    output, store = tmp_path / "recs.csv", ("--store", built.indexes)
+    ok("recommend", "--all", "--output", output, "-k", 4, "--where", "genres=Comedy", *store)
+    found = pd.read_csv(output)
+    assert list(found.columns) == ["user_id", "rank", "item_id", "score"]
+    comedies = built.prepared.dataset.items.set_index("item_id")["genres"].map(lambda many: "Comedy" in many)
+    assert comedies[found["item_id"]].all()
+    one = json.loads(ok("recommend", 7, "-k", 4, "--where", "genres=Comedy", *store, "--json"))
+    assert found[found["user_id"] == 7]["item_id"].tolist() == [item["item_id"] for item in one["items"]]
+
+    ok("recommend", "--all", "--output", output, "-k", 4, *store)  # another filter: parts are made anew
+    assert not comedies[pd.read_csv(output)["item_id"]].all()
+
+
+def test_what_cannot_be_done_for_everyone_leaves_no_file(built: TinyBuild, tmp_path: Path) -> None:
+    everyone = ["recommend", "--all", "--store", built.indexes, "--output"]
+    for name, more in (("a.parquet", ["--history", "1,2"]), ("b.parquet", ["--explain"])):
+        done = funnel(*everyone, tmp_path / name, *more)
+        assert done.returncode == 2
+        assert more[0] in done.stderr
+    assert "no such item column" in refused(*everyone, tmp_path / "c.parquet", "--where", "colour=red")
+    assert ".parquet or .csv" in refused(*everyone, tmp_path / "d.txt")
+    assert "k is 0" in refused(*everyone, tmp_path / "e.parquet", "-k", 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_dry_run_would_not_use_is_refused(config: Path, movies: Path) -> None:
+    done = funnel("run", config, "--data", movies, "--dry-run", "--start-from", "last")
+    assert done.returncode == 2
+    assert "--start-from" in done.stderr
+
+
 def test_a_closed_gate(built: TinyBuild, config: Path, tmp_path: Path) -> None:
     shutil.copytree(built.indexes, tmp_path / "indexes")
     store, version = ("--store", tmp_path / "indexes"), built.built.version
@@ -195,3 +227,7 @@ def test_what_tune_refuses(built: TinyBuild, tmp_path: Path) -> None:
     store = ("--store", built.indexes, "--queries", 5)
     assert "'Nonsense'" in refused("tune", *store, "--spec", "Nonsense")
     assert ".png" in refused("tune", *store, "--plot", tmp_path / "f.jpg")
+    for option in (("--recall", 2), ("--seed", -1), ("-k", 0)):
+        done = funnel("tune", *store, *option)
+        assert done.returncode == 2
+        assert option[0] in done.stderr

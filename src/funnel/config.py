@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, Self, get_args
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from funnel.data import DataConfig, SplitConfig
 from funnel.errors import ConfigError
 from funnel.features import FeaturesConfig
 from funnel.gates import GatesConfig
-from funnel.index import IndexConfig
+from funnel.index import IndexConfig, check_spec
 from funnel.ranker import RankerConfig
-from funnel.settings import Settings
+from funnel.settings import LONGEST_LIST, MOST_SEEDS, Settings
 from funnel.stages import RerankConfig, RetrieveConfig
 from funnel.towers.config import TowersConfig
 
@@ -26,8 +27,17 @@ from funnel.towers.config import TowersConfig
 class EvaluateConfig(Settings):
     """What the report measures."""
 
-    ks: tuple[int, ...] = Field((10, 20, 50, 100), description="cut-offs; the first is the one that decides")
-    latency_requests: int = Field(200, ge=0, description="requests timed one at a time")
+    ks: tuple[Annotated[int, Field(ge=1, le=LONGEST_LIST)], ...] = Field(
+        (10, 20, 50, 100), min_length=1, description="cut-offs, rising; the first is the one that decides"
+    )
+    latency_requests: int = Field(200, ge=1, le=1_000_000, description="requests timed one at a time")
+
+    @field_validator("ks")
+    @classmethod
+    def _rising(cls, ks: tuple[int, ...]) -> tuple[int, ...]:
+        if any(later <= sooner for sooner, later in pairwise(ks)):
+            raise ValueError(f"write them rising, each once: {sorted(set(ks))}; the first is what decides")
+        return ks
 
 
 class StoreConfig(Settings):
@@ -39,8 +49,8 @@ class StoreConfig(Settings):
 class Config(Settings):
     """Everything that decides what a bundle is."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: int = 0
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
+    seed: int = Field(0, ge=0, lt=MOST_SEEDS)
     data: DataConfig
     split: SplitConfig = SplitConfig(kind="time")
     towers: TowersConfig = TowersConfig()
@@ -52,6 +62,15 @@ class Config(Settings):
     evaluate: EvaluateConfig = EvaluateConfig()
     gates: GatesConfig = GatesConfig()
     store: StoreConfig = StoreConfig()
+
+    @model_validator(mode="after")
+    def _index_fits_the_towers(self) -> Self:
+        if self.index.spec != "auto":
+            try:
+                check_spec(self.index.spec, self.towers.d, self.index.params)
+            except ConfigError as error:  # so that it is told with the other mistakes, and the file
+                raise ValueError(str(error)) from error
+        return self
 
 
 def load(path: Path, *, data: Path | None = None) -> Config:
@@ -90,7 +109,9 @@ def _explain(problem: Any) -> str:
     if problem["type"] == "missing":
         return f"'{place}' is missing"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"'{place}' is {problem['input']!r}: {message[0].lower()}{message[1:]}"
+    if isinstance(problem["input"], dict) and problem["type"] == "value_error":  # of several keys together
+        return f"{place}: {message}" if place else message
+    return f"'{place}' is {problem['input']!r:.200}: {message[0].lower()}{message[1:]}"
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from funnel.compiling import compiled
 
 #: The key of an empty place.
 NOTHING = np.uint64(np.iinfo(np.uint64).max)
@@ -49,7 +50,7 @@ def _plain(array: Any, dtype: Any) -> NDArray[Any]:
     return view
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _keys(items: Any, scores: Any) -> Any:
     out = np.empty(items.shape, dtype=np.uint64)
     for b in range(items.shape[0]):
@@ -70,7 +71,7 @@ def _keys(items: Any, scores: Any) -> Any:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _unpacked(sorted_keys: Any, k: int) -> Any:
     n = sorted_keys.shape[0]
     items, scores = np.full((n, k), -1, dtype=np.int32), np.full((n, k), -np.inf, dtype=np.float32)
@@ -86,7 +87,7 @@ def _unpacked(sorted_keys: Any, k: int) -> Any:
     return items, scores
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _moved(columns: Any, items: Any, source_scores: Any, source_ranks: Any) -> Any:
     n, k = columns.shape
     n_sources = source_scores.shape[2]

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from funnel.bench import Measured
-from funnel.bundle import Manifest
-from funnel.data.profile import Profile
 from funnel.data.profile_table import as_table as profile_table
-from funnel.evaluation import Report, as_table
-from funnel.gates import Verdict
-from funnel.gates.diff import Difference
-from funnel.index.frontier import Frontier
-from funnel.pipeline.build import Built
-from funnel.serving.live import Live
+from funnel.evaluation import as_table
 from funnel.serving.reasons import in_words
-from funnel.serving.response import Answer
 from funnel.tune import advice
+
+if TYPE_CHECKING:
+    from funnel.bench import Measured
+    from funnel.bundle import Manifest
+    from funnel.data.profile import Profile
+    from funnel.evaluation import Report
+    from funnel.gates import Verdict
+    from funnel.gates.diff import Difference
+    from funnel.index.frontier import Frontier
+    from funnel.pipeline.build import Built
+    from funnel.serving.live import Live
+    from funnel.serving.response import Answer
 
 
 def table(title: str, *columns: str) -> Table:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pydantic import ValidationError
 
-from funnel.errors import ConfigError, DataError, FunnelError
+from funnel.errors import ConfigError, DataError
 from funnel.index import ExactIndex, FaissIndex, IndexConfig
 from funnel.index.auto import choose_spec, ladders, recall, tune
 from funnel.index.parameters import omp_threads
@@ -102,8 +103,8 @@ def test_what_cannot_be_measured_or_searched_is_refused(world: World) -> None:
         FaissIndex.build(world.vectors, IndexConfig(spec="IVF64,Flat"), world.sample[:0])
     with pytest.raises(ConfigError, match="efSearch"):
         FaissIndex.build(world.vectors, IndexConfig(spec="SQ8", params={"efSearch": 3}), world.sample)
-    with pytest.raises(FunnelError, match="nprobe"):
-        FaissIndex.build(world.vectors, IndexConfig(spec="IVF64,Flat", params={"nprobe": 0}), world.sample)
+    with pytest.raises(ValidationError, match="nprobe"):
+        IndexConfig(spec="IVF64,Flat", params={"nprobe": 0})
     broken = np.where(np.arange(9)[:, None] == 3, np.nan, world.vectors[:9])
     with pytest.raises(DataError, match="item row 3"):
         FaissIndex.build(broken, IndexConfig(), world.sample)

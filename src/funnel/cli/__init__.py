@@ -5,12 +5,15 @@ Exit codes: 0 done, 1 funnel found something wrong (one message, no traceback), 
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 from rich.logging import RichHandler
 
-from funnel.cli import asking, bundles, making, running  # noqa: F401  (each adds its commands)
+from funnel.cli import asking, bundles, making, running, warming  # noqa: F401  (each adds its commands)
 from funnel.cli.common import app, console
 from funnel.errors import FunnelError
 
@@ -19,10 +22,29 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Run the command line; what funnel raises on purpose becomes a message and exit code 1."""
+    _print_what_cannot_be_encoded()
     logging.basicConfig(level="WARNING", format="%(message)s", handlers=[RichHandler(console=console)])
     try:
         app()
     except FunnelError as error:
+        _refuse(str(error))
+    except OSError as error:  # a full disk behind stdout, a folder that went away
+        _refuse(str(error))
+
+
+def _refuse(message: str) -> NoReturn:
+    """The message to stderr, where there is one that can be written; exit code 1."""
+    with suppress(OSError):
         console.print("[bold red]error[/]", end=" ")
-        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    sys.stdout = None  # else Python flushes it again, and complains
+    sys.exit(1)
+
+
+def _print_what_cannot_be_encoded() -> None:
+    """Terminals that are not UTF-8 get escapes in place of what they do not have."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

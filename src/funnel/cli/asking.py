@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from funnel import show
 from funnel.cli.common import INDEXES, Indexes, Json, Version, app, console, print_json
 from funnel.errors import ConfigError
-from funnel.serving.live import Live
+
+if TYPE_CHECKING:
+    from funnel.serving.live import Live
 
 
 @app.command()
@@ -25,7 +26,9 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Time a bundle on its own users: milliseconds a stage one request at a time, and requests a second."""
+    from funnel import show
     from funnel.bench import measure
+    from funnel.serving.live import Live
 
     measured = measure(Live(store, bundle), requests)
     print_json(measured.model_dump(mode="json")) if as_json else show.bench(measured, Console())
@@ -39,20 +42,26 @@ def recommend(
     history: Annotated[str | None, typer.Option(help="item ids, oldest first, with commas")] = None,
     store: Indexes = INDEXES,
     bundle: Version = "current",
-    everyone: Annotated[bool, typer.Option("--all", help="every user's list, into a Parquet file")] = False,
-    output: Annotated[Path | None, typer.Option(help="that file")] = None,
+    everyone: Annotated[bool, typer.Option("--all", help="every user's list, into a file")] = False,
+    output: Annotated[Path | None, typer.Option(help="that file, .parquet or .csv")] = None,
     explain: Annotated[bool, typer.Option(help="why the first item is first: SHAP contributions")] = False,
     as_json: Json = False,
 ) -> None:
     """The best items for a user, with reasons; or with --all for every user, as data."""
+    from funnel import show
+    from funnel.serving.live import Live
+
     if everyone != (user is None) or everyone != (output is not None):
         raise typer.BadParameter("give a user id, or --all and --output FILE")
+    if everyone and (history is not None or explain):
+        one = "--history" if history is not None else "--explain"
+        raise typer.BadParameter(f"{one} is about one user: it cannot be combined with --all")
+    filters = _filters(where or [])
     live = Live(store, bundle)
     if output is not None:
-        _everyone(live, output, k, as_json)
+        _everyone(live, output, k, filters, as_json)
         return
     items = None if history is None else [part for part in history.split(",") if part]
-    filters = _filters(where or [])
     answer = live.recommend(user, k, history=items, where=filters)
     explained = None
     if explain and answer.items:
@@ -65,14 +74,14 @@ def recommend(
         show.explanation(explained, Console())
 
 
-def _everyone(live: Live, output: Path, k: int, as_json: bool) -> None:
+def _everyone(live: Live, output: Path, k: int, where: dict[str, Any], as_json: bool) -> None:
     """All lists into a file; says how far it is."""
     from funnel.serving.batch import recommend_all
 
-    done = 0
+    done, steps = 0, recommend_all(live, output, k, where=where)
     with Progress(console=console) as bar:
         task = bar.add_task("Recommending", total=None)
-        for done, of in recommend_all(live, output, k):
+        for done, of in steps:
             bar.update(task, completed=done, total=of)
     told = {"output": str(output), "users": done, "version": live.version}
     print_json(told) if as_json else Console().print(f"{done:,} users' lists are in {output}")
@@ -83,18 +92,22 @@ def tune(
     store: Indexes = INDEXES,
     bundle: Version = "current",
     spec: Annotated[list[str] | None, typer.Option(help="a FAISS factory string; again for more")] = None,
-    recall: Annotated[float | None, typer.Option(help="the goal; default the bundle's")] = None,
+    recall: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="the goal; default the bundle's")
+    ] = None,
     k: Annotated[
-        int | None, typer.Option("-k", help="where recall is measured; default the bundle's")
+        int | None, typer.Option("-k", min=1, help="where recall is measured; default the bundle's")
     ] = None,
     queries: Annotated[int, typer.Option(min=1, help="requests of the bundle's users")] = 200,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1)] = 0,
     threads: Annotated[int, typer.Option(min=1, help="for building; searches have one")] = 1,
     plot: Annotated[Path | None, typer.Option(help="also draw the frontier here, as PNG or SVG")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure kinds of index on a bundle's vectors and users: recall, time, memory, and which one to take."""
+    from funnel import show
     from funnel import tune as tuning
+    from funnel.serving.live import Live
 
     if plot is not None:
         tuning.check_picture(plot)

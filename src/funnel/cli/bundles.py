@@ -8,13 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from funnel import config as configs
-from funnel import gates, show
-from funnel.bundle import Store
 from funnel.cli.common import INDEXES, Indexes, Json, Version, app, print_json
 from funnel.errors import FunnelError, GateError
-from funnel.gates.diff import diff as difference
-from funnel.serving.live import Live
 
 Url = Annotated[str, typer.Argument(help="a folder, or what fsspec reaches, such as s3://bucket/ads")]
 
@@ -22,6 +17,9 @@ Url = Annotated[str, typer.Argument(help="a folder, or what fsspec reaches, such
 @app.command()
 def bundles(store: Indexes = INDEXES, as_json: Json = False) -> None:
     """The bundles of a store, newest first, with their figures; which is published, and which was before."""
+    from funnel import show
+    from funnel.bundle import Store
+
     kept = Store(store)
     published = [one.model_dump(mode="json", exclude={"gates"}) for one in kept.publications()]
     marks = {kept.previous(): "previous", kept.published(): "current"}
@@ -46,6 +44,10 @@ def publish(
     as_json: Json = False,
 ) -> None:
     """Judge a bundle beside the published one and, if every gate is open, serve it from now on."""
+    from funnel import config as configs
+    from funnel import gates, show
+    from funnel.bundle import Store
+
     kept = Store(store)
     found = kept.versions()
     if version == "newest" and not found:
@@ -70,6 +72,8 @@ def publish(
 @app.command()
 def rollback(store: Indexes = INDEXES, as_json: Json = False) -> None:
     """Serve again what was published before; once more goes further back."""
+    from funnel.bundle import Store
+
     version = Store(store).rollback()
     print_json({"published": version}) if as_json else Console().print(f"published {version}")
 
@@ -82,6 +86,9 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check every file of a bundle against its manifest; with --holdout also its answers, by every gate."""
+    from funnel import gates, show
+    from funnel.bundle import Store
+
     manifest = Store(store).verify(version)
     verdict = gates.judge(Store(store), manifest.version) if holdout else None
     if as_json:
@@ -102,6 +109,10 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """How two bundles differ: figures, config, features, vocabulary, answers to the same requests."""
+    from funnel import show
+    from funnel.bundle import Store
+    from funnel.gates.diff import diff as difference
+
     found = difference(Store(store), a, b)
     print_json(found.model_dump(mode="json")) if as_json else show.difference(found, Console())
 
@@ -109,7 +120,7 @@ def diff(
 @app.command()
 def push(url: Url, store: Indexes = INDEXES, bundle: Version = "current", as_json: Json = False) -> None:
     """Copy a bundle to another place, where it is then the current one."""
-    from funnel.bundle import remote
+    from funnel.bundle import Store, remote
 
     version = remote.push(Store(store), url, bundle)
     print_json({"pushed": version, "to": url}) if as_json else Console().print(f"pushed {version} to {url}")
@@ -118,7 +129,7 @@ def push(url: Url, store: Indexes = INDEXES, bundle: Version = "current", as_jso
 @app.command()
 def pull(url: Url, store: Indexes = INDEXES, bundle: Version = "current", as_json: Json = False) -> None:
     """Copy a bundle from another place, verify it, and serve it here."""
-    from funnel.bundle import remote
+    from funnel.bundle import Store, remote
 
     kept = Store(store)
     version = remote.pull(url, kept, bundle)
@@ -129,5 +140,8 @@ def pull(url: Url, store: Indexes = INDEXES, bundle: Version = "current", as_jso
 @app.command()
 def inspect(store: Indexes = INDEXES, bundle: Version = "current", as_json: Json = False) -> None:
     """What a bundle is: its parts, data, figures and what the ranker looks at. The files are verified."""
+    from funnel import show
+    from funnel.serving.live import Live
+
     live = Live(store, bundle)
     print_json(live.manifest.model_dump(mode="json")) if as_json else show.manifest(live, Console())

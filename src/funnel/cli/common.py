@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,5 +23,8 @@ INDEXES, EMBEDDINGS = Path("indexes"), Path("embeddings")
 
 
 def print_json(value: Any) -> None:
-    """To stdout, for other programs."""
-    sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
+    """Strict JSON to stdout, for other programs."""
+    from funnel.values.plain import as_json
+
+    if sys.stdout is not None:  # closed by whoever started us
+        sys.stdout.write(as_json(value) + "\n")

@@ -8,9 +8,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from funnel import config as configs
-from funnel import gates, show
-from funnel.bundle import Store
 from funnel.cli.common import (
     EMBEDDINGS,
     INDEXES,
@@ -23,7 +20,6 @@ from funnel.cli.common import (
     app,
     print_json,
 )
-from funnel.serving.live import Live
 
 data_app = typer.Typer(no_args_is_help=True, help="Look at a data set.")
 app.add_typer(data_app, name="data")
@@ -37,10 +33,15 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """The whole path on MovieLens 100K: train, build, evaluate, publish, recommend to three users."""
-    from funnel.pipeline import build, prepare, train_towers
+    from funnel import config as configs
+    from funnel import gates, show
+    from funnel.bundle import Store
+    from funnel.pipeline import build, check, prepare, train_towers
+    from funnel.serving.live import Live
 
     config = configs.load(configs.packaged("movielens-100k.toml"), data=data)
     prepared = prepare(config)
+    check(prepared, Store(store))
     towers = train_towers(prepared, Store(embeddings), progress=True)
     built = build(prepared, towers, Store(store), progress=True)
     gates.publish(Store(store), built.version)
@@ -66,6 +67,8 @@ def profile(
     as_json: Json = False,
 ) -> None:
     """Rows, gaps, unexpected values, balance, cardinalities, long tail, time span, cold share."""
+    from funnel import config as configs
+    from funnel import show
     from funnel.data import read
     from funnel.data.profile import profile as make_profile
 
@@ -86,6 +89,8 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train the towers and keep them; nothing is trained when equal inputs were trained before."""
+    from funnel import config as configs
+    from funnel.bundle import Store
     from funnel.pipeline import prepare, train_towers
 
     prepared = prepare(configs.load(config_file, data=data))
@@ -102,10 +107,14 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Train what is missing, index, rank, evaluate, and write a bundle; publishing is separate."""
+    from funnel import config as configs
+    from funnel import show
+    from funnel.bundle import Store
     from funnel.pipeline import build as build_bundle
-    from funnel.pipeline import prepare, train_towers
+    from funnel.pipeline import check, prepare, train_towers
 
     prepared = prepare(configs.load(config_file, data=data))
+    check(prepared, Store(store))
     towers = train_towers(prepared, Store(embeddings), progress=True)
     built = build_bundle(prepared, towers, Store(store), progress=True)
     if as_json:
@@ -125,6 +134,9 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a bundle again on the test window of a data set, stage by stage."""
+    from funnel import config as configs
+    from funnel import show
+    from funnel.bundle import Store
     from funnel.pipeline import evaluate_bundle, prepare, write_report
 
     prepared = prepare(configs.load(config_file, data=data))

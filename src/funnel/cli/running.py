@@ -12,9 +12,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from funnel import config as configs
-from funnel import show
-from funnel.bundle import Store
 from funnel.cli.common import (
     EMBEDDINGS,
     INDEXES,
@@ -29,6 +26,7 @@ from funnel.cli.common import (
 from funnel.errors import ConfigError
 
 if TYPE_CHECKING:
+    from funnel.config import Config
     from funnel.pipeline.run.runner import Line
 
 log = logging.getLogger(__name__)
@@ -57,8 +55,12 @@ def run(
     as_json: Json = False,
 ) -> None:
     """From raw events to what is served: every step whose inputs have changed, through the gates."""
+    from funnel import config as configs
+    from funnel.bundle import Store
     from funnel.pipeline import run as pipeline
 
+    if dry_run and start_from is not None:
+        raise typer.BadParameter("--dry-run trains nothing: it cannot be combined with --start-from")
     config = configs.load(config_file, data=data)
     stores = Store(store), Store(embeddings)
     if dry_run:
@@ -85,7 +87,9 @@ def run(
         Console().print(f"{outcome.version} was published, and {published} was after it: that stays")
 
 
-def _warn_if_changed(config_file: Path, data: Path | None, config: configs.Config) -> None:
+def _warn_if_changed(config_file: Path, data: Path | None, config: Config) -> None:
+    from funnel import config as configs
+
     try:
         changed = configs.load(config_file, data=data) != config
     except ConfigError:
@@ -98,6 +102,8 @@ def _warn_if_changed(config_file: Path, data: Path | None, config: configs.Confi
 
 def _print(lines: Sequence[Line]) -> None:
     """A line a step."""
+    from funnel import show
+
     made = show.table("", "step", "", "s", "MiB", "why", "what")
     made.columns[1].justify = made.columns[4].justify = made.columns[5].justify = "left"
     for line in lines:

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.errors import DataError
+from funnel.values.text import whole
 
 ColumnKind: TypeAlias = Literal["id", "category", "multi_category", "number", "vector", "text"]
 
@@ -60,7 +61,7 @@ def as_text(column: pd.Series, where: str) -> pd.Series:
     if column.dtype == object:
         text = pd.Series([_as_word(value, where) for value in column], dtype="str")
     else:
-        text = column.astype("str").reset_index(drop=True).where(column.notna().to_numpy())
+        text = _as_str(column, where).reset_index(drop=True).where(column.notna().to_numpy())
     return text.where(text != "")
 
 
@@ -112,7 +113,17 @@ def _as_word(value: Any, where: str) -> str | None:
         raise DataError(f"{where} holds {value!r}: one text or number a row is expected")
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
-    return str(value)
+    return str(whole(str(value), where))
+
+
+def _as_str(column: pd.Series, where: str) -> pd.Series:
+    """As pandas `str`. Raises DataError at a text that cannot be written."""
+    try:
+        return column.astype("str")
+    except UnicodeEncodeError:
+        for row, value in enumerate(column):
+            whole(value, f"{where}, row {row},")
+        raise
 
 
 def _as_list(value: Any, where: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -23,7 +23,9 @@ class SplitConfig(Settings):
         default=True, description="items of the history are neither targets nor returned"
     )
     max_requests: int | None = Field(default=None, ge=1, description="at most this many of a part, by chance")
-    history_limit: int = Field(default=500, ge=1, description="length of a history in the event reading")
+    history_limit: int = Field(
+        default=500, ge=1, le=100_000, description="length of a history in the event reading"
+    )
 
     @field_validator("ranker", "test", mode="before")
     @classmethod
@@ -43,6 +45,22 @@ class SplitConfig(Settings):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
+        for name in ("ranker", "test", "reading", "history_limit") if self.kind != "time" else ():
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f'`{name}` is {getattr(self, name)!r}, which only kind = "time" reads')
+        if (
+            self.reading == "window"
+            and self.history_limit != type(self).model_fields["history_limit"].default
+        ):
+            raise ValueError("`history_limit` is for the event and the shown reading; this one is window")
+        if (
+            isinstance(self.ranker, str)
+            and isinstance(self.test, str)
+            and not _before(self.ranker, self.test)
+        ):
+            raise ValueError(
+                f"the ranker window ({self.ranker}) must start before the test window ({self.test})"
+            )
         if self.reading == "shown" and self.exclude_seen:
             raise ValueError(
                 'with reading = "shown" all that was shown is ranked: exclude_seen must be false'
@@ -52,3 +70,9 @@ class SplitConfig(Settings):
                 f"the ranker window ({self.ranker}) must start before the test window ({self.test})"
             )
         return self
+
+
+def _before(one: str, other: str) -> bool:
+    """Whether one ISO 8601 moment is before the other; without a zone it is of UTC."""
+    first, second = (datetime.fromisoformat(text) for text in (one, other))
+    return first.replace(tzinfo=first.tzinfo or UTC) < second.replace(tzinfo=second.tzinfo or UTC)

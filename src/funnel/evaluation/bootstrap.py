@@ -18,9 +18,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from funnel.compiling import compiled
 from funnel.errors import DataError
 from funnel.evaluation.metrics import Float64, sum_by
 from funnel.settings import Settings
@@ -111,7 +111,7 @@ def _by_cluster(values: Float64, clusters: NDArray[Any] | None) -> Float64:
     return np.column_stack([sum_by(cluster, column, len(names)) for column in table.T])
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc, unused-ignore]
+@compiled  # type: ignore[misc, unused-ignore]
 def _sums(table: Float64, drawn: NDArray[Any]) -> Float64:
     """The sum of the drawn rows of each resample: drawn [R, C], table [C, M] -> [R, M]."""
     sums = np.zeros((len(drawn), table.shape[1]))

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from funnel.compiling import compiled
 from funnel.errors import ConfigError, DataError
 from funnel.types import Int32, Int64, Ragged
 
@@ -75,7 +75,7 @@ def find_places(items: Int32, targets: Ragged) -> Ragged:
     return Ragged(values, targets.offsets)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc, unused-ignore]
+@compiled  # type: ignore[misc, unused-ignore]
 def _find(items: Int32, targets: NDArray[Any], offsets: Int64, slot: Int64) -> Int32:
     """slot: int64 [n_items], all −1; it maps an item to its target while one request is looked at."""
     places = np.full(len(targets), -1, np.int32)

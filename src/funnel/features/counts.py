@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen, load_array, save_array
 from funnel.features.kernels import bisect
 from funnel.features.observed import Observed, Recent, all_before, newest_before, oldest, upto
@@ -130,7 +130,7 @@ def _flat(items: NDArray[Any], times: NDArray[Any]) -> tuple[Int32, Int64]:
     return frozen(frozen(items, np.int32).reshape(-1)), frozen(frozen(times, np.int64).reshape(-1))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _before(events: Any, item: int, time: int) -> Any:
     """Where the item's fitted events before `time` are: start and end in times."""
     if item + 1 >= len(events.offsets):
@@ -139,7 +139,7 @@ def _before(events: Any, item: int, time: int) -> Any:
     return start, bisect(events.times, start, events.offsets[item + 1], time)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _counts(events: Any, items: Any, at: Any, widths: Any, now: int) -> Any:
     """`EventCounts.count` for flat items; a width of 0 is no lower end. now: when all that is new counts."""
     out = np.zeros((len(items), len(widths)), dtype=np.int32)
@@ -163,7 +163,7 @@ def _counts(events: Any, items: Any, at: Any, widths: Any, now: int) -> Any:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _edges(events: Any, items: Any, at: Any, now: int) -> Any:
     """`EventCounts.edges` for flat items."""
     first = np.full(len(items), NEVER, dtype=np.int64)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.kernels import heap_push, heap_sort
 from funnel.features.neighbours import Neighbours
@@ -137,7 +137,7 @@ def _paired(sets: Ragged, n_items: int) -> Ragged:
     return members(sets, MOST_PAIRED, n_items) if sets.lengths.max(initial=0) > MOST_PAIRED else sets
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _count_block(
     first: int, stop: int, n_kept: int, places: Any, scales: Any, sums: Any, touched: Any
 ) -> Any:
@@ -166,7 +166,7 @@ def _count_block(
     return sizes, items[:total].copy(), weights[:total].copy()
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_pairs(place: int, places: Any, scales: Any, sums: Any, touched: Any, n: int) -> int:
     """Count the items on both sides of a place within its list; returns how many are touched by now."""
     user = places.list_of[place]

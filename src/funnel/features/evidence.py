@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from funnel.compiling import compiled
 from funnel.features.kernels import slot_of, table_bits
 from funnel.types import Float32, Int32, Int64
 
@@ -22,7 +22,7 @@ class Edges(NamedTuple):
     weights: Float32
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def evidence(edges: Any, newest: Any, items: Any, decay: float, reach: int) -> Any:
     """`Neighbours.evidence`: candidates in a hash table, then one pass over the history's neighbours."""
     out = np.full((items.shape[0], items.shape[1], 7), np.nan, dtype=np.float32)
@@ -43,14 +43,15 @@ def evidence(edges: Any, newest: Any, items: Any, decay: float, reach: int) -> A
         for place in range(items.shape[1]):
             if items[row, place] >= 0:
                 slot = slot_of(keys, bits, items[row, place])
-                out[row, place] = sums[slot]
+                for column in range(7):
+                    out[row, place, column] = sums[slot, column]
                 out[row, place, 1] = sums[slot, 0] / mass if mass > 0 else np.nan
                 if len(history) < 2:
                     out[row, place, 6] = np.nan
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _collect(edges: Any, history: Any, decay: float, bits: int, keys: Any, sums: Any) -> float:
     """Add each weight to the columns of the candidate it leads to; returns what left the history in all."""
     mass = 0.0
@@ -72,7 +73,7 @@ def _collect(edges: Any, history: Any, decay: float, bits: int, keys: Any, sums:
     return mass
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def nearest(edges: Any, newest: Any, items: Any) -> Any:
     """`Neighbours.nearest`; for a few items a request."""
     out = np.full(items.shape, -1, dtype=np.int32)

@@ -2,8 +2,6 @@
 
 Everything compiled here runs one request after the other with sums in a fixed order, so that a batch of one
 and a batch of thousands give the same bits.
-
-Compiled callers are cached by their own file only: after a change here, delete the `.nbi` files beside them.
 """
 
 from __future__ import annotations
@@ -11,10 +9,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from funnel.allow import Allow
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.types import Int32, Int64, Ragged
 
@@ -49,7 +47,7 @@ def bitmaps(allow: Allow | None) -> Bitmaps:
     return Bitmaps(frozen(allow.bits), frozen(allow.filter_of, np.int32))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def passes(allow: Any, row: int, item: int) -> bool:
     """Whether `allow` (from `bitmaps`) lets the item pass for this request."""
     if len(allow.filter_of) == 0:
@@ -58,7 +56,7 @@ def passes(allow: Any, row: int, item: int) -> bool:
     return (word >> np.uint64(item & 63)) & np.uint64(1) != 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def table_bits(n: int) -> int:
     """log2 of the size of a hash table that n items fill at most half."""
     bits = 4
@@ -67,7 +65,7 @@ def table_bits(n: int) -> int:
     return bits
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def slot_of(keys: Any, bits: int, item: int) -> Any:
     """Where `item` is, or where it may be put, in the open table `keys` (int32 [2^bits], −1 = free)."""
     slot = np.int64((np.uint64(item) * _GOLDEN) >> np.uint64(64 - bits))
@@ -76,7 +74,7 @@ def slot_of(keys: Any, bits: int, item: int) -> Any:
     return slot
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def bisect(values: Any, low: int, high: int, value: int) -> int:
     """First index in the sorted `values[low:high]` that is not below `value`; high when all are."""
     while low < high:
@@ -88,12 +86,12 @@ def bisect(values: Any, low: int, high: int, value: int) -> int:
     return low
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _worse(score: Any, item: Any, other_score: Any, other_item: Any) -> bool:
     return score < other_score or (score == other_score and item > other_item)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _sink(scores: Any, items: Any, size: int, score: Any, item: Any) -> None:
     """Put (score, item) at the root of a heap whose root is its worst entry, and let it sink."""
     at = 0
@@ -110,7 +108,7 @@ def _sink(scores: Any, items: Any, size: int, score: Any, item: Any) -> None:
     items[at] = item
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def heap_push(scores: Any, items: Any, size: int, score: Any, item: Any) -> int:
     """Offer (score, item) to the best `len(scores)` so far, ties to the lower item; returns the new size."""
     if size == len(scores):
@@ -127,7 +125,7 @@ def heap_push(scores: Any, items: Any, size: int, score: Any, item: Any) -> int:
     return size + 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def heap_sort(scores: Any, items: Any, size: int) -> None:
     """Turn the heap's first `size` entries into a list, best first."""
     for end in range(size - 1, 0, -1):

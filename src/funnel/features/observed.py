@@ -7,9 +7,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from funnel.compiling import compiled
 from funnel.types import Int32, Int64
 
 #: Events that are kept one by one; of older ones the item's number is known, not the moments.
@@ -115,7 +115,7 @@ def _parts(values: NDArray[Any], size: int) -> list[NDArray[Any]]:
     return [values[at : at + size] for at in range(0, len(values), size)]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _link(recent: Any, items: Any, times: Any) -> None:
     """Put events behind `recent.number`."""
     size = len(recent.times)
@@ -138,7 +138,7 @@ def _link(recent: Any, items: Any, times: Any) -> None:
         recent.heads[item] = number + 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def newest_before(recent: Any, number: int, time: int) -> int:
     """The item's newest event from `number` back that is of `recent` and was before `time`; −1 for none."""
     size = len(recent.times)
@@ -152,7 +152,7 @@ def newest_before(recent: Any, number: int, time: int) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def oldest(recent: Any, number: int) -> int:
     """The item's oldest event from `number` back that is still there."""
     size = len(recent.times)
@@ -166,7 +166,7 @@ def oldest(recent: Any, number: int) -> int:
             return number
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def upto(recent: Any, item: int, time: int) -> int:
     """How many of an item's events were before `time`; those that are gone were before any."""
     number, size = recent.heads[item] - 1, len(recent.times)
@@ -178,7 +178,7 @@ def upto(recent: Any, item: int, time: int) -> int:
     return recent.place[oldest(recent, number) % size] - 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def all_before(recent: Any, time: int) -> int:
     """How many events of all items were before `time`."""
     low, high = recent.tail, recent.number

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba import njit
 
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.counts import EventCounts
 from funnel.features.kernels import passes, slot_of, table_bits
@@ -61,7 +61,7 @@ class Rankings:
         return ranking
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def pick(items: Any, counts: Any, members: Any, barred: Any, allow: Any, rows: Any, scores: Any) -> None:
     """For each request among `members`, the ranking's first that pass: into rows and scores [B, k].
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.types import Clock, Ragged
 
@@ -14,7 +14,7 @@ from funnel.types import Clock, Ragged
 REACH: dict[Clock, int] = {"time": 50, "order": 50, "none": 1000}
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _recent(values: Any, offsets: Any, reach: int, n_items: int) -> Any:
     kept = np.zeros(len(offsets), dtype=np.int64)
     picked = np.empty(len(values), dtype=np.int32)
@@ -55,7 +55,7 @@ def members(sets: Ragged, most: int, n_items: int) -> Ragged:
     return Ragged(frozen(picked), frozen(kept))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _members(values: Any, offsets: Any, most: int, n_items: int) -> Any:
     kept = np.zeros(len(offsets), dtype=np.int64)
     picked = np.empty(len(values), dtype=np.int32)
@@ -74,7 +74,7 @@ def _members(values: Any, offsets: Any, most: int, n_items: int) -> Any:
     return picked[:total], kept
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _sample(items: Any, most: int) -> int:
     """Leave the `most` items with the least hash at the front, ascending."""
     hashes = np.empty(len(items), dtype=np.uint64)
@@ -84,7 +84,7 @@ def _sample(items: Any, most: int) -> int:
     return most
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _hash(x: Any) -> Any:
     """SplitMix64's finaliser, one to one (Steele, Lea & Flood 2014, doi 10.1145/2660193.2660195)."""
     x = x + np.uint64(0x9E3779B97F4A7C15)

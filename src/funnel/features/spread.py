@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from funnel.compiling import compiled
 from funnel.features.kernels import heap_push, heap_sort, passes, slot_of, table_bits
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def top(edges: Any, newest: Any, decay: float, k: int, barred: Any, allow: Any) -> Any:
     """`Neighbours.top`: a hash table of sums, cleared slot by slot, and a heap of the best k.
 
@@ -42,7 +42,7 @@ def top(edges: Any, newest: Any, decay: float, k: int, barred: Any, allow: Any) 
     return rows, scores
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _most_edges(edges: Any, newest: Any) -> int:
     """The largest number of neighbours that one history has: a bound on the items that it can score."""
     most = 0
@@ -54,7 +54,7 @@ def _most_edges(edges: Any, newest: Any) -> int:
     return most
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _spread(edges: Any, history: Any, decay: float, bits: int, keys: Any, sums: Any, filled: Any) -> int:
     """Score every neighbour of one history; returns how many slots were filled."""
     n = 0

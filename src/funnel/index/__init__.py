@@ -5,5 +5,15 @@ from funnel.index.config import IndexConfig, IndexInfo
 from funnel.index.exact import ExactIndex
 from funnel.index.faiss_index import FaissIndex
 from funnel.index.protocol import Index
+from funnel.index.specs import check_fits, check_spec
 
-__all__ = ["ChangingIndex", "ExactIndex", "FaissIndex", "Index", "IndexConfig", "IndexInfo"]
+__all__ = [
+    "ChangingIndex",
+    "ExactIndex",
+    "FaissIndex",
+    "Index",
+    "IndexConfig",
+    "IndexInfo",
+    "check_fits",
+    "check_spec",
+]

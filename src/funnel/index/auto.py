@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
-from numba import njit
 
+from funnel.compiling import compiled
 from funnel.features.kernels import bisect as first_from
 from funnel.types import Int32
 
@@ -50,7 +50,7 @@ def recall(found: Int32, wanted: Int32) -> float:
     return float(_hits(np.sort(found, axis=1), wanted) / max(1, (wanted >= 0).sum()))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _hits(found: Int32, wanted: Int32) -> int:
     """How many of the wanted rows are found, whose rows are sorted. Compiled: a compaction measures hundreds
     of times while requests wait for Python's lock."""

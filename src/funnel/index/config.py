@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,8 +14,8 @@ class IndexConfig(Settings):
 
     spec: str = Field("auto", description="FAISS factory string, or auto: chosen from the catalogue's size")
     recall: float = Field(0.98, gt=0, le=1, description="share of the exact search's items to be found")
-    k: int = Field(500, ge=1, description="the number of items at which that share is measured")
-    params: dict[str, int] = Field(
+    k: int = Field(500, ge=1, lt=2**31, description="the number of items at which that share is measured")
+    params: dict[str, Annotated[int, Field(ge=1, lt=2**31)]] = Field(
         default_factory=dict, description="search parameters (nprobe, efSearch, k_factor); others are tuned"
     )
 

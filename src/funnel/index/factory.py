@@ -16,6 +16,20 @@ from funnel.types import Float32
 _POINTS = 64
 
 
+def empty(spec: str, d: int) -> Any:
+    """The FAISS index of a factory string for vectors of d numbers, not trained yet.
+
+    Raises: ConfigError when FAISS knows no such index, or when it is not one for inner products.
+    """
+    try:
+        index = faiss.index_factory(d, spec, faiss.METRIC_INNER_PRODUCT)
+    except (RuntimeError, TypeError, MemoryError) as error:  # TypeError: a text that is no UTF-8
+        raise ConfigError(f"index.spec is {spec!r} for vectors of dimension {d}: {_reason(error)}") from error
+    if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+        raise ConfigError(f"index.spec is {spec!r}, which does not search by inner product")
+    return index
+
+
 def made(spec: str, vectors: Float32, seed: int, threads: int) -> Any:
     """The FAISS index of a factory string over finite vectors [n, d], trained and filled.
 
@@ -24,18 +38,16 @@ def made(spec: str, vectors: Float32, seed: int, threads: int) -> Any:
     """
     n, d = vectors.shape
     try:
-        index = faiss.index_factory(d, spec, faiss.METRIC_INNER_PRODUCT)
+        index = empty(spec, d)
         if _depends_on_threads(spec, index):
             threads = 1
-        if index.metric_type != faiss.METRIC_INNER_PRODUCT:
-            raise ConfigError(f"index spec {spec!r} does not search by inner product")
         _seeded(index, seed)
         with omp_threads(threads):
             index.train(vectors)
             index.add(vectors)
     except RuntimeError as error:
         raise ConfigError(
-            f"index spec {spec!r} for {n} vectors of dimension {d}: {_reason(error)}"
+            f"index.spec is {spec!r} for {n} vectors of dimension {d}: {_reason(error)}"
         ) from error
     return index
 
@@ -60,7 +72,9 @@ def _seeded(index: Any, seed: int) -> None:
             clustering.min_points_per_centroid = 1
 
 
-def _reason(error: RuntimeError) -> str:
+def _reason(error: Exception) -> str:
     """FAISS's message without its signatures and line numbers."""
+    if isinstance(error, TypeError):
+        return "not a text that FAISS can read"
     text = re.sub(r"^Error in .* at [^ ]+:\d+: ", "", str(error).replace("\n", " "))
     return re.sub(r"^Error: '.*' failed: ", "", text).strip()

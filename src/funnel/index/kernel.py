@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from funnel.compiling import compiled
 from funnel.order import keys, unpacked
 from funnel.types import Float32, Int32
 
@@ -26,7 +26,7 @@ _PLACE = np.argsort((_DE_BRUIJN << np.arange(64, dtype=np.uint64)) >> np.uint64(
 _BLOCK = 32_768
 
 
-@njit(cache=True, nogil=True, fastmath=REGROUP)
+@compiled(fastmath=REGROUP)
 def dot(a: Float32, b: Float32) -> np.float32:
     total = np.float32(0)
     for i in range(a.shape[0]):
@@ -34,7 +34,7 @@ def dot(a: Float32, b: Float32) -> np.float32:
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def replace_worst(rows: Int32, scores: Float32, row: int, score: float, size: int) -> None:
     """Into a heap whose root is the worst of `size` items (lowest score, then highest row)."""
     place = 0
@@ -54,7 +54,7 @@ def replace_worst(rows: Int32, scores: Float32, row: int, score: float, size: in
     rows[place], scores[place] = row, score
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sort(rows: Int32, scores: Float32) -> None:
     """A heap into its order, best first; places that nobody took become −1."""
     for last in range(len(rows) - 1, 0, -1):
@@ -66,7 +66,7 @@ def sort(rows: Int32, scores: Float32) -> None:
             rows[place] = -1
 
 
-@njit(cache=True, nogil=True, fastmath=REGROUP)
+@compiled(fastmath=REGROUP)
 def _dots(query: Float32, vectors: Float32, rows: Int32 | None, first: int, out: Float32) -> None:
     """The products with rows[first], rows[first + 1], …, or with the vectors from `first` on.
 
@@ -78,7 +78,7 @@ def _dots(query: Float32, vectors: Float32, rows: Int32 | None, first: int, out:
         out[i] = dot(query, vectors[max(row, 0)])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _offer(
     rows: Int32 | None, first: int, offered: Float32, best_rows: Int32, best_scores: Float32, k: int
 ) -> None:
@@ -91,7 +91,7 @@ def _offer(
                 replace_worst(best_rows, best_scores, row, score, k)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def best(queries: Float32, vectors: Float32, rows: Int32 | None, width: int, k: int) -> tuple[Int32, Float32]:
     """The k best of `width` candidates that all queries share, see `Index.search`: int32 and float32 [B, k].
 
@@ -123,7 +123,7 @@ def best_of(queries: Float32, vectors: Float32, rows: Int32, k: int) -> tuple[In
     return unpacked(np.sort(packed, axis=1), k)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _products(queries: Float32, vectors: Float32, rows: Int32) -> Float32:
     """Of each query with its own candidates: float32 [B, width]."""
     out = np.empty(rows.shape, dtype=np.float32)
@@ -132,7 +132,7 @@ def _products(queries: Float32, vectors: Float32, rows: Int32) -> Float32:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def passing_rows(bits: Any, count: int) -> Int32:
     """The rows whose bit is set, rising: int32 [count]. bits: a row of `Allow.bits`; count: how many are."""
     rows = np.empty(count, dtype=np.int32)

@@ -13,8 +13,8 @@ from typing import Any
 
 import faiss
 import numpy as np
-from numba import njit
 
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen, load_array, save_array
 from funnel.index.kernel import NOBODY, REGROUP, dot, replace_worst, sort
 from funnel.index.parameters import layers
@@ -98,7 +98,7 @@ def walking_pays(n: int, passing: int, target: int) -> bool:
     return _SCORED * target + n * target / passing < _SCORED * passing
 
 
-@njit(cache=True, nogil=True, fastmath=REGROUP)
+@compiled(fastmath=REGROUP)
 def _shapes(vectors: Float32, offsets: Int64, rows: Int32) -> Float32:
     """`Lists.shapes`; zeros for an empty list."""
     n_lists, d = len(offsets) - 1, vectors.shape[1]
@@ -121,7 +121,7 @@ def _shapes(vectors: Float32, offsets: Int64, rows: Int32) -> Float32:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _sink(heap: Int32, values: Float32, size: int, at: int) -> None:
     """Let an entry of a heap whose root has the largest value find its place."""
     entry = heap[at]
@@ -136,7 +136,7 @@ def _sink(heap: Int32, values: Float32, size: int, at: int) -> None:
     heap[at] = entry
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _walk(
     queries: Float32,
     asked: Float32,

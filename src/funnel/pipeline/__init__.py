@@ -6,6 +6,7 @@ built = build(prepared, towers, Store("indexes"))
 """
 
 from funnel.pipeline.build import Built, build
+from funnel.pipeline.checks import check
 from funnel.pipeline.prepare import Prepared, prepare
 from funnel.pipeline.report import evaluate_bundle, ranker_is_better, report_on, write_report
 from funnel.pipeline.train import train_towers
@@ -14,6 +15,7 @@ __all__ = [
     "Built",
     "Prepared",
     "build",
+    "check",
     "evaluate_bundle",
     "prepare",
     "ranker_is_better",

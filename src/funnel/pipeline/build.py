@@ -23,6 +23,7 @@ from funnel.evaluation import Report
 from funnel.features import FeaturesConfig, Statistics
 from funnel.gates.serving import answers
 from funnel.index import FaissIndex
+from funnel.pipeline.checks import check
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.rank import train_ranker
 from funnel.pipeline.report import ranker_is_better, report_on, write_report
@@ -57,6 +58,7 @@ def build(prepared: Prepared, towers: Path, store: Store, *, progress: bool = Fa
     The ranker is left out when it is not better than the retrieval order, be it on users of its own window
     that it was not grown on, or on the test window: the bundle then keeps the retrieval order and says so.
     """
+    check(prepared, store)
     with store.writing(prepared.config.name) as draft:
         write_parts(prepared, towers, draft.folder)
         add_ranker(prepared, towers, draft.folder, draft.folder)

@@ -12,6 +12,7 @@ from funnel.bundle.contents import Contents
 from funnel.evaluation import Difference, compute, paired
 from funnel.pipeline.prepare import Prepared
 from funnel.ranker import Ranker, RankerConfig, TrainingLists, concatenate, training_lists
+from funnel.ranker.config import FOLDS
 from funnel.stages import Filter, Rank, Retrieve, source_weights
 from funnel.types import Examples, Int32
 
@@ -20,9 +21,6 @@ log = logging.getLogger(__name__)
 #: Requests that are retrieved together; bounds memory, not results.
 CHUNK = 1024
 
-#: The ranker's window is cut into so many parts by user, for a verdict on users that were not trained on.
-FOLDS = 4
-
 
 @dataclass(frozen=True)
 class RankerFacts:
@@ -30,7 +28,7 @@ class RankerFacts:
 
     weights: of the sources in the retrieval order. verdict: NDCG@10 of the ranker's order less that of the
     retrieval order, in the ranker's window, each user ranked by trees that were grown on others; None when
-    there was nothing to train on.
+    there was nothing to train on. users: how many there are, where they are too few to hold some out.
     """
 
     weights: dict[str, float]
@@ -42,6 +40,7 @@ class RankerFacts:
     missed_choice: str = "drop"
     trees: int = 0
     objective: str = ""
+    users: int | None = None
 
     def sentences(self) -> list[str]:
         """For the report's notes."""
@@ -52,7 +51,12 @@ class RankerFacts:
             f"{self.missed:,} more were not retrieved ({self.missed_choice}); "
             f"{self.trees} trees were kept{self.objective and f', objective {self.objective}'}"
         )
-        if self.verdict is None:
+        if self.users is not None:
+            said.append(
+                f"the ranker's window has {self.users} users, and it takes {FOLDS} to hold some out: "
+                "there is no ranker"
+            )
+        elif self.verdict is None:
             said.append("nothing that was taken in the ranker's window was retrieved: there is no ranker")
         else:
             what = "better" if self.verdict.better else "not better"
@@ -71,6 +75,8 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     all, with the objective and as many trees as did best over the folds.
     """
     config, examples = prepared.config, prepared.split.ranker
+    if _users(examples) < FOLDS:
+        return _too_few(contents, examples)
     weights = source_weights(_source_lists(contents, examples), examples.targets)
     contents = replace(contents, weights=weights)
     folds = _folds(examples, config.seed)
@@ -94,6 +100,23 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     chosen = parts[0].config.model_copy(update={"trees": parts[0].trees})
     ranker = Ranker.fit(every, None, chosen)
     return ranker, replace(facts, verdict=verdict, trees=chosen.trees, objective=chosen.objective)
+
+
+def _too_few(contents: Contents, examples: Examples) -> tuple[None, RankerFacts]:
+    """With fewer users than parts nobody can be held out: there is no ranker, and sources weigh the same."""
+    log.warning(
+        "%d users in the ranker's window, and %d are needed to hold some out: the retrieval order is kept",
+        _users(examples),
+        FOLDS,
+    )
+    weights = {source.name: 1.0 / len(contents.sources()) for source in contents.sources()}
+    return None, RankerFacts(weights=weights, verdict=None, users=_users(examples))
+
+
+def _users(examples: Examples) -> int:
+    """How many there are; each that was never seen is one of its own."""
+    users = examples.requests.users
+    return len(np.unique(users[users >= 0])) + int((users < 0).sum())
 
 
 def _folds(examples: Examples, seed: int) -> list[Examples]:

@@ -16,6 +16,7 @@ from funnel.bundle import Draft, Manifest, Store
 from funnel.data import Split, Vocabulary
 from funnel.errors import BundleError, FunnelError
 from funnel.features import TableEncoder
+from funnel.pipeline.checks import check
 from funnel.pipeline.prepare import Prepared
 from funnel.towers.config import TowersConfig
 from funnel.types import Examples, Int32, Log, Ragged, Requests
@@ -42,13 +43,14 @@ def train_towers(
 
     start_from: a version of the store, or "last" for the newest, whose weights training starts with.
     Raises: FunnelError naming the extra when torch is not installed, BundleError for a version that is not
-    there or cannot be started from.
+    there or cannot be started from; see also `funnel.pipeline.checks.check`.
     """
     start = starting_version(embeddings, start_from)
     kept = trained_before(prepared, embeddings, start)
     if kept is not None:
         log.info("towers %s were trained on the same inputs: kept", kept.version)
         return embeddings.path(kept.version)
+    check(prepared)
     with embeddings.writing(prepared.config.name) as draft:
         fitted = draft.folder / TRAINING
         fitted.mkdir()

@@ -6,7 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from funnel.settings import Settings
+from funnel.settings import MOST_SEEDS, Settings
+
+#: The evaluation counts leaves in two bytes.
+MOST_LEAVES = 65_536
+
+#: The ranker's window is cut into so many parts by user, for a verdict on users that were not trained on.
+FOLDS = 4
 
 
 class RankerConfig(Settings):
@@ -21,19 +27,22 @@ class RankerConfig(Settings):
         description="auto: XE-NDCG or lambdarank, by NDCG@10 of lists that the trees were not grown on; "
         "XE-NDCG where there are none",
     )
-    trees: int = Field(300, ge=1, description="most trees; early stopping may keep fewer")
-    leaves: int = Field(15, ge=2, description="most leaves of a tree")
+    trees: int = Field(300, ge=1, le=100_000, description="most trees; early stopping may keep fewer")
+    leaves: int = Field(15, ge=2, le=MOST_LEAVES, description="most leaves of a tree")
     learning_rate: float = Field(0.05, gt=0, le=1)
-    min_data_in_leaf: int = Field(200, ge=1, description="fewest rows of a leaf")
+    min_data_in_leaf: int = Field(200, ge=1, lt=2**31, description="fewest rows of a leaf")
     feature_fraction: float = Field(0.7, gt=0, le=1, description="share of the features that a tree may use")
     bagging_fraction: float = Field(1.0, gt=0, le=1, description="share of the lists that a tree sees")
     l2: float = Field(1.0, ge=0, description="pull of the leaf values towards zero")
     truncation: int = Field(
-        30, ge=1, description="lambdarank: pairs count when one is among the first so many"
+        30, ge=1, lt=2**31, description="lambdarank: pairs count when one is among the first so many"
     )
-    stop_after: int = Field(50, ge=1, description="early stopping: rounds without a better NDCG@10")
+    stop_after: int = Field(50, ge=1, lt=2**31, description="early stopping: rounds without a better NDCG@10")
     lists: int = Field(
-        12_000, ge=1, description="most training lists, drawn by chance from those that hold a positive"
+        12_000,
+        ge=FOLDS,
+        description="most training lists, drawn by chance from those that hold a positive, a share of each "
+        f"of the {FOLDS} parts that users are cut into",
     )
     negatives: int | None = Field(
         None,
@@ -46,9 +55,9 @@ class RankerConfig(Settings):
         "row, which no source ranked (see training_lists for what that does)",
     )
     threads: int = Field(
-        0, ge=0, description="threads of training; 0 = what the data is worth, at most one a core"
+        0, ge=0, le=1024, description="threads of training; 0 = what the data is worth, at most one a core"
     )
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=MOST_SEEDS)
 
     def each_objective(self) -> tuple[RankerConfig, ...]:
         """This config with each objective that is to be tried."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.kernels import slot_of, table_bits
 from funnel.types import Bool, Int32, Ragged
@@ -19,7 +19,7 @@ def contains(lists: Ragged, items: Int32) -> Bool:
     return _contains(frozen(lists.values, np.int32), frozen(lists.offsets, np.int64), frozen(items, np.int32))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _contains(values: Any, offsets: Any, items: Any) -> Any:
     """A list becomes a table with open addressing, in which its request's items are looked up."""
     out = np.zeros(items.shape, dtype=np.bool_)

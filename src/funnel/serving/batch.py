@@ -1,4 +1,4 @@
-"""Every user's list as a Parquet file, made in chunks that need not be made again."""
+"""Every user's list as a Parquet or CSV file, made in chunks that need not be made again."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.csv import CSVWriter
 
+from funnel.allow import Allow
+from funnel.bundle.where import Where
 from funnel.bundle.writing import changing
+from funnel.errors import ConfigError
+from funnel.index.checks import at_least_one
 from funnel.serving.live import Live
 from funnel.serving.loaded import Loaded
-from funnel.serving.request import of_users
+from funnel.serving.request import filtered, of_users
+from funnel.types import Int64
+from funnel.values.plain import plain
 
 log = logging.getLogger(__name__)
 
@@ -23,33 +30,56 @@ log = logging.getLogger(__name__)
 CHUNK = 1024
 
 
-def recommend_all(live: Live, output: Path, k: int = 10) -> Iterator[tuple[int, int]]:
+def recommend_all(
+    live: Live, output: Path, k: int = 10, *, where: Where | None = None
+) -> Iterator[tuple[int, int]]:
     """The best k items of every user that the bundle knows, into a file of user_id, rank (from 1), item_id
     and score, in the order of users and ranks; yields how many users are done, of how many.
 
-    Parts are kept in `<output>.parts` until the last is there. Run again after an interruption, it goes on
-    behind the last part, unless the bundle, the items or k have changed: then it starts anew. The file
-    appears whole or not at all, and names the bundle in its metadata. All users are answered from one state
-    of the items. Memory: one chunk's candidates.
+    output: ends in .parquet or .csv, which says what is written. where: a filter on item columns that holds
+    for everyone, see `funnel.bundle.where`; a user for whom nothing passes has no rows.
 
-    Raises: BundleError when the file cannot be written.
+    Parts are kept in `<output>.parts` until the last is there. Run again after an interruption, it goes on
+    behind the last part, unless the bundle, the items, k or the filter have changed: then it starts anew. The
+    file appears whole or not at all; Parquet names the bundle in its metadata. All users are answered from
+    one state of the items. Memory: one chunk's candidates.
+
+    Raises: BundleError when the file cannot be written, FunnelError when k < 1, ConfigError when `output` is
+    of another kind or the filter cannot be answered; nothing is written then.
     """
+    if output.suffix not in (".parquet", ".csv"):
+        raise ConfigError(f"output is {str(output)!r}; a file name that ends in .parquet or .csv is expected")
+    k = at_least_one("k", k)
     loaded, state = live.served(), live.items.state
+    allow = loaded.contents.catalogue.allow(where) if where else None
+    about = {**_about(loaded, where), "items": state, "k": k, "chunk": CHUNK}
+    return _write(live, loaded, output, about, k, allow)
+
+
+def _write(
+    live: Live, loaded: Loaded, output: Path, about: dict[str, object], k: int, allow: Allow | None
+) -> Iterator[tuple[int, int]]:
+    """Part after part. about: what the parts are made of."""
     n = len(loaded.contents.users.ids)
     parts = output.with_name(f"{output.name}.parts")
     with changing(output):
-        _prepare(parts, {"version": loaded.version, "items": state, "k": k, "chunk": CHUNK})
+        _prepare(parts, about)
     for start in range(0, n, CHUNK):
         path, stop = parts / f"{start:010d}.parquet", min(start + CHUNK, n)
         with changing(output):
             if not path.exists():
                 aside = path.with_suffix(".new")
-                pq.write_table(_lists(live, loaded, np.arange(start, stop), k), aside)
+                pq.write_table(_lists(live, loaded, np.arange(start, stop), k, allow), aside)
                 aside.replace(path)
         yield stop, n
     with changing(output):
         _join(sorted(parts.glob("*.parquet")), output, loaded.version)
         shutil.rmtree(parts)
+
+
+def _about(loaded: Loaded, where: Where | None) -> dict[str, object]:
+    """What the lists are made of, in writing."""
+    return {"version": loaded.version, "where": json.dumps(plain(where), sort_keys=True)}
 
 
 def _prepare(parts: Path, what: dict[str, object]) -> None:
@@ -64,14 +94,16 @@ def _prepare(parts: Path, what: dict[str, object]) -> None:
     about.write_text(json.dumps(what))
 
 
-def _lists(live: Live, loaded: Loaded, users: np.ndarray[tuple[int], np.dtype[np.int64]], k: int) -> pa.Table:
+def _lists(live: Live, loaded: Loaded, users: Int64, k: int, allow: Allow | None) -> pa.Table:
     """The lists of these users, by row: one line a place."""
     contents = loaded.contents
     ids = contents.users.ids.values[users]
     users = users[contents.users.ids.rows(ids) >= 0]  # who was forgotten has no list
     ids = contents.users.ids.values[users]
     since = [live.since(one) for one in ids.tolist()]
-    found = loaded.funnel(k)(of_users(contents, users, since=since))
+    requests = of_users(contents, users, since=since)
+    requests = requests if allow is None else filtered(requests, allow)
+    found = loaded.funnel(k)(requests)
     user, place = np.nonzero(found.filled)
     return pa.table(
         {
@@ -87,7 +119,8 @@ def _join(parts: list[Path], output: Path, version: str) -> None:
     """The parts one behind the other, as one file."""
     schema = pq.read_schema(parts[0]).with_metadata({"bundle": version})
     aside = output.with_name(f"{output.name}.new")
-    with pq.ParquetWriter(aside, schema) as writer:
+    csv = output.suffix == ".csv"
+    with CSVWriter(aside, schema) if csv else pq.ParquetWriter(aside, schema) as writer:
         for part in parts:
             writer.write_table(pq.read_table(part).replace_schema_metadata(schema.metadata))
     aside.replace(output)

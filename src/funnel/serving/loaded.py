@@ -11,6 +11,7 @@ from funnel.bundle.contents import Contents, load_contents
 from funnel.bundle.manifest import Manifest
 from funnel.bundle.schemas import columns_gone, load_schema
 from funnel.bundle.store import Store
+from funnel.compiling import without_collection
 from funnel.data import Schema
 from funnel.durations import Durations
 from funnel.engine import Funnel
@@ -49,7 +50,8 @@ class Loaded:
         try:
             contents = load_contents(folder, manifest.towers_fingerprint)
             loaded = cls(manifest.version, manifest, load_schema(folder), contents)
-            _warm(loaded.funnel(contents.rerank.k), contents)
+            with without_collection():
+                _warm(loaded.funnel(contents.rerank.k), contents)
         except FunnelError:
             raise
         except Exception as error:  # whole, but not what this funnel reads: any library may stumble over it

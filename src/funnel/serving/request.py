@@ -87,6 +87,12 @@ def ask_many(
     return requests, reasons
 
 
+def filtered(requests: Requests, allow: Allow) -> Requests:
+    """The requests with one filter for all. allow: of that filter alone."""
+    filter_of = np.zeros(len(requests.users), dtype=np.int32)
+    return replace(requests, allow=replace(allow, filter_of=filter_of))
+
+
 def of_users(
     contents: Contents, rows: NDArray[Any], time: int | None = None, since: Sequence[Since] = ()
 ) -> Requests:

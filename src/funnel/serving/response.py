@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from funnel.values.plain import plain
+
 #: Reason codes of a whole answer.
 UNKNOWN_USER = "unknown_user"
 UNKNOWN_ITEMS_IN_HISTORY = "unknown_items_in_history"
@@ -50,27 +52,20 @@ class Answer:
     milliseconds: Mapping[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Plain values, ready for strict JSON: what is not finite is None; see `funnel.values.plain`."""
         return {
-            "user_id": _plain(self.user_id),
+            "user_id": plain(self.user_id),
             "version": self.version,
             "reasons": list(self.reasons),
             "milliseconds": {name: round(ms, 3) for name, ms in self.milliseconds.items()},
             "items": [
                 {
-                    "item_id": _plain(item.item_id),
-                    "score": item.score,
+                    "item_id": plain(item.item_id),
+                    "score": plain(item.score),
                     "sources": dict(item.sources),
-                    "reasons": list(item.reasons),
-                    "attributes": {name: _plain(value) for name, value in item.attributes.items()},
+                    "reasons": plain(item.reasons),
+                    "attributes": plain(item.attributes),
                 }
                 for item in self.items
             ],
         }
-
-
-def _plain(value: Any) -> Any:
-    """A NumPy value as a Python one; a missing number as None."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    return None if isinstance(value, float) and value != value else value

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from funnel.compiling import compiled
 from funnel.types import Float32, Int32, Int64
 
 # Sums may be regrouped (vector instructions), but infinities keep their meaning.
 _REGROUP = {"reassoc", "contract"}
 
 
-@njit(cache=True, nogil=True, fastmath=_REGROUP)
+@compiled(fastmath=_REGROUP)
 def dot(queries: Float32, vectors: Float32, items: Int32, out: Float32) -> None:
     """out[b, j] = queries[b] · vectors[items[b, j]]; −inf where the item is negative."""
     for b in range(items.shape[0]):
@@ -26,7 +26,7 @@ def dot(queries: Float32, vectors: Float32, items: Int32, out: Float32) -> None:
             out[b, j] = total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def merge(
     rows: Int32,
     scores: Float32,
@@ -71,7 +71,7 @@ def merge(
         counts[b] = count
 
 
-@njit(cache=True, nogil=True, fastmath=_REGROUP)
+@compiled(fastmath=_REGROUP)
 def mmr(
     vectors: Float32, items: Int32, relevance: Float32, trade_off: float, picks: Int64, values: Float32
 ) -> None:

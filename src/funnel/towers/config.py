@@ -42,7 +42,9 @@ class TowersConfig(Settings):
         "auto",
         description="auto: full softmax up to 20,000 items (sets: 100,000), sampled softmax above",
     )
-    negatives: int = Field(4096, ge=1, description="negatives that a step's positions share, when sampled")
+    negatives: int = Field(
+        4096, ge=1, le=1_000_000, description="negatives that a step's positions share, when sampled"
+    )
     in_batch: float = Field(
         0.5, ge=0, le=1, description="share of the negatives that are other targets of the step"
     )
@@ -56,9 +58,11 @@ class TowersConfig(Settings):
         "counted",
         description="how often an item is a target: counted in the log before, or estimated on the way",
     )
-    epochs: int = Field(100, ge=1, description="most passes over the log")
-    patience: int = Field(5, ge=1, description="epochs without a better validation before training ends")
-    batch: int = Field(2048, ge=1, description="positions a step, about")
+    epochs: int = Field(100, ge=1, le=1_000_000, description="most passes over the log")
+    patience: int = Field(
+        5, ge=1, le=1_000_000, description="epochs without a better validation before training ends"
+    )
+    batch: int = Field(2048, ge=1, le=1_000_000, description="positions a step, about")
     lr: float = Field(1e-3, gt=0)
     averaging: float = Field(
         0.99, ge=0, lt=1, description="decay a step of the averaged weights that are kept"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from funnel.settings import Settings
+from funnel.settings import MOST_SEEDS, Settings
 
 
 class SyntheticConfig(Settings):
@@ -23,4 +23,4 @@ class SyntheticConfig(Settings):
     late: float = Field(
         default=0.3, ge=0, le=1, description="share of campaigns that start after the first day"
     )
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=MOST_SEEDS)

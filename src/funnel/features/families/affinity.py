@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.families.family import TASTE_DECAY, Asked, Family, Known
 from funnel.types import Float32, Int32
@@ -68,7 +68,7 @@ def _rarity(codes: Int32, size: int) -> NDArray[np.float32]:
     return np.log1p(len(codes) / np.maximum(have, 1)).astype(np.float32)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _shares(codes: Any, newest: Any, decay: float, shares: Any) -> float:
     """Add the fading weight of each history item to its codes; returns the weight of items that have any."""
     total = 0.0
@@ -85,7 +85,7 @@ def _shares(codes: Any, newest: Any, decay: float, shares: Any) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _affinity(
     codes: Any, rarity: Any, newest: Any, offsets: Any, items: Any, decay: float, out: Any, column: int
 ) -> None:
@@ -113,7 +113,7 @@ def _affinity(
                 last[code] = False
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _match(codes: Any, rarity: Any, shares: Any, last: Any) -> Any:
     """One candidate's weighted shares, the weight it has in common with the last item, its weight."""
     fit = 0.0
@@ -128,7 +128,7 @@ def _match(codes: Any, rarity: Any, shares: Any, last: Any) -> Any:
     return fit, both, own
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _distance(values: Any, newest: Any, offsets: Any, items: Any, decay: float) -> Any:
     out = np.full((items.shape[0], items.shape[1], values.shape[1]), np.nan, dtype=np.float32)
     for row in range(items.shape[0]):

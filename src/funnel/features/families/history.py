@@ -6,8 +6,8 @@ from math import log1p
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.families.family import Asked, Family, Known
 from funnel.types import Float32
@@ -41,7 +41,7 @@ def build(known: Known) -> Family:
     return Family((*lengths, "met", *(("met_ago",) if ordered else ())), compute)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _rows(items: Any, times: Any, offsets: Any, now: Any, n_items: int) -> Any:
     out = np.full((len(now), 3), np.nan, dtype=np.float32)
     for row in range(len(now)):
@@ -60,7 +60,7 @@ def _rows(items: Any, times: Any, offsets: Any, now: Any, n_items: int) -> Any:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _met(newest: Any, offsets: Any, items: Any) -> Any:
     """How often, and how many items ago, the candidates were met: float32 [B, K, 2]."""
     out = np.full((items.shape[0], items.shape[1], 2), np.nan, dtype=np.float32)

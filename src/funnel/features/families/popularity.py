@@ -6,8 +6,8 @@ from math import log1p
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.families.family import Asked, Family, Known
 from funnel.types import Float32
@@ -48,7 +48,7 @@ def build(known: Known) -> Family:
     return Family((*names, *timed), compute)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _popularity(items: Any, counts: Any, means: Any) -> Any:
     n_windows = counts.shape[2]
     out = np.full((items.shape[0], items.shape[1], 2 * n_windows), np.nan, dtype=np.float32)
@@ -67,7 +67,7 @@ def _popularity(items: Any, counts: Any, means: Any) -> Any:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _ages(items: Any, first: Any, last: Any, moments: Any) -> Any:
     out = np.full((items.shape[0], items.shape[1], 2), np.nan, dtype=np.float32)
     for row in range(items.shape[0]):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.families.family import Asked, Family, Known
 from funnel.features.kernels import slot_of, table_bits
@@ -37,7 +37,7 @@ def build(known: Known) -> Family:
     return Family((*names, "after_met"), compute)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _beside(shown: Any, offsets: Any, values: Any, newest: Any, newest_offsets: Any, items: Any) -> Any:
     """float32 [B, K, 3 · columns + 1]; the items of a list are looked up in a table."""
     n_columns, last = len(values), 3 * len(values)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.families.family import TASTE_DECAY, Asked, Family, Known
 from funnel.types import Float32
@@ -34,7 +34,7 @@ def build(known: Known) -> Family:
     return Family(("last", "best", "mean") if ordered else ("mean",), compute)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _lanes(vectors: Any, newest: Any, decay: float) -> Any:
     """Unit vectors side by side: float32 [d, 8]; a lane that has none is 0."""
     d = vectors.shape[1]
@@ -55,7 +55,7 @@ def _lanes(vectors: Any, newest: Any, decay: float) -> Any:
     return lanes
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _inverse_norm(vector: Any) -> float:
     """1 / |vector|, 0 for a vector without a direction."""
     square = 0.0
@@ -64,7 +64,7 @@ def _inverse_norm(vector: Any) -> float:
     return 1.0 / np.sqrt(square) if square > 0 else 0.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _similarity(vectors: Any, newest: Any, offsets: Any, items: Any, decay: float) -> Any:
     """Sums run over the dimensions in order, side by side in the lanes: no batch size changes a bit."""
     out = np.full((items.shape[0], items.shape[1], 3), np.nan, dtype=np.float32)
@@ -84,6 +84,9 @@ def _similarity(vectors: Any, newest: Any, offsets: Any, items: Any, decay: floa
                     dots[lane] += vector[i] * lanes[i, lane]
             scale = _inverse_norm(vector)
             out[row, place, 0] = scale * dots[1]
-            out[row, place, 1] = scale * dots[1 : min(len(history), _LANES - 1) + 1].max()
+            best = dots[1]
+            for lane in range(2, min(len(history), _LANES - 1) + 1):
+                best = max(best, dots[lane])
+            out[row, place, 1] = scale * best
             out[row, place, 2] = scale * dots[0]
     return out

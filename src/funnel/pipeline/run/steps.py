@@ -13,9 +13,9 @@ from funnel.bundle.retention import retain
 from funnel.data import read
 from funnel.errors import DataError
 from funnel.gates import Verdict, judge, refuse_closed, serve
+from funnel.pipeline import checks
 from funnel.pipeline import train as training
 from funnel.pipeline.build import add_ranker, finish, windows, write_parts
-from funnel.pipeline.run.checks import check_beside, check_times
 from funnel.pipeline.run.context import Context
 from funnel.pipeline.run.sources import signature
 from funnel.pipeline.run.work import RESULT, Result, Writing
@@ -47,8 +47,7 @@ def _ingest(run: Context, out: Writing) -> None:
 
 
 def _validate(run: Context, out: Writing) -> None:
-    check_times(run.prepared)
-    beside = check_beside(run.prepared, run.indexes)
+    beside = checks.check(run.prepared, run.indexes)
     out.facts = {"windows": windows(run.prepared), "beside": beside}
     (out.folder / "validated.json").write_text(json.dumps(out.facts))
 
@@ -140,6 +139,12 @@ def _beside(run: Context) -> str | None:
     return run.indexes.published()
 
 
+def _checked(run: Context) -> dict[str, Any]:
+    """What the checks read."""
+    sections = run.sections("split", "seed", "gates", "index", "features", "retrieve")
+    return {**sections, "d": run.config.towers.d, "missed": run.config.ranker.missed}
+
+
 STEPS = (
     Step(
         "ingest",
@@ -147,7 +152,7 @@ STEPS = (
         lambda run: {**run.sections("data"), "files": signature(run.config.data)},
         _ingest,
     ),
-    Step("validate", ("ingest",), lambda run: run.sections("split", "seed", "gates"), _validate),
+    Step("validate", ("ingest",), _checked, _validate),
     Step("train", ("ingest",), lambda run: run.sections("split", "seed", "towers"), _train),
     Step(
         "export",

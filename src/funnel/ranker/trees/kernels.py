@@ -1,6 +1,5 @@
-"""The compiled evaluation: codes, then what the list leaves open, then the leaves of 256 candidates at once.
-
-Compiled callers are cached by their own file only: after a change in lanes.py, delete the `.nbi` files here.
+"""The compiled evaluation: codes, then what the list leaves open, then the leaves of 256 candidates at
+once.
 """
 
 from __future__ import annotations
@@ -8,8 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from funnel.compiling import compiled
 from funnel.ranker.trees.lanes import WIDTH, count_above, lowest_bit, narrow, spread, store, where
 from funnel.ranker.trees.text import CATEGORICAL, NONE, ZERO
 
@@ -19,7 +18,7 @@ _TINY = np.float32(1e-35)
 PIECE = 4 * WIDTH
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def score(matrix: Any, starts: Any, ends: Any, plan: Any, out: Any) -> None:
     """out[i] = the sum of the trees' values for row i of matrix, for i in each starts[l] … ends[l].
 
@@ -40,7 +39,7 @@ def score(matrix: Any, starts: Any, ends: Any, plan: Any, out: Any) -> None:
             _walk(coded, n_columns, plan, nodes, node_of, leaves, plane_of, own, out[start:end])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _encode(rows: Any, codes: Any, coded: Any, low: Any, high: Any) -> None:
     """Codes of rows [n, F], by block of WIDTH rows, then column, then row; each column's lowest and highest.
 
@@ -66,12 +65,14 @@ def _encode(rows: Any, codes: Any, coded: Any, low: Any, high: Any) -> None:
                         code = count_above(code, values, codes.edges[edge])
                     store(code, coded, at)
                 block, instead = coded[at : at + WIDTH], codes.absent[column]
+                lowest, highest = low[column], high[column]
                 for lane in range(WIDTH):
                     block[lane] = instead if absent[lane] else block[lane]
-                low[column], high[column] = min(low[column], block.min()), max(high[column], block.max())
+                    lowest, highest = min(lowest, block[lane]), max(highest, block[lane])
+                low[column], high[column] = lowest, highest
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _read(rows: Any, start: int, feature: int, missing: int, values: Any, absent: Any) -> None:
     """A block's values of a feature as LightGBM reads them, and which of them are missing.
 
@@ -94,7 +95,7 @@ def _read(rows: Any, start: int, feature: int, missing: int, values: Any, absent
         absent[:] = False
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _constant(bits: Any) -> Any:
     """Which columns hold one value: bool [F]. Of bits, so that NaN equals itself."""
     same = np.ones(bits.shape[1], dtype=np.bool_)
@@ -104,7 +105,7 @@ def _constant(bits: Any) -> Any:
     return same
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _outside(values: Any, words: Any, out: Any, at: int) -> None:
     """out[at + lane] = 0 where the category values[lane], cut to a whole number, is in the set, else 1."""
     for lane in range(WIDTH):
@@ -114,7 +115,7 @@ def _outside(values: Any, words: Any, out: Any, at: int) -> None:
             out[at + lane] = ~(words[category >> 5] >> np.uint32(category & 31)) & np.uint32(1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _open(
     plan: Any, low: Any, high: Any, nodes: Any, node_of: Any, leaves: Any, plane_of: Any, own: Any
 ) -> None:
@@ -145,7 +146,7 @@ def _open(
     plane_of[-1], node_of[planes] = planes, n
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _walk(
     coded: Any,
     n_columns: int,
@@ -179,5 +180,5 @@ def _walk(
                 sums[lane] += plan.values[
                     base + (np.uint64(chapters[lane]) << np.uint64(8)) + np.uint64(places[lane])
                 ]
-        stop = min(start + WIDTH, len(out))
-        out[start:stop] = sums[: stop - start]
+        for lane in range(min(WIDTH, len(out) - start)):
+            out[start + lane] = sums[lane]

@@ -12,16 +12,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from funnel.compiling import compiled
 from funnel.errors import BundleError
+from funnel.ranker.config import MOST_LEAVES
 from funnel.ranker.trees.codes import Codes, codes
 from funnel.ranker.trees.text import Model, Tree
 from funnel.types import Int64
-
-#: The evaluation counts leaves in two bytes.
-MOST_LEAVES = 65_536
 
 
 class Plan(NamedTuple):
@@ -84,7 +82,7 @@ def _ordered(tree: Tree, number: int) -> tuple[Int64, Int64, Int64]:
     return order, start, middle
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _left_to_right(left: Int64, right: Int64) -> Any:
     """See `_ordered`; and whether it is a tree.
 

@@ -1,0 +1,223 @@
+"""Compiled functions, and where their machine code is kept.
+
+It is read wherever it is, and written wherever that is allowed; where it is not, a process compiles in its
+own memory and says so in the log. Numba's own cache is not used: it does not read beside a package that it
+may not write, two processes that compile at once can mix up its files, and a function whose callees have
+changed keeps their old code.
+
+What a first call costs is compiling, most of it in Numba and not in LLVM: in what serving calls, a loop over
+elements is better than an assignment of one slice to another, whose error message alone takes as long to
+compile as ten kernels, and than `.max()`.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import logging
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache, cached_property
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import llvmlite
+import numba
+from numba import njit
+from numba.core import config
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+
+log = logging.getLogger(__name__)
+
+_DIGEST = 32
+
+
+def compiled(function: Callable[..., Any] | None = None, *, fastmath: Any = False) -> Any:
+    """The function as machine code, made for each combination of types that it is called with, and kept.
+
+    It runs without the lock of Python. fastmath: as in `numba.njit`.
+    """
+    if function is None:
+        return lambda later: compiled(later, fastmath=fastmath)
+    made = njit(nogil=True, fastmath=fastmath, no_cfunc_wrapper=True)(function)
+    made._cache = Kept(function)
+    return made
+
+
+class Kept:
+    """The machine code of one function, a file for each combination of types and kind of processor.
+
+    A file's name has a digest of all that its content depends on, so that nothing is ever replaced by
+    something else, whoever writes at the same time. What is damaged is compiled again. It has the methods
+    that Numba asks of a cache.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._name = f"{function.__module__}.{function.__qualname__}"
+        self.hits: list[Path] = []
+        self.saved: list[Path] = []
+        self.unsaved = 0
+
+    @property
+    def cache_path(self) -> str:
+        """The first place that is looked at."""
+        return str(next(places(self._function), ""))
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        """What is kept for a combination of types; None where there is nothing."""
+        target.refresh()
+        for folder in places(self._function):
+            path = folder / self._file(signature, target.codegen())
+            if (data := _read(path)) is not None:
+                self.hits.append(path)
+                return CompileResult._rebuild(target, *pickle.loads(data))  # noqa: S301  (our own, by its digest)
+        return None
+
+    def save_overload(self, signature: Any, made: Any) -> None:
+        """Keep it in the first place that can be written."""
+        if made.lifted or made.library.has_dynamic_globals:
+            return
+        data = dumps(made._reduce())
+        for folder in places(self._function):
+            path = folder / self._file(signature, made.codegen)
+            with suppress(OSError):
+                _write(path, data)
+                self._forget_earlier(path)
+                self.saved.append(path)
+                return
+        self.unsaved += 1
+        _say_unsaved()
+
+    def enable(self) -> None:
+        """It always is."""
+
+    disable = flush = enable
+
+    def _file(self, signature: Any, codegen: Any) -> str:
+        key = repr((signature, codegen.magic_tuple())).encode()
+        return f"{self._name}-{self._stamp}-{hashlib.sha256(key).hexdigest()[:16]}.code"
+
+    @cached_property
+    def _stamp(self) -> str:
+        """Of all that the code is made from. Asked for at the first call: by then callees are there."""
+        found: dict[str, bytes] = {}
+        _gather(self._function, found)
+        versions = (numba.__version__, llvmlite.__version__, sys.implementation.cache_tag, config.OPT)
+        whole = hashlib.sha256(repr((versions, sorted(found.items()))).encode())
+        return whole.hexdigest()[:16]
+
+    def _forget_earlier(self, path: Path) -> None:
+        """Remove what was compiled of an earlier source."""
+        for other in path.parent.glob(f"{self._name}-*.code"):
+            if not other.name.startswith(f"{self._name}-{self._stamp}-"):
+                other.unlink(missing_ok=True)
+
+
+def places(function: Callable[..., Any]) -> Iterator[Path]:
+    """Where its code is looked for and kept: NUMBA_CACHE_DIR, beside its module, the user's own cache."""
+    if config.CACHE_DIR:
+        yield Path(config.CACHE_DIR) / "funnel"
+    yield Path(function.__code__.co_filename).parent / "__pycache__"
+    if (own := _own()) is not None:
+        yield own
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Python's search for cycles left out meanwhile: it takes a fifth of the time that compiling takes, over
+    objects of Numba that are not garbage yet."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
+
+
+def kernels() -> Iterator[Kept]:
+    """What is kept of every compiled function of the modules that are loaded."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("funnel."):
+            for one in list(vars(module).values()):
+                if isinstance(getattr(one, "_cache", None), Kept) and one.__module__ == name:
+                    yield one._cache
+
+
+def _own() -> Path | None:
+    """A folder of the user's own for such things; None where there is no home, or it is not theirs."""
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        home = base if base.is_dir() else base.parent
+        theirs = base.is_absolute() and home.stat().st_uid == os.geteuid()
+    except (OSError, RuntimeError, AttributeError):  # no home, no such user, no users
+        return None
+    return base / "funnel" if theirs else None
+
+
+def _read(path: Path) -> bytes | None:
+    """What `_write` wrote, if it is whole."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, data = content[:_DIGEST], content[_DIGEST:]
+    return data if hashlib.sha256(data).digest() == digest else None
+
+
+def _write(path: Path, data: bytes) -> None:
+    """In one step, so that nobody reads half of it. Raises: OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".code-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.sha256(data).digest() + data)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _gather(function: Callable[..., Any], found: dict[str, bytes]) -> None:
+    """The source of a function, of what it calls, and the constants that it reads, by name."""
+    name = f"{function.__module__}.{function.__qualname__}"
+    if name in found:
+        return
+    found[name] = _source(function.__code__.co_filename) or function.__code__.co_code
+    for used in _names(function.__code__):
+        value = function.__globals__.get(used)
+        inner = getattr(value, "py_func", None) or getattr(value, "_defn", None)  # compiled, or an intrinsic
+        if inner is not None:
+            _gather(inner, found)
+        elif isinstance(value, int | float | str | tuple) or hasattr(value, "dtype"):
+            found[f"{name}:{used}"] = repr(value).encode()
+
+
+def _names(code: CodeType) -> set[str]:
+    """The names that it may take from its module."""
+    inner = (_names(one) for one in code.co_consts if isinstance(one, CodeType))
+    return set(code.co_names).union(*inner)
+
+
+@cache
+def _source(path: str) -> bytes:
+    """A digest of a file's content; empty where it cannot be read."""
+    with suppress(OSError):
+        return hashlib.sha256(Path(path).read_bytes()).digest()
+    return b""
+
+
+@cache
+def _say_unsaved() -> None:
+    """Once a process."""
+    log.warning(
+        "compiled code cannot be kept: neither the package nor a cache of the user can be written. Every "
+        "process compiles for itself; run `funnel warm` when it is installed, or set NUMBA_CACHE_DIR"
+    )

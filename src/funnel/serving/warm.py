@@ -1,0 +1,78 @@
+"""Everything that serving compiles, compiled ahead and kept."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from funnel.bundle.store import Store
+from funnel.compiling import kernels
+from funnel.errors import FunnelError
+from funnel.serving.live import Live
+
+
+@dataclass(frozen=True)
+class Warmed:
+    """version: the bundle that was served for it. compiled: functions that were compiled now, one for each
+    combination of types. kept: those that were there. folders: where they are."""
+
+    version: str
+    compiled: int
+    kept: int
+    folders: frozenset[Path]
+
+
+def warm(store: str | Path, version: str = "current") -> Warmed:
+    """Serve a bundle aside, in each way there is, so that later processes find all of its code.
+
+    Raises: BundleError when there is no such bundle; FunnelError when the code cannot be kept anywhere.
+    """
+    before = {id(one): (len(one.hits), len(one.saved)) for one in kernels()}
+    folder = Store(Path(store)).path(version)
+    with tempfile.TemporaryDirectory(prefix="funnel-warm-") as aside:  # so that no change gets into the store
+        Path(aside, folder.name).symlink_to(folder.resolve(), target_is_directory=True)
+        live = Live(aside, folder.name)
+        try:
+            _serve(live)
+        finally:
+            live.close()
+    found = list(kernels())
+    if unsaved := sum(one.unsaved for one in found):
+        raise FunnelError(
+            f"{unsaved} compiled functions could not be kept: neither the folder of the package nor "
+            "NUMBA_CACHE_DIR can be written; run this as whoever installed funnel"
+        )
+    hits, saved = (
+        [path for one in found for path in getattr(one, kind)[before.get(id(one), (0, 0))[place] :]]
+        for place, kind in enumerate(("hits", "saved"))
+    )
+    return Warmed(folder.name, len(saved), len(hits), frozenset(path.parent for path in [*hits, *saved]))
+
+
+def _serve(live: Live) -> None:
+    """Requests of every kind, before and after items and events have changed."""
+    contents = live.contents
+    users, items = contents.users.ids.values[:3].tolist(), contents.catalogue.ids.values[:3].tolist()
+    _ask(live, users, items)
+    live.observe(*[(user, items[0]) for user in users])
+    with suppress(FunnelError):  # the items of an older bundle do not change
+        live.items.upsert(_again(live, items[-1:]))
+        live.items.delete(items[:1])
+    _ask(live, users, items)
+
+
+def _ask(live: Live, users: list[Any], items: list[Any]) -> None:
+    answer = live.recommend(users[0])
+    live.recommend(None, 3, history=items, exclude=items[:1], where={"not": {"or": []}})
+    live.recommend_many([*users, None], 3)
+    if live.contents.ranker is not None and answer.items:
+        live.explain(users[0], answer.items[0].item_id)
+
+
+def _again(live: Live, items: list[Any]) -> Any:
+    """Items as they are: a table."""
+    catalogue = live.contents.catalogue
+    return catalogue.frame.iloc[catalogue.ids.rows(items)].reset_index(drop=True).assign(item_id=items)

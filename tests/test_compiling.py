@@ -1,0 +1,176 @@
+"""Where compiled code is kept, when it is made anew, and what happens where nothing can be written."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import funnel
+from funnel import Live
+from funnel.serving.warm import warm
+from tests.processes import ok
+from tests.tiny import TinyBuild
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="file modes are made to count as Linux does it"
+)
+
+#: Calls `outer` of the module b, and says what came of it and what was kept.
+CALLS = """
+import json, sys
+import b
+kept = b.outer._cache
+print(json.dumps({"got": b.outer(2), "hits": len(kept.hits), "saved": len(kept.saved), "lost": kept.unsaved}))
+"""
+INNER = "from funnel.compiling import compiled\nSHIFT = 1\n@compiled\ndef inner(x):\n    return x + SHIFT\n"
+OUTER = """
+from a import inner
+from funnel.compiling import compiled
+@compiled
+def outer(x):
+    return 10 * inner(x)
+"""
+
+SERVES = """
+import json, sys
+from funnel import Live
+from funnel.compiling import kernels
+live = Live(sys.argv[1])
+items = [live.recommend(7, 10).items, live.recommend(None, 3, where={"genres": "Comedy"}).items]
+items += [answer.items for answer in live.recommend_many([1, 2], 4)]
+print(json.dumps({
+    "lengths": [len(one) for one in items],
+    "hits": sum(len(one.hits) for one in kernels()),
+    "made": sum(len(one.saved) + one.unsaved for one in kernels()),
+}))
+"""
+
+
+def obeys_modes() -> None:
+    """In the child, before it starts: even the administrator may not write where the file modes say so."""
+    if os.geteuid() == 0:
+        drop = ctypes.CDLL(None).prctl
+        for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+            drop(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+
+
+def said(code: str, *arguments: object, path: Path, **env: str) -> tuple[dict[str, Any], str]:
+    """What a script prints last, as JSON, and its stderr. Nothing is in its environment but what is given."""
+    source = str(Path(funnel.__file__).parents[1])
+    usual = {
+        "PYTHONPATH": f"{path}{os.pathsep}{source}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PATH": os.environ["PATH"],
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=300,
+        env={"PYTHONDONTWRITEBYTECODE": "1"} | usual | env, cwd=path, preexec_fn=obeys_modes,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+@pytest.fixture
+def modules(tmp_path: Path) -> Iterator[Path]:
+    """a and b, each with one compiled function."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    (folder / "a.py").write_text(INNER)
+    (folder / "b.py").write_text(OUTER)
+    yield folder
+    for one in (folder, *folder.rglob("*")):
+        one.chmod(0o755)
+
+
+def test_it_is_kept_and_made_anew_when_a_callee_changes(modules: Path) -> None:
+    assert said(CALLS, path=modules)[0] == {"got": 30, "hits": 0, "saved": 1, "lost": 0}
+    assert said(CALLS, path=modules)[0] == {"got": 30, "hits": 1, "saved": 0, "lost": 0}
+    for change in (INNER.replace("SHIFT = 1", "SHIFT = 5"), INNER.replace("x + SHIFT", "x - SHIFT")):
+        (modules / "a.py").write_text(change)
+        expected = 70 if "5" in change else 10
+        assert said(CALLS, path=modules)[0] == {"got": expected, "hits": 0, "saved": 1, "lost": 0}
+    assert len(list(modules.rglob("*.code"))) == 2  # what earlier sources gave is gone
+
+
+def test_what_is_damaged_is_made_anew(modules: Path) -> None:
+    said(CALLS, path=modules)
+    for path in modules.rglob("*.code"):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    assert said(CALLS, path=modules)[0] == {"got": 30, "hits": 0, "saved": 1, "lost": 0}
+    for path in modules.rglob("*.code"):
+        path.write_bytes(path.read_bytes()[:40])
+    assert said(CALLS, path=modules)[0]["got"] == 30
+
+
+def test_a_folder_that_can_only_be_read_is_read(modules: Path) -> None:
+    said(CALLS, path=modules)
+    for one in (modules, modules / "__pycache__"):
+        one.chmod(0o555)
+    assert said(CALLS, path=modules)[0] == {"got": 30, "hits": 1, "saved": 0, "lost": 0}
+
+
+@pytest.mark.parametrize("home", [None, "/nonexistent", "closed"])
+def test_where_nothing_can_be_written_it_is_made_in_memory(modules: Path, home: str | None) -> None:
+    """And said once, not once a function."""
+    modules.chmod(0o555)
+    env = {} if home is None else {"HOME": str(modules) if home == "closed" else home}
+    if home is None:  # the user's entry names a home; this one is a file, as where there is none
+        env = {"XDG_CACHE_HOME": "/dev/null"}
+    found, stderr = said(CALLS, path=modules, **env)
+    assert found == {"got": 30, "hits": 0, "saved": 0, "lost": 1}
+    assert stderr.count("compiled code cannot be kept") == 1
+    assert "Traceback" not in stderr
+
+
+def test_the_users_own_cache_and_a_given_one(modules: Path, tmp_path: Path) -> None:
+    modules.chmod(0o555)
+    for name, folder in (("HOME", "home"), ("XDG_CACHE_HOME", "xdg"), ("NUMBA_CACHE_DIR", "given")):
+        (tmp_path / folder).mkdir()
+        assert said(CALLS, path=modules, **{name: str(tmp_path / folder)})[0]["saved"] == 1
+        assert said(CALLS, path=modules, **{name: str(tmp_path / folder)})[0]["hits"] == 1
+        assert len(list((tmp_path / folder).rglob("*.code"))) == 2
+
+
+def test_an_installation_that_was_warmed_serves_read_only_without_compiling(
+    built: TinyBuild, tmp_path: Path
+) -> None:
+    warm(built.indexes)
+    site = tmp_path / "site"
+    source = Path(funnel.__file__).parent
+    shutil.copytree(source, site / "funnel", ignore=shutil.ignore_patterns("*.pyc", "*.nbi", "*.nbc"))
+    store = Path(shutil.copytree(built.indexes, tmp_path / "indexes"))
+    folders = [site, store, *(one for top in (site, store) for one in top.rglob("*") if one.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        found, stderr = said(SERVES, store, path=site, HOME="/nonexistent")
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    assert found["lengths"] == [10, 3, 4, 4]
+    assert found["hits"] > 10
+    assert (found["made"], stderr) == (0, "")
+
+
+def test_warming_leaves_the_store_as_it_was(built: TinyBuild, tmp_path: Path) -> None:
+    store = Path(shutil.copytree(built.indexes, tmp_path / "indexes"))
+    before = sorted(str(path.relative_to(store)) for path in store.rglob("*"))
+    told = json.loads(ok("warm", "--store", store, "--json"))
+    assert told["version"] == built.built.version
+    assert told["compiled"] + told["kept"] > 10
+    assert all(Path(folder).is_dir() for folder in told["in"])
+    assert sorted(str(path.relative_to(store)) for path in store.rglob("*")) == before
+    live = Live(store)
+    assert live.history(7) == Live(built.indexes).history(7)
+    live.close()
