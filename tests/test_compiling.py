@@ -120,7 +120,7 @@ def test_a_folder_that_can_only_be_read_is_read(modules: Path) -> None:
     assert said(CALLS, path=modules)[0] == {"got": 30, "hits": 1, "saved": 0, "lost": 0}
 
 
-@pytest.mark.parametrize("home", [None, "/nonexistent", "closed"])
+@pytest.mark.parametrize("home", [None, "/proc/nowhere", "closed"])
 def test_where_nothing_can_be_written_it_is_made_in_memory(modules: Path, home: str | None) -> None:
     """And said once, not once a function."""
     modules.chmod(0o555)
@@ -154,7 +154,7 @@ def test_an_installation_that_was_warmed_serves_read_only_without_compiling(
     for folder in folders:
         folder.chmod(0o555)
     try:
-        found, stderr = said(SERVES, store, path=site, HOME="/nonexistent")
+        found, stderr = said(SERVES, store, path=site, HOME="/proc/nowhere")
     finally:
         for folder in folders:
             folder.chmod(0o755)

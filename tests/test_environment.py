@@ -31,7 +31,7 @@ def funnel(*arguments: object, env: dict[str, str] | None = None, **more: Any) -
         {"PYTHONIOENCODING": "ascii"},
         {"COLUMNS": "1"},
         {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-        {"HOME": "/nonexistent", "TMPDIR": "/nonexistent"},
+        {"HOME": "/proc/nowhere", "TMPDIR": "/proc/nowhere"},
     ],
     ids=str,
 )
