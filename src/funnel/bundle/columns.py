@@ -5,7 +5,9 @@ from __future__ import annotations
 import operator
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from funnel.errors import ConfigError
 from funnel.types import Int32, Int64
+from funnel.values.words import word
 
 _BOUNDS = ("lt", "le", "gt", "ge")
 
@@ -38,7 +41,8 @@ class Column:
         none of them.
         """
         many = isinstance(wanted, list | tuple | set | frozenset | np.ndarray)
-        values = [_plain(value) for value in wanted] if many else [_plain(wanted)]
+        given = [_plain(value) for value in wanted] if many else [_plain(wanted)]
+        values = [self._meant(value) for value in given]
         for value in values:
             if value is None or value != value:
                 raise self._wrong(f"{value!r} is no value to look for; a missing one equals nothing")
@@ -75,6 +79,10 @@ class Column:
         """Write the arrays as `NUMBER.*`; the rest, for `load_column`."""
         np.save(folder / f"{number}.rows.npy", self.rows)
         return {"name": self.name, "kinds": sorted(self.kinds)}
+
+    def _meant(self, value: Any) -> Any:
+        """What a value is in the form that this column has."""
+        return value
 
     @property
     def _holds(self) -> str:
@@ -129,11 +137,25 @@ class Terms(Column):
         places = [self._place(value) for value in wanted if _kind(value) in self.kinds]
         return [slice(self.offsets[at], self.offsets[at + 1]) for at in places if at is not None]
 
+    def _meant(self, value: Any) -> Any:
+        """A written truth value as one; other values in writing, where the column has such in writing."""
+        if self.kinds == {"truth value"} and isinstance(value, str) and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        written = self.kinds == {"text"} and _kind(value) in self._in_writing
+        return word(value, self.name) if written else value
+
+    @cached_property
+    def _in_writing(self) -> frozenset[str]:
+        """What else than text the column's texts write."""
+        terms = self.terms.astype("str")
+        of = {"number": r"-?[0-9]+(?:\.[0-9]+)?", "truth value": "(?i)true|false"}
+        return frozenset(kind for kind, form in of.items() if terms.str.fullmatch(form).any())
+
     def _place(self, value: Any) -> int | None:
-        try:
-            return operator.index(self.terms.get_loc(value))  # type: ignore[arg-type]  # an int: terms are unique
-        except KeyError:
-            return None
+        for form in _forms(value):
+            with suppress(KeyError):
+                return operator.index(self.terms.get_loc(form))  # type: ignore[arg-type]  # an int: terms are unique
+        return None
 
 
 def laid_out(name: str, column: pd.Series[Any]) -> Column:
@@ -185,6 +207,14 @@ def _terms(name: str, rows: Int32, values: Any) -> Terms:
     text = isinstance(found.dtype, pd.StringDtype)
     kinds = {"text"} if text else {_kind(_plain(term)) for term in found}
     return Terms(name, rows[order], frozenset(kinds), found, offsets)
+
+
+def _forms(value: Any) -> list[Any]:
+    """A value as it may be among the terms: as it is, as a table writes it, and as earlier tables did."""
+    usual = word(value, "") if isinstance(value, str) else None
+    if usual is None:
+        return [value]
+    return [value, usual, usual.capitalize() if usual in ("true", "false") else f"{usual}.0"]
 
 
 def _plain(value: Any) -> Any:

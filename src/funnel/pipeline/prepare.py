@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -9,8 +10,13 @@ import numpy as np
 
 from funnel.config import Config
 from funnel.data import Dataset, Split, read, split
+from funnel.data.windows import show
+from funnel.errors import DataError
 from funnel.features import TableEncoder
 from funnel.types import Examples, Features
+
+#: Clocks of machines that log events differ by less than this, in seconds.
+AHEAD = 86_400
 
 
 @dataclass(frozen=True)
@@ -34,14 +40,21 @@ class Prepared:
 
 
 def prepare(config: Config) -> Prepared:
-    """Read and split the data; fit encoders on the rows that the towers' training window meets."""
+    """Read and split the data; fit encoders on the rows that the towers' training window meets.
+
+    Raises: DataError; see `prepare_from` and `Dataset`.
+    """
     return prepare_from(config, read(config.data))
 
 
 def prepare_from(
     config: Config, dataset: Dataset, encoders: tuple[TableEncoder, TableEncoder] | None = None
 ) -> Prepared:
-    """The same from a data set that was read. encoders: of users and items, those of towers that are kept."""
+    """The same from a data set that was read. encoders: of users and items, those of towers that are kept.
+
+    Raises: DataError naming the first event that is more than a day ahead of now.
+    """
+    _check_times(dataset)
     parts = split(dataset, config.split, config.seed)
     user_encoder, item_encoder = encoders or _fitted(dataset, parts)
     user_features = user_encoder.encode(dataset.users)
@@ -49,6 +62,20 @@ def prepare_from(
         parts, ranker=_with_users(parts.ranker, user_features), test=_with_users(parts.test, user_features)
     )
     return Prepared(config, dataset, parts, user_encoder, item_encoder, user_features)
+
+
+def _check_times(data: Dataset) -> None:
+    """What is to come moves the windows of the split, and the moment that a bundle answers as of."""
+    if data.clock != "time":
+        return
+    late = data.events["time"].to_numpy() > time.time() + AHEAD
+    if late.any():
+        one = data.events.iloc[int(np.argmax(late))]
+        raise DataError(
+            f"check `times`: {int(late.sum())} events are in the future, first that of user "
+            f"{one['user_id']} and item {one['item_id']} at {show(int(one['time']))}; times are seconds "
+            "since 1970"
+        )
 
 
 def _fitted(dataset: Dataset, parts: Split) -> tuple[TableEncoder, TableEncoder]:

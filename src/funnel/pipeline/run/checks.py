@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
-import numpy as np
-
 from funnel.bundle import Store
 from funnel.bundle.contents import load_contents
 from funnel.bundle.schemas import load_schema
-from funnel.data.windows import show
 from funnel.errors import BundleError, DataError
 from funnel.gates import Arrived, arrived
 from funnel.pipeline.prepare import Prepared
-
-#: Clocks of machines that log events differ by less than this, in seconds.
-AHEAD = 86_400
-
-
-def check_times(prepared: Prepared) -> None:
-    """Raises: DataError naming the first event that is more than a day ahead of now."""
-    data = prepared.dataset
-    if data.clock != "time":
-        return
-    late = data.events["time"].to_numpy() > time.time() + AHEAD
-    if late.any():
-        one = data.events.iloc[int(np.argmax(late))]
-        raise DataError(
-            f"check `times`: {int(late.sum())} events are in the future, first that of user "
-            f"{one['user_id']} and item {one['item_id']} at {show(int(one['time']))}; times are seconds "
-            "since 1970, not milliseconds"
-        )
 
 
 def check_beside(prepared: Prepared, store: Store) -> str | None:

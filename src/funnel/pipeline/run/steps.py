@@ -15,7 +15,7 @@ from funnel.errors import DataError
 from funnel.gates import Verdict, judge, refuse_closed, serve
 from funnel.pipeline import train as training
 from funnel.pipeline.build import add_ranker, finish, windows, write_parts
-from funnel.pipeline.run.checks import check_beside, check_times
+from funnel.pipeline.run.checks import check_beside
 from funnel.pipeline.run.context import Context
 from funnel.pipeline.run.sources import signature
 from funnel.pipeline.run.work import RESULT, Result, Writing
@@ -47,7 +47,6 @@ def _ingest(run: Context, out: Writing) -> None:
 
 
 def _validate(run: Context, out: Writing) -> None:
-    check_times(run.prepared)
     beside = check_beside(run.prepared, run.indexes)
     out.facts = {"windows": windows(run.prepared), "beside": beside}
     (out.folder / "validated.json").write_text(json.dumps(out.facts))
