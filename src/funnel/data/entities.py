@@ -9,6 +9,7 @@ import pandas as pd
 
 from funnel.data.schema import KEYS, Schema, TableName
 from funnel.errors import DataError
+from funnel.values.missing import quoted
 
 #: Of the ids that events and impressions name, at least this share has a row where there is a table of them.
 LEAST_MET = 0.1
@@ -51,9 +52,10 @@ def check_logs_meet(events: pd.DataFrame, impressions: pd.DataFrame) -> None:
     """Raises: DataError where impressions name no user, or no item, that events name."""
     for key in ("user_id", "item_id"):
         if len(impressions) and not impressions[key].isin(events[key]).any():
+            theirs, ours = quoted(impressions[key].iloc[0]), quoted(events[key].iloc[0])
             raise DataError(
-                f"impressions.{key} has none of the ids in events.{key} ({impressions[key].iloc[0]!r} in the "
-                f"one, {events[key].iloc[0]!r} in the other): the same ids are expected in both"
+                f"impressions.{key} has none of the ids in events.{key} ({theirs} in the one, {ours} in the "
+                "other): the same ids are expected in both"
             )
 
 
@@ -61,10 +63,11 @@ def _check_met(ids: pd.Series, named: pd.Series, unknown: pd.Series, table: Tabl
     met = len(named) - len(unknown)
     if not len(ids) or met >= LEAST_MET * len(named):
         return
+    without, other = quoted(unknown.iloc[0]), quoted(ids.iloc[0])
     raise DataError(
-        f"{table} has a row for only {met} of the {len(named)} {table} that events name: {unknown.iloc[0]!r} "
-        f"has none, while {table} has {ids.iloc[0]!r}; are the ids written in the same way? Where little is "
-        f"known of them, add a row for each, with its other columns empty"
+        f"{table} has a row for only {met} of the {len(named)} {table} that events name: {without} has none, "
+        f"while {table} has {other}; are the ids written in the same way? Where little is known of them, add a "
+        "row for each, with its other columns empty"
     )
 
 

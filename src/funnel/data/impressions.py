@@ -10,6 +10,7 @@ from funnel.data.windows import show
 from funnel.errors import DataError
 from funnel.types import Clock, Int64
 from funnel.values.arrow import plain
+from funnel.values.missing import quoted
 from funnel.values.numbers import numbers
 from funnel.values.truths import truths
 
@@ -48,10 +49,11 @@ def _check_users(frame: pd.DataFrame, lists: Int64, ids: pd.Index) -> None:
     if other.any():
         row = int(other.argmax())
         before = int(first[lists[row]])
+        one, two = (quoted(frame["user_id"].iloc[place]) for place in (before, row))
         raise DataError(
-            f"impressions.request_id {ids[lists[row]]!r} is of user {frame['user_id'].iloc[before]!r} in row "
-            f"{before} and of user {frame['user_id'].iloc[row]!r} in row {row}: a list is shown to one user; "
-            "make the ids different, such as with the user's in them"
+            f"impressions.request_id {quoted(ids[lists[row]])} is of user {one} in row {before} and of user "
+            f"{two} in row {row}: a list is shown to one user; make the ids different, such as with the user's "
+            "in them"
         )
 
 
@@ -63,8 +65,9 @@ def _with_times_of_lists(frame: pd.DataFrame, clock: Clock) -> pd.DataFrame:
     late = times - earliest[lists] > LONGEST_LIST
     if clock == "time" and late.any():
         row = int(late.argmax())
+        name, user = quoted(ids[lists[row]]), quoted(frame["user_id"].iloc[row])
         raise DataError(
-            f"impressions.request_id {ids[lists[row]]!r} of user {frame['user_id'].iloc[row]!r} has rows at "
+            f"impressions.request_id {name} of user {user} has rows at "
             f"{show(int(earliest[lists[row]]))} and at {show(int(times[row]))}: the rows of one list are at "
             "most a day apart; give each list an id of its own"
         )

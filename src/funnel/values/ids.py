@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from funnel.errors import DataError
+from funnel.values.missing import quoted
 from funnel.values.words import word, words
 
 _NUMBERS = (int, float, np.integer, np.floating, Decimal)
@@ -60,7 +61,7 @@ def as_ids(column: pd.Series, where: str) -> pd.Series:
     empty = found.isna().to_numpy()
     if empty.any():
         row = int(empty.argmax())
-        what = "an empty text" if isinstance(column.iloc[row], str) else repr(column.iloc[row])
+        what = "an empty text" if isinstance(column.iloc[row], str) else quoted(column.iloc[row])
         raise DataError(f"{where} is {what} in row {row}: an id is expected")
     return found if _has_text(column) else written_integers(found)
 
@@ -89,7 +90,7 @@ def _no_truths(column: pd.Series, where: str) -> None:
         return
     row = next((row for row, value in enumerate(column) if isinstance(value, bool | np.bool_)), None)
     if row is not None:
-        raise DataError(f"{where} is {column.iloc[row]!r} in row {row}: ids are whole numbers or texts")
+        raise DataError(f"{where} is {quoted(column.iloc[row])} in row {row}: ids are whole numbers or texts")
 
 
 def _has_text(column: pd.Series) -> bool:

@@ -1,4 +1,4 @@
-"""What is no value."""
+"""What is no value, and how an error names one."""
 
 from __future__ import annotations
 
@@ -18,3 +18,9 @@ def is_missing(value: Any) -> bool:
     if isinstance(value, np.datetime64 | np.timedelta64):
         return bool(np.isnat(value))
     return isinstance(value, Decimal) and value.is_nan()
+
+
+def quoted(value: Any) -> str:
+    """A value as an error names it: as Python writes it, without NumPy's types, and not for long."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return f"{value!r:.60}"

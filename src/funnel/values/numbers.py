@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.errors import DataError
-from funnel.values.missing import is_missing
+from funnel.values.missing import is_missing, quoted
 
 #: What a file writes for a missing number.
 _NO_NUMBER = ("", "nan", "na", "n/a", "null", "none")
@@ -78,5 +78,5 @@ def _one_by_one(column: pd.Series, where: str) -> NDArray[np.float64]:
         try:
             out[row] = number(value)
         except ValueError:
-            raise DataError(f"{where} is declared as a number, but row {row} holds {value!r:.60}") from None
+            raise DataError(f"{where} is declared as a number, but row {row} holds {quoted(value)}") from None
     return out

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from funnel.errors import DataError
-from funnel.values.missing import is_missing
+from funnel.values.missing import is_missing, quoted
 
 _WORDS = {
     "true": True, "t": True, "yes": True, "1": True, "1.0": True,
@@ -34,7 +34,7 @@ def truth(value: Any, where: str, row: int | None = None) -> bool | None:
         return None
     if written not in _WORDS:
         place = "" if row is None else f", row {row},"
-        raise DataError(f"{where}{place} holds {value!r:.60}: true or false is expected")
+        raise DataError(f"{where}{place} holds {quoted(value)}: true or false is expected")
     return _WORDS[written]
 
 

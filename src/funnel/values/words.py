@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from funnel.errors import DataError
-from funnel.values.missing import is_missing
+from funnel.values.missing import is_missing, quoted
 
 #: Floating-point numbers from here on are not all different whole numbers any more.
 EXACT = 2**53
@@ -151,4 +151,4 @@ def _is_whole(value: str) -> bool:
 
 def _wrong(value: Any, where: str, row: int | None, expected: str) -> DataError:
     place = "" if row is None else f" in row {row}"
-    return DataError(f"{where} holds {value!r:.60}{place}: {expected}")
+    return DataError(f"{where} holds {quoted(value)}{place}: {expected}")
