@@ -66,8 +66,8 @@ def _check_met(ids: pd.Series, named: pd.Series, unknown: pd.Series, table: Tabl
     without, other = quoted(unknown.iloc[0]), quoted(ids.iloc[0])
     raise DataError(
         f"{table} has a row for only {met} of the {len(named)} {table} that events name: {without} has none, "
-        f"while {table} has {other}; are the ids written in the same way? Where little is known of them, add a "
-        "row for each, with its other columns empty"
+        f"while {table} has {other}; are the ids written in the same way? Where little is known of them, add "
+        "a row for each, with its other columns empty"
     )
 
 

@@ -52,8 +52,8 @@ def _check_users(frame: pd.DataFrame, lists: Int64, ids: pd.Index) -> None:
         one, two = (quoted(frame["user_id"].iloc[place]) for place in (before, row))
         raise DataError(
             f"impressions.request_id {quoted(ids[lists[row]])} is of user {one} in row {before} and of user "
-            f"{two} in row {row}: a list is shown to one user; make the ids different, such as with the user's "
-            "in them"
+            f"{two} in row {row}: a list is shown to one user; make the ids different, such as with "
+            "the user's in them"
         )
 
 

@@ -71,8 +71,8 @@ def written_integers(column: pd.Series) -> pd.Series:
     if not len(column) or column.isna().any() or not column.str.fullmatch(_INTEGER).all():
         return column
     try:
-        return pd.Series([int(one) for one in column], dtype="int64")
-    except OverflowError:
+        return column.astype("int64")
+    except (ValueError, OverflowError):  # beyond 64 bits
         return column
 
 

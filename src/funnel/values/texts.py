@@ -7,6 +7,7 @@ beside the places where each begins: what Arrow calls a large string array, whic
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +77,16 @@ class Texts:
 
     def find(self, value: str) -> int:
         """The place of a text, −1 where it is not there; ours are sorted."""
+        key, (starts, data) = _encoded(value), self._views
         low, high = 0, len(self)
         while low < high:
             middle = (low + high) // 2
-            if self._column[middle].as_py() < value:
+            if bytes(data[starts[middle] : starts[middle + 1]]) < key:  # in the order of code points
                 low = middle + 1
             else:
                 high = middle
-        return low if low < len(self) and self._column[low].as_py() == value else -1
+        found = low < len(self) and bytes(data[starts[low] : starts[low + 1]]) == key
+        return low if found else -1
 
     def find_all(self, values: list[str | None]) -> Int32:
         """The places of many texts, −1 where one is not there or is None: int32 [n]; ours are sorted.
@@ -93,7 +96,7 @@ class Texts:
         if len(values) < max(_MANY, len(self) // _SHARE):
             found = (-1 if value is None else self.find(value) for value in values)
             return np.fromiter(found, dtype=np.int32, count=len(values))
-        wanted = pa.array([_encoded(value) for value in values], pa.large_binary())
+        wanted = pa.array([None if value is None else _encoded(value) for value in values], pa.large_binary())
         places = pc.index_in(wanted, value_set=self._column.cast(pa.large_binary()), skip_nulls=True)
         return np.asarray(places.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
 
@@ -115,6 +118,15 @@ class Texts:
         column = pa.LargeStringArray.from_buffers(n, starts, data)
         column.validate(full=True)  # a place that lies outside would end the process
         return cls(column)
+
+    @cached_property
+    def _views(self) -> tuple[memoryview, memoryview]:
+        """Where each text begins, and all of them: read in place."""
+        _, starts, data = self._column.buffers()
+        if not len(self):
+            return memoryview(b"").cast("q"), memoryview(b"")
+        first = self._column.offset
+        return memoryview(starts).cast("q")[first : first + len(self) + 1], memoryview(data or b"")
 
     @staticmethod
     def _parts(column: Any) -> tuple[NDArray[np.int64], Any]:
@@ -147,8 +159,8 @@ def ids_bytes(ids: Any) -> bytes:
     return np.asarray(ids).tobytes() if whole else Texts.of(ids).packed().tobytes()
 
 
-def _encoded(value: str | None) -> bytes | None:
-    return None if value is None else value.encode("utf-8", "surrogatepass")
+def _encoded(value: str) -> bytes:
+    return value.encode("utf-8", "surrogatepass")
 
 
 def _bytes(numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
