@@ -14,6 +14,7 @@ from funnel.types import Clock
 
 #: Moments are far from the others where they lie beyond the middle 98% by more than its length, and a year.
 _YEAR = 365 * 86_400
+_FEW = 10
 
 
 def by_time(frame: pd.DataFrame, where: str, clock: Clock, notes: list[str]) -> pd.DataFrame:
@@ -45,9 +46,9 @@ def without_repeats(rows: pd.DataFrame, table: str, notes: list[str]) -> pd.Data
 
 def _far(times: NDArray[Any], where: str) -> list[str]:
     """A slip of the pen in a date moves windows, and the moment that a bundle answers as of."""
-    if not len(times):
+    if len(times) < _FEW:
         return []
-    low, high = np.quantile(times, [0.01, 0.99], method="nearest")
+    low, high = np.quantile(times, 0.01, method="higher"), np.quantile(times, 0.99, method="lower")
     most = max(high - low, _YEAR)
     far = np.flatnonzero((times > high + most) | (times < low - most))
     if not len(far):
