@@ -243,5 +243,5 @@ def test_truth_values_are_counted_and_a_slip_of_the_pen_is_named() -> None:
     (column,) = found.columns
     assert (column.missing, column.distinct, column.common) == (10, 2, (("false", 30), ("true", 10)))
     assert found.balance["events.paid"] == {"false": 30, "true": 10}
-    assert any("far from all others, the first in row 49 (2191-10-28" in note for note in found.notes)
+    assert any("far from all others, the first in row 49 (2191-10-27" in note for note in found.notes)
     Console(file=io.StringIO(), width=100).print(as_table(found))

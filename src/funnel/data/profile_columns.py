@@ -106,9 +106,8 @@ def _words(table: TableName, column: Column, values: pd.Series) -> ColumnProfile
     """Text, category, id, boolean; and multi_category, where the words of all lists count."""
     listed = column.kind == "multi_category"
     each = pd.Series(list(chain.from_iterable(values)), dtype="str") if listed else values
-    counts = (
-        words(each, column.name) if column.kind == "boolean" else each
-    ).value_counts()  # leaves out what is missing
+    each = words(each, column.name) if column.kind == "boolean" else each
+    counts = each.value_counts()  # leaves out what is missing
     odd = [word for word in counts.index if word.lower() in _PLACEHOLDERS or word != word.strip()]
     return ColumnProfile(
         table=table,
