@@ -153,6 +153,30 @@ def test_a_long_id_is_an_id_as_any_other_and_takes_its_own_length(live: Live, st
     assert path.stat().st_size < 2000 + 60 * 30
 
 
+def test_items_may_have_text_ids_of_any_length(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data")
+    for table in ("events", "items"):
+        frame = pd.read_parquet(folder / f"{table}.parquet")
+        ids = frame["item_id"].map(lambda number: "i" * 2000 if number == 104 else f"i{number}")
+        frame.assign(item_id=ids).to_parquet(folder / f"{table}.parquet")
+    (tmp_path / "door.toml").write_text(CONFIG)
+    places = ["--embeddings", tmp_path / "embeddings", "--store", tmp_path / "indexes"]
+    ok("build", tmp_path / "door.toml", "--data", folder, *places)
+    ok("publish", "--store", tmp_path / "indexes")
+    live = Live(tmp_path / "indexes")
+    new = {"active": [True], "sold": [True], "stars": [3.0], "tags": ["a"]}
+    live.items.upsert(pd.DataFrame({"item_id": ["n" * 3000], **new}))
+    found = [item.item_id for item in live.recommend("nobody", 200, where={"active": True}).items]
+    assert sorted(found) == sorted(
+        [*(f"i{n}" for n in range(100, 130, 2) if n != 104), "i" * 2000, "n" * 3000]
+    )
+    live.close()
+    ok("recommend", "--all", "-k", 2, "--store", tmp_path / "indexes", "--output", tmp_path / "all.parquet")
+    lists = pd.read_parquet(tmp_path / "all.parquet")
+    assert set(lists["user_id"]) == {*(f"user-{number}" for number in range(59)), LONG}
+    assert lists["item_id"].str.startswith(("i", "n")).all()
+
+
 @pytest.mark.parametrize("command", ["train", "build"])
 @pytest.mark.parametrize(
     ("change", "message"),

@@ -13,11 +13,12 @@ def recommendations(contents: Contents, requests: Requests, final: Candidates) -
     """The filled places of a single answer, with ids, sources and reason codes."""
     rows = final.items[0][final.filled[0]]
     ids = contents.catalogue.ids.values
+    names = ids[rows].tolist()
     likes = contents.statistics.covisitation.nearest(requests.history, final.items)[0]
     attributes = contents.catalogue.records(rows)
     has_history = len(requests.history.values) > 0
     made = []
-    for place, row in enumerate(rows):
+    for place in range(len(rows)):
         sources = {
             name: int(rank) + 1
             for name, rank in zip(final.sources, final.source_ranks[0, place], strict=True)
@@ -26,7 +27,7 @@ def recommendations(contents: Contents, requests: Requests, final: Candidates) -
         like = ids[likes[place]] if likes[place] >= 0 else None
         made.append(
             Recommendation(
-                item_id=ids[row].item(),
+                item_id=names[place],
                 score=float(final.scores[0, place]),
                 sources=sources,
                 reasons=tuple(_codes(sources, like, has_history=has_history)),
