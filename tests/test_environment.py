@@ -52,9 +52,9 @@ def test_an_output_that_is_full_is_an_error(form: list[str], built: TinyBuild) -
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_an_output_that_is_closed_is_none(form: list[str], built: TinyBuild) -> None:
-    close = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, '-m', 'funnel', *sys.argv[1:]])"
+    close = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     done = subprocess.run(
-        [sys.executable, "-c", close, "bundles", "--store", str(built.indexes), *form],
+        [sys.executable, "-c", close, "-m", "funnel", "bundles", "--store", str(built.indexes), *form],
         stderr=subprocess.PIPE, text=True, timeout=120,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")

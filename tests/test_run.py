@@ -326,6 +326,11 @@ def milliseconds(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(timestamp=table["timestamp"] * 1000)
 
 
+def next_week(table: pd.DataFrame) -> pd.DataFrame:
+    table.loc[5, "timestamp"] = int(time.time()) + 7 * 86_400
+    return table
+
+
 def no_number(table: pd.DataFrame) -> pd.DataFrame:
     table = table.astype({"movieId": object})
     table.loc[16, "movieId"] = "seventeen"
@@ -336,7 +341,8 @@ def no_number(table: pd.DataFrame) -> pd.DataFrame:
     ("change", "expected"),
     [
         (no_number, "line 18: movieId must be a whole number, found 'seventeen'"),
-        (milliseconds, "check `times`: 8859 events are in the future, first that of user"),
+        (milliseconds, "events.time, row 0, is 1"),
+        (next_week, "check `times`: 1 events are in the future, first that of user"),
         (lambda table: table.head(4000), "check `rows`: change of events, 8,859 to 4,000"),
     ],
 )

@@ -193,3 +193,31 @@ def test_allow_refuses_what_is_no_mask() -> None:
         Allow.of(np.ones((2, 3), dtype=np.int64))
     with pytest.raises(DataError, match=r"must be bool \[n_items\]"):
         Allow.of(np.ones((2, 3), dtype=bool), 2)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_truth_values_and_numbers_in_writing_are_found_as_what_they_are(tmp_path: Path, old: bool) -> None:
+    """A column that is declared as a category holds them in writing; earlier tables wrote otherwise."""
+    texts = {"active": ["True", "False", "True"], "stars": ["3.0", "1.5", "3.0"]}
+    if not old:
+        texts = {"active": ["true", "false", "true"], "stars": ["3", "1.5", "3"]}
+    frame = pd.DataFrame(
+        {**texts, "flag": pd.array([True, None, False], "boolean"), "genre": ["a", "b", "c"]}
+    )
+    Filters.of(frame).save(tmp_path / "filters")
+    for filters in (Filters.of(frame), Filters.load(tmp_path / "filters")):
+
+        def passing(where: Where, filters: Filters = filters) -> list[int]:
+            return [row for row in range(3) if int(filters.compile(where)[0]) >> row & 1]
+
+        for value in (True, "true", "True", np.True_):
+            assert passing({"active": value}) == [0, 2]
+            assert passing({"flag": value}) == [0]
+        for three in (3, 3.0, "3", "3.0"):
+            assert passing({"stars": three}) == [0, 2]
+        assert passing({"stars": [1.5, 7]}) == [1]
+        assert passing({"not": {"flag": True}}) == [1, 2]
+        assert passing({"flag": [False, "true"]}) == [0, 2]
+        for where in ({"genre": True}, {"genre": 3}, {"flag": "perhaps"}, {"flag": 1}):
+            with pytest.raises(ConfigError, match="this column holds"):
+                filters.compile(where)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -115,9 +117,16 @@ def test_equal_times_keep_the_order_of_the_source() -> None:
     [
         ([1, 2, 1], [5, 5, 6], [1, 2], [5, 6]),
         ([1.0, 2.0, 1.0], ["5", 5, 6], [1, 2], ["5", "6"]),
-        (["1", "2", "1"], [True, True, False], ["1", "2"], ["False", "True"]),
+        (["1", "2", "1"], [Decimal(5), Decimal("6.0"), 5], ["1", "2"], [5, 6]),
+        (
+            [uuid.UUID(int=1)] * 3,
+            [5.0, 2**63 - 1, 2**64],
+            [str(uuid.UUID(int=1))],
+            ["18446744073709551616", "5", "9223372036854775807"],
+        ),
+        (["1.0", "2", "x"], ["007", "7.0", "-0.0"], ["1", "2", "x"], ["0", "007", "7"]),
         (np.array([1, 2, 1], dtype=np.uint8), [2**63, 5, 6], [1, 2], ["5", "6", str(2**63)]),
-        ([1.5, 2.0, 1.5], pd.Categorical([5, 5, 6]), ["1.5", "2.0"], [5, 6]),
+        ([1.5, 2.0, 1.5], pd.Categorical([5, 5, 6]), ["1.5", "2"], [5, 6]),
         (pd.array([1, 2, 1], dtype="Int64"), [10, 9, "x"], [1, 2], ["10", "9", "x"]),
     ],
 )
@@ -169,7 +178,24 @@ def test_a_fraction_of_a_second_still_orders() -> None:
         ({"time": pd.to_datetime(["2020", None, "2021"])}, "events.time is missing .*row 1"),
         ({"user_id": [1, None, 2]}, "events.user_id has no id in 1 rows .*row 1"),
         ({"item_id": ["a", "", "b"]}, "events.item_id is an empty text in row 1"),
-        ({"item_id": [[1], [2], [3]]}, "events.item_id holds"),
+        ({"item_id": [[1], [2], [3]]}, "events.item_id holds .1. in row 0"),
+        ({"item_id": [True, True, False]}, "events.item_id holds truth values"),
+        ({"item_id": [1, True, 2]}, "events.item_id is True in row 1"),
+        ({"item_id": [1, b"a", 2]}, "events.item_id holds b'a' in row 1"),
+        (
+            {"item_id": [1.0, 2.0**60, 2.0]},
+            "events.item_id holds .* in row 1: a float of 2.*53 or more loses",
+        ),
+        (
+            {"item_id": pd.Series(["a", "b", "\ud800"], dtype=object)},
+            "events.item_id holds .* in row 2: half",
+        ),
+        ({"item_id": ["a", "b", np.inf]}, "events.item_id is inf in row 2"),
+        ({"time": [1, 1_700_000_000_000, 2]}, "events.time, row 1, is 1700000000000: .*milliseconds"),
+        ({"time": [1, 2, "1700000000000000"]}, "events.time, row 2, is 1700000000000000: .*microseconds"),
+        ({"time": [1.0, 2.0, 1.7e18]}, "events.time, row 2, .*nanoseconds"),
+        ({"time": ["2020-01-01", "20233-01-01", "2021-01-01"]}, "events.time, row 1, is '20233-01-01'"),
+        ({"time": ["2020-01-01", "9999-12-31", "2021-01-01"]}, "events.time, row 1, is '9999-12-31': .*2286"),
         ({"split": ["train", "valid", "test"]}, "row 1 holds 'valid'"),
     ],
 )
@@ -238,7 +264,7 @@ def test_impressions_are_ordered_and_extend_the_catalogue() -> None:
     assert data.item_ids.tolist() == [5, 6, 99]
     assert data.user_ids.tolist() == [1, 2, 3]
     for column, value in (("position", -1), ("position", 0.5), ("clicked", "maybe"), ("clicked", None)):
-        with pytest.raises(DataError, match=f"impressions.{column} .*row 0"):
+        with pytest.raises(DataError, match=f"impressions.{column}.*row 0"):
             Dataset.from_frames(Schema(), events(), impressions=shown.assign(**{column: value}))
 
 

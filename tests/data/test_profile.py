@@ -227,3 +227,21 @@ def test_without_the_plot_extra_the_page_says_so(
     with pytest.raises(FunnelError, match=r'pip install "funnel-rank\[plot\]"'):
         write_page(found, tmp_path / "profile.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_truth_values_are_counted_and_a_slip_of_the_pen_is_named() -> None:
+    flag = Column(name="paid", kind="boolean")
+    events = pd.DataFrame(
+        {
+            "user_id": range(50),
+            "item_id": 1,
+            "time": [1_700_000_000 + second for second in range(49)] + [7_000_000_000],
+            "paid": pd.array([True, False, None, False, False] * 10, "boolean"),
+        }
+    )
+    found = profile(Dataset.from_frames(Schema(events=(flag,)), events))
+    (column,) = found.columns
+    assert (column.missing, column.distinct, column.common) == (10, 2, (("false", 30), ("true", 10)))
+    assert found.balance["events.paid"] == {"false": 30, "true": 10}
+    assert any("far from all others, the first in row 49 (2191-10-27" in note for note in found.notes)
+    Console(file=io.StringIO(), width=100).print(as_table(found))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
@@ -43,12 +46,22 @@ def test_every_kind_has_one_form_and_absent_columns_are_missing() -> None:
     [
         ([1, 2, 3], ["1", "2", "3"]),
         ([1.0, np.nan, 3.0], ["1", None, "3"]),
-        ([1.5, np.nan, 3.0], ["1.5", None, "3.0"]),
+        ([1.5, np.nan, 3.0], ["1.5", None, "3"]),
         (["a", "", None], ["a", None, None]),
         (["a", 2, 3.0], ["a", "2", "3"]),
+        (["True", "3.00", "007"], ["true", "3", "007"]),
+        ([Decimal("1.50"), Decimal(3), None], ["1.5", "3", None]),
+        (
+            pd.to_datetime(["2024-05-01", None, "2024-05-01 10:30"], format="ISO8601"),
+            ["2024-05-01", None, "2024-05-01 10:30:00"],
+        ),
+        (pd.to_datetime(["2024-05-01", None, "2024-05-02"]), ["2024-05-01", None, "2024-05-02"]),
+        ([np.inf, np.float32(0.1), np.True_], [None, "0.1", "true"]),
+        (pd.Series([2**53 + 1, None, 2**63], dtype="UInt64"), [str(2**53 + 1), None, str(2**63)]),
+        (pd.Series([2**53 + 1, None, 3], dtype=pd.ArrowDtype(pa.int64())), [str(2**53 + 1), None, "3"]),
         (pd.Categorical(["x", None, "x"]), ["x", None, "x"]),
         (pd.array([1, None, 3], dtype="Int64"), ["1", None, "3"]),
-        ([True, False, True], ["True", "False", "True"]),
+        ([True, False, True], ["true", "false", "true"]),
     ],
 )
 def test_a_category_becomes_text(given: object, expected: list[str | None]) -> None:

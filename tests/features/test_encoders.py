@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,26 @@ def test_no_value_of_a_single_column_raises(fit: list[Any], later: list[Any]) ->
         assert np.isfinite(values).all()
         if spec.kind != "number":
             assert values.size == 0 or 0 <= values.min() <= values.max() < spec.size
+
+
+def test_a_truth_value_is_false_true_or_missing() -> None:
+    column = Column(name="active", kind="boolean")
+    fitted = TableEncoder.fit(
+        [column], pd.DataFrame({"active": pd.array([True, True, False, None], "boolean")})
+    )
+    asked = pd.DataFrame({"active": pd.Series([False, "true", 1, None, "?", np.False_], dtype=object)})
+    assert fitted.encode(asked)["active"].tolist() == [1, 2, 2, 0, 0, 1]
+    assert fitted.values("active") == ["false", "true"]
+    one = TableEncoder.fit([column], pd.DataFrame({"active": [True]}))
+    assert one.encode(asked)["active"].tolist() == [0, 1, 1, 0, 0, 0]  # nothing is known of false
+
+
+def test_a_value_given_alone_is_that_of_the_table() -> None:
+    columns = [Column(name="level", kind="category"), Column(name="tags", kind="multi_category")]
+    table = pd.DataFrame({"level": ["0.5", "1", "2"], "tags": [["a"], ["a", "b"], ["b"]]})
+    fitted = TableEncoder.fit(columns, table)
+    for level in (1, 1.0, "1.0", np.float32(1), Decimal(1)):
+        for tags in ("a|b", ["b", "a"], {"a", "b"}):
+            found = fitted.encode(pd.DataFrame({"level": [level], "tags": pd.Series([tags], dtype=object)}))
+            assert fitted.values("level")[found["level"][0] - 1] == "1"
+            assert found["tags"].tolist() == [[1, 2]]

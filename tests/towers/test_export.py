@@ -19,6 +19,7 @@ from funnel.towers.items import ItemEncoder
 from funnel.towers.model import tensors
 from funnel.towers.train import Trained, train
 from funnel.types import Requests
+from funnel.values.texts import load_ids
 
 from .world import ITEM_SPECS, N_ITEMS, SMALL, strangers, user_table, world
 
@@ -141,7 +142,7 @@ def test_an_older_version_has_no_item_tower(folder: Path, tmp_path: Path) -> Non
 def test_the_folder_holds_vectors_with_ids(folder: Path, trained: Trained) -> None:
     assert {p.name for p in folder.iterdir()} == FILES
     assert np.load(folder / "item_ids.npy").tolist() == ITEM_IDS.tolist()
-    assert np.load(folder / "user_ids.npy").tolist() == USER_IDS.tolist()
+    assert load_ids(folder / "user_ids.npy").tolist() == USER_IDS.tolist()
     np.testing.assert_allclose(np.load(folder / "user_vectors.npy"), trained.encode(REQUESTS), atol=1e-5)
     encoder = QueryEncoder.load(folder)
     assert encoder.item_specs == trained.item_specs

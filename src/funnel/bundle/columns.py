@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Collection, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from funnel.bundle.stretches import below, equal, inside
 from funnel.errors import ConfigError
 from funnel.types import Int32, Int64
 from funnel.values.shown import shown
+from funnel.values.words import word
 
 _BOUNDS = ("lt", "le", "gt", "ge")
 
@@ -93,12 +96,17 @@ class Column:
             or (isinstance(value, float) and value != value)
         ):
             raise self._wrong(f"{shown(value)} is no value to look for; a missing one equals nothing")
+        value = self._meant(value)
         kind = _kind(value)
         if not isinstance(value, str | int | float) and not (
             kind in self.kinds and isinstance(value, Hashable)
         ):
             raise self._wrong(f"{shown(value)} is no single value")
         return kind, value
+
+    def _meant(self, value: Any) -> Any:
+        """What a value is in the form that this column has."""
+        return value
 
     @property
     def _holds(self) -> str:
@@ -156,20 +164,34 @@ class Terms(Column):
     def _places(self, kind: str, wanted: Collection[Any]) -> Int64:
         """The terms among those wanted: int64 [found]."""
         if kind == "text" and len(self.kinds) == 1:
-            texts = pd.Index([one for one in wanted if _is_whole(one)], dtype=self.terms.dtype)
+            whole = (form for one in wanted if _is_whole(one) for form in _forms(one))
+            texts = pd.Index(list(dict.fromkeys(whole)), dtype=self.terms.dtype)
             places = self.terms.get_indexer(texts)
             return places[places >= 0].astype(np.int64)
         found = (self._place(kind, value) for value in wanted)
         return np.array([at for at in found if at is not None], dtype=np.int64)
 
+    def _meant(self, value: Any) -> Any:
+        """A written truth value as one; other values in writing, where the column has such in writing."""
+        if self.kinds == {"truth value"} and isinstance(value, str) and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        written = self.kinds == {"text"} and _kind(value) in self._in_writing
+        return word(value, self.name) if written else value
+
+    @cached_property
+    def _in_writing(self) -> frozenset[str]:
+        """What else than text the column's texts write."""
+        terms = self.terms.astype("str")
+        of = {"number": r"-?[0-9]+(?:\.[0-9]+)?", "truth value": "(?i)true|false"}
+        return frozenset(kind for kind, form in of.items() if terms.str.fullmatch(form).any())
+
     def _place(self, kind: str, value: Any) -> int | None:
-        try:
-            at = operator.index(self.terms.get_loc(value))  # type: ignore[arg-type]  # an int: terms are unique
-        except (KeyError, OverflowError):
-            return None
-        return (
-            at if _kind(_plain(self.terms[at])) == kind else None
-        )  # Python finds True where 1 is looked for
+        for form in _forms(value):
+            with suppress(KeyError, OverflowError):
+                at = operator.index(self.terms.get_loc(form))  # type: ignore[arg-type]  # an int: terms are unique
+                if _kind(_plain(self.terms[at])) == kind:  # Python finds True where 1 is looked for
+                    return at
+        return None
 
 
 def laid_out(name: str, column: pd.Series[Any]) -> Column:
@@ -230,6 +252,14 @@ def _is_nan(value: Any) -> bool:
 def _is_whole(text: str) -> bool:
     """Whether it can be written: half a surrogate pair cannot, and no column holds it."""
     return text.isascii() or text.encode(errors="replace").decode() == text
+
+
+def _forms(value: Any) -> list[Any]:
+    """A value as it may be among the terms: as it is, as a table writes it, and as earlier tables did."""
+    usual = word(value, "") if isinstance(value, str) else None
+    if usual is None:
+        return [value]
+    return [value, usual, usual.capitalize() if usual in ("true", "false") else f"{usual}.0"]
 
 
 def _plain(value: Any) -> Any:

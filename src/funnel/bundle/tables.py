@@ -21,14 +21,15 @@ from funnel.data import Vocabulary
 from funnel.errors import BundleError
 from funnel.features import TableEncoder
 from funnel.types import Features, Int32, Ragged
+from funnel.values.texts import save_ids
 
 
 class Ids(Protocol):
     """The ids of a catalogue: a `Vocabulary`, or one that has grown."""
 
     @property
-    def values(self) -> NDArray[Any]:
-        """The id of each row."""
+    def values(self) -> Any:
+        """The id of each row: NumPy's array, or `Texts`."""
 
     def __len__(self) -> int: ...
 
@@ -58,7 +59,7 @@ class Catalogue:
     def save(self, folder: Path) -> None:
         """ids.npy, columns.arrow, features/*.npy, encoder/, filters/*."""
         folder.mkdir(parents=True)
-        np.save(folder / "ids.npy", self.ids.values, allow_pickle=False)
+        save_ids(folder / "ids.npy", self.ids.values)
         write_frame(self.frame, folder / "columns.arrow")
         save_features(self.features, folder / "features")
         if self.encoder is not None:
@@ -117,7 +118,7 @@ class Catalogue:
         one at each call.
         """
         return {
-            str(name): column.to_numpy() if column.dtype.kind in "biuf" else _in_one_piece(column)
+            str(name): column.to_numpy() if _of_numpy(column) else _in_one_piece(column)
             for name, column in self.frame.items()
         }
 
@@ -125,6 +126,10 @@ class Catalogue:
     def filters(self) -> Filters:
         """The columns laid out for filters."""
         return Filters.of(self.frame)
+
+
+def _of_numpy(column: pd.Series[Any]) -> bool:
+    return isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf"
 
 
 def _in_one_piece(column: pd.Series[Any]) -> Any:
@@ -175,7 +180,7 @@ class Users:
             for name, values in found.items():
                 values[known < 0] = self._nobody[name][0]
             return found
-        frame = pd.DataFrame([dict(fields or {}) for fields in given], columns=columns)
+        frame = pd.DataFrame([dict(fields or {}) for fields in given], columns=columns, dtype=object)
         encoded = {name: np.array(values) for name, values in self.encoder.encode(frame).items()}
         for name, values in encoded.items():
             stored = [i for i, row in enumerate(rows) if row >= 0 and name not in (given[i] or {})]

@@ -28,6 +28,8 @@ def checksum(schema: Schema, clock: str, tables: Sequence[pd.DataFrame | None]) 
 
 
 def _add(digest: Any, column: pd.Series) -> None:
+    if isinstance(column.dtype, pd.BooleanDtype):
+        column = column.astype("Int8").fillna(-1).astype(np.int8)
     if column.dtype != object and pd.api.types.is_numeric_dtype(column.dtype):
         digest.update(np.ascontiguousarray(column.to_numpy()).data)
         return

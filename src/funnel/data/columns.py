@@ -1,16 +1,20 @@
 """Turning a column as people deliver it into the one form that the rest of funnel reads.
 
-| kind                   | form                                                                    |
-|------------------------|-------------------------------------------------------------------------|
-| id, category, text     | text (pandas `str`), missing where empty; whole numbers without ".0"    |
-| multi_category         | object: a list of distinct texts in their order, empty where missing     |
-| number                 | float64; NaN is missing; infinite values stay, for the profile to count  |
-| vector                 | object: a float32 array of `size`, or None where missing                 |
+| kind                   | form                                                                     |
+|------------------------|--------------------------------------------------------------------------|
+| id, category           | text (pandas `str`) as `funnel.values.words` writes it, missing where empty |
+| text                   | text as it is; what is none, as a category                                |
+| boolean                | pandas `boolean`: true, false or missing                                  |
+| multi_category         | object: a list of distinct texts in their order, empty where missing      |
+| number                 | float64, lengths of time in seconds; NaN is missing, infinite values stay  |
+| vector                 | object: a float32 array of `size`, or None where missing                  |
+
+The form of a value does not depend on its neighbours, nor on the type that its file or frame had.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -18,24 +22,27 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.errors import DataError
-from funnel.values.text import whole
+from funnel.values.arrow import plain
+from funnel.values.missing import is_missing
+from funnel.values.numbers import numbers
+from funnel.values.truths import truths
+from funnel.values.words import SEPARATOR, listed, texts, word, words
 
-ColumnKind: TypeAlias = Literal["id", "category", "multi_category", "number", "vector", "text"]
-
-#: Where one text holds several values or numbers, as a CSV file must: "drama|war", "0.1|0.7".
-SEPARATOR = "|"
-_NO_NUMBER = ["", "nan", "na", "n/a", "null", "none"]
+ColumnKind: TypeAlias = Literal["id", "category", "boolean", "multi_category", "number", "vector", "text"]
 
 
 def convert(column: pd.Series, kind: ColumnKind, size: int | None, where: str) -> pd.Series:
     """The column in the form of its kind; `where` names it in a DataError."""
+    column = plain(column)
     if kind == "number":
-        return as_numbers(column, where)
+        return numbers(column, where)
+    if kind == "boolean":
+        return truths(column, where)
     if kind == "multi_category":
-        return _objects(column, lambda value: _as_list(value, where))
+        return _objects(column, lambda value, row: listed(value, where, row))
     if kind == "vector":
-        return _objects(column, lambda value: _as_vector(value, size or 0, where))
-    return as_text(column, where)
+        return _objects(column, lambda value, row: _as_vector(value, size or 0, where, row))
+    return as_text(column, where) if kind == "text" else words(column, where)
 
 
 def missing(column: pd.Series, kind: ColumnKind) -> NDArray[np.bool_]:
@@ -53,100 +60,35 @@ def absent(rows: int, kind: ColumnKind, size: int | None) -> pd.Series:
 
 
 def as_text(column: pd.Series, where: str) -> pd.Series:
-    """As pandas `str`. Raises DataError where a value is a list or another container."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
-    if pd.api.types.is_float_dtype(column.dtype):
-        column = _whole(column)
-    if column.dtype == object:
-        text = pd.Series([_as_word(value, where) for value in column], dtype="str")
-    else:
-        text = _as_str(column, where).reset_index(drop=True).where(column.notna().to_numpy())
-    return text.where(text != "")
+    """As pandas `str`; texts stay as they are. Raises DataError where a value is a container or bytes."""
+    if isinstance(column.dtype, pd.StringDtype):
+        text = column.reset_index(drop=True).astype("str")
+        return text.where(text != "")
+    if column.dtype != object:
+        return words(column, where)
+    values = [
+        (value or None) if isinstance(value, str) else word(value, where, row)
+        for row, value in enumerate(column)
+    ]
+    return texts(values, where)
 
 
-def as_numbers(column: pd.Series, where: str) -> pd.Series:
-    """As float64. Raises DataError at the first value that is no number."""
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        raise DataError(f"{where} is declared as a number, but holds dates")
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
-    try:
-        numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{where} is declared as a number, but holds something else: {error}") from error
-    bad = np.isnan(numbers) & ~column.isna().to_numpy()
-    if bad.any():  # what a file writes for a missing number
-        bad &= ~column.astype("str").str.strip().str.lower().isin(_NO_NUMBER).to_numpy()
-    if bad.any():
-        row = int(bad.argmax())
-        raise DataError(f"{where} is declared as a number, but row {row} holds {column.iloc[row]!r}")
-    return pd.Series(numbers)
-
-
-def _objects(column: pd.Series, read: Callable[[Any], Any]) -> pd.Series:
+def _objects(column: pd.Series, read: Callable[[Any, int], Any]) -> pd.Series:
     values = np.empty(len(column), dtype=object)
     for row, value in enumerate(column):
-        values[row] = read(value)
+        values[row] = read(value, row)
     return pd.Series(values, dtype=object)
 
 
-def _whole(column: pd.Series) -> pd.Series:
-    """Floats that are all whole are integers that met a missing value on their way: 3.0 is "3"."""
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    there = ~np.isnan(values)
-    if not (np.abs(values[there]) < 2**53).all() or (values[there] % 1 != 0).any():
-        return column
-    return pd.Series(values).astype("Int64")
-
-
-def _is_missing(value: Any) -> bool:
-    if value is None or value is pd.NA or value is pd.NaT:
-        return True
-    return bool(isinstance(value, float | np.floating) and np.isnan(value))
-
-
-def _as_word(value: Any, where: str) -> str | None:
-    if _is_missing(value):
-        return None
-    if isinstance(value, list | tuple | set | dict | np.ndarray | bytes):
-        raise DataError(f"{where} holds {value!r}: one text or number a row is expected")
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(whole(str(value), where))
-
-
-def _as_str(column: pd.Series, where: str) -> pd.Series:
-    """As pandas `str`. Raises DataError at a text that cannot be written."""
-    try:
-        return column.astype("str")
-    except UnicodeEncodeError:
-        for row, value in enumerate(column):
-            whole(value, f"{where}, row {row},")
-        raise
-
-
-def _as_list(value: Any, where: str) -> list[str]:
-    parts: Iterable[Any]
-    if isinstance(value, str):
-        parts = value.split(SEPARATOR)
-    elif isinstance(value, set | frozenset):
-        parts = sorted(value, key=str)
-    elif isinstance(value, list | tuple | np.ndarray):
-        parts = value
-    else:
-        parts = [value]
-    words = (_as_word(part, where) for part in parts)
-    return list(dict.fromkeys(word for word in words if word))
-
-
-def _as_vector(value: Any, size: int, where: str) -> NDArray[np.float32] | None:
-    if _is_missing(value) or (isinstance(value, str) and not value):
+def _as_vector(value: Any, size: int, where: str, row: int) -> NDArray[np.float32] | None:
+    if is_missing(value) or (isinstance(value, str) and not value):
         return None
     try:
         vector = np.asarray(value.split(SEPARATOR) if isinstance(value, str) else value, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{where} holds {value!r}: {size} numbers are expected") from error
+        raise DataError(f"{where} holds {value!r:.60} in row {row}: {size} numbers are expected") from error
     if vector.shape != (size,):
-        raise DataError(f"{where} holds a vector of shape {vector.shape}: its size is declared as {size}")
+        raise DataError(
+            f"{where} holds a vector of shape {vector.shape} in row {row}: its size is declared as {size}"
+        )
     return vector

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from funnel.data import files
 from funnel.data.checksum import checksum
 from funnel.data.keys import as_array
+from funnel.data.reading import read_needed_table, read_table
 from funnel.data.schema import Schema
 from funnel.data.tables import Tables, clean
 from funnel.data.vocabulary import Vocabulary
@@ -36,8 +37,9 @@ class Dataset:
     events: user_id, item_id, time (int64 seconds; the place in the user's list where clock is "order", 0
         where it is "none"), `split` where one is published, declared columns. Oldest first, ties as given.
     users, items: one row an id, sorted by id; everyone and everything that an event names is there.
-    impressions: request_id, user_id, item_id, time, position (int32), clicked (bool), declared columns,
-        by time, then request in order of appearance, then position; None where nothing was logged.
+    impressions: request_id, user_id, item_id, time (of the list: that of its earliest row), position (int32),
+        clicked (bool), declared columns, by time, then request in order of appearance, then position; None
+        where nothing was logged.
     Ids are int64 or text; see `funnel.data.columns` for the form of the declared columns.
     notes: what had to be repaired or left out. truth: set for a synthetic world.
     """
@@ -71,8 +73,10 @@ class Dataset:
         Repaired, with a note each: events that are in every column the same as an earlier one are dropped,
         rows of `users` or `items` that repeat an id give way to the last of them, ids that only events
         know get a row without features, columns that the schema does not know are left out, declared ones
-        that are not required may be absent. Raises DataError for anything else that is wrong, such as a
-        missing id, a time that is missing or infinite, a wrong type, no events at all.
+        that are not required may be absent. Times far from all others are noted, with the first one's row.
+        Raises DataError for anything else that is wrong, such as a missing id, a time that is missing,
+        infinite or no number of seconds, a wrong type, no events at all, a table of users or items that has
+        hardly any of those that events name, a list of impressions with two users or over more than a day.
         """
         tables, found = clean(schema, Tables(events, users, items, impressions), clock)
         return cls(
@@ -99,10 +103,13 @@ class Dataset:
     ) -> Dataset:
         """From `events`, `users`, `items`, `impressions`, each a .parquet or .csv file or a folder of them.
 
+        A folder may have the ending in its name and folders in it; those of a name such as `date=2024-01-01`
+        are a column, for files that do not have it. Names with a dot or an underscore in front are left out.
         Only events must be there. schema, clock and name are by default those in `schema.json`; without
         that file, the schema must be given, the clock is "time" and the name is the folder's. In a CSV
         file the values of a multi_category or vector are separated by "|".
-        Raises DataError as `from_frames` does, and for files that are absent, twice there or unreadable.
+        Raises DataError as `from_frames` does, and for files that are absent, twice there or unreadable, rows
+        of a CSV file with more or fewer fields than its header, and other files among the parts.
         """
         folder = Path(path)
         described = files.read_description(folder)
@@ -114,10 +121,10 @@ class Dataset:
             )
         return cls.from_frames(
             schema,
-            files.read_needed_table(folder, "events"),
-            files.read_table(folder, "users"),
-            files.read_table(folder, "items"),
-            impressions=files.read_table(folder, "impressions"),
+            read_needed_table(folder, "events"),
+            read_table(folder, "users"),
+            read_table(folder, "items"),
+            impressions=read_table(folder, "impressions"),
             clock=clock or (described.clock if described else "time"),
             name=name or (described and described.name) or folder.resolve().name,
             truth=truth,
@@ -136,12 +143,12 @@ class Dataset:
 
     @cached_property
     def user_ids(self) -> NDArray[Any]:
-        """int64 or str ('<U…') [n_users], sorted: the user of each row."""
+        """int64 or str (NumPy's StringDType) [n_users], sorted: the user of each row."""
         return as_array(self.users["user_id"])
 
     @cached_property
     def item_ids(self) -> NDArray[Any]:
-        """int64 or str ('<U…') [n_items], sorted: the catalogue, the item of each row."""
+        """int64 or str (NumPy's StringDType) [n_items], sorted: the catalogue, the item of each row."""
         return as_array(self.items["item_id"])
 
     @cached_property

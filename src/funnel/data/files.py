@@ -1,4 +1,4 @@
-"""Tables in a folder: `events.parquet`, or `events.csv`, or a folder `events/` of such files."""
+"""A data set in a folder: what `schema.json` says of it, and how one is written."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from pathlib import Path
 import pandas as pd
 from pydantic import ValidationError
 
-from funnel.data.keys import written_integers
-from funnel.data.schema import KEYS, Schema, TableName
+from funnel.data.schema import KEYS, Schema
 from funnel.errors import DataError
 from funnel.types import Clock
 
 DESCRIPTION = "schema.json"
-_SUFFIXES = (".parquet", ".csv")
 
 
 class Description(Schema):
@@ -44,28 +42,6 @@ def read_description(folder: Path) -> Description | None:
         raise DataError(f"{path} does not describe a data set: {problems}") from error
 
 
-def read_needed_table(folder: Path, name: TableName) -> pd.DataFrame:
-    """As `read_table`; DataError where there is no such table."""
-    table = read_table(folder, name)
-    if table is None:
-        raise DataError(f"{folder} has no {name}: {name}.parquet, {name}.csv or {name}/*.parquet is expected")
-    return table
-
-
-def read_table(folder: Path, name: TableName) -> pd.DataFrame | None:
-    """The parts of a table end to end, by file name; None where there is none."""
-    parts = _parts(folder, name)
-    if not parts:
-        return None
-    frames = [_read(path) for path in parts]
-    table = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-    if parts[0].suffix == ".csv":  # where everything is read as text
-        for key in KEYS[name]:
-            if key in table.columns:
-                table[key] = written_integers(table[key])
-    return table
-
-
 def write_folder(folder: Path, tables: Mapping[str, pd.DataFrame], description: Description) -> None:
     """Written aside, then renamed. Raises DataError where the folder exists and is not empty."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -81,23 +57,3 @@ def write_folder(folder: Path, tables: Mapping[str, pd.DataFrame], description: 
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-
-
-def _parts(folder: Path, name: str) -> list[Path]:
-    found = {path: [path] for path in (folder / f"{name}{suffix}" for suffix in _SUFFIXES) if path.is_file()}
-    for suffix in _SUFFIXES:
-        if inside := sorted((folder / name).glob(f"*{suffix}")):
-            found[folder / name / f"*{suffix}"] = inside
-    if len(found) > 1:
-        raise DataError(f"{name} is there more than once: {', '.join(map(str, found))}; keep one of them")
-    return next(iter(found.values()), [])
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        # As text, so that "007" and the country "NA" stay what they are; the schema says what is a number.
-        return pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:  # pandas' and pyarrow's parsing errors are ValueErrors
-        raise DataError(f"{path} cannot be read: {error}") from error

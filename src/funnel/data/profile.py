@@ -20,6 +20,7 @@ from funnel.data.split_config import SplitConfig
 from funnel.data.splits import split
 from funnel.errors import DataError
 from funnel.settings import Settings
+from funnel.values.words import word
 
 _FEW = 20  # an event column with at most so many values is a label
 
@@ -104,7 +105,8 @@ def _tables(dataset: Dataset) -> dict[TableName, pd.DataFrame]:
 
 def _balance(dataset: Dataset) -> dict[str, dict[str, int]]:
     """Event columns with few values, the published split, and clicks."""
-    wanted = [column.name for column in dataset.schema.events if column.kind in ("number", "category")]
+    few = ("number", "category", "boolean")
+    wanted = [column.name for column in dataset.schema.events if column.kind in few]
     labels = {f"events.{name}": dataset.events[name] for name in (*wanted, "split") if name in dataset.events}
     if dataset.impressions is not None:
         labels["impressions.clicked"] = dataset.impressions["clicked"].map({True: "clicked", False: "not"})
@@ -114,4 +116,8 @@ def _balance(dataset: Dataset) -> dict[str, dict[str, int]]:
 
 def _named(counts: pd.Series) -> dict[str, int]:
     counts = counts.sort_index() if pd.api.types.is_numeric_dtype(counts.index.dtype) else counts
-    return {f"{value:g}" if isinstance(value, float) else str(value): int(n) for value, n in counts.items()}
+    return {_name(value): int(n) for value, n in counts.items()}
+
+
+def _name(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(word(value, ""))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from funnel.data.columns import ColumnKind, missing
 from funnel.data.schema import Column, TableName
 from funnel.settings import Settings
+from funnel.values.words import words
 
 BINS = 24
 MOST_COMMON = 5
@@ -102,10 +103,11 @@ def _vector(table: TableName, column: Column, values: pd.Series) -> ColumnProfil
 
 
 def _words(table: TableName, column: Column, values: pd.Series) -> ColumnProfile:
-    """Text, category, id; and multi_category, where the words of all lists count."""
+    """Text, category, id, boolean; and multi_category, where the words of all lists count."""
     listed = column.kind == "multi_category"
-    words = pd.Series(list(chain.from_iterable(values)), dtype="str") if listed else values
-    counts = words.value_counts()  # leaves out what is missing
+    each = pd.Series(list(chain.from_iterable(values)), dtype="str") if listed else values
+    each = words(each, column.name) if column.kind == "boolean" else each
+    counts = each.value_counts()  # leaves out what is missing
     odd = [word for word in counts.index if word.lower() in _PLACEHOLDERS or word != word.strip()]
     return ColumnProfile(
         table=table,

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from funnel.data.columns import ColumnKind, absent, convert, missing
 from funnel.errors import DataError
 from funnel.settings import Settings
+from funnel.values.arrow import plain
 
 TableName: TypeAlias = Literal["users", "items", "events", "impressions"]
 
@@ -100,7 +101,7 @@ class Schema(Settings):
         out = {}
         for name in KEYS[table] + OPTIONAL[table]:
             if name in frame.columns:
-                out[name] = frame[name].reset_index(drop=True)
+                out[name] = plain(frame[name]).reset_index(drop=True)
             elif name not in OPTIONAL[table] and name not in without:
                 raise DataError(_not_there(frame, table, name))
         for column in self.columns(table):

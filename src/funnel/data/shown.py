@@ -12,8 +12,9 @@ from funnel.types import Ragged, Shown
 
 
 def shown_columns(dataset: Dataset) -> tuple[str, ...]:
-    """What is known of each place: its position, and the declared columns that are numbers."""
-    return ("position", *(c.name for c in dataset.schema.impressions if c.kind == "number"))
+    """What is known of each place: its position, and the declared columns of numbers and truth values."""
+    named = (c.name for c in dataset.schema.impressions if c.kind in ("number", "boolean"))
+    return ("position", *named)
 
 
 def ask_shown(dataset: Dataset, histories: Histories, start: int, end: int | None) -> Asked:

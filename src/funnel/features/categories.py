@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from funnel.errors import DataError
 from funnel.features.spec import Spec
 from funnel.types import Int32
+from funnel.values.truths import truth
+from funnel.values.words import listed, word
 
 #: Most values of a list that are kept, most words that are known, and how often a word must be met.
 MOST_VALUES, MOST_WORDS, WORD_COUNT = 16, 5000, 2
@@ -44,6 +46,21 @@ class CategoryEncoder:
         """int32 [n]."""
         codes = (self._codes.get(_key(value) or "", 0) for value in values)
         return np.fromiter(codes, dtype=np.int32, count=len(values))
+
+
+@dataclass(frozen=True)
+class BooleanEncoder(CategoryEncoder):
+    """Codes of truth values: false before true, of those that were seen; 0 for a missing one."""
+
+    @classmethod
+    def fit(cls, values: Sequence[Any]) -> BooleanEncoder:
+        """A value that no row has gets no code: nothing could be learned of it."""
+        seen = {_truth(value) for value in values}
+        return cls([name for name in ("false", "true") if name in seen])
+
+    def encode(self, values: Sequence[Any]) -> Int32:
+        """int32 [n]."""
+        return super().encode([_truth(value) for value in values])
 
 
 @dataclass(frozen=True)
@@ -100,22 +117,25 @@ def _by_frequency(met: Counter[str]) -> list[str]:
 
 
 def _key(value: Any) -> str | None:
-    """A value in writing; 3, 3.0 and "3" are one; None where it is missing or not finite."""
-    if isinstance(value, str):
-        return value or None
-    if value is None or value is pd.NA or value is pd.NaT:
+    """A value in writing, as it is in a table; None where it is missing or cannot be one."""
+    try:
+        return word(value, "")
+    except DataError:
         return None
-    if isinstance(value, float | np.floating):
-        if not np.isfinite(value):
-            return None
-        return str(int(value)) if value == int(value) else str(value)
-    return str(value)
 
 
-def _listed(value: Any) -> Iterable[str]:
-    if isinstance(value, list | tuple | set | frozenset | np.ndarray):
-        return [key for part in value if (key := _key(part)) is not None]
-    return [] if (key := _key(value)) is None else [key]
+def _truth(value: Any) -> str | None:
+    try:
+        return _key(truth(value, ""))
+    except DataError:
+        return None
+
+
+def _listed(value: Any) -> list[str]:
+    try:
+        return listed(value, "")
+    except DataError:
+        return []
 
 
 def _words(value: Any) -> Iterator[str]:

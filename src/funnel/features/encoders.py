@@ -11,11 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.errors import BundleError
-from funnel.features.arrays import load_texts, save_texts
-from funnel.features.categories import CategoryEncoder, ListEncoder
+from funnel.features.categories import BooleanEncoder, CategoryEncoder, ListEncoder
 from funnel.features.numeric import NumberEncoder, VectorEncoder
 from funnel.features.spec import Spec
 from funnel.types import Features
+from funnel.values.texts import load_ids, save_ids
 
 if TYPE_CHECKING:
     from funnel.data import Column
@@ -36,6 +36,7 @@ class ColumnEncoder(Protocol):
 
 _ENCODERS: dict[str, type[CategoryEncoder | ListEncoder | NumberEncoder | VectorEncoder]] = {
     "category": CategoryEncoder,
+    "boolean": BooleanEncoder,
     "list": ListEncoder,
     "number": NumberEncoder,
     "vector": VectorEncoder,
@@ -84,7 +85,7 @@ class TableEncoder:
         for number, (name, encoder) in enumerate(self._columns.items()):
             kind, fields = _state(encoder)
             if "values" in fields:
-                save_texts(folder, str(number), fields.pop("values"))
+                save_ids(folder / f"{number}.npy", fields.pop("values"))
             state.append([name, kind, fields])
         (folder / "encoder.json").write_text(json.dumps(state))
 
@@ -95,8 +96,8 @@ class TableEncoder:
         try:
             columns: dict[str, ColumnEncoder] = {}
             for number, (name, kind, fields) in enumerate(json.loads(path.read_text())):
-                if kind in ("category", "list"):
-                    fields["values"] = load_texts(folder, str(number))
+                if kind in ("category", "boolean", "list"):
+                    fields["values"] = load_ids(folder / f"{number}.npy").tolist()
                 columns[name] = _ENCODERS[kind](**fields)
             return cls(columns)
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -110,7 +111,7 @@ def _fit(column: Column, values: Sequence[Any]) -> ColumnEncoder:
         return VectorEncoder.fit(values, column.name, column.size)
     if column.kind in ("multi_category", "text"):
         return ListEncoder.fit(values, text=column.kind == "text")
-    return CategoryEncoder.fit(values)
+    return BooleanEncoder.fit(values) if column.kind == "boolean" else CategoryEncoder.fit(values)
 
 
 def _values(frame: pd.DataFrame, name: str) -> list[Any]:

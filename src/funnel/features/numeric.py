@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from funnel.errors import DataError
 from funnel.features.spec import Spec
 from funnel.types import Float32
+from funnel.values.numbers import lenient
 
 #: Numbers are cut at so many standard deviations.
 CLIP = 5.0
@@ -28,7 +27,7 @@ class NumberEncoder:
     @classmethod
     def fit(cls, values: Sequence[Any]) -> NumberEncoder:
         """Mean 0 and deviation 1 where no value is finite; deviation 1 where all are equal."""
-        finite = _numbers(values)
+        finite = lenient(values)
         finite = finite[np.isfinite(finite)]
         if not len(finite):
             return cls(0.0, 1.0)
@@ -45,7 +44,7 @@ class NumberEncoder:
 
     def encode(self, values: Sequence[Any]) -> Float32:
         """float32 [n, 2]."""
-        numbers = _numbers(values)
+        numbers = lenient(values)
         known = np.isfinite(numbers)
         scaled = (np.where(known, numbers, self.mean) - self.mean) / self.deviation
         return np.stack([np.clip(scaled, -CLIP, CLIP), ~known], axis=1).astype(np.float32)
@@ -87,8 +86,3 @@ class VectorEncoder:
             with np.errstate(over="ignore"):
                 out[row] = np.asarray(value, dtype=np.float32)
         return np.nan_to_num(out, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-
-
-def _numbers(values: Sequence[Any]) -> NDArray[np.float64]:
-    column = pd.to_numeric(pd.Series(values), errors="coerce")
-    return column.to_numpy(dtype=np.float64, na_value=np.nan)

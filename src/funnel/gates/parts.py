@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from funnel.bundle.contents import Contents
 from funnel.data import Schema
 from funnel.types import Bool, Examples
+from funnel.values.words import word
 
 _MOST = 20  # values of a column, the most frequent ones
+_NAMED = ("category", "boolean", "multi_category")
 _HISTORIES = {"no history": (0, 1), "a history of 1 to 9": (1, 10), "a history of 10 or more": (10, 2**31)}
 
 
@@ -23,7 +25,7 @@ def parts(contents: Contents, schema: Schema, examples: Examples) -> dict[str, B
     popular = _any(_head(contents)[examples.targets.values], examples)
     made |= {"popular items": popular, "items of the long tail": ~popular}
     for column in schema.columns("items"):
-        if column.kind in ("category", "multi_category") and column.name in contents.catalogue.frame.columns:
+        if column.kind in _NAMED and column.name in contents.catalogue.frame.columns:
             made |= _item_values(contents, column.name, examples)
     for name, spec in contents.users.encoder.specs.items():
         if spec.kind == "category" and name in examples.requests.user_features:
@@ -61,7 +63,8 @@ def _item_values(contents: Contents, name: str, examples: Examples) -> dict[str,
 def _values(cell: Any) -> list[str]:
     if isinstance(cell, list | np.ndarray):
         return [str(value) for value in cell]
-    return [cell] if isinstance(cell, str) else []
+    value = word(cell, "") if isinstance(cell, str | bool | np.bool_) else None
+    return [] if value is None else [value]
 
 
 def _user_values(contents: Contents, name: str, codes: NDArray[Any]) -> dict[str, Bool]:

@@ -13,6 +13,9 @@ from funnel.data import Dataset, Split, read, split
 from funnel.features import TableEncoder
 from funnel.types import Examples, Features
 
+#: Clocks of machines that log events differ by less than this, in seconds.
+AHEAD = 86_400
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -37,7 +40,10 @@ class Prepared:
 
 
 def prepare(config: Config) -> Prepared:
-    """Read and split the data; fit encoders on the rows that the towers' training window meets."""
+    """Read and split the data; fit encoders on the rows that the towers' training window meets.
+
+    Raises: DataError; see `prepare_from` and `Dataset`.
+    """
     read_at = time.time()
     return prepare_from(config, read(config.data), read_at)
 

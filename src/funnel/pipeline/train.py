@@ -20,6 +20,7 @@ from funnel.pipeline.checks import check
 from funnel.pipeline.prepare import Prepared
 from funnel.towers.config import TowersConfig
 from funnel.types import Examples, Int32, Log, Ragged, Requests
+from funnel.values.texts import load_ids, save_ids
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ def fit_towers(
         again = _train(prepared, parts.refit, None, config, start, checkpoint, progress)
         (folder / REFIT).mkdir()
         weights.save_trained(again, folder / REFIT)
-    np.save(folder / _IDS, ids)
+    save_ids(folder / _IDS, ids)
     inputs = tower_inputs(prepared) | ({"start_from": start_from.name} if start_from else {})
     (folder / _INPUTS).write_text(json.dumps(inputs, indent=1))
     prepared.item_encoder.save(folder / _ITEMS)
@@ -153,7 +154,7 @@ def write_version(prepared: Prepared, fitted: Path, draft: Draft) -> None:
     """What serves, from what was trained: see `funnel.towers.export`; `fitted` may lie in the draft."""
     folder = draft.folder
     export, weights = _torch("export"), _torch("weights")
-    ids, data = np.load(fitted / _IDS, allow_pickle=False), prepared.dataset
+    ids, data = load_ids(fitted / _IDS), prepared.dataset
     rows = Vocabulary(ids).rows(data.item_ids)
     for part, log in _parts(prepared.split, fitted).items():
         asked, trained = _everyone(prepared, log, rows), weights.load_trained(fitted / part)

@@ -12,6 +12,7 @@ from funnel.errors import BundleError
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.train import REFIT, TRAINING
 from funnel.towers.items import ItemEncoder
+from funnel.values.texts import save_ids
 
 #: Items that are encoded together; bounds memory, not results.
 CHUNK = 65_536
@@ -45,7 +46,8 @@ def place_towers(prepared: Prepared, version: Path, folder: Path) -> int:
             some = new[start : start + CHUNK]
             columns = {name: prepared.item_features[name][some] for name in encoder.specs}
             vectors[some] = encoder.encode(columns, len(some))
-    for name, values in {"item_ids.npy": ids, "item_vectors.npy": vectors}.items():
+    for name in ("item_ids.npy", "item_vectors.npy"):
         (folder / name).unlink()  # it may be mapped
-        np.save(folder / name, values)
+    save_ids(folder / "item_ids.npy", ids)
+    np.save(folder / "item_vectors.npy", vectors)
     return len(new)

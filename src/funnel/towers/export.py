@@ -19,6 +19,7 @@ from funnel.towers.graph import difference, item_graph, query_graph
 from funnel.towers.items import GRAPH
 from funnel.towers.train import Trained
 from funnel.types import Requests
+from funnel.values.texts import ids_bytes, save_ids
 
 #: The exported tower may differ from torch by this share of a query's largest number.
 TOLERANCE = 1e-4
@@ -34,7 +35,8 @@ def export(
 
     query_tower.onnx; item_tower.onnx, for items without events; item_vectors.npy float32 [n_items, d];
     item_ids.npy, the catalogue; user_vectors.npy float32 [B, d] and user_ids.npy [B], the queries of
-    `requests` and whose they are; towers.json: config, clock, specs, fingerprint, epochs.
+    `requests` and whose they are (see `funnel.values.texts.load_ids`); towers.json: config, clock, specs,
+    fingerprint, epochs.
 
     Raises: FunnelError when ONNX and torch disagree on the requests, or ids do not fit vectors.
     """
@@ -47,7 +49,7 @@ def export(
     encoder = QueryEncoder.load(folder)
     _compare(trained, encoder, requests)
     np.save(folder / "user_vectors.npy", encoder.encode(requests))
-    np.save(folder / "user_ids.npy", user_ids)
+    save_ids(folder / "user_ids.npy", user_ids)
     return fingerprint
 
 
@@ -65,14 +67,14 @@ def _write(trained: Trained, folder: Path, item_ids: NDArray[Any]) -> str:
     digest.update(graph)
     digest.update(items)
     digest.update(trained.item_vectors.tobytes())
-    digest.update(item_ids.tobytes())
+    digest.update(ids_bytes(item_ids))
     about["fingerprint"] = digest.hexdigest()
     about["best_epoch"] = trained.best
     about["validation"] = {"ndcg@100": [epoch.validation for epoch in trained.epochs]}
     (folder / "query_tower.onnx").write_bytes(graph)
     (folder / GRAPH).write_bytes(items)
     np.save(folder / "item_vectors.npy", trained.item_vectors)
-    np.save(folder / "item_ids.npy", item_ids)
+    save_ids(folder / "item_ids.npy", item_ids)
     (folder / "towers.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
     return str(about["fingerprint"])
 

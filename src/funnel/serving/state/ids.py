@@ -33,13 +33,17 @@ class GrowingIds:
         """The id of each row: a copy of all of them where some were added."""
         if not self._later:
             return self.base.values
-        return np.concatenate([self.base.values, np.array(self._later, dtype=None)])
+        own = np.asarray(self.base.values)
+        return np.concatenate([own, np.array(self._later, dtype=own.dtype)])
 
     def take(self, rows: NDArray[Any]) -> list[Any]:
         """The ids of some rows."""
         n = len(self.base)
-        known = self.base.values
-        return [known[row].item() if row < n else self._later[row - n] for row in rows.tolist()]
+        rows = np.asarray(rows)
+        if not self._later:
+            return self.base.take(rows)
+        own = iter(self.base.take(rows[rows < n]))
+        return [next(own) if row < n else self._later[row - n] for row in rows.tolist()]
 
     def row(self, value: Any) -> int:
         """The row of one id, −1 where unknown."""

@@ -1,0 +1,80 @@
+"""The users and the items: one row an id, and whether the ids of tables meet at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import pandas as pd
+
+from funnel.data.schema import KEYS, Schema, TableName
+from funnel.errors import DataError
+from funnel.values.missing import quoted
+
+#: Of the ids that events and impressions name, at least this share has a row where there is a table of them.
+LEAST_MET = 0.1
+
+
+def clean_entities(
+    schema: Schema,
+    frame: pd.DataFrame | None,
+    logs: Sequence[pd.DataFrame],
+    table: Literal["users", "items"],
+    notes: list[str],
+) -> pd.DataFrame:
+    """One row an id, sorted, and a row for each id that only events and impressions (`logs`) know.
+
+    Raises: DataError where fewer than `LEAST_MET` of those that they name have a row, or where a column is
+    required that one of them then lacks.
+    """
+    (key,) = KEYS[table]
+    named = pd.concat([log[key].drop_duplicates() for log in logs], ignore_index=True).drop_duplicates()
+    given = frame is not None
+    if frame is None:
+        frame = _without_features(schema, table, key, named.iloc[:0])
+        if schema.columns(table):
+            notes.append(f"{table}: no table, so that no {table[:-1]} has features")
+    repeats = frame[key].duplicated(keep="last").to_numpy()
+    if repeats.any():
+        notes.append(f"{table}: {int(repeats.sum())} rows whose {key} comes again later dropped")
+        frame = frame[~repeats]
+    unknown = named[~named.isin(frame[key]).to_numpy()]
+    if given:
+        _check_met(frame[key], named, unknown, table)
+    if len(unknown):
+        frame = pd.concat([frame, _without_features(schema, table, key, unknown)], ignore_index=True)
+        if given:
+            notes.append(f"{table}: {len(unknown)} of {len(named)} that events name added, without features")
+    return frame.sort_values(key, kind="stable", ignore_index=True)
+
+
+def check_logs_meet(events: pd.DataFrame, impressions: pd.DataFrame) -> None:
+    """Raises: DataError where impressions name no user, or no item, that events name."""
+    for key in ("user_id", "item_id"):
+        if len(impressions) and not impressions[key].isin(events[key]).any():
+            theirs, ours = quoted(impressions[key].iloc[0]), quoted(events[key].iloc[0])
+            raise DataError(
+                f"impressions.{key} has none of the ids in events.{key} ({theirs} in the one, {ours} in the "
+                "other): the same ids are expected in both"
+            )
+
+
+def _check_met(ids: pd.Series, named: pd.Series, unknown: pd.Series, table: TableName) -> None:
+    met = len(named) - len(unknown)
+    if not len(ids) or met >= LEAST_MET * len(named):
+        return
+    without, other = quoted(unknown.iloc[0]), quoted(ids.iloc[0])
+    raise DataError(
+        f"{table} has a row for only {met} of the {len(named)} {table} that events name: {without} has none, "
+        f"while {table} has {other}; are the ids written in the same way? Where little is known of them, add "
+        "a row for each, with its other columns empty"
+    )
+
+
+def _without_features(schema: Schema, table: TableName, key: str, ids: pd.Series) -> pd.DataFrame:
+    if required := [column.name for column in schema.columns(table) if column.required]:
+        raise DataError(
+            f"{table} has no row for {f'{len(ids)} ids (such as {ids.iloc[0]})' if len(ids) else 'any id'} "
+            f"that events name, but {', '.join(required)} is required: add rows, or do not require it"
+        )
+    return schema.check(pd.DataFrame({key: ids}), table)

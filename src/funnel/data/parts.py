@@ -1,0 +1,62 @@
+"""Which files of a folder are the parts of a table: all are read, or the folder is refused by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from funnel.errors import DataError
+
+SUFFIXES = (".parquet", ".csv")
+
+#: What Hive, Spark and others call the folder of rows whose value is missing.
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of a table. columns: what the names of its folders say, such as {"date": "2024-01-01"}."""
+
+    path: Path
+    columns: dict[str, str | None]
+
+
+def find_parts(folder: Path, name: str) -> list[Part]:
+    """The parts of a table, by name; none where there is no such table.
+
+    A table is a file `name.parquet` or `name.csv`, or a folder of the name with or without that ending, of
+    files in any depth of folders. Names that begin with a dot or an underscore are nobody's data.
+    Raises: DataError where a table is there more than once, or a file beside its parts cannot be read.
+    """
+    places = [path for path in _visible(folder) if path.name == name or path.name.startswith(f"{name}.")]
+    if not places:
+        return []
+    if len(places) > 1:
+        raise DataError(f"{name} is there more than once: {', '.join(map(str, places))}; keep one of them")
+    paths = _files(places[0])
+    if strange := [path for path in paths if path.suffix not in SUFFIXES]:
+        raise DataError(
+            f"{strange[0]} cannot be read as a part of {name}: files that end in {' or '.join(SUFFIXES)} are"
+        )
+    if len({path.suffix for path in paths}) > 1:
+        raise DataError(f"{places[0]} holds both Parquet and CSV files: {name} must be one or the other")
+    if not paths:
+        raise DataError(f"{places[0]} holds no files: {name} is expected there")
+    return [Part(path, _told(path.relative_to(folder).parts[1:-1])) for path in paths]
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
+
+
+def _files(place: Path) -> list[Path]:
+    if not place.is_dir():
+        return [place]
+    return [path for inside in _visible(place) for path in _files(inside)]
+
+
+def _told(folders: tuple[str, ...]) -> dict[str, str | None]:
+    """The columns that folders such as `date=2024-01-01` stand for."""
+    pairs = (one.partition("=") for one in folders if "=" in one)
+    return {name: None if value == _NO_VALUE else unquote(value) for name, _, value in pairs}
