@@ -12,6 +12,9 @@ from funnel.errors import ConfigError, FunnelError
 
 log = logging.getLogger(__name__)
 
+#: Seconds between two tries at the same version, at most: a version that stays damaged is hashed so often.
+LONGEST = 300.0
+
 _Mark = tuple[int, int] | None
 
 
@@ -24,8 +27,10 @@ class Refreshing(Protocol):
 class Watcher:
     """A thread that calls `refresh` when a file was replaced, every so many seconds at most.
 
-    It ends with `stop`, with the process, or when nothing else refers to whom it tells. What was refused is
-    not tried again before the file is replaced again: publishing does that.
+    What stood in the way may pass (a file that arrives late over a network, a full memory), so a refresh that
+    fails is tried again: after `seconds`, then after twice as long each time, up to `LONGEST`. Replacing the
+    file, as publishing does, has it tried at once.
+    It ends with `stop`, with the process, or when nothing else refers to whom it tells.
     Raises: ConfigError when seconds is not above 0.
     """
 
@@ -33,7 +38,7 @@ class Watcher:
         if not seconds > 0:
             raise ConfigError(f"watch is {seconds!r}; it must be a number of seconds above 0")
         self._stopped = threading.Event()
-        arguments = (weakref.ref(told), file, seconds, self._stopped)
+        arguments = (weakref.ref(told), file, Tries(seconds), self._stopped)
         threading.Thread(target=_watch, args=arguments, name="funnel-watch", daemon=True).start()
 
     def stop(self) -> None:
@@ -41,28 +46,54 @@ class Watcher:
         self._stopped.set()
 
 
+class Tries:
+    """When to try: at once where the file is another one, later and later where the last try failed.
+
+    seconds: between two looks. Time is counted in looks, so that no clock can stop it.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._most = max(1, int(LONGEST / seconds))
+        self._seen: _Mark = (-1, -1)
+        self._pause = self._left = 0  # looks from one try to the next, and until the next; 0: none is due
+
+    def due(self, mark: _Mark) -> bool:
+        """Whether to try now. mark: the file's; to be called once a look."""
+        if mark != self._seen:
+            self._seen, self._pause = mark, 0
+            return True
+        self._left -= 1
+        return self._pause > 0 and self._left <= 0
+
+    def ended(self, *, well: bool) -> None:
+        """What came of a try."""
+        self._pause = 0 if well else min(max(1, 2 * self._pause), self._most)
+        self._left = self._pause
+
+
 def _watch(
-    told: weakref.ReferenceType[Refreshing], file: Path, seconds: float, stopped: threading.Event
+    told: weakref.ReferenceType[Refreshing], file: Path, tries: Tries, stopped: threading.Event
 ) -> None:
-    seen: _Mark = (-1, -1)
-    while not stopped.wait(seconds):
+    while not stopped.wait(tries.seconds):
         live = told()
         if live is None:
             return
-        mark = _mark(file)
-        if mark != seen:
-            seen = mark
-            _refresh(live)
+        if tries.due(_mark(file)):
+            tries.ended(well=_refreshed(live))
         del live  # else the last reference would be ours while we wait
 
 
-def _refresh(live: Refreshing) -> None:
+def _refreshed(live: Refreshing) -> bool:
+    """Whether it went well; whatever goes wrong is tried again."""
     try:
         live.refresh()
     except FunnelError:
-        return  # said and kept by whom we told
+        return False  # said and kept by whom we told
     except Exception:
         log.exception("looking for a newly published bundle failed")
+        return False
+    return True
 
 
 def _mark(file: Path) -> _Mark:
