@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def looks_of_tries(tries: Tries, looks: int, *, well: Callable[[int], bool]) -> 
 def test_tries_double_their_distance_up_to_a_bound() -> None:
     found = looks_of_tries(Tries(seconds=50.0), 60, well=lambda look: False)
     assert found[:4] == [0, 1, 3, 7]
-    assert {b - a for a, b in zip(found[3:], found[4:], strict=False)} == {int(LONGEST / 50.0)}
+    assert {b - a for a, b in pairwise(found[3:])} == {int(LONGEST / 50.0)}
 
 
 def test_what_went_well_is_left_alone_until_the_file_is_another() -> None:
