@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from funnel.allow import packed
 from funnel.bundle.columns import Column, laid_out, load_column
-from funnel.errors import ConfigError
+from funnel.errors import BundleError, ConfigError
 
 Where: TypeAlias = Mapping[str, Any]
 Bitmap: TypeAlias = NDArray[np.uint64]
@@ -58,11 +58,17 @@ class Filters:
         (folder / "filters.json").write_text(json.dumps({"n": self._n, "columns": about}))
 
     @classmethod
-    def load(cls, folder: Path) -> Filters:
-        """What `save` wrote, memory-mapped."""
-        about = json.loads((folder / "filters.json").read_text())
-        columns = [load_column(folder, number, one) for number, one in enumerate(about["columns"])]
-        return cls({column.name: column for column in columns}, about["n"])
+    def load(cls, folder: Path, n: int) -> Filters:
+        """What `save` wrote of a table of n rows, memory-mapped. Raises: BundleError when it is damaged."""
+        path = folder / "filters.json"
+        try:
+            about = json.loads(path.read_text())
+            if about["n"] != n:
+                raise BundleError(f"{path}: is of {about['n']} items, not {n}; build the bundle again")
+            columns = [load_column(folder, number, one, n) for number, one in enumerate(about["columns"])]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error
+        return cls({column.name: column for column in columns}, n)
 
     def compile(self, where: Where) -> Bitmap:
         """The items that pass: uint64 [⌈n_items / 64⌉], a row of `Allow.bits`; not to be written to.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from funnel.data.keys import WRITTEN_INTEGER, as_array, as_ids
 from funnel.types import Int32
+from funnel.values.arrays import check_rising, mapped
 
 _WRITTEN_INTEGER = re.compile(WRITTEN_INTEGER)
 _INT64 = np.iinfo(np.int64)
@@ -69,8 +70,10 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path, mmap: bool = True) -> Vocabulary:
-        """From .npy, by default mapped and not read."""
-        return cls(np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False))
+        """From .npy, by default mapped. Raises BundleError when it is no sorted list of distinct ids."""
+        values = mapped(path, "ids", None)
+        check_rising(values, path, strictly=True)
+        return cls(values if mmap else values.copy())
 
     @property
     def _integers(self) -> bool:

@@ -93,7 +93,7 @@ class TableEncoder:
             columns: dict[str, ColumnEncoder] = {}
             for number, (name, kind, fields) in enumerate(json.loads(path.read_text())):
                 if kind in ("category", "list"):
-                    fields["values"] = load_array(folder, str(number)).tolist()
+                    fields["values"] = load_array(folder, str(number), "str", None).tolist()
                 columns[name] = _ENCODERS[kind](**fields)
             return cls(columns)
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -37,7 +37,7 @@ class Judged:
         manifest = store.verify(version)
         folder: Path = store.path(version)
         contents = load_contents(folder, manifest.towers_fingerprint)
-        return cls(manifest, contents, load_schema(folder), Holdout.load(folder / HOLDOUT))
+        return cls(manifest, contents, load_schema(folder), Holdout.load(folder / HOLDOUT, contents))
 
     @property
     def seed(self) -> int:
