@@ -200,14 +200,6 @@ def test_what_was_published_while_a_bundle_was_judged(
     assert store.current() == other.version
 
 
-def test_a_published_bundle_that_is_damaged_can_be_replaced(store: Store, second: str) -> None:
-    damaged = store.current()
-    (store.path(damaged) / "serve.json").write_text("{}")
-    verdict = publish(store, second)
-    assert (verdict.served, verdict.beside) == (damaged, None)
-    assert store.current() == second
-
-
 def test_a_damaged_bundle_or_one_without_holdout_is_not_judged(store: Store) -> None:
     version = store.current()
     with store.writing("bare") as draft:

@@ -56,6 +56,18 @@ class History:
         after = [*(one.replaced for one in read[1:]), current]
         return [one for one, next_one in zip(read, after, strict=True) if one.version == next_one]
 
+    def recorded(self) -> list[Publication]:
+        """Those that took effect, and the last one, of which only `CURRENT` would say."""
+        read = self._read()
+        return self.publications(read[-1].version) if read else []
+
+    def begun(self) -> bool:
+        """Whether there is a record, even one that cannot be read."""
+        try:
+            return self._path.stat().st_size > 0
+        except FileNotFoundError:
+            return False
+
     @contextmanager
     def locked(self) -> Iterator[FileIO]:
         """Wait until no one else is publishing; the file, at whose end `appended` writes.

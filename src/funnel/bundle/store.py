@@ -118,17 +118,26 @@ class Store:
             )
         return version
 
-    def verify(self, version: str) -> Manifest:
+    def verify(self, version: str, *, reports: bool = True) -> Manifest:
         """Check every file against the manifest; "current" is the published version.
 
+        reports: False leaves out the reports, which decide no answer.
         Raises: BundleError naming a file that is missing, changed, or not of the version.
         """
         folder = self.path(version)
-        return verify.check(folder, folder.name)
+        return verify.check(folder, folder.name, reports=reports)
 
     def publications(self) -> list[Publication]:
         """Everything that was published, oldest first."""
         return self._history.publications(self.published())
+
+    def recorded(self) -> list[Publication]:
+        """The same, and the last one even if what is served now cannot be told, or is something else."""
+        return self._history.recorded()
+
+    def was_used(self) -> bool:
+        """Whether anything was ever published here, as far as can be told."""
+        return (self.folder / CURRENT).exists() or self._history.begun()
 
     def previous(self) -> str | None:
         """The version that a rollback would serve: the last that was served before and is still there."""
