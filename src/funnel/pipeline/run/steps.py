@@ -140,6 +140,12 @@ def _beside(run: Context) -> str | None:
     return run.indexes.published()
 
 
+def _anchor(run: Context) -> str | None:
+    """What a bundle is judged beside for good; None where that is itself, as after a first publication."""
+    anchor = run.indexes.anchor()
+    return None if anchor == run.results["evaluate"].output else anchor
+
+
 STEPS = (
     Step(
         "ingest",
@@ -173,6 +179,11 @@ STEPS = (
         _evaluate,
         there=lambda run, result: (run.indexes.folder / result.output).is_dir(),
     ),
-    Step("gate", ("evaluate",), lambda run: {**run.sections("gates"), "beside": _beside(run)}, _gate),
+    Step(
+        "gate",
+        ("evaluate",),
+        lambda run: {**run.sections("gates"), "beside": _beside(run), "anchor": _anchor(run)},
+        _gate,
+    ),
     Step("publish", ("evaluate", "gate"), lambda run: run.sections(), _publish),
 )
