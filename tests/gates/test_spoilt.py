@@ -66,8 +66,8 @@ def test_a_sound_bundle_passes_beside_another(store: Store, second: str) -> None
     assert store.current() == version
     gates = {one.gate for one in verdict.findings}
     assert gates == {
-        "schema", "rows", "gaps", "finite", "norms", "collapse", "dimensions", "search", "stages", "slices",
-        "popularity", "reach", "concentration", "parity", "latency",
+        "schema", "rows", "gaps", "baselines", "finite", "norms", "collapse", "dimensions", "search",
+        "stages", "slices", "popularity", "reach", "concentration", "parity", "latency",
     }  # fmt: skip
     last = store.publications()[-1]
     assert not last.forced

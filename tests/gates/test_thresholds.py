@@ -15,6 +15,7 @@ from funnel.bundle.holdout import HOLDOUT, Holdout
 from funnel.data import Schema
 from funnel.features import Spec
 from funnel.gates import Arrived, Finding, GatesConfig, arrived, catalogue, quality, serving, vectors
+from funnel.gates.baselines import beside_sources
 from funnel.gates.figures import Figures
 from tests.tiny import TinyBuild
 
@@ -114,6 +115,12 @@ def parts_fell(made: Made, config: GatesConfig) -> list[Finding]:
     return quality.slices(world.first * 0.8, world.first, parts, world.users, config, 0)
 
 
+def parts_are_better(made: Made, config: GatesConfig) -> list[Finding]:
+    """The list that is shown finds nothing, and every source something."""
+    nothing = stages(np.zeros(len(made.holdout.examples)))
+    return beside_sources(nothing, made.contents, made.holdout.examples, config, 0)
+
+
 def late(made: Made, config: GatesConfig) -> list[Finding]:
     return [serving.latency(made.contents, made.holdout.examples.requests, config, 0)]
 
@@ -162,6 +169,7 @@ SCENES: dict[str, tuple[str, Callable[[Made, GatesConfig], list[Finding]], Any, 
     "visible_fall": ("stages", fell(0.04, requests=500), 0.05, 0.5, {}),
     "power": ("stages", fell(0.01), 0.9999, 0.6, {"visible_fall": 0.0}),
     "alarms": ("stages", fell(0.06, requests=2000), 0.4, 0.0001, {"visible_fall": 1.0}),
+    "baseline_fall": ("baselines", parts_are_better, 0.0, 1.0, {}),
     "slice_fall": ("slices", parts_fell, 0.1, 0.3, {}),
     "slice_requests": ("slices", parts_fell, 50, 2000, {}),
     "latency_ms": ("latency", late, 1e-6, 1e6, {}),

@@ -32,6 +32,7 @@ class GatesConfig(Settings):
     alarms: float = Field(
         0.01, gt=0, lt=0.5, description="stages, anchor: share of equal bundles that a comparison may stop"
     )
+    baseline_fall: float = Field(0.0, ge=0, description="baselines: fall, beyond chance, from a source alone")
     slice_fall: float = Field(0.1, ge=0, description="slices: largest fall of NDCG in a part of the requests")
     slice_requests: int = Field(50, ge=2, description="slices: requests that a part must have to be judged")
     latency_ms: float = Field(50.0, gt=0, description="latency: 95th percentile of single requests")

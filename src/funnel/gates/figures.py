@@ -61,6 +61,11 @@ def popular(contents: Contents, examples: Examples, k: int) -> Float64:
     """NDCG@k of recommending what is popular, request by request: what a bundle must not fall behind."""
     recommend = Funnel([Retrieve([PopularSource(contents.statistics)], k)])
     (step,) = walk([one_step("stage", "popular", recommend)], examples, len(contents.catalogue.ids), k)
+    return ndcg(step, examples, k)
+
+
+def ndcg(step: Shown, examples: Examples, k: int) -> Float64:
+    """NDCG@k of one step, request by request: float64 [B]."""
     return _values(step, examples, k)[f"ndcg@{k}"]
 
 

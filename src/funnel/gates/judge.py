@@ -6,6 +6,7 @@ from funnel.bundle import Store
 from funnel.bundle.holdout import known_to, translate
 from funnel.gates import catalogue, quality, serving, tables, vectors
 from funnel.gates.anchor import anchored
+from funnel.gates.baselines import beside_sources
 from funnel.gates.config import GatesConfig
 from funnel.gates.figures import Figures, measure, popular
 from funnel.gates.findings import Finding, Verdict, could_not_look
@@ -31,6 +32,7 @@ def judge(store: Store, version: str, config: GatesConfig | None = None) -> Verd
         *([] if beside.finding is None else [beside.finding]),
         *_compared(new, figures, beside.judged, config),
         *anchored(store, new, figures, beside.judged, config),
+        *beside_sources(figures, new.contents, new.holdout.examples, config, new.seed),
         *vectors.health(new.contents, config, new.seed),
         vectors.search(new.contents, requests, config, new.seed),
         catalogue.concentration(figures, config),

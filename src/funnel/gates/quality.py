@@ -114,11 +114,13 @@ def slices(
             change = paired(new[inside], old[inside], users[inside], seed=seed, level=_LEVEL)
             worst = change.mean if change.worse else max(change.mean, 0.0)
             what = f"{name} ({int(inside.sum()):,} requests)"
-            found.append(_fall("slices", what, change, old[inside], config.slice_fall, worst))
+            found.append(fall_beyond_chance("slices", what, change, old[inside], config.slice_fall, worst))
     return found
 
 
-def _fall(gate: str, what: str, change: Difference, before: Float64, limit: float, surely: float) -> Finding:
+def fall_beyond_chance(
+    gate: str, what: str, change: Difference, before: Float64, limit: float, surely: float
+) -> Finding:
     """surely: the change that is beyond chance; it is told as a share of what was before."""
     mean = float(before.mean())
     fall = max(0.0, -surely) / mean if mean > 0 else 0.0
