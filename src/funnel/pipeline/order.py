@@ -29,10 +29,10 @@ class Order:
     def sentence(self) -> str:
         """For the report's notes."""
         if self.alone is not None:
-            verdict = self.verdicts[self.alone]
+            found = self.verdicts[self.alone]
             return (
                 f"the retrieval order is that of {self.alone} alone: in the ranker's window it is better "
-                f"than all sources together on NDCG@10: {verdict.mean:+.4f} [{verdict.lo:.4f}, {verdict.hi:.4f}]"
+                f"than all sources together on NDCG@10: {found.mean:+.4f} [{found.lo:.4f}, {found.hi:.4f}]"
             )
         shares = ", ".join(f"{name} {weight:.2f}" for name, weight in self.weights.items())
         return f"sources weigh, in the retrieval order: {shares}; none is better alone"
