@@ -224,3 +224,15 @@ def test_thresholds_that_this_funnel_does_not_know(store: Store) -> None:
     with pytest.raises(BundleError, match="--config FILE"):
         publish(store, draft.version)
     assert publish(store, draft.version, config=OPEN).passed
+
+
+def test_a_shortlist_that_has_shrunk_to_what_is_shown_is_compared_in_recall(store: Store) -> None:
+    """What is not measured of the new bundle would not be missed."""
+
+    def narrow(folder: Path) -> None:
+        settings = json.loads((folder / "serve.json").read_text())
+        settings["retrieve"]["k"] = 3
+        (folder / "serve.json").write_text(json.dumps(settings))
+
+    verdict = judge(store, derived(store, narrow), GatesConfig(slice_fall=1.0, latency_ms=1e6, parity=0.0))
+    assert any(one.sentence.startswith("filter, recall on its holdout") for one in verdict.failed)
