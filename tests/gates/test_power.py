@@ -91,7 +91,7 @@ def test_falls_that_pass_one_by_one_are_stopped_beside_the_anchor() -> None:
             not_inferior("stages", "x", new, old, world.users, config.stage_fall, config, seed).passed
             for old, new in pairwise(bundles)
         )
-        fall = config.anchor_fall
+        fall = config.stage_fall
         caught += not not_inferior(
             "anchor", "x", bundles[-1], world.first, world.users, fall, config, seed
         ).passed

@@ -22,7 +22,9 @@ class GatesConfig(Settings):
     dead_dimensions: float = Field(0.1, ge=0, le=1, description="dimensions: share that does not vary")
     search_recall: float = Field(0.95, ge=0, le=1, description="search: least share of exact search's k")
     stage_fall: float = Field(0.05, ge=0, description="stages: fall of NDCG or recall that must be excluded")
-    anchor_fall: float = Field(0.05, ge=0, description="anchor: the same, from the anchor bundle")
+    anchor_fall: float | None = Field(
+        None, ge=0, description="anchor: the same, from the anchor bundle; default stage_fall"
+    )
     visible_fall: float = Field(
         0.1, ge=0, description="stages, anchor: up to this, the least fall that a small holdout can exclude"
     )

@@ -32,7 +32,8 @@ def stages(
 
     requests: on which ones, in words. anchor: whether the old one is the anchor, which has its own margin.
     """
-    gate, fall = ("anchor", config.anchor_fall) if anchor else ("stages", config.stage_fall)
+    own = config.anchor_fall if anchor else None
+    gate, fall = "anchor" if anchor else "stages", config.stage_fall if own is None else own
     return [
         not_inferior(gate, f"{stage}, {metric} on {requests}", after, before, users, fall, config, seed)
         for stage, values in new.stages.items()
