@@ -33,6 +33,7 @@ history = 20
 trees = 30
 leaves = 15
 [retrieve]
+sources = ["towers", "popular"]  # so that the ranker has something to add in a world this small
 k = 100
 [evaluate]
 ks = [10, 50]

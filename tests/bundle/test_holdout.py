@@ -23,8 +23,8 @@ def contents(built: TinyBuild) -> Contents:
 
 
 @pytest.fixture(scope="module")
-def holdout(built: TinyBuild) -> Holdout:
-    return Holdout.load(built.built.folder / HOLDOUT)
+def holdout(built: TinyBuild, contents: Contents) -> Holdout:
+    return Holdout.load(built.built.folder / HOLDOUT, contents)
 
 
 def test_it_is_a_part_of_the_test_window_with_the_answers_of_the_build(
@@ -92,7 +92,7 @@ def test_shown_lists_travel(tmp_path: Path, contents: Contents) -> None:
     Holdout(Examples(requests, Ragged.from_lists([[3], [5]])), np.zeros((2, 1), np.int32)).save(
         tmp_path / "h"
     )
-    back = Holdout.load(tmp_path / "h").examples
+    back = Holdout.load(tmp_path / "h", replace(contents, shown=("price",))).examples
     assert back.requests.exclude is None
     assert back.requests.shown is not None
     np.testing.assert_array_equal(back.requests.shown.items.values, [3, 1, 5])
@@ -103,6 +103,6 @@ def test_shown_lists_travel(tmp_path: Path, contents: Contents) -> None:
     assert again.users.tolist() == [-1, 4]
 
 
-def test_a_folder_without_one(tmp_path: Path) -> None:
+def test_a_folder_without_one(tmp_path: Path, contents: Contents) -> None:
     with pytest.raises(BundleError, match="has no holdout"):
-        Holdout.load(tmp_path)
+        Holdout.load(tmp_path, contents)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -86,6 +87,77 @@ def test_a_living_writer_is_left_alone(store: Store) -> None:
         writer.stdin.close()  # it goes on
         version = writer.stdout.readline().strip()
     assert store.current() == version
+    store.verify(version)
+
+
+def in_its_own_pids(*command: str) -> list[str]:
+    """A command as the first process of a pid namespace, as containers have one; the test is skipped where
+    that is not allowed."""
+    isolated = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    if shutil.which("unshare") is None or subprocess.run([*isolated, "true"], capture_output=True).returncode:
+        pytest.skip("pid namespaces cannot be made here: needs unshare and user namespaces")
+    return [*isolated, *command]
+
+
+def test_a_living_writer_in_another_pid_namespace_is_left_alone(store: Store) -> None:
+    """A container on the same volume: its clearing sees none of our process numbers."""
+    clearing = "import sys, pathlib, funnel.bundle.drafts as d; d.clear(pathlib.Path(sys.argv[1]))"
+    with start(store, "writing", "new") as writer:
+        assert writer.stdout is not None
+        assert writer.stdin is not None
+        assert writer.stdout.readline() == "here\n"
+        command = in_its_own_pids(sys.executable, "-c", clearing, str(store.folder))
+        subprocess.run(command, check=True)
+        assert len(hidden(store)) == 1
+        writer.stdin.close()  # it goes on
+        version = writer.stdout.readline().strip()
+    store.verify(version)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_writer_in_another_pid_namespace(store: Store, killed: bool) -> None:
+    """Seen from here: it lives, though its process number is nobody's or another's; or it was killed."""
+    command = in_its_own_pids(sys.executable, "-c", WRITER, str(store.folder), "writing", "new")
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "here\n"
+        if killed:
+            os.killpg(writer.pid, signal.SIGKILL)
+            writer.wait()
+            assert writer.stdout.read() == ""  # at its end nobody holds the pipe: the writer is gone, too
+        write(store)
+        assert len(hidden(store)) == (0 if killed else 1)
+        if not killed:
+            writer.communicate()
+            store.verify(store.current())
+
+
+def test_a_process_number_that_was_given_again_keeps_no_draft(store: Store) -> None:
+    """A killed writer's number may be anybody's by now: that of this process, say."""
+    with start(store, "writing", "new") as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "here\n"
+        (name,) = hidden(store)
+        writer.kill()
+    (store.folder / name).rename(store.folder / name.replace(f"-{writer.pid}-", f"-{os.getpid()}-"))
+    write(store)
+    assert hidden(store) == []
+
+
+def test_a_living_writer_of_a_file_is_left_alone(store: Store) -> None:
+    version = write(store)
+    with start(store, "publishing", "new") as writer:
+        assert writer.stdout is not None
+        assert writer.stdin is not None
+        assert writer.stdout.readline() == "here\n"
+        assert len(hidden(store)) == 1
+        write(store, {"b": b"next"})
+        assert len(hidden(store)) == 1
+        writer.kill()
+    write(store, {"c": b"next"})
+    assert hidden(store) == []
     store.verify(version)
 
 

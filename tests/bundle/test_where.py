@@ -161,7 +161,7 @@ def test_an_empty_catalogue_and_a_column_without_a_value() -> None:
 def test_a_saved_catalogue_filters_as_before(tmp_path: Path) -> None:
     catalogue = Catalogue(Vocabulary(np.arange(N)), FRAME, {})
     catalogue.save(tmp_path / "items")
-    loaded = Catalogue.load(tmp_path / "items")
+    loaded = Catalogue.load(tmp_path / "items", {})
     wheres: list[Where] = [
         {"tags": "sale"}, {"not": {"checked": True}}, {"price": {"ge": 3}, "category": ["bags", "Größe"]}, {},
         {"views": 3}, {"views": {"gt": 4}}, {"active": True}, {"stock": {"lt": 3}},

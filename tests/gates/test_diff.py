@@ -26,7 +26,7 @@ def test_two_bundles_of_the_same_data(store: Store, second: str) -> None:
     assert found.config["ranker.leaves"] == (15, 14)
     assert found.features.shared > 10
     old, new = (load_contents(store.path(version)) for version in ("current", second))
-    requests = Holdout.load(store.path(second) / HOLDOUT).examples.requests
+    requests = Holdout.load(store.path(second) / HOLDOUT, new).examples.requests
     a, b = (one.funnel(10)(requests) for one in (old, new))
     overlap = [len(set(x) & set(y)) / 10 for x, y in zip(a.items.tolist(), b.items.tolist(), strict=True)]
     assert found.answers.overlap == pytest.approx(np.mean(overlap))

@@ -78,7 +78,7 @@ def test_reach_is_of_what_so_many_lists_could_hold() -> None:
     assert closed(reach(all_of_them, ten_of_100, 1000, GatesConfig())) == set()
 
 
-def test_a_fall_counts_as_far_as_it_is_beyond_chance() -> None:
+def test_a_fall_must_be_excluded_and_that_of_a_part_must_not_be_beyond_chance() -> None:
     rng = np.random.default_rng(0)
     before = rng.random(400)
     users = np.arange(400, dtype=np.int32)

@@ -66,8 +66,8 @@ def test_a_sound_bundle_passes_beside_another(store: Store, second: str) -> None
     assert store.current() == version
     gates = {one.gate for one in verdict.findings}
     assert gates == {
-        "schema", "rows", "gaps", "finite", "norms", "collapse", "dimensions", "search", "stages", "slices",
-        "popularity", "reach", "concentration", "parity", "latency",
+        "schema", "rows", "gaps", "baselines", "finite", "norms", "collapse", "dimensions", "search",
+        "stages", "slices", "popularity", "reach", "concentration", "parity", "latency",
     }  # fmt: skip
     last = store.publications()[-1]
     assert not last.forced
@@ -198,14 +198,6 @@ def test_what_was_published_while_a_bundle_was_judged(
     with pytest.raises(BundleError, match=f"{other.version} is published now"):
         publish(store, second)
     assert store.current() == other.version
-
-
-def test_a_published_bundle_that_is_damaged_can_be_replaced(store: Store, second: str) -> None:
-    damaged = store.current()
-    (store.path(damaged) / "serve.json").write_text("{}")
-    verdict = publish(store, second)
-    assert (verdict.served, verdict.beside) == (damaged, None)
-    assert store.current() == second
 
 
 def test_a_damaged_bundle_or_one_without_holdout_is_not_judged(store: Store) -> None:

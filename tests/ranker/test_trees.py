@@ -204,6 +204,7 @@ def test_models_that_are_not_for_ranking_are_refused() -> None:
     ("what", "instead"),
     [
         ("left_child=.*", "left_child=1 0 -3"),
+        ("right_child=.*", "right_child=1 1 1"),  # a node below two: more leaves than there are
         ("right_child=.*", "right_child=2 -2 -2"),
         ("split_feature=.*", "split_feature=0 0 7"),
         ("split_feature=.*", "split_feature=0 0 -1"),

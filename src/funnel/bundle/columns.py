@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from funnel.bundle.condition import Bound, Condition, Number
 from funnel.bundle.stretches import below, equal, inside
-from funnel.errors import ConfigError
+from funnel.errors import BundleError, ConfigError
 from funnel.types import Int32, Int64
+from funnel.values.arrays import check_offsets, check_rising, check_rows, mapped
 from funnel.values.shown import shown
 from funnel.values.words import word
 
@@ -208,17 +209,23 @@ def laid_out(name: str, column: pd.Series[Any]) -> Column:
     return _terms(name, present, values)
 
 
-def load_column(folder: Path, number: int, about: Mapping[str, Any]) -> Column:
-    """What `Column.save` wrote, memory-mapped."""
+def load_column(folder: Path, number: int, about: Mapping[str, Any], n: int) -> Column:
+    """What `Column.save` wrote, memory-mapped. n: rows of the table.
 
-    def array(part: str) -> NDArray[Any]:
-        return np.load(folder / f"{number}.{part}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
-
+    Raises: BundleError when a file is missing, or leads to rows that are not there.
+    """
     name, kinds = about["name"], frozenset(about["kinds"])
+    rows = mapped(folder / f"{number}.rows.npy", "int32", None)
+    check_rows(rows, n, folder / f"{number}.rows.npy")
     if about["of"] == "numbers":
-        return Numbers(name, array("rows"), kinds, array("sorted"))
+        path = folder / f"{number}.sorted.npy"
+        numbers = mapped(path, "number", len(rows))
+        check_rising(numbers, path)
+        return Numbers(name, rows, kinds, numbers)
     terms = pd.Index(read_frame(folder / f"{number}.terms.arrow")["term"])
-    return Terms(name, array("rows"), kinds, terms, array("offsets"))
+    offsets = mapped(folder / f"{number}.offsets.npy", "int64", len(terms) + 1)
+    check_offsets(offsets, len(rows), folder / f"{number}.offsets.npy")
+    return Terms(name, rows, kinds, terms, offsets)
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
@@ -229,8 +236,16 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
 
 
 def read_frame(path: Path) -> pd.DataFrame:
-    """What `write_frame` wrote, memory-mapped: columns of numbers and text are read when they are used."""
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all().to_pandas()
+    """What `write_frame` wrote, memory-mapped: columns of numbers and text are read when they are used.
+
+    Raises: BundleError when it is missing or damaged: that text and lists lie within the file is looked at.
+    """
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        table.validate(full=True)
+        return table.to_pandas()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise BundleError(f"{path} cannot be read ({error}); build the bundle again") from error
 
 
 def _terms(name: str, rows: Int32, values: Any) -> Terms:

@@ -12,7 +12,7 @@ from typing import Any
 from funnel.bundle.tables import Catalogue, Users
 from funnel.durations import Durations
 from funnel.engine import Funnel
-from funnel.errors import BundleError
+from funnel.errors import BundleError, FunnelError
 from funnel.features import CandidateFeatures, FeaturesConfig, Statistics
 from funnel.index import ExactIndex, FaissIndex, Index
 from funnel.ranker import Ranker
@@ -80,8 +80,8 @@ class Contents:
         return [made[name] for name in self.retrieve.sources if name in made]
 
     def retriever(self, k: int | None = None) -> Retrieve:
-        """The first stage: all sources, merged; k places (default: the config's)."""
-        return Retrieve(self.sources(), k or self.retrieve.k, self.weights)
+        """The first stage: all sources, merged; k places (default: the config's), or as many as items."""
+        return Retrieve(self.sources(), min(k or self.retrieve.k, len(self.catalogue.ids)), self.weights)
 
     def candidate_features(self) -> CandidateFeatures:
         """What the ranker sees; the same for training and for a live request."""
@@ -142,18 +142,30 @@ def save_settings(folder: Path, contents: Contents) -> None:
 def load_contents(folder: Path, towers_fingerprint: str | None = None) -> Contents:
     """Everything in a bundle's folder, arrays memory-mapped. The folder is taken to be verified.
 
-    Raises: BundleError when a part was made by other towers than the index.
+    What a hash cannot say is looked at here, in one pass over the arrays that compiled code indexes with:
+    that each row number leads to a row, and each array is of the type and shape that it is read as.
+    Raises: BundleError naming the file that is not what it must be, or a part that other towers made.
     """
+    try:
+        return _loaded(folder, towers_fingerprint)
+    except FunnelError:
+        raise
+    except Exception as error:  # whole, but not what this funnel reads: any library may stumble over it
+        raise BundleError(f"bundle {folder} is whole but cannot be used: {error!r}") from error
+
+
+def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
     settings = json.loads((folder / "serve.json").read_text())
     encoder = QueryEncoder.load(folder / "towers")
     if towers_fingerprint is not None and encoder.fingerprint != towers_fingerprint:
         raise BundleError(f"{folder}: the query tower is {encoder.fingerprint}, not {towers_fingerprint}")
-    return Contents(
-        catalogue=Catalogue.load(folder / "items"),
-        users=Users.load(folder / "users"),
+    n_items, statistics = len(encoder.item_vectors), Statistics.load(folder / "statistics")
+    contents = Contents(
+        catalogue=Catalogue.load(folder / "items", encoder.item_specs),
+        users=Users.load(folder / "users", encoder.user_specs, n_items),
         encoder=encoder,
         index=FaissIndex.load(folder / "index", encoder.item_vectors, towers_fingerprint=encoder.fingerprint),
-        statistics=Statistics.load(folder / "statistics"),
+        statistics=statistics,
         features=FeaturesConfig.model_validate(settings["features"]),
         retrieve=RetrieveConfig.model_validate(settings["retrieve"]),
         rerank=RerankConfig.model_validate(settings["rerank"]),
@@ -163,3 +175,9 @@ def load_contents(folder: Path, towers_fingerprint: str | None = None) -> Conten
         shown=tuple(settings.get("shown", ())),
         item_encoder=ItemEncoder.load(folder / "towers"),
     )
+    if not n_items == len(contents.catalogue.ids) == statistics.n_items:
+        raise BundleError(
+            f"{folder}: {n_items} item vectors, {len(contents.catalogue.ids)} items and statistics of "
+            f"{statistics.n_items}: they must be of one catalogue; build the bundle again"
+        )
+    return contents

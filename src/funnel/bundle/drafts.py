@@ -1,54 +1,131 @@
-"""Whose an unfinished version is: a killed writer's is cleared away, a living one's is not."""
+"""What is being written: hidden folders and files that their writer holds a lock on.
+
+The kernel gives the lock back when a writer ends, however it ends, and shows it to every process of the
+machine, whatever its pid namespace: containers that share a volume see each other's drafts as living. A
+process number says none of this.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import socket
 import tempfile
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _DRAFT = ".draft-"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _ABANDONED_AFTER = 86_400  # seconds
 
 
-def prefix() -> str:
-    """How the names of this process's drafts begin: the machine, and the process."""
-    machine = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
-    return f"{_DRAFT}{machine}-{os.getpid()}-"
+@contextmanager
+def new_folder(store: Path) -> Iterator[Path]:
+    """An empty hidden folder in the store, on the same file system as the versions; gone when the block ends,
+    unless it has got another name."""
+    with _alone(store):
+        path = Path(tempfile.mkdtemp(prefix=_prefix(), dir=store))
+        lock = _locked(path)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        _close(lock)
 
 
-def new(store: Path) -> Path:
-    """An empty hidden folder in the store, on the same file system as the versions."""
-    return Path(tempfile.mkdtemp(prefix=prefix(), dir=store))
+@contextmanager
+def new_file(store: Path) -> Iterator[Path]:
+    """The same, for a file."""
+    with _alone(store):
+        handle, name = tempfile.mkstemp(prefix=_prefix(), dir=store)
+        os.close(handle)
+        lock = _locked(Path(name))
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+        _close(lock)
 
 
 def clear(store: Path) -> None:
-    """Remove the drafts whose writers are dead."""
-    for path in store.glob(f"{_DRAFT}*"):
-        if _abandoned(path):
+    """Remove the drafts whose writers are dead.
+
+    Those of another machine, or of a file system that knows no locks, are taken for that after a day without
+    a change.
+    """
+    with _alone(store):  # so that none is between its making and its lock
+        found = [(path, lock) for path in store.glob(f"{_DRAFT}*") if (lock := _locked(path)) is not None]
+        now = _now(store)
+    for path, lock in found:
+        if _from_here(path) or _age(path, now) > _ABANDONED_AFTER:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        _close(lock)
 
 
-def _abandoned(draft: Path) -> bool:
-    """Whether its writer is dead; one on another machine is taken for dead after a day without a change."""
-    machine, _, rest = draft.name.removeprefix(_DRAFT).partition("-")
-    process = rest.partition("-")[0]
-    if process.isdecimal() and prefix().startswith(f"{_DRAFT}{machine}-"):
-        return not _alive(int(process))
+def _prefix() -> str:
+    """How the names of this machine's drafts begin; the process is for people to read."""
+    return f"{_DRAFT}{_machine()}-{os.getpid()}-"
+
+
+def _machine() -> str:
+    """The running kernel, which is what sees a lock; the machine's name where it does not say."""
     try:
-        return time.time() - draft.stat().st_mtime > _ABANDONED_AFTER
+        name = _BOOT.read_text().strip()
+    except OSError:
+        name = socket.gethostname()
+    return re.sub(r"[^A-Za-z0-9.]", "_", name)
+
+
+def _from_here(draft: Path) -> bool:
+    """Whether its writer's lock could be seen, so that one who holds none is dead."""
+    return draft.name.startswith(f"{_DRAFT}{_machine()}-")
+
+
+@contextmanager
+def _alone(store: Path) -> Iterator[None]:
+    """Nobody else makes or clears drafts meanwhile; where there are no locks, this promises nothing."""
+    handle = os.open(store, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _locked(draft: Path) -> int | None:
+    """The handle of a draft that nobody else holds, now held by us; None for one that is held, or is gone."""
+    try:
+        handle = os.open(draft, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    except OSError:  # no locks here: only its age tells
+        return handle
+    return handle
+
+
+def _close(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
+
+
+def _now(store: Path) -> float:
+    """The time by the clock that dates the files, which is the server's on a network."""
+    with suppress(OSError):
+        os.utime(store)
+    return store.stat().st_mtime
+
+
+def _age(draft: Path, now: float) -> float:
+    try:
+        return now - draft.stat().st_mtime
     except OSError:  # it has just been finished
-        return False
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
+        return 0.0

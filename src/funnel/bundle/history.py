@@ -27,14 +27,14 @@ HISTORY = "PUBLICATIONS.jsonl"
 
 
 class Publication(Settings):
-    """One change of what is served.
+    """One change of what is served, or of the anchor that bundles are judged beside.
 
     at: UTC, ISO 8601, by the publisher's clock; the order is that of the file. replaced: the version that was
     served until then, empty for the first. forced: whether gates that did not pass were overruled.
     gates: what each gate found; empty where none was asked.
     """
 
-    action: Literal["publish", "rollback"]
+    action: Literal["publish", "rollback", "anchor"]
     version: str
     replaced: str
     at: str
@@ -50,11 +50,28 @@ class History:
 
     def publications(self, current: str | None) -> list[Publication]:
         """Those that took effect, oldest first. current: what is served now; None for nothing."""
-        read = self._read()
+        read = self._changes()
         if not read:
             return []
         after = [*(one.replaced for one in read[1:]), current]
         return [one for one, next_one in zip(read, after, strict=True) if one.version == next_one]
+
+    def recorded(self) -> list[Publication]:
+        """Those that took effect, and the last one, of which only `CURRENT` would say."""
+        read = self._changes()
+        return self.publications(read[-1].version) if read else []
+
+    def anchor(self) -> str | None:
+        """The version that was last made the anchor by hand; None where none was."""
+        set_by_hand = [one.version for one in self._read() if one.action == "anchor"]
+        return set_by_hand[-1] if set_by_hand else None
+
+    def begun(self) -> bool:
+        """Whether there is a record, even one that cannot be read."""
+        try:
+            return self._path.stat().st_size > 0
+        except FileNotFoundError:
+            return False
 
     @contextmanager
     def locked(self) -> Iterator[FileIO]:
@@ -65,6 +82,10 @@ class History:
         with self._path.open("ab+", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield file
+
+    def _changes(self) -> list[Publication]:
+        """Those records that are of what is served."""
+        return [one for one in self._read() if one.action != "anchor"]
 
     def _read(self) -> list[Publication]:
         """Every whole line; one that is damaged is left out, and logged."""

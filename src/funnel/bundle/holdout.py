@@ -7,17 +7,17 @@ it would be asked: ids are looked up in its tables, and its own user columns are
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from funnel.bundle.contents import Contents
 from funnel.bundle.tables import load_features, save_features
 from funnel.errors import BundleError
 from funnel.types import Bool, Examples, Int32, Ragged, Requests, Shown
+from funnel.values.arrays import check_offsets, check_rows, check_within, mapped
 
 HOLDOUT = "holdout"
 
@@ -50,32 +50,38 @@ class Holdout:
         (folder / "holdout.json").write_text(json.dumps({"lists": sorted(lists)}))
 
     @classmethod
-    def load(cls, folder: Path) -> Holdout:
-        """What `save` wrote, mapped. Raises: BundleError when the bundle has none, or it is damaged."""
+    def load(cls, folder: Path, contents: Contents) -> Holdout:
+        """What `save` wrote, mapped. contents: of the bundle that the folder is in.
+
+        Raises: BundleError when the bundle has none, or it is damaged.
+        """
         try:
-            names = json.loads((folder / "holdout.json").read_text())["lists"]
-            lists = {
-                name: Ragged(_array(folder / f"{name}_values.npy"), _array(folder / f"{name}_offsets.npy"))
-                for name in names
-            }
-            shown = None
-            if "shown" in lists:
-                shown = Shown(lists["shown"], load_features(folder / "shown_columns"))
-            history = lists["history"]
-            requests = Requests(
-                users=_array(folder / "users.npy"),
-                times=_array(folder / "times.npy"),
-                history=history,
-                history_times=Ragged(_array(folder / "history_times.npy"), history.offsets),
-                exclude=lists.get("exclude"),
-                user_features=load_features(folder / "user_features"),
-                shown=shown,
-            )
-            return cls(Examples(requests, lists["targets"]), _array(folder / "answers.npy"))
-        except (OSError, ValueError, KeyError) as error:
+            return cls._loaded(folder, contents)
+        except (BundleError, OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(
                 f"{folder} has no holdout that can be read ({error}): it cannot be judged; build it again"
             ) from error
+
+    @classmethod
+    def _loaded(cls, folder: Path, contents: Contents) -> Holdout:
+        names = json.loads((folder / "holdout.json").read_text())["lists"]
+        users, n_items = mapped(folder / "users.npy", "int32", None), len(contents.catalogue.ids)
+        check_within(users, -1, len(contents.users.ids) - 1, folder / "users.npy")
+        lists = {name: _lists(folder, name, len(users), n_items) for name in names}
+        history = lists["history"]
+        times = mapped(folder / "history_times.npy", "int64", len(history.values))
+        answers = mapped(folder / "answers.npy", "int32", len(users), None)
+        check_within(answers, -1, n_items - 1, folder / "answers.npy")
+        requests = Requests(
+            users=users,
+            times=mapped(folder / "times.npy", "int64", len(users)),
+            history=history,
+            history_times=Ragged(times, history.offsets),
+            exclude=lists.get("exclude"),
+            user_features=load_features(folder / "user_features", contents.users.encoder.specs, len(users)),
+            shown=_shown(folder / "shown_columns", lists.get("shown"), contents.shown),
+        )
+        return cls(Examples(requests, lists["targets"]), answers)
 
 
 def translate(examples: Examples, source: Contents, other: Contents) -> Examples:
@@ -121,5 +127,26 @@ def _renumbered(lists: Ragged, rows: Int32) -> tuple[Ragged, Bool]:
     return Ragged.from_lengths(values[kept], lengths), kept
 
 
-def _array(path: Path) -> NDArray[Any]:
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+def _lists(folder: Path, name: str, n: int, n_items: int) -> Ragged:
+    """n lists of items."""
+    values = mapped(folder / f"{name}_values.npy", "int32", None)
+    offsets = mapped(folder / f"{name}_offsets.npy", "int64", n + 1)
+    check_rows(values, n_items, folder / f"{name}_values.npy")
+    check_offsets(offsets, len(values), folder / f"{name}_offsets.npy")
+    return Ragged(values, offsets)
+
+
+def _shown(folder: Path, items: Ragged | None, names: Sequence[str]) -> Shown | None:
+    """The lists that were shown, with a column of numbers each."""
+    if items is None:
+        return None
+    found = json.loads((folder / "columns.json").read_text())
+    if not set(names) <= set(found):
+        raise ValueError(f"columns {found} of the lists that were shown; {list(names)} are read")
+    return Shown(
+        items,
+        {
+            name: mapped(folder / f"{number}.npy", "float32", len(items.values))
+            for number, name in enumerate(found)
+        },
+    )

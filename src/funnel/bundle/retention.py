@@ -13,13 +13,14 @@ from funnel.bundle.writing import changing, take_away
 def retain(store: Store, keep: int, also: Collection[str] = ()) -> list[str]:
     """Remove all but the newest `keep` versions of each name; the versions that are gone.
 
-    The published version, the one before it, and those in `also` stay. Nobody publishes meanwhile.
+    The published version, the one before it, the anchor, and those in `also` stay. Nobody publishes
+    meanwhile.
     Raises: BundleError when the store cannot be written.
     """
     if len(store.versions()) <= keep:
         return []
     with changing(store.folder), History(store.folder).locked():
-        safe = {store.published(), store.previous(), *also}
+        safe = {store.published(), store.previous(), store.anchor(), *also}
         seen: Counter[str] = Counter()
         gone = []
         for one in store.versions():

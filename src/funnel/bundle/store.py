@@ -118,17 +118,47 @@ class Store:
             )
         return version
 
-    def verify(self, version: str) -> Manifest:
+    def verify(self, version: str, *, reports: bool = True) -> Manifest:
         """Check every file against the manifest; "current" is the published version.
 
+        reports: False leaves out the reports, which decide no answer.
         Raises: BundleError naming a file that is missing, changed, or not of the version.
         """
         folder = self.path(version)
-        return verify.check(folder, folder.name)
+        return verify.check(folder, folder.name, reports=reports)
 
     def publications(self) -> list[Publication]:
         """Everything that was published, oldest first."""
         return self._history.publications(self.published())
+
+    def recorded(self) -> list[Publication]:
+        """The same, and the last one even if what is served now cannot be told, or is something else."""
+        return self._history.recorded()
+
+    def was_used(self) -> bool:
+        """Whether anything was ever published here, as far as can be told."""
+        return (self.folder / CURRENT).exists() or self._history.begun()
+
+    def anchor(self) -> str | None:
+        """The version that every bundle is judged beside, whatever was published since: small falls add up.
+
+        The one that was last given to `set_anchor`, else the first that was published and is still there.
+        """
+        return self._history.anchor() or next(
+            (one for one in served(self.recorded()) if (self.folder / one).is_dir()), None
+        )
+
+    def set_anchor(self, version: str) -> str:
+        """Judge from now on beside this version, which is kept; the version.
+
+        Raises: BundleError when it does not verify or the store cannot be written.
+        """
+        version = self.verify(version).version
+        with changing(self.folder), self._history.locked() as history:
+            self.path(version)  # no one has removed it since it was verified
+            record = Publication(action="anchor", version=version, replaced="", at=_second())
+            with appended(history, record):
+                return version
 
     def previous(self) -> str | None:
         """The version that a rollback would serve: the last that was served before and is still there."""
@@ -201,8 +231,7 @@ class Store:
         if version == current:
             replace_line(self.folder / CURRENT, version)
             return
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        record = Publication(action=action, version=version, replaced=current or "", at=now, **about)
+        record = Publication(action=action, version=version, replaced=current or "", at=_second(), **about)
         with appended(history, record):
             replace_line(self.folder / CURRENT, version)
 
@@ -212,3 +241,7 @@ class Store:
         for newest in self.versions()[:1]:
             now = max(now, datetime.fromisoformat(newest.created) + timedelta(microseconds=1))
         return now.isoformat(timespec="microseconds")
+
+
+def _second() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

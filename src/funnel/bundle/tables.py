@@ -19,8 +19,9 @@ from funnel.bundle.columns import read_frame, write_frame
 from funnel.bundle.where import Bitmap, Filters, Where
 from funnel.data import Vocabulary
 from funnel.errors import BundleError
-from funnel.features import TableEncoder
+from funnel.features import Spec, TableEncoder
 from funnel.types import Features, Int32, Ragged
+from funnel.values.arrays import check_offsets, check_rows, mapped
 from funnel.values.texts import save_ids
 
 
@@ -67,17 +68,22 @@ class Catalogue:
         self.filters.save(folder / "filters")
 
     @classmethod
-    def load(cls, folder: Path) -> Catalogue:
-        """What `save` wrote, memory-mapped. Raises: BundleError when a part is missing."""
-        try:
-            ids, frame = Vocabulary.load(folder / "ids.npy"), read_frame(folder / "columns.arrow")
-            encoder = TableEncoder.load(folder / "encoder") if (folder / "encoder").is_dir() else None
-            loaded = cls(ids, frame, load_features(folder / "features"), encoder)
-            loaded.__dict__["filters"] = Filters.load(folder / "filters")  # in place of laying them out
-        except FileNotFoundError as error:
+    def load(cls, folder: Path, specs: Mapping[str, Spec]) -> Catalogue:
+        """What `save` wrote, memory-mapped. specs: the forms of the encoded columns.
+
+        Raises: BundleError when a part is missing, or its numbers are none of such a table.
+        """
+        ids, frame = Vocabulary.load(folder / "ids.npy"), read_frame(folder / "columns.arrow")
+        if len(frame) != len(ids):
             raise BundleError(
-                f"{folder}: {error.filename or error} is missing; build the bundle again"
-            ) from error
+                f"{folder / 'columns.arrow'}: has {len(frame)} rows, there are {len(ids)} ids; "
+                "build the bundle again"
+            )
+        encoder = TableEncoder.load(folder / "encoder") if (folder / "encoder").is_dir() else None
+        if encoder is not None:
+            check_specs(encoder.specs, specs, folder / "encoder")
+        loaded = cls(ids, frame, load_features(folder / "features", specs, len(ids)), encoder)
+        loaded.__dict__["filters"] = Filters.load(folder / "filters", len(ids))  # in place of laying them out
         return loaded
 
     def title(self, item_id: Any) -> str:
@@ -158,16 +164,20 @@ class Users:
         np.save(folder / "history_offsets.npy", self.history.offsets)
 
     @classmethod
-    def load(cls, folder: Path) -> Users:
-        """What `save` wrote, arrays memory-mapped."""
-        offsets = _array(folder / "history_offsets.npy")
-        return cls(
-            ids=Vocabulary.load(folder / "ids.npy"),
-            encoder=TableEncoder.load(folder / "encoder"),
-            features=load_features(folder / "features"),
-            history=Ragged(_array(folder / "history_items.npy"), offsets),
-            history_times=Ragged(_array(folder / "history_times.npy"), offsets),
-        )
+    def load(cls, folder: Path, specs: Mapping[str, Spec], n_items: int) -> Users:
+        """What `save` wrote, arrays memory-mapped. specs: the forms of the encoded columns.
+
+        Raises: BundleError when a part is missing, or its numbers are none of such a table.
+        """
+        ids, encoder = Vocabulary.load(folder / "ids.npy"), TableEncoder.load(folder / "encoder")
+        check_specs(encoder.specs, specs, folder / "encoder")
+        items = mapped(folder / "history_items.npy", "int32", None)
+        times = mapped(folder / "history_times.npy", "int64", len(items))
+        offsets = mapped(folder / "history_offsets.npy", "int64", len(ids) + 1)
+        check_rows(items, n_items, folder / "history_items.npy")
+        check_offsets(offsets, len(items), folder / "history_offsets.npy")
+        features = load_features(folder / "features", specs, len(ids))
+        return cls(ids, encoder, features, Ragged(items, offsets), Ragged(times, offsets))
 
     def features_of(self, rows: Sequence[int], given: Sequence[Mapping[str, Any] | None]) -> Features:
         """Encoded columns of known rows; what is given for a request wins; −1 with nothing is unknown."""
@@ -201,11 +211,35 @@ def save_features(features: Features, folder: Path) -> None:
         np.save(folder / f"{number}.npy", values)
 
 
-def load_features(folder: Path) -> Features:
-    """What `save_features` wrote, memory-mapped."""
-    names = json.loads((folder / "columns.json").read_text())
-    return {name: _array(folder / f"{number}.npy") for number, name in enumerate(names)}
+def load_features(folder: Path, specs: Mapping[str, Spec], n: int) -> Features:
+    """What `save_features` wrote, memory-mapped: encoded columns of these forms, of n rows.
+
+    Raises: BundleError when a column is missing, unknown, or not of its form.
+    """
+    path = folder / "columns.json"
+    try:
+        names = json.loads(path.read_text())
+        found = {name: folder / f"{number}.npy" for number, name in enumerate(names)}
+    except (OSError, ValueError, TypeError) as error:
+        raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error
+    if set(found) != set(specs):
+        raise BundleError(f"{path}: columns {sorted(found)}; the towers read {sorted(specs)}")
+    return {name: _column(path, specs[name], n) for name, path in found.items()}
 
 
-def _array(path: Path) -> Any:
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+def _column(path: Path, spec: Spec, n: int) -> NDArray[Any]:
+    if spec.kind in ("number", "vector"):
+        return mapped(path, "float32", n, spec.width)
+    codes = mapped(path, "int32", *((n,) if spec.kind == "category" else (n, spec.width)))
+    check_rows(codes, spec.size, path)
+    return codes
+
+
+def check_specs(found: Mapping[str, Spec], specs: Mapping[str, Spec], folder: Path) -> None:
+    """Raises: BundleError when an encoder makes columns of other forms than the towers read."""
+    for name in sorted({*found, *specs}):
+        if found.get(name) != specs.get(name):
+            raise BundleError(
+                f"{folder}: column {name!r} is encoded as {found.get(name)}, "
+                f"the towers read {specs.get(name)}; build the bundle again"
+            )

@@ -10,9 +10,10 @@ from funnel.bundle.manifest import Manifest
 from funnel.errors import BundleError
 
 
-def check(folder: Path, version: str) -> Manifest:
+def check(folder: Path, version: str, *, reports: bool = True) -> Manifest:
     """The manifest of a version's folder, all of whose files were read and compared with it.
 
+    reports: False leaves out what decides no answer, whether it is there and whole.
     Raises: BundleError naming a file that is missing, changed, or not of the version.
     """
     manifest = Manifest.load(folder)
@@ -20,8 +21,9 @@ def check(folder: Path, version: str) -> Manifest:
     if said != (manifest.summed(), manifests.fingerprint(manifest.files), version):
         raise BundleError(f"bundle {version}: {manifests.MANIFEST} was changed after it was written")
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    found.pop(manifests.MANIFEST)
-    if missing := sorted(set(manifest.files) - set(found)):
+    looked_at = set(manifest.files) - (set() if reports else set(manifests.NOT_FINGERPRINTED))
+    found = {name: path for name, path in found.items() if name in looked_at or not _known(name, manifest)}
+    if missing := sorted(looked_at - set(found)):
         raise BundleError(f"bundle {version}: {missing[0]} is missing")
     if extra := sorted(set(found) - set(manifest.files)):
         raise BundleError(f"bundle {version}: {extra[0]} does not belong to it")
@@ -30,3 +32,7 @@ def check(folder: Path, version: str) -> Manifest:
             if entry != manifest.files[name]:
                 raise BundleError(f"bundle {version}: {name} was changed after it was written")
     return manifest
+
+
+def _known(name: str, manifest: Manifest) -> bool:
+    return name == manifests.MANIFEST or name in manifest.files

@@ -33,6 +33,7 @@ from funnel.bundle.columns import Column, laid_out, load_column
 from funnel.bundle.condition import Condition
 from funnel.bundle.expression import And, Expression, Not, Or, Where, read
 from funnel.bundle.filter_cache import FilterCache
+from funnel.errors import BundleError
 
 __all__ = ["Bitmap", "Filters", "Where"]
 
@@ -62,11 +63,17 @@ class Filters:
         (folder / "filters.json").write_text(json.dumps({"n": self._n, "columns": about}))
 
     @classmethod
-    def load(cls, folder: Path) -> Filters:
-        """What `save` wrote, memory-mapped."""
-        about = json.loads((folder / "filters.json").read_text())
-        columns = [load_column(folder, number, one) for number, one in enumerate(about["columns"])]
-        return cls({column.name: column for column in columns}, about["n"])
+    def load(cls, folder: Path, n: int) -> Filters:
+        """What `save` wrote of a table of n rows, memory-mapped. Raises: BundleError when it is damaged."""
+        path = folder / "filters.json"
+        try:
+            about = json.loads(path.read_text())
+            if about["n"] != n:
+                raise BundleError(f"{path}: is of {about['n']} items, not {n}; build the bundle again")
+            columns = [load_column(folder, number, one, n) for number, one in enumerate(about["columns"])]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error
+        return cls({column.name: column for column in columns}, n)
 
     @property
     def columns(self) -> Mapping[str, Column]:

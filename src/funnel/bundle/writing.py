@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,18 +41,17 @@ def changing(store: Path) -> Iterator[None]:
 @contextmanager
 def drafting(store: Path) -> Iterator[Draft]:
     """A hidden folder of the store that is gone when the block ends, unless it has become a version."""
-    with changing(store):
-        store.mkdir(parents=True, exist_ok=True)
-        drafts.clear(store)
-        draft = Draft(drafts.new(store))
-    try:
-        yield draft
-    except Exception as error:
-        if no_room(error):
-            raise BundleError(f"{store} cannot be written: {error}; nothing was changed") from error
-        raise
-    finally:
-        shutil.rmtree(draft.folder, ignore_errors=True)
+    with ExitStack() as ending:
+        with changing(store):
+            store.mkdir(parents=True, exist_ok=True)
+            drafts.clear(store)
+            draft = Draft(ending.enter_context(drafts.new_folder(store)))
+        try:
+            yield draft
+        except Exception as error:
+            if no_room(error):
+                raise BundleError(f"{store} cannot be written: {error}; nothing was changed") from error
+            raise
 
 
 def describe(draft: Draft, name: str, created: str) -> None:
@@ -92,23 +89,19 @@ def place(draft: Draft, store: Path) -> None:
 
 def take_away(version: Path) -> None:
     """Remove a version in one step."""
-    aside = drafts.new(version.parent)
-    version.rename(aside / version.name)
-    shutil.rmtree(aside, ignore_errors=True)
+    with drafts.new_folder(version.parent) as aside:
+        version.rename(aside / version.name)
 
 
 def replace_line(path: Path, line: str) -> None:
     """Make a file of one line say this, for good: whoever reads it meets the old line or the new one."""
-    handle, name = tempfile.mkstemp(prefix=drafts.prefix(), dir=path.parent)
-    try:
-        with os.fdopen(handle, "w") as file:
+    with drafts.new_file(path.parent) as draft:
+        with draft.open("w") as file:
             file.write(f"{line}\n")
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        draft.chmod(0o644)
+        draft.replace(path)
     sync(path.parent)
 
 

@@ -22,7 +22,7 @@ def bundles(store: Indexes = INDEXES, as_json: Json = False) -> None:
 
     kept = Store(store)
     published = [one.model_dump(mode="json", exclude={"gates"}) for one in kept.publications()]
-    marks = {kept.previous(): "previous", kept.published(): "current"}
+    marks = {kept.anchor(): "anchor", kept.previous(): "previous", kept.published(): "current"}
     if as_json:
         listed = [
             {**one.model_dump(mode="json", include={"version", "created", "metrics"}),
@@ -76,6 +76,19 @@ def rollback(store: Indexes = INDEXES, as_json: Json = False) -> None:
 
     version = Store(store).rollback()
     print_json({"published": version}) if as_json else Console().print(f"published {version}")
+
+
+@app.command()
+def anchor(
+    version: Annotated[str, typer.Argument(help="a version; default the published one")] = "current",
+    store: Indexes = INDEXES,
+    as_json: Json = False,
+) -> None:
+    """Judge every bundle beside this one, too, whatever is published since; default the first published."""
+    from funnel.bundle import Store
+
+    version = Store(store).set_anchor(version)
+    print_json({"anchor": version}) if as_json else Console().print(f"the anchor is {version}")
 
 
 @app.command()

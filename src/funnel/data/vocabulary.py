@@ -11,7 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.data.keys import as_array
+from funnel.errors import BundleError
 from funnel.types import Int32
+from funnel.values.arrays import check_rising
 from funnel.values.ids import INT64, as_ids, integer, written
 from funnel.values.texts import Texts, load_ids, save_ids
 
@@ -80,8 +82,16 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path, mmap: bool = True) -> Vocabulary:
-        """From .npy, by default mapped and not read."""
-        return cls(load_ids(path, mmap))
+        """From .npy, by default mapped. Raises BundleError when it is no sorted list of distinct ids."""
+        try:
+            values = load_ids(path, mmap)
+        except ValueError as error:
+            raise BundleError(f"{path} cannot be read ({error}); build the bundle again") from error
+        if not isinstance(values, Texts):
+            check_rising(values, path, strictly=True)
+        elif not values.rising():
+            raise BundleError(f"{path}: ids are not in their order, each once; build the bundle again")
+        return cls(values)
 
     def _find(self, keys: NDArray[np.int64]) -> Int32:
         if not len(self.values):

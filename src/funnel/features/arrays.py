@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from funnel.errors import BundleError
+from funnel.values.arrays import mapped
 
 
 def frozen(array: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
@@ -27,10 +27,6 @@ def save_array(folder: Path, name: str, array: NDArray[Any]) -> None:
     np.save(folder / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
 
 
-def load_array(folder: Path, name: str) -> NDArray[Any]:
-    """Map `folder/name.npy` into memory. Raises BundleError when it is missing or not an array."""
-    path = folder / f"{name}.npy"
-    try:
-        return frozen(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise BundleError(f"{path} cannot be read ({error}); build the bundle again") from error
+def load_array(folder: Path, name: str, dtype: str, *shape: int | None) -> NDArray[Any]:
+    """Map `folder/name.npy` into memory. Raises BundleError, see `funnel.values.arrays.mapped`."""
+    return mapped(folder / f"{name}.npy", dtype, *shape)

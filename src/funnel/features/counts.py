@@ -15,6 +15,7 @@ from funnel.features.arrays import frozen, load_array, save_array
 from funnel.features.kernels import bisect
 from funnel.features.observed import Observed, Recent, all_before, newest_before, oldest, upto
 from funnel.types import Int32, Int64
+from funnel.values.arrays import check_offsets, check_rising
 
 #: Later than any time, and earlier than any: what is said where there is nothing to say.
 NEVER, ALWAYS = np.iinfo(np.int64).max, np.iinfo(np.int64).min
@@ -109,9 +110,13 @@ class EventCounts:
 
     @classmethod
     def load(cls, folder: Path) -> EventCounts:
-        """Memory-mapped. Raises BundleError when a file is missing or unreadable."""
-        parts = [load_array(folder, f"events.{part}") for part in ("offsets", "times", "moments")]
-        return cls._of(*parts)
+        """Memory-mapped. Raises BundleError when a file is missing, or its numbers are not such counts."""
+        offsets = load_array(folder, "events.offsets", "int64", None)
+        times = load_array(folder, "events.times", "int64", None)
+        moments = load_array(folder, "events.moments", "int64", len(times))
+        check_offsets(offsets, len(times), folder / "events.offsets.npy")
+        check_rising(moments, folder / "events.moments.npy")
+        return cls._of(offsets, times, moments)
 
 
 class _Events(NamedTuple):

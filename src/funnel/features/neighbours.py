@@ -14,6 +14,7 @@ from funnel.features.kernels import bitmaps, item_lists
 from funnel.features.recent import recent
 from funnel.features.spread import top
 from funnel.types import Float32, Int32, Int64, Ragged, growable
+from funnel.values.arrays import check_offsets, check_rows, check_within
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +100,13 @@ class Neighbours:
 
     @classmethod
     def load(cls, folder: Path, name: str, *, decay: float, reach: int) -> Neighbours:
-        """Memory-mapped. Raises BundleError when a file is missing or unreadable."""
-        offsets, items, weights = (
-            load_array(folder, f"{name}.{part}") for part in ("offsets", "items", "weights")
-        )
+        """Memory-mapped. Raises BundleError when a file is missing, or its numbers are not such lists."""
+        offsets = load_array(folder, f"{name}.offsets", "int64", None)
+        items = load_array(folder, f"{name}.items", "int32", None)
+        weights = load_array(folder, f"{name}.weights", "float32", len(items))
+        check_offsets(offsets, len(items), folder / f"{name}.offsets.npy")
+        check_rows(items, len(offsets) - 1, folder / f"{name}.items.npy")
+        check_within(weights, 0.0, float(np.finfo(np.float32).max), folder / f"{name}.weights.npy")
         return cls(offsets, items, weights, decay, reach)
 
     def _counted(self, history: Ragged) -> Ragged:

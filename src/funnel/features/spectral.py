@@ -100,8 +100,9 @@ class Spectral:
 
     @classmethod
     def load(cls, folder: Path) -> Spectral:
-        """Memory-mapped. Raises BundleError when a file is missing or unreadable."""
-        return cls(load_array(folder, "spectral.items"), load_array(folder, "spectral.reads"))
+        """Memory-mapped. Raises BundleError when a file is missing or of another shape."""
+        items = load_array(folder, "spectral.items", "float32", None, None)
+        return cls(items, load_array(folder, "spectral.reads", "float32", *items.shape))
 
 
 def _directions(matrix: csr_matrix, d: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

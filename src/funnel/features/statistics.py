@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from funnel.allow import Allow
 from funnel.errors import BundleError, DataError
@@ -19,6 +20,7 @@ from funnel.features.kernels import bitmaps, item_lists
 from funnel.features.neighbours import Neighbours
 from funnel.features.popular import Rankings, pick
 from funnel.features.spectral import Spectral
+from funnel.settings import Settings
 from funnel.types import Clock, Float32, Int32, Int64, Log, Ragged
 
 #: Windows are these parts of the log's span, so that they fit a log of a week and one of a decade.
@@ -189,25 +191,63 @@ class Statistics:
     @classmethod
     def load(cls, folder: Path) -> Statistics:
         """What `save` wrote, memory-mapped. Raises BundleError when a part is missing or damaged."""
-        path = folder / "statistics.json"
-        try:
-            about = json.loads(path.read_text())
-            lists = {
-                name: Neighbours.load(folder, name, **options)
-                for name, options in about["neighbours"].items()
-            }
-            return cls(
-                about["clock"], about["windows"], EventCounts.load(folder), lists["covisitation"],
-                lists.get("transitions"), Spectral.load(folder) if about.get("spectral") else None,
-            )  # fmt: skip
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error
+        about = _About.load(folder / "statistics.json")
+        lists = {
+            name: Neighbours.load(folder, name, decay=one.decay, reach=one.reach)
+            for name, one in about.neighbours.items()
+        }
+        loaded = cls(
+            about.clock, about.windows, EventCounts.load(folder), lists["covisitation"],
+            lists.get("transitions"), Spectral.load(folder) if about.spectral else None,
+        )  # fmt: skip
+        loaded._check_sizes(folder)
+        return loaded
+
+    def _check_sizes(self, folder: Path) -> None:
+        """Raises: BundleError when the parts are of catalogues of different sizes."""
+        sizes = {"events": len(self.events.offsets) - 1}
+        if self.transitions is not None:
+            sizes["transitions"] = self.transitions.n_items
+        if self.spectral is not None:
+            sizes["spectral"] = len(self.spectral.item_vectors)
+        for name, size in sizes.items():
+            if size != self.n_items:
+                raise BundleError(
+                    f"{folder}: {name} is of {size} items, covisitation of {self.n_items}: "
+                    "they must be of one catalogue; build the bundle again"
+                )
 
     def _floor(self, times: Int64) -> Int64:
         if self.clock != "time":
             return np.zeros_like(times)
         step = max(1, min([DAY, *(window * 4 for window in self.windows if window is not None)]))
         return times // step * step
+
+
+class _Lists(Settings):
+    """What statistics.json says of neighbour lists."""
+
+    decay: float = Field(gt=0, le=1)
+    reach: int = Field(ge=1, le=2**31 - 1)
+
+
+class _About(Settings):
+    """statistics.json."""
+
+    clock: Clock
+    windows: tuple[Annotated[int, Field(ge=1, le=2**62)] | None, ...] = Field(min_length=1)
+    neighbours: dict[Literal["covisitation", "transitions"], _Lists]
+    spectral: bool = False
+
+    @classmethod
+    def load(cls, path: Path) -> _About:
+        """Raises: BundleError when it is missing or damaged."""
+        try:
+            about = cls.model_validate_json(path.read_bytes())
+            about.neighbours["covisitation"]  # always there
+        except (OSError, ValueError, KeyError) as error:
+            raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error
+        return about
 
 
 def _windows(times: Int64) -> tuple[int | None, ...]:

@@ -9,10 +9,10 @@ from funnel.settings import Settings
 
 class GatesConfig(Settings):
     """A threshold for each gate, named before the colon. Shares are of 1; falls, rises and changes are
-    from the published bundle, and falls of quality count only as far as they are beyond chance.
+    from the published bundle.
     """
 
-    holdout: int = Field(2000, ge=1, description="requests of the test window that travel with the bundle")
+    holdout: int = Field(10_000, ge=1, description="requests of the test window that travel with the bundle")
     columns_gone: int = Field(0, ge=0, description="schema: columns gone or of another kind")
     rows: float = Field(0.3, ge=0, description="rows: largest change of items, users or events, as a share")
     gaps: float = Field(0.1, ge=0, le=1, description="gaps: largest rise of a column's share without value")
@@ -21,7 +21,20 @@ class GatesConfig(Settings):
     similarity: float = Field(0.9, ge=-1, le=1, description="collapse: mean cosine of two items' vectors")
     dead_dimensions: float = Field(0.1, ge=0, le=1, description="dimensions: share that does not vary")
     search_recall: float = Field(0.95, ge=0, le=1, description="search: least share of exact search's k")
-    stage_fall: float = Field(0.02, ge=0, description="stages: largest fall of a stage's NDCG or recall")
+    stage_fall: float = Field(0.05, ge=0, description="stages: fall of NDCG or recall that must be excluded")
+    anchor_fall: float | None = Field(
+        None, ge=0, description="anchor: the same, from the anchor bundle; default stage_fall"
+    )
+    visible_fall: float = Field(
+        0.1, ge=0, description="stages, anchor: up to this, the least fall that a small holdout can exclude"
+    )
+    power: float = Field(
+        0.95, gt=0.5, lt=1, description="stages, anchor: share of such falls that are stopped"
+    )
+    alarms: float = Field(
+        0.01, gt=0, lt=0.5, description="stages, anchor: share of equal bundles that a comparison may stop"
+    )
+    baseline_fall: float = Field(0.0, ge=0, description="baselines: fall, beyond chance, from a source alone")
     slice_fall: float = Field(0.1, ge=0, description="slices: largest fall of NDCG in a part of the requests")
     slice_requests: int = Field(50, ge=2, description="slices: requests that a part must have to be judged")
     latency_ms: float = Field(50.0, gt=0, description="latency: 95th percentile of single requests")

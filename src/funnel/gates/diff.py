@@ -12,7 +12,7 @@ from funnel.bundle import Store
 from funnel.bundle.contents import Contents
 from funnel.bundle.holdout import translate
 from funnel.engine import Funnel
-from funnel.gates.judge import Judged
+from funnel.gates.judged import Judged
 from funnel.settings import Settings
 from funnel.types import Candidates, Float32, Int32, Requests
 

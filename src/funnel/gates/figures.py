@@ -18,7 +18,7 @@ from funnel.types import Examples, Int64
 @dataclass(frozen=True)
 class Figures:
     """stages: for each stage, in walking order, its metrics request by request, float64 [B]: NDCG@k, and for
-    the shortlist also "recall", of its whole width. shown: how often each item stands in a final list of k,
+    all but the last also "recall", of its whole width. shown: how often each item stands in a final list,
     [n_items]. shortlisted: how often on a shortlist, [n_items]. width: of the shortlist.
     """
 
@@ -49,7 +49,7 @@ def measure(contents: Contents, examples: Examples, k: int) -> Figures:
     width = contents.retrieve.k
     (pool,) = walk([one_step("stage", "retrieve", contents.retriever())], examples, n_items, width)
     return Figures(
-        stages={step.name: _values(step, examples, k) for step in steps},
+        stages={step.name: _values(step, examples, k, whole=step is not steps[-1]) for step in steps},
         shown=steps[-1].exposure,
         shortlisted=pool.exposure,
         k=k,
@@ -61,10 +61,16 @@ def popular(contents: Contents, examples: Examples, k: int) -> Float64:
     """NDCG@k of recommending what is popular, request by request: what a bundle must not fall behind."""
     recommend = Funnel([Retrieve([PopularSource(contents.statistics)], k)])
     (step,) = walk([one_step("stage", "popular", recommend)], examples, len(contents.catalogue.ids), k)
-    return _values(step, examples, k)[f"ndcg@{k}"]
+    return ndcg(step, examples, k)
 
 
-def _values(step: Shown, examples: Examples, k: int) -> dict[str, Float64]:
+def ndcg(step: Shown, examples: Examples, k: int) -> Float64:
+    """NDCG@k of one step, request by request: float64 [B]."""
+    return _values(step, examples, k, whole=False)[f"ndcg@{k}"]
+
+
+def _values(step: Shown, examples: Examples, k: int, *, whole: bool) -> dict[str, Float64]:
+    """whole: also the recall of the whole list, however narrow: one that has shrunk has lost what it held."""
     values = row_values(step.all_places(examples.targets.offsets), [k], step.width)
-    names = [f"ndcg@{k}", "recall"] if step.width > k else [f"ndcg@{k}"]
+    names = [f"ndcg@{k}", "recall"] if whole else [f"ndcg@{k}"]
     return {name: np.asarray(values[name]) for name in names}

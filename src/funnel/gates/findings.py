@@ -32,7 +32,7 @@ class Finding(Settings):
 
 class Verdict(Settings):
     """All findings on a bundle. served: the version that was published then, None for none. beside: the one
-    that the bundle was compared with; None where that is none, the bundle itself, or one that is damaged.
+    that the bundle was compared with: another one where that cannot be read, None where there is none.
     figures: of the bundle on its holdout, such as "rerank ndcg@10".
     """
 
@@ -68,6 +68,12 @@ def at_least(gate: str, value: float, limit: float, what: str) -> Finding:
     """Passed when the value is not below the limit; NaN is."""
     said = f"{what}: {_short(value)}, at least {_short(limit)}"
     return Finding(gate=gate, passed=bool(value >= limit), value=value, limit=limit, sentence=said)
+
+
+def could_not_look(gate: str, why: str) -> Finding:
+    """A gate that had nothing to look at stays shut."""
+    sentence = f"{why}. --force publishes all the same"
+    return Finding(gate=gate, passed=False, value=None, limit=0, sentence=sentence)
 
 
 def _short(value: float) -> str:

@@ -2,107 +2,84 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
-from pathlib import Path
-
-from funnel.bundle import Manifest, Store
-from funnel.bundle.contents import Contents, load_contents
-from funnel.bundle.holdout import HOLDOUT, Holdout, known_to, translate
-from funnel.bundle.schemas import load_schema
-from funnel.data import Schema
-from funnel.errors import BundleError
+from funnel.bundle import Store
+from funnel.bundle.holdout import known_to, translate
 from funnel.gates import catalogue, quality, serving, tables, vectors
+from funnel.gates.anchor import anchored
+from funnel.gates.baselines import beside_sources
 from funnel.gates.config import GatesConfig
 from funnel.gates.figures import Figures, measure, popular
-from funnel.gates.findings import Finding, Verdict
+from funnel.gates.findings import Finding, Verdict, could_not_look
+from funnel.gates.judged import Judged
 from funnel.gates.parts import parts
+from funnel.gates.reference import reference
 from funnel.gates.tables import Arrived
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A bundle, loaded with what it is judged on."""
-
-    manifest: Manifest
-    contents: Contents
-    schema: Schema
-    holdout: Holdout
-
-    @classmethod
-    def load(cls, store: Store, version: str) -> Judged:
-        """Verified first. Raises: BundleError when it is damaged or has no holdout."""
-        manifest = store.verify(version)
-        folder: Path = store.path(version)
-        contents = load_contents(folder, manifest.towers_fingerprint)
-        return cls(manifest, contents, load_schema(folder), Holdout.load(folder / HOLDOUT))
-
-    @property
-    def seed(self) -> int:
-        """Of everything that is drawn while it is judged."""
-        return self.manifest.seed
-
-
-def thresholds(manifest: Manifest) -> GatesConfig:
-    """Those of the config that the bundle was built with."""
-    return GatesConfig.model_validate(manifest.config.get("gates", {}))
 
 
 def judge(store: Store, version: str, config: GatesConfig | None = None) -> Verdict:
-    """Hold a bundle against every gate, beside the published bundle where there is another one.
+    """Hold a bundle against every gate, beside the published bundle where there is another one. Where that
+    cannot be read, the gate `reference` is closed.
 
     config: the thresholds; default those that the bundle was built with.
     Raises: BundleError when the bundle is damaged or has no holdout.
     """
     new = Judged.load(store, version)
-    config = config or thresholds(new.manifest)
-    served = store.published()
-    published = None if served == new.manifest.version else _published(store, served)
+    config = config or new.thresholds
+    beside = reference(store, new.manifest.version)
     figures = measure(new.contents, new.holdout.examples, new.contents.rerank.k)
     requests = new.holdout.examples.requests
-    found: list[Finding] = []
-    if published is not None:
-        found += tables.arrived(
-            Arrived.of(new.contents, new.schema), Arrived.of(published.contents, published.schema), config
-        )
-    found += vectors.health(new.contents, config, new.seed)
-    found.append(vectors.search(new.contents, requests, config, new.seed))
-    found += _compared(new, figures, published, config)
-    found.append(catalogue.concentration(figures, config))
-    found += serving.parity(new.contents, new.holdout, config, new.seed)
-    found.append(serving.latency(new.contents, requests, config, new.seed))
+    found = [
+        *([] if beside.finding is None else [beside.finding]),
+        *_compared(new, figures, beside.judged, config),
+        *anchored(store, new, figures, beside.judged, config),
+        *beside_sources(figures, new.contents, new.holdout.examples, config, new.seed),
+        *vectors.health(new.contents, config, new.seed),
+        vectors.search(new.contents, requests, config, new.seed),
+        catalogue.concentration(figures, config),
+        *serving.parity(new.contents, new.holdout, config, new.seed),
+        serving.latency(new.contents, requests, config, new.seed),
+    ]
     return Verdict(
         version=new.manifest.version,
-        served=served,
-        beside=None if published is None else served,
+        served=beside.served,
+        beside=None if beside.judged is None else beside.judged.manifest.version,
         figures=figures.means(),
         findings=tuple(found),
     )
 
 
-def _published(store: Store, version: str | None) -> Judged | None:
-    """The bundle that is served now; None where there is none, or one that cannot be judged."""
-    try:
-        return None if version is None else Judged.load(store, version)
-    except BundleError as error:
-        log.warning("judged without the published bundle: %s", error)
-        return None
-
-
 def _compared(new: Judged, figures: Figures, published: Judged | None, config: GatesConfig) -> list[Finding]:
-    """Quality and reach, beside the published bundle, or beside popularity where there is none."""
-    examples, users, k = new.holdout.examples, new.holdout.examples.requests.users, figures.k
+    """Beside the published bundle, or beside popularity where there is none.
+
+    Whatever goes wrong in the other bundle closes a gate, so that one can be forced past it.
+    """
     if published is None:
-        shown = popular(new.contents, examples, k)
-        return [
-            quality.beside_popular(figures.final, shown, users, config, new.seed),
-            *catalogue.reach(figures, None, len(examples), config),
-        ]
+        return _alone(new, figures, config)
+    try:
+        return _beside(new, figures, published, config)
+    except Exception as error:  # it was made by another funnel: any library may stumble over it
+        said = f"{published.manifest.version} could not be compared with: {error!r}"
+        return [could_not_look("reference", said)]
+
+
+def _alone(new: Judged, figures: Figures, config: GatesConfig) -> list[Finding]:
+    examples = new.holdout.examples
+    shown = popular(new.contents, examples, figures.k)
+    return [
+        quality.beside_popular(figures.final, shown, examples.requests.users, config, new.seed),
+        *catalogue.reach(figures, None, len(examples), config),
+    ]
+
+
+def _beside(new: Judged, figures: Figures, published: Judged, config: GatesConfig) -> list[Finding]:
+    """Tables, quality and reach."""
+    examples, users, k = new.holdout.examples, new.holdout.examples.requests.users, figures.k
     old = measure(published.contents, translate(examples, new.contents, published.contents), k)
     divided = parts(new.contents, new.schema, examples)
     return [
+        *tables.arrived(
+            Arrived.of(new.contents, new.schema), Arrived.of(published.contents, published.schema), config
+        ),
         *quality.stages(figures, old, users, config, new.seed, "its holdout"),
         *_on_published(new, published, k, config),
         *quality.slices(figures.final, old.final, divided, users, config, new.seed),
@@ -118,7 +95,8 @@ def _on_published(new: Judged, published: Judged, k: int, config: GatesConfig) -
     """
     examples = known_to(published.holdout.examples, published.contents, new.contents)
     if len(examples) == 0:
-        return []
+        said = "no request of the published holdout has a target that is in the new bundle's catalogue"
+        return [could_not_look("stages", said)]
     after = measure(new.contents, translate(examples, published.contents, new.contents), k)
     before = measure(published.contents, examples, k)
     users = examples.requests.users

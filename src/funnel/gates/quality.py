@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,31 +19,82 @@ _LEVEL = 0.99  # of a part's interval: many parts are looked at, and one in fort
 
 
 def stages(
-    new: Figures, old: Figures, users: NDArray[np.int32], config: GatesConfig, seed: int, requests: str
+    new: Figures,
+    old: Figures,
+    users: NDArray[np.int32],
+    config: GatesConfig,
+    seed: int,
+    requests: str,
+    *,
+    anchor: bool = False,
 ) -> list[Finding]:
-    """Each stage that both have: closed when the whole interval of the difference is below −fall × before.
+    """Each stage that both have: closed unless a fall of the margin × before is excluded.
 
-    requests: on which ones, in words.
+    requests: on which ones, in words. anchor: whether the old one is the anchor, which has its own margin.
     """
-    found = []
-    for stage, values in new.stages.items():
-        for metric in values:
-            before = old.stages.get(stage, {}).get(metric)
-            if before is not None:
-                change = paired(values[metric], before, users, seed=seed)
-                name = f"{stage}, {metric} on {requests}"
-                found.append(_fall("stages", name, change, before, config.stage_fall, change.hi))
-    return found
+    own = config.anchor_fall if anchor else None
+    gate, fall = "anchor" if anchor else "stages", config.stage_fall if own is None else own
+    return [
+        not_inferior(gate, f"{stage}, {metric} on {requests}", after, before, users, fall, config, seed)
+        for stage, values in new.stages.items()
+        for metric, after in values.items()
+        if (before := old.stages.get(stage, {}).get(metric)) is not None
+    ]
 
 
 def beside_popular(
     new: Float64, popular: Float64, users: NDArray[np.int32], config: GatesConfig, seed: int
 ) -> Finding:
     """The same for a first bundle, which has only popularity to be compared with."""
-    change = paired(new, popular, users, seed=seed)
-    return _fall(
-        "stages", "the list that is shown beside popularity", change, popular, config.stage_fall, change.hi
+    what = "the list that is shown beside popularity"
+    return not_inferior("stages", what, new, popular, users, config.stage_fall, config, seed)
+
+
+def not_inferior(
+    gate: str,
+    what: str,
+    new: Float64,
+    old: Float64,
+    users: NDArray[np.int32],
+    fall: float,
+    config: GatesConfig,
+    seed: int,
+) -> Finding:
+    """Passed where the one-sided interval of the paired difference lies above −margin × before.
+
+    A test of non-inferiority (Piaggio et al. 2012, JAMA 308(24)): not to have shown a fall is not enough, it
+    must be excluded. Of bundles that fell by the margin, `config.power` are stopped. The margin is `fall`, or
+    where the holdout is too small for that, what it can see: the fall with which no more than
+    `config.alarms` of equal bundles are stopped, (z(power) + z(1 − alarms)) × the standard error; but at most
+    `config.visible_fall`.
+    new, old: [B], request by request.
+    """
+    mean = float(old.mean())
+    change = paired(new, old, users, seed=seed, level=2 * config.power - 1)
+    worst = max(0.0, -change.lo) / mean if mean > 0 else 0.0
+    visible = _visible(change, config) / mean if mean > 0 else 0.0
+    margin = min(max(fall, visible), max(fall, config.visible_fall))
+    said = (
+        f"{what}: {mean:.4f} before, {mean + change.mean:.4f} now, {change.mean:+.4f}; at worst a fall of "
+        f"{worst:.1%}, at most {margin:.1%}; {_told(visible, fall, len(new))}"
     )
+    return Finding(gate=gate, passed=worst <= margin, value=worst, limit=margin, sentence=said)
+
+
+def _told(visible: float, fall: float, requests: int) -> str:
+    """From where on falls can be told from chance, and what it would take to tell the one asked for."""
+    said = f"falls from {visible:.1%} on can be told from chance"
+    if visible > fall > 0:
+        wanted = int(requests * (visible / fall) ** 2)
+        said += f" on {requests:,} requests (`gates.holdout`); {fall:.1%} would take about {wanted:,}"
+    return said
+
+
+def _visible(change: Difference, config: GatesConfig) -> float:
+    """As a difference of the means; see `not_inferior`."""
+    sure, equal = NormalDist().inv_cdf(config.power), NormalDist().inv_cdf(1 - config.alarms)
+    error = (change.hi - change.lo) / (2 * sure)
+    return (sure + equal) * error
 
 
 def slices(
@@ -63,11 +115,13 @@ def slices(
             change = paired(new[inside], old[inside], users[inside], seed=seed, level=_LEVEL)
             worst = change.mean if change.worse else max(change.mean, 0.0)
             what = f"{name} ({int(inside.sum()):,} requests)"
-            found.append(_fall("slices", what, change, old[inside], config.slice_fall, worst))
+            found.append(fall_beyond_chance("slices", what, change, old[inside], config.slice_fall, worst))
     return found
 
 
-def _fall(gate: str, what: str, change: Difference, before: Float64, limit: float, surely: float) -> Finding:
+def fall_beyond_chance(
+    gate: str, what: str, change: Difference, before: Float64, limit: float, surely: float
+) -> Finding:
     """surely: the change that is beyond chance; it is told as a share of what was before."""
     mean = float(before.mean())
     fall = max(0.0, -surely) / mean if mean > 0 else 0.0

@@ -47,7 +47,7 @@ def search(contents: Contents, requests: Requests, config: GatesConfig, seed: in
     indexed = Retrieve([TowerSource(contents.encoder, contents.index)], k)
     shares = search_recall(contents.exact(k), indexed, requests, [k], seed) or {}
     what = f"share of exact search's first {k} that the index finds"
-    return at_least("search", shares.get(k, 1.0), config.search_recall, what)
+    return at_least("search", shares.get(k, np.nan), config.search_recall, what)
 
 
 def _sample(vectors: Float32, seed: int) -> Float32:

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from funnel.settings import Settings
 
+#: Search parameters are below this: a queue of so many is as slow as reading everything.
+MOST = 1 << 24
+
 
 class IndexConfig(Settings):
     """How an index is to be built."""
@@ -15,7 +18,7 @@ class IndexConfig(Settings):
     spec: str = Field("auto", description="FAISS factory string, or auto: chosen from the catalogue's size")
     recall: float = Field(0.98, gt=0, le=1, description="share of the exact search's items to be found")
     k: int = Field(500, ge=1, lt=2**31, description="the number of items at which that share is measured")
-    params: dict[str, Annotated[int, Field(ge=1, lt=2**31)]] = Field(
+    params: dict[str, Annotated[int, Field(ge=1, le=MOST)]] = Field(
         default_factory=dict, description="search parameters (nprobe, efSearch, k_factor); others are tuned"
     )
 
@@ -34,12 +37,12 @@ class IndexInfo(Settings):
     metric: Literal["inner product"] = "inner product"
     size: int
     dimension: int
-    params: dict[str, int]
+    params: dict[str, Annotated[int, Field(ge=1, le=MOST)]]
     recall: float
     recall_k: int
     recall_goal: float
     sample_queries: int
-    margin: float = 3.5
+    margin: float = Field(3.5, ge=0, allow_inf_nan=False)
     seed: int
     faiss: str
     towers_fingerprint: str

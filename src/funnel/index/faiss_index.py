@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 
 from funnel.allow import Allow
-from funnel.errors import DataError
+from funnel.errors import BundleError, DataError
 from funnel.index import parameters
 from funnel.index.auto import choose_spec, cost, ladders, recall, tune
 from funnel.index.checks import at_least_one, checked_allow, checked_queries, finite, plain
@@ -222,12 +222,14 @@ class FaissIndex:
         Raises: BundleError when the index is damaged, is of other towers, or is not of these vectors.
         """
         info = info_for(folder, np.shape(vectors), towers_fingerprint)
-        return cls(
-            None if info.spec == "Flat" else read_index(folder / "index.faiss", info, mmap),
-            plain(vectors),
-            info,
-            Lists.load(folder),
-        )
+        index = None if info.spec == "Flat" else read_index(folder / "index.faiss", info, mmap)
+        loaded = cls(index, plain(vectors), info, Lists.load(folder, *np.shape(vectors)))
+        if set(info.params) != set(loaded._names):
+            raise BundleError(
+                f"{folder / 'index.json'}: parameters {sorted(info.params)}; an index {info.spec!r} has "
+                f"{sorted(loaded._names)}"
+            )
+        return loaded
 
 
 def _sample(queries: Float32, seed: int) -> Float32:

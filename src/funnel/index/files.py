@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from funnel.errors import BundleError
 from funnel.index.config import IndexInfo
 from funnel.index.parameters import faiss
+from funnel.index.structure import check_structure
 
 
 def info_for(folder: Path, shape: tuple[int, ...], towers_fingerprint: str | None) -> IndexInfo:
@@ -48,6 +49,7 @@ def read_index(path: Path, info: IndexInfo, mmap: bool) -> Any:
         raise BundleError(
             f"{path}: holds {index.ntotal} vectors of {index.d}, not {info.size, info.dimension}"
         )
+    check_structure(index, path)
     return index
 
 

@@ -19,6 +19,7 @@ from funnel.features.arrays import frozen, load_array, save_array
 from funnel.index.kernel import NOBODY, REGROUP, dot, replace_worst, sort
 from funnel.index.parameters import layers
 from funnel.types import Float32, Int32, Int64
+from funnel.values.arrays import check_offsets, check_rows
 
 #: What reading and scoring a row at random costs, in rows that are only looked up in the bitmap. A round
 #: figure: measured, it is 20 to 30.
@@ -65,14 +66,19 @@ class Lists:
             save_array(folder, f"lists.{name}", getattr(self, name))
 
     @classmethod
-    def load(cls, folder: Path) -> Lists | None:
-        """What `save` wrote, memory-mapped; None where it wrote nothing.
+    def load(cls, folder: Path, n: int, d: int) -> Lists | None:
+        """What `save` wrote, memory-mapped; None where it wrote nothing. n, d: shape of the vectors.
 
         Raises: BundleError when a file is damaged or only some are there.
         """
         if not any((folder / f"lists.{name}.npy").exists() for name in _PARTS):
             return None
-        return cls(*(load_array(folder, f"lists.{name}") for name in _PARTS))
+        offsets = load_array(folder, "lists.offsets", "int64", None)
+        rows = load_array(folder, "lists.rows", "int32", n)
+        shapes = load_array(folder, "lists.shapes", "float32", len(offsets) - 1, d + 1)
+        check_offsets(offsets, n, folder / "lists.offsets.npy")
+        check_rows(rows, n, folder / "lists.rows.npy")
+        return cls(offsets, rows, shapes)
 
     def reading(self, nprobe: int) -> int:
         """About how many rows a search of so many lists reads."""

@@ -26,7 +26,7 @@ from funnel.index import FaissIndex
 from funnel.pipeline.checks import check
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.rank import train_ranker
-from funnel.pipeline.report import ranker_is_better, report_on, write_report
+from funnel.pipeline.report import ranker_is_better, report_on, worse_than_baselines, write_report
 from funnel.pipeline.train import served
 from funnel.pipeline.vectors import place_towers
 from funnel.ranker import Ranker
@@ -130,7 +130,7 @@ def add_ranker(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> d
     better = ranker is not None and facts.verdict is not None and facts.verdict.better
     if ranker is not None and better:
         ranker.save(folder / "ranker")
-    said = {"weights": facts.weights, "notes": facts.sentences()}
+    said = {"weights": facts.order.weights, "notes": facts.sentences()}
     (folder / _RANKED).write_text(json.dumps(said, indent=1))
     return {"lists": facts.lists, "trees": facts.trees, "better": better}
 
@@ -165,6 +165,8 @@ def finish(prepared: Prepared, draft: Draft, *, progress: bool = False) -> tuple
         notes.append(report.comparison("rank", "retrieve").sentence + ": the retrieval order is kept")
         save_settings(folder, contents.without_ranker())
         report = report_on(load_contents(folder), prepared, notes=notes, progress=progress)
+    notes += (advice := worse_than_baselines(report))
+    report = report.model_copy(update={"notes": (*report.notes, *advice)})
     contents = load_contents(folder)
     examples = write_report(report, contents, prepared, folder)
     _holdout(contents, prepared).save(folder / HOLDOUT)

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.evaluation import Difference, compute, paired
+from funnel.pipeline.chunks import chunks
+from funnel.pipeline.order import Order, retrieval_order
 from funnel.pipeline.prepare import Prepared
 from funnel.ranker import Ranker, RankerConfig, TrainingLists, concatenate, training_lists
 from funnel.ranker.config import FOLDS
-from funnel.stages import Filter, Rank, Retrieve, source_weights
-from funnel.types import Examples, Int32
+from funnel.stages import Filter, Rank
+from funnel.types import Examples
 
 log = logging.getLogger(__name__)
-
-#: Requests that are retrieved together; bounds memory, not results.
-CHUNK = 1024
 
 
 @dataclass(frozen=True)
 class RankerFacts:
     """How the ranker came about.
 
-    weights: of the sources in the retrieval order. verdict: NDCG@10 of the ranker's order less that of the
+    order: of retrieval, which the ranker must beat. verdict: NDCG@10 of the ranker's order less that of the
     retrieval order, in the ranker's window, each user ranked by trees that were grown on others; None when
     there was nothing to train on. users: how many there are, where they are too few to hold some out.
     """
 
-    weights: dict[str, float]
+    order: Order
     verdict: Difference | None
     lists: int = 0
     rows: int = 0
@@ -44,8 +42,7 @@ class RankerFacts:
 
     def sentences(self) -> list[str]:
         """For the report's notes."""
-        shares = ", ".join(f"{name} {weight:.2f}" for name, weight in self.weights.items())
-        said = [f"sources weigh, in the retrieval order: {shares}"]
+        said = [self.order.sentence()]
         said.append(
             f"the ranker saw {self.lists:,} lists with {self.rows:,} rows and {self.positives:,} positives; "
             f"{self.missed:,} more were not retrieved ({self.missed_choice}); "
@@ -77,13 +74,13 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     config, examples = prepared.config, prepared.split.ranker
     if _users(examples) < FOLDS:
         return _too_few(contents, examples)
-    weights = source_weights(_source_lists(contents, examples), examples.targets)
-    contents = replace(contents, weights=weights)
+    order = retrieval_order(contents, examples, config.seed)
+    contents = replace(contents, weights=order.weights)
     folds = _folds(examples, config.seed)
     lists = [_lists(contents, fold, config.ranker) for fold in folds]
     every = concatenate(lists)
     facts = RankerFacts(
-        weights=weights,
+        order=order,
         verdict=None,
         lists=len(every),
         rows=len(every.labels),
@@ -110,7 +107,7 @@ def _too_few(contents: Contents, examples: Examples) -> tuple[None, RankerFacts]
         FOLDS,
     )
     weights = {source.name: 1.0 / len(contents.sources()) for source in contents.sources()}
-    return None, RankerFacts(weights=weights, verdict=None, users=_users(examples))
+    return None, RankerFacts(order=Order(weights, None, {}), verdict=None, users=_users(examples))
 
 
 def _users(examples: Examples) -> int:
@@ -126,25 +123,6 @@ def _folds(examples: Examples, seed: int) -> list[Examples]:
     known, place = np.unique(users, return_inverse=True)
     fold = (np.random.default_rng(seed).permutation(len(known)) % FOLDS)[place]
     return [examples.take(np.flatnonzero(fold == number)) for number in range(FOLDS)]
-
-
-def chunks(examples: Examples, size: int = CHUNK) -> Iterator[Examples]:
-    """The examples in their order, `size` at a time."""
-    for start in range(0, len(examples), size):
-        yield examples.take(np.arange(start, min(start + size, len(examples))))
-
-
-def _source_lists(contents: Contents, examples: Examples) -> dict[str, Int32]:
-    """The ten best of each source alone."""
-    return {source.name: _ten(Retrieve([source], 10), examples) for source in contents.sources()}
-
-
-def _ten(retrieve: Retrieve, examples: Examples) -> Int32:
-    """The first ten items of each request: int32 [B, 10]."""
-    found = [retrieve(part.requests).top(10).items for part in chunks(examples)]
-    return np.concatenate(
-        [np.pad(items, ((0, 0), (0, 10 - items.shape[1])), constant_values=-1) for items in found]
-    )
 
 
 def _lists(contents: Contents, examples: Examples, config: RankerConfig) -> TrainingLists:

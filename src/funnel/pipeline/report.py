@@ -90,6 +90,21 @@ def ranker_is_better(report: Report) -> bool:
     return report.comparison("rank", "retrieve").difference.better
 
 
+#: The source of `[retrieve]` that answers as a baseline of the report does, as far as one may.
+_SOURCES = {"popular": "popular", "recent-popular": "popular", "co-visitation": "covisitation"}
+
+
+def worse_than_baselines(report: Report) -> list[str]:
+    """What to do where a baseline is better than the ranked list on the test window, interval and all."""
+    stages = {row.name for row in report.rows if row.kind == "stage"} - {report.comparisons[0].b}
+    return [
+        f"{one.sentence}: more than one source, or the ranker, does harm here. `sources = "
+        f'["{_SOURCES[one.b]}"]` under [retrieve] serves that source alone; the gate `baselines` holds this'
+        for one in report.comparisons
+        if one.difference.worse and one.b in _SOURCES and one.a in stages
+    ]
+
+
 def evaluate_bundle(
     store: Store, version: str, prepared: Prepared, *, progress: bool = False
 ) -> tuple[Contents, Report]:

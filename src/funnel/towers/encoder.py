@@ -16,6 +16,7 @@ from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
 from funnel.towers.inputs import histories, input_name, user_columns
 from funnel.types import Clock, Float32, Requests
+from funnel.values.arrays import mapped
 
 #: Numbers that are held at once for histories, or for the values of a column: 16 MiB of float32.
 CHUNK = 1 << 22
@@ -45,11 +46,12 @@ class QueryEncoder:
         """
         try:
             about = json.loads((folder / "towers.json").read_text())
-            vectors = np.load(folder / "item_vectors.npy", mmap_mode="r", allow_pickle=False)
+            config = TowersConfig.model_validate(about["config"])
+            vectors = mapped(folder / "item_vectors.npy", "float32", None, config.d)
             session = onnx_session((folder / "query_tower.onnx").read_bytes(), threads)
             return cls(
                 fingerprint=about["fingerprint"],
-                config=TowersConfig.model_validate(about["config"]),
+                config=config,
                 clock=about["clock"],
                 item_specs=read_specs(about["item_specs"]),
                 user_specs=read_specs(about["user_specs"]),

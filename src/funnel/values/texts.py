@@ -70,6 +70,10 @@ class Texts:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return self._array() if dtype is None else self._array().astype(dtype)
 
+    def rising(self) -> bool:
+        """Whether each text is above the one before it."""
+        return len(self) < 2 or bool(pc.all(pc.less(self._column[:-1], self._column[1:])).as_py())
+
     def tolist(self) -> list[str]:
         """As Python's texts."""
         found: list[str] = self._column.to_pylist()

@@ -145,6 +145,12 @@ def _checked(run: Context) -> dict[str, Any]:
     return {**sections, "d": run.config.towers.d, "missed": run.config.ranker.missed}
 
 
+def _anchor(run: Context) -> str | None:
+    """What a bundle is judged beside for good; None where that is itself, as after a first publication."""
+    anchor = run.indexes.anchor()
+    return None if anchor == run.results["evaluate"].output else anchor
+
+
 STEPS = (
     Step(
         "ingest",
@@ -178,6 +184,11 @@ STEPS = (
         _evaluate,
         there=lambda run, result: (run.indexes.folder / result.output).is_dir(),
     ),
-    Step("gate", ("evaluate",), lambda run: {**run.sections("gates"), "beside": _beside(run)}, _gate),
+    Step(
+        "gate",
+        ("evaluate",),
+        lambda run: {**run.sections("gates"), "beside": _beside(run), "anchor": _anchor(run)},
+        _gate,
+    ),
     Step("publish", ("evaluate", "gate"), lambda run: run.sections(), _publish),
 )

@@ -91,12 +91,17 @@ def _left_to_right(left: Int64, right: Int64) -> Any:
     n = len(left) + 1
     order, start, middle = np.zeros(n, np.int64), np.zeros(n - 1, np.int64), np.zeros(n - 1, np.int64)
     below, seen = np.zeros(n - 1, np.int64), np.zeros(n, np.bool_)
+    has_parent = np.zeros(n, np.bool_)
     for node in range(n - 2, -1, -1):
         for child in (left[node], right[node]):
             if child < -n or (child < 0 and seen[~child]) or (child >= 0 and not node < child < n - 1):
                 return order, start, middle, False
             if child < 0:
                 seen[~child] = True
+            elif has_parent[child]:
+                return order, start, middle, False
+            else:
+                has_parent[child] = True
             below[node] += 1 if child < 0 else below[child]
     for node in range(n - 1):
         middle[node] = start[node] + (1 if left[node] < 0 else below[left[node]])

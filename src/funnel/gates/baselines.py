@@ -1,0 +1,58 @@
+"""Is the whole better than its parts: the list that is shown beside each source alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.bundle.contents import Contents
+from funnel.engine import Funnel
+from funnel.evaluation import paired
+from funnel.evaluation.walk import one_step, walk
+from funnel.gates import quality
+from funnel.gates.config import GatesConfig
+from funnel.gates.figures import Figures, ndcg
+from funnel.gates.findings import Finding
+from funnel.stages import PopularSource, Retrieve, Source
+from funnel.types import Examples
+
+
+def beside_sources(
+    figures: Figures, contents: Contents, examples: Examples, config: GatesConfig, seed: int
+) -> list[Finding]:
+    """Closed where one of the bundle's own sources, or what is popular of all time, is better alone: when the
+    whole 95% interval of the difference is below −fall × the source's NDCG@k.
+
+    figures: of the bundle on these requests.
+    """
+    alone = {source.name: source for source in contents.sources()}
+    alone["popular of all time"] = PopularSource(contents.statistics)
+    n_items, k, users = len(contents.catalogue.ids), figures.k, examples.requests.users
+    shown = walk(
+        [one_step("baseline", name, _one(source, k)) for name, source in alone.items()], examples, n_items, k
+    )
+    return [_beside(one.name, figures.final, ndcg(one, examples, k), users, config, seed) for one in shown]
+
+
+def _one(source: Source, k: int) -> Funnel:
+    return Funnel([Retrieve([source], k)])
+
+
+def _beside(
+    name: str,
+    shown: NDArray[np.float64],
+    alone: NDArray[np.float64],
+    users: NDArray[np.int32],
+    config: GatesConfig,
+    seed: int,
+) -> Finding:
+    change = paired(shown, alone, users, seed=seed)
+    what = f"{name} alone, and the list that is shown in its place"
+    found = quality.fall_beyond_chance("baselines", what, change, alone, config.baseline_fall, change.hi)
+    if found.passed:
+        return found
+    advice = f'; `sources = ["{name}"]` under [retrieve] serves it alone' if name in _NAMES else ""
+    return found.model_copy(update={"sentence": found.sentence + advice})
+
+
+_NAMES = ("towers", "covisitation", "spectral", "popular")

@@ -1,0 +1,68 @@
+"""What a new bundle is compared with: the one that is served now, or nothing where nothing ever was.
+
+A gate that cannot look stays shut. Where the served bundle cannot be read, comparing with another one says
+little: it may be worse than what people get. So the gate `reference` is closed then, and the others look at
+the newest bundle before it that can be read, for whoever decides.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from funnel.bundle import Store
+from funnel.bundle.history import served as line_of
+from funnel.errors import BundleError
+from funnel.gates.findings import Finding, could_not_look
+from funnel.gates.judged import Judged
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """served: the version that is published, None where that cannot be said or there is none. judged: what
+    the new bundle is compared with. finding: why that is not what is served; None where it is."""
+
+    served: str | None
+    judged: Judged | None = None
+    finding: Finding | None = None
+
+
+def reference(store: Store, version: str) -> Reference:
+    """For a version that is to be published. The served version itself is compared with nothing."""
+    try:
+        served = store.current()
+    except BundleError as error:
+        if not store.was_used():
+            return Reference(None)
+        return _instead(store, version, None, f"what is served cannot be told ({error})")
+    if served == version:
+        return Reference(served)
+    try:
+        return Reference(served, Judged.load(store, served, serving=True))
+    except BundleError as error:
+        return _instead(store, version, served, f"{served}, which is served, cannot be read ({error})")
+
+
+def _instead(store: Store, version: str, served: str | None, why: str) -> Reference:
+    """The newest bundle before it that can be read, and a closed gate."""
+    other = next(_readable(store, {version, served}), None)
+    if other is None:
+        said = f"{why}, and no bundle that was served before it can be; nothing was compared"
+    else:
+        name = other.manifest.version
+        again = f"publish {name} --force" if served is None else "rollback"
+        said = f"{why}; compared with {name}, which was published before: `funnel {again}` serves that again"
+    log.warning(said)
+    return Reference(served, other, could_not_look("reference", said))
+
+
+def _readable(store: Store, but: set[str | None]) -> Iterator[Judged]:
+    for version in reversed(line_of(store.recorded())):
+        if version not in but and (store.folder / version).is_dir():
+            try:
+                yield Judged.load(store, version, serving=True)
+            except BundleError as error:
+                log.warning("not compared with: %s", error)
