@@ -58,7 +58,7 @@ def test_any_value_is_written_and_reads_as_it_was_made_plain(value: Any) -> None
         (Decimal("12.50"), "12.50"),
         (Decimal("NaN"), None),
         (UUID(int=7), "00000000-0000-0000-0000-000000000007"),
-        ({"b", "a"}, ["a", "b"]),
+        pytest.param({"b", "a"}, ["a", "b"], id="a set"),
         (np.bool_(True), True),
     ],
     ids=repr,
