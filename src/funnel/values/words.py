@@ -25,6 +25,7 @@ import pandas as pd
 
 from funnel.errors import DataError
 from funnel.values.missing import is_missing, quoted
+from funnel.values.text import whole
 
 #: Floating-point numbers from here on are not all different whole numbers any more.
 EXACT = 2**53
@@ -41,14 +42,14 @@ _CONTAINERS = (list, tuple, set, frozenset, dict, np.ndarray, bytes, bytearray, 
 def word(value: Any, where: str, row: int | None = None) -> str | None:
     """One value in writing; None where it is missing. where, row: name it in an error.
 
-    Raises: DataError for a list or another container, for bytes, and for a float of 2**53 or more, which may
-    have lost figures.
+    Raises: DataError for a list or another container, for bytes, for half a character, and for a float of
+    2**53 or more, which may have lost figures.
 
     >>> word(3.0, "items.stars"), word("True", "items.active"), word("007", "items.code")
     ('3', 'true', '007')
     """
     if isinstance(value, str):
-        return _of_text(value)
+        return _of_text(whole(value, where if row is None else f"{where}, row {row},"))
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     if isinstance(value, int | np.integer):

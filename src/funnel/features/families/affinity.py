@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.families.family import TASTE_DECAY, Asked, Family, Known
+from funnel.features.kernels import slot_of, table_bits
 from funnel.types import Float32, Int32
 
 
@@ -69,15 +70,19 @@ def _rarity(codes: Int32, size: int) -> NDArray[np.float32]:
 
 
 @compiled
-def _shares(codes: Any, newest: Any, decay: float, shares: Any) -> float:
-    """Add the fading weight of each history item to its codes; returns the weight of items that have any."""
+def _shares(codes: Any, newest: Any, decay: float, bits: int, keys: Any, shares: Any, last: Any) -> float:
+    """Add the fading weight of each history item to its codes, in a table of these codes alone; returns the
+    weight of items that have any. last: the codes of the newest item."""
     total = 0.0
     fade = 1.0
-    for item in newest:
+    for step in range(len(newest)):
         has_any = False
-        for code in codes[item]:
+        for code in codes[newest[step]]:
             if code > 0:
-                shares[code] += fade
+                slot = slot_of(keys, bits, code)
+                if keys[slot] == -1:
+                    keys[slot], shares[slot], last[slot] = code, 0.0, step == 0
+                shares[slot] += fade
                 has_any = True
         if has_any:
             total += fade
@@ -89,32 +94,33 @@ def _shares(codes: Any, newest: Any, decay: float, shares: Any) -> float:
 def _affinity(
     codes: Any, rarity: Any, newest: Any, offsets: Any, items: Any, decay: float, out: Any, column: int
 ) -> None:
-    """Two columns of `out` [B, K, …], from `column` on."""
-    shares = np.zeros(len(rarity), dtype=np.float64)
-    last = np.zeros(len(rarity), dtype=np.bool_)
+    """Two columns of `out` [B, K, …], from `column` on. Its memory is by the histories, not by the codes."""
+    longest = 1
+    for row in range(items.shape[0]):
+        longest = max(longest, offsets[row + 1] - offsets[row])
+    bits = table_bits(longest * codes.shape[1])
+    keys = np.empty(1 << bits, dtype=np.int32)
+    shares = np.empty(1 << bits, dtype=np.float64)
+    last = np.empty(1 << bits, dtype=np.bool_)
     for row in range(items.shape[0]):
         history = newest[offsets[row] : offsets[row + 1]]
-        total = _shares(codes, history, decay, shares)
+        keys[:] = -1
+        total = _shares(codes, history, decay, bits, keys, shares, last)
         last_weight = 0.0
         for item in history[:1]:
             for code in codes[item]:
-                last[code] = code > 0
                 last_weight += rarity[code] if code > 0 else 0.0
         for place in range(items.shape[1]):
             if items[row, place] >= 0 and total > 0:
-                fit, both, own = _match(codes[items[row, place]], rarity, shares, last)
+                fit, both, own = _match(codes[items[row, place]], rarity, bits, keys, shares, last)
                 if own > 0:
                     out[row, place, column] = fit / (own * total)
                     if last_weight > 0:
                         out[row, place, column + 1] = both / (own + last_weight - both)
-        for item in history:
-            for code in codes[item]:
-                shares[code] = 0.0
-                last[code] = False
 
 
 @compiled
-def _match(codes: Any, rarity: Any, shares: Any, last: Any) -> Any:
+def _match(codes: Any, rarity: Any, bits: int, keys: Any, shares: Any, last: Any) -> Any:
     """One candidate's weighted shares, the weight it has in common with the last item, its weight."""
     fit = 0.0
     both = 0.0
@@ -123,8 +129,10 @@ def _match(codes: Any, rarity: Any, shares: Any, last: Any) -> Any:
         if code > 0:
             weight = np.float64(rarity[code])
             own += weight
-            fit += weight * shares[code]
-            both += weight if last[code] else 0.0
+            slot = slot_of(keys, bits, code)
+            if keys[slot] == code:
+                fit += weight * shares[slot]
+                both += weight if last[slot] else 0.0
     return fit, both, own
 
 
