@@ -162,7 +162,7 @@ def test_items_may_have_text_ids_of_any_length(tmp_path: Path) -> None:
     (tmp_path / "door.toml").write_text(CONFIG)
     places = ["--embeddings", tmp_path / "embeddings", "--store", tmp_path / "indexes"]
     ok("build", tmp_path / "door.toml", "--data", folder, *places)
-    ok("publish", "--store", tmp_path / "indexes")
+    ok("publish", "--store", tmp_path / "indexes", "--force")
     live = Live(tmp_path / "indexes")
     new = {"active": [True], "sold": [True], "stars": [3.0], "tags": ["a"]}
     live.items.upsert(pd.DataFrame({"item_id": ["n" * 3000], **new}))

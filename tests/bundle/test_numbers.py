@@ -71,6 +71,8 @@ FOREIGN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 @pytest.mark.parametrize("kind", FOREIGN)
 def test_a_foreign_array_is_refused_by_its_name(folder: Path, kind: str) -> None:
     for path in arrays(folder):
+        if kind == "another byte order" and np.load(path).dtype.itemsize == 1:
+            continue  # a byte has none
         before = with_changes(path, FOREIGN[kind])
         refused(folder, path)
         path.write_bytes(before)
@@ -195,7 +197,7 @@ def test_more_places_than_items_are_as_many_as_items(folder: Path) -> None:
     before = path.read_bytes()
     expected = answers(load(folder), k=200)
     settings = json.loads(before)
-    settings["retrieve"]["k"] = settings["rerank"]["pool"] = 10**12
+    settings["retrieve"]["k"] = settings["rerank"]["pool"] = 10_000
     path.write_text(json.dumps(settings))
     assert answers(load(folder), k=200) == expected
     path.write_bytes(before)

@@ -205,7 +205,7 @@ def test_truth_values_and_numbers_in_writing_are_found_as_what_they_are(tmp_path
         {**texts, "flag": pd.array([True, None, False], "boolean"), "genre": ["a", "b", "c"]}
     )
     Filters.of(frame).save(tmp_path / "filters")
-    for filters in (Filters.of(frame), Filters.load(tmp_path / "filters")):
+    for filters in (Filters.of(frame), Filters.load(tmp_path / "filters", len(frame))):
 
         def passing(where: Where, filters: Filters = filters) -> list[int]:
             return [row for row in range(3) if int(filters.compile(where)[0]) >> row & 1]

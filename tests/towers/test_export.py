@@ -191,10 +191,10 @@ def test_ids_must_fit(trained: Trained, tmp_path: Path) -> None:
 def test_a_damaged_version_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes() if path.name != name else b"{}")
-    with pytest.raises(BundleError, match="no towers can be read"):
+    with pytest.raises(BundleError, match=r"no towers can be read|item_vectors\.npy cannot be read"):
         QueryEncoder.load(tmp_path)
     (tmp_path / name).unlink()
-    with pytest.raises(BundleError, match="no towers can be read"):
+    with pytest.raises(BundleError, match=r"no towers can be read|item_vectors\.npy cannot be read"):
         QueryEncoder.load(tmp_path)
 
 

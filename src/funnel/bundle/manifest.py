@@ -63,11 +63,15 @@ class Manifest(Settings):
     fallback: tuple[str, ...] = ()
     checksum: str = ""
 
-    @field_validator("metrics")
+    @field_validator("metrics", mode="before")
     @classmethod
-    def _finite(cls, metrics: dict[str, float | None]) -> dict[str, float | None]:
+    def _finite(cls, metrics: Any) -> Any:
         # JSON has no NaN: it would be read back as null, and not be what was summed.
-        return {name: x if x is not None and math.isfinite(x) else None for name, x in metrics.items()}
+        if not isinstance(metrics, dict):
+            return metrics
+        return {
+            name: None if isinstance(x, float) and not math.isfinite(x) else x for name, x in metrics.items()
+        }
 
     def summed(self) -> str:
         """The checksum that the manifest should have."""

@@ -156,7 +156,7 @@ class Users:
     def save(self, folder: Path) -> None:
         """ids.npy, encoder/, features/*.npy, history_*.npy."""
         folder.mkdir(parents=True)
-        np.save(folder / "ids.npy", self.ids.values, allow_pickle=False)
+        save_ids(folder / "ids.npy", self.ids.values)
         self.encoder.save(folder / "encoder")
         save_features(self.features, folder / "features")
         np.save(folder / "history_items.npy", self.history.values)

@@ -83,10 +83,7 @@ class Vocabulary:
     @classmethod
     def load(cls, path: Path, mmap: bool = True) -> Vocabulary:
         """From .npy, by default mapped. Raises BundleError when it is no sorted list of distinct ids."""
-        try:
-            values = load_ids(path, mmap)
-        except ValueError as error:
-            raise BundleError(f"{path} cannot be read ({error}); build the bundle again") from error
+        values = load_ids(path, mmap)
         if not isinstance(values, Texts):
             check_rising(values, path, strictly=True)
         elif not values.rising():

@@ -22,8 +22,8 @@ _BLOCK = 1 << 18  # numbers that stay in a core's cache from one look to the nex
 def mapped(path: Path, dtype: str, *shape: int | None) -> NDArray[Any]:
     """A `.npy` file, mapped and not read; read-only, no subclass.
 
-    dtype: as NumPy writes it, "int32"; "str" for text of any width, "ids" for that or
-        int64, "number" for any kind of number.
+    dtype: as NumPy writes it, "int32"; "str" for text of any width, "ids" for that,
+        int64, or texts end to end (see `funnel.values.texts`), "number" for any kind of number.
     shape: the size of each dimension, None for any.
 
     Raises: BundleError when the file is missing, cut, holds objects, or an array of another type, byte order,
@@ -99,5 +99,5 @@ def _is(found: np.dtype[Any], wanted: str) -> bool:
     if wanted == "number":
         return found.kind in "iuf"
     if wanted == "ids":
-        return found.kind == "U" or found == np.int64
+        return found.kind == "U" or found in (np.int64, np.uint8)
     return found.kind == "U" if wanted == "str" else found == np.dtype(wanted)

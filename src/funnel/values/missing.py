@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from funnel.values.shown import shown
+
 
 def is_missing(value: Any) -> bool:
     """Whether a single value is None, NaN, NA or NaT, of whatever library."""
@@ -22,5 +24,4 @@ def is_missing(value: Any) -> bool:
 
 def quoted(value: Any) -> str:
     """A value as an error names it: as Python writes it, without NumPy's types, and not for long."""
-    value = value.item() if isinstance(value, np.generic) else value
-    return f"{value!r:.60}"
+    return shown(value.item() if isinstance(value, np.generic) else value)[:60]

@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from funnel.errors import BundleError
 from funnel.types import Int32
+from funnel.values.arrays import mapped
 
 #: What NumPy holds some of the texts as.
 TEXT = np.dtypes.StringDType()
@@ -151,10 +153,14 @@ def save_ids(path: Path, ids: Any) -> None:
 def load_ids(path: Path, mmap: bool = True) -> NDArray[Any] | Texts:
     """What `save_ids` wrote, by default mapped and not read; texts of fixed width too, as earlier files hold.
 
-    Raises: ValueError where it is damaged.
+    Raises: BundleError where it is missing or damaged.
     """
-    found = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
-    return Texts.unpacked(found) if found.dtype == np.uint8 else found
+    found = mapped(path, "ids", None)
+    found = found if mmap else found.copy()
+    try:
+        return Texts.unpacked(found) if found.dtype == np.uint8 else found
+    except ValueError as error:  # Arrow's own is one
+        raise BundleError(f"{path} is damaged ({error}); build the bundle again") from error
 
 
 def ids_bytes(ids: Any) -> bytes:

@@ -30,6 +30,9 @@ from funnel.values.text import whole
 #: Floating-point numbers from here on are not all different whole numbers any more.
 EXACT = 2**53
 
+#: Python does not write much longer whole numbers at all.
+_MOST_BITS = 4_096
+
 #: Where one text holds several values or numbers, as a CSV file must: "drama|war", "0.1|0.7".
 SEPARATOR = "|"
 
@@ -53,6 +56,8 @@ def word(value: Any, where: str, row: int | None = None) -> str | None:
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     if isinstance(value, int | np.integer):
+        if int(value).bit_length() > _MOST_BITS:
+            raise _wrong(value, where, row, "a number of at most 4,096 bits is expected")
         return str(int(value))
     if isinstance(value, _CONTAINERS):
         raise _wrong(value, where, row, "one text or number a row is expected")

@@ -14,9 +14,9 @@ from funnel.errors import BundleError, DataError
 from funnel.serving import arguments
 from funnel.serving.state import encode
 from funnel.serving.state.follower import Follower
-from funnel.serving.state.interactions import written_id
 from funnel.serving.state.log import Patch
 from funnel.serving.state.overlay import PATCHED, Overlay
+from funnel.values.ids import written
 
 
 class LiveItems:
@@ -84,9 +84,9 @@ class LiveItems:
         values = {name: _column(overlay, name, some, len(given)) for name, some in columns.items()}
         rows, now = overlay.catalogue.ids.rows(given), _now(overlay)
         there = (rows >= 0) & overlay.catalogue.is_living(np.maximum(rows, 0))
-        written = [written_id(one) for one in given]
+        names = [written(one) for one in given]
         patches = [
-            Patch(str(written[place]), name, some[place], now)
+            Patch(str(names[place]), name, some[place], now)
             for name, some in values.items()
             for place in np.flatnonzero(there).tolist()
         ]
@@ -116,7 +116,7 @@ class LiveItems:
         Raises: FunnelError when `ids` is no list; BundleError when the log cannot be written.
         """
         given, overlay = arguments.ids(ids, "ids"), self._follower.follow()
-        names = [str(one) for one in map(written_id, given) if one is not None]
+        names = [str(one) for one in map(written, given) if one is not None]
         if names:
             self._follower.state.forget_items(names, _now(overlay))
             self._follower.follow()

@@ -70,7 +70,7 @@ class StateLog(Protocol):
 
     What a call that writes has returned from, every later call of any process finds; what it refused, none.
     Every method raises BundleError when the log is damaged, cannot be read or cannot be written; then nothing
-    was changed. Ids are in writing, see `written_id`. Safe to use from several threads, and after a fork.
+    was changed. Ids are in writing, see `written`. Safe to use from several threads, and after a fork.
     """
 
     def position(self) -> tuple[int, Hashable]:

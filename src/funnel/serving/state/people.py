@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.bundle.tables import Ids
-from funnel.serving.state.interactions import written_id
 from funnel.serving.state.log import digest
 from funnel.types import Int32
+from funnel.values.ids import written
 
 
 class RememberedIds:
@@ -46,4 +46,4 @@ class RememberedIds:
         return self._base.take(rows)
 
     def _forgot(self, value: Any) -> bool:
-        return bool(self.forgotten) and digest(written_id(value) or "") in self.forgotten
+        return bool(self.forgotten) and digest(written(value) or "") in self.forgotten

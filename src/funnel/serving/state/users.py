@@ -8,8 +8,9 @@ from typing import Any
 
 from funnel.errors import DataError
 from funnel.serving.state.follower import Follower
-from funnel.serving.state.interactions import written_id
 from funnel.serving.state.log import Event
+from funnel.values.ids import written
+from funnel.values.shown import shown
 
 #: Events of a user that an answer may read.
 MOST = 200
@@ -39,7 +40,7 @@ class LiveUsers:
 
         Raises: BundleError when the log cannot be read.
         """
-        user = written_id(user_id)
+        user = written(user_id)
         return [] if user is None else self._follower.state.events_of(user, MOST)
 
     def forget(self, user_id: Any) -> Erased:
@@ -52,9 +53,9 @@ class LiveUsers:
 
         Raises: DataError when it is no id; BundleError when the log cannot be written.
         """
-        user = written_id(user_id)
+        user = written(user_id)
         if user is None:
-            raise DataError(f"user id {user_id!r:.80} is none")
+            raise DataError(f"user id {shown(user_id)} is none")
         overlay = self._follower.follow()
         known = overlay.own.users.ids.row(user_id) >= 0
         events = self._follower.state.forget_user(user, max(time.time(), overlay.bundle.data_read))
