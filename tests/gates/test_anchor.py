@@ -15,7 +15,9 @@ from funnel.errors import BundleError, GateError
 from funnel.gates import GatesConfig, judge, publish
 from tests.processes import ok
 
-OPEN = GatesConfig(slice_fall=1.0, latency_ms=1e6, parity=0.0, popularity_rise=1.0, concentration=1.0)
+OPEN = GatesConfig(
+    baseline_fall=1.0, slice_fall=1.0, latency_ms=1e6, parity=0.0, popularity_rise=1.0, concentration=1.0
+)
 
 
 def derived(store: Store, of: str, change: Callable[[Path], None]) -> str:

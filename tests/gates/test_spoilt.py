@@ -13,7 +13,7 @@ import pytest
 
 from funnel import Live
 from funnel.bundle import Store
-from funnel.errors import BundleError, GateError
+from funnel.errors import BundleError, DataError, GateError
 from funnel.gates import GatesConfig, Verdict, judge, publish
 from funnel.pipeline.train import served
 from tests.tiny import GENRES, TinyBuild
@@ -125,9 +125,8 @@ def test_a_truncated_item_file_is_stopped(
     data = copy(built, tmp_path / "data")
     lines = (data / "movies.csv").read_text().splitlines(keepends=True)
     (data / "movies.csv").write_text("".join(lines[: len(lines) // 2]))
-    verdict = refused(store, rebuild(data, towers))
-    assert "gaps" in verdict.closed
-    assert any("items.genres without a value, 0.0% to " in one.sentence for one in verdict.failed)
+    with pytest.raises(DataError, match=r"check `gaps`: items\.(title|genres) without a value, 0\.0% to "):
+        rebuild(data, towers)
 
 
 def test_an_item_file_without_half_of_the_items_is_stopped(
@@ -137,9 +136,8 @@ def test_an_item_file_without_half_of_the_items_is_stopped(
     for name in ("movies.csv", "ratings.csv"):
         table = pd.read_csv(data / name)
         table[table["movieId"] <= 100].to_csv(data / name, index=False)
-    verdict = refused(store, rebuild(data, towers))
-    assert "rows" in verdict.closed
-    assert any("change of items, 200 to " in one.sentence for one in verdict.failed)
+    with pytest.raises(DataError, match="check `rows`: change of items, 200 to "):
+        rebuild(data, towers)
 
 
 def test_a_model_that_breaks_a_slice_is_stopped_and_the_slice_named(

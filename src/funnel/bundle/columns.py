@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from funnel.bundle.condition import Bound, Condition, Number
 from funnel.bundle.stretches import below, equal, inside
-from funnel.errors import BundleError, ConfigError
+from funnel.errors import BundleError, ConfigError, DataError
 from funnel.types import Int32, Int64
 from funnel.values.arrays import check_offsets, check_rising, check_rows, mapped
 from funnel.values.shown import shown
@@ -177,7 +177,10 @@ class Terms(Column):
         if self.kinds == {"truth value"} and isinstance(value, str) and value.lower() in ("true", "false"):
             return value.lower() == "true"
         written = self.kinds == {"text"} and _kind(value) in self._in_writing
-        return word(value, self.name) if written else value
+        try:
+            return word(value, self.name) if written else value
+        except DataError as error:
+            raise self._wrong(str(error)) from None
 
     @cached_property
     def _in_writing(self) -> frozenset[str]:
