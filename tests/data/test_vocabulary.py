@@ -95,7 +95,7 @@ def test_saved_and_mapped(tmp_path: Path) -> None:
     for vocabulary in (INTEGERS, TEXTS):
         vocabulary.save(tmp_path / "ids.npy")
         again = Vocabulary.load(tmp_path / "ids.npy")
-        assert isinstance(again.values, np.memmap)
+        assert isinstance(again.values.base, np.memmap)
         assert again.values.tolist() == vocabulary.values.tolist()
         assert again.row(vocabulary.values[2]) == 2
 

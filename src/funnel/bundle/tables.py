@@ -105,8 +105,9 @@ class Catalogue:
 
     def records(self, rows: NDArray[Any]) -> list[dict[str, Any]]:
         """The columns of some items, a plain dict each; pandas' own way takes several times as long."""
+        at = pa.array(rows)
         columns = [
-            values[rows].tolist() if isinstance(values, np.ndarray) else values.take(rows).to_pylist()
+            values[rows].tolist() if isinstance(values, np.ndarray) else values.take(at).to_pylist()
             for values in self.values.values()
         ]
         return [dict(zip(self.values, one, strict=True)) for one in zip(*columns, strict=True)]
@@ -172,8 +173,9 @@ class Users:
         known = np.asarray(rows, dtype=np.int64)
         if not any(given):
             found = {name: np.asarray(values[known]) for name, values in self.features.items()}
-            for name, values in found.items():
-                values[known < 0] = self._nobody[name][0]
+            if (nobody := known < 0).any():
+                for name, values in found.items():
+                    values[nobody] = self._nobody[name][0]
             return found
         frame = pd.DataFrame([dict(fields or {}) for fields in given], columns=columns)
         encoded = {name: np.array(values) for name, values in self.encoder.encode(frame).items()}
@@ -203,4 +205,5 @@ def load_features(folder: Path) -> Features:
 
 
 def _array(path: Path) -> Any:
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    """Mapped, but no `np.memmap`, of which each look makes another one: that takes longer than the look."""
+    return np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)

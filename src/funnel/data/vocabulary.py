@@ -75,7 +75,7 @@ class Vocabulary:
     @classmethod
     def load(cls, path: Path, mmap: bool = True) -> Vocabulary:
         """From .npy, by default mapped and not read."""
-        return cls(np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False))
+        return cls(np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False).view(np.ndarray))
 
     @property
     def _integers(self) -> bool:
