@@ -3,7 +3,8 @@
 It answers the same requests with the same towers, number of features and trees as the funnel that it is
 compared with, from a user's id to ten item ids, and is not made slow on purpose: what was met is dropped
 with a set, item columns come from one frame by `take`, trees run on one thread, diversity is NumPy over the
-best fifty. The trees are LightGBM's own (`Booster.predict`), or compiled by lleaves.
+best fifty. The trees are LightGBM's own (`Booster.predict`). Who wants it faster has them compiled by
+lleaves, and takes features from one array in place of a frame: that is the other version.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from funnel.bundle.contents import Contents
 from funnel.index.exact import exact_search
 from funnel.types import Float32, Ragged, Requests
 
-#: Raw scores [rows] of a frame of features.
-Score: TypeAlias = Callable[[pd.DataFrame], NDArray[np.float64]]
+#: Raw scores [rows] of a table of features: a frame, or an array float64 [rows, F].
+Score: TypeAlias = Callable[[Any], NDArray[np.float64]]
 
 _COMPILE = """
 import sys, sysconfig, lleaves
@@ -64,15 +65,15 @@ def lleaves(model: Path, peers: Path) -> Score:
     binding._initialize_llvm = initialize
     trees = lleaves.Model(model_file=str(model))
     trees.compile(cache=str(code), raw_score=True)
-    return lambda frame: trees.predict(frame, n_jobs=1)
+    return lambda rows: trees.predict(rows, n_jobs=1)
 
 
 class Glue:
     """Made for a bundle; `score` is asked for the trees.
 
-    recall: of the index at k, reached by the fewest probes. The features of items are a frame with a row an
-    item, filled from `matrix` [rows, F], feature rows of real candidates named `names`; those that are
-    `constant` in a request are put beside them.
+    recall: of the index at k, reached by the fewest probes. folder: where the index is kept. The features of
+    items are a frame with a row an item, filled from `matrix` [rows, F], feature rows of real candidates
+    named `names`; those that are `constant` in a request are put beside them.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Glue:
         matrix: Float32,
         constant: NDArray[np.bool_],
         queries: Float32,
+        folder: Path,
         *,
         k: int = 500,
         recall: float = 0.95,
@@ -103,20 +105,41 @@ class Glue:
             {name: matrix[rows, i] for i, name in enumerate(names) if not constant[i]}, copy=False
         )
         self._user = {name: float(matrix[0, i]) for i, name in enumerate(names) if constant[i]}
-        self._names = names
+        self._names, self._constant = names, constant
+        self._rows: NDArray[np.float64] | None = None
         lists = 2 ** round(np.log2(4 * np.sqrt(n)))
         self.spec = f"IVF{lists},Flat"
-        self._index: Any = faiss.index_factory(self._vectors.shape[1], self.spec, faiss.METRIC_INNER_PRODUCT)
-        self._index.train(self._vectors[filler.choice(n, min(n, 64 * lists), replace=False)])
-        self._index.add(self._vectors)
+        self._index = self._kept(
+            folder / f"glue-{self.spec}.faiss", filler.choice(n, min(n, 64 * lists), False)
+        )
         wanted = exact_search(self._vectors, queries, k)[0]
         self.probes, self.recall = self._probes(queries, wanted, recall)
 
+    def _kept(self, path: Path, sample: NDArray[np.int64]) -> Any:
+        """The index, trained on some vectors, or read where it was before."""
+        if path.exists():
+            return faiss.read_index(str(path))
+        index = faiss.index_factory(self._vectors.shape[1], self.spec, faiss.METRIC_INNER_PRODUCT)
+        index.train(self._vectors[sample])
+        index.add(self._vectors)
+        faiss.write_index(index, str(path))
+        return index
+
     def scored_by(self, score: Score) -> Glue:
-        """The same with other trees."""
+        """The same with other trees, whose features come from an array."""
         other = copy.copy(self)
         other._score = score
+        table = self._items.assign(**self._user)[self._names].to_numpy(dtype=np.float64)
+        other._rows = np.ascontiguousarray(table)  # a frame's columns are behind each other
         return other
+
+    def _table(self, kept: NDArray[np.int64]) -> Any:
+        """The features of some items: their own, and the user's beside them."""
+        if self._rows is None:
+            return self._items.take(kept).assign(**self._user)[self._names]
+        rows = self._rows.take(kept, axis=0)
+        rows[:, self._constant] = list(self._user.values())
+        return rows
 
     def _probes(self, queries: Float32, wanted: NDArray[np.int32], goal: float) -> tuple[int, float]:
         """The fewest that reach the recall."""
@@ -137,8 +160,7 @@ class Glue:
         query = self._encode(requests)
         _, rows = self._index.search(query, self._k + len(met))
         kept = np.array([row for row in rows[0] if row >= 0 and row not in met][: self._k])
-        frame = self._items.take(kept).assign(**self._user)[self._names]
-        scores = self._score(frame)
+        scores = self._score(self._table(kept))
         order = np.argsort(-scores, kind="stable")[:50]
         found: list[Any] = self._item_ids[self._diverse(kept[order], scores[order], top)].tolist()
         return found

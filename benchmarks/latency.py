@@ -60,7 +60,8 @@ def glued(contents: Contents, model: Path, requests: list[Requests], k: int, goa
     constant = np.all([(m == m[:1]).all(0) | np.isnan(m).all(0) for m in lists], axis=0)
     queries = np.concatenate([contents.encoder.encode(one) for one in requests])
     names, matrix = list(features.names), np.concatenate(lists)
-    return Glue(contents, booster(model), names, matrix, constant, queries, k=k, recall=goal)
+    folder = model.parents[1]
+    return Glue(contents, booster(model), names, matrix, constant, queries, folder, k=k, recall=goal)
 
 
 def timed(call: Call, user: Any) -> Taken:
@@ -125,7 +126,9 @@ def main(
     trees: int = 300,
     leaves: int = 63,
     beside: Annotated[bool, typer.Option(help="whether the other stack is measured too")] = True,
-    compiled: Annotated[bool, typer.Option("--lleaves", help="and with lleaves' trees")] = False,
+    compiled: Annotated[
+        bool, typer.Option("--lleaves", help="and with compiled trees, features from an array")
+    ] = False,
     core: Annotated[int, typer.Option(help="the core that everything runs on")] = 0,
     work: Annotated[Path, typer.Option(help="where what is made for it is kept")] = Path("build/latency"),
     about: Annotated[str, typer.Option(help="what the ads are, for the file")] = "",

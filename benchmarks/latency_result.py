@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmarks.serving import bars, percentiles, save
 
-WHOLE, BESIDE, GLUE, COMPILED = "Live.recommend", "beside the stages", "glue", "glue, lleaves"
+WHOLE, BESIDE, GLUE, COMPILED = "Live.recommend", "beside the stages", "glue", "glue, lleaves, NumPy"
 
 Row = dict[str, float]
 
