@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.derived import derive
 from benchmarks.serving import sized
 from funnel.bundle import Store
-from funnel.bundle.contents import load_contents, save_settings
+from funnel.bundle.contents import load_contents
 
 #: What every item of an edition has in its column `edition`.
 EDITIONS = ("first", "second")
@@ -66,17 +67,5 @@ def _write(base: Path, store: Store, work: Path, edition: str, trees: int, leave
     contents = sized(load_contents(source), work, trees=trees, leaves=leaves)
     contents = replace(contents, rerank=contents.rerank.model_copy(update={"trade_off": 0.8}))
     marked = contents.catalogue.frame.assign(edition=edition)
-    with store.writing(edition) as draft:
-        shutil.copytree(source, draft.folder, dirs_exist_ok=True)
-        (draft.folder / "manifest.json").unlink()
-        shutil.rmtree(draft.folder / "items")
-        shutil.rmtree(draft.folder / "ranker", ignore_errors=True)
-        replace(contents.catalogue, frame=marked).save(draft.folder / "items")
-        assert contents.ranker is not None
-        contents.ranker.save(draft.folder / "ranker")
-        save_settings(draft.folder, contents)
-        draft.describe(
-            towers_fingerprint=about.towers_fingerprint,
-            schema_fingerprint=about.schema_fingerprint,
-            config=about.config,
-        )
+    contents = replace(contents, catalogue=replace(contents.catalogue, frame=marked))
+    derive(store, source, edition, contents, ["items", "ranker"])

@@ -129,3 +129,22 @@ def test_a_catalogue_of_one_item() -> None:
     assert len(lists.items) == 0
     assert lists.top(Ragged.from_lists([[0]]), 3)[0].tolist() == [[-1, -1, -1]]
     assert lists.scores(Ragged.from_lists([[0], []]), np.zeros((2, 1), np.int32))[0] == 0
+
+
+def test_the_newest_wins_a_tie() -> None:
+    """Weights of a few values, so that ties are many; every item of a catalogue is asked for at once."""
+    rng = np.random.default_rng(4)
+    lists = [np.sort(rng.permutation(60)[:25]).astype(np.int32) for _ in range(60)]
+    weights = [np.sort(rng.integers(1, 4, size=25).astype(np.float32))[::-1] for _ in range(60)]
+    items, offsets = np.concatenate(lists), np.arange(0, 60 * 25 + 1, 25)
+    neighbours = Neighbours(offsets, items, np.concatenate(weights), decay=0.8)
+    history = Ragged.from_lists([rng.permutation(60)[:12] for _ in range(20)])
+    asked = np.tile(np.arange(-1, 60, dtype=np.int32), (20, 1))
+    found = neighbours.nearest(history, asked)
+    for row, one in enumerate(found.tolist()):
+        for item, source in zip(asked[row].tolist(), one, strict=True):
+            best, wanted = 0.0, -1
+            for met in reversed(history[row].tolist()):
+                weight = dict(zip(*(part.tolist() for part in neighbours.of(met)), strict=True)).get(item, 0)
+                best, wanted = (weight, met) if weight > best else (best, wanted)
+            assert source == wanted, (row, item)

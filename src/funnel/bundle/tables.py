@@ -68,8 +68,9 @@ class Catalogue:
         self.filters.save(folder / "filters")
 
     @classmethod
-    def load(cls, folder: Path, specs: Mapping[str, Spec]) -> Catalogue:
-        """What `save` wrote, memory-mapped. specs: the forms of the encoded columns.
+    def load(cls, folder: Path, specs: Mapping[str, Spec] | None = None) -> Catalogue:
+        """What `save` wrote, memory-mapped. specs: the forms of the encoded columns that the towers read;
+        default those of the encoder that is there.
 
         Raises: BundleError when a part is missing, or its numbers are none of such a table.
         """
@@ -80,6 +81,7 @@ class Catalogue:
                 "build the bundle again"
             )
         encoder = TableEncoder.load(folder / "encoder") if (folder / "encoder").is_dir() else None
+        specs = specs if specs is not None else {} if encoder is None else encoder.specs
         if encoder is not None:
             check_specs(encoder.specs, specs, folder / "encoder")
         loaded = cls(ids, frame, load_features(folder / "features", specs, len(ids)), encoder)
@@ -112,8 +114,9 @@ class Catalogue:
 
     def records(self, rows: NDArray[Any]) -> list[dict[str, Any]]:
         """The columns of some items, a plain dict each; pandas' own way takes several times as long."""
+        at = pa.array(rows)
         columns = [
-            values[rows].tolist() if isinstance(values, np.ndarray) else values.take(rows).to_pylist()
+            values[rows].tolist() if isinstance(values, np.ndarray) else values.take(at).to_pylist()
             for values in self.values.values()
         ]
         return [dict(zip(self.values, one, strict=True)) for one in zip(*columns, strict=True)]
@@ -187,8 +190,9 @@ class Users:
         known = np.asarray(rows, dtype=np.int64)
         if not any(given):
             found = {name: np.asarray(values[known]) for name, values in self.features.items()}
-            for name, values in found.items():
-                values[known < 0] = self._nobody[name][0]
+            if (nobody := known < 0).any():
+                for name, values in found.items():
+                    values[nobody] = self._nobody[name][0]
             return found
         frame = pd.DataFrame([dict(fields or {}) for fields in given], columns=columns, dtype=object)
         encoded = {name: np.array(values) for name, values in self.encoder.encode(frame).items()}

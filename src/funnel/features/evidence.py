@@ -75,14 +75,26 @@ def _collect(edges: Any, history: Any, decay: float, bits: int, keys: Any, sums:
 
 @compiled
 def nearest(edges: Any, newest: Any, items: Any) -> Any:
-    """`Neighbours.nearest`; for a few items a request."""
+    """`Neighbours.nearest`: the items in a hash table, then one pass over the history's neighbours."""
     out = np.full(items.shape, -1, dtype=np.int32)
+    bits = table_bits(8 * items.shape[1])  # a few items: nearly every neighbour meets an empty slot
+    keys = np.empty(1 << bits, dtype=np.int32)
+    best = np.empty(1 << bits, dtype=np.float32)
+    sources = np.empty(1 << bits, dtype=np.int32)
     for row in range(items.shape[0]):
-        best = np.zeros(items.shape[1], dtype=np.float32)
+        keys[:] = -1
+        best[:] = 0.0
+        sources[:] = -1
+        for item in items[row]:
+            if item >= 0:
+                keys[slot_of(keys, bits, item)] = item
         for source in newest.values[newest.offsets[row] : newest.offsets[row + 1]]:
             for edge in range(edges.offsets[source], edges.offsets[source + 1]):
-                for place in range(items.shape[1]):
-                    if edges.items[edge] == items[row, place] and edges.weights[edge] > best[place]:
-                        best[place] = edges.weights[edge]
-                        out[row, place] = source
+                slot = slot_of(keys, bits, edges.items[edge])
+                if keys[slot] != -1 and edges.weights[edge] > best[slot]:
+                    best[slot] = edges.weights[edge]
+                    sources[slot] = source
+        for place in range(items.shape[1]):
+            if items[row, place] >= 0:
+                out[row, place] = sources[slot_of(keys, bits, items[row, place])]
     return out

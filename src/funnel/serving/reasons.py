@@ -4,36 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from funnel.bundle.contents import Contents
 from funnel.serving.response import Recommendation
-from funnel.types import Candidates, Requests
+from funnel.types import Candidates, Int32, Requests
 
 
 def recommendations(contents: Contents, requests: Requests, final: Candidates) -> tuple[Recommendation, ...]:
     """The filled places of a single answer, with ids, sources and reason codes."""
-    rows = final.items[0][final.filled[0]]
-    ids = contents.catalogue.ids.take(rows)
-    likes = contents.statistics.covisitation.nearest(requests.history, final.items)[0]
-    attributes = contents.catalogue.records(rows)
+    n = int(np.count_nonzero(final.items[0] >= 0))  # empty places come last
+    rows = final.items[0, :n]
+    ids, attributes = contents.catalogue.ids.take(rows), contents.catalogue.records(rows)
+    likes = _likes(contents, requests, final.items[:1, :n])
+    scores, ranks = final.scores[0, :n].tolist(), final.source_ranks[0, :n].tolist()
     has_history = len(requests.history.values) > 0
     made = []
-    for place in range(len(rows)):
-        sources = {
-            name: int(rank) + 1
-            for name, rank in zip(final.sources, final.source_ranks[0, place], strict=True)
-            if rank >= 0
-        }
-        like = contents.catalogue.ids.take(likes[[place]])[0] if likes[place] >= 0 else None
-        made.append(
-            Recommendation(
-                item_id=ids[place],
-                score=float(final.scores[0, place]),
-                sources=sources,
-                reasons=tuple(_codes(sources, like, has_history=has_history)),
-                attributes=attributes[place],
-            )
-        )
+    for item_id, score, of_sources, like, columns in zip(ids, scores, ranks, likes, attributes, strict=True):
+        sources = {name: rank + 1 for name, rank in zip(final.sources, of_sources, strict=True) if rank >= 0}
+        reasons = tuple(_codes(sources, like, has_history=has_history))
+        made.append(Recommendation(item_id, score, sources, reasons, columns))
     return tuple(made)
+
+
+def _likes(contents: Contents, requests: Requests, items: Int32) -> list[Any]:
+    """For each item [1, n] the id of the one of the history that it is most often met with, or None."""
+    rows = contents.statistics.covisitation.nearest(requests.history, items)[0]
+    ids = iter(contents.catalogue.ids.take(rows[rows >= 0]))
+    return [next(ids) if there else None for there in (rows >= 0).tolist()]
 
 
 def _codes(sources: dict[str, int], like: Any, *, has_history: bool) -> list[str]:

@@ -142,7 +142,7 @@ def _history(
         if (rows < 0).any():
             reasons.append(UNKNOWN_ITEMS_IN_HISTORY)
         kept = rows[rows >= 0]
-        items = Ragged.from_lengths(kept, np.array([len(kept)]))
+        items = _one_list(kept)
         times = Ragged(np.full(len(kept), now - 1, dtype=np.int64), items.offsets)
     if len(items.values) == 0:
         reasons.append(EMPTY_HISTORY)
@@ -151,12 +151,13 @@ def _history(
 
 def history_of(contents: Contents, row: int, since: Since) -> tuple[Ragged, Ragged]:
     """What a user met, and when: as the bundle knows it, and since. row: −1 for a user unknown to it."""
-    one = np.array([row])
-    items, times = contents.users.history.take(one), contents.users.history_times.take(one)
-    if not since:
-        return items, times
-    met, at = _with(contents, items.values, times.values, since)
-    items = Ragged.from_lengths(met, np.array([len(met)]))
+    met: Int32 = np.empty(0, dtype=np.int32)
+    at: Int64 = np.empty(0, dtype=np.int64)
+    if row >= 0:  # two slices: `Ragged.take` is for many rows
+        met, at = contents.users.history[row], contents.users.history_times[row]
+    if since:
+        met, at = _with(contents, met, at, since)
+    items = _one_list(met)
     return items, Ragged(at, items.offsets)
 
 
@@ -178,9 +179,16 @@ def _with(contents: Contents, items: NDArray[Any], times: NDArray[Any], since: S
 
 def _excluded(contents: Contents, given: Iterable[Any] | None, met: Int32) -> Ragged:
     """What must not be returned: what was given, and what the user met where that is excluded."""
-    rows = _rows(contents, [] if given is None else arguments.ids(given, "exclude"))
-    barred = np.concatenate([rows[rows >= 0], met if contents.exclude_seen else met[:0]]).astype(np.int32)
-    return Ragged.from_lengths(barred, np.array([len(barred)]))
+    met = met if contents.exclude_seen else met[:0]
+    ids = [] if given is None else arguments.ids(given, "exclude")
+    if not ids:
+        return _one_list(met)
+    rows = _rows(contents, ids)
+    return _one_list(np.concatenate([rows[rows >= 0], met]).astype(np.int32))
+
+
+def _one_list(values: NDArray[Any]) -> Ragged:
+    return Ragged(values, np.array([0, len(values)], dtype=np.int64))
 
 
 def _rows(contents: Contents, ids: Sequence[Any]) -> Int32:
