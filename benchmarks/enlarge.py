@@ -69,10 +69,9 @@ def main(
         }
     )  # fmt: skip
     users, columns = load_encoders(towers / TRAINING)
-    dataset = larger(read(config.data), items, seed)
-    built = build(
-        prepare_from(config, replace(dataset, truth=None), (users, columns)), towers, Store(indexes)
-    )
+    read_at = time.time()
+    dataset = replace(larger(read(config.data), items, seed), truth=None)
+    built = build(prepare_from(config, dataset, read_at, (users, columns)), towers, Store(indexes))
     Store(indexes).publish(built.version)
     Console().print(f"{built.version}: {len(dataset.items):,} items, {time.perf_counter() - began:.0f} s")
 
