@@ -32,9 +32,9 @@ def convert(column: pd.Series, kind: ColumnKind, size: int | None, where: str) -
     if kind == "number":
         return as_numbers(column, where)
     if kind == "multi_category":
-        return _objects(column, lambda value: _as_list(value, where))
+        return _objects(column, lambda value: as_list(value, where))
     if kind == "vector":
-        return _objects(column, lambda value: _as_vector(value, size or 0, where))
+        return _objects(column, lambda value: as_vector(value, size or 0, where))
     return as_text(column, where)
 
 
@@ -55,11 +55,11 @@ def absent(rows: int, kind: ColumnKind, size: int | None) -> pd.Series:
 def as_text(column: pd.Series, where: str) -> pd.Series:
     """As pandas `str`. Raises DataError where a value is a list or another container."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
+        column = _decoded(column)
     if pd.api.types.is_float_dtype(column.dtype):
         column = _whole(column)
     if column.dtype == object:
-        text = pd.Series([_as_word(value, where) for value in column], dtype="str")
+        text = pd.Series([as_word(value, where) for value in column], dtype="str")
     else:
         text = _as_str(column, where).reset_index(drop=True).where(column.notna().to_numpy())
     return text.where(text != "")
@@ -70,18 +70,24 @@ def as_numbers(column: pd.Series, where: str) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         raise DataError(f"{where} is declared as a number, but holds dates")
     if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
+        column = _decoded(column)
     try:
         numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise DataError(f"{where} is declared as a number, but holds something else: {error}") from error
     bad = np.isnan(numbers) & ~column.isna().to_numpy()
     if bad.any():  # what a file writes for a missing number
-        bad &= ~column.astype("str").str.strip().str.lower().isin(_NO_NUMBER).to_numpy()
+        bad &= ~_as_str(column, where).str.strip().str.lower().isin(_NO_NUMBER).to_numpy()
     if bad.any():
         row = int(bad.argmax())
         raise DataError(f"{where} is declared as a number, but row {row} holds {column.iloc[row]!r}")
     return pd.Series(numbers)
+
+
+def _decoded(column: pd.Series) -> pd.Series:
+    """A categorical column in the type of its values; whole numbers and truth values have no missing one."""
+    dtype = column.cat.categories.dtype
+    return column.astype(object if dtype.kind in "iub" and column.isna().any() else dtype)
 
 
 def _objects(column: pd.Series, read: Callable[[Any], Any]) -> pd.Series:
@@ -106,7 +112,8 @@ def _is_missing(value: Any) -> bool:
     return bool(isinstance(value, float | np.floating) and np.isnan(value))
 
 
-def _as_word(value: Any, where: str) -> str | None:
+def as_word(value: Any, where: str) -> str | None:
+    """One value as a text, None where it is missing. Raises: see `as_text`."""
     if _is_missing(value):
         return None
     if isinstance(value, list | tuple | set | dict | np.ndarray | bytes):
@@ -126,7 +133,8 @@ def _as_str(column: pd.Series, where: str) -> pd.Series:
         raise
 
 
-def _as_list(value: Any, where: str) -> list[str]:
+def as_list(value: Any, where: str) -> list[str]:
+    """One value as distinct texts in their order. Raises: see `as_text`."""
     parts: Iterable[Any]
     if isinstance(value, str):
         parts = value.split(SEPARATOR)
@@ -136,11 +144,12 @@ def _as_list(value: Any, where: str) -> list[str]:
         parts = value
     else:
         parts = [value]
-    words = (_as_word(part, where) for part in parts)
+    words = (as_word(part, where) for part in parts)
     return list(dict.fromkeys(word for word in words if word))
 
 
-def _as_vector(value: Any, size: int, where: str) -> NDArray[np.float32] | None:
+def as_vector(value: Any, size: int, where: str) -> NDArray[np.float32] | None:
+    """One value as float32 [size], None where it is missing. Raises: DataError for another size."""
     if _is_missing(value) or (isinstance(value, str) and not value):
         return None
     try:
