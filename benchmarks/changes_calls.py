@@ -14,14 +14,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
-import pandas as pd
 import typer
 
 from funnel import Live
@@ -40,7 +40,7 @@ def milliseconds(seconds: list[float]) -> dict[str, float]:
     return {"p50": round(p50, 4), "p99": round(p99, 4), "max": round(most, 3), "n": len(seconds)}
 
 
-def timed(calls: Iterator[Callable[[], Any]]) -> list[float]:
+def timed(calls: Iterable[Callable[[], Any]]) -> list[float]:
     """Seconds of each call."""
     taken = []
     for call in calls:
@@ -92,7 +92,8 @@ def clicks(store: Path, sizes: str = "1000,10000,100000,1000000", calls: int = 2
         return [(user, item, now) for user, item in zip(users, rows, strict=True)]
 
     def asked() -> list[float]:
-        return timed(lambda: live.recommend(int(user)) for user in rng.integers(2_000, size=300))
+        users = rng.integers(2_000, size=300).tolist()
+        return timed(partial(live.recommend, user) for user in users)
 
     asked()
     found: dict[str, Any] = {"items": items, "before": {"request": milliseconds(asked()), "mib": memory()}}
@@ -105,11 +106,11 @@ def clicks(store: Path, sizes: str = "1000,10000,100000,1000000", calls: int = 2
             there += len(some)
         live.recommend(1)
         filled, mib = time.perf_counter() - began, memory()
-        alone = timed((lambda one=one: live.observe(one)) for one in events(calls))  # type: ignore[misc]
+        alone = timed(partial(live.observe, one) for one in events(calls))
         turns: dict[str, list[float]] = {"click": [], "request": []}
         for one in events(300):
-            turns["click"] += timed(iter([lambda one=one: live.observe(one)]))  # type: ignore[misc]
-            turns["request"] += timed(iter([lambda: live.recommend(int(rng.integers(2_000)))]))
+            turns["click"] += timed([partial(live.observe, one)])
+            turns["request"] += timed([partial(live.recommend, int(rng.integers(2_000)))])
         beside, reader = _beside(live, iter(events(10**6)), 3.0)
         there += calls + 300 + beside["n"]
         found[str(size)] = {
@@ -118,7 +119,7 @@ def clicks(store: Path, sizes: str = "1000,10000,100000,1000000", calls: int = 2
             "beside_reader": beside, "reader": reader,
         }  # fmt: skip
     live.close()
-    print(json.dumps(found))
+    typer.echo(json.dumps(found))
 
 
 def _beside(live: Live, events: Iterator[Any], seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -128,7 +129,7 @@ def _beside(live: Live, events: Iterator[Any], seconds: float) -> tuple[dict[str
         while time.perf_counter() < until:
             time.sleep(0.005)
             if (one := next(events, None)) is not None:
-                taken += timed(iter([lambda one=one: live.observe(one)]))  # type: ignore[misc]
+                taken += timed([partial(live.observe, one)])
     return milliseconds(taken or [0.0]), milliseconds(reader.seconds)
 
 
@@ -143,7 +144,7 @@ def items(store: Path, calls: int = 300, batch: int = 10_000, batches: int = 10)
         live.recommend(user, where=FILTER)
     found: dict[str, Any] = {"items": n, "mib_before": memory(), "unchanged": {}}
     for name, where in (("request", None), ("filtered", FILTER)):
-        taken = timed((lambda user=user: live.recommend(user, where=where)) for user in range(300))  # type: ignore[misc]
+        taken = timed(partial(live.recommend, user, where=where) for user in range(300))
         found["unchanged"][name] = milliseconds(taken)
     known = frame.take(rng.choice(n, size=calls + 1, replace=False)).reset_index(drop=True)
     known["price"] += 0.01
@@ -163,17 +164,17 @@ def items(store: Path, calls: int = 300, batch: int = 10_000, batches: int = 10)
         found["patches"] = _patched(live, rng, n, batch, batches)
     found["mib_after"] = memory()
     live.close()
-    print(json.dumps(found))
+    typer.echo(json.dumps(found))
 
 
 def _changed(live: Live, change: Callable[[int], Any], calls: int) -> dict[str, Any]:
     """Milliseconds of a change, of the request after it with a filter, and of one without."""
-    first = timed(iter([lambda: change(0), lambda: live.recommend(0, where=FILTER)]))
+    first = timed([partial(change, 0), partial(live.recommend, 0, where=FILTER)])
     taken: dict[str, list[float]] = {"change": [], "filtered": [], "request": []}
     for i in range(1, calls + 1):
-        taken["change"] += timed(iter([lambda i=i: change(i)]))  # type: ignore[misc]
-        taken["filtered"] += timed(iter([lambda i=i: live.recommend(i, where=FILTER)]))  # type: ignore[misc]
-        taken["request"] += timed(iter([lambda i=i: live.recommend(i)]))  # type: ignore[misc]
+        taken["change"] += timed([partial(change, i)])
+        taken["filtered"] += timed([partial(live.recommend, i, where=FILTER)])
+        taken["request"] += timed([partial(live.recommend, i)])
     names = zip(("first", "first_filtered"), first, strict=True)
     return {name: milliseconds(some) for name, some in taken.items()} | {
         name: round(1000 * seconds, 3) for name, seconds in names
@@ -186,8 +187,8 @@ def _patched(live: Live, rng: Any, n: int, batch: int, batches: int) -> dict[str
     for _ in range(batches):
         ids = rng.choice(n, size=min(batch, n), replace=False).tolist()
         prices = rng.uniform(1, 100, size=len(ids)).tolist()
-        taken["change"] += timed(iter([lambda: live.items.patch(ids, {"price": prices})]))  # noqa: B023
-        taken["filtered"] += timed(iter([lambda: live.recommend(1, where=FILTER)]))
+        taken["change"] += timed([partial(live.items.patch, ids, {"price": prices})])
+        taken["filtered"] += timed([partial(live.recommend, 1, where=FILTER)])
     return {
         **{name: milliseconds(some) for name, some in taken.items()},
         "batch": min(batch, n),
