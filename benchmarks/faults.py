@@ -16,7 +16,6 @@ full, writes fail and a clock is wrong; see `benchmarks.faults_live`.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
