@@ -9,11 +9,13 @@ know every change that was acknowledged, and may know the one that was not. Afte
 published version must be the one from before or the one that was being published, every listed version must
 verify, the history must end with what is published, and a fresh process must answer from it. The next writer
 goes on from there.
+
+Then four processes change and ask one store for a minute, at full speed, while they are killed, the disk is
+full, writes fail and a clock is wrong; see `benchmarks.faults_live`.
 """
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
@@ -32,6 +34,9 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.faults_live import Faults
+from benchmarks.faults_record import MOVIES
+from benchmarks.serving import save
 from funnel.bundle import Store
 from funnel.config import Config, parse
 
@@ -230,27 +235,39 @@ def campaign(folder: Path, data: Path, kills: int, seed: int = 0) -> dict[str, A
     return {"kills": kills, "moments": dict(sorted(moments.items())), "seconds_of_a_build": lasts}
 
 
+def under_load(folder: Path, seconds: float, kills: int, full: int, seed: int = 0) -> dict[str, Any]:
+    """Processes that change and ask a store of 500 movies meanwhile; see `benchmarks.faults_live`."""
+    from tests.tiny import build_movies, write_movies
+
+    write_movies(folder, users=200, movies=MOVIES, seed=seed)
+    build_movies(folder, folder)
+    return Faults(folder, seed).run(seconds, kills, full)
+
+
 def main(
-    kills: int = 200,
+    kills: Annotated[int, typer.Option(help="of those who build, publish or change, one at a time")] = 200,
+    seconds: Annotated[float, typer.Option(help="of four processes at full speed; 0 for none")] = 60,
+    kills_under_load: int = 10,
+    full_disks: int = 2,
     seed: int = 0,
-    results: Annotated[Path, typer.Option(help="where the JSON file goes")] = HERE / "results",
+    results: Annotated[Path, typer.Option(help="where the JSON files go")] = HERE / "results",
 ) -> None:
-    """Kill, check, and write down how often at which moment."""
-    from funnel.evaluation import machine, versions
+    """Kill, check, and write down how often at which moment; then the same under load."""
     from tests.tiny import write_movies
 
-    with tempfile.TemporaryDirectory() as place:
-        data = Path(place) / "data"
-        data.mkdir()
-        write_movies(data, users=80, movies=60, seed=seed)
-        found = campaign(Path(place), data, kills, seed)
-    about = {
-        **found, "faults": 0, "seed": seed, "machine": machine(), "versions": versions(),
-        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }  # fmt: skip
-    results.mkdir(parents=True, exist_ok=True)
-    (results / "faults.json").write_text(json.dumps(about, indent=1) + "\n")
-    Console().print_json(data=about)
+    if kills:
+        with tempfile.TemporaryDirectory() as place:
+            data = Path(place) / "data"
+            data.mkdir()
+            write_movies(data, users=80, movies=60, seed=seed)
+            found = campaign(Path(place), data, kills, seed)
+        save("faults", {**found, "faults": 0, "seed": seed}, results)
+        Console().print_json(data=found)
+    if seconds:
+        with tempfile.TemporaryDirectory() as place:
+            found = under_load(Path(place), seconds, kills_under_load, full_disks, seed)
+        save("faults-live", {**found, "seed": seed, "load_average": os.getloadavg()}, results)
+        Console().print_json(data=found)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def convert(column: pd.Series, kind: ColumnKind, size: int | None, where: str) -
     if kind == "multi_category":
         return _objects(column, lambda value, row: listed(value, where, row))
     if kind == "vector":
-        return _objects(column, lambda value, row: _as_vector(value, size or 0, where, row))
+        return _objects(column, lambda value, row: as_vector(value, size or 0, where, row))
     return as_text(column, where) if kind == "text" else words(column, where)
 
 
@@ -80,7 +80,8 @@ def _objects(column: pd.Series, read: Callable[[Any, int], Any]) -> pd.Series:
     return pd.Series(values, dtype=object)
 
 
-def _as_vector(value: Any, size: int, where: str, row: int) -> NDArray[np.float32] | None:
+def as_vector(value: Any, size: int, where: str, row: int) -> NDArray[np.float32] | None:
+    """One value as float32 [size], None where it is missing. Raises: DataError for another size."""
     if is_missing(value) or (isinstance(value, str) and not value):
         return None
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,17 +14,34 @@ from numpy.typing import NDArray
 from funnel.bundle.contents import Contents
 from funnel.data import Schema
 from funnel.data.keys import as_ids, written_integers
+from funnel.data.records import plain, plain_column
 from funnel.errors import BundleError, DataError
 from funnel.types import Features, Float32
 from funnel.values.shown import shown
 
+_INT64 = 2**63
 
-def checked(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """The items in the form of the schema.
+
+def checked(frame: pd.DataFrame, own: Contents, schema: Schema) -> list[dict[str, Any]]:
+    """The items in the form of the schema, each as plain values for JSON, with ids in the type of the
+    catalogue's.
 
     Raises: DataError for a column that is missing, not declared or of another type, and for an id that is
-    missing or there twice.
+    missing, there twice, or a text where the catalogue's are whole numbers.
     """
+    _check_columns(frame, schema)
+    ids = own_ids(own, as_ids(frame["item_id"], "items.item_id").tolist())
+    if twice := [one for one, n in Counter(ids).items() if n > 1]:
+        raise DataError(f"items.item_id {twice[0]!r} is there twice")
+    columns = {
+        column.name: plain_column(frame[column.name], column, f"items.{column.name}")
+        for column in schema.items
+    }
+    names, rows = ("item_id", *columns), zip(ids, *columns.values(), strict=True)
+    return [dict(zip(names, one, strict=True)) for one in rows]
+
+
+def _check_columns(frame: pd.DataFrame, schema: Schema) -> None:
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"items is a {type(frame).__name__}: a pandas DataFrame is expected")
     for column in schema.items:
@@ -36,22 +54,33 @@ def checked(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
         near = difflib.get_close_matches(extra[0], [column.name for column in schema.items], n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise DataError(f"items has columns that the schema does not declare: {', '.join(extra)}{hint}")
-    found = schema.check(frame, "items")
-    ids = as_ids(found["item_id"], "items.item_id")
-    repeats = ids.duplicated().to_numpy()
-    if repeats.any():
-        raise DataError(f"items.item_id {ids.tolist()[int(repeats.argmax())]!r} is there twice")
-    return found.assign(item_id=ids)
+    if "item_id" not in frame.columns or not frame.columns.is_unique:
+        schema.check(frame, "items")  # says which
 
 
-def own_ids(contents: Contents, ids: pd.Series) -> list[Any]:
+def fitted(record: dict[str, Any], own: Contents, schema: Schema) -> dict[str, Any]:
+    """An item of the log in the form of a schema that may have changed since: columns that it has no longer
+    are left out, new ones are missing.
+
+    Raises: DataError where a value does not fit, and when a column is required now that was not there.
+    """
+    (item_id,) = own_ids(own, [record["item_id"]])
+    found = {"item_id": item_id}
+    for column in schema.items:
+        (found[column.name],) = plain([record.get(column.name)], column, f"items.{column.name}")
+    return found
+
+
+def own_ids(own: Contents, ids: Sequence[Any]) -> list[Any]:
     """Ids in the type of the catalogue's.
 
     Raises: DataError when they cannot be: the catalogue's are whole numbers and one is a text.
     """
-    if contents.catalogue.ids.values.dtype.kind != "i":
-        return ids.astype("str").tolist()
-    numbers = ids if pd.api.types.is_integer_dtype(ids.dtype) else written_integers(ids.astype("str"))
+    if own.catalogue.ids.values.dtype.kind != "i":
+        return [str(one) for one in ids]
+    if all(type(one) is int and abs(one) < _INT64 for one in ids):
+        return list(ids)
+    numbers = written_integers(pd.Series(ids, dtype=object).astype("str"))
     if not pd.api.types.is_integer_dtype(numbers.dtype):
         strange = next((one for one in ids if not str(one).lstrip("-").isdigit()), None)
         raise DataError(
@@ -69,7 +98,7 @@ class Encoded(NamedTuple):
     vectors: Float32
 
 
-def encoded(own: Contents, rows: NDArray[Any], frame: pd.DataFrame) -> Encoded:
+def encoded(own: Contents, rows: NDArray[Any], records: Sequence[dict[str, Any]]) -> Encoded:
     """Checked items, encoded by the bundle's own encoder. rows: of the catalogue; beyond its own, new ones.
 
     Raises: BundleError when the bundle cannot encode new items.
@@ -79,7 +108,9 @@ def encoded(own: Contents, rows: NDArray[Any], frame: pd.DataFrame) -> Encoded:
         raise BundleError(
             "this bundle was built without what encodes new items; build it again with this version"
         )
-    features = encoder.encode(frame)
+    features = {
+        name: encoder.encode_column(name, [record.get(name) for record in records]) for name in encoder.specs
+    }
     return Encoded(features, _vectors(own, rows, features, tower.encode(features, len(rows))))
 
 
@@ -104,30 +135,3 @@ def _vectors(own: Contents, rows: NDArray[Any], features: Any, cold: Float32) ->
         moved /= np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12)
     vectors[known] = np.where(same[:, None], trained, moved)
     return vectors
-
-
-def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Checked items as plain values for JSON."""
-    return [
-        {str(name): _plain(value) for name, value in record.items()} for record in frame.to_dict("records")
-    ]
-
-
-def from_records(records: Sequence[dict[str, Any]], schema: Schema) -> pd.DataFrame:
-    """The inverse of `to_records`, for a schema that may have changed since: columns that it has no longer
-    are left out, new ones are missing.
-
-    Raises: DataError when a column is required now that was not there.
-    """
-    names = ["item_id", *(column.name for column in schema.items)]
-    values = {name: pd.Series([record.get(name) for record in records], dtype=object) for name in names}
-    found = schema.check(pd.DataFrame(values), "items")
-    return found.assign(item_id=as_ids(found["item_id"], "items.item_id"))
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    return None if value is None or value is pd.NA or value != value else value

@@ -52,15 +52,13 @@ class LiveItems:
         be written or the bundle cannot encode new items. Nothing is changed then.
         """
         overlay = self._follower.follow()
-        frame = encode.checked(items, overlay.bundle.schema)
-        if not len(frame):
+        records = encode.checked(items, overlay.own, overlay.bundle.schema)
+        if not records:
             return
-        ids = encode.own_ids(overlay.own, frame["item_id"])
         if overlay.own.item_encoder is None or overlay.own.catalogue.encoder is None:
             raise BundleError(
                 "this bundle was built without what encodes new items; build it again with this version"
             )
-        records = encode.to_records(frame.assign(item_id=ids))
         written = {str(record["item_id"]): record for record in records}
         self._follower.state.upsert(written, _now(overlay))
         self._follower.follow()

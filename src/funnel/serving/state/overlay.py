@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from funnel.bundle.contents import Contents
 from funnel.errors import FunnelError
@@ -17,7 +16,7 @@ from funnel.index import ChangingIndex, FaissIndex, IndexConfig
 from funnel.serving.loaded import Loaded
 from funnel.serving.request import of_users
 from funnel.serving.state.catalogue import LiveCatalogue
-from funnel.serving.state.encode import encoded, from_records, own_ids, to_records
+from funnel.serving.state.encode import encoded, fitted
 from funnel.serving.state.log import Changes, Counted, ItemChange, Patch
 from funnel.serving.state.people import RememberedIds
 from funnel.types import Int32, growable
@@ -100,37 +99,34 @@ class Overlay:
         self._changed(rows)
 
     def _upsert(self, items: Sequence[ItemChange]) -> None:
-        if not items:
+        fitting = [(one, record) for one in items if (record := self._fitting(one)) is not None]
+        if not fitting:
             return
-        frame = self._checked([one.item for one in items if one.item is not None])
-        if not len(frame):
-            return
-        rows = self.catalogue.ids.add(frame["item_id"].tolist())
-        features, vectors = encoded(self.own, rows, frame)
+        records = [record for _, record in fitting]
+        rows = self.catalogue.ids.add([record["item_id"] for record in records])
+        features, vectors = encoded(self.own, rows, records)
         for name, values in features.items():
             self.catalogue.features[name][rows] = values
         self.vectors[rows] = vectors
-        deleted = {one.item_id for one in items if one.deleted}
-        living = np.array([str(one) not in deleted for one in frame["item_id"]], dtype=np.bool_)
-        self.catalogue.put(rows, to_records(frame[list(self.own.catalogue.frame.columns)]), living)
+        living = np.array([not one.deleted for one, _ in fitting], dtype=np.bool_)
+        names = list(self.own.catalogue.values)
+        self.catalogue.put(rows, [{name: one.get(name) for name in names} for one in records], living)
         self._changed(rows)
 
-    def _checked(self, records: Sequence[dict[str, Any]]) -> pd.DataFrame:
-        """Items in the form of the bundle's schema, without those that do not fit it: text ids where it has
-        whole numbers, values of another type, and all where it cannot encode new ones."""
+    def _fitting(self, item: ItemChange) -> dict[str, Any] | None:
+        """An item in the form of the bundle's schema; None where it does not fit it: a text id where it has
+        whole numbers, a value of another type, and any where it cannot encode new ones."""
+        assert item.item is not None
         try:
-            frame = from_records(records, self.bundle.schema)
-            if len(frame) and (self.own.item_encoder is None or self.own.catalogue.encoder is None):
+            if self.own.item_encoder is None or self.own.catalogue.encoder is None:
                 raise FunnelError("the bundle was built without what encodes new items; build it again")
-            return frame.assign(item_id=own_ids(self.own, frame["item_id"]))
+            return fitted(item.item, self.own, self.bundle.schema)
         except FunnelError as error:
-            if len(records) > 1:
-                return pd.concat([self._checked([one]) for one in records], ignore_index=True)
             self.skipped += 1
             log.warning(
-                "%s does not take a change of item %s: %s", self.bundle.version, records[0]["item_id"], error
+                "%s does not take a change of item %s: %s", self.bundle.version, item.item["item_id"], error
             )
-            return from_records([], self.bundle.schema)
+            return None
 
     def _patch(self, patches: Sequence[Patch]) -> None:
         by_column: dict[str, list[Patch]] = {}
