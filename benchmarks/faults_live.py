@@ -29,6 +29,8 @@ from benchmarks.faults_record import PROCESSES, Change, Shared, changes, lines
 HERE = Path(__file__).parent
 #: MiB of the disk that is filled.
 DISK = 256
+#: The part of the time in which nothing is done to them, at first.
+_PEACE = 0.25
 _START = 300.0
 
 
@@ -55,21 +57,21 @@ class Faults:
         self.live.mkdir(parents=True, exist_ok=True)
         with self._small_disk():
             self._preload()
-            for process in range(PROCESSES):
+            for process in range(PROCESSES + 1):
                 self._start(process)
             self._wait(lambda: bool((self.shared.ready >= 1).all()))
             began = time.monotonic()
+            time.sleep(seconds * _PEACE)
             for at, act in self._plan(seconds, kills, full):
                 time.sleep(max(0.0, began + at - time.monotonic()))
                 act()
                 self._look()
             time.sleep(max(0.0, began + seconds - time.monotonic()))
             self._stop()
-            lasted = time.monotonic() - began
-            return self._found(lasted)
+            return self._found(began, seconds * _PEACE, time.monotonic() - began)
 
     def _plan(self, seconds: float, kills: int, full: int) -> list[tuple[float, Callable[[], None]]]:
-        """What is done when, with a while of peace before and behind."""
+        """What is done when, in seconds from the start."""
         acts: list[tuple[float, Callable[[], None]]] = []
         kill_at = np.sort(self.rng.uniform(0.05, 0.85, size=kills)) * seconds
         acts += [(float(at), self._kill) for at in kill_at]
@@ -81,7 +83,9 @@ class Faults:
             (part * seconds, lambda hours=hours: self._clock(hours))  # type: ignore[misc]
             for part, hours in ((0.15, -1), (0.5, 1), (0.8, 0))
         ]
-        return sorted(acts, key=lambda one: one[0])
+        return sorted(
+            ((seconds * _PEACE + (1 - _PEACE) * at, act) for at, act in acts), key=lambda one: one[0]
+        )
 
     def _start(self, process: int) -> None:
         self._generations[process] += 1
@@ -187,35 +191,49 @@ class Faults:
         )
         self.environment = {"LD_PRELOAD": str(shim), "FAULTS_FLAG": str(self.flag)}
 
-    def _found(self, seconds: float) -> dict[str, Any]:
+    def _found(self, began: float, peace: float, seconds: float) -> dict[str, Any]:
         """Figures, and the faults: what processes said, and what a fresh one serves."""
-        said = [line for process in range(PROCESSES) for line in lines(self.folder, process)]
-        counts: Counter[str] = Counter()
-        for line in said:
-            counts.update(line[1] if line[0] == "counts" else {})
+        said = [line for process in range(PROCESSES + 1) for line in lines(self.folder, process)]
         whole = [change for process in range(PROCESSES) for change in changes(self.folder, process)]
         outcomes = Counter((one.what, one.outcome) for one in whole)
-        kinds = sorted({one.what for one in whole})
-        visible = {
-            name: _delays([line[2] for line in said if line[0] == "visible" and line[1] == kind])
-            for kind, name in enumerate(("an item", "a click"))
-        }
         faults = Counter(line[1] for line in said if line[0] == "fault")
         lost, after = served(self.folder)
-        about = {
+        found = {
             "lost or kept wrongly": len(lost), "deleted items in answers": faults["deleted item"],
             "stale answers": faults["stale"], "no answer": faults["no answer"], "errors": faults["error"],
             "children that failed": faults["child"], "processes that died": len(self.died),
         }  # fmt: skip
         told = [str(line[1:]) for line in said if line[0] == "fault"]
-        ways = ("kept", "not there", "refused", "unknown")
+        kinds, ways = sorted({one.what for one in whole}), ("kept", "not there", "refused", "unknown")
         return {
             "seconds": round(seconds, 1), "processes": PROCESSES, "done": dict(self.done),
-            "skipped": self.skipped, "faults": about, "examples": [*lost, *self.died, *told][:20],
+            "skipped": self.skipped, "faults": found, "examples": [*lost, *self.died, *told][:20],
             "changes": {what: {way: outcomes[what, way] for way in ways} for what in kinds},
-            "per_second": {what: round(outcomes[what, "kept"] / seconds, 1) for what in kinds},
-            "of_processes_at_the_end": dict(counts), "visible_ms": visible, "after": after,
+            "in_peace": _phase(said, began, began + peace),
+            "under_faults": _phase(said, began + peace, began + seconds), "after": after,
         }  # fmt: skip
+
+
+def _phase(said: list[list[Any]], began: float, ended: float) -> dict[str, Any]:
+    """What was kept and answered a second between two moments, and how soon it was visible elsewhere."""
+    n, what = Counter[str](), ""
+    for line in said:
+        if line[0] == "begin":
+            what = line[1]
+        elif line[0] == "done" and line[1] == "kept" and began <= line[2] < ended:
+            n[what] += 1
+        elif line[0] == "answers" and began <= line[1] < ended:
+            n["request"] += line[2]
+    visible = {
+        name: _delays(
+            [one[2] for one in said if one[0] == "visible" and one[1] == kind and began <= one[3] < ended]
+        )
+        for kind, name in enumerate(("an item", "a click"))
+    }
+    return {
+        "per_second": {k: round(v / (ended - began), 1) for k, v in sorted(n.items())},
+        "visible_ms": visible,
+    }
 
 
 def _delays(milliseconds: list[float]) -> dict[str, float]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,17 @@ import numpy as np
 import pandas as pd
 import typer
 
-from benchmarks.faults_record import BEACONS, MOVIES, OWN_USERS, PROCESSES, USERS, Record, Shared, own_items
+from benchmarks.faults_record import (
+    BEACONS,
+    LOOKER,
+    MOVIES,
+    OWN_USERS,
+    PROCESSES,
+    USERS,
+    Record,
+    Shared,
+    own_items,
+)
 from funnel import Live
 from funnel.errors import FunnelError
 
@@ -42,7 +51,7 @@ class Worker:
         self.items = own_items(process)
         self.live = Live(folder / "indexes")
         self.seen = self.shared.latest.copy()
-        self.counts: Counter[str] = Counter()
+        self.answers, self._parent = 0, os.getppid()
 
     def _wrong_clock(self, process: int) -> None:
         """time.time is wrong by as much as it is told to be."""
@@ -52,34 +61,42 @@ class Worker:
     def run(self) -> None:
         """Until told to stop, or killed."""
         self.shared.ready[self.process] = self.generation
+        while self.process == LOOKER and not self.over:
+            self.ask_for_items()
+            self.ask_for_clicks()
+            time.sleep(0.002)
         kinds = self.rng.choice(list(KINDS), size=4096, p=list(KINDS.values())).tolist()
         forked = time.monotonic()
         for turn in itertools.count():
-            if self.shared.stop[0]:
+            if self.over:
                 break
             getattr(self, kinds[turn % len(kinds)])()
             (self.ask, self.ask_for_items, self.ask_for_clicks)[turn % 3]()
             if turn % 10 == 0:
                 self.beacon(turn // 10 % 2)
             if time.monotonic() - forked > 1:
+                self.record.write("answers", time.monotonic(), self.answers)
+                self.answers = 0
                 self.fork()
                 forked = time.monotonic()
-        self.record.write("counts", dict(self.counts))
+
+    @property
+    def over(self) -> bool:
+        """Whether it was told to stop, or nobody is there any more who could tell it."""
+        return bool(self.shared.stop[0]) or os.getppid() != self._parent
 
     def change(self, what: str, key: int, value: float, call: Callable[[], Any]) -> str:
         """Say what is about to be done, do it, and say what came of it."""
         self.record.write("begin", what, key, value)
+        why = ""
         try:
             outcome = "not there" if call() else "kept"
         except FunnelError as error:
-            outcome = "refused"
-            self.record.write("done", outcome, str(error)[:200])
+            outcome, why = "refused", str(error)[:200]
         except Exception as error:
-            outcome = "refused"
-            self.record.write("fault", "error", f"{what}: {error!r}"[:300])
-            self.record.write("done", outcome)
-        else:
-            self.record.write("done", outcome)
+            outcome, why = "refused", repr(error)[:200]
+            self.record.write("fault", "error", f"{what}: {why}")
+        self.record.write("done", outcome, time.monotonic(), why)
         return outcome
 
     def click(self) -> None:
@@ -144,7 +161,6 @@ class Worker:
             try:
                 events = self.live.users.events(USERS + 1000 * one + 999)
             except FunnelError:
-                self.counts["state_unreadable"] += 1
                 return
             number = int(expected[one])
             ahead = (int(events[-1].item_id) - 1 - number) % (MOVIES - 1) if events else 0
@@ -159,10 +175,10 @@ class Worker:
                 continue
             if number < expected[one] and not excused:
                 self.record.write("fault", "stale", f"{kind}: {number} after {int(expected[one])}")
-            if number > self.seen[kind, one]:
+            if self.process == LOOKER and number > self.seen[kind, one]:
                 known = number <= self.shared.latest[kind, one]
                 delay = max(0.0, ended - self.shared.at(kind, one, number)) if known else 0.0
-                self.record.write("visible", kind, round(1000 * delay, 3))
+                self.record.write("visible", kind, round(1000 * delay, 3), ended)
                 self.seen[kind, one] = number
 
     def answer(self, user: Any, **arguments: Any) -> Any:
@@ -172,14 +188,12 @@ class Worker:
         except Exception as error:
             self.record.write("fault", "no answer", repr(error)[:300])
             return None
-        self.counts["request"] += 1
+        self.answers += 1
         return answer
 
     def excused(self, answer: Any) -> bool:
         """Whether the answer says that it goes by what was known before."""
-        told = "state_unreadable" in answer.reasons
-        self.counts["state_unreadable"] += told
-        return told
+        return "state_unreadable" in answer.reasons
 
     def fork(self) -> None:
         """A child writes and asks, and ends."""
@@ -195,7 +209,6 @@ class Worker:
         until = time.monotonic() + PATIENCE
         while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < until:
             time.sleep(0.001)
-        self.counts["forks"] += 1
         if ended == (0, 0) or ended[1] != 0:
             self.record.write("fault", "child", "hung" if ended == (0, 0) else f"ended with {ended[1]}")
 
