@@ -188,7 +188,7 @@ def test_a_fraction_of_a_second_still_orders() -> None:
         ),
         (
             {"item_id": pd.Series(["a", "b", "\ud800"], dtype=object)},
-            "events.item_id holds .* in row 2: half",
+            "events.item_id.*row 2.*half",
         ),
         ({"item_id": ["a", "b", np.inf]}, "events.item_id is inf in row 2"),
         ({"time": [1, 1_700_000_000_000, 2]}, "events.time, row 1, is 1700000000000: .*milliseconds"),
