@@ -6,9 +6,9 @@ A third of the kills fall, evenly over its duration, on a process that builds a 
 through the gates; a third on one that publishes and rolls back without pause; a third on one that changes the
 items of the bundle in use without pause: upserts, deletes, compactions. After the last, a fresh process must
 know every change that was acknowledged, and may know the one that was not; changes from before the data of a
-bundle were read are not made on it, and are gone in time. After each of the others the published version must be the one from before or the one that was being published, every listed version must
-verify, the history must end with what is published, and a fresh process must answer from it. The next writer
-goes on from there.
+bundle were read are not made on it, and are gone in time. After each of the others the published version must
+be the one from before or the one that was being published, every listed version must verify, the history must
+end with what is published, and a fresh process must answer from it. The next writer goes on from there.
 
 Then four processes change and ask one store for a minute, at full speed, while they are killed, the disk is
 full, writes fail and a clock is wrong; see `benchmarks.faults_live`.
