@@ -28,6 +28,21 @@ def unpacked(sorted_keys: NDArray[np.uint64], k: int) -> tuple[NDArray[np.int32]
     return _unpacked(sorted_keys, k)
 
 
+def best(
+    items: NDArray[np.int32], scores: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The k best places of each row, in order: int32 and float32 [B, k], padded with −1 and −inf.
+
+    items: int32 [B, W], negative = empty. scores: float32 [B, W]; NaN counts as −inf. Score and row are one
+    number: NumPy selects and sorts those with vector instructions, several times as fast as a heap takes
+    them in.
+    """
+    packed = keys(items, scores)
+    if k < packed.shape[1]:
+        packed = np.partition(packed, k - 1, axis=1)[:, :k]
+    return unpacked(np.sort(packed, axis=1), k)
+
+
 def moved(
     columns: NDArray[np.int64],
     items: NDArray[np.int32],

@@ -71,33 +71,29 @@ class EventCounts:
         items, times: of one shape; −1 counts 0. A window of None has no lower end. cut: whether `end` is a
         moment like any other.
         """
+        return self._known(items, times, windows, NEVER if cut else self.end)[0]
+
+    def _known(self, items: Int32, times: Int64, windows: Sequence[int | None], now: int) -> _Known:
         widths = np.array([window or 0 for window in windows], dtype=np.int64)
-        now = NEVER if cut else self.end
-        counts = _counts(self._arrays, *_flat(items, times), widths, now)
-        return counts.reshape(*np.shape(items), len(windows))
+        shape = np.shape(items)
+        counts, first, last = _lookup(self._arrays, *_flat(items, times), widths, now)
+        return _Known(counts.reshape(*shape, len(windows)), first.reshape(shape), last.reshape(shape))
 
     def total(self, times: Int64, windows: Sequence[int | None]) -> Int64:
         """Events of all items in the same intervals: int64 [B, W]."""
-        columns = []
-        for window in windows:
-            since = np.full_like(times, ALWAYS) if window is None else times - window
-            fitted = np.searchsorted(self.moments, times) - np.searchsorted(self.moments, since)
-            columns.append(fitted + self._new(times) - self._new(since, whole=False))
-        return np.stack(columns, axis=1)
-
-    def _new(self, times: Int64, *, whole: bool = True) -> Int64:
-        """Observed events before each of a few moments. whole: whether all of them are before `end`."""
-        recent, end = self.observed.view(), self.end
-        found = [
-            recent.number if whole and time == end else all_before(recent, time) if time > end else 0
-            for time in times.tolist()
-        ]
-        return np.array(found, dtype=np.int64)
+        widths = np.array([window or 0 for window in windows], dtype=np.int64)
+        return _totals(self.moments, self.observed.view(), frozen(times, np.int64), widths, self.end)
 
     def edges(self, items: Int32, times: Int64) -> tuple[Int64, Int64]:
         """Times of the item's first and last event strictly before `times`; `NEVER`, `ALWAYS` for none."""
-        first, last = _edges(self._arrays, *_flat(items, times), self.end)
-        return first.reshape(np.shape(items)), last.reshape(np.shape(items))
+        _, first, last = self._known(items, times, (), self.end)
+        return first, last
+
+    def summary(
+        self, items: Int32, times: Int64, windows: Sequence[int | None]
+    ) -> tuple[Int32, Int64, Int64]:
+        """`count` and `edges` at the price of one of them: counts, times of the first and the last event."""
+        return self._known(items, times, windows, self.end)
 
     @property
     def _arrays(self) -> _Events:
@@ -119,6 +115,14 @@ class EventCounts:
         return cls._of(offsets, times, moments)
 
 
+class _Known(NamedTuple):
+    """Of items at moments: events by window, times of the first and of the last."""
+
+    counts: Int32
+    first: Int64
+    last: Int64
+
+
 class _Events(NamedTuple):
     """What compiled code takes of an EventCounts."""
 
@@ -136,56 +140,90 @@ def _flat(items: NDArray[Any], times: NDArray[Any]) -> tuple[Int32, Int64]:
 
 
 @compiled
-def _before(events: Any, item: int, time: int) -> Any:
-    """Where the item's fitted events before `time` are: start and end in times."""
-    if item + 1 >= len(events.offsets):
-        return 0, 0
-    start = events.offsets[item]
-    return start, bisect(events.times, start, events.offsets[item + 1], time)
-
-
-@compiled
-def _counts(events: Any, items: Any, at: Any, widths: Any, now: int) -> Any:
-    """`EventCounts.count` for flat items; a width of 0 is no lower end. now: when all that is new counts."""
-    out = np.zeros((len(items), len(widths)), dtype=np.int32)
-    recent = events.recent
-    for i in range(len(items)):
-        if items[i] < 0:
-            continue
-        start, end = _before(events, items[i], at[i])
+def _totals(moments: Any, recent: Any, times: Any, widths: Any, end: int) -> Any:
+    """`EventCounts.total`; a width of 0 is no lower end."""
+    out = np.zeros((len(times), len(widths)), dtype=np.int64)
+    for i in range(len(times)):
+        time = times[i]
+        all_fitted = bisect(moments, 0, len(moments), time)
+        new = recent.number if time == end else all_before(recent, time) if time > end else 0
         for w in range(len(widths)):
-            low = start if widths[w] <= 0 else bisect(events.times, start, end, at[i] - widths[w])
-            out[i, w] = end - low
-        if recent.number == 0 or at[i] < recent.end or (at[i] == recent.end and now != at[i]):
-            continue
-        if recent.totals[items[i]] == 0:
-            continue
-        new = upto(recent, items[i], NEVER if at[i] == now else at[i])
-        for w in range(len(widths)):
-            out[i, w] += new
-            if widths[w] > 0 and at[i] != now:
-                out[i, w] -= min(new, upto(recent, items[i], at[i] - widths[w]))
+            out[i, w] = all_fitted + new
+            if widths[w] > 0:
+                since = time - widths[w]
+                out[i, w] -= bisect(moments, 0, all_fitted, since)
+                out[i, w] -= all_before(recent, since) if since > end else 0
     return out
 
 
 @compiled
-def _edges(events: Any, items: Any, at: Any, now: int) -> Any:
-    """`EventCounts.edges` for flat items."""
-    first = np.full(len(items), NEVER, dtype=np.int64)
+def _fitted(events: Any, items: Any) -> Any:
+    """Where the items' fitted events are, and when their last ones were: start, stop [n] in times; last [n].
+
+    Loops of their own: reads that wait for no other read or guess are under way side by side, and waiting for
+    memory is what the time goes into.
+    """
+    start, stop = np.zeros(len(items), dtype=np.int64), np.zeros(len(items), dtype=np.int64)
     last = np.full(len(items), ALWAYS, dtype=np.int64)
-    recent = events.recent
+    known = len(events.offsets) - 1
     for i in range(len(items)):
-        if items[i] < 0:
+        if 0 <= items[i] < known:
+            start[i], stop[i] = events.offsets[items[i]], events.offsets[items[i] + 1]
+    for i in range(len(items)):
+        if stop[i] > start[i]:
+            last[i] = events.times[stop[i] - 1]
+    return start, stop, last
+
+
+@compiled
+def _lookup(events: Any, items: Any, at: Any, widths: Any, now: int) -> Any:
+    """Counts [n, W], times of the first and last event [n] of flat items.
+
+    A width of 0 is no lower end. now: when all that is new counts.
+    """
+    start, stop, last = _fitted(events, items)
+    first = np.full(len(items), NEVER, dtype=np.int64)
+    counts = np.zeros((len(items), len(widths)), dtype=np.int32)
+    for i in range(len(items)):
+        end = stop[i]
+        if last[i] >= at[i]:
+            end = bisect(events.times, start[i], end, at[i])
+            last[i] = events.times[end - 1] if end > start[i] else ALWAYS
+        if end > start[i]:
+            first[i] = events.times[start[i]]
+            for w in range(len(widths)):
+                low = start[i]
+                if widths[w] > 0 and first[i] < at[i] - widths[w]:
+                    low = (
+                        end
+                        if last[i] < at[i] - widths[w]
+                        else bisect(events.times, low, end, at[i] - widths[w])
+                    )
+                counts[i, w] = end - low
+    if events.recent.number > 0:
+        _observed(events.recent, items, at, widths, now, counts, first, last)
+    return counts, first, last
+
+
+@compiled
+def _observed(
+    recent: Any, items: Any, at: Any, widths: Any, now: int, counts: Any, first: Any, last: Any
+) -> None:
+    """Add what was observed since."""
+    size = len(recent.times)
+    for i in range(len(items)):
+        if items[i] < 0 or at[i] < recent.end or (at[i] == recent.end and now != at[i]):
             continue
-        start, end = _before(events, items[i], at[i])
-        if end > start:
-            first[i] = events.times[start]
-            last[i] = events.times[end - 1]
-        if recent.number == 0 or at[i] < now:
+        head = recent.heads[items[i]]
+        if head == 0:
             continue
-        newest = newest_before(recent, recent.heads[items[i]] - 1, NEVER if at[i] == now else at[i])
+        until = NEVER if at[i] == now else at[i]
+        new = upto(recent, items[i], until)
+        for w in range(len(widths)):
+            counts[i, w] += new
+            if widths[w] > 0 and at[i] != now:
+                counts[i, w] -= min(new, upto(recent, items[i], at[i] - widths[w]))
+        newest = newest_before(recent, head - 1, until)
         if newest >= 0:  # at `now` it has just happened, whatever its clock said
-            size = len(recent.times)
             last[i] = min(recent.times[newest % size], at[i] - 1)
             first[i] = min(first[i], recent.times[oldest(recent, newest) % size], at[i] - 1)
-    return first, last

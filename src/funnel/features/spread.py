@@ -7,39 +7,53 @@ from typing import Any
 import numpy as np
 
 from funnel.compiling import compiled
-from funnel.features.kernels import heap_push, heap_sort, passes, slot_of, table_bits
+from funnel.features.kernels import passes, slot_of, table_bits
+from funnel.order import best
+from funnel.types import Float32, Int32
 
 
-@compiled
-def top(edges: Any, newest: Any, decay: float, k: int, barred: Any, allow: Any) -> Any:
-    """`Neighbours.top`: a hash table of sums, cleared slot by slot, and a heap of the best k.
+def top(edges: Any, newest: Any, decay: float, k: int, barred: Any, allow: Any) -> tuple[Int32, Float32]:
+    """`Neighbours.top`. newest, barred: Lists of item rows; allow: from `bitmaps`.
 
-    newest, barred: Lists of item rows; allow: from `bitmaps`.
+    One history after the other, in the same memory: all that they lead to would be many times as much.
     """
     n_rows = len(newest.offsets) - 1
     rows = np.full((n_rows, k), -1, dtype=np.int32)
     scores = np.full((n_rows, k), -np.inf, dtype=np.float32)
     most = min(_most_edges(edges, newest), len(edges.offsets) - 1)
     bits = table_bits(most)
-    keys = np.full(1 << bits, -1, dtype=np.int32)
-    sums = np.zeros(1 << bits, dtype=np.float64)
+    keys, sums = np.full(1 << bits, -1, dtype=np.int32), np.zeros(1 << bits, dtype=np.float64)
+    items, weights = np.empty((1, most), dtype=np.int32), np.empty((1, most), dtype=np.float32)
     filled = np.empty(most, dtype=np.int64)
     for row in range(n_rows):
-        history = newest.values[newest.offsets[row] : newest.offsets[row + 1]]
-        n = _spread(edges, history, decay, bits, keys, sums, filled)
-        for item in barred.values[barred.offsets[row] : barred.offsets[row + 1]]:
-            if item >= 0:
-                slot = slot_of(keys, bits, item)
-                sums[slot] = 0.0  # harmless where the item is not in the table: the slot is free
-        size = 0
-        for slot in filled[:n]:
-            score = np.float32(sums[slot])
-            if score > 0 and passes(allow, row, keys[slot]):
-                size = heap_push(scores[row], rows[row], size, score, keys[slot])
-        heap_sort(scores[row], rows[row], size)
-        for slot in filled[:n]:
-            keys[slot] = -1
+        n = _passing(edges, newest, decay, barred, allow, row, bits, keys, sums, filled, items[0], weights[0])
+        rows[row], scores[row] = (found[0] for found in best(items[:, :n], weights[:, :n], k))
     return rows, scores
+
+
+@compiled
+def _passing(
+    edges: Any, newest: Any, decay: float, barred: Any, allow: Any, row: int,
+    bits: int, keys: Any, sums: Any, filled: Any, items: Any, weights: Any,
+) -> int:  # fmt: skip
+    """The items that one history leads to and that may be returned, and their scores; returns how many.
+
+    keys, sums: a hash table, empty before and after. filled: its slots that are in use.
+    """
+    history = newest.values[newest.offsets[row] : newest.offsets[row + 1]]
+    n_filled = _spread(edges, history, decay, bits, keys, sums, filled)
+    for item in barred.values[barred.offsets[row] : barred.offsets[row + 1]]:
+        if item >= 0:
+            slot = slot_of(keys, bits, item)
+            sums[slot] = 0.0  # harmless where the item is not in the table: the slot is free
+    n = 0
+    for slot in filled[:n_filled]:
+        score = np.float32(sums[slot])
+        if score > 0 and passes(allow, row, keys[slot]):
+            items[n], weights[n] = keys[slot], score
+            n += 1
+        keys[slot] = -1
+    return n
 
 
 @compiled

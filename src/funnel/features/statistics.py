@@ -148,11 +148,10 @@ class Statistics:
         rows = np.full((len(times), k), -1, dtype=np.int32)
         scores = np.full((len(times), k), -np.inf, dtype=np.float32)
         barred, allowed = item_lists(exclude, len(times)), bitmaps(allow)
-        starts, ranking_of = np.unique(self._floor(times), return_inverse=True)
-        rankings = self._rankings
-        for number, start in enumerate(starts):
-            ranking = rankings.at(int(start), window)
-            members = frozen(np.flatnonzero(ranking_of == number))
+        starts, rankings = self._floor(times), self._rankings
+        for start in sorted(set(starts.tolist())):
+            ranking = rankings.at(start, window)
+            members = frozen(np.flatnonzero(starts == start))
             pick(ranking.items, ranking.counts, members, barred, allowed, rows, scores)
         return rows, scores
 

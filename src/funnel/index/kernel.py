@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from funnel import order
 from funnel.compiling import compiled
-from funnel.order import keys, unpacked
 from funnel.types import Float32, Int32
 
 # Sums may be regrouped once, when compiled (vector instructions); infinities keep their meaning.
@@ -112,15 +112,8 @@ def best(queries: Float32, vectors: Float32, rows: Int32 | None, width: int, k: 
 
 
 def best_of(queries: Float32, vectors: Float32, rows: Int32, k: int) -> tuple[Int32, Float32]:
-    """The k best of each query's own candidates, rows int32 [B, width ≥ k]; negative ones are skipped.
-
-    Score and row are one number, in whose order they shall come: NumPy selects and sorts those with vector
-    instructions, several times as fast as a heap takes them in.
-    """
-    packed = keys(rows, _products(queries, vectors, rows))
-    if k < packed.shape[1]:
-        packed = np.partition(packed, k - 1, axis=1)[:, :k]
-    return unpacked(np.sort(packed, axis=1), k)
+    """The k best of each query's own candidates, rows int32 [B, width ≥ k]; negative ones are skipped."""
+    return order.best(rows, _products(queries, vectors, rows), k)
 
 
 @compiled

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from funnel.errors import ConfigError
+from funnel.order import best
 from funnel.ranker import contains
 from funnel.stages._kernels import merge
-from funnel.stages.order import best
 from funnel.stages.sources import Found, Source, blocked
 from funnel.stages.stage import places
 from funnel.stages.towers import TowerSource

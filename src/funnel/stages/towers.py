@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from funnel.allow import Allow, packed
 from funnel.errors import ConfigError
 from funnel.features.arrays import frozen
+from funnel.order import best
 from funnel.stages._kernels import dot
-from funnel.stages.order import best
 from funnel.stages.sources import Found, blocked, fetch_sizes
 from funnel.types import Float32, Int32, Requests
 
@@ -91,10 +91,10 @@ class TowerSource:
         rows = np.full((len(requests), k), -1, dtype=np.int32)
         scores = np.full((len(requests), k), -np.inf, dtype=np.float32)
         sizes = np.minimum(fetch_sizes(requests, k), self._index.size)
-        for size in np.unique(sizes):
+        for size in sorted(set(sizes.tolist())):
             group = np.flatnonzero(sizes == size)
             part = requests if len(group) == len(requests) else requests.take(group)
-            rows[group], scores[group] = self._group(part, queries[group], k, int(size))
+            rows[group], scores[group] = self._group(part, queries[group], k, size)
         return rows, scores
 
     def _group(self, requests: Requests, queries: Float32, k: int, size: int) -> Found:

@@ -108,6 +108,31 @@ class Distance(nn.Module):
         seen = (place[:, None] >= place) & (first[:, :, None] == first[:, None])
         return bias.masked_fill(~seen[:, None], float("-inf"))
 
+    def at(self, n: int, at: Tensor) -> Tensor:
+        """Only the query at place at[b] of each list b, int64 [B]: [B, heads, n]."""
+        return self(n)[:, at].transpose(0, 1)
+
+
+class FixedDistance(nn.Module):
+    """What a trained `Distance` says, written out once: a query need not put it together again."""
+
+    whole: Tensor
+    rows: Tensor
+
+    def __init__(self, distance: Distance) -> None:
+        super().__init__()
+        whole = distance(len(distance.mask)).detach()
+        self.register_buffer("whole", whole)
+        self.register_buffer("rows", whole.transpose(0, 1).contiguous())
+
+    def forward(self, n: int, first: None = None) -> Tensor:
+        """As of a `Distance`, for lists: [heads, n, n]."""
+        return self.whole[:, :n, :n]
+
+    def at(self, n: int, at: Tensor) -> Tensor:
+        """As of a `Distance`: [B, heads, n]."""
+        return self.rows[at][:, :, :n]
+
 
 class FeedForward(nn.Module):
     """x + W2 gelu(W1 norm(x)): [..., d] -> [..., d]."""
@@ -132,17 +157,17 @@ class Attention(nn.Module):
         self.heads = heads
         self.norm, self.query, self.key_value = nn.LayerNorm(d), nn.Linear(d, d), nn.Linear(d, 2 * d)
         self.out, self.dropout = nn.Linear(d, d), Dropout(dropout)
-        self.distance = Distance(heads, history, slope=0.0)
+        self.distance: Distance | FixedDistance = Distance(heads, history, slope=0.0)
 
     def forward(self, x: Tensor, at: Tensor | None = None, first: Tensor | None = None) -> Tensor:
         """With `at`, int64 [B], only that place of each list: [B, 1, d]. first: of rows of several lists, as
         in `Distance`."""
-        normed, bias = self.norm(x), self.distance(x.shape[1], first)
+        normed, n = self.norm(x), x.shape[1]
         key, value = self._split(self.key_value(normed)).chunk(2, dim=-1)
         if at is None:
-            query = self._split(self.query(normed))
+            bias, query = self.distance(n, first), self._split(self.query(normed))
         else:
-            x, bias = _at(x, at), bias[:, at].transpose(0, 1).unsqueeze(2)
+            x, bias = _at(x, at), self.distance.at(n, at).unsqueeze(2)
             query = self._split(self.query(_at(normed, at)))
         query = query * query.shape[-1] ** -0.5
         weights = (query @ key.transpose(2, 3) + bias).softmax(-1)
@@ -163,17 +188,18 @@ class Pool(nn.Module):
 
     def __init__(self, d: int, heads: int, history: int) -> None:
         super().__init__()
-        self.distance = Distance(heads, history, slope=2.0)
+        self.distance: Distance | FixedDistance = Distance(heads, history, slope=2.0)
         self.out = nn.Linear(heads * d, d, bias=False)
         with torch.no_grad():
             self.out.weight.copy_(torch.eye(d).repeat(1, heads) / heads)
 
     def forward(self, x: Tensor, at: Tensor | None = None, first: Tensor | None = None) -> Tensor:
         """As in `Attention`."""
-        weights = self.distance(x.shape[1], first).softmax(-1)
         if at is None:
+            weights = self.distance(x.shape[1], first).softmax(-1)
             return self.out((weights @ x.unsqueeze(1)).transpose(1, 2).flatten(2))
-        return self.out((weights[:, at].transpose(0, 1) @ x).flatten(1).unsqueeze(1))
+        weights = self.distance.at(x.shape[1], at).softmax(-1)
+        return self.out((weights @ x).flatten(1).unsqueeze(1))
 
 
 def _at(x: Tensor, at: Tensor) -> Tensor:

@@ -110,13 +110,28 @@ def _affinity(
         for item in history[:1]:
             for code in codes[item]:
                 last_weight += rarity[code] if code > 0 else 0.0
+        if total == 0:
+            continue
+        of_places = _rows(codes, items[row])
         for place in range(items.shape[1]):
-            if items[row, place] >= 0 and total > 0:
-                fit, both, own = _match(codes[items[row, place]], rarity, bits, keys, shares, last)
+            if items[row, place] >= 0:
+                fit, both, own = _match(of_places[place], rarity, bits, keys, shares, last)
                 if own > 0:
                     out[row, place, column] = fit / (own * total)
                     if last_weight > 0:
                         out[row, place, column + 1] = both / (own + last_weight - both)
+
+
+@compiled
+def _rows(codes: Any, items: Any) -> Any:
+    """The codes of a list of items. In a loop of its own, for reads that wait for nothing are made side by
+    side."""
+    out = np.zeros((len(items), codes.shape[1]), dtype=codes.dtype)
+    for place in range(len(items)):
+        if items[place] >= 0:
+            for number in range(codes.shape[1]):
+                out[place, number] = codes[items[place], number]
+    return out
 
 
 @compiled

@@ -35,12 +35,11 @@ def build(known: Known) -> Family:
         items, moments = asked.candidates.items, statistics.as_of(asked.requests.times)
         times = np.broadcast_to(moments[:, None], items.shape)
         events = statistics.events
-        counts = events.count(items, times, windows)
+        counts, first, last = events.summary(items, times, windows)
         means = events.total(moments, windows) / statistics.fitted_items
         popularity = _popularity(frozen(items, np.int32), frozen(counts), frozen(means))
         if not timed:
             return popularity
-        first, last = events.edges(items, times)
         ages = _ages(frozen(items, np.int32), frozen(first), frozen(last), frozen(moments, np.int64))
         trend = popularity[:, :, len(windows) + min(1, len(windows) - 1)] - popularity[:, :, -1]
         return np.concatenate([popularity, trend[:, :, None], ages], axis=2)

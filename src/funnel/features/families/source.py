@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from funnel.compiling import compiled
+from funnel.features.arrays import frozen
 from funnel.features.families.family import Asked, Family, Known
 from funnel.types import Float32
 
@@ -17,20 +21,38 @@ def build(known: Known) -> Family:
 
     def compute(asked: Asked) -> Float32:
         candidates = asked.candidates
-        out = np.full((*candidates.items.shape, len(names) + 1), np.nan, dtype=np.float32)
-        agreeing = np.zeros(candidates.items.shape, dtype=np.float32)
-        for number, source in enumerate(known.sources):
-            if source not in candidates.sources:
-                continue
-            column = candidates.sources.index(source)
-            scores, ranks = candidates.source_scores[:, :, column], candidates.source_ranks[:, :, column]
-            best = np.fmax.reduce(scores, axis=1, keepdims=True, initial=-np.inf)
-            out[:, :, 3 * number] = scores
-            out[:, :, 3 * number + 1] = best - scores
-            out[:, :, 3 * number + 2] = np.where(ranks >= 0, ranks, np.nan)
-            agreeing += ranks >= 0
-        out[:, :, -1] = agreeing
-        out[~candidates.filled] = np.nan
-        return out
+        there = [
+            candidates.sources.index(name) if name in candidates.sources else -1 for name in known.sources
+        ]
+        return _columns(
+            frozen(candidates.items, np.int32), frozen(candidates.source_scores, np.float32),
+            frozen(candidates.source_ranks, np.int32), np.array(there, dtype=np.int64),
+        )  # fmt: skip
 
     return Family((*names, "count"), compute)
+
+
+@compiled
+def _columns(items: Any, scores: Any, ranks: Any, there: Any) -> Any:
+    """there: of each source its column in scores and ranks [B, K, S], −1 where it has none."""
+    out = np.full((items.shape[0], items.shape[1], 3 * len(there) + 1), np.nan, dtype=np.float32)
+    for row in range(items.shape[0]):
+        out[row, :, -1] = np.where(items[row] >= 0, np.float32(0), np.float32(np.nan))
+        for number in range(len(there)):
+            source = there[number]
+            if source < 0:
+                continue
+            best = np.float32(-np.inf)
+            for place in range(items.shape[1]):
+                if scores[row, place, source] > best:
+                    best = scores[row, place, source]
+            for place in range(items.shape[1]):
+                if items[row, place] < 0:
+                    continue
+                score = scores[row, place, source]
+                out[row, place, 3 * number] = score
+                out[row, place, 3 * number + 1] = best - score
+                if ranks[row, place, source] >= 0:
+                    out[row, place, 3 * number + 2] = ranks[row, place, source]
+                    out[row, place, -1] += 1
+    return out
