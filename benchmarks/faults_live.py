@@ -57,7 +57,7 @@ class Faults:
         self.live.mkdir(parents=True, exist_ok=True)
         with self._small_disk():
             self._preload()
-            for process in range(PROCESSES + 1):
+            for process in range(PROCESSES):
                 self._start(process)
             self._wait(lambda: bool((self.shared.ready >= 1).all()))
             began = time.monotonic()
@@ -193,7 +193,7 @@ class Faults:
 
     def _found(self, began: float, peace: float, seconds: float) -> dict[str, Any]:
         """Figures, and the faults: what processes said, and what a fresh one serves."""
-        said = [line for process in range(PROCESSES + 1) for line in lines(self.folder, process)]
+        said = [line for process in range(PROCESSES) for line in lines(self.folder, process)]
         whole = [change for process in range(PROCESSES) for change in changes(self.folder, process)]
         outcomes = Counter((one.what, one.outcome) for one in whole)
         faults = Counter(line[1] for line in said if line[0] == "fault")
@@ -224,15 +224,18 @@ def _phase(said: list[list[Any]], began: float, ended: float) -> dict[str, Any]:
             n[what] += 1
         elif line[0] == "answers" and began <= line[1] < ended:
             n["request"] += line[2]
-    visible = {
-        name: _delays(
-            [one[2] for one in said if one[0] == "visible" and one[1] == kind and began <= one[3] < ended]
-        )
-        for kind, name in enumerate(("an item", "a click"))
-    }
+    seen = [one for one in said if one[0] == "visible" and began <= one[3] < ended]
+
+    def delays(column: int) -> dict[str, Any]:
+        return {
+            name: _delays([one[column] for one in seen if one[1] == kind])
+            for kind, name in enumerate(("an item", "a click"))
+        }
+
     return {
         "per_second": {k: round(v / (ended - began), 1) for k, v in sorted(n.items())},
-        "visible_ms": visible,
+        "last_missing_ms": delays(4),
+        "first_seen_ms": delays(2),
     }
 
 

@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 PROCESSES = 4
-#: One more, which changes nothing and is not killed: how soon it sees what others changed is measured.
-LOOKER = PROCESSES
 #: Movies of the bundle; new items and users have ids from here on, a hundred and a thousand a process.
 MOVIES, NEW, USERS, BEACONS = 500, 10_000, 100_000, 20_000
 #: How many of each a process has to itself.
@@ -36,7 +34,7 @@ class Shared:
 
     def __init__(self, path: Path) -> None:
         sizes = {
-            "stop": (1,), "ready": (PROCESSES + 1,), "clock": (PROCESSES + 1,), "deleted": (BEACONS + 100,),
+            "stop": (1,), "ready": (PROCESSES,), "clock": (PROCESSES,), "deleted": (BEACONS + 100,),
             "latest": (2, PROCESSES), "at": (2, PROCESSES, _KEPT),
         }  # fmt: skip
         total = sum(int(np.prod(shape)) for shape in sizes.values())

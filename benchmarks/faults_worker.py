@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ import typer
 
 from benchmarks.faults_record import (
     BEACONS,
-    LOOKER,
     MOVIES,
     OWN_USERS,
     PROCESSES,
@@ -51,6 +51,7 @@ class Worker:
         self.items = own_items(process)
         self.live = Live(folder / "indexes")
         self.seen = self.shared.latest.copy()
+        self.missing: dict[tuple[int, int], dict[int, float]] = defaultdict(dict)
         self.answers, self._parent = 0, os.getppid()
 
     def _wrong_clock(self, process: int) -> None:
@@ -61,10 +62,6 @@ class Worker:
     def run(self) -> None:
         """Until told to stop, or killed."""
         self.shared.ready[self.process] = self.generation
-        while self.process == LOOKER and not self.over:
-            self.ask_for_items()
-            self.ask_for_clicks()
-            time.sleep(0.002)
         kinds = self.rng.choice(list(KINDS), size=4096, p=list(KINDS.values())).tolist()
         forked = time.monotonic()
         for turn in itertools.count():
@@ -168,18 +165,26 @@ class Worker:
         self.compare(CLICK, expected, found, excused=False)
 
     def compare(self, kind: int, expected: Any, found: list[int], *, excused: bool) -> None:
-        """What was acknowledged before a request must be in its answer; how long ago that was."""
+        """What was acknowledged before a request must be in its answer. How long after its acknowledgement a
+        change was still missing from an answer here, and when it was first seen here, is kept.
+        """
         ended = time.monotonic()
+        latest = self.shared.latest[kind].copy()
         for one, number in enumerate(found):
             if one == self.process:
                 continue
             if number < expected[one] and not excused:
                 self.record.write("fault", "stale", f"{kind}: {number} after {int(expected[one])}")
-            if self.process == LOOKER and number > self.seen[kind, one]:
-                known = number <= self.shared.latest[kind, one]
-                delay = max(0.0, ended - self.shared.at(kind, one, number)) if known else 0.0
-                self.record.write("visible", kind, round(1000 * delay, 3), ended)
-                self.seen[kind, one] = number
+            missing = self.missing[kind, one]
+            seen = int(self.seen[kind, one])
+            for shown in range(max(seen, number - 8) + 1, number + 1):
+                known = shown <= latest[one]
+                delay = max(0.0, ended - self.shared.at(kind, one, shown)) if known else 0.0
+                late = missing.pop(shown, 0.0)
+                self.record.write("visible", kind, round(1000 * delay, 3), ended, round(1000 * late, 3))
+            self.seen[kind, one] = max(seen, number)
+            for absent in range(max(number, int(latest[one]) - 8) + 1, int(latest[one]) + 1):
+                missing[absent] = max(0.0, ended - self.shared.at(kind, one, absent))
 
     def answer(self, user: Any, **arguments: Any) -> Any:
         """An answer; that there is none is a fault."""
