@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.enlarge import main as enlarge
 from funnel import config as configs
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.data.synthetic import SyntheticConfig, write_world
 from funnel.pipeline import prepare, train_towers
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.serving import sized
-from funnel.bundle import Store
+from funnel.artifacts import Store
+from funnel.artifacts.manifest import Manifest
 from funnel.bundle.contents import Contents, load_contents, save_settings
-from funnel.bundle.manifest import Manifest
 from funnel.bundle.tables import Users
 from funnel.data import Vocabulary
 from funnel.errors import DataError

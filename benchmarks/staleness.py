@@ -26,7 +26,7 @@ from rich.table import Table
 
 from benchmarks.serving import RESULTS, save
 from funnel import Live
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.config import parse
 from funnel.data import Dataset
 from funnel.data.synthetic import SyntheticConfig, read_world, write_world

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.derived import derive
 from benchmarks.serving import sized
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.bundle.contents import load_contents
 
 #: What every item of an edition has in its column `edition`.

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from funnel import Live
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.bundle.contents import load_contents
 from funnel.data import Dataset, Schema
 from funnel.data.synthetic import SyntheticConfig, write_world

@@ -16,8 +16,8 @@ from funnel.serving.reasons import in_words
 from funnel.tune import advice
 
 if TYPE_CHECKING:
+    from funnel.artifacts import Manifest
     from funnel.bench import Measured
-    from funnel.bundle import Manifest
     from funnel.data.profile import Profile
     from funnel.evaluation import Report
     from funnel.gates import Verdict

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from funnel import Live
 from funnel.allow import Allow, unpacked
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.bundle.contents import Contents
 from funnel.bundle.tables import Catalogue
 from funnel.bundle.where import Filters

@@ -35,7 +35,7 @@ def demo(
     """The whole path on MovieLens 100K: train, build, evaluate, publish, recommend to three users."""
     from funnel import config as configs
     from funnel import gates, show
-    from funnel.bundle import Store
+    from funnel.artifacts import Store
     from funnel.pipeline import build, check, prepare, train_towers
     from funnel.serving.live import Live
 
@@ -90,7 +90,7 @@ def train(
 ) -> None:
     """Train the towers and keep them; nothing is trained when equal inputs were trained before."""
     from funnel import config as configs
-    from funnel.bundle import Store
+    from funnel.artifacts import Store
     from funnel.pipeline import prepare, train_towers
 
     prepared = prepare(configs.load(config_file, data=data))
@@ -109,7 +109,7 @@ def build(
     """Train what is missing, index, rank, evaluate, and write a bundle; publishing is separate."""
     from funnel import config as configs
     from funnel import show
-    from funnel.bundle import Store
+    from funnel.artifacts import Store
     from funnel.pipeline import build as build_bundle
     from funnel.pipeline import check, prepare, train_towers
 
@@ -136,7 +136,7 @@ def evaluate(
     """Measure a bundle again on the test window of a data set, stage by stage."""
     from funnel import config as configs
     from funnel import show
-    from funnel.bundle import Store
+    from funnel.artifacts import Store
     from funnel.pipeline import evaluate_bundle, prepare, write_report
 
     prepared = prepare(configs.load(config_file, data=data))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.bundle.contents import Contents
 from funnel.bundle.holdout import translate
 from funnel.engine import Funnel

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from funnel.bundle import Manifest, Store
+from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.bundle.holdout import HOLDOUT, Holdout
 from funnel.bundle.schemas import load_schema

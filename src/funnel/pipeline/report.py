@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.engine import Funnel
 from funnel.errors import BundleError

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from funnel.bundle import Draft, Manifest, Store
+from funnel.artifacts import Draft, Manifest, Store
 from funnel.data import Split, Vocabulary
 from funnel.errors import BundleError, FunnelError
 from funnel.features import TableEncoder

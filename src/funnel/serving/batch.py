@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from pyarrow.csv import CSVWriter
 
 from funnel.allow import Allow
+from funnel.artifacts.writing import changing
 from funnel.bundle.where import Where
-from funnel.bundle.writing import changing
 from funnel.errors import ConfigError
 from funnel.index.checks import at_least_one
 from funnel.serving.live import Live

@@ -25,9 +25,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from funnel.artifacts.manifest import Manifest
+from funnel.artifacts.store import CURRENT, Store
 from funnel.bundle.contents import Contents
-from funnel.bundle.manifest import Manifest
-from funnel.bundle.store import CURRENT, Store
 from funnel.bundle.where import Where
 from funnel.engine import Step
 from funnel.errors import BundleError, FunnelError

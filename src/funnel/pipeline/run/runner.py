@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from funnel.bundle import Store
-from funnel.bundle.writing import changing
+from funnel.artifacts import Store
+from funnel.artifacts.writing import changing
 from funnel.config import Config
 from funnel.errors import ConfigError
 from funnel.pipeline.run.context import RUNS, Context

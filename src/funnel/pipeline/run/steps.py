@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from funnel.bundle import Manifest, Store
-from funnel.bundle.retention import retain
+from funnel.artifacts import Manifest, Store
+from funnel.artifacts.retention import retain
 from funnel.data import read
 from funnel.errors import DataError
 from funnel.gates import Verdict, judge, refuse_closed, serve

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from funnel.bundle import Store
-from funnel.bundle import store as stores
-from funnel.bundle.retention import retain
+from funnel.artifacts import Store
+from funnel.artifacts import store as stores
+from funnel.artifacts.retention import retain
 from funnel.errors import BundleError
 
 from .test_store import hidden, nobody, write
@@ -167,8 +167,8 @@ def test_a_read_only_store_keeps_its_history() -> None:
 FULL = """
 import resource, signal, sys
 import numpy as np
-from funnel.bundle import Store
-from funnel.bundle.retention import retain
+from funnel.artifacts import Store
+from funnel.artifacts.retention import retain
 from funnel.errors import BundleError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder, limit, what = sys.argv[1], int(sys.argv[2]), sys.argv[3]

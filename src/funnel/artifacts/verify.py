@@ -5,8 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from funnel.bundle import manifest as manifests
-from funnel.bundle.manifest import Manifest
+from funnel.artifacts import manifest as manifests
+from funnel.artifacts.manifest import Manifest
 from funnel.errors import BundleError
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 
-from funnel.bundle.history import History
-from funnel.bundle.store import Store
-from funnel.bundle.writing import changing, take_away
+from funnel.artifacts.history import History
+from funnel.artifacts.store import Store
+from funnel.artifacts.writing import changing, take_away
 
 
 def retain(store: Store, keep: int, also: Collection[str] = ()) -> list[str]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from funnel.bundle import drafts, verify
-from funnel.bundle import manifest as manifests
-from funnel.bundle.manifest import Manifest
-from funnel.bundle.room import no_room
+from funnel.artifacts import drafts, verify
+from funnel.artifacts import manifest as manifests
+from funnel.artifacts.manifest import Manifest
+from funnel.artifacts.room import no_room
 from funnel.errors import BundleError
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from funnel.bundle import Manifest, Store
+from funnel.artifacts import Manifest, Store
 from funnel.errors import BundleError
 
 FILES = {"a.npy": b"\x01\x02\x03", "towers/model.onnx": b"weights", "report.json": b"{}"}

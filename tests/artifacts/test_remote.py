@@ -11,8 +11,8 @@ from typing import Any
 import fsspec
 import pytest
 
-from funnel.bundle import Store
-from funnel.bundle.remote import pull, push
+from funnel.artifacts import Store
+from funnel.artifacts.remote import pull, push
 from funnel.errors import BundleError
 
 from .test_store import FILES, hidden, write

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from funnel.bundle import Store
+from funnel.artifacts import Store
 
 from .test_store import hidden, write
 
@@ -21,7 +21,7 @@ from .test_store import hidden, write
 WRITER = """
 import sys
 from pathlib import Path
-from funnel.bundle import Store, history, manifest, writing
+from funnel.artifacts import Store, history, manifest, writing
 
 def stop(*args, **kwargs):
     print("here", flush=True)
@@ -101,7 +101,7 @@ def in_its_own_pids(*command: str) -> list[str]:
 
 def test_a_living_writer_in_another_pid_namespace_is_left_alone(store: Store) -> None:
     """A container on the same volume: its clearing sees none of our process numbers."""
-    clearing = "import sys, pathlib, funnel.bundle.drafts as d; d.clear(pathlib.Path(sys.argv[1]))"
+    clearing = "import sys, pathlib, funnel.artifacts.drafts as d; d.clear(pathlib.Path(sys.argv[1]))"
     with start(store, "writing", "new") as writer:
         assert writer.stdout is not None
         assert writer.stdin is not None

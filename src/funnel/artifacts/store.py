@@ -23,11 +23,11 @@ from typing import Any, Literal
 
 from pydantic import JsonValue
 
-from funnel.bundle import manifest as manifests
-from funnel.bundle import verify
-from funnel.bundle.history import History, Publication, appended, served
-from funnel.bundle.manifest import Manifest
-from funnel.bundle.writing import Draft, changing, describe, drafting, place, replace_line
+from funnel.artifacts import manifest as manifests
+from funnel.artifacts import verify
+from funnel.artifacts.history import History, Publication, appended, served
+from funnel.artifacts.manifest import Manifest
+from funnel.artifacts.writing import Draft, changing, describe, drafting, place, replace_line
 from funnel.errors import BundleError
 
 log = logging.getLogger(__name__)

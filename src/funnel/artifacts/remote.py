@@ -14,8 +14,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from funnel.bundle.manifest import MANIFEST, Manifest
-from funnel.bundle.store import CURRENT, NAME, Store
+from funnel.artifacts.manifest import MANIFEST, Manifest
+from funnel.artifacts.store import CURRENT, NAME, Store
 from funnel.errors import BundleError, FunnelError
 
 
