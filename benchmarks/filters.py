@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from funnel.allow import Allow
-from funnel.bundle.where import Filters, Where
+from funnel.catalogue.where import Filters, Where
 from funnel.data.synthetic.structure import draw_ads, draw_people, draw_structure
 from funnel.evaluation import machine, versions
 from funnel.index import ExactIndex, FaissIndex, IndexConfig

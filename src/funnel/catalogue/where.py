@@ -29,10 +29,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.allow import packed
-from funnel.bundle.columns import Column, laid_out, load_column
-from funnel.bundle.condition import Condition
-from funnel.bundle.expression import And, Expression, Not, Or, Where, read
-from funnel.bundle.filter_cache import FilterCache
+from funnel.catalogue.columns import Column, laid_out, load_column
+from funnel.catalogue.condition import Condition
+from funnel.catalogue.expression import And, Expression, Not, Or, Where, read
+from funnel.catalogue.filter_cache import FilterCache
 from funnel.errors import BundleError
 
 __all__ = ["Bitmap", "Filters", "Where"]
@@ -81,7 +81,7 @@ class Filters:
         return self._columns
 
     def read(self, where: Where) -> Expression:
-        """A filter on these columns, checked. Raises: ConfigError, see `funnel.bundle.expression.read`."""
+        """A filter on these columns, checked. Raises: ConfigError, see `funnel.catalogue.expression.read`."""
         return read(where, self._columns)
 
     def compile(self, where: Where) -> Bitmap:

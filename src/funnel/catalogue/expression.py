@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from funnel.bundle.columns import Column
-from funnel.bundle.condition import Condition
+from funnel.catalogue.columns import Column
+from funnel.catalogue.condition import Condition
 from funnel.errors import ConfigError
 from funnel.values.shown import shown
 

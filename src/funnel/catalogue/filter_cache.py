@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.bundle.condition import Condition
+from funnel.catalogue.condition import Condition
 
 
 class Kept(NamedTuple):

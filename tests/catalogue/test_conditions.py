@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funnel.allow import unpacked
-from funnel.bundle.condition import Condition
-from funnel.bundle.filter_cache import FilterCache
-from funnel.bundle.stretches import below, equal
-from funnel.bundle.where import Filters
+from funnel.catalogue.condition import Condition
+from funnel.catalogue.filter_cache import FilterCache
+from funnel.catalogue.stretches import below, equal
+from funnel.catalogue.where import Filters
 from funnel.errors import ConfigError
 
 SIGNS = ["lt", "le", "gt", "ge"]

@@ -15,8 +15,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from funnel.bundle.condition import Bound, Condition, Number
-from funnel.bundle.stretches import below, equal, inside
+from funnel.catalogue.condition import Bound, Condition, Number
+from funnel.catalogue.stretches import below, equal, inside
 from funnel.errors import BundleError, ConfigError, DataError
 from funnel.types import Int32, Int64
 from funnel.values.arrays import check_offsets, check_rising, check_rows, mapped

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funnel.allow import Allow, packed, unpacked
-from funnel.bundle.tables import Catalogue
-from funnel.bundle.where import Filters, Where
+from funnel.catalogue.tables import Catalogue
+from funnel.catalogue.where import Filters, Where
 from funnel.data import Vocabulary
 from funnel.errors import ConfigError, DataError
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.bundle.condition import Cut, Number
+from funnel.catalogue.condition import Cut, Number
 from funnel.types import Int64
 
 #: Starts and ends of stretches of an array, each int64 [n].

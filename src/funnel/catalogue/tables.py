@@ -15,8 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from funnel.allow import Allow
-from funnel.bundle.columns import read_frame, write_frame
-from funnel.bundle.where import Bitmap, Filters, Where
+from funnel.catalogue.columns import read_frame, write_frame
+from funnel.catalogue.where import Bitmap, Filters, Where
 from funnel.data import Vocabulary
 from funnel.errors import BundleError
 from funnel.features import Spec, TableEncoder
@@ -100,7 +100,7 @@ class Catalogue:
         return None
 
     def allow(self, *wheres: Where) -> Allow:
-        """Which items may be returned for one request a filter; see `funnel.bundle.where`.
+        """Which items may be returned for one request a filter; see `funnel.catalogue.where`.
 
         Raises: ConfigError for a filter on an unknown column, naming those there are, or on values or bounds
         that the column cannot have.
