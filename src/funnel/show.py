@@ -10,20 +10,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from funnel.data.profile_table import as_table as profile_table
 from funnel.evaluation import as_table
+from funnel.profile.table import as_table as profile_table
 from funnel.serving.reasons import in_words
 from funnel.tune import advice
 
 if TYPE_CHECKING:
     from funnel.artifacts import Manifest
     from funnel.bench import Measured
-    from funnel.data.profile import Profile
     from funnel.evaluation import Report
     from funnel.gates import Verdict
     from funnel.gates.diff import Difference
     from funnel.index.frontier import Frontier
     from funnel.pipeline.build import Built
+    from funnel.profile.figures import Profile
     from funnel.serving.live import Live
     from funnel.serving.response import Answer
 

@@ -70,12 +70,12 @@ def profile(
     from funnel import config as configs
     from funnel import show
     from funnel.data import read
-    from funnel.data.profile import profile as make_profile
+    from funnel.profile.figures import profile as make_profile
 
     config = configs.load(config_file, data=data)
     found = make_profile(read(config.data), config.split, config.seed)
     if page is not None:
-        from funnel.data.profile_page import write_page
+        from funnel.pages.profile import write_page
 
         write_page(found, page)
     print_json(found.to_dict()) if as_json else show.profile(found, Console())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from funnel.data import profile_plots as plots
-from funnel.data.profile import Profile
-from funnel.data.profile_columns import ColumnProfile
 from funnel.errors import FunnelError
+from funnel.pages import profile_plots as plots
+from funnel.profile.columns import ColumnProfile
+from funnel.profile.figures import Profile
 
 _SPARK = (132, 26)  # width and height of a column's little histogram, pixels
 
@@ -23,7 +23,7 @@ def write_page(profile: Profile, path: Path) -> Path:
     except ImportError as missing:
         raise FunnelError('the page needs jinja2: pip install "funnel-rank[plot]"') from missing
     world = jinja2.Environment(
-        loader=jinja2.PackageLoader("funnel.data"),
+        loader=jinja2.PackageLoader("funnel.pages"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -7,8 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from funnel.data.profile import Profile
-from funnel.data.profile_columns import ColumnProfile
+from funnel.profile.columns import ColumnProfile
+from funnel.profile.figures import Profile
 
 _NONE = "\N{EN DASH}"
 _VALUES = 34  # what 100 columns leave for examples

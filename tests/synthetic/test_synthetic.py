@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from funnel.data import synthetic
+from funnel import synthetic
 from funnel.data.dataset import Dataset
+from funnel.data.files import Description
 from funnel.data.readers import DataConfig, read
-from funnel.data.synthetic import LatentTruth, SyntheticConfig, config_of, read_world, write_world
-from funnel.data.synthetic.lists import Shelf
+from funnel.data.readers.synthetic import read_world
 from funnel.errors import DataError
+from funnel.synthetic import LatentTruth, SyntheticConfig, config_of, write_world
+from funnel.synthetic.lists import Shelf
 
 SMALL = SyntheticConfig(users=400, items=3000, events_per_user=20, noise=0)
 
@@ -53,6 +55,13 @@ def test_the_tables_are_whole(world: Dataset, folder: Path) -> None:
     assert world.items.groupby("campaign")[["category", "advertiser"]].nunique().max(axis=None) == 1
     assert config_of(folder) == SMALL
     assert len(list((folder / "impressions").iterdir())) == SMALL.days
+
+
+def test_its_schema_is_what_a_folder_of_data_says_of_itself(folder: Path) -> None:
+    text = (folder / "schema.json").read_text()
+    read = Description.model_validate_json(text)
+    assert text == read.model_dump_json(indent=2, exclude_none=True) + "\n"
+    assert read.schema_only() == read_world(folder).schema
 
 
 def test_there_are_about_as_many_clicks_as_were_asked_for(world: Dataset) -> None:

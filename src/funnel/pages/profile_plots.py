@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from funnel.data.profile import Profile
-from funnel.data.profile_tail import Tail
 from funnel.errors import FunnelError
+from funnel.profile.figures import Profile
+from funnel.profile.tail import Tail
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

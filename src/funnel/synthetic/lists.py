@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.data.synthetic.truth import LatentTruth
+from funnel.synthetic.truth import LatentTruth
 from funnel.types import Bool, Float32, Int32, Int64
 
 _EXPLORED = 0.2  # share of places whose category is drawn without a look at the user

@@ -15,37 +15,33 @@ Ids are the numbers from 0, so that an id is its row.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from funnel.data.dataset import Dataset
-from funnel.data.files import Description
-from funnel.data.schema import Column
-from funnel.data.synthetic.config import SyntheticConfig
-from funnel.data.synthetic.days import write_log
-from funnel.data.synthetic.structure import draw_structure
-from funnel.data.synthetic.tables import write_ads, write_people
-from funnel.data.synthetic.truth import LatentTruth
 from funnel.errors import DataError
+from funnel.synthetic.config import SyntheticConfig
+from funnel.synthetic.days import write_log
+from funnel.synthetic.structure import draw_structure
+from funnel.synthetic.tables import write_ads, write_people
+from funnel.synthetic.truth import LatentTruth
 
-__all__ = ["LatentTruth", "SyntheticConfig", "config_of", "read_world", "write_world"]
+__all__ = ["LatentTruth", "SyntheticConfig", "config_of", "write_world"]
 
-_DESCRIPTION = Description(
-    name="synthetic-ads",
-    users=(
-        Column(name="segment", kind="category"),
-        Column(name="country", kind="category"),
-        Column(name="age", kind="number"),
-    ),
-    items=(
-        Column(name="category", kind="category"),
-        Column(name="campaign", kind="category"),
-        Column(name="advertiser", kind="category"),
-        Column(name="price", kind="number"),
-    ),
-)
+_COLUMNS = {
+    "users": {"segment": "category", "country": "category", "age": "number"},
+    "items": {"category": "category", "campaign": "category", "advertiser": "category", "price": "number"},
+    "events": {},
+    "impressions": {},
+}
+
+#: What `schema.json` says, in the format of any folder of data: a world is read as one and knows no reader.
+_DESCRIPTION = {
+    table: [{"name": name, "kind": kind, "required": False} for name, kind in columns.items()]
+    for table, columns in _COLUMNS.items()
+} | {"name": "synthetic-ads", "clock": "time"}
 
 
 def write_world(config: SyntheticConfig, folder: Path | str) -> Path:
@@ -73,16 +69,8 @@ def _write(config: SyntheticConfig, folder: Path) -> None:
     shelf = write_ads(config, structure, truth, folder / "items")
     crowd = write_people(config, structure, truth, folder / "users")
     write_log(config, truth, shelf, crowd, folder)
-    (folder / "schema.json").write_text(_DESCRIPTION.model_dump_json(indent=2, exclude_none=True) + "\n")
+    (folder / "schema.json").write_text(json.dumps(_DESCRIPTION, indent=2) + "\n")
     (folder / "world.json").write_text(config.model_dump_json(indent=2) + "\n")
-
-
-def read_world(folder: Path | str) -> Dataset:
-    """A world that `write_world` wrote, with its truth. Raises DataError for another folder."""
-    folder = Path(folder)
-    if not (folder / "world.json").is_file():
-        raise DataError(f"{folder}: no world.json there; expected a folder that write_world made")
-    return Dataset.from_folder(folder, truth=LatentTruth.load(folder / "truth"))
 
 
 def config_of(folder: Path | str) -> SyntheticConfig:

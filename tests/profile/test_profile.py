@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from funnel.data import Column, Dataset, Schema, SplitConfig, split
-from funnel.data.profile import Profile, profile
-from funnel.data.profile_page import write_page
-from funnel.data.profile_table import as_table
-from funnel.data.profile_tail import tail
-from funnel.data.synthetic import SyntheticConfig, read_world, write_world
+from funnel.data.readers.synthetic import read_world
 from funnel.errors import FunnelError
+from funnel.pages.profile import write_page
+from funnel.profile.figures import Profile, profile
+from funnel.profile.table import as_table
+from funnel.profile.tail import tail
+from funnel.synthetic import SyntheticConfig, write_world
 
 SCHEMA = Schema(
     users=(Column(name="age", kind="number"), Column(name="city", kind="category")),

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from funnel.data.synthetic.config import SyntheticConfig
-from funnel.data.synthetic.lists import Shelf
-from funnel.data.synthetic.structure import (
+from funnel.synthetic.config import SyntheticConfig
+from funnel.synthetic.lists import Shelf
+from funnel.synthetic.structure import (
     COUNTRIES,
     INTERESTS,
     SEGMENTS,
@@ -24,7 +24,7 @@ from funnel.data.synthetic.structure import (
     draw_ads,
     draw_people,
 )
-from funnel.data.synthetic.truth import LatentTruth
+from funnel.synthetic.truth import LatentTruth
 from funnel.types import Int32
 
 log = logging.getLogger(__name__)

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from funnel.data.dataset import Dataset
-from funnel.data.profile_columns import ColumnProfile, profile_column
-from funnel.data.profile_log import Part, Shown, Span, asked_part, shown, span, training_part
-from funnel.data.profile_tail import Tail, tail
 from funnel.data.schema import TableName
 from funnel.data.split_config import SplitConfig
 from funnel.data.splits import split
 from funnel.errors import DataError
+from funnel.profile.columns import ColumnProfile, profile_column
+from funnel.profile.log import Part, Shown, Span, asked_part, shown, span, training_part
+from funnel.profile.tail import Tail, tail
 from funnel.settings import Settings
 from funnel.values.words import word
 

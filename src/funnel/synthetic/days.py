@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from funnel.data.synthetic.config import SyntheticConfig
-from funnel.data.synthetic.lists import Shelf, Shown, show
-from funnel.data.synthetic.structure import DAY
-from funnel.data.synthetic.tables import Crowd, chunks
-from funnel.data.synthetic.truth import LatentTruth
+from funnel.synthetic.config import SyntheticConfig
+from funnel.synthetic.lists import Shelf, Shown, show
+from funnel.synthetic.structure import DAY
+from funnel.synthetic.tables import Crowd, chunks
+from funnel.synthetic.truth import LatentTruth
 from funnel.types import Int32, Int64
 
 log = logging.getLogger(__name__)
