@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from funnel.errors import FunnelError
 from funnel.pages import profile_plots as plots
+from funnel.pages import template
 from funnel.profile.columns import ColumnProfile
 from funnel.profile.figures import Profile
 
@@ -18,22 +18,8 @@ def write_page(profile: Profile, path: Path) -> Path:
 
     Raises FunnelError where the `plot` extra is not installed.
     """
-    try:
-        import jinja2
-    except ImportError as missing:
-        raise FunnelError('the page needs jinja2: pip install "funnel-rank[plot]"') from missing
-    world = jinja2.Environment(
-        loader=jinja2.PackageLoader("funnel.pages"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    world.filters |= {"count": lambda n: f"{n:,}", "percent": _percent, "number": _number}
-    text = world.get_template("profile.html").render(**_content(profile))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
+    filters: template.Filters = {"count": lambda n: f"{n:,}", "percent": _percent, "number": _number}
+    return template.write(path, "profile.html", _content(profile), filters)
 
 
 def _content(profile: Profile) -> dict[str, Any]:

@@ -2,66 +2,16 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from funnel.errors import FunnelError
+from funnel.pages.drawing import ACCENT, MUTED, empty_plot
 from funnel.profile.figures import Profile
 from funnel.profile.tail import Tail
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ACCENT, USERS = "#2457c5", "#7f9be0"
-INK, MUTED, HAIR = "#1c2127", "#6b7280", "#e4e6ea"
-
-_STYLE = {
-    "svg.fonttype": "none",  # text stays text: it takes the page's font, can be found and read aloud
-    "font.family": "sans-serif",
-    "font.sans-serif": ["Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans"],
-    "font.size": 9.5,
-    "text.color": INK,
-    "axes.edgecolor": HAIR,
-    "axes.labelcolor": MUTED,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "grid.color": HAIR,
-    "axes.axisbelow": True,
-}
-
-
-class Plot:
-    """What a `with` block draws on, and its SVG afterwards."""
-
-    def __init__(self, axes: Axes) -> None:
-        self.axes = axes
-        self.svg = ""
-
-
-@contextmanager
-def _plot(name: str, width: float, height: float) -> Iterator[Plot]:
-    """An empty plot, inches. Raises FunnelError where matplotlib is not installed."""
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as missing:
-        raise FunnelError('plots need matplotlib: pip install "funnel-rank[plot]"') from missing
-    with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):  # type: ignore[arg-type]
-        figure = Figure(figsize=(width, height), layout="constrained")
-        plot = Plot(figure.subplots())
-        yield plot
-        text = io.StringIO()
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    plot.svg = text.getvalue()[text.getvalue().index("<svg") :]
+USERS = "#7f9be0"
 
 
 def over_time(profile: Profile) -> str:
@@ -70,7 +20,7 @@ def over_time(profile: Profile) -> str:
     if span is None:
         return ""
     n = len(span.counts)
-    with _plot("time", 11.6, 2.3) as plot:
+    with empty_plot("time", 11.6, 2.3, grid="y") as plot:
         axes = plot.axes
         axes.bar(range(n), span.counts, width=0.82, color=ACCENT, align="edge", linewidth=0)
         axes.set_xlim(0, n)
@@ -85,7 +35,7 @@ def over_time(profile: Profile) -> str:
 
 def long_tail(profile: Profile) -> str:
     """Share of the events by share of the items, and of the users, the most frequent first."""
-    with _plot("tail", 5.6, 3.3) as plot:
+    with empty_plot("tail", 5.6, 3.3, grid="y") as plot:
         axes = plot.axes
         for name, tail, colour, y in (
             ("items", profile.items, ACCENT, 0.19),
@@ -107,7 +57,7 @@ def long_tail(profile: Profile) -> str:
 
 def sizes(profile: Profile) -> str:
     """How many items, and users, have how many events."""
-    with _plot("sizes", 5.6, 3.3) as plot:
+    with empty_plot("sizes", 5.6, 3.3, grid="y") as plot:
         axes = plot.axes
         bounds = sorted({bound for tail in (profile.users, profile.items) for bound, _ in tail.sizes})
         for tail, colour, shift in ((profile.items, ACCENT, -0.2), (profile.users, USERS, 0.2)):
@@ -128,7 +78,7 @@ def by_place(profile: Profile) -> str:
     if profile.impressions is None:
         return ""
     rates = [clicked / max(shown, 1) for shown, clicked in profile.impressions.by_place[:50]]
-    with _plot("place", 5.6, 2.8) as plot:
+    with empty_plot("place", 5.6, 2.8, grid="y") as plot:
         axes = plot.axes
         axes.bar(range(1, len(rates) + 1), rates, width=0.72, color=ACCENT, linewidth=0)
         axes.set_xlim(0.4, len(rates) + 0.6)

@@ -1,1 +1,1 @@
-"""What is in a data set, as figures: gaps, odd values, how unequal users and items are, what the split leaves."""
+"""What is in a data set, as figures: gaps, odd values, how unequal users and items are, the split."""

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from funnel.errors import FunnelError
-from funnel.evaluation import picture, plots
 from funnel.evaluation.compare import label, short
 from funnel.evaluation.report import Report
 from funnel.evaluation.rows import Row
+from funnel.pages import picture, template
+from funnel.pages import report_plots as plots
 
 _PLOTS = (plots.ndcg, plots.recall, plots.latency, plots.frontier)
 
@@ -39,22 +39,8 @@ def write_page(report: Report, folder: Path, examples: Sequence[ExampleUser] = (
 
     Raises FunnelError where the `plot` extra is not installed.
     """
-    try:
-        import jinja2
-    except ImportError as missing:
-        raise FunnelError('the page needs jinja2: pip install "funnel-rank[plot]"') from missing
-    world = jinja2.Environment(
-        loader=jinja2.PackageLoader("funnel.evaluation"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    world.filters |= {"short": short, "label": label}
-    path = folder / "report.html"
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(world.get_template("report.html").render(**_content(report, examples)), encoding="utf-8")
-    return path
+    filters: template.Filters = {"short": short, "label": label}
+    return template.write(folder / "report.html", "report.html", _content(report, examples), filters)
 
 
 def _content(report: Report, examples: Sequence[ExampleUser]) -> dict[str, Any]:

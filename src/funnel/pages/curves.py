@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from funnel.evaluation.plots import ACCENT, HAIR, INK, MUTED, empty_plot
+from funnel.pages.drawing import ACCENT, HAIR, INK, MUTED, empty_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
