@@ -20,7 +20,7 @@ from funnel.errors import BundleError, DataError
 from funnel.evaluation import random_targets
 from funnel.pipeline import build, evaluate_bundle, prepare, ranker_is_better, report_on, train_towers
 from funnel.synthetic import SyntheticConfig, write_world
-from funnel.towers.train import train
+from funnel.towers.training.train import train
 from tests.tiny import TinyBuild, build_movies, movie_config
 
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
 from funnel.towers.inputs import GAPS
-from funnel.towers.layers import INIT, Attention, ColumnSum, Dropout, FeedForward, Pool, embedding
-from funnel.towers.smooth import Smoother
+from funnel.towers.training.layers import INIT, Attention, ColumnSum, Dropout, FeedForward, Pool, embedding
+from funnel.towers.training.smooth import Smoother
 from funnel.types import Bool, Clock, Float32
 
 #: Items that are encoded at once where all are: 16 MiB of float32 with 64 numbers each.

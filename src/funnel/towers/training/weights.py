@@ -13,9 +13,8 @@ import torch
 from funnel.errors import BundleError
 from funnel.towers.config import TowersConfig
 from funnel.towers.encoder import read_specs
-from funnel.towers.model import TwoTowers
-from funnel.towers.train import Trained
-from funnel.towers.trainer import Epoch
+from funnel.towers.training.model import TwoTowers
+from funnel.towers.training.trained import Epoch, Trained
 
 WEIGHTS, ABOUT, VECTORS = "weights.npz", "training.json", "item_vectors.npy"
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from funnel.features.encoders import Spec
-from funnel.towers.bags import mean_embedding
+from funnel.towers.training.bags import mean_embedding
 
 #: Standard deviation of embeddings at the start.
 INIT = 0.02

@@ -6,45 +6,32 @@ import copy
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from funnel.features.encoders import Spec
 from funnel.features.spectral import spectral_vectors
-from funnel.towers import checkpoint
-from funnel.towers.batches import Sequences, sequences, steps
 from funnel.towers.config import TowersConfig
-from funnel.towers.model import TwoTowers, tensors
-from funnel.towers.objective import Objective
-from funnel.towers.progress import Progress
-from funnel.towers.smooth import Smoother
-from funnel.towers.validate import TorchEncoder, ndcg
+from funnel.towers.training import checkpoint
+from funnel.towers.training.batches import Sequences, sequences, steps
+from funnel.towers.training.model import TwoTowers, tensors
+from funnel.towers.training.objective import Objective
+from funnel.towers.training.progress import Progress
+from funnel.towers.training.smooth import Smoother
+from funnel.towers.training.trained import Epoch
+from funnel.towers.training.validate import TorchEncoder, ndcg
+from funnel.towers.training.warm import Start
 from funnel.types import Clock, Examples, Features, Log
-
-if TYPE_CHECKING:
-    from funnel.towers.warm import Start
 
 log = logging.getLogger(__name__)
 
 #: Early stopping looks at NDCG@100 of at most this many requests: deep enough that few requests give a
 #: steady figure.
 VALIDATION_K, VALIDATION_REQUESTS = 100, 4_000
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One pass over the log. validation: NDCG@100 of the averaged weights, None where nothing was held out.
-    seconds: training alone."""
-
-    number: int
-    loss: float
-    validation: float | None
-    positions: int
-    seconds: float
 
 
 class Trainer:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from funnel.features.encoders import Spec
 from funnel.towers.inputs import input_name
-from funnel.towers.model import ItemTower, QueryTower
+from funnel.towers.training.model import ItemTower, QueryTower
 from funnel.types import Float32
 
 #: Understood by every ONNX Runtime that the project supports; has Gelu and LayerNormalization as one node

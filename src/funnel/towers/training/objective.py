@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from funnel.towers.batches import Packed, Sets
 from funnel.towers.config import TowersConfig
-from funnel.towers.losses import GBCE, Drawn, SampledSoftmax, full_softmax
-from funnel.towers.model import TwoTowers
-from funnel.towers.negatives import Negatives
+from funnel.towers.training.batches import Packed, Sets
+from funnel.towers.training.losses import GBCE, Drawn, SampledSoftmax, full_softmax
+from funnel.towers.training.model import TwoTowers
+from funnel.towers.training.negatives import Negatives
 from funnel.types import Clock, Int64
 
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from funnel.errors import FunnelError
 from funnel.features.encoders import Spec
 from funnel.towers.encoder import QueryEncoder
-from funnel.towers.graph import difference, item_graph, query_graph
 from funnel.towers.items import GRAPH
-from funnel.towers.train import Trained
+from funnel.towers.training.graph import difference, item_graph, query_graph
+from funnel.towers.training.trained import Trained
 from funnel.types import Requests
 from funnel.values.texts import ids_bytes, save_ids
 

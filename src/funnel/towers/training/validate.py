@@ -12,7 +12,7 @@ from torch import Tensor
 
 from funnel.features.encoders import Spec
 from funnel.towers.inputs import histories, user_columns
-from funnel.towers.model import QueryTower, tensors
+from funnel.towers.training.model import QueryTower, tensors
 from funnel.types import Clock, Examples, Float32, Requests
 
 #: Scores, or numbers of history vectors, held at once: 128 MiB of float32.

@@ -18,8 +18,8 @@ from funnel.data import Vocabulary
 from funnel.errors import BundleError, ConfigError
 from funnel.features import TableEncoder
 from funnel.towers.encoder import read_specs
-from funnel.towers.model import TwoTowers
-from funnel.towers.weights import ABOUT, load_weights
+from funnel.towers.training.model import TwoTowers
+from funnel.towers.training.weights import ABOUT, load_weights
 from funnel.types import Int64
 
 log = logging.getLogger(__name__)

@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from funnel.errors import ConfigError, DataError
 from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
-from funnel.towers.model import TwoTowers
-from funnel.towers.progress import Progress
-from funnel.towers.trainer import Epoch, Trainer
-from funnel.towers.validate import TorchEncoder
-from funnel.types import Clock, Examples, Features, Float32, Log, Requests
-
-if TYPE_CHECKING:
-    from funnel.towers.warm import Start
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """Towers with the weights that did best on validation.
-
-    model: in eval mode. item_vectors: float32 [n_items, d]. best: the number of the epoch that was kept.
-    """
-
-    config: TowersConfig
-    clock: Clock
-    item_specs: Mapping[str, Spec]
-    user_specs: Mapping[str, Spec]
-    model: TwoTowers
-    item_vectors: Float32
-    epochs: tuple[Epoch, ...]
-    best: int
-
-    def encode(self, requests: Requests) -> Float32:
-        """Queries by torch: float32 [B, d]."""
-        vectors = torch.from_numpy(self.item_vectors)
-        limit = self.config.reads(self.clock)
-        return TorchEncoder(self.model.query, vectors, self.user_specs, limit, self.clock).encode(requests)
+from funnel.towers.training.progress import Progress
+from funnel.towers.training.trained import Epoch, Trained
+from funnel.towers.training.trainer import Trainer
+from funnel.towers.training.warm import Start
+from funnel.types import Examples, Features, Log
 
 
 def train(
