@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from funnel.artifacts import Manifest
     from funnel.bench import Measured
     from funnel.evaluation import Report
+    from funnel.evaluation.frontier import Frontier
     from funnel.gates import Verdict
     from funnel.gates.diff import Difference
-    from funnel.index.frontier import Frontier
     from funnel.pipeline.build import Built
     from funnel.profile.figures import Profile
     from funnel.serving.live import Live

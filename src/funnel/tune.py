@@ -10,8 +10,8 @@ import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.errors import ConfigError, DataError
+from funnel.evaluation.frontier import Frontier, measure
 from funnel.index import FaissIndex
-from funnel.index.frontier import Frontier, measure
 from funnel.serving.request import of_users
 
 

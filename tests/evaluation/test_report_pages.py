@@ -14,7 +14,7 @@ from stub_world import measured
 from funnel.errors import FunnelError
 from funnel.evaluation import as_table
 from funnel.evaluation.compare import short
-from funnel.index.frontier import Point
+from funnel.evaluation.frontier import Point
 from funnel.pages.report import write_page
 
 PEOPLE = [

@@ -13,8 +13,8 @@ from funnel.bundle.contents import Contents, load_contents
 from funnel.engine import Funnel
 from funnel.errors import BundleError
 from funnel.evaluation import Recommend, Report, Subject, evaluate
+from funnel.evaluation.frontier import Point, measure_settings
 from funnel.index import FaissIndex
-from funnel.index.frontier import Point, measure_settings
 from funnel.pages.report import ExampleUser, write_page
 from funnel.pipeline.examples import example_users
 from funnel.pipeline.prepare import Prepared
