@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from funnel.evaluation import Report
     from funnel.evaluation.frontier import Frontier
     from funnel.gates import Verdict
-    from funnel.gates.diff import Difference
+    from funnel.gates.diff import BundleDifference
     from funnel.pipeline.build import Built
     from funnel.profile.figures import Profile
     from funnel.serving.live import Live
@@ -160,7 +160,7 @@ def verdict(found: Verdict, out: Console) -> None:
     out.print(made)
 
 
-def difference(found: Difference, out: Console) -> None:
+def difference(found: BundleDifference, out: Console) -> None:
     """How two bundles differ."""
     made = table("", "what", found.a, found.b)
     for name, pair in found.metrics.items():

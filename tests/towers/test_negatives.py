@@ -10,7 +10,7 @@ from torch import Tensor
 
 from funnel.towers.config import TowersConfig
 from funnel.towers.training.losses import Drawn
-from funnel.towers.training.negatives import Counted, Negatives, Streaming
+from funnel.towers.training.negatives import CountedFrequencies, Negatives, Streaming
 
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Drawn], Tensor]
 
@@ -74,7 +74,7 @@ def test_streaming_frequencies_come_to_what_counting_says() -> None:
     rng, streaming = np.random.default_rng(0), Streaming(4, rate=0.01)
     for _ in range(400):
         streaming.see(rng.choice(LOG, 64))
-    np.testing.assert_allclose(streaming.chances()[:3], Counted(COUNTS).chances()[:3], rtol=0.15)
+    np.testing.assert_allclose(streaming.chances()[:3], CountedFrequencies(COUNTS).chances()[:3], rtol=0.15)
 
 
 def test_streaming_frequencies_of_items_that_never_come_go_to_zero() -> None:

@@ -27,7 +27,7 @@ _BOUNDS = ("lt", "le", "gt", "ge")
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class FilterColumn:
     """The rows whose value is not missing, sorted by it.
 
     rows: int32 [m]. kinds: what its values are: number, truth value, text, or the name of another type.
@@ -118,23 +118,23 @@ class Column:
 
 
 @dataclass(frozen=True, eq=False)
-class Numbers(Column):
+class Numbers(FilterColumn):
     """sorted: the numbers, rising [m]; whole ones are compared as such, however large."""
 
     sorted: NDArray[Any]
 
     def save(self, folder: Path, number: int) -> dict[str, Any]:
-        """See `Column`."""
+        """See `FilterColumn`."""
         np.save(folder / f"{number}.sorted.npy", self.sorted)
         return super().save(folder, number) | {"of": "numbers"}
 
     @property
     def single(self) -> bool:
-        """See `Column`."""
+        """See `FilterColumn`."""
         return True
 
     def rows_of(self, condition: Condition) -> Int32:
-        """See `Column`."""
+        """See `FilterColumn`."""
         parts = [
             self.rows[below(self.sorted, low) : below(self.sorted, high)] for low, high in condition.intervals
         ]
@@ -144,20 +144,20 @@ class Numbers(Column):
 
 
 @dataclass(frozen=True, eq=False)
-class Terms(Column):
+class Terms(FilterColumn):
     """terms: the distinct values; those rows that have term t are at `offsets[t]:offsets[t + 1]`."""
 
     terms: pd.Index[Any]
     offsets: Int64
 
     def save(self, folder: Path, number: int) -> dict[str, Any]:
-        """See `Column`."""
+        """See `FilterColumn`."""
         np.save(folder / f"{number}.offsets.npy", self.offsets)
         write_frame(pd.DataFrame({"term": self.terms}), folder / f"{number}.terms.arrow")
         return super().save(folder, number) | {"of": "terms"}
 
     def rows_of(self, condition: Condition) -> Int32:
-        """See `Column`."""
+        """See `FilterColumn`."""
         found = [self._places(kind, condition.of_kind(kind)) for kind in sorted(self.kinds)]
         places = np.concatenate([np.empty(0, dtype=np.int64), *found])
         return self.rows[inside((self.offsets[places], self.offsets[places + 1]))]
@@ -198,7 +198,7 @@ class Terms(Column):
         return None
 
 
-def laid_out(name: str, column: pd.Series[Any]) -> Column:
+def laid_out(name: str, column: pd.Series[Any]) -> FilterColumn:
     """A column of a table, by what its values are. One of vectors can be asked for nothing."""
     present = np.flatnonzero(column.notna().to_numpy()).astype(np.int32)
     values = column.iloc[present]
@@ -212,8 +212,8 @@ def laid_out(name: str, column: pd.Series[Any]) -> Column:
     return _terms(name, present, values)
 
 
-def load_column(folder: Path, number: int, about: Mapping[str, Any], n: int) -> Column:
-    """What `Column.save` wrote, memory-mapped. n: rows of the table.
+def load_column(folder: Path, number: int, about: Mapping[str, Any], n: int) -> FilterColumn:
+    """What `FilterColumn.save` wrote, memory-mapped. n: rows of the table.
 
     Raises: BundleError when a file is missing, or leads to rows that are not there.
     """

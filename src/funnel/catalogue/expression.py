@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from funnel.catalogue.columns import Column
+from funnel.catalogue.columns import FilterColumn
 from funnel.catalogue.condition import Condition
 from funnel.errors import ConfigError
 from funnel.values.shown import shown
@@ -41,7 +41,7 @@ class Not:
 Expression: TypeAlias = And | Or | Not | Condition
 
 
-def read(where: Where, columns: Mapping[str, Column]) -> Expression:
+def read(where: Where, columns: Mapping[str, FilterColumn]) -> Expression:
     """A filter as an expression, in which conditions of one column that go together are one.
 
     Raises: ConfigError for what is no filter, one beyond the limits, an unknown column, naming those there
@@ -53,7 +53,7 @@ def read(where: Where, columns: Mapping[str, Column]) -> Expression:
 class _Reader:
     """Reads one filter, counting what is in it before any work is spent on that."""
 
-    def __init__(self, columns: Mapping[str, Column]) -> None:
+    def __init__(self, columns: Mapping[str, FilterColumn]) -> None:
         self._columns = columns
         self._entries, self._values = MOST_ENTRIES, MOST_VALUES
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from funnel.catalogue.condition import Condition
 
 
-class Kept(NamedTuple):
+class CachedBitmap(NamedTuple):
     """A bitmap. version: what it is of, where what it is made from changes."""
 
     bits: NDArray[np.uint64]
@@ -41,7 +41,7 @@ class FilterCache:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def get(self, condition: Condition) -> Kept | None:
+    def get(self, condition: Condition) -> CachedBitmap | None:
         """The bitmap of a condition, None where it is not kept."""
         with self._own_lock():
             found = self._kept.get(condition)
@@ -55,10 +55,10 @@ class FilterCache:
         own = condition.nbytes
         size = own + bits.nbytes
         with self._own_lock():
-            self._nbytes -= self._kept.pop(condition, Kept(bits, 0, 0)).nbytes
+            self._nbytes -= self._kept.pop(condition, CachedBitmap(bits, 0, 0)).nbytes
             if own > self.most_bytes // 8:
                 return
-            self._kept[condition] = Kept(bits, version, size)
+            self._kept[condition] = CachedBitmap(bits, version, size)
             self._nbytes += size
             while self._nbytes > self.most_bytes:
                 self._nbytes -= self._kept.popitem(last=False)[1].nbytes
@@ -70,7 +70,7 @@ class FilterCache:
 
     def _begin(self) -> None:
         self._process, self._lock = os.getpid(), threading.Lock()
-        self._kept: OrderedDict[Condition, Kept] = OrderedDict()
+        self._kept: OrderedDict[Condition, CachedBitmap] = OrderedDict()
         self._nbytes = 0
 
     def _own_lock(self) -> threading.Lock:

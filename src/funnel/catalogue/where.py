@@ -29,7 +29,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.allow import packed
-from funnel.catalogue.columns import Column, laid_out, load_column
+from funnel.catalogue.columns import FilterColumn, laid_out, load_column
 from funnel.catalogue.condition import Condition
 from funnel.catalogue.expression import And, Expression, Not, Or, Where, read
 from funnel.catalogue.filter_cache import FilterCache
@@ -46,7 +46,7 @@ class Filters:
     cache: the bitmaps of conditions that were asked for last, in at most 64 MiB.
     """
 
-    def __init__(self, columns: Mapping[str, Column], n: int) -> None:
+    def __init__(self, columns: Mapping[str, FilterColumn], n: int) -> None:
         self._n, self._columns = n, dict(columns)
         self._everything = _kept(np.ones(self._n, dtype=np.bool_))
         self.cache = FilterCache()
@@ -76,7 +76,7 @@ class Filters:
         return cls({column.name: column for column in columns}, n)
 
     @property
-    def columns(self) -> Mapping[str, Column]:
+    def columns(self) -> Mapping[str, FilterColumn]:
         """The columns, by name."""
         return self._columns
 

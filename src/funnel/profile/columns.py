@@ -20,7 +20,7 @@ _HUGE = 1e300  # larger ones are so far apart that no float says how far
 _PLACEHOLDERS = frozenset({"nan", "null", "none", "n/a", "na", "nil", "?", "-", "--", "undefined"})
 
 
-class Numbers(Settings):
+class NumberSummary(Settings):
     """The finite values of a number column.
 
     counts: how many in equal bins from the 1st to the 99th percentile; what lies outside is in the end bins.
@@ -51,7 +51,7 @@ class ColumnProfile(Settings):
     examples: tuple[str, ...] = ()
     distinct: int | None = None
     common: tuple[tuple[str, int], ...] = ()
-    numbers: Numbers | None = None
+    numbers: NumberSummary | None = None
 
 
 def profile_column(table: TableName, column: Column, values: pd.Series) -> ColumnProfile:
@@ -76,10 +76,10 @@ def _number(table: TableName, column: Column, values: pd.Series) -> ColumnProfil
     )
 
 
-def _numbers(finite: NDArray[np.float64]) -> Numbers:
+def _numbers(finite: NDArray[np.float64]) -> NumberSummary:
     finite = np.clip(finite, -_HUGE, _HUGE)
     low, median, high = np.percentile(finite, [1, 50, 99])
-    return Numbers(
+    return NumberSummary(
         smallest=float(finite.min()),
         median=float(median),
         mean=float(finite.mean()),

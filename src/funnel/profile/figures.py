@@ -17,7 +17,7 @@ from funnel.data.split_config import SplitConfig
 from funnel.data.splits import split
 from funnel.errors import DataError
 from funnel.profile.columns import ColumnProfile, profile_column
-from funnel.profile.log import Part, Shown, Span, asked_part, shown, span, training_part
+from funnel.profile.log import ImpressionProfile, Span, SplitPart, asked_part, shown, span, training_part
 from funnel.profile.tail import Tail, tail
 from funnel.settings import Settings
 from funnel.values.words import word
@@ -42,8 +42,8 @@ class Profile(Settings):
     items: Tail
     span: Span | None
     protocol: str
-    parts: tuple[Part, ...]
-    impressions: Shown | None
+    parts: tuple[SplitPart, ...]
+    impressions: ImpressionProfile | None
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def profile(dataset: Dataset, config: SplitConfig | None = None, seed: int = 0) 
     """The figures of a data set, and of its parts under `config` (None: the split that its clock allows)."""
     config = config or _usual_split(dataset)
     log, notes = dataset.log, dataset.notes
-    parts: tuple[Part, ...] = ()
+    parts: tuple[SplitPart, ...] = ()
     try:
         divided = split(dataset, config, seed)
         parts = (

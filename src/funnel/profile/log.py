@@ -21,7 +21,7 @@ class Span(Settings):
     counts: tuple[int, ...]
 
 
-class Part(Settings):
+class SplitPart(Settings):
     """A part of the split. Cold is what has no event in the training part.
 
     requests: 0 for the training part. events: those of the training part, else the targets. cold_users:
@@ -39,7 +39,7 @@ class Part(Settings):
     history: float = 0.0
 
 
-class Shown(Settings):
+class ImpressionProfile(Settings):
     """Logged impressions: lists, rows, and by place from 0 how many were shown and how many clicked."""
 
     lists: int
@@ -57,9 +57,9 @@ def span(log: Log) -> Span:
     )
 
 
-def training_part(log: Log) -> Part:
+def training_part(log: Log) -> SplitPart:
     """What the towers learn from."""
-    return Part(
+    return SplitPart(
         name="train",
         requests=0,
         events=len(log),
@@ -68,10 +68,10 @@ def training_part(log: Log) -> Part:
     )
 
 
-def asked_part(name: str, examples: Examples, train: Log) -> Part:
+def asked_part(name: str, examples: Examples, train: Log) -> SplitPart:
     """Requests and their targets, against what was trained on."""
     users, items = examples.requests.users, examples.targets.values
-    return Part(
+    return SplitPart(
         name=name,
         requests=len(users),
         events=len(items),
@@ -83,11 +83,11 @@ def asked_part(name: str, examples: Examples, train: Log) -> Part:
     )
 
 
-def shown(impressions: pd.DataFrame) -> Shown:
+def shown(impressions: pd.DataFrame) -> ImpressionProfile:
     """Clicks by place; a place that no list has counts as never shown."""
     by_place = impressions.groupby("position")["clicked"].agg(["size", "sum"])
     by_place = by_place.reindex(range(int(by_place.index.max()) + 1), fill_value=0)
-    return Shown(
+    return ImpressionProfile(
         lists=int(impressions["request_id"].nunique()),
         rows=len(impressions),
         clicked=int(impressions["clicked"].sum()),

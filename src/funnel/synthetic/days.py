@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from funnel.synthetic.config import SyntheticConfig
-from funnel.synthetic.lists import Shelf, Shown, show
+from funnel.synthetic.lists import Impressions, Shelf, show
 from funnel.synthetic.structure import DAY
 from funnel.synthetic.tables import Crowd, chunks
 from funnel.synthetic.truth import LatentTruth
@@ -69,7 +69,7 @@ _IMPRESSIONS = pa.schema(
 )
 
 
-def _rows(shown: Shown, users: Int32, times: Int64, first: int) -> tuple[pa.Table, pa.Table]:
+def _rows(shown: Impressions, users: Int32, times: Int64, first: int) -> tuple[pa.Table, pa.Table]:
     """Clicks and impressions as rows. A click comes a second a place after its list."""
     request, place = np.nonzero(shown.filled)
     clicked, items = shown.clicked[request, place], shown.items[request, place]

@@ -54,7 +54,7 @@ class Shelf:
 
 
 @dataclass(frozen=True)
-class Shown:
+class Impressions:
     """The lists of R requests with S places, all [R, S]: ads, whether there is one, whether it was clicked.
 
     A list is shorter than S where an ad was drawn twice; its empty places come last.
@@ -73,7 +73,7 @@ def show(
     times: Int64,
     interests: Int32,
     noise: float,
-) -> Shown:
+) -> Impressions:
     """Lists for requests of these users at these times [R]. interests: int32 [R, 3], what they care for.
 
     The more exposed stand higher, with chance. A click's probability is that of looking at its place, times
@@ -91,4 +91,4 @@ def show(
     logit = np.einsum("rd,rsd->rs", truth.users[users], truth.items[items]) + truth.bias[items]
     logit += noise * rng.standard_normal(shape)
     chance = truth.examination / (1 + np.exp(-logit))
-    return Shown(items, filled, filled & (rng.random(shape) < chance))
+    return Impressions(items, filled, filled & (rng.random(shape) < chance))

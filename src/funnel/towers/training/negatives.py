@@ -20,7 +20,7 @@ NEAR = 20
 CHUNK = 1 << 24
 
 
-class Counted:
+class CountedFrequencies:
     """How often each item is a target: its share of the log. counts: int64 [n_items]."""
 
     def __init__(self, counts: Int64) -> None:
@@ -107,8 +107,8 @@ class Negatives:
     def __init__(self, config: TowersConfig, counts: Int64) -> None:
         self._counts_of, self._hard = config.negative_counts, config.hard
         self._n_items = len(counts)
-        self.frequency: Counted | Streaming = (
-            Counted(counts) if config.frequencies == "counted" else Streaming(len(counts))
+        self.frequency: CountedFrequencies | Streaming = (
+            CountedFrequencies(counts) if config.frequencies == "counted" else Streaming(len(counts))
         )
         self._neighbours: Int64 | None = None
         self._near: Float64 | None = None

@@ -9,7 +9,7 @@ import rich.console
 import rich.progress
 
 
-class Progress:
+class TrainingProgress:
     """Epochs, loss, validation and speed on one line; nothing at all when not shown."""
 
     def __init__(self, epochs: int, *, shown: bool) -> None:

@@ -10,7 +10,7 @@ import torch
 from funnel.errors import ConfigError, DataError
 from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
-from funnel.towers.training.progress import Progress
+from funnel.towers.training.progress import TrainingProgress
 from funnel.towers.training.trained import Epoch, Trained
 from funnel.towers.training.trainer import Trainer
 from funnel.towers.training.warm import Start
@@ -47,7 +47,7 @@ def train(
     """
     _check(events, validation, config)
     trainer = Trainer(events, item_features, item_specs, user_features, user_specs, validation, config, seed)
-    with torch.random.fork_rng(devices=[]), Progress(config.epochs, shown=progress) as bar:
+    with torch.random.fork_rng(devices=[]), TrainingProgress(config.epochs, shown=progress) as bar:
         trainer.start(start_from)
         if folder is not None:
             trainer.resume(folder)

@@ -20,7 +20,7 @@ from funnel.towers.training import checkpoint
 from funnel.towers.training.batches import Sequences, sequences, steps
 from funnel.towers.training.model import TwoTowers, tensors
 from funnel.towers.training.objective import Objective
-from funnel.towers.training.progress import Progress
+from funnel.towers.training.progress import TrainingProgress
 from funnel.towers.training.smooth import Smoother
 from funnel.towers.training.trained import Epoch
 from funnel.towers.training.validate import TorchEncoder, ndcg
@@ -93,7 +93,7 @@ class Trainer:
         figures = [e.validation for e in self.epochs if e.validation is not None]
         return int(np.argmax(figures)) if figures else max(0, len(self.epochs) - 1)
 
-    def epoch(self, bar: Progress) -> Epoch:
+    def epoch(self, bar: TrainingProgress) -> Epoch:
         """One pass over the log and its validation."""
         number, began = len(self.epochs), time.perf_counter()
         # Seeded by the epoch's number, so that a resumed run needs no generator's state.
@@ -114,7 +114,7 @@ class Trainer:
         log.info("epoch %d: loss %.4f, validation %s, %.1f s", number, loss, metric, seconds)
         return epoch
 
-    def _pass(self, data: Sequences, rng: np.random.Generator, bar: Progress) -> tuple[float, int]:
+    def _pass(self, data: Sequences, rng: np.random.Generator, bar: TrainingProgress) -> tuple[float, int]:
         self._model.train()
         total, positions = 0.0, 0
         for step in steps(data, self._config.batch_for(self._events.clock), rng):
