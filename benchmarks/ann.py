@@ -96,8 +96,8 @@ def main(
 ) -> None:
     """Build all, then ask all in turns; print milliseconds at equal recall."""
     from funnel.evaluation import machine, versions
-    from funnel.evaluation.frontier import Curve, draw_curves
     from funnel.index.exact import exact_search
+    from funnel.pages.curves import Curve, draw_curves
 
     work = work.resolve()
     work.mkdir(parents=True, exist_ok=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from benchmarks.enlarge import main as enlarge
 from funnel import config as configs
-from funnel.bundle import Store
-from funnel.data.synthetic import SyntheticConfig, write_world
+from funnel.artifacts import Store
 from funnel.pipeline import prepare, train_towers
+from funnel.synthetic import SyntheticConfig, write_world
 
 #: Ads and users of the world that the towers are trained on: what an ad costs to change does not depend on
 #: how well they rank.

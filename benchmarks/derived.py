@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.serving import sized
-from funnel.bundle import Store
+from funnel.artifacts import Store
+from funnel.artifacts.manifest import Manifest
 from funnel.bundle.contents import Contents, load_contents, save_settings
-from funnel.bundle.manifest import Manifest
-from funnel.bundle.tables import Users
+from funnel.catalogue.tables import Users
 from funnel.data import Vocabulary
 from funnel.errors import DataError
 from funnel.types import Ragged

@@ -22,7 +22,7 @@ import pandas as pd
 import typer
 from rich.console import Console
 
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.config import parse
 from funnel.data import Dataset, read
 from funnel.pipeline import build

@@ -37,7 +37,7 @@ from rich.progress import track
 from benchmarks.faults_live import Faults
 from benchmarks.faults_record import MOVIES
 from benchmarks.serving import save
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.config import Config, parse
 
 HERE = Path(__file__).parent

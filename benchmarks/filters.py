@@ -29,12 +29,12 @@ from rich.console import Console
 from rich.table import Table
 
 from funnel.allow import Allow
-from funnel.bundle.where import Filters, Where
-from funnel.data.synthetic.structure import draw_ads, draw_people, draw_structure
+from funnel.catalogue.where import Filters, Where
 from funnel.evaluation import machine, versions
 from funnel.index import ExactIndex, FaissIndex, IndexConfig
 from funnel.index.auto import recall
 from funnel.index.kernel import best_of
+from funnel.synthetic.structure import draw_ads, draw_people, draw_structure
 
 HERE = Path(__file__).parent
 K, D = 500, 64

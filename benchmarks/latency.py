@@ -32,7 +32,7 @@ from benchmarks.latency_result import COMPILED, GLUE, Row, Run, Taken, result, t
 from benchmarks.serving import RESULTS, asked, percentiles, pin
 from benchmarks.training import environment
 from funnel import Live
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.bundle.contents import Contents
 from funnel.index import ExactIndex
 from funnel.serving.reasons import recommendations

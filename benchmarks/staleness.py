@@ -26,12 +26,13 @@ from rich.table import Table
 
 from benchmarks.serving import RESULTS, save
 from funnel import Live
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.config import parse
 from funnel.data import Dataset
-from funnel.data.synthetic import SyntheticConfig, read_world, write_world
+from funnel.data.readers.synthetic import read_world
 from funnel.evaluation import paired
 from funnel.pipeline import build, prepare, train_towers
+from funnel.synthetic import SyntheticConfig, write_world
 
 DAY = 86_400
 MODES = ("observed, end of data", "observed, clock", "not observed, end of data", "not observed, clock")

@@ -42,7 +42,7 @@ from benchmarks.serving import RESULTS, last_events, percentiles, save
 from benchmarks.swaps_load import THREADS, Answered, K, Span, Writer, arrivals, ask, faults
 from benchmarks.swaps_world import editions
 from funnel import Live
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.evaluation.metrics import compute_all
 
 #: Seconds after a swap that still count as during it: first touches of what is new.

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.derived import derive
 from benchmarks.serving import sized
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.bundle.contents import load_contents
 
 #: What every item of an edition has in its column `edition`.
@@ -37,9 +37,10 @@ def editions(work: Path, *, items: int, trees: int = 300, leaves: int = 63, seed
 def _build(work: Path, base: Path, items: int, seed: int) -> None:
     from funnel import config as configs
     from funnel.data import Dataset, Schema
+    from funnel.data.readers.synthetic import read_world
     from funnel.data.schema import Column
-    from funnel.data.synthetic import SyntheticConfig, read_world, write_world
     from funnel.pipeline import build, prepare, train_towers
+    from funnel.synthetic import SyntheticConfig, write_world
 
     for part in ("world", "data"):
         shutil.rmtree(work / part, ignore_errors=True)

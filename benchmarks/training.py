@@ -43,8 +43,8 @@ def ours(prepared: Any, options: dict[str, Any], loss: dict[str, Any]) -> dict[s
     """Positions, seconds (validation apart) and NDCG@10 after as many epochs as the time allows."""
     import torch
 
-    from funnel.towers.train import train
-    from funnel.towers.validate import TorchEncoder, ndcg
+    from funnel.towers.training.train import train
+    from funnel.towers.training.validate import TorchEncoder, ndcg
 
     torch.set_num_threads(options["threads"])
     names = ("d", "layers", "heads", "history", "dropout", "lr", "batch")

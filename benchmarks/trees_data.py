@@ -45,7 +45,7 @@ def funnel_cases(work: Path, seed: int) -> list[Case]:
 
 def _make_funnel(work: Path, seed: int) -> None:
     from funnel import config as configs
-    from funnel.bundle import Store
+    from funnel.artifacts import Store
     from funnel.bundle.contents import load_contents
     from funnel.pipeline import build, prepare, train_towers
     from funnel.ranker import Ranker, RankerConfig, training_lists

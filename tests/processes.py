@@ -21,7 +21,7 @@ from pathlib import Path
 LOADED = [
     "tests.processes", "funnel.cli", "funnel.show", "funnel.serving.live", "funnel.gates.diff",
     "funnel.pipeline", "funnel.bench", "funnel.tune", "funnel.pipeline.run",
-    "funnel.towers.warm", "funnel.towers.export", "lightgbm", "onnxscript",
+    "funnel.towers.training.warm", "funnel.towers.training.export", "lightgbm", "onnxscript",
     "torch.onnx._internal.exporter._core", "torch._dynamo", "torch.export._trace", "onnxruntime",
 ]  # fmt: skip
 

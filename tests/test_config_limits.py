@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from funnel import config as configs
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.config import Config
 from funnel.errors import ConfigError, DataError
 from funnel.pipeline import build, check, prepare, train_towers

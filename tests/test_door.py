@@ -13,7 +13,7 @@ import pytest
 
 from funnel import Live
 from funnel import config as configs
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.data import Dataset
 from funnel.errors import DataError
 from funnel.pipeline import build, prepare, train_towers

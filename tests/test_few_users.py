@@ -10,7 +10,7 @@ import pytest
 
 from funnel import Live
 from funnel import config as configs
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.pipeline import build, prepare, train_towers
 from funnel.ranker.config import FOLDS
 

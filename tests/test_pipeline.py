@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 
 from funnel import Live
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.bundle.contents import load_contents
 from funnel.data import Dataset, Schema
-from funnel.data.synthetic import SyntheticConfig, write_world
 from funnel.errors import BundleError, DataError
 from funnel.evaluation import random_targets
 from funnel.pipeline import build, evaluate_bundle, prepare, ranker_is_better, report_on, train_towers
-from funnel.towers.train import train
+from funnel.synthetic import SyntheticConfig, write_world
+from funnel.towers.training.train import train
 from tests.tiny import TinyBuild, build_movies, movie_config
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from funnel import Live
 from funnel import config as configs
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.bundle.contents import load_contents
 from funnel.data import Column, Dataset, Schema
 from funnel.evaluation import random_targets

@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 
 from funnel import Live
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.pipeline.run.journal import Entry, append, entries
 from funnel.pipeline.run.lock import only_run
 from funnel.pipeline.run.runner import KEEPABLE

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from funnel import config as configs
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.config import Config
 from funnel.pipeline import Built, Prepared, build, prepare, train_towers
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import funnel.config as configs
 from benchmarks.quality.result import Result
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.config import Config
 from funnel.errors import ConfigError
 from funnel.pipeline import build, prepare, train_towers

@@ -10,20 +10,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from funnel.data.profile_table import as_table as profile_table
 from funnel.evaluation import as_table
+from funnel.profile.table import as_table as profile_table
 from funnel.serving.reasons import in_words
 from funnel.tune import advice
 
 if TYPE_CHECKING:
+    from funnel.artifacts import Manifest
     from funnel.bench import Measured
-    from funnel.bundle import Manifest
-    from funnel.data.profile import Profile
     from funnel.evaluation import Report
+    from funnel.evaluation.frontier import Frontier
     from funnel.gates import Verdict
-    from funnel.gates.diff import Difference
-    from funnel.index.frontier import Frontier
+    from funnel.gates.diff import BundleDifference
     from funnel.pipeline.build import Built
+    from funnel.profile.figures import Profile
     from funnel.serving.live import Live
     from funnel.serving.response import Answer
 
@@ -160,7 +160,7 @@ def verdict(found: Verdict, out: Console) -> None:
     out.print(made)
 
 
-def difference(found: Difference, out: Console) -> None:
+def difference(found: BundleDifference, out: Console) -> None:
     """How two bundles differ."""
     made = table("", "what", found.a, found.b)
     for name, pair in found.metrics.items():

@@ -10,8 +10,8 @@ import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.errors import ConfigError, DataError
+from funnel.evaluation.frontier import Frontier, measure
 from funnel.index import FaissIndex
-from funnel.index.frontier import Frontier, measure
 from funnel.serving.request import of_users
 
 
@@ -85,7 +85,7 @@ def draw(found: Frontier, path: Path) -> None:
 
     Raises: ConfigError for another ending or a folder that is not there; FunnelError without matplotlib.
     """
-    from funnel.evaluation.frontier import Curve, draw_curves
+    from funnel.pages.curves import Curve, draw_curves
 
     check_picture(path)
     by_spec: dict[str, list[tuple[float, float]]] = {}

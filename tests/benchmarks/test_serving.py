@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks.derived import more_users
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.bundle.contents import load_contents
-from funnel.bundle.tables import Users
+from funnel.catalogue.tables import Users
 from funnel.errors import DataError
 from tests.processes import python
 from tests.tiny import TinyBuild

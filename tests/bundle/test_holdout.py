@@ -10,7 +10,7 @@ import pytest
 
 from funnel.bundle.contents import Contents, load_contents
 from funnel.bundle.holdout import HOLDOUT, Holdout, known_to, translate
-from funnel.bundle.tables import Catalogue
+from funnel.catalogue.tables import Catalogue
 from funnel.data import Vocabulary
 from funnel.errors import BundleError
 from funnel.types import Examples, Ragged, Requests, Shown

@@ -12,9 +12,10 @@ from rich.console import Console
 from stub_world import measured
 
 from funnel.errors import FunnelError
-from funnel.evaluation import as_table, write_page
+from funnel.evaluation import as_table
 from funnel.evaluation.compare import short
-from funnel.index.frontier import Point
+from funnel.evaluation.frontier import Point
+from funnel.pages.report import write_page
 
 PEOPLE = [
     {

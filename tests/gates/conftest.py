@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.pipeline import build, prepare, train_towers
 from tests.tiny import TinyBuild, movie_config
 

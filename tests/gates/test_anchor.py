@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from funnel.bundle import Store
-from funnel.bundle.retention import retain
+from funnel.artifacts import Store
+from funnel.artifacts.retention import retain
 from funnel.errors import BundleError, GateError
 from funnel.gates import GatesConfig, judge, publish
 from tests.processes import ok

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.bundle.contents import load_contents
 from funnel.bundle.holdout import HOLDOUT, Holdout
 from funnel.gates.diff import diff

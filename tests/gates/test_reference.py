@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from funnel.bundle import Store
-from funnel.bundle.store import CURRENT
+from funnel.artifacts import Store
+from funnel.artifacts.store import CURRENT
 from funnel.errors import BundleError, GateError
 from funnel.gates import GatesConfig, Verdict, judge, publish
 

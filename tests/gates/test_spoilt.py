@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from funnel import Live
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.errors import BundleError, DataError, GateError
 from funnel.gates import GatesConfig, Verdict, judge, publish
 from funnel.pipeline.train import served

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from funnel.errors import ConfigError, DataError, FunnelError
+from funnel.evaluation.frontier import Frontier, Point, kinds, measure, measure_settings
 from funnel.index import ExactIndex, FaissIndex, IndexConfig
 from funnel.index.auto import recall
-from funnel.index.frontier import Frontier, Point, kinds, measure, measure_settings
 
 from .conftest import World, mixture
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from funnel import Live
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.data import Vocabulary
 from funnel.serving.request import history_of
 from funnel.types import Ragged

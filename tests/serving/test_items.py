@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from funnel import Live
 from funnel.allow import Allow, unpacked
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.bundle.contents import Contents
-from funnel.bundle.tables import Catalogue
-from funnel.bundle.where import Filters
+from funnel.catalogue.tables import Catalogue
+from funnel.catalogue.where import Filters
 from funnel.data import Vocabulary
 from funnel.errors import BundleError, DataError, FunnelError
 from funnel.evaluation.metrics import compute_all

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from funnel import Live
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.errors import DataError
 from funnel.serving import batch
 from funnel.serving.batch import recommend_all

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from funnel import Live
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.errors import BundleError, FunnelError
 from funnel.serving.state import follower
 from funnel.serving.state.overlay import Overlay

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from funnel import Live
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.errors import BundleError, ConfigError
 from tests.tiny import TinyBuild
 

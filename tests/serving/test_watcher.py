@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from funnel import Live
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.errors import BundleError
 from funnel.serving.watcher import LONGEST, Tries, Watcher
 from tests.tiny import TinyBuild

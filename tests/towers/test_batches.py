@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from funnel.towers.batches import Packed, Sequences, Sets, sequences, steps
+from funnel.towers.training.batches import Packed, Sequences, Sets, sequences, steps
 from funnel.types import Clock, Log
 
 LENGTHS = st.lists(st.integers(0, 40), min_size=1, max_size=8)

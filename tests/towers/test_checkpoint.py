@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funnel.features.encoders import Spec
-from funnel.towers import checkpoint
-from funnel.towers.checkpoint import NAME, fingerprint
-from funnel.towers.train import Trained, train
-from funnel.towers.trainer import Epoch
-from funnel.towers.warm import Start
+from funnel.towers.training import checkpoint
+from funnel.towers.training.checkpoint import NAME, fingerprint
+from funnel.towers.training.train import train
+from funnel.towers.training.trained import Epoch, Trained
+from funnel.towers.training.warm import Start
 from funnel.types import Ragged
 
 from .world import ITEM_SPECS, SMALL, USER_SPECS, World, excluding_seen, world

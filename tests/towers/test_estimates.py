@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from funnel.towers.config import TowersConfig
-from funnel.towers.losses import GBCE, Drawn, SampledSoftmax
-from funnel.towers.negatives import Negatives
+from funnel.towers.training.losses import GBCE, Drawn, SampledSoftmax
+from funnel.towers.training.negatives import Negatives
 
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Drawn], Tensor]
 

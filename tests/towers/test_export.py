@@ -14,10 +14,11 @@ import torch
 
 from funnel.errors import BundleError, FunnelError
 from funnel.towers.encoder import QueryEncoder
-from funnel.towers.export import export
 from funnel.towers.items import ItemEncoder
-from funnel.towers.model import tensors
-from funnel.towers.train import Trained, train
+from funnel.towers.training.export import export
+from funnel.towers.training.model import tensors
+from funnel.towers.training.train import train
+from funnel.towers.training.trained import Trained
 from funnel.types import Requests
 from funnel.values.texts import load_ids
 
@@ -172,8 +173,8 @@ def test_towers_that_disagree_are_refused(
     trained: Trained, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     query, items = ((folder / f"{name}_tower.onnx").read_bytes() for name in ("query", "item"))
-    monkeypatch.setattr("funnel.towers.export.query_graph", lambda *_: query)
-    monkeypatch.setattr("funnel.towers.export.item_graph", lambda *_: items)
+    monkeypatch.setattr("funnel.towers.training.export.query_graph", lambda *_: query)
+    monkeypatch.setattr("funnel.towers.training.export.item_graph", lambda *_: items)
     other = replace(trained, model=copy.deepcopy(trained.model))
     export_of(other, tmp_path / "same")
     with torch.no_grad():

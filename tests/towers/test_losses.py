@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from funnel.towers import losses
-from funnel.towers.losses import GBCE, Drawn, SampledSoftmax, full_softmax
+from funnel.towers.training import losses
+from funnel.towers.training.losses import GBCE, Drawn, SampledSoftmax, full_softmax
 
 D, N, P = 6, 20, 9
 

@@ -14,11 +14,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from funnel.features.encoders import Spec
-from funnel.towers import model
-from funnel.towers.bags import mean_embedding
 from funnel.towers.config import TowersConfig
-from funnel.towers.model import ItemTower, tensors
-from funnel.towers.trainer import Trainer
+from funnel.towers.training import model
+from funnel.towers.training.bags import mean_embedding
+from funnel.towers.training.model import ItemTower, tensors
+from funnel.towers.training.trainer import Trainer
 from funnel.types import Log
 
 D, WORDS = 8, 16

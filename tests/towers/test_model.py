@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from funnel.towers.batches import Packed, sequences, steps
 from funnel.towers.config import TowersConfig
-from funnel.towers.layers import Dropout
-from funnel.towers.model import ItemTower, QueryTower, tensors
+from funnel.towers.training.batches import Packed, sequences, steps
+from funnel.towers.training.layers import Dropout
+from funnel.towers.training.model import ItemTower, QueryTower, tensors
 from funnel.types import Log
 
 from .world import COLD, ITEM_SPECS, N_ITEMS, USER_SPECS, item_table, user_table

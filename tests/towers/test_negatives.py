@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from funnel.towers.config import TowersConfig
-from funnel.towers.losses import Drawn
-from funnel.towers.negatives import Counted, Negatives, Streaming
+from funnel.towers.training.losses import Drawn
+from funnel.towers.training.negatives import CountedFrequencies, Negatives, Streaming
 
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Drawn], Tensor]
 
@@ -38,7 +38,7 @@ def negatives(**options: Any) -> Negatives:
 def test_log_q_is_the_log_of_how_often_an_item_is_drawn(
     in_batch: float, hard: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("funnel.towers.negatives.NEAR", 2)
+    monkeypatch.setattr("funnel.towers.training.negatives.NEAR", 2)
     rng = np.random.default_rng(0)
     draws = negatives(negatives=40, in_batch=in_batch * (1 - hard), hard=hard)
     draws.refresh(torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]]))
@@ -50,7 +50,7 @@ def test_log_q_is_the_log_of_how_often_an_item_is_drawn(
 
 
 def test_hard_negatives_are_the_nearest_items_of_the_targets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("funnel.towers.negatives.NEAR", 1)
+    monkeypatch.setattr("funnel.towers.training.negatives.NEAR", 1)
     draws = negatives(negatives=50, in_batch=0.0, hard=1.0)
     vectors = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
     draws.refresh(vectors)
@@ -74,7 +74,7 @@ def test_streaming_frequencies_come_to_what_counting_says() -> None:
     rng, streaming = np.random.default_rng(0), Streaming(4, rate=0.01)
     for _ in range(400):
         streaming.see(rng.choice(LOG, 64))
-    np.testing.assert_allclose(streaming.chances()[:3], Counted(COUNTS).chances()[:3], rtol=0.15)
+    np.testing.assert_allclose(streaming.chances()[:3], CountedFrequencies(COUNTS).chances()[:3], rtol=0.15)
 
 
 def test_streaming_frequencies_of_items_that_never_come_go_to_zero() -> None:

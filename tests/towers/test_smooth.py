@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from funnel.towers.smooth import Smoother
+from funnel.towers.training.smooth import Smoother
 from funnel.types import Log
 
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from funnel.errors import ConfigError, DataError
-from funnel.towers.checkpoint import NAME
 from funnel.towers.config import TowersConfig
-from funnel.towers.train import Trained, train
-from funnel.towers.trainer import Epoch
-from funnel.towers.validate import TorchEncoder, ndcg
+from funnel.towers.training.checkpoint import NAME
+from funnel.towers.training.train import train
+from funnel.towers.training.trained import Epoch, Trained
+from funnel.towers.training.validate import TorchEncoder, ndcg
 from funnel.types import Examples, Ragged
 
 from .world import COLD, N_ITEMS, SIZE, SMALL, excluding_seen, strangers, user_table, world

@@ -12,9 +12,10 @@ import torch
 from funnel.data import Column
 from funnel.errors import BundleError, ConfigError
 from funnel.features import TableEncoder
-from funnel.towers.train import Trained, train
-from funnel.towers.warm import IDS, ITEMS, USERS, Start
-from funnel.towers.weights import load_trained, save_trained
+from funnel.towers.training.train import train
+from funnel.towers.training.trained import Trained
+from funnel.towers.training.warm import IDS, ITEMS, USERS, Start
+from funnel.towers.training.weights import load_trained, save_trained
 
 from .world import GROUPS, N_ITEMS, SMALL, world
 

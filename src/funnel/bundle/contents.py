@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from funnel.bundle.tables import Catalogue, Users
+from funnel.catalogue.tables import Catalogue, Users
 from funnel.durations import Durations
 from funnel.engine import Funnel
 from funnel.errors import BundleError, FunnelError

@@ -18,7 +18,7 @@ Url = Annotated[str, typer.Argument(help="a folder, or what fsspec reaches, such
 def bundles(store: Indexes = INDEXES, as_json: Json = False) -> None:
     """The bundles of a store, newest first, with their figures; which is published, and which was before."""
     from funnel import show
-    from funnel.bundle import Store
+    from funnel.artifacts import Store
 
     kept = Store(store)
     published = [one.model_dump(mode="json", exclude={"gates"}) for one in kept.publications()]
@@ -46,7 +46,7 @@ def publish(
     """Judge a bundle beside the published one and, if every gate is open, serve it from now on."""
     from funnel import config as configs
     from funnel import gates, show
-    from funnel.bundle import Store
+    from funnel.artifacts import Store
 
     kept = Store(store)
     found = kept.versions()
@@ -72,7 +72,7 @@ def publish(
 @app.command()
 def rollback(store: Indexes = INDEXES, as_json: Json = False) -> None:
     """Serve again what was published before; once more goes further back."""
-    from funnel.bundle import Store
+    from funnel.artifacts import Store
 
     version = Store(store).rollback()
     print_json({"published": version}) if as_json else Console().print(f"published {version}")
@@ -85,7 +85,7 @@ def anchor(
     as_json: Json = False,
 ) -> None:
     """Judge every bundle beside this one, too, whatever is published since; default the first published."""
-    from funnel.bundle import Store
+    from funnel.artifacts import Store
 
     version = Store(store).set_anchor(version)
     print_json({"anchor": version}) if as_json else Console().print(f"the anchor is {version}")
@@ -100,7 +100,7 @@ def verify(
 ) -> None:
     """Check every file of a bundle against its manifest; with --holdout also its answers, by every gate."""
     from funnel import gates, show
-    from funnel.bundle import Store
+    from funnel.artifacts import Store
 
     manifest = Store(store).verify(version)
     verdict = gates.judge(Store(store), manifest.version) if holdout else None
@@ -123,7 +123,7 @@ def diff(
 ) -> None:
     """How two bundles differ: figures, config, features, vocabulary, answers to the same requests."""
     from funnel import show
-    from funnel.bundle import Store
+    from funnel.artifacts import Store
     from funnel.gates.diff import diff as difference
 
     found = difference(Store(store), a, b)
@@ -133,7 +133,7 @@ def diff(
 @app.command()
 def push(url: Url, store: Indexes = INDEXES, bundle: Version = "current", as_json: Json = False) -> None:
     """Copy a bundle to another place, where it is then the current one."""
-    from funnel.bundle import Store, remote
+    from funnel.artifacts import Store, remote
 
     version = remote.push(Store(store), url, bundle)
     print_json({"pushed": version, "to": url}) if as_json else Console().print(f"pushed {version} to {url}")
@@ -142,7 +142,7 @@ def push(url: Url, store: Indexes = INDEXES, bundle: Version = "current", as_jso
 @app.command()
 def pull(url: Url, store: Indexes = INDEXES, bundle: Version = "current", as_json: Json = False) -> None:
     """Copy a bundle from another place, verify it, and serve it here."""
-    from funnel.bundle import Store, remote
+    from funnel.artifacts import Store, remote
 
     kept = Store(store)
     version = remote.pull(url, kept, bundle)

@@ -35,7 +35,7 @@ def demo(
     """The whole path on MovieLens 100K: train, build, evaluate, publish, recommend to three users."""
     from funnel import config as configs
     from funnel import gates, show
-    from funnel.bundle import Store
+    from funnel.artifacts import Store
     from funnel.pipeline import build, check, prepare, train_towers
     from funnel.serving.live import Live
 
@@ -70,12 +70,12 @@ def profile(
     from funnel import config as configs
     from funnel import show
     from funnel.data import read
-    from funnel.data.profile import profile as make_profile
+    from funnel.profile.figures import profile as make_profile
 
     config = configs.load(config_file, data=data)
     found = make_profile(read(config.data), config.split, config.seed)
     if page is not None:
-        from funnel.data.profile_page import write_page
+        from funnel.pages.profile import write_page
 
         write_page(found, page)
     print_json(found.to_dict()) if as_json else show.profile(found, Console())
@@ -90,7 +90,7 @@ def train(
 ) -> None:
     """Train the towers and keep them; nothing is trained when equal inputs were trained before."""
     from funnel import config as configs
-    from funnel.bundle import Store
+    from funnel.artifacts import Store
     from funnel.pipeline import prepare, train_towers
 
     prepared = prepare(configs.load(config_file, data=data))
@@ -109,7 +109,7 @@ def build(
     """Train what is missing, index, rank, evaluate, and write a bundle; publishing is separate."""
     from funnel import config as configs
     from funnel import show
-    from funnel.bundle import Store
+    from funnel.artifacts import Store
     from funnel.pipeline import build as build_bundle
     from funnel.pipeline import check, prepare, train_towers
 
@@ -136,7 +136,7 @@ def evaluate(
     """Measure a bundle again on the test window of a data set, stage by stage."""
     from funnel import config as configs
     from funnel import show
-    from funnel.bundle import Store
+    from funnel.artifacts import Store
     from funnel.pipeline import evaluate_bundle, prepare, write_report
 
     prepared = prepare(configs.load(config_file, data=data))

@@ -56,7 +56,7 @@ def run(
 ) -> None:
     """From raw events to what is served: every step whose inputs have changed, through the gates."""
     from funnel import config as configs
-    from funnel.bundle import Store
+    from funnel.artifacts import Store
     from funnel.pipeline import run as pipeline
 
     if dry_run and start_from is not None:

@@ -6,8 +6,8 @@ from funnel.data.readers import READERS, DataConfig, read
 from funnel.data.schema import Column, Schema
 from funnel.data.shown import shown_columns
 from funnel.data.splits import Split, SplitConfig, split
-from funnel.data.synthetic import SyntheticConfig
 from funnel.data.vocabulary import Vocabulary
+from funnel.synthetic import SyntheticConfig
 
 __all__ = [
     "READERS",

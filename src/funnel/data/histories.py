@@ -50,7 +50,7 @@ class Histories:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Cutoffs:
     """Requests before their histories are written out.
 
     users: int32 [B]. ends: int64 [B], the place at which the history of each stops. times: int64 [B].
@@ -66,10 +66,10 @@ class Asked:
     def __len__(self) -> int:
         return len(self.users)
 
-    def take(self, rows: NDArray[Any]) -> Asked:
+    def take(self, rows: NDArray[Any]) -> Cutoffs:
         """The requests at these rows."""
         shown = None if self.shown is None else self.shown.take(rows)
-        return Asked(self.users[rows], self.ends[rows], self.times[rows], self.targets.take(rows), shown)
+        return Cutoffs(self.users[rows], self.ends[rows], self.times[rows], self.targets.take(rows), shown)
 
     def examples(self, histories: Histories, *, exclude_seen: bool, limit: int | None = None) -> Examples:
         """With histories of at most `limit` events, the last ones; what is excluded stays complete."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from funnel.data.histories import Asked, Histories, changes, distinct, pair_keys
+from funnel.data.histories import Cutoffs, Histories, changes, distinct, pair_keys
 from funnel.types import Bool, Int32, Int64, Log, Ragged
 
 #: Users with fewer events than this go to training whole.
@@ -19,14 +19,14 @@ def last_two(histories: Histories) -> tuple[Int32, Int64]:
     return users, histories.offsets[users + 1] - 1
 
 
-def ask_places(histories: Histories, users: Int32, places: Int64, exclude_seen: bool) -> Asked:
+def ask_places(histories: Histories, users: Int32, places: Int64, exclude_seen: bool) -> Cutoffs:
     """One request a user for the event at one place, after everything before it in the user's list.
 
     With exclude_seen, an item that comes earlier in the list makes a request without targets.
     """
     asked = (histories.first[places] == places) if exclude_seen else np.ones(len(places), dtype=np.bool_)
     targets = Ragged.from_lengths(histories.items[places[asked]], asked)
-    return Asked(users, places, histories.times[places], targets)
+    return Cutoffs(users, places, histories.times[places], targets)
 
 
 def hold_out(log: Log, rng: np.random.Generator) -> tuple[Bool, Int64]:
@@ -51,7 +51,7 @@ def hold_out(log: Log, rng: np.random.Generator) -> tuple[Bool, Int64]:
     return held_events, pairs[held]
 
 
-def ask_pairs(histories: Histories, n_items: int, pairs: Int64, time: int, exclude_seen: bool) -> Asked:
+def ask_pairs(histories: Histories, n_items: int, pairs: Int64, time: int, exclude_seen: bool) -> Cutoffs:
     """One request a user in the pairs (sorted, distinct), after the whole of the user's history.
 
     With exclude_seen, pairs that are in the history are no targets.
@@ -61,7 +61,7 @@ def ask_pairs(histories: Histories, n_items: int, pairs: Int64, time: int, exclu
         seen = np.append(distinct(pair_keys(histories.users, histories.items, n_items)), -1)
         pairs = pairs[seen[np.searchsorted(seen[:-1], pairs)] != pairs]
     found = np.bincount(pairs // n_items, minlength=len(histories.offsets) - 1)
-    return Asked(
+    return Cutoffs(
         users=users.astype(np.int32),
         ends=histories.offsets[users + 1],
         times=np.full(len(users), time, dtype=np.int64),

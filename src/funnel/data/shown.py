@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from funnel.data.dataset import Dataset
-from funnel.data.histories import Asked, Histories
+from funnel.data.histories import Cutoffs, Histories
 from funnel.errors import DataError
 from funnel.types import Ragged, Shown
 
@@ -17,7 +17,7 @@ def shown_columns(dataset: Dataset) -> tuple[str, ...]:
     return ("position", *named)
 
 
-def ask_shown(dataset: Dataset, histories: Histories, start: int, end: int | None) -> Asked:
+def ask_shown(dataset: Dataset, histories: Histories, start: int, end: int | None) -> Cutoffs:
     """One request a list of the window with a click, after what the user did strictly before.
 
     The clicked items are the targets. An item that a list shows twice stands at its first place, clicked if
@@ -44,7 +44,7 @@ def ask_shown(dataset: Dataset, histories: Histories, start: int, end: int | Non
     users = dataset.user_vocabulary.rows(frame["user_id"].iloc[first])
     hit = frame["clicked"].to_numpy(np.bool_)
     list_of = np.repeat(np.arange(len(lengths)), lengths)
-    return Asked(
+    return Cutoffs(
         users=users,
         ends=histories.ends(users, times[number[first]]),
         times=times[number[first]],

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from funnel.data.dataset import Dataset
-from funnel.data.histories import Asked, Histories, distinct, pair_keys
+from funnel.data.histories import Cutoffs, Histories, distinct, pair_keys
 from funnel.data.holdouts import SHORTEST, SHORTEST_GIVEN, ask_pairs, ask_places, hold_out, last_two
 from funnel.data.shown import ask_shown
 from funnel.data.split_config import SplitConfig
@@ -86,7 +86,7 @@ def _by_time(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) ->
     histories = Histories.of(log)
     finish = _Finish(config, rng, f"windows from ranker = {config.ranker} and test = {config.test}")
 
-    def ask(start: int, end: int | None) -> Asked:
+    def ask(start: int, end: int | None) -> Cutoffs:
         if config.reading == "shown":
             return ask_shown(dataset, histories, start, end)
         read = ask_window if config.reading == "window" else ask_events
@@ -176,7 +176,7 @@ class _Finish:
     origin: str
     notes: list[str] = field(default_factory=list)
 
-    def __call__(self, name: str, histories: Histories, asked: Asked) -> Examples:
+    def __call__(self, name: str, histories: Histories, asked: Cutoffs) -> Examples:
         config = self.config
         rows = np.flatnonzero(asked.targets.lengths)
         if not len(rows):

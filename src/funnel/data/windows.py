@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
-from funnel.data.histories import Asked, Histories, distinct, first_places
+from funnel.data.histories import Cutoffs, Histories, distinct, first_places
 from funnel.errors import DataError
 from funnel.types import Bool, Int64, Log, Ragged
 
@@ -38,7 +38,7 @@ def windows(log: Log, ranker: float | str, test: float | str) -> tuple[int, int]
     return starts
 
 
-def ask_window(histories: Histories, start: int, end: int | None, exclude_seen: bool) -> Asked:
+def ask_window(histories: Histories, start: int, end: int | None, exclude_seen: bool) -> Cutoffs:
     """One request a user with events in the window, at its start; the distinct items are the targets.
 
     With exclude_seen, items of the history are no targets, and who has none left is a request without
@@ -53,7 +53,7 @@ def ask_window(histories: Histories, start: int, end: int | None, exclude_seen: 
     # New ever; or new within the window: of events that share a first place ever, the earliest inside.
     places = places[first == places if exclude_seen else first_places(first) == np.arange(len(first))]
     found = np.bincount(histories.users[places], minlength=n_users)
-    return Asked(
+    return Cutoffs(
         users=active,
         ends=histories.offsets[active] + before[active],
         times=np.full(len(active), start, dtype=np.int64),
@@ -61,7 +61,7 @@ def ask_window(histories: Histories, start: int, end: int | None, exclude_seen: 
     )
 
 
-def ask_events(histories: Histories, start: int, end: int | None, exclude_seen: bool) -> Asked:
+def ask_events(histories: Histories, start: int, end: int | None, exclude_seen: bool) -> Cutoffs:
     """One request an event of the window, in the order of time; its item is the target.
 
     The history is what the user did strictly before. With exclude_seen, an item that is in it makes a
@@ -72,7 +72,7 @@ def ask_events(histories: Histories, start: int, end: int | None, exclude_seen: 
     ends = histories.strictly_before()[places]
     # The first meeting is before the history's end: it is in the history.
     asked = (histories.first[places] >= ends) if exclude_seen else np.ones(len(places), dtype=np.bool_)
-    return Asked(
+    return Cutoffs(
         users=histories.users[places],
         ends=ends,
         times=histories.times[places],

@@ -10,7 +10,6 @@ from funnel.evaluation.compare import Comparison
 from funnel.evaluation.machine import machine, versions
 from funnel.evaluation.measure import evaluate
 from funnel.evaluation.metrics import compute, compute_all
-from funnel.evaluation.page import ExampleItem, ExampleUser, write_page
 from funnel.evaluation.report import Report, Subject
 from funnel.evaluation.rows import Latency, Row, Value
 from funnel.evaluation.table import as_table
@@ -19,8 +18,6 @@ from funnel.evaluation.walk import Recommend
 __all__ = [
     "Comparison",
     "Difference",
-    "ExampleItem",
-    "ExampleUser",
     "Latency",
     "Recommend",
     "Report",
@@ -37,5 +34,4 @@ __all__ = [
     "paired",
     "random_targets",
     "versions",
-    "write_page",
 ]

@@ -21,7 +21,7 @@ from funnel.evaluation.metrics import Float64
 from funnel.evaluation.report import Report, Subject
 from funnel.evaluation.rows import Latency, Row, make_rows, row_values, with_intervals
 from funnel.evaluation.search import search_recall
-from funnel.evaluation.walk import Competitor, Recommend, Shown, Traced, one_step, time_each, walk
+from funnel.evaluation.walk import Competitor, Recommend, RowTally, Traced, one_step, time_each, walk
 from funnel.types import Examples, Int32, Requests
 
 
@@ -134,7 +134,7 @@ def _seconds(competitor: Competitor, requests: Requests, n: int, seed: int) -> F
     return time_each(competitor, requests.take(sample))
 
 
-def _distinct(shown: Sequence[Shown]) -> None:
+def _distinct(shown: Sequence[RowTally]) -> None:
     twice = [name for name, times in Counter(s.name for s in shown).items() if times > 1]
     if twice:
         raise ConfigError(

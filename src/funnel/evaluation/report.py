@@ -8,8 +8,8 @@ from pydantic import Field, JsonValue, ValidationError
 
 from funnel.errors import DataError
 from funnel.evaluation.compare import Comparison
+from funnel.evaluation.frontier import Point
 from funnel.evaluation.rows import Latency, Row
-from funnel.index.frontier import Point
 from funnel.settings import Settings
 
 

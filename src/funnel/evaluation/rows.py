@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from funnel.evaluation.bootstrap import intervals
 from funnel.evaluation.catalogue import Popularity, coverage, popularity_bias
 from funnel.evaluation.metrics import METRICS, Float64, of_places, recall, sum_by
-from funnel.evaluation.walk import Kind, Shown
+from funnel.evaluation.walk import Kind, RowTally
 from funnel.settings import Settings
 from funnel.types import Int64, Ragged
 
@@ -89,7 +89,7 @@ def with_intervals(
 
 
 def make_rows(
-    shown: Sequence[Shown],
+    shown: Sequence[RowTally],
     *,
     places: Mapping[str, Ragged],
     values: Mapping[str, Mapping[str, Value]],
@@ -116,13 +116,13 @@ def make_rows(
 
 
 def _row(
-    shown: Shown,
+    shown: RowTally,
     *,
-    before: Shown | None,
+    before: RowTally | None,
     places: Ragged,
     values: Mapping[str, Value],
     popularity: NDArray[Any],
-    ideal: Shown | None,
+    ideal: RowTally | None,
     seconds: Float64,
 ) -> Row:
     """before: the stage in front; None where the row chooses from the whole catalogue."""

@@ -26,7 +26,7 @@ _BATCH = 256
 _WARM = 3  # untimed first answers: compilation and cold caches are not what is measured
 
 
-class Step(Protocol):
+class TracedStep(Protocol):
     """What one stage did with a batch."""
 
     @property
@@ -40,7 +40,7 @@ class Step(Protocol):
 class Traced(Protocol):
     """A funnel that shows its steps, in walking order."""
 
-    def trace(self, requests: Requests) -> Sequence[Step]: ...
+    def trace(self, requests: Requests) -> Sequence[TracedStep]: ...
 
 
 class Timed(NamedTuple):
@@ -55,13 +55,13 @@ class Competitor(NamedTuple):
     """How to let it answer, and what kind of row its steps are."""
 
     kind: Kind
-    answer: Callable[[Requests], Sequence[Step]]
+    answer: Callable[[Requests], Sequence[TracedStep]]
 
 
 def one_step(kind: Kind, name: str, recommend: Recommend) -> Competitor:
     """A callable as a competitor of one step."""
 
-    def answer(requests: Requests) -> Sequence[Step]:
+    def answer(requests: Requests) -> Sequence[TracedStep]:
         start = time.perf_counter()
         found = recommend(requests)
         return [Timed(name, found, time.perf_counter() - start)]
@@ -70,7 +70,7 @@ def one_step(kind: Kind, name: str, recommend: Recommend) -> Competitor:
 
 
 @dataclass
-class Shown:
+class RowTally:
     """What one row showed over all requests."""
 
     kind: Kind
@@ -96,12 +96,12 @@ class Shown:
         """Candidates of each request: int64 [B]."""
         return np.concatenate(self.filled)
 
-    def share_of(self, ideal: Shown) -> float:
+    def share_of(self, ideal: RowTally) -> float:
         """NDCG@k by the true chance of a click: the mean over requests of DCG over the ideal's DCG."""
         best = np.concatenate(ideal.true_dcg)
         return float(np.mean(np.concatenate(self.true_dcg)[best > 0] / best[best > 0]))
 
-    def add(self, step: Step, targets: Ragged, gains: Float32 | None = None) -> None:
+    def add(self, step: TracedStep, targets: Ragged, gains: Float32 | None = None) -> None:
         """Take in one batch. gains: [B, n_items], what each item is truly worth, where that is known."""
         items = step.candidates.items
         self.places.append(find_places(items, targets).values)
@@ -123,19 +123,19 @@ def walk(
     *,
     gains: Callable[[Requests], Float32] | None = None,
     progress: bool = False,
-) -> list[Shown]:
-    """Every competitor answers every request; one `Shown` a step, in the order of the competitors.
+) -> list[RowTally]:
+    """Every competitor answers every request; one `RowTally` a step, in the order of the competitors.
 
     gains: requests -> [B, n_items], what each item is truly worth to whom, where that is known.
     """
-    rows: dict[tuple[int, int], Shown] = {}
+    rows: dict[tuple[int, int], RowTally] = {}
     starts = range(0, len(examples), _BATCH)
     for start in track(starts, "Evaluating", console=Console(stderr=True), disable=not progress):
         batch = examples.take(np.arange(start, min(start + _BATCH, len(examples))))
         worth = None if gains is None else gains(batch.requests)
         for c, competitor in enumerate(competitors):
             for s, step in enumerate(competitor.answer(batch.requests)):
-                row = rows.setdefault((c, s), Shown(competitor.kind, step.name, n_items, k))
+                row = rows.setdefault((c, s), RowTally(competitor.kind, step.name, n_items, k))
                 row.add(step, batch.targets, worth)
     return [rows[key] for key in sorted(rows)]
 

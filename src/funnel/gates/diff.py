@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.bundle.contents import Contents
 from funnel.bundle.holdout import translate
 from funnel.engine import Funnel
@@ -44,7 +44,7 @@ class Answers(Settings):
     score: float | None
 
 
-class Difference(Settings):
+class BundleDifference(Settings):
     """Bundle b beside bundle a. metrics: on each one's own test window, (a, b). config: keys that differ."""
 
     a: str
@@ -57,11 +57,11 @@ class Difference(Settings):
     answers: Answers
 
 
-def diff(store: Store, a: str, b: str) -> Difference:
+def diff(store: Store, a: str, b: str) -> BundleDifference:
     """Compare two bundles of a store. Raises: BundleError when one is damaged or has no holdout."""
     old, new = Judged.load(store, a), Judged.load(store, b)
     names = sorted({*old.manifest.metrics, *new.manifest.metrics})
-    return Difference(
+    return BundleDifference(
         a=old.manifest.version,
         b=new.manifest.version,
         metrics={name: (old.manifest.metrics.get(name), new.manifest.metrics.get(name)) for name in names},

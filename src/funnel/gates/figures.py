@@ -10,7 +10,7 @@ from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
 from funnel.evaluation.metrics import Float64
 from funnel.evaluation.rows import row_values
-from funnel.evaluation.walk import Competitor, Shown, one_step, walk
+from funnel.evaluation.walk import Competitor, RowTally, one_step, walk
 from funnel.stages import PopularSource, Retrieve
 from funnel.types import Examples, Int64
 
@@ -64,12 +64,12 @@ def popular(contents: Contents, examples: Examples, k: int) -> Float64:
     return ndcg(step, examples, k)
 
 
-def ndcg(step: Shown, examples: Examples, k: int) -> Float64:
+def ndcg(step: RowTally, examples: Examples, k: int) -> Float64:
     """NDCG@k of one step, request by request: float64 [B]."""
     return _values(step, examples, k, whole=False)[f"ndcg@{k}"]
 
 
-def _values(step: Shown, examples: Examples, k: int, *, whole: bool) -> dict[str, Float64]:
+def _values(step: RowTally, examples: Examples, k: int, *, whole: bool) -> dict[str, Float64]:
     """whole: also the recall of the whole list, however narrow: one that has shrunk has lost what it held."""
     values = row_values(step.all_places(examples.targets.offsets), [k], step.width)
     names = [f"ndcg@{k}", "recall"] if whole else [f"ndcg@{k}"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.bundle.holdout import known_to, translate
 from funnel.gates import catalogue, quality, serving, tables, vectors
 from funnel.gates.anchor import anchored

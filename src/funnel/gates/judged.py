@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from funnel.bundle import Manifest, Store
+from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.bundle.holdout import HOLDOUT, Holdout
-from funnel.bundle.schemas import load_schema
+from funnel.catalogue.schemas import load_schema
 from funnel.data import Schema
 from funnel.errors import BundleError
 from funnel.gates.config import GatesConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.errors import GateError
 from funnel.gates.config import GatesConfig
 from funnel.gates.findings import Verdict

@@ -11,8 +11,8 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from funnel.bundle import Store
-from funnel.bundle.history import served as line_of
+from funnel.artifacts import Store
+from funnel.artifacts.history import served as line_of
 from funnel.errors import BundleError
 from funnel.gates.findings import Finding, could_not_look
 from funnel.gates.judged import Judged

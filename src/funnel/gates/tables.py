@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.bundle.contents import Contents
-from funnel.bundle.schemas import columns_gone
+from funnel.catalogue.schemas import columns_gone
 from funnel.data import Schema
 from funnel.features import Spec
 from funnel.gates.config import GatesConfig

@@ -22,7 +22,7 @@ from funnel.index.factory import made
 from funnel.index.files import info_for, read_index, size_of
 from funnel.index.filtered import filtered, least_margin
 from funnel.index.kernel import best_of
-from funnel.index.walk import Lists
+from funnel.index.walk import InvertedLists
 from funnel.types import Float32, Int32
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,9 @@ class FaissIndex:
     Made by `build` or `load`.
     """
 
-    def __init__(self, index: Any, vectors: Float32, info: IndexInfo, lists: Lists | None = None) -> None:
+    def __init__(
+        self, index: Any, vectors: Float32, info: IndexInfo, lists: InvertedLists | None = None
+    ) -> None:
         self._index = index
         self._saved_lists = lists
         self._vectors = vectors
@@ -186,9 +188,9 @@ class FaissIndex:
         return padded(*best_of(queries, self._vectors, rows, kept), k)
 
     @cached_property
-    def _lists(self) -> Lists | None:
+    def _lists(self) -> InvertedLists | None:
         """Made when they are first needed, which reads every vector once, unless they were saved."""
-        return self._saved_lists or Lists.of(self._index, self._vectors)
+        return self._saved_lists or InvertedLists.of(self._index, self._vectors)
 
     def _candidates(self, queries: Float32, k: int, params: Mapping[str, int], threads: int) -> Int32:
         """The rows that FAISS returns for a search of k: int32 [B, ≥ k], negative where it found fewer."""
@@ -223,7 +225,7 @@ class FaissIndex:
         """
         info = info_for(folder, np.shape(vectors), towers_fingerprint)
         index = None if info.spec == "Flat" else read_index(folder / "index.faiss", info, mmap)
-        loaded = cls(index, plain(vectors), info, Lists.load(folder, *np.shape(vectors)))
+        loaded = cls(index, plain(vectors), info, InvertedLists.load(folder, *np.shape(vectors)))
         if set(info.params) != set(loaded._names):
             raise BundleError(
                 f"{folder / 'index.json'}: parameters {sorted(info.params)}; an index {info.spec!r} has "

@@ -11,13 +11,13 @@ from funnel.allow import Allow, packed
 from funnel.index.auto import recall
 from funnel.index.exact import among, by_filter, in_parts, padded
 from funnel.index.kernel import passing_rows
-from funnel.index.walk import MARGINS, Lists, walking_pays
+from funnel.index.walk import MARGINS, InvertedLists, walking_pays
 from funnel.types import Float32, Int32
 
 
 def filtered(
     vectors: Float32,
-    lists: Lists | None,
+    lists: InvertedLists | None,
     queries: Float32,
     k: int,
     allow: Allow,
@@ -28,7 +28,7 @@ def filtered(
 ) -> tuple[Int32, Float32]:
     """Rows int32 and scores float32 [B, k] of what passes; lists None: always exact.
 
-    read: rows that a search without a filter reads. margin: see `Lists.search`.
+    read: rows that a search without a filter reads. margin: see `InvertedLists.search`.
     """
 
     def search(some: Float32, bits: Any, passing: int) -> tuple[Int32, Float32]:
@@ -45,7 +45,7 @@ def filtered(
 
 
 def least_margin(
-    vectors: Float32, lists: Lists | None, queries: Float32, wanted: Int32, goal: float
+    vectors: Float32, lists: InvertedLists | None, queries: Float32, wanted: Int32, goal: float
 ) -> float:
     """The least margin with which a walk without a filter finds the share `goal` of what is wanted.
 

@@ -33,7 +33,7 @@ _PARTS = ("offsets", "rows", "shapes")
 
 
 @dataclass(frozen=True, eq=False)
-class Lists:
+class InvertedLists:
     """Inverted lists, laid out for walking.
 
     offsets: int64 [L + 1]; rows int32 [n]: list l holds the rows at `offsets[l]:offsets[l + 1]`.
@@ -46,7 +46,7 @@ class Lists:
     shapes: Float32
 
     @classmethod
-    def of(cls, index: Any, vectors: Float32) -> Lists | None:
+    def of(cls, index: Any, vectors: Float32) -> InvertedLists | None:
         """The lists of a FAISS index over vectors [n, d], which are read once; None where it has none."""
         last = list(layers(index))[-1]
         if not isinstance(last, faiss.IndexIVF):
@@ -66,7 +66,7 @@ class Lists:
             save_array(folder, f"lists.{name}", getattr(self, name))
 
     @classmethod
-    def load(cls, folder: Path, n: int, d: int) -> Lists | None:
+    def load(cls, folder: Path, n: int, d: int) -> InvertedLists | None:
         """What `save` wrote, memory-mapped; None where it wrote nothing. n, d: shape of the vectors.
 
         Raises: BundleError when a file is damaged or only some are there.
@@ -106,7 +106,7 @@ def walking_pays(n: int, passing: int, target: int) -> bool:
 
 @compiled(fastmath=REGROUP)
 def _shapes(vectors: Float32, offsets: Int64, rows: Int32) -> Float32:
-    """`Lists.shapes`; zeros for an empty list."""
+    """`InvertedLists.shapes`; zeros for an empty list."""
     n_lists, d = len(offsets) - 1, vectors.shape[1]
     out = np.zeros((n_lists, d + 1), dtype=np.float32)
     for one in range(n_lists):
@@ -153,7 +153,7 @@ def _walk(
     bits: Any,
     k: int,
 ) -> tuple[Int32, Float32]:
-    """`Lists.search`. asked: float32 [B, d + 1], with `shapes` it gives the lists' outlook."""
+    """`InvertedLists.search`. asked: float32 [B, d + 1], with `shapes` it gives the lists' outlook."""
     found = np.full((len(queries), k), NOBODY, dtype=np.int32)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     n_lists = len(offsets) - 1

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from funnel.bundle import Draft, Store
+from funnel.artifacts import Draft, Store
+from funnel.artifacts.retention import retain
 from funnel.bundle.contents import Contents, load_contents, save_settings
 from funnel.bundle.holdout import HOLDOUT, Holdout
-from funnel.bundle.retention import retain
-from funnel.bundle.tables import Catalogue, Users
+from funnel.catalogue.tables import Catalogue, Users
 from funnel.config import Config
 from funnel.data import shown_columns
 from funnel.evaluation import Report

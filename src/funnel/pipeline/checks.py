@@ -7,9 +7,9 @@ import time
 
 import numpy as np
 
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.bundle.contents import load_contents
-from funnel.bundle.schemas import load_schema
+from funnel.catalogue.schemas import load_schema
 from funnel.data import shown_columns
 from funnel.data.windows import show
 from funnel.errors import BundleError, ConfigError, DataError

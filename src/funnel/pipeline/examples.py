@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from funnel.bundle.contents import Contents
-from funnel.evaluation import ExampleItem, ExampleUser
+from funnel.pages.report import ExampleItem, ExampleUser
 from funnel.pipeline.prepare import Prepared
 from funnel.serving.reasons import in_words, recommendations
 from funnel.serving.response import Recommendation

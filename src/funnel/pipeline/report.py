@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from funnel.bundle import Store
+from funnel.artifacts import Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.engine import Funnel
 from funnel.errors import BundleError
-from funnel.evaluation import ExampleUser, Recommend, Report, Subject, evaluate, write_page
+from funnel.evaluation import Recommend, Report, Subject, evaluate
+from funnel.evaluation.frontier import Point, measure_settings
 from funnel.index import FaissIndex
-from funnel.index.frontier import Point, measure_settings
+from funnel.pages.report import ExampleUser, write_page
 from funnel.pipeline.examples import example_users
 from funnel.pipeline.prepare import Prepared
 from funnel.stages import CovisitationSource, PopularSource, Retrieve, ShownSource, Source, TowerSource

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from funnel.bundle import Draft, Manifest, Store
+from funnel.artifacts import Draft, Manifest, Store
 from funnel.data import Split, Vocabulary
 from funnel.errors import BundleError, FunnelError
 from funnel.features import TableEncoder
@@ -129,7 +129,7 @@ def _train(
     checkpoint: Path | None,
     progress: bool,
 ) -> Any:
-    """Towers of the prepared tables: a `funnel.towers.train.Trained`."""
+    """Towers of the prepared tables: a `funnel.towers.training.trained.Trained`."""
     return _torch("train").train(
         events,
         prepared.item_features,
@@ -151,7 +151,7 @@ def load_encoders(folder: Path) -> tuple[TableEncoder, TableEncoder]:
 
 
 def write_version(prepared: Prepared, fitted: Path, draft: Draft) -> None:
-    """What serves, from what was trained: see `funnel.towers.export`; `fitted` may lie in the draft."""
+    """What serves, made from what was trained by `towers.training.export`; `fitted` may lie in the draft."""
     folder = draft.folder
     export, weights = _torch("export"), _torch("weights")
     ids, data = load_ids(fitted / _IDS), prepared.dataset
@@ -202,7 +202,7 @@ def _parts(split: Split, fitted: Path) -> dict[str, Log]:
 def _torch(name: str) -> ModuleType:
     """A module of the towers that needs torch. Raises: FunnelError naming the extra that brings it."""
     try:
-        return importlib.import_module(f"funnel.towers.{name}")
+        return importlib.import_module(f"funnel.towers.training.{name}")
     except ModuleNotFoundError as missing:
         raise FunnelError(f'training needs {missing.name}: pip install "funnel-rank[train]"') from missing
 

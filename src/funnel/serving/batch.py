@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from pyarrow.csv import CSVWriter
 
 from funnel.allow import Allow
-from funnel.bundle.where import Where
-from funnel.bundle.writing import changing
+from funnel.artifacts.writing import changing
+from funnel.catalogue.where import Where
 from funnel.errors import ConfigError
 from funnel.index.checks import at_least_one
 from funnel.serving.live import Live
@@ -37,7 +37,7 @@ def recommend_all(
     and score, in the order of users and ranks; yields how many users are done, of how many.
 
     output: ends in .parquet or .csv, which says what is written. where: a filter on item columns that holds
-    for everyone, see `funnel.bundle.where`; a user for whom nothing passes has no rows.
+    for everyone, see `funnel.catalogue.where`; a user for whom nothing passes has no rows.
 
     Parts are kept in `<output>.parts` until the last is there. Run again after an interruption, it goes on
     behind the last part, unless the bundle, the items, k or the filter have changed: then it starts anew. The

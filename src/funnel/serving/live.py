@@ -25,10 +25,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from funnel.artifacts.manifest import Manifest
+from funnel.artifacts.store import CURRENT, Store
 from funnel.bundle.contents import Contents
-from funnel.bundle.manifest import Manifest
-from funnel.bundle.store import CURRENT, Store
-from funnel.bundle.where import Where
+from funnel.catalogue.where import Where
 from funnel.engine import Step
 from funnel.errors import BundleError, FunnelError
 from funnel.serving import arguments
@@ -186,8 +186,8 @@ class Live:
         """The best k items for one user.
 
         k: at most a million are returned. history: item ids, oldest first, in place of the stored history.
-        user: columns in place of the stored ones. where: a filter on item columns, see `funnel.bundle.where`.
-        exclude: item ids not to return.
+        user: columns in place of the stored ones. where: a filter on item columns, see
+            `funnel.catalogue.where`. exclude: item ids not to return.
         time: seconds; default the moment that this Live goes by.
         deadline: milliseconds from now. Ranking and diversity are left out when more than one in ten of their
         latest runs would have ended later; the answer's reasons then hold "skipped:rank" or "skipped:rerank".

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from funnel.allow import Allow
+from funnel.artifacts.manifest import Manifest
+from funnel.artifacts.store import Store
 from funnel.bundle.contents import Contents, load_contents
-from funnel.bundle.manifest import Manifest
-from funnel.bundle.schemas import columns_gone, load_schema
-from funnel.bundle.store import Store
+from funnel.catalogue.schemas import columns_gone, load_schema
 from funnel.compiling import without_collection
 from funnel.data import Schema
 from funnel.durations import Durations

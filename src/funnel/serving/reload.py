@@ -8,7 +8,7 @@ import threading
 import time
 from datetime import UTC, datetime
 
-from funnel.bundle.store import Store
+from funnel.artifacts.store import Store
 from funnel.errors import BundleError, FunnelError
 from funnel.serving.background import give_back
 from funnel.serving.loaded import Loaded, Refused

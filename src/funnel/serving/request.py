@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from funnel.allow import Allow
 from funnel.bundle.contents import Contents
-from funnel.bundle.where import Where
+from funnel.catalogue.where import Where
 from funnel.serving import arguments
 from funnel.serving.response import EMPTY_HISTORY, UNKNOWN_ITEMS_IN_HISTORY, UNKNOWN_USER
 from funnel.types import Int32, Int64, Ragged, Requests

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from funnel.bundle.store import Store
+from funnel.artifacts.store import Store
 from funnel.compiling import kernels
 from funnel.errors import FunnelError
 from funnel.serving.live import Live

@@ -16,7 +16,7 @@ from funnel.types import Clock, Features, Int64, Ragged, Requests
 GAPS = 31
 
 
-class Histories(NamedTuple):
+class PaddedHistories(NamedTuple):
     """The newest items of some requests, right-padded.
 
     items: int32 [B, L], 0 where padded. lengths: int64 [B]. gaps: int64 [B, L], see `gap_buckets`.
@@ -44,7 +44,7 @@ def gap_buckets(times: Ragged, clock: Clock) -> Int64:
     return gaps
 
 
-def histories(requests: Requests, limit: int, clock: Clock) -> Histories:
+def histories(requests: Requests, limit: int, clock: Clock) -> PaddedHistories:
     """The last `limit` known items of each request; rows below zero are dropped first.
 
     Where nothing orders them a set of at most `limit`, as `funnel.features.recent.members` has it: whatever
@@ -59,7 +59,7 @@ def histories(requests: Requests, limit: int, clock: Clock) -> Histories:
     gaps = Ragged(gap_buckets(times, clock), items.offsets)
     lengths = np.minimum(items.lengths, limit)
     longest = max(int(lengths.max(initial=0)), 1)
-    return Histories(items.last(longest, 0), lengths, gaps.last(longest, 0))
+    return PaddedHistories(items.last(longest, 0), lengths, gaps.last(longest, 0))
 
 
 def _known(items: Ragged, times: Ragged) -> tuple[Ragged, Ragged]:

@@ -18,8 +18,8 @@ from funnel.data.readers.movielens import read_movielens
 from funnel.data.readers.movielens_100k import read_movielens_100k
 from funnel.data.readers.synthetic import read_synthetic
 from funnel.data.readers.trivago import read_trivago
-from funnel.data.synthetic import SyntheticConfig
 from funnel.settings import Settings
+from funnel.synthetic import SyntheticConfig
 
 __all__ = [
     "READERS",

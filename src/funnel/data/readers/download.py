@@ -81,7 +81,9 @@ def from_publisher(temporary: Path) -> Path:
     """The publisher's archive, unpacked under `temporary`."""
     log.info("fetching %s (5 MB)", PUBLISHER_URL)
     archive = temporary / "ml-100k.zip"
-    pooch.HTTPDownloader(timeout=CONNECT_SECONDS, progressbar=Progress())(PUBLISHER_URL, str(archive), None)
+    pooch.HTTPDownloader(timeout=CONNECT_SECONDS, progressbar=DownloadProgress())(
+        PUBLISHER_URL, str(archive), None
+    )
     return _unpack(archive, PUBLISHER_SHA256, PUBLISHER_FILES, temporary / "files")
 
 
@@ -120,7 +122,7 @@ def _last_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
-class Progress:
+class DownloadProgress:
     """Writes each tenth of a download to the log; the four names are what pooch calls."""
 
     def __init__(self) -> None:

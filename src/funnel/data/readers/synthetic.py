@@ -7,8 +7,8 @@ from pathlib import Path
 
 from funnel.data.dataset import Dataset
 from funnel.data.readers.download import cache_folder
-from funnel.data.synthetic import LatentTruth, SyntheticConfig, config_of, read_world, write_world
 from funnel.errors import DataError
+from funnel.synthetic import LatentTruth, SyntheticConfig, config_of, write_world
 
 
 def read_synthetic(path: str | Path | None = None, synthetic: SyntheticConfig | None = None) -> Dataset:
@@ -24,6 +24,14 @@ def read_synthetic(path: str | Path | None = None, synthetic: SyntheticConfig | 
     elif synthetic is not None and (folder / "world.json").is_file() and config_of(folder) != synthetic:
         raise DataError(f"{folder} holds a world of another config: give another folder, or remove it")
     return read_world(folder)
+
+
+def read_world(folder: Path | str) -> Dataset:
+    """A world that `write_world` wrote, with its truth. Raises DataError for another folder."""
+    folder = Path(folder)
+    if not (folder / "world.json").is_file():
+        raise DataError(f"{folder}: no world.json there; expected a folder that write_world made")
+    return Dataset.from_folder(folder, truth=LatentTruth.load(folder / "truth"))
 
 
 def truth_of(path: str | Path | None, synthetic: SyntheticConfig | None) -> LatentTruth:

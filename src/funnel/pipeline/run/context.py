@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from funnel.bundle import Store
-from funnel.bundle.manifest import libraries
+from funnel.artifacts import Store
+from funnel.artifacts.manifest import libraries
 from funnel.config import Config
 from funnel.data import Dataset
 from funnel.data.readers.synthetic import truth_of

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from funnel.bundle.writing import changing
+from funnel.artifacts.writing import changing
 from funnel.errors import BundleError
 
 LOCK = "LOCK"

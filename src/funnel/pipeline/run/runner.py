@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from funnel.bundle import Store
-from funnel.bundle.writing import changing
+from funnel.artifacts import Store
+from funnel.artifacts.writing import changing
 from funnel.config import Config
 from funnel.errors import ConfigError
 from funnel.pipeline.run.context import RUNS, Context
 from funnel.pipeline.run.differences import differences
 from funnel.pipeline.run.journal import Entry, append
 from funnel.pipeline.run.lock import only_run
-from funnel.pipeline.run.steps import STEPS, Step
+from funnel.pipeline.run.steps import STEPS, PipelineStep
 from funnel.pipeline.run.work import Result, key_of
 
 #: What may stay though its inputs have changed: the others hold row numbers of the data.
@@ -134,12 +134,12 @@ def _known(name: str, names: list[str]) -> str:
     return name
 
 
-def _inputs(run: Context, step: Step) -> dict[str, Any]:
+def _inputs(run: Context, step: PipelineStep) -> dict[str, Any]:
     """Everything that decides a step."""
     return {**{name: run.results[name].output for name in step.after}, **step.inputs(run)}
 
 
-def _decide(run: Context, step: Step, moving: set[str]) -> tuple[Line, Result | None]:
+def _decide(run: Context, step: PipelineStep, moving: set[str]) -> tuple[Line, Result | None]:
     """What is to be done with a step, and its result where that is nothing. moving: steps that run first."""
     last = run.work.latest(step.name)
     if last is not None and step.name in run.keep:
@@ -158,7 +158,9 @@ def _decide(run: Context, step: Step, moving: set[str]) -> tuple[Line, Result | 
     return Line(step.name, "unchanged", bytes=last.bytes, facts=last.facts), last
 
 
-def _run(run: Context, step: Step, why: str, name: str, told: Callable[[Line], None]) -> tuple[Line, Result]:
+def _run(
+    run: Context, step: PipelineStep, why: str, name: str, told: Callable[[Line], None]
+) -> tuple[Line, Result]:
     """Do the work of a step; its beginning and its end are written down."""
     folder = run.indexes.folder
 

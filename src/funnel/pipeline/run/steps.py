@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from funnel.bundle import Manifest, Store
-from funnel.bundle.retention import retain
+from funnel.artifacts import Manifest, Store
+from funnel.artifacts.retention import retain
 from funnel.data import read
 from funnel.errors import DataError
 from funnel.gates import Verdict, judge, refuse_closed, serve
@@ -22,7 +22,7 @@ from funnel.pipeline.run.work import RESULT, Result, Writing
 
 
 @dataclass(frozen=True)
-class Step:
+class PipelineStep:
     """after: the steps whose results it reads. inputs: what else decides it. do: the work. there: whether
     what it left in a store still is."""
 
@@ -152,29 +152,29 @@ def _anchor(run: Context) -> str | None:
 
 
 STEPS = (
-    Step(
+    PipelineStep(
         "ingest",
         (),
         lambda run: {**run.sections("data"), "files": signature(run.config.data)},
         _ingest,
     ),
-    Step("validate", ("ingest",), _checked, _validate),
-    Step("train", ("ingest",), lambda run: run.sections("split", "seed", "towers"), _train),
-    Step(
+    PipelineStep("validate", ("ingest",), _checked, _validate),
+    PipelineStep("train", ("ingest",), lambda run: run.sections("split", "seed", "towers"), _train),
+    PipelineStep(
         "export",
         ("train",),
         lambda run: run.sections(),
         _export,
         there=lambda run, result: (run.embeddings.folder / result.output).is_dir(),
     ),
-    Step("build", ("ingest", "export"), lambda run: run.sections("split", "seed", "index"), _build),
-    Step(
+    PipelineStep("build", ("ingest", "export"), lambda run: run.sections("split", "seed", "index"), _build),
+    PipelineStep(
         "rank",
         ("ingest", "export", "build"),
         lambda run: run.sections("split", "seed", "features", "retrieve", "ranker"),
         _rank,
     ),
-    Step(
+    PipelineStep(
         "evaluate",
         ("ingest", "build", "rank"),
         lambda run: {
@@ -184,11 +184,11 @@ STEPS = (
         _evaluate,
         there=lambda run, result: (run.indexes.folder / result.output).is_dir(),
     ),
-    Step(
+    PipelineStep(
         "gate",
         ("evaluate",),
         lambda run: {**run.sections("gates"), "beside": _beside(run), "anchor": _anchor(run)},
         _gate,
     ),
-    Step("publish", ("evaluate", "gate"), lambda run: run.sections(), _publish),
+    PipelineStep("publish", ("evaluate", "gate"), lambda run: run.sections(), _publish),
 )

@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from funnel.bundle import manifest as manifests
-from funnel.bundle.writing import Draft, changing, drafting, place, take_away
+from funnel.artifacts import manifest as manifests
+from funnel.artifacts.writing import Draft, changing, drafting, place, take_away
 from funnel.settings import Settings
 
 RESULT = "step.json"

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.allow import Allow, has_bits, packed, put_bits
-from funnel.bundle.tables import Catalogue
-from funnel.bundle.where import Bitmap, Where
+from funnel.catalogue.tables import Catalogue
+from funnel.catalogue.where import Bitmap, Where
 from funnel.data import Schema
 from funnel.serving.state.filters import ChangedRows, LiveFilters
 from funnel.serving.state.ids import GrowingIds

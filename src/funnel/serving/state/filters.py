@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.allow import packed, put_bits
-from funnel.bundle.columns import laid_out
-from funnel.bundle.condition import Condition
-from funnel.bundle.where import Bitmap, Filters
+from funnel.catalogue.columns import laid_out
+from funnel.catalogue.condition import Condition
+from funnel.catalogue.where import Bitmap, Filters
 from funnel.types import Int32
 
 #: Rows whose change is remembered, so that a bitmap can be brought up to date; an older one is made anew.

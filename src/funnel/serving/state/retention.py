@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from funnel.bundle.manifest import Manifest
-from funnel.bundle.store import Store
+from funnel.artifacts.manifest import Manifest
+from funnel.artifacts.store import Store
 from funnel.errors import BundleError
 from funnel.serving.state.log import StateLog
 

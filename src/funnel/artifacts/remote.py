@@ -1,0 +1,113 @@
+"""Copies of bundles elsewhere: whatever fsspec reaches, such as s3://, gs://, memory:// or a folder.
+
+    push(Store("indexes"), "s3://bucket/ads")   # the published bundle, and that it is the published one
+    pull("s3://bucket/ads", Store("indexes"))   # on the machine that serves; published there
+
+Bundles are not served from there: arrays are memory-mapped, so they must be files of this machine. A remote
+folder is laid out as a store is. A version is whole there once it has its manifest, which comes last;
+`CURRENT` comes after it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+from funnel.artifacts.manifest import MANIFEST, Manifest
+from funnel.artifacts.store import CURRENT, NAME, Store
+from funnel.errors import BundleError, FunnelError
+
+
+def push(store: Store, url: str, version: str = "current") -> str:
+    """Verify a version, copy it to a URL, and name it the current one there; the version.
+
+    A version that is there already is not copied again.
+    Raises: BundleError when the version does not verify or the URL cannot be written.
+    """
+    version = store.verify(version).version
+    folder = store.path(version)
+    system, root = _open(url)
+    try:
+        if not system.exists(f"{root}/{version}/{MANIFEST}"):
+            manifest = Manifest.load(folder)
+            for name in manifest.files:
+                _put(system, folder / name, f"{root}/{version}/{name}")
+            _replace(system, f"{root}/{version}/{MANIFEST}", (folder / MANIFEST).read_bytes())
+        _replace(system, f"{root}/{CURRENT}", f"{version}\n".encode())
+    except Exception as error:  # each file system has its own
+        raise BundleError(f"{url} cannot be written: {error!r}; what was current there still is") from error
+    return version
+
+
+def pull(url: str, store: Store, version: str = "current") -> str:
+    """Copy a version from a URL into the store unless it is there and whole; the version.
+
+    It is verified file by file before it appears; publishing it is for the caller.
+    Raises: BundleError when there is none, it is damaged, or the store cannot be written.
+    """
+    system, root = _open(url)
+    try:
+        version = _current(system, root, url) if version == "current" else version
+        if not NAME.fullmatch(version) or not system.exists(f"{root}/{version}/{MANIFEST}"):
+            raise BundleError(f"{url} has no whole version {version!r}")
+        if _is_whole(store, version):
+            return version
+        with store.adopting(version) as draft:
+            system.get_file(f"{root}/{version}/{MANIFEST}", str(draft.folder / MANIFEST))
+            for name in Manifest.load(draft.folder).files:
+                _get(system, f"{root}/{version}/{name}", draft.folder, name)
+    except FunnelError:
+        raise
+    except Exception as error:  # each file system has its own
+        raise BundleError(f"{url} cannot be read: {error!r}; nothing was changed") from error
+    return version
+
+
+def _open(url: str) -> tuple[Any, str]:
+    """The file system and the folder in it. Raises: FunnelError naming the extra, BundleError."""
+    try:
+        from fsspec.core import url_to_fs
+    except ModuleNotFoundError as missing:
+        raise FunnelError('other file systems need fsspec: pip install "funnel-rank[remote]"') from missing
+    try:
+        system, root = url_to_fs(url)
+    except Exception as error:  # an unknown protocol, or a driver that is not installed
+        raise BundleError(f"{url} cannot be opened: {error}") from error
+    system.invalidate_cache()  # what others wrote since
+    return system, str(root).rstrip("/")
+
+
+def _current(system: Any, root: str, url: str) -> str:
+    if not system.exists(f"{root}/{CURRENT}"):
+        raise BundleError(f"{url}: nothing is published there; `funnel push` does that")
+    return str(system.cat_file(f"{root}/{CURRENT}").decode(errors="replace").strip())
+
+
+def _is_whole(store: Store, version: str) -> bool:
+    try:
+        store.verify(version)
+    except BundleError:
+        return False
+    return True
+
+
+def _put(system: Any, file: Path, target: str) -> None:
+    system.makedirs(target.rpartition("/")[0], exist_ok=True)
+    system.put_file(str(file), target)
+
+
+def _replace(system: Any, target: str, content: bytes) -> None:
+    """Old or new, and nothing in between, where the file system moves in one step."""
+    temporary = f"{target}.{uuid.uuid4().hex}"
+    system.pipe_file(temporary, content)
+    system.mv(temporary, target)
+
+
+def _get(system: Any, source: str, folder: Path, name: str) -> None:
+    """One file, below the folder and nowhere else."""
+    target = folder / name
+    if not target.resolve().is_relative_to(folder.resolve()):
+        raise BundleError(f"{source}: the manifest names a file outside of its bundle")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    system.get_file(source, str(target))

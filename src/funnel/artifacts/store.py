@@ -1,0 +1,247 @@
+"""A folder of immutable versions, one of which is published.
+
+    with store.writing("movies") as draft:
+        ...write files below draft.folder...
+        draft.describe(seed=0)
+    store.publish(draft.version)
+
+A version appears whole or not at all: files are written to a hidden folder of the store, hashed, fsynced, and
+the folder is renamed. `CURRENT` is a file of one line, replaced atomically; what it said before is in the
+history of publications.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from io import FileIO
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from funnel.artifacts import manifest as manifests
+from funnel.artifacts import verify
+from funnel.artifacts.history import History, Publication, appended, served
+from funnel.artifacts.manifest import Manifest
+from funnel.artifacts.writing import Draft, changing, describe, drafting, place, replace_line
+from funnel.errors import BundleError
+
+log = logging.getLogger(__name__)
+
+CURRENT = "CURRENT"
+
+#: What may name a version.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Store:
+    """Versions below a folder; it need not exist until something is written."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Draft]:
+        """A draft that becomes the version `<name>-<fingerprint>` when the block ends well.
+
+        Where that version is there already, it is kept, unless it is damaged: then the draft takes its place.
+        Nothing is left when the block raises. Files that are to decide the version must be below the draft's
+        folder: what is only said in the manifest does not.
+        Raises: BundleError when the name is no plain file name, the store cannot be written or is full.
+        """
+        if not NAME.fullmatch(name):
+            raise BundleError(
+                f"{name!r} cannot name a version: letters, digits, '.', '_' and '-' are expected, and no path"
+            )
+        with drafting(self.folder) as draft:
+            yield draft
+            with changing(self.folder):
+                describe(draft, name, self._now())
+                place(draft, self.folder)
+
+    @contextmanager
+    def adopting(self, version: str) -> Iterator[Draft]:
+        """A draft that becomes this version when the block ends well and left its files and manifest.
+
+        Raises: BundleError naming a file that is not what the manifest says, or as `writing` does.
+        """
+        with drafting(self.folder) as draft:
+            yield draft
+            draft.version = verify.check(draft.folder, version).version
+            with changing(self.folder):
+                place(draft, self.folder)
+
+    def versions(self) -> list[Manifest]:
+        """The manifests of all versions, newest first; one that cannot be read is left out, and logged."""
+        found = []
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+            if not path.name.startswith(".") and (path / manifests.MANIFEST).is_file():
+                try:
+                    found.append(Manifest.load(path))
+                except BundleError as error:
+                    log.warning("left out: %s", error)
+        return sorted(found, key=lambda one: (one.created, one.version), reverse=True)
+
+    def path(self, version: str) -> Path:
+        """The folder of a version; of the published one for "current", of the one before it for "previous".
+
+        Raises: BundleError naming the versions that there are.
+        """
+        if version == "current":
+            version = self.current()
+        if version == "previous":
+            version = self._previous()
+        folder = self.folder / version
+        if not NAME.fullmatch(version) or not folder.is_dir():
+            known = ", ".join(one.version for one in self.versions()[:5]) or "none"
+            raise BundleError(f"{self.folder} has no version {version!r}; it has: {known}")
+        return folder
+
+    def current(self) -> str:
+        """The published version. Raises: BundleError when nothing is published, or it is not there."""
+        try:
+            version = (self.folder / CURRENT).read_text(errors="replace").strip()
+        except OSError as error:
+            raise BundleError(
+                f"{self.folder}: nothing is published there; "
+                "`funnel build` makes a bundle, `funnel publish` serves it"
+            ) from error
+        if not version:
+            raise BundleError(f"{self.folder / CURRENT} is empty; publish a version again")
+        if not NAME.fullmatch(version) or not (self.folder / version).is_dir():
+            raise BundleError(
+                f"{self.folder / CURRENT} names {version!r}, which is not there; publish another version"
+            )
+        return version
+
+    def verify(self, version: str, *, reports: bool = True) -> Manifest:
+        """Check every file against the manifest; "current" is the published version.
+
+        reports: False leaves out the reports, which decide no answer.
+        Raises: BundleError naming a file that is missing, changed, or not of the version.
+        """
+        folder = self.path(version)
+        return verify.check(folder, folder.name, reports=reports)
+
+    def publications(self) -> list[Publication]:
+        """Everything that was published, oldest first."""
+        return self._history.publications(self.published())
+
+    def recorded(self) -> list[Publication]:
+        """The same, and the last one even if what is served now cannot be told, or is something else."""
+        return self._history.recorded()
+
+    def was_used(self) -> bool:
+        """Whether anything was ever published here, as far as can be told."""
+        return (self.folder / CURRENT).exists() or self._history.begun()
+
+    def anchor(self) -> str | None:
+        """The version that every bundle is judged beside, whatever was published since: small falls add up.
+
+        The one that was last given to `set_anchor`, else the first that was published and is still there.
+        """
+        return self._history.anchor() or next(
+            (one for one in served(self.recorded()) if (self.folder / one).is_dir()), None
+        )
+
+    def set_anchor(self, version: str) -> str:
+        """Judge from now on beside this version, which is kept; the version.
+
+        Raises: BundleError when it does not verify or the store cannot be written.
+        """
+        version = self.verify(version).version
+        with changing(self.folder), self._history.locked() as history:
+            self.path(version)  # no one has removed it since it was verified
+            record = Publication(action="anchor", version=version, replaced="", at=_second())
+            with appended(history, record):
+                return version
+
+    def previous(self) -> str | None:
+        """The version that a rollback would serve: the last that was served before and is still there."""
+        current = self.published()
+        line = [one for one in served(self.publications()) if one != current]
+        return next((one for one in reversed(line) if (self.folder / one).is_dir()), None)
+
+    def publish(
+        self,
+        version: str,
+        *,
+        instead_of: str | None = "",
+        forced: bool = False,
+        gates: Collection[dict[str, JsonValue]] = (),
+    ) -> None:
+        """Verify a version, then make it the published one, atomically; one publisher after the other.
+
+        instead_of: the version that must be the published one until then, None for nothing; the default is
+        whatever it is. forced, gates: for the history, see `Publication`.
+        Raises: BundleError when it does not verify, when another version than `instead_of` was published in
+        the meantime, or when the store cannot be written; what was published stays.
+        """
+        version = self.verify(version).version
+        with changing(self.folder), self._history.locked() as history:
+            current = self.published()
+            if instead_of not in ("", current):
+                raise BundleError(
+                    f"{self.folder}: {current or 'nothing'} is published now and was not when {version} was "
+                    "judged; publish again, so that it is judged beside that"
+                )
+            self._serve(history, "publish", version, forced=forced, gates=tuple(gates))
+
+    def rollback(self) -> str:
+        """Publish again what was published before; the version. Going back twice goes further back.
+
+        Raises: BundleError when there is nothing to go back to, or it does not verify.
+        """
+        current, version = self.current(), self._previous()
+        self.verify(version)
+        with changing(self.folder), self._history.locked() as history:
+            if self.published() != current:
+                raise BundleError(f"{self.folder}: another version than {current} has just been published")
+            self._serve(history, "rollback", version)
+        return version
+
+    def _previous(self) -> str:
+        version = self.previous()
+        if version is None:
+            current = self.current()
+            raise BundleError(f"{self.folder}: nothing that is still there was published before {current}")
+        return version
+
+    @property
+    def _history(self) -> History:
+        return History(self.folder)
+
+    def published(self) -> str | None:
+        """`current`, or None where that raises."""
+        try:
+            return self.current()
+        except BundleError:
+            return None
+
+    def _serve(
+        self, history: FileIO, action: Literal["publish", "rollback"], version: str, **about: Any
+    ) -> None:
+        """Record a publication and replace CURRENT, with the lock held."""
+        self.path(version)  # no one has removed it since it was verified
+        current = self.published()
+        if version == current:
+            replace_line(self.folder / CURRENT, version)
+            return
+        record = Publication(action=action, version=version, replaced=current or "", at=_second(), **about)
+        with appended(history, record):
+            replace_line(self.folder / CURRENT, version)
+
+    def _now(self) -> str:
+        """The time; just after the newest version's where the clock has gone back, so that order is kept."""
+        now = datetime.now(UTC)
+        for newest in self.versions()[:1]:
+            now = max(now, datetime.fromisoformat(newest.created) + timedelta(microseconds=1))
+        return now.isoformat(timespec="microseconds")
+
+
+def _second() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

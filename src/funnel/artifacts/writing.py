@@ -1,0 +1,122 @@
+"""A version while it is written: a hidden folder that gets its name last, or goes away."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from funnel.artifacts import drafts, verify
+from funnel.artifacts import manifest as manifests
+from funnel.artifacts.manifest import Manifest
+from funnel.artifacts.room import no_room
+from funnel.errors import BundleError
+
+
+@dataclass
+class Draft:
+    """A version being written: files go below `folder`; `version` is known once it is finished."""
+
+    folder: Path
+    about: dict[str, Any] = field(default_factory=dict)
+    version: str = ""
+
+    def describe(self, **about: Any) -> None:
+        """What the manifest will say; see the fields of `Manifest`."""
+        self.about.update(about)
+
+
+@contextmanager
+def changing(store: Path) -> Iterator[None]:
+    """What the system refuses, as an error for people."""
+    try:
+        yield
+    except OSError as error:
+        raise BundleError(f"{store} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def drafting(store: Path) -> Iterator[Draft]:
+    """A hidden folder of the store that is gone when the block ends, unless it has become a version."""
+    with ExitStack() as ending:
+        with changing(store):
+            store.mkdir(parents=True, exist_ok=True)
+            drafts.clear(store)
+            draft = Draft(ending.enter_context(drafts.new_folder(store)))
+        try:
+            yield draft
+        except Exception as error:
+            if no_room(error):
+                raise BundleError(f"{store} cannot be written: {error}; nothing was changed") from error
+            raise
+
+
+def describe(draft: Draft, name: str, created: str) -> None:
+    """Hash the files and write the manifest: the draft has a version now."""
+    files = manifests.hashed(draft.folder)
+    fingerprint = manifests.fingerprint(files)
+    draft.version = f"{name}-{fingerprint[:12]}"
+    Manifest(
+        name=name,
+        version=draft.version,
+        fingerprint=fingerprint,
+        created=created,
+        files=files,
+        libraries=manifests.libraries(),
+        **draft.about,
+    ).save(draft.folder)
+
+
+def place(draft: Draft, store: Path) -> None:
+    """Sync a finished draft and give it its name, unless that version is there and whole."""
+    for path in [*sorted(draft.folder.rglob("*")), draft.folder]:
+        sync(path)
+    draft.folder.chmod(0o755)
+    target = store / draft.version
+    try:
+        draft.folder.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+        if not _whole(target):
+            take_away(target)
+            draft.folder.rename(target)
+    sync(store)
+
+
+def take_away(version: Path) -> None:
+    """Remove a version in one step."""
+    with drafts.new_folder(version.parent) as aside:
+        version.rename(aside / version.name)
+
+
+def replace_line(path: Path, line: str) -> None:
+    """Make a file of one line say this, for good: whoever reads it meets the old line or the new one."""
+    with drafts.new_file(path.parent) as draft:
+        with draft.open("w") as file:
+            file.write(f"{line}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.chmod(0o644)
+        draft.replace(path)
+    sync(path.parent)
+
+
+def _whole(version: Path) -> bool:
+    try:
+        verify.check(version, version.name)
+    except BundleError:
+        return False
+    return True
+
+
+def sync(path: Path) -> None:
+    """Make a file's content, or a folder's list of names, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

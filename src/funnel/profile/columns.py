@@ -1,0 +1,122 @@
+"""One column in figures: gaps, what looks wrong, how many values, which ones."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from funnel.data.columns import ColumnKind, missing
+from funnel.data.schema import Column, TableName
+from funnel.settings import Settings
+from funnel.values.words import words
+
+BINS = 24
+MOST_COMMON = 5
+_HUGE = 1e300  # larger ones are so far apart that no float says how far
+# Words that mean "no value" but were written as one.
+_PLACEHOLDERS = frozenset({"nan", "null", "none", "n/a", "na", "nil", "?", "-", "--", "undefined"})
+
+
+class NumberSummary(Settings):
+    """The finite values of a number column.
+
+    counts: how many in equal bins from the 1st to the 99th percentile; what lies outside is in the end bins.
+    """
+
+    smallest: float
+    median: float
+    mean: float
+    largest: float
+    counts: tuple[int, ...]
+
+
+class ColumnProfile(Settings):
+    """A column of a table.
+
+    missing: rows without a value. unexpected: values that can hardly be meant, with examples: infinite or
+    not a number inside a vector, placeholders such as "null", texts with blanks around them. distinct:
+    different values (of all lists, for a multi_category), None for vectors. common: the most frequent
+    values and how many rows have them. numbers: set for a number column with finite values.
+    """
+
+    table: TableName
+    name: str
+    kind: ColumnKind
+    rows: int
+    missing: int
+    unexpected: int
+    examples: tuple[str, ...] = ()
+    distinct: int | None = None
+    common: tuple[tuple[str, int], ...] = ()
+    numbers: NumberSummary | None = None
+
+
+def profile_column(table: TableName, column: Column, values: pd.Series) -> ColumnProfile:
+    """The figures of one declared column of a clean table."""
+    described = _number if column.kind == "number" else _vector if column.kind == "vector" else _words
+    return described(table, column, values)
+
+
+def _number(table: TableName, column: Column, values: pd.Series) -> ColumnProfile:
+    array = values.to_numpy(dtype=np.float64)
+    finite, infinite = array[np.isfinite(array)], np.isinf(array)
+    return ColumnProfile(
+        table=table,
+        name=column.name,
+        kind=column.kind,
+        rows=len(array),
+        missing=int(np.isnan(array).sum()),
+        unexpected=int(infinite.sum()),
+        examples=tuple(str(value) for value in np.unique(array[infinite])),
+        distinct=len(np.unique(finite)),
+        numbers=_numbers(finite) if len(finite) else None,
+    )
+
+
+def _numbers(finite: NDArray[np.float64]) -> NumberSummary:
+    finite = np.clip(finite, -_HUGE, _HUGE)
+    low, median, high = np.percentile(finite, [1, 50, 99])
+    return NumberSummary(
+        smallest=float(finite.min()),
+        median=float(median),
+        mean=float(finite.mean()),
+        largest=float(finite.max()),
+        counts=tuple(np.histogram(np.clip(finite, low, high), bins=BINS)[0].tolist()),
+    )
+
+
+def _vector(table: TableName, column: Column, values: pd.Series) -> ColumnProfile:
+    there = values[values.notna()]
+    wrong = sum(not np.isfinite(vector).all() for vector in there)
+    return ColumnProfile(
+        table=table,
+        name=column.name,
+        kind=column.kind,
+        rows=len(values),
+        missing=len(values) - len(there),
+        unexpected=wrong,
+        examples=("a part is not finite",) if wrong else (),
+    )
+
+
+def _words(table: TableName, column: Column, values: pd.Series) -> ColumnProfile:
+    """Text, category, id, boolean; and multi_category, where the words of all lists count."""
+    listed = column.kind == "multi_category"
+    each = pd.Series(list(chain.from_iterable(values)), dtype="str") if listed else values
+    each = words(each, column.name) if column.kind == "boolean" else each
+    counts = each.value_counts()  # leaves out what is missing
+    odd = [word for word in counts.index if word.lower() in _PLACEHOLDERS or word != word.strip()]
+    return ColumnProfile(
+        table=table,
+        name=column.name,
+        kind=column.kind,
+        rows=len(values),
+        missing=int(missing(values, column.kind).sum()),
+        unexpected=int(counts[odd].sum()),
+        examples=tuple(odd[:3]),
+        distinct=len(counts),
+        common=tuple((str(word), int(n)) for word, n in counts.head(MOST_COMMON).items()),
+    )

@@ -1,0 +1,95 @@
+"""The log in figures: the time it spans, the parts of its split, the lists that were shown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from funnel.data.windows import show
+from funnel.settings import Settings
+from funnel.types import Examples, Log
+
+_PERIODS = 60  # bars of events over time
+
+
+class Span(Settings):
+    """From the first to the last event, ISO 8601 (UTC), and the events in equal periods between."""
+
+    first: str
+    last: str
+    days: float
+    counts: tuple[int, ...]
+
+
+class SplitPart(Settings):
+    """A part of the split. Cold is what has no event in the training part.
+
+    requests: 0 for the training part. events: those of the training part, else the targets. cold_users:
+    share of the requests whose user is cold. cold_items: share of the targets that are cold. history: the
+    median length of a request's history.
+    """
+
+    name: str
+    requests: int
+    events: int
+    users: int
+    items: int
+    cold_users: float = 0.0
+    cold_items: float = 0.0
+    history: float = 0.0
+
+
+class ImpressionProfile(Settings):
+    """Logged impressions: lists, rows, and by place from 0 how many were shown and how many clicked."""
+
+    lists: int
+    rows: int
+    clicked: int
+    by_place: tuple[tuple[int, int], ...]
+
+
+def span(log: Log) -> Span:
+    """Of a log with times."""
+    first, last = int(log.times[0]), int(log.times[-1])
+    counts = np.histogram(log.times, bins=_PERIODS if last > first else 1)[0]
+    return Span(
+        first=show(first), last=show(last), days=(last - first) / 86_400, counts=tuple(counts.tolist())
+    )
+
+
+def training_part(log: Log) -> SplitPart:
+    """What the towers learn from."""
+    return SplitPart(
+        name="train",
+        requests=0,
+        events=len(log),
+        users=len(np.unique(log.users)),
+        items=len(np.unique(log.items)),
+    )
+
+
+def asked_part(name: str, examples: Examples, train: Log) -> SplitPart:
+    """Requests and their targets, against what was trained on."""
+    users, items = examples.requests.users, examples.targets.values
+    return SplitPart(
+        name=name,
+        requests=len(users),
+        events=len(items),
+        users=len(np.unique(users)),
+        items=len(np.unique(items)),
+        cold_users=float(1 - np.isin(users, train.users).mean()),
+        cold_items=float(1 - np.isin(items, train.items).mean()),
+        history=float(np.median(examples.requests.history.lengths)),
+    )
+
+
+def shown(impressions: pd.DataFrame) -> ImpressionProfile:
+    """Clicks by place; a place that no list has counts as never shown."""
+    by_place = impressions.groupby("position")["clicked"].agg(["size", "sum"])
+    by_place = by_place.reindex(range(int(by_place.index.max()) + 1), fill_value=0)
+    return ImpressionProfile(
+        lists=int(impressions["request_id"].nunique()),
+        rows=len(impressions),
+        clicked=int(impressions["clicked"].sum()),
+        by_place=tuple(zip(by_place["size"].tolist(), by_place["sum"].tolist(), strict=True)),
+    )

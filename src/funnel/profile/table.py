@@ -1,0 +1,119 @@
+"""A profile for a terminal of 100 columns."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from funnel.profile.columns import ColumnProfile
+from funnel.profile.figures import Profile
+
+_NONE = "\N{EN DASH}"
+_VALUES = 34  # what 100 columns leave for examples
+
+
+def as_table(profile: Profile) -> RenderableType:
+    """Tables one under the other, for `rich.console.Console.print`; fits in 100 columns."""
+    rows = ", ".join(f"{n:,} {table}" for table, n in profile.rows.items())
+    parts: list[RenderableType] = [
+        Text.assemble((profile.name, "bold"), f"  {rows}"),
+        Text(_when(profile), "dim"),
+        *([_columns(profile)] if profile.columns else []),
+        _tails(profile),
+    ]
+    if profile.parts:
+        parts.append(_parts(profile))
+    parts += [Text("\n").join(_balance(name, counts) for name, counts in profile.balance.items())]
+    if profile.impressions is not None:
+        shown = profile.impressions
+        rate = shown.clicked / max(shown.rows, 1)
+        parts.append(
+            Text(f"{shown.lists:,} lists of {shown.rows / max(shown.lists, 1):.1f} rows, {rate:.1%} clicked")
+        )
+    parts.append(Text("\n".join(f"• {note}" for note in profile.notes), "yellow"))
+    return Group(*(line for part in parts if part for line in (part, Text())))
+
+
+def _when(profile: Profile) -> str:
+    if profile.span is None:
+        return {"order": "events in order, without a clock", "none": "events without an order"}[profile.clock]
+    span = profile.span
+    return f"{span.first.replace('T', ' ')} to {span.last.replace('T', ' ')}, {span.days:,.0f} days"
+
+
+def _columns(profile: Profile) -> Table:
+    table = _table("column", "kind", "missing", "unexpected", "distinct", left=2)
+    table.add_column("values", no_wrap=True)
+    for column in profile.columns:
+        table.add_row(
+            Text.assemble((f"{column.table}.", "dim"), column.name),
+            Text(column.kind, "dim"),
+            _share(column.missing, column.rows),
+            Text(f"{column.unexpected:,}", "bold red") if column.unexpected else _NONE,
+            _NONE if column.distinct is None else f"{column.distinct:,}",
+            Text(shorten(_values(column), _VALUES), "dim"),
+        )
+    return table
+
+
+def _values(column: ColumnProfile) -> str:
+    if column.unexpected:
+        return "unexpected: " + ", ".join(map(repr, column.examples))
+    if column.numbers is not None:
+        numbers = column.numbers
+        return f"{numbers.smallest:g} … {numbers.median:g} … {numbers.largest:g}"
+    return ", ".join(value for value, _ in column.common)
+
+
+def shorten(text: str, width: int) -> str:
+    """The text, or its start and an ellipsis."""
+    return text if len(text) <= width else text[: width - 1].rstrip(" ,") + "…"
+
+
+def _tails(profile: Profile) -> Table:
+    table = _table("events of", "number", "without", "median", "mean", "most", "Gini", "top 1% have")
+    for name, tail in (("users", profile.users), ("items", profile.items)):
+        shares = [f"{tail.gini:.2f}", f"{tail.top:.1%}"]
+        numbers = [
+            f"{tail.n:,}",
+            f"{tail.without:,}",
+            f"{tail.median:,.0f}",
+            f"{tail.mean:,.1f}",
+            f"{tail.most:,}",
+        ]
+        table.add_row(name, *numbers, *shares)
+    return table
+
+
+def _parts(profile: Profile) -> Table:
+    table = _table(f"split: {profile.protocol}", "requests", "events", "users", "items")
+    for title in ("cold users", "cold items", "history"):
+        table.add_column(title, justify="right")
+    for part in profile.parts:
+        sizes = [f"{part.events:,}", f"{part.users:,}", f"{part.items:,}"]
+        if not part.requests:
+            table.add_row(part.name, _NONE, *sizes, _NONE, _NONE, _NONE)
+            continue
+        cold = [f"{part.cold_users:.1%}", f"{part.cold_items:.1%}", f"{part.history:,.0f}"]
+        table.add_row(part.name, f"{part.requests:,}", *sizes, *cold)
+    return table
+
+
+def _balance(name: str, counts: dict[str, int]) -> Text:
+    total = sum(counts.values())
+    return Text.assemble(
+        (f"{name}  ", "dim"), "   ".join(f"{label} {n / total:.1%}" for label, n in counts.items())
+    )
+
+
+def _share(count: int, rows: int) -> RenderableType:
+    return Text(f"{count / rows:.1%}", "yellow") if count else _NONE
+
+
+def _table(*titles: str, left: int = 1) -> Table:
+    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
+    for i, title in enumerate(titles):
+        table.add_column(title, justify="left" if i < left else "right", no_wrap=True)
+    return table

@@ -1,0 +1,1 @@
+"""Towers are trained and exported: the only room that needs torch, from the extra `train`."""

@@ -1,0 +1,207 @@
+"""Small parts of the towers: sums of column embeddings, and two ways to read a history."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from funnel.features.encoders import Spec
+from funnel.towers.training.bags import mean_embedding
+
+#: Standard deviation of embeddings at the start.
+INIT = 0.02
+
+
+def embedding(rows: int, d: int) -> nn.Parameter:
+    """Small random vectors: [rows, d]."""
+    return nn.Parameter(torch.randn(rows, d) * INIT)
+
+
+class ColumnSum(nn.Module):
+    """The sum of what each column of a table says: columns of n rows -> [n, d].
+
+    category: a learned vector each value (0, unknown, has one too). multi_category: the mean over the
+    values that are there. number and vector: a linear map.
+
+    Nothing of it is larger than the columns and a few times [n, d], however many columns and values.
+    """
+
+    def __init__(self, specs: Mapping[str, Spec], d: int) -> None:
+        super().__init__()
+        self.kinds = [spec.kind for spec in specs.values()]
+        rows = [s.size if s.kind.endswith("category") else s.width for s in specs.values()]
+        self.tables = nn.ParameterList([embedding(n, d) for n in rows])
+
+    def forward(self, columns: Sequence[Tensor]) -> Tensor:
+        return functools.reduce(torch.add, map(_read, self.kinds, self.tables, columns))
+
+
+def _read(kind: str, table: Tensor, column: Tensor) -> Tensor:
+    if kind == "category":
+        return F.embedding(column, table)
+    if kind == "multi_category":
+        return mean_embedding(table, column)
+    return column @ table
+
+
+class Dropout(nn.Module):
+    """Zeroes a share of the numbers in training and scales the rest up: any shape to the same.
+
+    A random byte decides about each number, so the share is one of 256ths. Drawing torch's own took a tenth
+    of a training step.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self._below = min(round(share * 256), 255)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self._below == 0:
+            return x
+        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self._below
+        return x * kept.to(x.dtype).mul_(256 / (256 - self._below))
+
+
+class Distance(nn.Module):
+    """A learned number for each head and distance back; the START token has one of its own.
+
+    Relative positions as in Shaw et al. 2018 / T5 (arXiv 1910.10683), without buckets since histories are
+    short.
+    """
+
+    index: Tensor
+    mask: Tensor
+
+    def __init__(self, heads: int, history: int, slope: float) -> None:
+        super().__init__()
+        back = torch.arange(history + 2, dtype=torch.float32)
+        slopes = torch.linspace(0, slope, heads)
+        self.bias = nn.Parameter(-slopes[:, None] * torch.log2(1 + back))
+        with torch.no_grad():
+            self.bias[:, -1] = 0
+        place = torch.arange(history + 1)
+        index = (place[:, None] - place).clamp(min=0)
+        index[:, 0] = history + 1
+        self.register_buffer("index", index, persistent=False)
+        mask = torch.full((history + 1, history + 1), float("-inf")).triu(1)
+        self.register_buffer("mask", mask, persistent=False)
+
+    def forward(self, n: int, first: Tensor | None = None) -> Tensor:
+        """To add to attention logits, query place by key place; -inf where the key is later or of another
+        list.
+
+        Of a list of n places, START before all: [heads, n, n]. Of rows of n places that hold several lists:
+        [R, heads, n, n]; first: int64 [R, n], the column of START of the list that a place belongs to.
+        """
+        if first is None:
+            index, mask = self.index[:n, :n], self.mask[:n, :n]
+            return self.bias[:, index] + mask
+        place = torch.arange(n)
+        back = self.bias[:, (place[:, None] - place).clamp(min=0)]
+        is_start = (first == place)[:, None, None]
+        bias = torch.where(is_start, self.bias[:, -1, None, None], back)
+        seen = (place[:, None] >= place) & (first[:, :, None] == first[:, None])
+        return bias.masked_fill(~seen[:, None], float("-inf"))
+
+    def at(self, n: int, at: Tensor) -> Tensor:
+        """Only the query at place at[b] of each list b, int64 [B]: [B, heads, n]."""
+        return self(n)[:, at].transpose(0, 1)
+
+
+class FixedDistance(nn.Module):
+    """What a trained `Distance` says, written out once: a query need not put it together again."""
+
+    whole: Tensor
+    rows: Tensor
+
+    def __init__(self, distance: Distance) -> None:
+        super().__init__()
+        whole = distance(len(distance.mask)).detach()
+        self.register_buffer("whole", whole)
+        self.register_buffer("rows", whole.transpose(0, 1).contiguous())
+
+    def forward(self, n: int, first: None = None) -> Tensor:
+        """As of a `Distance`, for lists: [heads, n, n]."""
+        return self.whole[:, :n, :n]
+
+    def at(self, n: int, at: Tensor) -> Tensor:
+        """As of a `Distance`: [B, heads, n]."""
+        return self.rows[at][:, :, :n]
+
+
+class FeedForward(nn.Module):
+    """x + W2 gelu(W1 norm(x)): [..., d] -> [..., d]."""
+
+    def __init__(self, d: int, dropout: float) -> None:
+        super().__init__()
+        self.norm, self.wide, self.narrow = nn.LayerNorm(d), nn.Linear(d, 4 * d), nn.Linear(4 * d, d)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.dropout(self.narrow(self.dropout(F.gelu(self.wide(self.norm(x))))))
+
+
+class Attention(nn.Module):
+    """x + causal self-attention over norm(x), with a distance bias: [B, n, d] -> [B, n, d].
+
+    Pre-norm residual attention (Vaswani et al. 2017; SASRec, arXiv 1808.09781, for histories).
+    """
+
+    def __init__(self, d: int, heads: int, history: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm, self.query, self.key_value = nn.LayerNorm(d), nn.Linear(d, d), nn.Linear(d, 2 * d)
+        self.out, self.dropout = nn.Linear(d, d), Dropout(dropout)
+        self.distance: Distance | FixedDistance = Distance(heads, history, slope=0.0)
+
+    def forward(self, x: Tensor, at: Tensor | None = None, first: Tensor | None = None) -> Tensor:
+        """With `at`, int64 [B], only that place of each list: [B, 1, d]. first: of rows of several lists, as
+        in `Distance`."""
+        normed, n = self.norm(x), x.shape[1]
+        key, value = self._split(self.key_value(normed)).chunk(2, dim=-1)
+        if at is None:
+            bias, query = self.distance(n, first), self._split(self.query(normed))
+        else:
+            x, bias = _at(x, at), self.distance.at(n, at).unsqueeze(2)
+            query = self._split(self.query(_at(normed, at)))
+        query = query * query.shape[-1] ** -0.5
+        weights = (query @ key.transpose(2, 3) + bias).softmax(-1)
+        mixed = (self.dropout(weights) @ value).transpose(1, 2).flatten(2)
+        return x + self.dropout(self.out(mixed))
+
+    def _split(self, x: Tensor) -> Tensor:
+        """[B, n, heads * c] -> [B, heads, n, c]."""
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
+
+
+class Pool(nn.Module):
+    """Means of what came before, weighted by a learned function of the distance: [B, n, d] -> [B, n, d].
+
+    Each head has its own weights; the heads' means are mapped to one vector. There is no residual: where
+    order says nothing the weights become equal, and the last item counts as much as any other.
+    """
+
+    def __init__(self, d: int, heads: int, history: int) -> None:
+        super().__init__()
+        self.distance: Distance | FixedDistance = Distance(heads, history, slope=2.0)
+        self.out = nn.Linear(heads * d, d, bias=False)
+        with torch.no_grad():
+            self.out.weight.copy_(torch.eye(d).repeat(1, heads) / heads)
+
+    def forward(self, x: Tensor, at: Tensor | None = None, first: Tensor | None = None) -> Tensor:
+        """As in `Attention`."""
+        if at is None:
+            weights = self.distance(x.shape[1], first).softmax(-1)
+            return self.out((weights @ x.unsqueeze(1)).transpose(1, 2).flatten(2))
+        weights = self.distance.at(x.shape[1], at).softmax(-1)
+        return self.out((weights @ x).flatten(1).unsqueeze(1))
+
+
+def _at(x: Tensor, at: Tensor) -> Tensor:
+    """One place of each list: [B, n, d], int64 [B] -> [B, 1, d]."""
+    return x.gather(1, at[:, None, None].expand(-1, 1, x.shape[2]))

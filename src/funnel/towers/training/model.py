@@ -1,0 +1,200 @@
+"""The two towers. An item's vector is both what a query is multiplied with and what a history is read as."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from funnel.features.encoders import Spec
+from funnel.towers.config import TowersConfig
+from funnel.towers.inputs import GAPS
+from funnel.towers.training.layers import INIT, Attention, ColumnSum, Dropout, FeedForward, Pool, embedding
+from funnel.towers.training.smooth import Smoother
+from funnel.types import Bool, Clock, Float32
+
+#: Items that are encoded at once where all are: 16 MiB of float32 with 64 numbers each.
+PART = 1 << 16
+
+
+class ItemTower(nn.Module):
+    """Item vectors: an id's embedding plus the sum of its columns'.
+
+    Row 0 of the ids is shared by all items without a training event; in training a random share of the items
+    wears it in each step, so that it and the columns learn to stand alone.
+
+    seen: bool [n_items], the items that have a training event.
+    """
+
+    rows: Tensor
+
+    def __init__(self, config: TowersConfig, specs: Mapping[str, Spec], seen: Bool) -> None:
+        super().__init__()
+        self.normalize = config.normalize
+        self.id_dropout = config.id_dropout if specs else 0.0
+        self.ids = embedding(len(seen) + 1, config.d)
+        self.columns = ColumnSum(specs, config.d) if specs else None
+        rows = np.where(seen, np.arange(1, len(seen) + 1), 0)
+        self.register_buffer("rows", torch.from_numpy(rows), persistent=False)
+        self.smoother: Smoother | None = None
+
+    @torch.no_grad()
+    def place(self, vectors: Float32, smoother: Smoother | None) -> None:
+        """Let the ids' embeddings start from such vectors, float32 [n_items, d] of mean square 1, and be
+        smoothed."""
+        known = self.rows > 0
+        self.ids[self.rows[known]] = INIT * torch.from_numpy(vectors)[known]
+        self.smoother = smoother
+
+    def forward(self, items: Tensor, columns: Sequence[Tensor], table: Tensor | None = None) -> Tensor:
+        """items: int64 [n] rows; columns: theirs, in the order of the specs; table: from `smoothed`, where
+        several parts of the catalogue are encoded one after the other. Returns [n, d]."""
+        rows = self.rows[items]
+        if self.training and self.id_dropout:
+            rows = rows * (torch.rand(len(rows)) >= self.id_dropout)
+        vectors = F.embedding(rows, self.smoothed() if table is None else table)
+        if self.columns is not None:
+            vectors = vectors + self.columns(columns)
+        return F.normalize(vectors, dim=-1) if self.normalize else vectors
+
+    def smoothed(self) -> Tensor:
+        """The ids' embeddings as they are read: [n_items + 1, d]."""
+        if self.smoother is None:
+            return self.ids
+        return torch.cat([self.ids[:1], self.smoother(self.ids[1:])])
+
+    @torch.no_grad()
+    def catalogue(self, columns: Sequence[Tensor]) -> Tensor:
+        """Vectors of all items, a part at a time, so that only the vectors grow with them: [n_items, d]."""
+        table, n = self.smoothed(), len(self.rows)
+        out = torch.empty(n, table.shape[1], dtype=table.dtype)
+        for at in range(0, n, PART):
+            part = torch.arange(at, min(at + PART, n))
+            out[at : at + PART] = self(part, [column[at : at + PART] for column in columns], table)
+        return out
+
+
+class QueryTower(nn.Module):
+    """Queries from histories of item vectors.
+
+    A START token, made of a learned vector and the user's columns, stands before the history; the output at
+    place p is the query after the first p items, so a user without a history has the output at START. Beside
+    the layers of a transformer a mean of what was read, weighted by distance, goes straight into the query.
+    Sets are read as the mean of START and items.
+    """
+
+    def __init__(self, config: TowersConfig, specs: Mapping[str, Spec], clock: Clock) -> None:
+        super().__init__()
+        d, heads, history, dropout = config.d, config.heads, config.history, config.dropout
+        self.normalize = config.normalize
+        self.scale = math.sqrt(d) if config.normalize else 1.0
+        self.start = embedding(1, d)
+        self.user = ColumnSum(specs, d) if specs else None
+        self.gaps = nn.Parameter(torch.zeros(GAPS, d)) if clock == "time" else None
+        # Of a set half is hidden in each step, which is noise enough.
+        self.dropout = Dropout(0.0 if clock == "none" else dropout)
+        mixers: list[nn.Module] = []
+        self.beside: Pool | None = None
+        if clock == "none":
+            wide: list[nn.Module] = [_identity(d)]
+        elif config.encoder == "pooled":
+            mixers = [Pool(d, heads, history)]
+            wide = [nn.Sequential(*(FeedForward(d, dropout) for _ in range(config.layers)))]
+        else:
+            mixers = [Attention(d, heads, history, dropout) for _ in range(config.layers)]
+            wide = [FeedForward(d, dropout) for _ in range(config.layers)]
+            self.beside = Pool(d, heads, history)
+        self.mixers, self.wide = nn.ModuleList(mixers), nn.ModuleList(wide)
+        self.norm = nn.LayerNorm(d)
+
+    def forward(self, history: Tensor, gaps: Tensor | None, user: Sequence[Tensor], at: Tensor) -> Tensor:
+        """The query of each history's first `at` items, int64 [B]: [B, d].
+
+        history: item vectors [B, L, d], right-padded. gaps: int64 [B, L], where the clock is "time".
+        user: the user columns in the order of the specs, first dimension B.
+        """
+        x = torch.cat([self._start(user, history.shape[0]).unsqueeze(1), self._read(history, gaps)], dim=1)
+        if not self.mixers:
+            known = torch.arange(x.shape[1]) <= at[:, None]
+            mean = (known.to(x.dtype) / (at[:, None] + 1)).unsqueeze(1) @ x
+            return self._query(self.wide[0](mean.squeeze(1)))
+        return self._query(self._layers(x, at=at).squeeze(1))
+
+    def packed(
+        self, history: Tensor, gaps: Tensor, user: Sequence[Tensor], first: Tensor, starts: Tensor,
+        asks: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """The queries of all places that ask: [P, d]. Arguments as in `batches.Packed`; history: vectors of
+        its items, [R, W, d]."""
+        x = self._read(history, gaps)
+        x = x.flatten(0, 1).index_copy(0, starts, self._start(user, starts.shape[0])).view_as(x)
+        return self._query(self._layers(self.dropout(x), first=first).flatten(0, 1)[asks])
+
+    def _layers(self, read: Tensor, at: Tensor | None = None, first: Tensor | None = None) -> Tensor:
+        """[B, n, d] -> [B, n, d], or with `at` [B, 1, d]. Arguments as in `Attention`."""
+        x = read
+        for i, (mix, wide) in enumerate(zip(self.mixers, self.wide, strict=True)):
+            x = wide(mix(x, at if i + 1 == len(self.mixers) else None, first))
+        return x if self.beside is None else x + self.beside(read, at, first)
+
+    def sets(self, items: Tensor, offsets: Tensor, vectors: Tensor, user: Sequence[Tensor]) -> Tensor:
+        """A query for each set: [B, d]. items: rows of `vectors`, the sets one after the other, int64 [n];
+        offsets: int64 [B + 1]."""
+        total = F.embedding_bag(items, vectors, offsets, mode="sum", include_last_offset=True) * self.scale
+        size = offsets.diff().unsqueeze(1) + 1
+        return self._query(self.wide[0]((total + self._start(user, size.shape[0])) / size))
+
+    def _read(self, history: Tensor, gaps: Tensor | None) -> Tensor:
+        """Item vectors as the layers read them."""
+        x = history * self.scale
+        return x if self.gaps is None or gaps is None else x + F.embedding(gaps, self.gaps)
+
+    def _start(self, user: Sequence[Tensor], n: int) -> Tensor:
+        """The START tokens of n histories: [n, d]."""
+        start = self.start.expand(n, -1)
+        return start if self.user is None else start + self.user(user)
+
+    def _query(self, x: Tensor) -> Tensor:
+        query = self.norm(x)
+        return F.normalize(query, dim=-1) if self.normalize else query
+
+
+class TwoTowers(nn.Module):
+    """Both towers, and what similarities are multiplied with in the loss."""
+
+    def __init__(
+        self,
+        config: TowersConfig,
+        item_specs: Mapping[str, Spec],
+        user_specs: Mapping[str, Spec],
+        seen: Bool,
+        clock: Clock,
+    ) -> None:
+        super().__init__()
+        self.items = ItemTower(config, item_specs, seen)
+        self.query = QueryTower(config, user_specs, clock)
+        temperature, learned = config.temperature_for(clock)
+        start = torch.tensor(-math.log(temperature) if config.normalize else 0.0)
+        self.log_scale = nn.Parameter(start, requires_grad=learned and config.normalize)
+
+    def scale(self) -> Tensor:
+        """1 / temperature; at most 100 (Radford et al. 2021, CLIP)."""
+        return self.log_scale.clamp(max=math.log(100.0)).exp()
+
+
+def _identity(d: int) -> nn.Linear:
+    """A linear map that starts as none, so that a set's query starts as the mean of what is in it."""
+    linear = nn.Linear(d, d)
+    nn.init.eye_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
+def tensors(columns: Mapping[str, NDArray[np.generic]], names: Sequence[str]) -> list[Tensor]:
+    """Columns as tensors, in the order of the names."""
+    return [torch.from_numpy(np.ascontiguousarray(columns[name])) for name in names]

@@ -1,0 +1,81 @@
+"""Training both towers on a log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from funnel.errors import ConfigError, DataError
+from funnel.features.encoders import Spec
+from funnel.towers.config import TowersConfig
+from funnel.towers.training.progress import TrainingProgress
+from funnel.towers.training.trained import Epoch, Trained
+from funnel.towers.training.trainer import Trainer
+from funnel.towers.training.warm import Start
+from funnel.types import Examples, Features, Log
+
+
+def train(
+    events: Log,
+    item_features: Features,
+    item_specs: Mapping[str, Spec],
+    user_features: Features,
+    user_specs: Mapping[str, Spec],
+    validation: Examples | None,
+    config: TowersConfig,
+    *,
+    seed: int = 0,
+    folder: Path | None = None,
+    start_from: Start | None = None,
+    progress: bool = False,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Trained:
+    """Train both towers on a log; nothing but the arguments is looked at.
+
+    item_features, user_features: encoded columns of whole tables, one row an item or user row of the log;
+    those that a spec names are used. validation: what early stopping looks at; None trains all epochs and
+    keeps the last. folder: where a checkpoint is kept; training goes on from one that was made with the same
+    arguments, to the last value of every array, and the same versions of funnel and torch, and ends as if it
+    had never stopped; one that was made from anything else, or is damaged, is left aside with a warning and
+    training starts anew. start_from: earlier towers, with whose weights training
+    starts where ids and names match. on_epoch: called after each epoch's checkpoint.
+
+    Raises: DataError when there is nothing to train on or nothing to stop early on, ConfigError for a
+    transformer over sets.
+    """
+    _check(events, validation, config)
+    trainer = Trainer(events, item_features, item_specs, user_features, user_specs, validation, config, seed)
+    with torch.random.fork_rng(devices=[]), TrainingProgress(config.epochs, shown=progress) as bar:
+        trainer.start(start_from)
+        if folder is not None:
+            trainer.resume(folder)
+        while not trainer.finished:
+            epoch = trainer.epoch(bar)
+            if folder is not None:
+                trainer.checkpoint(folder)
+            if on_epoch is not None:
+                on_epoch(epoch)
+    return Trained(
+        config=config,
+        clock=events.clock,
+        item_specs=item_specs,
+        user_specs=user_specs,
+        model=trainer.best(),
+        item_vectors=trainer.vectors().numpy(),
+        epochs=tuple(trainer.epochs),
+        best=trainer.best_epoch,
+    )
+
+
+def _check(events: Log, validation: Examples | None, config: TowersConfig) -> None:
+    if events.clock == "none" and config.encoder == "transformer":
+        raise ConfigError(
+            'towers.encoder is "transformer", which reads an order, and these events have none: '
+            'leave it at "auto", or set "pooled"'
+        )
+    if len(events) == 0:
+        raise DataError("the towers' training log is empty; it needs at least one event")
+    if validation is not None and len(validation) == 0:
+        raise DataError("the towers' validation has no requests; early stopping needs at least one")

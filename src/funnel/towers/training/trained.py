@@ -1,0 +1,49 @@
+"""What training leaves: towers with their weights, and how it went, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from funnel.features.encoders import Spec
+from funnel.towers.config import TowersConfig
+from funnel.towers.training.model import TwoTowers
+from funnel.towers.training.validate import TorchEncoder
+from funnel.types import Clock, Float32, Requests
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One pass over the log. validation: NDCG@100 of the averaged weights, None where nothing was held out.
+    seconds: training alone."""
+
+    number: int
+    loss: float
+    validation: float | None
+    positions: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Towers with the weights that did best on validation.
+
+    model: in eval mode. item_vectors: float32 [n_items, d]. best: the number of the epoch that was kept.
+    """
+
+    config: TowersConfig
+    clock: Clock
+    item_specs: Mapping[str, Spec]
+    user_specs: Mapping[str, Spec]
+    model: TwoTowers
+    item_vectors: Float32
+    epochs: tuple[Epoch, ...]
+    best: int
+
+    def encode(self, requests: Requests) -> Float32:
+        """Queries by torch: float32 [B, d]."""
+        vectors = torch.from_numpy(self.item_vectors)
+        limit = self.config.reads(self.clock)
+        return TorchEncoder(self.model.query, vectors, self.user_specs, limit, self.clock).encode(requests)

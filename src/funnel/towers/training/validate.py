@@ -1,0 +1,81 @@
+"""How good the towers are on held-out requests: every item scored exactly, excluded ones left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from funnel.features.encoders import Spec
+from funnel.towers.inputs import histories, user_columns
+from funnel.towers.training.model import QueryTower, tensors
+from funnel.types import Clock, Examples, Float32, Requests
+
+#: Scores, or numbers of history vectors, held at once: 128 MiB of float32.
+CHUNK = 1 << 25
+
+
+@dataclass(frozen=True, slots=True)
+class TorchEncoder:
+    """Requests to queries by torch: the reference that the exported tower must agree with.
+
+    query: in eval mode. vectors: item vectors [n_items, d]. limit: items of a history that are read.
+    """
+
+    query: QueryTower
+    vectors: Tensor
+    specs: Mapping[str, Spec]
+    limit: int
+    clock: Clock
+
+    @torch.no_grad()
+    def encode(self, requests: Requests) -> Float32:
+        """Queries: float32 [B, d]."""
+        padded = histories(requests, self.limit, self.clock)
+        columns = user_columns(self.specs, requests.user_features, len(requests))
+        out = self.query(
+            self.vectors[torch.from_numpy(padded.items.astype(np.int64))],
+            torch.from_numpy(padded.gaps),
+            tensors(columns, list(self.specs)),
+            torch.from_numpy(padded.lengths),
+        )
+        array: Float32 = out.numpy()
+        return array
+
+
+def ndcg(encoder: TorchEncoder, examples: Examples, k: int) -> float:
+    """Mean NDCG@k of exact search over all items, what `exclude` holds left out (Järvelin & Kekäläinen 2002).
+
+    The ideal has min(k, targets) first places. 0 where there are no examples.
+    """
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    ideal = np.cumsum(discounts)[np.clip(examples.targets.lengths, 1, k) - 1]
+    n_items, d = encoder.vectors.shape
+    total, size = 0.0, max(1, CHUNK // max(n_items, encoder.limit * d))
+    for at in range(0, len(examples), size):
+        rows = np.arange(at, min(at + size, len(examples)))
+        found = _found(encoder, examples.take(rows), k)
+        total += float((found @ discounts[: found.shape[1]] / ideal[rows]).sum())
+    return total / max(1, len(examples))
+
+
+def _found(encoder: TorchEncoder, part: Examples, k: int) -> NDArray[np.bool_]:
+    """Which of the best k places hold a target: bool [B, k]."""
+    scores = torch.from_numpy(encoder.encode(part.requests)) @ encoder.vectors.T
+    exclude = part.requests.exclude
+    if exclude is not None:
+        scores[_pairs(exclude.list_of, exclude.values)] = -torch.inf
+    best, places = scores.topk(min(k, scores.shape[1]), dim=1)
+    wanted = torch.zeros(scores.shape, dtype=torch.bool)
+    wanted[_pairs(part.targets.list_of, part.targets.values)] = True
+    found: NDArray[np.bool_] = (wanted.gather(1, places) & (best > -torch.inf)).numpy()
+    return found
+
+
+def _pairs(rows: NDArray[np.int64], items: NDArray[np.int32]) -> tuple[Tensor, Tensor]:
+    known = items >= 0
+    return torch.from_numpy(rows[known]), torch.from_numpy(items[known].astype(np.int64))
