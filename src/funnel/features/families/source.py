@@ -36,8 +36,11 @@ def build(known: Known) -> Family:
 def _columns(items: Any, scores: Any, ranks: Any, there: Any) -> Any:
     """there: of each source its column in scores and ranks [B, K, S], −1 where it has none."""
     out = np.full((items.shape[0], items.shape[1], 3 * len(there) + 1), np.nan, dtype=np.float32)
+    last = 3 * len(there)
     for row in range(items.shape[0]):
-        out[row, :, -1] = np.where(items[row] >= 0, np.float32(0), np.float32(np.nan))
+        for place in range(items.shape[1]):
+            if items[row, place] >= 0:
+                out[row, place, last] = 0
         for number in range(len(there)):
             source = there[number]
             if source < 0:
@@ -47,12 +50,10 @@ def _columns(items: Any, scores: Any, ranks: Any, there: Any) -> Any:
                 if scores[row, place, source] > best:
                     best = scores[row, place, source]
             for place in range(items.shape[1]):
-                if items[row, place] < 0:
-                    continue
-                score = scores[row, place, source]
-                out[row, place, 3 * number] = score
-                out[row, place, 3 * number + 1] = best - score
-                if ranks[row, place, source] >= 0:
-                    out[row, place, 3 * number + 2] = ranks[row, place, source]
-                    out[row, place, -1] += 1
+                if items[row, place] >= 0:
+                    out[row, place, 3 * number] = scores[row, place, source]
+                    out[row, place, 3 * number + 1] = best - scores[row, place, source]
+                    if ranks[row, place, source] >= 0:
+                        out[row, place, 3 * number + 2] = ranks[row, place, source]
+                        out[row, place, last] += 1
     return out
