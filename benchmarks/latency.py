@@ -36,7 +36,7 @@ from funnel.artifacts import Store
 from funnel.bundle.contents import Contents
 from funnel.index import ExactIndex
 from funnel.serving.reasons import recommendations
-from funnel.serving.request import Question, ask
+from funnel.serving.request import Request, encode_request
 from funnel.stages import Filter
 from funnel.types import Requests
 
@@ -93,9 +93,9 @@ def parts(live: Live, users: list[Any]) -> dict[str, Row]:
     found: dict[str, list[float]] = {"state": [], "request": [], "response": []}
     for user in users:
         marks = [perf_counter()]
-        loaded, since = live.served(), live.since(user)
+        loaded, since = live.served(), live.recent_interactions(user)
         marks.append(perf_counter())
-        requests, _ = ask(loaded.contents, Question(user), since)
+        requests, _ = encode_request(loaded.contents, Request(user), since)
         marks.append(perf_counter())
         final = loaded.funnel(TOP).trace(requests)[-1].candidates
         marks.append(perf_counter())

@@ -29,7 +29,7 @@ from funnel.evaluation.metrics import compute_all
 from funnel.features import Statistics
 from funnel.index import ExactIndex, FaissIndex, IndexConfig
 from funnel.serving.loaded import Loaded
-from funnel.serving.request import Question, ask
+from funnel.serving.request import Request, encode_request
 from funnel.serving.state import SqliteLog, follower, overlay
 from funnel.serving.state.filters import ChangedRows, LiveFilters
 from funnel.serving.state.follower import Follower
@@ -88,7 +88,7 @@ def answers(contents: Contents, living: Any = None) -> list[Listed]:
     """
     given = []
     for user in (1, 7, 100, None):
-        requests, _ = ask(contents, Question(user))
+        requests, _ = encode_request(contents, Request(user))
         if living is not None:
             mask = np.isin(contents.catalogue.ids.values, list(living))
             mask = np.pad(mask, (0, contents.index.size - len(mask)))
@@ -426,7 +426,7 @@ def test_a_patched_number_is_shown_filtered_and_ranked_by_and_the_vector_stays(s
     assert ids(live.recommend("new", k=500, where={"not": {"year": {"gt": 0}}})) == [6]
     features = live.contents.candidate_features()
     column = features.names.index("item.year")
-    requests, _ = ask(live.contents, Question("new"))
+    requests, _ = encode_request(live.contents, Request("new"))
     ranked = live.contents.funnel(500)(requests)
     values = features.matrix(requests, ranked)[0, :, column]
     encoded = live.contents.catalogue.encoder.encode_column("year", [1901])[0, 0]

@@ -17,7 +17,7 @@ from funnel.artifacts import Store
 from funnel.errors import DataError
 from funnel.serving import batch
 from funnel.serving.batch import recommend_all
-from funnel.serving.request import Question, ask
+from funnel.serving.request import Request, encode_request
 from funnel.serving.state import Event, SqliteLog, sqlite
 from funnel.serving.state.users import Erased
 from tests.serving.test_items import frame, ids
@@ -81,7 +81,7 @@ def test_events_count_in_the_order_in_which_they_come(store: Store) -> None:
     live.observe((7, 6, LATER - 1000), (7, 8, 0), (9, 6, -5))
     assert live.history(7)[-3:] == [5, 6, 8]
     end = live.contents.statistics.end
-    assert [event.time for event in live.since(7)] == [LATER, LATER - 1000, end]
+    assert [event.time for event in live.recent_interactions(7)] == [LATER, LATER - 1000, end]
     assert live.history(9)[-1] == 6
 
 
@@ -91,7 +91,7 @@ def test_a_click_changes_its_users_answers_and_the_items_count_alone(store: Stor
     live.observe((7, 5), (7, 6, LATER))
     features = live.contents.candidate_features()
     for user, before in others.items():
-        requests, _ = ask(live.contents, Question(user))
+        requests, _ = encode_request(live.contents, Request(user))
         assert requests.times[0] == live.contents.statistics.end
         after = live.recommend(user, 50)
         same = {item.item_id for item in after.items} & {item.item_id for item in before.items}

@@ -38,7 +38,7 @@ class Neighbours:
         """Size of the catalogue."""
         return len(self.offsets) - 1
 
-    def grown(self, n_items: int) -> Neighbours:
+    def extended(self, n_items: int) -> Neighbours:
         """For a catalogue of n_items, whose further items have no neighbours and are none's."""
         return replace(self, offsets=frozen(growable(self.offsets, n_items + 1, self.offsets[-1])))
 

@@ -62,19 +62,19 @@ class Rankings:
 
 
 @compiled
-def pick(items: Any, counts: Any, members: Any, barred: Any, allow: Any, rows: Any, scores: Any) -> None:
+def pick(items: Any, counts: Any, members: Any, excluded: Any, allow: Any, rows: Any, scores: Any) -> None:
     """For each request among `members`, the ranking's first that pass: into rows and scores [B, k].
 
-    barred: Lists of item rows; allow: from `bitmaps`.
+    excluded: Lists of item rows; allow: from `bitmaps`.
     """
     most = 0
     for row in members:
-        most = max(most, barred.offsets[row + 1] - barred.offsets[row])
+        most = max(most, excluded.offsets[row + 1] - excluded.offsets[row])
     bits = table_bits(most)
     keys = np.empty(1 << bits, dtype=np.int32)
     for row in members:
         keys[:] = -1
-        for item in barred.values[barred.offsets[row] : barred.offsets[row + 1]]:
+        for item in excluded.values[excluded.offsets[row] : excluded.offsets[row + 1]]:
             if item >= 0:
                 keys[slot_of(keys, bits, item)] = item
         size = 0

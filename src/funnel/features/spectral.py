@@ -89,7 +89,7 @@ class Spectral:
             out[row] = self.reads[items[(items >= 0) & (items < len(self.reads))]].sum(0)
         return out
 
-    def grown(self, n_items: int) -> Spectral:
+    def extended(self, n_items: int) -> Spectral:
         """For a catalogue of n_items, whose further items nobody met: their vectors are 0."""
         return Spectral(frozen(growable(self.item_vectors, n_items)), frozen(growable(self.reads, n_items)))
 

@@ -12,8 +12,8 @@ from funnel.order import best
 from funnel.types import Float32, Int32
 
 
-def top(edges: Any, newest: Any, decay: float, k: int, barred: Any, allow: Any) -> tuple[Int32, Float32]:
-    """`Neighbours.top`. newest, barred: Lists of item rows; allow: from `bitmaps`.
+def top(edges: Any, newest: Any, decay: float, k: int, excluded: Any, allow: Any) -> tuple[Int32, Float32]:
+    """`Neighbours.top`. newest, excluded: Lists of item rows; allow: from `bitmaps`.
 
     One history after the other, in the same memory: all that they lead to would be many times as much.
     """
@@ -26,14 +26,16 @@ def top(edges: Any, newest: Any, decay: float, k: int, barred: Any, allow: Any) 
     items, weights = np.empty((1, most), dtype=np.int32), np.empty((1, most), dtype=np.float32)
     filled = np.empty(most, dtype=np.int64)
     for row in range(n_rows):
-        n = _passing(edges, newest, decay, barred, allow, row, bits, keys, sums, filled, items[0], weights[0])
+        n = _passing(
+            edges, newest, decay, excluded, allow, row, bits, keys, sums, filled, items[0], weights[0]
+        )
         rows[row], scores[row] = (found[0] for found in best(items[:, :n], weights[:, :n], k))
     return rows, scores
 
 
 @compiled
 def _passing(
-    edges: Any, newest: Any, decay: float, barred: Any, allow: Any, row: int,
+    edges: Any, newest: Any, decay: float, excluded: Any, allow: Any, row: int,
     bits: int, keys: Any, sums: Any, filled: Any, items: Any, weights: Any,
 ) -> int:  # fmt: skip
     """The items that one history leads to and that may be returned, and their scores; returns how many.
@@ -42,7 +44,7 @@ def _passing(
     """
     history = newest.values[newest.offsets[row] : newest.offsets[row + 1]]
     n_filled = _spread(edges, history, decay, bits, keys, sums, filled)
-    for item in barred.values[barred.offsets[row] : barred.offsets[row + 1]]:
+    for item in excluded.values[excluded.offsets[row] : excluded.offsets[row + 1]]:
         if item >= 0:
             slot = slot_of(keys, bits, item)
             sums[slot] = 0.0  # harmless where the item is not in the table: the slot is free

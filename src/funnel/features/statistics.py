@@ -147,12 +147,12 @@ class Statistics:
         """
         rows = np.full((len(times), k), -1, dtype=np.int32)
         scores = np.full((len(times), k), -np.inf, dtype=np.float32)
-        barred, allowed = item_lists(exclude, len(times)), bitmaps(allow)
+        excluded, allowed = item_lists(exclude, len(times)), bitmaps(allow)
         starts, rankings = self._floor(times), self._rankings
         for start in sorted(set(starts.tolist())):
             ranking = rankings.at(start, window)
             members = frozen(np.flatnonzero(starts == start))
-            pick(ranking.items, ranking.counts, members, barred, allowed, rows, scores)
+            pick(ranking.items, ranking.counts, members, excluded, allowed, rows, scores)
         return rows, scores
 
     def observe(self, items: NDArray[Any], times: NDArray[Any]) -> None:
@@ -167,10 +167,12 @@ class Statistics:
         """The same with nothing observed, for a catalogue of n_items: further ones have no events and no
         neighbours yet. It shares every array, at no cost by the number of items.
         """
-        lists, steps = self.covisitation.grown(n_items), self.transitions
-        spectral = None if self.spectral is None else self.spectral.grown(n_items)
+        lists, steps = self.covisitation.extended(n_items), self.transitions
+        spectral = None if self.spectral is None else self.spectral.extended(n_items)
         events = self.events.serving(n_items)
-        return Statistics(self.clock, self.windows, events, lists, steps and steps.grown(n_items), spectral)
+        return Statistics(
+            self.clock, self.windows, events, lists, steps and steps.extended(n_items), spectral
+        )
 
     def save(self, folder: Path) -> None:
         """Write arrays as `.npy` and the rest as `statistics.json`; what was observed is not in it."""

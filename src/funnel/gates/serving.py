@@ -10,7 +10,7 @@ from funnel.evaluation import Latency
 from funnel.evaluation.walk import Competitor, time_each
 from funnel.gates.config import GatesConfig
 from funnel.gates.findings import Finding, at_least, at_most
-from funnel.serving.request import Question, ask, of_users
+from funnel.serving.request import Request, encode_request, of_users
 from funnel.types import Int32, Requests
 
 _TIMED, _ASKED, _BATCH = 200, 100, 256
@@ -30,7 +30,8 @@ def parity(contents: Contents, holdout: Holdout, config: GatesConfig, seed: int)
     together = answers(contents, of_users(contents, rows))
     funnel = contents.funnel()
     alone = [
-        funnel(ask(contents, Question(contents.users.ids.values[row].item()))[0]).items[0] for row in rows
+        funnel(encode_request(contents, Request(contents.users.ids.values[row].item()))[0]).items[0]
+        for row in rows
     ]
     return [
         at_least(

@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 _NICER = 10
 
 
-def aside(work: Callable[[], T]) -> T:
+def in_background(work: Callable[[], T]) -> T:
     """What `work` returns, done in a thread of low priority; threads that it starts have it too.
 
     For work that lets go of Python's lock: who holds the lock is waited for, however seldom it may run. Where
     the system has no priority for a thread (it is Linux that has), it is done in a thread like any other.
     """
-    with ThreadPoolExecutor(1, "funnel-aside", initializer=_give_way) as pool:
+    with ThreadPoolExecutor(1, "funnel-background", initializer=_give_way) as pool:
         return pool.submit(work).result()
 
 

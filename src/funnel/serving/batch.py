@@ -100,8 +100,8 @@ def _lists(live: Live, loaded: Loaded, users: Int64, k: int, allow: Allow | None
     ids = contents.users.ids.values[users]
     users = users[contents.users.ids.rows(ids) >= 0]  # who was forgotten has no list
     ids = contents.users.ids.values[users]
-    since = [live.since(one) for one in ids.tolist()]
-    requests = of_users(contents, users, since=since)
+    since = [live.recent_interactions(one) for one in ids.tolist()]
+    requests = of_users(contents, users, recent=since)
     requests = requests if allow is None else filtered(requests, allow)
     found = loaded.funnel(k)(requests)
     user, place = np.nonzero(found.filled)

@@ -36,7 +36,7 @@ from funnel.serving.health import health
 from funnel.serving.loaded import Loaded, Refused
 from funnel.serving.reasons import recommendations
 from funnel.serving.reload import Reload
-from funnel.serving.request import Question, Since, ask, ask_many, history_of
+from funnel.serving.request import RecentInteractions, Request, encode_request, encode_requests, history_of
 from funnel.serving.response import (
     ALL_FILTERED,
     FEWER_THAN_K,
@@ -121,7 +121,7 @@ class Live:
     def refresh(self) -> bool:
         """Load the published version if it is another one; whether it was.
 
-        It is verified, loaded, given all changes of items and events, and asked once; then one reference is
+        It is verified, loaded, given all changes of items and events, and called once; then one reference is
         swapped. Requests in flight end on the version that they began with, whose memory is free after the
         last of them.
         Raises: BundleError when the published version cannot be used; the one in use goes on as it was, and
@@ -198,14 +198,14 @@ class Live:
         names an unknown column, or `where` asks for what a column cannot have.
         """
         began = perf_counter()
-        asked = arguments.item_count(k)
+        wanted = arguments.item_count(k)
         limit = None if deadline is None else arguments.milliseconds(deadline) / 1000
         loaded = self.served()
-        question = Question(user_id, history, user, where, exclude, self._moment(time))
-        requests, reasons = ask(loaded.contents, question, self.since(user_id))
+        request = Request(user_id, history, user, where, exclude, self._moment(time))
+        requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         left = None if limit is None else limit - (perf_counter() - began)
-        steps = loaded.funnel(asked).trace(requests, seconds=left)
-        return self._answer(loaded, user_id, requests, steps, asked, reasons)
+        steps = loaded.funnel(wanted).trace(requests, seconds=left)
+        return self._answer(loaded, user_id, requests, steps, wanted, reasons)
 
     def recommend_many(
         self, user_ids: Iterable[Any], k: int = 10, *, where: Where | None = None, time: int | None = None
@@ -217,19 +217,19 @@ class Live:
 
         Raises: see `recommend`.
         """
-        asked, users = arguments.item_count(k), arguments.ids(user_ids, "user_ids")
+        wanted, users = arguments.item_count(k), arguments.ids(user_ids, "user_ids")
         loaded = self.served()
-        since = [self.since(one) for one in users]
-        requests, reasons = ask_many(loaded.contents, users, where, self._moment(time), since)
+        since = [self.recent_interactions(one) for one in users]
+        requests, reasons = encode_requests(loaded.contents, users, where, self._moment(time), since)
         if not users:
             return []
-        steps = loaded.funnel(asked).trace(requests)
+        steps = loaded.funnel(wanted).trace(requests)
         answers = []
         for place, (user_id, codes) in enumerate(zip(users, reasons, strict=True)):
             row = np.array([place])
             own = replace(steps[-1], candidates=steps[-1].candidates.take(row))
             answers.append(
-                self._answer(loaded, user_id, requests.take(row), [*steps[:-1], own], asked, codes)
+                self._answer(loaded, user_id, requests.take(row), [*steps[:-1], own], wanted, codes)
             )
         return answers
 
@@ -255,8 +255,8 @@ class Live:
         item = contents.catalogue.ids.row(arguments.known(item_id))
         if item < 0:
             raise FunnelError(f"item {shown(item_id)} is not in the catalogue of {version}")
-        question = Question(user_id, history, user, time=self._moment(time))
-        requests, _ = ask(contents, question, self.since(user_id))
+        request = Request(user_id, history, user, time=self._moment(time))
+        requests, _ = encode_request(contents, request, self.recent_interactions(user_id))
         steps = loaded.funnel(contents.rerank.k).trace(requests)
         rank = [step.name for step in steps].index("rank")
         shortlist = steps[rank - 1].candidates
@@ -268,13 +268,13 @@ class Live:
         return contents.ranker.explain(contents.candidate_features().matrix(requests, shortlist)[0, place])
 
     def history(self, user_id: Any) -> list[Any]:
-        """The item ids that a user is known to have met, oldest first; empty for an unknown user."""
+        """The item ids that a user interacted with, oldest first; none for an unknown user."""
         contents = self.served().contents
         row = contents.users.ids.row(arguments.known(user_id))
-        history, _ = history_of(contents, row, self.since(user_id))
+        history, _ = history_of(contents, row, self.recent_interactions(user_id))
         return contents.catalogue.ids.take(history.values)
 
-    def since(self, user_id: Any) -> Since:
+    def recent_interactions(self, user_id: Any) -> RecentInteractions:
         """The events of a user that were observed and are kept, oldest first; none where they cannot be read,
         which `health` then says."""
         try:
@@ -289,13 +289,13 @@ class Live:
         user_id: Any,
         requests: Requests,
         steps: Sequence[Step],
-        asked: int,
+        wanted: int,
         reasons: list[str],
     ) -> Answer:
         """What the last step of one request left, and the codes of what was missing."""
         final = steps[-1].candidates
         found = int(final.filled.sum())
-        if found < asked:
+        if found < wanted:
             reasons.append(FEWER_THAN_K if found else ALL_FILTERED)
         if loaded.contents.ranker is None:
             reasons.append(RETRIEVAL_ORDER)

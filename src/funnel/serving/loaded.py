@@ -17,9 +17,9 @@ from funnel.durations import Durations
 from funnel.engine import Funnel
 from funnel.errors import BundleError, FunnelError
 from funnel.serving.arguments import MOST_ITEMS
-from funnel.serving.background import aside
+from funnel.serving.background import in_background
 from funnel.serving.reasons import recommendations
-from funnel.serving.request import Question, ask
+from funnel.serving.request import Request, encode_request
 
 #: Funnels that are kept, one for each number of items asked for; one more takes the place of the oldest.
 KEPT = 32
@@ -46,7 +46,7 @@ class Loaded:
         """
         folder = store.path(version)
         version = folder.name  # "current" may be another one a moment later
-        manifest = aside(lambda: store.verify(version)) if serving else store.verify(version)
+        manifest = in_background(lambda: store.verify(version)) if serving else store.verify(version)
         try:
             contents = load_contents(folder, manifest.towers_fingerprint)
             loaded = cls(manifest.version, manifest, load_schema(folder), contents)
@@ -103,7 +103,7 @@ class Refused:
 def _warm(funnel: Funnel, contents: Contents) -> None:
     """Have compiled what is compiled: for a request without a filter, with one that lets everything pass, and
     with one that lets one item pass."""
-    requests, _ = ask(contents, Question())
+    requests, _ = encode_request(contents, Request())
     everything = np.ones(len(contents.catalogue.ids), dtype=np.bool_)
     for allow in (None, Allow.of(everything, 1), Allow.of(np.arange(len(everything)) == 0, 1)):
         recommendations(contents, requests, funnel(replace(requests, allow=allow)))

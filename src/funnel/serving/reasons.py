@@ -28,14 +28,14 @@ def recommendations(contents: Contents, requests: Requests, final: Candidates) -
 
 
 def _likes(contents: Contents, requests: Requests, items: Int32) -> list[Any]:
-    """For each item [1, n] the id of the one of the history that it is most often met with, or None."""
+    """For each item [1, n] the id of the history's item that most often occurs together with it, or None."""
     rows = contents.statistics.covisitation.nearest(requests.history, items)[0]
     ids = iter(contents.catalogue.ids.take(rows[rows >= 0]))
     return [next(ids) if there else None for there in (rows >= 0).tolist()]
 
 
 def _codes(sources: dict[str, int], like: Any, *, has_history: bool) -> list[str]:
-    """`similar_to:<id>` for the item of the history that it is most often met with; then the sources."""
+    """`similar_to:<id>`, the history's item that most often occurs together with it; then the sources."""
     codes = [] if like is None else [f"similar_to:{like}"]
     if "towers" in sources:
         codes.append("matches_history" if has_history else "matches_profile")

@@ -63,7 +63,7 @@ class Reload:
             return False
         fresh = Loaded.load(self._store, published, serving=True)
         served.check_successor(fresh)
-        self._follower.adopt(fresh.following(self._follower.overlay.loaded))
+        self._follower.reload(fresh.following(self._follower.overlay.loaded))
         self.at = time.time()
         return True
 

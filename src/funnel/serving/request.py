@@ -17,7 +17,7 @@ from funnel.serving.response import EMPTY_HISTORY, UNKNOWN_ITEMS_IN_HISTORY, UNK
 from funnel.types import Int32, Int64, Ragged, Requests
 
 
-class Met(Protocol):
+class Interaction(Protocol):
     """An event of a user."""
 
     @property
@@ -28,11 +28,11 @@ class Met(Protocol):
 
 
 #: What a user did since the bundle was built, oldest first.
-Since: TypeAlias = Sequence[Met]
+RecentInteractions: TypeAlias = Sequence[Interaction]
 
 
 @dataclass(frozen=True)
-class Question:
+class Request:
     """What a caller of `Live.recommend` may say, not yet checked; see there."""
 
     user_id: Any = None
@@ -43,42 +43,44 @@ class Question:
     time: int | None = None
 
 
-def ask(contents: Contents, question: Question, since: Since = ()) -> tuple[Requests, list[str]]:
-    """One request, and its reason codes. since: what the user did, beside what the bundle knows.
+def encode_request(
+    contents: Contents, request: Request, recent: RecentInteractions = ()
+) -> tuple[Requests, list[str]]:
+    """One request, and its reason codes. recent: what the user did, beside what the bundle knows.
 
     Raises: FunnelError for an argument that cannot be meant; ConfigError when the filter or the user's
     columns name a column that there is not.
     """
     reasons: list[str] = []
     users = contents.users
-    row = users.ids.row(arguments.known(question.user_id))
+    row = users.ids.row(arguments.known(request.user_id))
     if row < 0:
         reasons.append(UNKNOWN_USER)
-    columns = arguments.user_columns(question.user, users.encoder.specs)
-    now = _moment(contents, question.time)
-    history, times = _history(contents, question, row, now, reasons, since)
+    columns = arguments.user_columns(request.user, users.encoder.specs)
+    now = _moment(contents, request.time)
+    history, times = _history(contents, request, row, now, reasons, recent)
     requests = Requests(
         users=np.array([row], dtype=np.int32),
         times=np.array([now], dtype=np.int64),
         history=history,
         history_times=times,
-        exclude=_excluded(contents, question.exclude, history.values),
-        allow=_allowed(contents, question.where, 1),
+        exclude=_excluded(contents, request.exclude, history.values),
+        allow=_allowed(contents, request.where, 1),
         user_features=users.features_of([row], [columns]),
     )
     return requests, reasons
 
 
-def ask_many(
+def encode_requests(
     contents: Contents,
     user_ids: Sequence[Any],
     where: Where | None,
     time: int | None,
-    since: Sequence[Since] = (),
+    recent: Sequence[RecentInteractions] = (),
 ) -> tuple[Requests, list[list[str]]]:
     """A request a user, and the reason codes of each. Raises: see `ask`."""
     rows = contents.users.ids.rows([arguments.known(one) for one in user_ids])
-    requests = of_users(contents, rows, time, since)
+    requests = of_users(contents, rows, time, recent)
     requests = replace(requests, allow=_allowed(contents, where, len(rows)))
     reasons = [
         ([UNKNOWN_USER] if row < 0 else []) + ([] if length else [EMPTY_HISTORY])
@@ -94,16 +96,16 @@ def filtered(requests: Requests, allow: Allow) -> Requests:
 
 
 def of_users(
-    contents: Contents, rows: NDArray[Any], time: int | None = None, since: Sequence[Since] = ()
+    contents: Contents, rows: NDArray[Any], time: int | None = None, recent: Sequence[RecentInteractions] = ()
 ) -> Requests:
     """Requests of users by row, −1 for one never seen, with what the bundle knows of them.
 
-    since: what each did beside that. time: default one second after the last event that the bundle knows.
+    recent: what each did beside that. time: default one second after the last event that the bundle knows.
     """
     users, rows = contents.users, np.asarray(rows, dtype=np.int32)
     history, times = users.history.take(rows), users.history_times.take(rows)
-    if any(since):
-        lists = [_with(contents, history[i], times[i], some) for i, some in enumerate(since)]
+    if any(recent):
+        lists = [_with(contents, history[i], times[i], some) for i, some in enumerate(recent)]
         history = Ragged.from_lists([items for items, _ in lists])
         times = Ragged.from_lists([at for _, at in lists], np.int64)
     return Requests(
@@ -132,13 +134,13 @@ def _moment(contents: Contents, time: int | None) -> int:
 
 
 def _history(
-    contents: Contents, question: Question, row: int, now: int, reasons: list[str], since: Since
+    contents: Contents, request: Request, row: int, now: int, reasons: list[str], recent: RecentInteractions
 ) -> tuple[Ragged, Ragged]:
     """The history that was given, without items that are not in the catalogue, or the stored one."""
-    if question.history is None:
-        items, times = history_of(contents, row, since)
+    if request.history is None:
+        items, times = history_of(contents, row, recent)
     else:
-        rows = _rows(contents, arguments.ids(question.history, "history"))
+        rows = _rows(contents, arguments.ids(request.history, "history"))
         if (rows < 0).any():
             reasons.append(UNKNOWN_ITEMS_IN_HISTORY)
         kept = rows[rows >= 0]
@@ -149,24 +151,29 @@ def _history(
     return items, times
 
 
-def history_of(contents: Contents, row: int, since: Since) -> tuple[Ragged, Ragged]:
-    """What a user met, and when: as the bundle knows it, and since. row: −1 for a user unknown to it."""
-    met: Int32 = np.empty(0, dtype=np.int32)
+def history_of(contents: Contents, row: int, recent: RecentInteractions) -> tuple[Ragged, Ragged]:
+    """What a user interacted with, and when: what the bundle knows, then what is more recent.
+
+    row: −1 for a user that the bundle does not know.
+    """
+    seen: Int32 = np.empty(0, dtype=np.int32)
     at: Int64 = np.empty(0, dtype=np.int64)
     if row >= 0:  # two slices: `Ragged.take` is for many rows
-        met, at = contents.users.history[row], contents.users.history_times[row]
-    if since:
-        met, at = _with(contents, met, at, since)
-    items = _one_list(met)
+        seen, at = contents.users.history[row], contents.users.history_times[row]
+    if recent:
+        seen, at = _with(contents, seen, at, recent)
+    items = _one_list(seen)
     return items, Ragged(at, items.offsets)
 
 
-def _with(contents: Contents, items: NDArray[Any], times: NDArray[Any], since: Since) -> tuple[Int32, Int64]:
+def _with(
+    contents: Contents, items: NDArray[Any], times: NDArray[Any], recent: RecentInteractions
+) -> tuple[Int32, Int64]:
     """A history and what came since. What the bundle's own data reach to is in it already: that goes by the
     clock, and where there is none by whether the item is there."""
     statistics = (contents.own or contents).statistics
-    rows = contents.catalogue.ids.rows([event.item_id for event in since])
-    at = np.array([event.time or 0 for event in since], dtype=np.int64)
+    rows = contents.catalogue.ids.rows([event.item_id for event in recent])
+    at = np.array([event.time or 0 for event in recent], dtype=np.int64)
     new = rows >= 0
     new &= at >= statistics.end if statistics.clock == "time" else ~np.isin(rows, items)
     if statistics.clock == "order":
@@ -177,14 +184,14 @@ def _with(contents: Contents, items: NDArray[Any], times: NDArray[Any], since: S
     )
 
 
-def _excluded(contents: Contents, given: Iterable[Any] | None, met: Int32) -> Ragged:
-    """What must not be returned: what was given, and what the user met where that is excluded."""
-    met = met if contents.exclude_seen else met[:0]
+def _excluded(contents: Contents, given: Iterable[Any] | None, seen: Int32) -> Ragged:
+    """What must not be returned: what was given, and the user's items, where those are excluded."""
+    seen = seen if contents.exclude_seen else seen[:0]
     ids = [] if given is None else arguments.ids(given, "exclude")
     if not ids:
-        return _one_list(met)
+        return _one_list(seen)
     rows = _rows(contents, ids)
-    return _one_list(np.concatenate([rows[rows >= 0], met]).astype(np.int32))
+    return _one_list(np.concatenate([rows[rows >= 0], seen]).astype(np.int32))
 
 
 def _one_list(values: NDArray[Any]) -> Ragged:

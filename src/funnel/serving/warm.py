@@ -32,9 +32,9 @@ def warm(store: str | Path, version: str = "current") -> Warmed:
     """
     before = {id(one): (len(one.hits), len(one.saved)) for one in kernels()}
     folder = Store(Path(store)).path(version)
-    with tempfile.TemporaryDirectory(prefix="funnel-warm-") as aside:  # so that no change gets into the store
-        Path(aside, folder.name).symlink_to(folder.resolve(), target_is_directory=True)
-        live = Live(aside, folder.name)
+    with tempfile.TemporaryDirectory(prefix="funnel-warm-") as place:  # so that no change gets into the store
+        Path(place, folder.name).symlink_to(folder.resolve(), target_is_directory=True)
+        live = Live(place, folder.name)
         try:
             _serve(live)
         finally:

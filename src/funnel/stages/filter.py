@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from funnel.stages.sources import blocked
+from funnel.stages.sources import excluded
 from funnel.stages.stage import places
 from funnel.types import Candidates, Requests
 
@@ -21,6 +21,6 @@ class Filter:
 
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
         """The first `shortlist` places that pass, the order kept."""
-        bad = blocked(requests, candidates.items)
+        bad = excluded(requests, candidates.items)
         kept = candidates.keep(~bad) if bad.any() else candidates
         return kept.top(self._shortlist)

@@ -11,7 +11,7 @@ from funnel.errors import ConfigError
 from funnel.order import best
 from funnel.ranker import contains
 from funnel.stages._kernels import merge
-from funnel.stages.sources import Found, Source, blocked
+from funnel.stages.sources import Found, Source, excluded
 from funnel.stages.stage import places
 from funnel.stages.towers import TowerSource
 from funnel.types import Candidates, Float32, Int32, Ragged, Requests, Shown
@@ -89,7 +89,7 @@ class Retrieve:
     def _among(self, requests: Requests, shown: Shown) -> Candidates:
         """The items that are shown, as if each source had returned them in its own order."""
         items = shown.items.last(max(1, int(shown.items.lengths.max(initial=0))))
-        items = np.where(blocked(requests, items), np.int32(-1), items)
+        items = np.where(excluded(requests, items), np.int32(-1), items)
         found = []
         for source in self._sources:
             scores = source.score(requests, items)

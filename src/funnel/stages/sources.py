@@ -33,8 +33,8 @@ class Source(Protocol):
         """What it makes of given items: float32 [B, K], −inf where it would not return one."""
 
 
-def blocked(requests: Requests, items: Int32) -> Bool:
-    """Places whose item the request excludes or does not allow: bool [B, K]. Empty places are not blocked."""
+def excluded(requests: Requests, items: Int32) -> Bool:
+    """Positions whose item the request excludes or does not allow: bool [B, K]; false at empty ones."""
     filled = items >= 0
     mask = np.zeros(items.shape, dtype=np.bool_)
     if requests.exclude is not None:

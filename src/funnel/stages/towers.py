@@ -14,7 +14,7 @@ from funnel.errors import ConfigError
 from funnel.features.arrays import frozen
 from funnel.order import best
 from funnel.stages._kernels import dot
-from funnel.stages.sources import Found, blocked, fetch_sizes
+from funnel.stages.sources import Found, excluded, fetch_sizes
 from funnel.types import Float32, Int32, Requests
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ class TowerSource:
         return packed(np.ones((1, self._index.size), dtype=np.bool_))
 
     def _best(self, requests: Requests, queries: Float32, found: Int32, k: int) -> Found:
-        """The k best that are not blocked."""
-        found = np.where(blocked(requests, found), np.int32(-1), found)
+        """The k best that are not excluded."""
+        found = np.where(excluded(requests, found), np.int32(-1), found)
         return best(found, self.dots(queries, found), k)
 
     def _fetch(self, queries: Float32, size: int, allow: Allow | None) -> Int32:

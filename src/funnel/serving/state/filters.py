@@ -48,7 +48,7 @@ class ChangedRows:
             self._every[:] = [np.concatenate(self._every)]
         return self._every[0] if self._every else np.empty(0, dtype=np.int32)
 
-    def since(self, version: int) -> Int32 | None:
+    def recent_interactions(self, version: int) -> Int32 | None:
         """Those behind a version, maybe more than once; None where that is not known any more."""
         if version < self._first:
             return None
@@ -78,7 +78,7 @@ class LiveFilters(Filters):
 
     def _bitmap(self, condition: Condition) -> Bitmap:
         version, kept = self._changed.version, self.cache.get(condition)
-        rows = None if kept is None else self._changed.since(kept.version)
+        rows = None if kept is None else self._changed.recent_interactions(kept.version)
         if kept is None or rows is None:
             bits = packed(self.mask(condition))
         elif not len(rows):

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Hashable
 
 from funnel.errors import BundleError
-from funnel.serving.background import aside
+from funnel.serving.background import in_background
 from funnel.serving.loaded import Loaded
 from funnel.serving.state.log import Changes, StateLog
 from funnel.serving.state.overlay import Overlay
@@ -77,7 +77,7 @@ class Follower:
         self._write(overlay, changes)
         self._position = position
 
-    def adopt(self, loaded: Loaded) -> None:
+    def reload(self, loaded: Loaded) -> None:
         """Serve another bundle, with all that is known. Whatever is raised, what is served stays as it
         was.
         """
@@ -113,7 +113,7 @@ class Follower:
             with self._writing:
                 overlay = self._overlay
                 n = overlay.begin_index()
-            index = aside(lambda: overlay.built_index(n))
+            index = in_background(lambda: overlay.built_index(n))
             with self._writing:
                 overlay.use_index(index)
 
@@ -124,9 +124,9 @@ class Follower:
 
     def _compact_if_due(self) -> None:
         if len(self._overlay.index.beside) > COMPACT_AT and not self._compacting.locked():
-            threading.Thread(target=self._compact_aside, name="funnel-compact", daemon=True).start()
+            threading.Thread(target=self._compact_in_background, name="funnel-compact", daemon=True).start()
 
-    def _compact_aside(self) -> None:
+    def _compact_in_background(self) -> None:
         try:
             self.compact()
         except Exception:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from funnel.errors import BundleError
-from funnel.serving.background import aside
+from funnel.serving.background import in_background
 
 
 def niceness() -> int:
@@ -25,7 +25,7 @@ def test_the_thread_and_those_that_it_starts_give_way_and_the_caller_does_not() 
 
     before = niceness()
     lower = min(19, before + 10)
-    assert aside(both) == (lower, lower)
+    assert in_background(both) == (lower, lower)
     assert niceness() == before
 
 
@@ -33,6 +33,6 @@ def test_results_and_errors_are_the_callers() -> None:
     def fail() -> None:
         raise BundleError("damaged")
 
-    assert aside(threading.get_ident) != threading.get_ident()
+    assert in_background(threading.get_ident) != threading.get_ident()
     with pytest.raises(BundleError, match="damaged"):
-        aside(fail)
+        in_background(fail)
