@@ -49,8 +49,12 @@ class StoreConfig(Settings):
 class Config(Settings):
     """Everything that decides what a bundle is."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
-    seed: int = Field(0, ge=0, lt=MOST_SEEDS)
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=100,
+        description="what versions of towers and bundles are called; letters, figures, `.`, `_` and `-`",
+    )
+    seed: int = Field(0, ge=0, lt=MOST_SEEDS, description="of all that is drawn by chance")
     data: DataConfig
     split: SplitConfig = SplitConfig(kind="time")
     towers: TowersConfig = TowersConfig()

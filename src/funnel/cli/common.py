@@ -22,6 +22,24 @@ Version = Annotated[str, typer.Option("--bundle", help="a version, or `current` 
 INDEXES, EMBEDDINGS = Path("indexes"), Path("embeddings")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"funnel {version('funnel-rank')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="print the version and end", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Multi-stage ranking: train, build, evaluate, publish, recommend."""
+
+
 def print_json(value: Any) -> None:
     """Strict JSON to stdout, for other programs."""
     from funnel.values.plain import as_json

@@ -13,12 +13,16 @@ from funnel.settings import Settings
 class SplitConfig(Settings):
     """How to divide the events; see `funnel.data.splits`. `reading` and the moments are for `time` only."""
 
-    kind: Literal["time", "leave_one_out", "given"] = "time"
+    kind: Literal["time", "leave_one_out", "given"] = Field(
+        "time", description="by time for all users at once; each user's last events; as the data say"
+    )
     ranker: float | str = Field(
         default=0.8, description="where its window starts: a share of events or a date"
     )
     test: float | str = Field(default=0.9, description="where the test window starts")
-    reading: Literal["window", "event", "shown"] = "window"
+    reading: Literal["window", "event", "shown"] = Field(
+        "window", description="a request: a user in a window; an event; a list that was shown"
+    )
     exclude_seen: bool = Field(
         default=True, description="items of the history are neither targets nor returned"
     )

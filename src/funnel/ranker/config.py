@@ -29,7 +29,7 @@ class RankerConfig(Settings):
     )
     trees: int = Field(300, ge=1, le=100_000, description="most trees; early stopping may keep fewer")
     leaves: int = Field(15, ge=2, le=MOST_LEAVES, description="most leaves of a tree")
-    learning_rate: float = Field(0.05, gt=0, le=1)
+    learning_rate: float = Field(0.05, gt=0, le=1, description="what a tree counts")
     min_data_in_leaf: int = Field(200, ge=1, lt=2**31, description="fewest rows of a leaf")
     feature_fraction: float = Field(0.7, gt=0, le=1, description="share of the features that a tree may use")
     bagging_fraction: float = Field(1.0, gt=0, le=1, description="share of the lists that a tree sees")
@@ -57,7 +57,7 @@ class RankerConfig(Settings):
     threads: int = Field(
         0, ge=0, le=1024, description="threads of training; 0 = what the data is worth, at most one a core"
     )
-    seed: int = Field(0, ge=0, lt=MOST_SEEDS)
+    seed: int = Field(0, ge=0, lt=MOST_SEEDS, description="of the lists that are drawn and of the folds")
 
     def each_objective(self) -> tuple[RankerConfig, ...]:
         """This config with each objective that is to be tried."""

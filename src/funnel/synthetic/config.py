@@ -10,8 +10,8 @@ from funnel.settings import MOST_SEEDS, Settings
 class SyntheticConfig(Settings):
     """The options of `write_world`; the same ones give the same world."""
 
-    users: int = Field(default=20_000, ge=1, lt=2**31)
-    items: int = Field(default=100_000, ge=1, lt=2**31)
+    users: int = Field(default=20_000, ge=1, lt=2**31, description="how many there are")
+    items: int = Field(default=100_000, ge=1, lt=2**31, description="how many ads there are")
     events_per_user: float = Field(default=25.0, gt=0, description="clicks, on average")
     dim: int = Field(default=16, ge=1, description="dimension of the true factors")
     slots: int = Field(default=10, ge=1, description="places of a list that is shown")
@@ -19,8 +19,8 @@ class SyntheticConfig(Settings):
         default=0.7, ge=0, description="place p, from 1, is looked at with p ** -bias"
     )
     noise: float = Field(default=0.5, ge=0, description="standard deviation of chance in a click's logit")
-    days: int = Field(default=60, ge=1, le=600)
+    days: int = Field(default=60, ge=1, le=600, description="length of the log")
     late: float = Field(
         default=0.3, ge=0, le=1, description="share of campaigns that start after the first day"
     )
-    seed: int = Field(default=0, ge=0, lt=MOST_SEEDS)
+    seed: int = Field(default=0, ge=0, lt=MOST_SEEDS, description="of the whole world")

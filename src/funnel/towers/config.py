@@ -19,15 +19,15 @@ class TowersConfig(Settings):
         "there is an order; auto: self-attention where there is an order",
     )
     d: int = Field(64, ge=4, le=1024, description="length of item and query vectors")
-    layers: int = Field(2, ge=1, le=12)
-    heads: int = Field(2, ge=1, le=16)
+    layers: int = Field(2, ge=1, le=12, description="blocks of attention and feed-forward")
+    heads: int = Field(2, ge=1, le=16, description="attention heads; `d` is a multiple")
     history: int = Field(
         50,
         ge=1,
         le=2000,
         description="most recent items that a query reads; a set is read whole, up to 1,000",
     )
-    dropout: float = Field(0.3, ge=0, lt=1)
+    dropout: float = Field(0.3, ge=0, lt=1, description="share of numbers zeroed in a step")
     id_dropout: float = Field(
         0.1, ge=0, lt=1, description="share of items a step that are known by their features only"
     )
@@ -63,11 +63,11 @@ class TowersConfig(Settings):
         5, ge=1, le=1_000_000, description="epochs without a better validation before training ends"
     )
     batch: int = Field(2048, ge=1, le=1_000_000, description="positions a step, about")
-    lr: float = Field(1e-3, gt=0)
+    lr: float = Field(1e-3, gt=0, description="learning rate of AdamW; of sets a multiple")
     averaging: float = Field(
         0.99, ge=0, lt=1, description="decay a step of the averaged weights that are kept"
     )
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW; biases, norms and temperature have none")
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:

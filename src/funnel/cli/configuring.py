@@ -1,0 +1,36 @@
+"""What a config may say."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from funnel.cli.common import Json, app, print_json
+
+
+@app.command()
+def config(
+    pattern: Annotated[str, typer.Argument(help="only keys that contain this, such as `retrieve`")] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="the whole reference as Markdown, as in docs/config.md")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Every key that a config file may have: what it takes, its default, what it is for."""
+    from funnel.reference import keys, page
+
+    found = [key for key in keys() if pattern in key.name]
+    if as_json:
+        print_json([key._asdict() for key in found])
+    elif everything:
+        typer.echo(page(), nl=False)
+    else:
+        table = Table("key", "takes", "default", "", box=None, pad_edge=False)
+        table.columns[0].no_wrap = True
+        for key in found:
+            table.add_row(*map(Text, key))
+        Console().print(table if found else f"no key contains {pattern!r}")
