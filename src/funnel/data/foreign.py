@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -86,11 +86,27 @@ def split_cell(text: str, separator: str) -> list[str]:
     text = text.strip()
     if text and _BRACKETS.get(text[0]) == text[-1]:
         text = text[1:-1]
-    if '"' in text and separator != " ":
-        parts = next(csv.reader([text], delimiter=separator, skipinitialspace=True), [])
+    if '"' in text or "'" in text:
+        parts = [_unquoted(found) for found in _quoted_parts(separator).finditer(text)]
     else:
         parts = text.split(None if separator == " " else separator)
-    return [found for part in parts if (found := part.strip().strip("'\"").strip())]
+    return [found for part in parts if (found := part.strip())]
+
+
+@cache
+def _quoted_parts(separator: str) -> re.Pattern[str]:
+    """One value, which may stand in quotes, and may then hold the separator."""
+    end = rf"\s*(?:{re.escape(separator)}|\Z)"
+    return re.compile(
+        rf"""\s*(?:"((?:[^"\\]|\\.)*)"{end}|'((?:[^'\\]|\\.)*)'{end}|([^{re.escape(separator)}]+))""",
+        re.DOTALL,
+    )
+
+
+def _unquoted(found: re.Match[str]) -> str:
+    one, other, plain = found.groups()
+    quoted = one if one is not None else other
+    return str(plain) if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
 
 
 def split_cells(column: pd.Series, separator: str) -> pd.Series:

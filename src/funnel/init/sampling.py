@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,10 @@ from funnel.values.arrow import joined
 #: Bytes of CSV and rows of Parquet that are looked at; of a longer table a third each at three places.
 MOST_BYTES = 24 << 20
 MOST_ROWS = 60_000
+
+#: In the middle of a file, so many lines are tried as the beginning of a row, each by what follows it.
+_MOST_LINES = 200
+_LOOKED_AHEAD = 1 << 16
 
 #: What programs write for no value, beside an empty field.
 _NO_VALUE = ("NULL", "null", "\\N", "NaN", "nan", "N/A", "n/a", "#N/A", "None", "<NA>", "NaT")
@@ -76,7 +81,7 @@ def _of_csv(found: Found) -> Sample:
     tables, size = [], 0
     for part in looked:
         for block in _blocks(part, MOST_BYTES // len(looked) if found.size > MOST_BYTES else None, form):
-            size += len(block)
+            size += len(block.data)
             tables.append(_table(block, form, part, odd))
     frame = _frame(tables)
     whole = size >= found.size
@@ -92,32 +97,64 @@ def _one_encoding(parts: Sequence[Path]) -> str:
     return next((encoding for encoding in found if encoding != "utf-8"), "utf-8")
 
 
-def _table(block: bytes, form: TableFile, part: Path, odd: list[str]) -> Any:
+@dataclass(frozen=True)
+class _Block:
+    """Whole rows of a file behind its header. cut: whether the last row may be half of one."""
+
+    data: bytes
+    cut: bool
+    first: bool = True
+
+
+def _table(block: _Block, form: TableFile, part: Path, odd: list[str]) -> Any:
     def note(row: Any) -> str:
-        place = "" if row.number is None else f"row {row.number}: "
-        odd.append(
-            f"{part.name}: {place}{row.actual_columns} fields where the header has {row.expected_columns}"
-        )
+        half = block.cut and row.text is not None and row.text.count('"') % 2 == 1
+        if block.first and not half:
+            place = "" if row.number is None else f"row {row.number}: "
+            expected = f"{row.actual_columns} fields where the header has {row.expected_columns}"
+            odd.append(f"{part.name}: {place}{expected}")
         return "skip"
 
-    return read_csv(io.BytesIO(block), form, note)
+    return read_csv(io.BytesIO(block.data), form, note)
 
 
-def _blocks(path: Path, most: int | None, form: TableFile) -> Iterator[bytes]:
-    """The whole file, or whole rows from three places of it, each behind the header."""
+def _blocks(path: Path, most: int | None, form: TableFile) -> Iterator[_Block]:
+    """The whole file, or rows from three places of it, each behind the header."""
     size = path.stat().st_size
+    wide = form.encoding == "utf-16"  # a line's end is no byte of its own: only its beginning is read
     with path.open("rb") as file:
         if most is None or size <= most:
-            yield file.read()
+            yield _Block(file.read(), cut=False)
             return
-        first = file.read(most // 3 if form.encoding != "utf-16" else most)
-        header, end = first.index(b"\n") + 1, first.rindex(b"\n") + 1
-        yield first[:end]
-        for start in (size // 2, size - most // 3) if form.encoding != "utf-16" else ():
+        first = file.read((most if wide else most // 3) // 2 * 2)
+        header = first.index(b"\n") + 1
+        yield _Block(first if wide else first[: first.rindex(b"\n") + 1], cut=True)
+        for start in () if wide else (size // 2, size - most // 3):
             file.seek(start)
-            block = file.read(most // 3)
-            if b"\n" in block:
-                yield first[:header] + block[block.index(b"\n") + 1 : block.rindex(b"\n") + 1]
+            rows = _whole_rows(file.read(most // 3), first[:header], form)
+            yield _Block(first[:header] + rows, cut=True, first=False)
+
+
+def _whole_rows(block: bytes, header: bytes, form: TableFile) -> bytes:
+    """From the first line's end behind which rows are as long as the header: not one inside of quotes."""
+    width = len(_fields(header, form)[0])
+    start = 0
+    for _ in range(_MOST_LINES):
+        start = block.find(b"\n", start) + 1
+        if not start:
+            break
+        rows = _fields(block[start : start + _LOOKED_AHEAD], form)[:-1]
+        if rows and all(len(row) == width for row in rows[:20]):
+            return block[start : block.rindex(b"\n") + 1]
+    return b""
+
+
+def _fields(data: bytes, form: TableFile) -> list[list[str]]:
+    text = io.StringIO(data.decode(form.encoding, errors="replace"), newline="")
+    try:
+        return [row for row in csv.reader(text, delimiter=form.separator) if row]
+    except csv.Error:
+        return []
 
 
 def _of_parquet(found: Found) -> Sample:
