@@ -96,7 +96,6 @@ def make_small(path: Path) -> None:
     wanted = tomllib.loads(path.read_text())
     for name in ("towers", "ranker", "evaluate", "gates"):
         wanted[name] = {**SMALL[name], **wanted.get(name, {})}
-    wanted["gates"] |= {"baseline_fall": 1.0, "concentration": 1.0}
     path.write_text(as_toml(wanted))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -84,6 +85,8 @@ def split_cell(text: str, separator: str) -> list[str]:
     (['drama', 'war'], ['0.1', '0.7'])
     """
     text = text.strip()
+    if (parsed := _json(text)) is not None:
+        return parsed
     if text and _BRACKETS.get(text[0]) == text[-1]:
         text = text[1:-1]
     if '"' in text or "'" in text:
@@ -91,6 +94,19 @@ def split_cell(text: str, separator: str) -> list[str]:
     else:
         parts = text.split(None if separator == " " else separator)
     return [found for part in parts if (found := part.strip())]
+
+
+def _json(text: str) -> list[str] | None:
+    """A list of texts as JSON has it, whose escapes no other form has; None where it is none."""
+    if not text.startswith('["'):
+        return None
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
+        return None
+    return [found for one in values if (found := one.strip())]
 
 
 @cache

@@ -25,7 +25,8 @@ _LONGEST_ROW = 64 << 20
 #: The keys that are ids.
 IDS = ("user_id", "item_id", "request_id")
 
-_INDEX = re.compile(r"__index_level_\d+__")
+#: What pandas calls rows in a Parquet file.
+INDEX = re.compile(r"__index_level_\d+__")
 
 
 def read_needed_table(folder: Path, name: TableName, file: TableFile | None = None) -> pd.DataFrame:
@@ -88,7 +89,7 @@ def _read(part: Part, file: TableFile) -> Any:
     twice = sorted({one for one in table.column_names if table.column_names.count(one) > 1})
     if twice:
         raise DataError(f"{part.path} has columns of the same name: {', '.join(map(repr, twice))}")
-    table = table.select([one for one in table.column_names if not _INDEX.fullmatch(one)])
+    table = table.select([one for one in table.column_names if not INDEX.fullmatch(one)])
     for column, value in part.columns.items():
         if column not in table.column_names:
             table = table.append_column(column, pa.array([value] * len(table), pa.string()))

@@ -60,7 +60,7 @@ class TableFile(Settings):
     def _a_zone(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (OSError, ValueError):
+        except (KeyError, OSError, ValueError):
             raise ValueError(f"{name!r} is no time zone, such as UTC or Europe/Berlin") from None
         return name
 

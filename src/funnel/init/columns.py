@@ -22,6 +22,9 @@ def find_columns(
         if name in taken:
             continue
         where = f"{table}.{name}"
+        if not name.strip():
+            notes.leave(where, "a column without a name: give it one to use it")
+            continue
         kind = find_kind(name, keyed.sample.frame[name], form.decimal)
         if kind.kind is None:
             notes.leave(where, kind.why)

@@ -74,8 +74,9 @@ def find_kinds(keyed: Keyed, keys: dict[str, str]) -> Counted:
     chosen = _enough(yes, counts, a_user)
     told = ", ".join(f"{kind} {counts[kind]:,.0f}" for kind in counts.index)
     most = "all of them" if len(chosen) == len(counts) else "the deepest that there is enough of"
+    estimated = "" if keyed.sample.whole else " (estimated, users by what was read)"
     because = (
-        f"{most}: {told}{'' if keyed.sample.whole else ' (estimated)'}, {a_user[chosen].sum():.1f} a user; "
+        f"{most}: {told}{estimated}, {a_user[chosen].sum():.1f} a user; "
         f"enough is {ENOUGH_EVENTS:,} and {ENOUGH_A_USER:g} a user"
     )
     left = [kind for kind in counts.index if kind not in chosen]

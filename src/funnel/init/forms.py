@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from funnel.data.schema import KEYS, OPTIONAL, TableName
 from funnel.data.table_file import TableFile
 from funnel.errors import DataError
@@ -12,6 +14,9 @@ from funnel.init.kinds import find_decimal
 from funnel.init.sampling import Sample
 from funnel.values.missing import quoted
 from funnel.values.truths import truth
+
+#: Clocks of machines that log events differ by less than this, in seconds.
+_AHEAD = 86_400
 
 _NO_GAP = ("position", "clicked")
 
@@ -78,13 +83,19 @@ def _with_times(table: TableName, keyed: Keyed, name: str, form: TableFile, note
             f"{keyed.sample}: the times in {name} cannot be read, though they look like {times.why}"
         )
     notes.findings.append(Finding(where=f"{table}.{name}", what="time", because=times.why, sure=times.sure))
+    late = float(times.seconds.max()) - time.time()
+    if late > _AHEAD:
+        why = (
+            f"some are {late / _AHEAD:,.0f} days ahead of now: `funnel run` refuses such events; correct them"
+        )
+        notes.leave(f"{table}.{name}", why)
     return form
 
 
 def _with_kinds(keyed: Keyed, keys: dict[str, str], form: TableFile, notes: Notes) -> TableFile:
     """The rows that count."""
     clicked = keyed.best("clicked")
-    if clicked is not None and keyed.score("request_id"):
+    if clicked is not None and keyed.sample.frame[clicked].nunique() > 1:
         present = keyed.sample.frame[clicked].dropna().astype("str").unique()
         values = tuple(one for one in present if truth(one, clicked))
         because = "the rows with a click are the events"

@@ -73,9 +73,9 @@ def _sorted(folder: Path, entries: Sequence[Path]) -> tuple[list[Found], list[Un
             unused.append(Unused(where=entry.name, why=why))
         else:
             tables.append(Found(entry.name, tuple(files)))
-    if days:
-        name = f"{days[0].name.partition('=')[0]}=*"
-        tables.append(Found(name, tuple(path for day in days for path in _files(day))))
+    for name in dict.fromkeys(day.name.partition("=")[0] for day in days):
+        mine = [day for day in days if day.name.startswith(f"{name}=")]
+        tables.append(Found(f"{name}=*", tuple(path for day in mine for path in _files(day))))
     return tables, unused
 
 

@@ -182,20 +182,20 @@ def _numbers(texts: pd.Series, decimal: str) -> Any:
 
 
 def find_decimal(frame: pd.DataFrame, separator: str) -> str:
-    """A comma where a column has numbers such as 12,50 and none has 12.50."""
-    if separator == ",":
-        return "."
-    texts = [frame[name].dropna().iloc[:_LOOKED_AT] for name in frame]
-    comma = any(
-        len(one)
-        and one.str.fullmatch(r"-?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?").all()
-        and one.str.contains(",").any()
-        for one in texts
+    """A comma where a column has numbers such as 12,50 and none has 12.50.
+
+    Where commas separate the fields, two figures behind it are asked for: 1,2 is then rather a list.
+    """
+    texts = [frame[name].dropna().iloc[:_LOOKED_AT].astype("str") for name in frame]
+    fraction = r"(,\d{2})" if separator == "," else r"(,\d+)?"
+    comma = rf"-?(\d+|\d{{1,3}}(\.\d{{3}})+){fraction}"
+    has_comma = any(
+        len(one) and one.str.contains(",").any() and one.str.fullmatch(comma).all() for one in texts
     )
-    dot = any(
-        len(one)
-        and one.str.fullmatch(r"-?\d+(\.\d+)?").all()
-        and one.str.contains(r"\.\d{1,2}$|\.\d{4,}$").any()
-        for one in texts
-    )
-    return "," if comma and not dot else "."
+    dot = r"\.(\d{1,2}|\d{4,})$"
+    has_dot = any(_are_numbers(one) and one.str.contains(dot.replace("(", "(?:")).any() for one in texts)
+    return "," if has_comma and not has_dot else "."
+
+
+def _are_numbers(texts: pd.Series) -> bool:
+    return len(texts) > 0 and bool(texts.str.fullmatch(r"-?\d+(\.\d+)?").all())

@@ -50,8 +50,7 @@ _EXACT = {
     position pos rank slot place index platz posicion rang
     """,
     "clicked": """
-    clicked click is_click is_clicked was_clicked has_click clicks label converted klick
-    geklickt clic
+    clicked click is_click is_clicked was_clicked has_click label klick geklickt clic
     """,
     "kind": """
     event events action type kind interaction behavior behaviour activity verb aktion ereignis

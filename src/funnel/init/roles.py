@@ -100,6 +100,8 @@ def _impressions(roles: Roles, named: Mapping[TableName, Keyed], logs: Sequence[
         if why is None and "impressions" in roles.tables:
             first = roles.tables["impressions"].sample
             why = f"{first} is taken as impressions; choose with --table impressions=FILE"
+        if why is not None and given:
+            raise DataError(f"{one.sample} cannot be the impressions: {why}")
         if why is not None:
             roles.unused.append(Unused(where=str(one.sample), why=why))
             continue

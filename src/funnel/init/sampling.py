@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from funnel.data.reading import read_csv
+from funnel.data.reading import INDEX, read_csv
 from funnel.data.table_file import TableFile
 from funnel.errors import DataError
 from funnel.init.csv_form import find_encoding, sniff
@@ -184,8 +184,13 @@ def _batches(file: Any, most: int) -> Iterator[Any]:
 
 
 def _frame(tables: Sequence[Any]) -> pd.DataFrame:
-    names = dict.fromkeys(name for table in tables for name in table.column_names if name)
+    names = dict.fromkeys(
+        name for table in tables for name in table.column_names if not INDEX.fullmatch(name)
+    )
     columns = {}
+    for table in tables:
+        if twice := {name for name in table.column_names if table.column_names.count(name) > 1}:
+            raise ValueError(f"columns of the same name: {', '.join(map(repr, sorted(twice)))}")
     for name in names:
         parts = [
             table.column(name) if name in table.column_names else pa.chunked_array([pa.nulls(len(table))])

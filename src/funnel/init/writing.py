@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import tempfile
@@ -13,10 +14,11 @@ from pathlib import Path
 from funnel import config as configs
 from funnel.data.files import DESCRIPTION
 from funnel.errors import DataError
+from funnel.gates import GatesConfig
 from funnel.init.guess import Guess
 
-#: With fewer events, falls from one night to the next cannot be told from chance.
-_FEW_EVENTS = 50_000
+#: A fall of this, over the root of the number of requests, is about what the gates can tell from chance.
+_TOLD_APART = 8.0
 _MOST_REQUESTS = 20_000
 
 
@@ -54,7 +56,7 @@ def schema_json(made: Guess) -> str:
 def config_toml(made: Guess, name: str, data: str) -> str:
     """A config for these data, with a comment on each choice. Raises: ConfigError; it is checked."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-")[:100] or "shop"
-    text = "\n".join([*_head(name, data), *_split(made), *_learning(made), ""])
+    text = "\n".join([*_head(name, data), *_split(made), *_gates(made), ""])
     configs.parse(tomllib.loads(text), where="the config that init made")
     return text
 
@@ -97,13 +99,15 @@ def _split(made: Guess) -> list[str]:
     return [*lines, ""]
 
 
-def _learning(made: Guess) -> list[str]:
-    events = made.rows.get("events", 0)
-    if events >= _FEW_EVENTS:
+def _gates(made: Guess) -> list[str]:
+    """A gate that asks what so few requests cannot tell would hold the first bundle for nothing."""
+    requests = max(min(0.1 * made.rows.get("events", 0), _MOST_REQUESTS), 1)
+    fall = min(math.ceil(10 * _TOLD_APART / math.sqrt(requests)) / 10, 1.0)
+    if fall <= GatesConfig().visible_fall:
         return []
     return [
         "[gates]",
-        "visible_fall = 0.3      # so few events do not tell smaller falls from chance",
+        f"visible_fall = {fall}      # so few requests do not tell smaller falls from chance",
         "",
     ]
 
