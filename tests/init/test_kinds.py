@@ -134,6 +134,14 @@ def test_what_takes_back_or_was_only_shown_never_counts() -> None:
     assert counted(shares) == {"click", "add_to_cart", "purchase"}
 
 
+def test_ratings_all_count_and_that_is_said(tmp_path: Path) -> None:
+    events = SHOP.events.assign(rating=["1", "3", "5"] * 100).drop(columns="event")
+    made, data = guessed(SHOP.replace(events=events).write(tmp_path))
+    assert len(data.events) == 300
+    (said,) = [one for one in made.findings if one.what == "each rating counts"]
+    assert (said.where, said.sure) == ("events.rating", "unsure")
+
+
 def test_unknown_kinds_go_by_how_rare_they_are() -> None:
     much, some = 4 * ENOUGH_EVENTS, ENOUGH_EVENTS
     assert counted({"alpha": much, "beta": some}) == {"beta"}

@@ -158,6 +158,31 @@ def test_without_times_the_order_of_the_file_counts_and_that_is_unsure(tmp_path:
     assert "it is no time" in unused(made)["events.time"]
 
 
+def test_numbers_that_happen_to_be_in_both_do_not_make_a_table_of_users(tmp_path: Path) -> None:
+    """As links from items to other catalogues are: their numbers are users' numbers too."""
+    events = SHOP.events.assign(
+        user_id=SHOP.events["user_id"].str.extract(r"(\d+)")[0],
+        item_id=SHOP.events["item_id"].str.extract(r"(\d+)")[0].astype(int).astype(str),
+    )
+    items = SHOP.items.assign(item_id=[str(row) for row in range(len(SHOP.items))])
+    save(events, tmp_path / "ratings.csv")
+    save(items, tmp_path / "movies.csv")
+    links = pd.DataFrame({"item_id": items["item_id"], "other": items["item_id"]})
+    save(links, tmp_path / "links.csv")
+    made, data = guessed(tmp_path)
+    assert set(made.description.files or {}) == {"events", "items"}
+    assert "links.csv" in unused(made)
+    assert len(data.users) == 40
+
+
+def test_an_export_of_orders_knows_people_by_their_address(tmp_path: Path) -> None:
+    orders = SHOP.events.set_axis(["Email", "Lineitem sku", "Financial Status", "Created at"], axis=1)
+    orders["Created at"] = pd.to_datetime(orders["Created at"]).dt.strftime("%Y-%m-%d %H:%M:%S +0000")
+    save(orders, tmp_path / "orders_export_1.csv")
+    _, data = guessed(tmp_path)
+    assert who_what_when(data) == expected(SHOP.events)
+
+
 HOSTILE = {
     "an ending in capitals": ("Events2.CSV", b"a,b\n1,2\n", "small letters"),
     "empty": ("empty.csv", b"", "empty"),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 
+import pandas as pd
+
 from funnel.data.schema import KEYS, OPTIONAL, TableName
 from funnel.data.table_file import TableFile
 from funnel.errors import DataError
+from funnel.init import names
 from funnel.init.event_kinds import find_kinds
 from funnel.init.findings import Finding, Notes, Sure
 from funnel.init.keys import Keyed, reads
@@ -103,9 +106,20 @@ def _with_kinds(keyed: Keyed, keys: dict[str, str], form: TableFile, notes: Note
         notes.findings.append(Finding(where=f"events.{clicked}", what=what, because=because, sure="likely"))
         return form.model_copy(update={"keep": {clicked: values}})
     counted = find_kinds(keyed, keys)
+    notes.findings += [_of_ratings(name) for name in keyed.sample.names if _is_rating(keyed, name)]
     notes.findings += [counted.finding] if counted.finding else []
     notes.unused += [counted.unused] if counted.unused else []
     return form.model_copy(update={"keep": counted.keep})
+
+
+def _is_rating(keyed: Keyed, name: str) -> bool:
+    numbers = pd.to_numeric(keyed.sample.frame[name], errors="coerce").dropna()
+    return names.words(name)[-1:] in (["rating"], ["stars"]) and 2 < numbers.nunique() <= 11
+
+
+def _of_ratings(name: str) -> Finding:
+    because = "a low one too, for somebody chose it; to count high ones only, name them in `keep`"
+    return Finding(where=f"events.{name}", what="each rating counts", because=because, sure="unsure")
 
 
 def _written(found: Sample, form: TableFile) -> Finding:

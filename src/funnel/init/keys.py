@@ -66,6 +66,8 @@ def find_keys(sample: Sample, told: Mapping[str, str]) -> Keyed:
     }
     ids = {name: column for name, column in columns.items() if _distinct(column) is not None}
     scores: dict[str, dict[str, float]] = {key: _scored(ids, partial(_role, key)) for key in names.ROLES}
+    if not scores["user_id"]:  # who has no number has an address
+        scores["user_id"] = _scored(ids, lambda n, _: 0.4 * (names.words(n)[-1:] in (["email"], ["mail"])))
     if not scores["request_id"]:  # a visit is a list where lists have no name of their own
         scores["request_id"] = _scored(columns, lambda name, _: 0.4 * (names.words(name)[:1] == ["session"]))
     scores["time"] = {name: _time_score(name, columns[name]) for name in times}

@@ -33,6 +33,9 @@ _ROLES = {
 }  # fmt: skip
 ROLES = {key: frozenset(words.split()) for key, words in _ROLES.items()}
 
+#: Words that are ids by themselves: a "lineitem sku".
+_CODES = frozenset({"sku", "asin", "isbn", "ean", "gtin", "uid", "pid", "iid"})
+
 #: Words beside a role that say that a column is about something else.
 _ABOUT_WORDS = """
     age brand categories category city class count country description email gender group image
@@ -120,7 +123,7 @@ def role(key: str, name: str) -> float:
         return 0.0
     has_id = len(mine) + len(rest) < len(found)
     if rest:
-        return 0.5 if has_id else 0.0
+        return 0.5 if has_id or _CODES & set(mine) else 0.0
     return 0.9 if has_id else 0.8
 
 

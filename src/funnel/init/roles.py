@@ -181,16 +181,22 @@ def _better_elsewhere(roles: Roles, one: Keyed, table: TableName) -> bool:
 def _belongs(roles: Roles, one: Keyed, name: str, table: TableName, key: str) -> float:
     """How much a column is the key of such a table: its name, the file's, and whether events name the ids."""
     other = "item_id" if key == "user_id" else "user_id"
-    if one.scores[other].get(name) or not _is_key(one, name):
-        return 0.0
     said = one.scores[key].get(name, 0.0)
     file = max((names.role(key, word) for word in names.words(one.sample.found.stem)), default=0.0)
+    theirs = one.scores[other].get(name) or (one.score(other) > 0.5 and not said and not file)
+    if theirs or not _is_key(one, name) or not (said or file or _tells(one, name)):
+        return 0.0
     like = _ITEM_LIKE if key == "item_id" else _USER_LIKE
     columns = {word for column in one.sample.names for word in names.words(column)}
     met = _met(roles, one, name, key)
     if not said and not (names.is_bare_id(name) and file) and met < LEAST_MET:
         return 0.0
     return said + met + (0.5 if file else 0.0) + (0.2 if columns & like else 0.0)
+
+
+def _tells(one: Keyed, name: str) -> bool:
+    """Texts that are the same in two tables mean the same; numbers from 1 on are in every table."""
+    return not one.ids[name].str.fullmatch(r"-?\d+").any()
 
 
 def _is_key(one: Keyed, name: str) -> bool:
