@@ -122,3 +122,17 @@ def test_names_with_markup_are_printed_as_they_are(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_told(place: Path) -> None:
     assert "cannot be written" in refused("init", "export", "--config", "nowhere/shop.toml", cwd=place)
+    assert not (place / "export" / "schema.json").exists()
+
+
+def test_a_read_only_folder_is_not_written_to_by_root_either(place: Path) -> None:
+    (place / "export").chmod(0o555)
+    told = refused("init", "export", "--config", "shop.toml", cwd=place)
+    (place / "export").chmod(0o755)
+    assert "export is marked as read-only" in told
+    assert "a folder of links" in told
+    assert sorted(path.name for path in place.iterdir()) == ["export"]
+    (place / "links").mkdir()
+    for path in (place / "export").iterdir():
+        (place / "links" / path.name).symlink_to(path)
+    assert funnel("init", "links", "--config", "shop.toml", cwd=place).returncode == 0

@@ -22,6 +22,9 @@ _TOLD_APART = 8.0
 _MOST_REQUESTS = 20_000
 
 
+_LINKS = "where the data may not be written to, give a folder of links to the files"
+
+
 def write(made: Guess, config: Path | None, *, data: str, force: bool = False) -> list[Path]:
     """`schema.json` into the folder, and the config, which names the folder as `data`; the paths written.
 
@@ -37,6 +40,9 @@ def write(made: Guess, config: Path | None, *, data: str, force: bool = False) -
             f"{names} {'is' if len(there) == 1 else 'are'} already there: nothing is written; --force "
             "replaces what is there"
         )
+    for folder in {path.parent for path in wanted if path.parent.is_dir()}:
+        if not folder.stat().st_mode & 0o222:  # root may write anywhere, and was not meant to here
+            raise DataError(f"{folder} is marked as read-only, and nothing is changed: {_LINKS}")
     _replace(wanted)
     return list(wanted)
 
@@ -126,7 +132,9 @@ def _replace(wanted: Mapping[Path, str]) -> None:
         for path, written in aside.items():
             os.replace(written, path)
     except OSError as error:
-        raise DataError(f"{path} cannot be written ({error.strerror}): nothing is changed") from error
+        raise DataError(
+            f"{path} cannot be written ({error.strerror}), and nothing is changed: {_LINKS}"
+        ) from error
     finally:
         for written in aside.values():
             written.unlink(missing_ok=True)
