@@ -17,8 +17,9 @@ from funnel.init.forms import find_form
 from funnel.init.found import Found, find, numbered
 from funnel.init.keys import find_keys
 from funnel.init.references import with_references
-from funnel.init.roles import Roles, find_roles
+from funnel.init.roles import find_roles
 from funnel.init.sampling import Sample, columns_of, merged, sample
+from funnel.init.taken import Roles
 from funnel.types import Clock
 
 _TABLES: tuple[TableName, ...] = ("events", "items", "users", "impressions")

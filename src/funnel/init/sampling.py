@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from funnel.data.reading import INDEX, read_csv
 from funnel.data.table_file import TableFile
 from funnel.errors import DataError
+from funnel.init.blocks import Block, blocks
 from funnel.init.csv_form import find_encoding, sniff
 from funnel.init.found import Found
 from funnel.values.arrow import joined
@@ -24,10 +24,6 @@ from funnel.values.arrow import joined
 MOST_BYTES = 24 << 20
 MOST_ROWS = 60_000
 
-#: In the middle of a file, so many lines are tried as the beginning of a row, each by what follows it.
-_MOST_LINES = 200
-_LOOKED_AHEAD = 1 << 16
-_FEWEST_ROWS = 3
 
 #: What programs write for no value, beside an empty field.
 _NO_VALUE = ("NULL", "null", "\\N", "NaN", "nan", "N/A", "n/a", "#N/A", "None", "<NA>", "NaT")
@@ -81,7 +77,7 @@ def _of_csv(found: Found) -> Sample:
     odd: list[str] = []
     tables, size = [], 0
     for part in looked:
-        for block in _blocks(part, MOST_BYTES // len(looked) if found.size > MOST_BYTES else None, form):
+        for block in blocks(part, MOST_BYTES // len(looked) if found.size > MOST_BYTES else None, form):
             size += len(block.data)
             tables.append(_table(block, form, part, odd))
     frame = _frame(tables)
@@ -98,16 +94,7 @@ def _one_encoding(parts: Sequence[Path]) -> str:
     return next((encoding for encoding in found if encoding != "utf-8"), "utf-8")
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Whole rows of a file behind its header. cut: whether the last row may be half of one."""
-
-    data: bytes
-    cut: bool
-    first: bool = True
-
-
-def _table(block: _Block, form: TableFile, part: Path, odd: list[str]) -> Any:
+def _table(block: Block, form: TableFile, part: Path, odd: list[str]) -> Any:
     def note(row: Any) -> str:
         half = block.cut and row.text is not None and row.text.count('"') % 2 == 1
         if block.first and not half:
@@ -117,68 +104,6 @@ def _table(block: _Block, form: TableFile, part: Path, odd: list[str]) -> Any:
         return "skip"
 
     return read_csv(io.BytesIO(block.data), form, note)
-
-
-def _blocks(path: Path, most: int | None, form: TableFile) -> Iterator[_Block]:
-    """The whole file, or rows from three places of it, each behind the header."""
-    size = path.stat().st_size
-    wide = form.encoding == "utf-16"  # a line's end is no byte of its own: only its beginning is read
-    with path.open("rb") as file:
-        if most is None or size <= most:
-            yield _Block(file.read(), cut=False)
-            return
-        first = file.read((most if wide else most // 3) // 2 * 2)
-        header = first.index(b"\n") + 1
-        yield _Block(first if wide else _to_last_row(first), cut=wide)
-        for start in () if wide else (size // 2, size - most // 3):
-            file.seek(start)
-            rows = _whole_rows(file.read(most // 3), first[:header], form)
-            yield _Block(first[:header] + rows, cut=False, first=False)
-
-
-def _whole_rows(block: bytes, header: bytes, form: TableFile) -> bytes:
-    """The rows of a block that was cut anywhere.
-
-    They begin behind the first line's end from which on all rows are as long as the header; the first of them
-    may still be the rest of a text in quotes, and is left out.
-    """
-    width = len(_fields(header, form)[0][0])
-    start = 0
-    for _ in range(_MOST_LINES):
-        start = block.find(b"\n", start) + 1
-        if not start:
-            break
-        rows = _fields(block[start : start + _LOOKED_AHEAD], form)[:-1]
-        if len(rows) >= _FEWEST_ROWS and all(len(row) == width for row, _ in rows):
-            for _ in range(rows[0][1]):
-                start = block.find(b"\n", start) + 1
-            return _to_last_row(block[start:])
-    return b""
-
-
-def _to_last_row(block: bytes) -> bytes:
-    """From the beginning of a row to the last line's end that is not inside of quotes, which come in pairs.
-
-    Where one comes alone, as in 5" of a text without quotes, the last line's end is taken.
-    """
-    end, quotes = len(block), block.count(b'"')
-    while end > len(block) // 2:
-        before = block.rfind(b"\n", 0, end)
-        quotes -= block.count(b'"', max(before, 0), end)
-        if before > 0 and quotes % 2 == 0:
-            return block[: before + 1]
-        end = before
-    return block[: block.rfind(b"\n") + 1]
-
-
-def _fields(data: bytes, form: TableFile) -> list[tuple[list[str], int]]:
-    """The rows, and how many lines had been read at the end of each."""
-    text = io.StringIO(data.decode(form.encoding, errors="replace"), newline="\n")
-    reader = csv.reader(text, delimiter=form.separator)
-    try:
-        return [(row, reader.line_num) for row in reader if row]
-    except csv.Error:
-        return []
 
 
 def _of_parquet(found: Found) -> Sample:
