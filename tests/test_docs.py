@@ -7,7 +7,8 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from benchmarks.quality.published import TABLES
 from tests.conftest import ROOT
+from tests.init.shops import shop
 from tests.processes import python
 from tests.tiny import TinyBuild
 
@@ -33,8 +35,19 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 def commands() -> list[str]:
-    lines = [line.partition("  #")[0].strip() for _, code in blocks("bash") for line in code.splitlines()]
-    return list(dict.fromkeys(line for line in lines if line))  # in the order of a reader
+    found = [line for _, code in blocks("bash") for line in lines(code)]
+    return list(dict.fromkeys(found))  # in the order of a reader
+
+
+def lines(code: str) -> list[str]:
+    """The commands of a block, without their comments."""
+    found = (line.partition("  #")[0].strip() for line in code.splitlines())
+    return [line for line in found if line]
+
+
+def own_data() -> list[str]:
+    """The commands of the page on one's own data, which need no more than an export."""
+    return [line for name, code in blocks("bash") if name == "your-data.md" for line in lines(code)]
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +59,18 @@ def workplace(built: TinyBuild, tmp_path_factory: pytest.TempPathFactory) -> Pat
     (folder / "data").symlink_to(str(built.config.data.path))
     (folder / "examples").symlink_to(ROOT / "examples")
     (folder / "configs").mkdir()
-    small = "\n".join(
-        f"[{name}]\n" + "\n".join(f"{key} = {value!r}".replace("'", '"') for key, value in options.items())
-        for name, options in SMALL.items()
-    )
     for path in (ROOT / "configs").glob("*.toml"):
-        (folder / "configs" / path.name).write_text(f'name = "docs"\n{small}\n')
+        (folder / "configs" / path.name).write_text(as_toml({"name": "docs", **SMALL}))
     return folder
+
+
+def as_toml(config: Mapping[str, Any]) -> str:
+    """Values are written as in JSON, of which TOML's are a part."""
+    text = [f"{key} = {json.dumps(value)}" for key, value in config.items() if not isinstance(value, dict)]
+    for name, options in config.items():
+        if isinstance(options, dict):
+            text += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in options.items())]
+    return "\n".join(text)
 
 
 #: What every config of the documents becomes, so that they run in seconds.
@@ -73,7 +91,15 @@ SMALL: dict[str, dict[str, object]] = {
 }
 
 
-@pytest.mark.parametrize("line", commands())
+def make_small(path: Path) -> None:
+    """The config that `init` wrote, without what takes long and what gates cannot be asked on little data."""
+    wanted = tomllib.loads(path.read_text())
+    for name in ("towers", "ranker", "evaluate", "gates"):
+        wanted[name] = {**SMALL[name], **wanted.get(name, {})}
+    path.write_text(as_toml(wanted))
+
+
+@pytest.mark.parametrize("line", [line for line in commands() if line not in own_data()])
 def test_commands(line: str, workplace: Path) -> None:
     program, *arguments = shlex.split(line)
     if program == "make":
@@ -87,6 +113,16 @@ def test_commands(line: str, workplace: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_commands_on_your_own_data(tmp_path: Path) -> None:
+    """In their order, in a folder as a newcomer has it: a shop's export, and nothing of ours."""
+    shop().write(tmp_path / "export")
+    for line in own_data():
+        if line == "funnel run shop.toml":
+            make_small(tmp_path / "shop.toml")
+        done = python("-m", *shlex.split(line), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(("name", "code"), blocks("python"))
 def test_snippets(name: str, code: str, workplace: Path) -> None:
     done = python("-c", code, cwd=workplace)
@@ -97,6 +133,13 @@ def test_the_backend_example(workplace: Path) -> None:
     done = python("examples/backend.py", "indexes", "7", cwd=workplace)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Movie ") == 10
+
+
+def test_the_schema_in_the_documents_is_one() -> None:
+    from funnel.data.files import Description
+
+    (text,) = (code for name, code in blocks("json") if name == "your-data.md")
+    assert Description.model_validate_json(text).files is not None
 
 
 def test_there_is_something_to_run() -> None:

@@ -84,6 +84,11 @@ def load(path: Path, *, data: Path | None = None) -> Config:
     """
     try:
         raw = tomllib.loads(Path(path).read_text())
+    except IsADirectoryError as error:
+        raise ConfigError(
+            f"{path} is a folder: a config is expected; `funnel init {path} --config {Path(path).name}.toml` "
+            "writes one for the files in it"
+        ) from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from rich.logging import RichHandler
 
-from funnel.cli import asking, bundles, configuring, making, running, warming  # noqa: F401  (each adds its commands)
+from funnel.cli import asking, bundles, configuring, making, running, starting, warming  # noqa: F401  (each adds its commands)
 from funnel.cli.common import app, console
 from funnel.errors import FunnelError
 

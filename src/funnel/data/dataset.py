@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from funnel.data import files
 from funnel.data.checksum import checksum
 from funnel.data.keys import as_array
-from funnel.data.reading import read_needed_table, read_table
 from funnel.data.schema import Schema
 from funnel.data.tables import Tables, clean
 from funnel.data.vocabulary import Vocabulary
@@ -107,26 +106,30 @@ class Dataset:
         are a column, for files that do not have it. Names with a dot or an underscore in front are left out.
         Only events must be there. schema, clock and name are by default those in `schema.json`; without
         that file, the schema must be given, the clock is "time" and the name is the folder's. In a CSV
-        file the values of a multi_category or vector are separated by "|".
+        file the values of a multi_category or vector are separated by "|". `files` in `schema.json` says
+        where a table of other names and forms is, see `funnel.data.table_file`.
         Raises DataError as `from_frames` does, and for files that are absent, twice there or unreadable, rows
         of a CSV file with more or fewer fields than its header, and other files among the parts.
         """
         folder = Path(path)
         described = files.read_description(folder)
-        schema = schema or (described.schema_only() if described else None)
-        if schema is None:
+        if schema is None and described is None:
             raise DataError(
-                f"{folder} has no {files.DESCRIPTION}: write one that declares the columns, such as "
-                '{"clock": "time", "items": [{"name": "price", "kind": "number"}]}, or give a schema'
+                f"{folder} has no {files.DESCRIPTION}, which says what the columns are: "
+                f"`funnel init {folder}` looks at the files and writes one"
             )
+        described = described or files.Description()
+        notes: list[str] = []
+        tables = described.read(folder, notes)
         return cls.from_frames(
-            schema,
-            read_needed_table(folder, "events"),
-            read_table(folder, "users"),
-            read_table(folder, "items"),
-            impressions=read_table(folder, "impressions"),
-            clock=clock or (described.clock if described else "time"),
-            name=name or (described and described.name) or folder.resolve().name,
+            schema or described.schema_only(),
+            tables["events"],
+            tables.get("users"),
+            tables.get("items"),
+            impressions=tables.get("impressions"),
+            clock=clock or described.clock,
+            name=name or described.name or folder.resolve().name,
+            notes=notes,
             truth=truth,
         )
 

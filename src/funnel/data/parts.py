@@ -9,6 +9,8 @@ from urllib.parse import unquote
 from funnel.errors import DataError
 
 SUFFIXES = (".parquet", ".csv")
+#: Endings of tables that `schema.json` names; all but the first are text with a separator.
+NAMED_SUFFIXES = (".parquet", ".csv", ".tsv", ".txt")
 
 #: What Hive, Spark and others call the folder of rows whose value is missing.
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
@@ -34,16 +36,24 @@ def find_parts(folder: Path, name: str) -> list[Part]:
         return []
     if len(places) > 1:
         raise DataError(f"{name} is there more than once: {', '.join(map(str, places))}; keep one of them")
-    paths = _files(places[0])
-    if strange := [path for path in paths if path.suffix not in SUFFIXES]:
+    return parts_at(places[0], name)
+
+
+def parts_at(place: Path, name: str, suffixes: tuple[str, ...] = SUFFIXES) -> list[Part]:
+    """The files of one place, a file or a folder of files, whose names end in one of the suffixes.
+
+    Raises: DataError for a file that does not, for files of two endings, or for none.
+    """
+    paths = _files(place)
+    if strange := [path for path in paths if path.suffix not in suffixes]:
         raise DataError(
-            f"{strange[0]} cannot be read as a part of {name}: files that end in {' or '.join(SUFFIXES)} are"
+            f"{strange[0]} cannot be read as a part of {name}: files that end in {' or '.join(suffixes)} are"
         )
     if len({path.suffix for path in paths}) > 1:
-        raise DataError(f"{places[0]} holds both Parquet and CSV files: {name} must be one or the other")
+        raise DataError(f"{place} holds both Parquet and CSV files: {name} must be one or the other")
     if not paths:
-        raise DataError(f"{places[0]} holds no files: {name} is expected there")
-    return [Part(path, _told(path.relative_to(folder).parts[1:-1])) for path in paths]
+        raise DataError(f"{place} holds no files: {name} is expected there")
+    return [Part(path, _told(path.relative_to(place.parent).parts[:-1])) for path in paths]
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from funnel.data.parts import Part, find_parts
 from funnel.data.schema import KEYS, TableName
+from funnel.data.table_file import TableFile
 from funnel.errors import DataError
 from funnel.values.arrow import joined
 from funnel.values.ids import written_integers
@@ -21,34 +22,43 @@ from funnel.values.words import words
 #: A row of a CSV file is at most as long, in bytes.
 _LONGEST_ROW = 64 << 20
 
-_INDEX = re.compile(r"__index_level_\d+__")
+#: The keys that are ids.
+IDS = ("user_id", "item_id", "request_id")
+
+#: What pandas calls rows in a Parquet file.
+INDEX = re.compile(r"__index_level_\d+__")
 
 
-def read_needed_table(folder: Path, name: TableName) -> pd.DataFrame:
+def read_needed_table(folder: Path, name: TableName, file: TableFile | None = None) -> pd.DataFrame:
     """As `read_table`; DataError where there is no such table."""
-    table = read_table(folder, name)
+    table = read_table(folder, name, file)
     if table is None:
         raise DataError(f"{folder} has no {name}: {name}.parquet, {name}.csv or {name}/*.parquet is expected")
     return table
 
 
-def read_table(folder: Path, name: TableName) -> pd.DataFrame | None:
+def read_table(folder: Path, name: TableName, file: TableFile | None = None) -> pd.DataFrame | None:
     """The parts of a table end to end, by file name; None where there is none.
 
-    In CSV files all is text, and an id that is written 7 or 7.0 is a whole number.
+    In CSV files all is text, and an id that is written 7 or 7.0 is a whole number. file: where the table is
+    and how it is written; its own names of keys are kept (see `funnel.data.foreign`).
     Raises: DataError for what cannot be read, and where a key is in some of the parts only.
     """
-    parts = find_parts(folder, name)
+    parts = find_parts(folder, name) if file is None else file.parts(folder, name)
     if not parts:
         return None
-    tables = [_read(part) for part in parts]
-    _check_keys(parts, tables, name)
+    tables = [_read(part, file or TableFile(path=name)) for part in parts]
+    _check_keys(parts, tables, name, file)
     columns = dict.fromkeys(column for table in tables for column in table.column_names)
     frame = pd.DataFrame({column: _column(tables, column) for column in columns})
-    if parts[0].path.suffix == ".csv":
-        for key in {"user_id", "item_id", "request_id"} & set(frame.columns):
+    if parts[0].path.suffix != ".parquet":
+        for key in {_named(key, file) for key in IDS} & set(frame.columns):
             frame[key] = written_integers(words(frame[key], f"{name}.{key}"))
     return frame
+
+
+def _named(key: str, file: TableFile | None) -> str:
+    return key if file is None else file.columns.get(key) or key
 
 
 def _column(tables: list[Any], name: str) -> pd.Series:
@@ -60,43 +70,48 @@ def _column(tables: list[Any], name: str) -> pd.Series:
     return joined(parts)
 
 
-def _check_keys(parts: list[Part], tables: list[Any], name: TableName) -> None:
-    for key in KEYS[name]:
+def _check_keys(parts: list[Part], tables: list[Any], name: TableName, file: TableFile | None) -> None:
+    for key in (_named(key, file) for key in KEYS[name]):
         there = [key in table.column_names for table in tables]
         if any(there) and not all(there):
             path = parts[there.index(False)].path
             raise DataError(f"{path} has no column {key!r}, which other parts of {name} have")
 
 
-def _read(part: Part) -> Any:
+def _read(part: Part, file: TableFile) -> Any:
     try:
-        table = _read_csv(part.path) if part.path.suffix == ".csv" else pq.ParquetFile(part.path).read()
+        if part.path.suffix == ".parquet":
+            table = pq.ParquetFile(part.path).read()
+        else:
+            table = read_csv(str(part.path), file)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{part.path} cannot be read: {error}") from error
     twice = sorted({one for one in table.column_names if table.column_names.count(one) > 1})
     if twice:
         raise DataError(f"{part.path} has columns of the same name: {', '.join(map(repr, twice))}")
-    table = table.select([one for one in table.column_names if not _INDEX.fullmatch(one)])
+    table = table.select([one for one in table.column_names if not INDEX.fullmatch(one)])
     for column, value in part.columns.items():
         if column not in table.column_names:
             table = table.append_column(column, pa.array([value] * len(table), pa.string()))
     return table
 
 
-def _read_csv(path: Path) -> Any:
+def read_csv(source: Any, file: TableFile, bad_row: Any = None) -> Any:
     """All columns as text, so that "007" and the country "NA" stay what they are; a gap where one is empty.
 
+    source: a path as text, or an open file of bytes. bad_row: what Arrow asks about a row of another length.
     Raises: ValueError for a row with more or fewer fields than the header has names.
     """
-    header = _header(path)
+    parse = pacsv.ParseOptions(delimiter=file.separator, newlines_in_values=True, invalid_row_handler=bad_row)
+    header = _header(source, file)
     table = pacsv.read_csv(
-        path,
-        read_options=pacsv.ReadOptions(use_threads=False, block_size=_LONGEST_ROW),
-        parse_options=pacsv.ParseOptions(newlines_in_values=True),
+        source,
+        read_options=pacsv.ReadOptions(use_threads=False, block_size=_LONGEST_ROW, encoding=file.encoding),
+        parse_options=parse,
         convert_options=pacsv.ConvertOptions(
             column_types={name: pa.large_string() for name in header},
             strings_can_be_null=True,
-            null_values=[""],
+            null_values=["", *file.missing],
         ),
     )
     # Spreadsheets end every row, the header too, in separators: columns without a name and without a value.
@@ -104,7 +119,11 @@ def _read_csv(path: Path) -> Any:
     return table.select(kept)
 
 
-def _header(path: Path) -> list[str]:
-    with pacsv.open_csv(path, read_options=pacsv.ReadOptions(use_threads=False)) as reader:
+def _header(source: Any, file: TableFile) -> list[str]:
+    options = pacsv.ReadOptions(use_threads=False, encoding=file.encoding)
+    parse = pacsv.ParseOptions(delimiter=file.separator, invalid_row_handler=lambda row: "skip")
+    with pacsv.open_csv(source, read_options=options, parse_options=parse) as reader:
         names: list[str] = reader.schema.names
+    if not isinstance(source, str):
+        source.seek(0)
     return names

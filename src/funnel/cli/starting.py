@@ -1,0 +1,88 @@
+"""From your own files to a first config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from funnel.cli.common import Json, app, print_json
+
+if TYPE_CHECKING:
+    from funnel.init import Guess
+
+TABLES = ("events", "items", "users", "impressions")
+KEYS = ("user_id", "item_id", "time", "request_id", "position", "clicked")
+
+
+@app.command()
+def init(
+    data: Annotated[Path, typer.Argument(help="a folder of CSV or Parquet files, or one such file")],
+    config: Annotated[Path | None, typer.Option(help="also write a config here, such as shop.toml")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace what is there")] = False,
+    table: Annotated[
+        list[str] | None, typer.Option(metavar="TABLE=FILE", help="which file is it, such as events=log.csv")
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=COLUMN", help="which column is it, such as user_id=who")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Look at your own files, guess what they hold, and write schema.json and a config."""
+    from funnel.init import guess, write
+
+    tables: Any = _pairs("--table", table, TABLES)
+    made = guess(data, tables=tables, keys=_pairs("--key", key, KEYS))
+    written = write(made, config, data=str(made.folder), force=force)
+    if as_json:
+        print_json(
+            {
+                "written": [str(path) for path in written],
+                "guessed": [one.model_dump() for one in made.findings],
+                "unused": [one.model_dump() for one in made.unused],
+                "sampled": list(made.sampled),
+            }
+        )
+        return
+    _print(made, written, config)
+
+
+def _pairs(option: str, given: list[str] | None, known: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for one in given or ():
+        name, equals, value = one.partition("=")
+        if not equals or not value or name not in known:
+            raise typer.BadParameter(
+                f"{option} {one}: NAME=VALUE with a name of {', '.join(known)} is expected"
+            )
+        pairs[name] = value
+    return pairs
+
+
+def _print(made: Guess, written: list[Path], config: Path | None) -> None:
+    from funnel import show
+
+    out = Console()
+    guessed = show.table("what was guessed", "where", "what", "how sure", "from what")
+    for column in guessed.columns:
+        column.justify, column.overflow = "left", "fold"
+    for one in made.findings:
+        style = {"unsure": "bold yellow"}.get(one.sure, "")
+        guessed.add_row(escape(one.where), escape(one.what), one.sure, escape(one.because), style=style)
+    out.print(guessed)
+    if made.unused:
+        unused = show.table("what is not used", "where", "why")
+        unused.columns[0].overflow, unused.columns[1].justify = "fold", "left"
+        for left in made.unused:
+            unused.add_row(escape(left.where), escape(left.why))
+        out.print(unused)
+    if made.sampled:
+        large = ", ".join(made.sampled)
+        out.print(f"of {large}, rows from the beginning, the middle and the end were looked at, not all")
+    for path in written:
+        out.print(f"written  {path}", markup=False, highlight=False, soft_wrap=True)
+    next_step = f"funnel run {config}" if config else f"funnel init {made.folder} --config shop.toml --force"
+    out.print(f"next     {next_step}", markup=False, highlight=False, soft_wrap=True)

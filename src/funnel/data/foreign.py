@@ -1,0 +1,192 @@
+"""A table as its owner writes it, in the names and forms of funnel: keys, moments, lists, kinds of events."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from funnel.data.schema import KEYS, OPTIONAL, Column, TableName
+from funnel.data.table_file import TableFile
+from funnel.errors import DataError
+from funnel.values.missing import quoted
+from funnel.values.numbers import numbers
+from funnel.values.words import words
+
+#: Keys whose absence in a row may be skipped; the others say what happened, and are never made up.
+_SKIPPED = ("user_id", "item_id", "request_id", "time")
+_PER_SECOND = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+_ZONE = re.compile(r":.*(?:Z|[+-]\d\d(?::?\d\d)?)$")
+_BRACKETS = {"[": "]", "{": "}", "(": ")"}
+
+
+def in_our_names(
+    frame: pd.DataFrame, file: TableFile, table: TableName, declared: Sequence[Column], notes: list[str]
+) -> pd.DataFrame:
+    """The rows that `file` keeps, its keys by the names of `KEYS`, and its cells as lists and numbers.
+
+    Raises: DataError naming a column that is not there, or a row whose time cannot be read.
+    """
+    frame = _kept(frame, file, table, notes)
+    frame = _renamed(frame, file, table)
+    if file.skip_gaps:
+        frame = _without_gaps(frame, table, notes)
+    changed = {}
+    if "time" in KEYS[table] and "time" in frame.columns:
+        changed["time"] = moments(frame["time"], file, f"{table}.{file.columns.get('time', 'time')}")
+    for column in declared:
+        if column.name in frame.columns:
+            changed[column.name] = _cells(frame[column.name], column, file)
+    return frame.assign(**changed)
+
+
+def moments(column: pd.Series, file: TableFile, where: str) -> pd.Series:
+    """Times as numbers of seconds, or as moments of UTC; what needs no help stays as it is.
+
+    Raises: DataError naming the first row that is not written as `file` says.
+    """
+    dated = pd.api.types.is_datetime64_any_dtype(column.dtype)
+    if file.unit != "seconds" and not dated:
+        return numbers(column, where) / _PER_SECOND[file.unit]
+    if file.format is None and file.zone == "UTC":
+        return column
+    dates = column if dated else _dates(column, file, where)
+    if dates.dt.tz is not None:
+        return dates
+    # An hour that comes twice, when summer ends, is the first; one that is left out is the next.
+    first = np.ones(len(dates), dtype=np.bool_)
+    return dates.dt.tz_localize(file.zone, ambiguous=first, nonexistent="shift_forward")
+
+
+def _dates(column: pd.Series, file: TableFile, where: str) -> pd.Series:
+    texts = column.astype("str")
+    zoned = "%z" in file.format if file.format else texts.str.contains(_ZONE).fillna(True).all()
+    form = file.format or "ISO8601"
+    try:
+        dates = pd.to_datetime(texts, format=form, errors="coerce", utc=bool(zoned))
+    except ValueError as error:  # some with a zone, and some without
+        raise DataError(f"{where} cannot be read as {form}: {error}") from error
+    bad = (dates.isna() & column.notna()).to_numpy()
+    if bad.any():
+        row = int(bad.argmax())
+        expected = file.format or "an ISO 8601 date"
+        raise DataError(f"{where}, row {row}, is {quoted(column.iloc[row])}: {expected} is expected")
+    return dates
+
+
+def split_cell(text: str, separator: str) -> list[str]:
+    """The values inside one cell: without brackets around them, and without blanks and quotes around each.
+
+    >>> split_cell("['drama', 'war']", ","), split_cell("0.1 0.7", " ")
+    (['drama', 'war'], ['0.1', '0.7'])
+    """
+    text = text.strip()
+    if (parsed := _json(text)) is not None:
+        return parsed
+    if text and _BRACKETS.get(text[0]) == text[-1]:
+        text = text[1:-1]
+    if '"' in text or "'" in text:
+        parts = [_unquoted(found) for found in _quoted_parts(separator).finditer(text)]
+    else:
+        parts = text.split(None if separator == " " else separator)
+    return [found for part in parts if (found := part.strip())]
+
+
+def _json(text: str) -> list[str] | None:
+    """A list of texts as JSON has it, whose escapes no other form has; None where it is none."""
+    if not text.startswith('["'):
+        return None
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
+        return None
+    return [found for one in values if (found := one.strip())]
+
+
+@cache
+def _quoted_parts(separator: str) -> re.Pattern[str]:
+    """One value, which may stand in quotes, and may then hold the separator."""
+    end = rf"\s*(?:{re.escape(separator)}|\Z)"
+    return re.compile(
+        rf"""\s*(?:"((?:[^"\\]|\\.)*)"{end}|'((?:[^'\\]|\\.)*)'{end}|([^{re.escape(separator)}]+))""",
+        re.DOTALL,
+    )
+
+
+def _unquoted(found: re.Match[str]) -> str:
+    one, other, plain = found.groups()
+    quoted = one if one is not None else other
+    return str(plain) if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+
+
+def split_cells(column: pd.Series, separator: str) -> pd.Series:
+    """Each text as the list of what is inside it; None where that is nothing."""
+    values = [split_cell(one, separator) or None if isinstance(one, str) else one for one in column]
+    return pd.Series(values, index=column.index, dtype=object)
+
+
+def in_our_decimals(column: pd.Series, decimal: str) -> pd.Series:
+    """Numbers in writing with a point before the fraction and nothing between thousands."""
+    if not isinstance(column.dtype, pd.StringDtype):
+        return column
+    group = "." if decimal == "," else ","
+    thousands = column.str.fullmatch(rf"\s*-?\d{{1,3}}(\{group}\d{{3}})+(\{decimal}\d+)?\s*").fillna(False)
+    column = column.mask(thousands.astype("bool"), column.str.replace(group, "", regex=False))
+    return column.str.replace(",", ".", regex=False) if decimal == "," else column
+
+
+def _cells(column: pd.Series, declared: Column, file: TableFile) -> pd.Series:
+    separator = file.inside.get(declared.name)
+    if separator is not None and declared.kind in ("multi_category", "vector"):
+        return split_cells(column, separator)
+    return in_our_decimals(column, file.decimal) if declared.kind == "number" else column
+
+
+def _renamed(frame: pd.DataFrame, file: TableFile, table: TableName) -> pd.DataFrame:
+    """A column that only has the name of a key, whose values are in another one, is nobody's."""
+    ours = (*KEYS[table], *OPTIONAL[table])
+    for key, name in file.columns.items():
+        if key not in ours:
+            raise DataError(f"{table} has no key {key!r}: schema.json may name {', '.join(ours)}")
+        if name is not None and name not in frame.columns:
+            have = ", ".join(map(str, frame.columns))
+            raise DataError(
+                f"{table} ({file.path}) has no column {name!r}, the {key} of schema.json: it has {have}"
+            )
+    taken = {name: key for key, name in file.columns.items() if name is not None}
+    kept = [name for name in frame.columns if name in taken or name not in file.columns]
+    return frame[kept].rename(columns=taken)
+
+
+def _kept(frame: pd.DataFrame, file: TableFile, table: TableName, notes: list[str]) -> pd.DataFrame:
+    for name, values in file.keep.items():
+        if name not in frame.columns:
+            raise DataError(f"{table} ({file.path}) has no column {name!r}, by which schema.json keeps rows")
+        found = words(frame[name], f"{table}.{name}")
+        rows = found.isin(words(pd.Series(values, dtype="str"), name)).to_numpy()
+        if not rows.any() and len(rows):
+            have = ", ".join(map(repr, found.value_counts().index[:10]))
+            wanted = ", ".join(map(repr, values))
+            raise DataError(f"{table}.{name} has none of {wanted}, which schema.json keeps: it has {have}")
+        if not rows.all():
+            left = f"{int((~rows).sum())} of {len(rows)} rows left out"
+            notes.append(f"{table}: {left}, whose {name} is not {' or '.join(values)}")
+            frame = frame[rows].reset_index(drop=True)
+    return frame
+
+
+def _without_gaps(frame: pd.DataFrame, table: TableName, notes: list[str]) -> pd.DataFrame:
+    for key in _SKIPPED:
+        if key not in KEYS[table] or key not in frame.columns:
+            continue
+        gaps = frame[key].isna().to_numpy()
+        if gaps.any():
+            notes.append(f"{table}: {int(gaps.sum())} of {len(gaps)} rows left out, without a {key}")
+            frame = frame[~gaps].reset_index(drop=True)
+    return frame

@@ -1,0 +1,146 @@
+"""Which kinds of events count: the deepest that there is enough of, since funnel learns one kind of yes.
+
+A purchase says more than a view, and there are few of them. From the deepest kind on, shallower ones are
+added until there is enough to learn from; where there never is, all that say yes count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from funnel.init import names
+from funnel.init.findings import Conclusion, Unused
+from funnel.init.keys import Keyed
+from funnel.values.words import words
+
+#: Enough: so many events that count, and so many of them a user, in the mean over all users of the log.
+ENOUGH_EVENTS = 10_000
+ENOUGH_A_USER = 5.0
+
+_MOST_KINDS = 30
+#: From the shallowest to the deepest, words that name how far somebody went.
+_DEPTHS = (
+    """
+    view views viewed pageview page_view detail visit read open opened play watch watched seen
+    show_detail click clicked clicks pv select select_item view_item product_view preview listen
+    stream klick ansicht
+    """,
+    """
+    save saved like liked love wish wishlist favorite favourite fav bookmark share shared follow
+    rate rated comment add_to_wishlist add_to_list complete completed finish
+    """,
+    """
+    cart basket add_to_cart addtocart add_cart cart_add bag add_to_basket checkout
+    begin_checkout warenkorb
+    """,
+    """
+    buy bought purchase purchased order ordered transaction sale sold book booked conversion
+    converted pay paid payment subscribe rent kauf bestellung checkout_complete install contact
+    apply
+    """,
+)
+_RANKS = {word: rank for rank, found in enumerate(_DEPTHS) for word in found.split()}
+#: Kinds that are no yes: what was only shown, and what takes something back.
+_NO_WORDS = """
+    cancel canceled cancelled delete deleted dislike disliked error exposure hide hover
+    impression impressions login logout refund refunded remove removed report return returned
+    scroll served show shown skip skipped unfollow unlike unsubscribe
+"""
+_NO = frozenset(_NO_WORDS.split())
+
+
+@dataclass(frozen=True)
+class KindCounts:
+    """keep: for the file of events, the column and the kinds that count; empty where all do."""
+
+    keep: dict[str, tuple[str, ...]]
+    finding: Conclusion | None = None
+    unused: Unused | None = None
+
+
+def find_kinds(keyed: Keyed, keys: dict[str, str]) -> KindCounts:
+    """The kinds of events that count, of those in the sample."""
+    name = _column(keyed, keys)
+    if name is None:
+        return KindCounts({})
+    frame = keyed.sample.frame
+    found = words(frame[name], name)
+    counts = found.value_counts() * (keyed.sample.rows / max(len(frame), 1))
+    users = frame[keys["user_id"]].nunique()
+    a_user = found.value_counts() / max(users, 1)
+    yes = [kind for kind in counts.index if not _says_no(kind)]
+    chosen = _enough(yes, counts, a_user)
+    told = ", ".join(f"{kind} {counts[kind]:,.0f}" for kind in counts.index)
+    most = "all of them" if len(chosen) == len(counts) else "the deepest that there is enough of"
+    estimated = "" if keyed.sample.whole else " (estimated, users by what was read)"
+    because = (
+        f"{most}: {told}{estimated}, {a_user[chosen].sum():.1f} a user; "
+        f"enough is {ENOUGH_EVENTS:,} and {ENOUGH_A_USER:g} a user"
+    )
+    left = [kind for kind in counts.index if kind not in chosen]
+    where = f"events.{name}"
+    unused = Unused(where=where, why=_why_left(left, where)) if left else None
+    finding = Conclusion(
+        where=where,
+        what=f"{', '.join(chosen)} count",
+        because=because,
+        sure="likely" if _known(yes) else "unsure",
+    )
+    return KindCounts({name: tuple(chosen)} if left else {}, finding, unused)
+
+
+def _column(keyed: Keyed, keys: dict[str, str]) -> str | None:
+    frame = keyed.sample.frame
+    for name in keyed.sample.names:
+        if name in keys.values() or pd.api.types.is_float_dtype(frame[name].dtype):
+            continue
+        present = frame[name].dropna()
+        if not len(present) or not isinstance(present.iloc[0], str):
+            continue
+        found = set(present.unique()[: _MOST_KINDS + 1])
+        if 2 <= len(found) <= _MOST_KINDS and (_named(name) or _known(found)):
+            if not _known(found) and all(one.replace(".", "").isdigit() for one in found):
+                continue
+            return name
+    return None
+
+
+def _named(name: str) -> bool:
+    return "_".join(names.words(name)) in names.EXACT["kind"] | {"event_type", "event_name", "action_type"}
+
+
+def _known(found: set[str] | list[str]) -> bool:
+    """Whether at least half of the kinds are words that are known."""
+    return sum(_rank(kind) is not None or _says_no(kind) for kind in found) * 2 >= len(found)
+
+
+def _rank(kind: str) -> int | None:
+    parts = names.words(kind)
+    ranks = [_RANKS[one] for one in ("_".join(parts), *parts) if one in _RANKS]
+    return max(ranks, default=None)
+
+
+def _says_no(kind: str) -> bool:
+    return bool(_NO & set(names.words(kind))) and "_".join(names.words(kind)) not in _RANKS
+
+
+def _enough(yes: list[str], counts: pd.Series, a_user: pd.Series) -> list[str]:
+    """Kinds of one depth come together; of an unknown depth, the rarer is the deeper."""
+    depth = {kind: -1 if (rank := _rank(kind)) is None else rank for kind in yes}
+    if not any(rank >= 0 for rank in depth.values()):
+        depth = {kind: place for place, kind in enumerate(yes)}  # the commonest first
+    chosen: list[str] = []
+    for rank in sorted(set(depth.values()), reverse=True):
+        chosen += [kind for kind in yes if depth[kind] == rank]
+        if counts[chosen].sum() >= ENOUGH_EVENTS and a_user[chosen].sum() >= ENOUGH_A_USER:
+            break
+    return chosen or list(counts.index)
+
+
+def _why_left(left: list[str], where: str) -> str:
+    return (
+        f"rows whose kind is {', '.join(left)} are left out: add the kind to `keep` of events in schema.json "
+        "to count it"
+    )

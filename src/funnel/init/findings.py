@@ -1,0 +1,39 @@
+"""What was guessed, from what, and how sure that is; and what could not be used, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from funnel.settings import Settings
+
+#: certain: the file says so. likely: names and values agree. unsure: look at it.
+Sure: TypeAlias = Literal["certain", "likely", "unsure"]
+
+
+class Conclusion(Settings):
+    """One guess. where: a file or a column; what: what it was taken for; because: what that was read from."""
+
+    where: str
+    what: str
+    because: str
+    sure: Sure
+
+
+class Unused(Settings):
+    """A file, a column or rows that the schema leaves out. why: and what would make them usable."""
+
+    where: str
+    why: str
+
+
+@dataclass
+class Notes:
+    """What is said while it is guessed."""
+
+    findings: list[Conclusion] = field(default_factory=list)
+    unused: list[Unused] = field(default_factory=list)
+
+    def leave(self, where: str, why: str) -> None:
+        """Something is not used."""
+        self.unused.append(Unused(where=where, why=why))

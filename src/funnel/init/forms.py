@@ -1,0 +1,152 @@
+"""How the files of a table are written, as `schema.json` says it: keys, times, gaps, kinds that count."""
+
+from __future__ import annotations
+
+import time
+
+import pandas as pd
+
+from funnel.data.schema import KEYS, OPTIONAL, TableName
+from funnel.data.table_file import TableFile
+from funnel.errors import DataError
+from funnel.init import names
+from funnel.init.event_kinds import find_kinds
+from funnel.init.findings import Conclusion, Notes, Sure
+from funnel.init.keys import Keyed, reads
+from funnel.init.kinds import find_decimal
+from funnel.init.sampling import Sample
+from funnel.values.missing import quoted
+from funnel.values.truths import truth
+
+#: Clocks of machines that log events differ by less than this, in seconds.
+_AHEAD = 86_400
+
+_NO_GAP = ("position", "clicked")
+
+
+def find_form(table: TableName, keyed: Keyed, keys: dict[str, str], notes: Notes) -> TableFile:
+    """How the files are written. Raises: DataError where the times are not what they look like."""
+    found = keyed.sample
+    form = found.form.model_copy(
+        update={
+            "columns": _columns(table, keyed, keys, notes),
+            "decimal": find_decimal(found.frame, found.form.separator) if found.found.is_text else ".",
+            "skip_gaps": _gaps(table, keyed, keys, notes),
+        }
+    )
+    notes.findings.append(_written(found, form))
+    notes.findings += [_of_key(table, keyed, key, name) for key, name in keys.items() if key != "time"]
+    if "time" in keys:
+        form = _with_times(table, keyed, keys["time"], form, notes)
+    for one in found.odd_rows[:3]:
+        notes.leave(str(found), f"{one}: funnel refuses such a file; correct the row")
+    return _with_kinds(keyed, keys, form, notes) if table == "events" else form
+
+
+def _columns(table: TableName, keyed: Keyed, keys: dict[str, str], notes: Notes) -> dict[str, str | None]:
+    """The keys whose columns have other names, and names of keys that columns of something else have."""
+    columns: dict[str, str | None] = {key: name for key, name in keys.items() if key != name}
+    for name in KEYS[table] + OPTIONAL[table]:
+        if name not in keyed.sample.names or keys.get(name) == name:
+            continue
+        if name == "split" and set(keyed.sample.frame[name].dropna()) <= {"train", "test"}:
+            because = "only train and test"
+            notes.findings.append(
+                Conclusion(where=f"{table}.split", what="split", because=because, sure="likely")
+            )
+            continue
+        if name not in columns:
+            columns[name] = None
+        if name not in keys.values():
+            what = f"its name is one that funnel has a use for, but it is no {name}: rename it to use it"
+            notes.leave(f"{table}.{name}", what)
+    return columns
+
+
+def _gaps(table: TableName, keyed: Keyed, keys: dict[str, str], notes: Notes) -> bool:
+    """Whether rows lack an id or a time, which are then left out and counted."""
+    shares = {
+        name: float(keyed.sample.frame[name].isna().mean())
+        for key, name in keys.items()
+        if key not in _NO_GAP
+    }
+    for name, share in shares.items():
+        if share:
+            notes.leave(
+                f"{table}.{name}", f"{share:.1%} of the rows have none: they are left out (skip_gaps)"
+            )
+    return any(shares.values())
+
+
+def _with_times(table: TableName, keyed: Keyed, name: str, form: TableFile, notes: Notes) -> TableFile:
+    times = keyed.times[name]
+    form = form.model_copy(update=times.form)
+    if not reads(form, keyed.sample.frame[name]):
+        raise DataError(
+            f"{keyed.sample}: the times in {name} cannot be read, though they look like {times.why}"
+        )
+    notes.findings.append(
+        Conclusion(where=f"{table}.{name}", what="time", because=times.why, sure=times.sure)
+    )
+    late = float(times.seconds.max()) - time.time()
+    if late > _AHEAD:
+        why = (
+            f"some are {late / _AHEAD:,.0f} days ahead of now: `funnel run` refuses such events; correct them"
+        )
+        notes.leave(f"{table}.{name}", why)
+    return form
+
+
+def _with_kinds(keyed: Keyed, keys: dict[str, str], form: TableFile, notes: Notes) -> TableFile:
+    """The rows that count."""
+    clicked = keyed.best("clicked")
+    if clicked is not None and keyed.sample.frame[clicked].nunique() > 1:
+        present = keyed.sample.frame[clicked].dropna().astype("str").unique()
+        values = tuple(one for one in present if truth(one, clicked))
+        because = "the rows with a click are the events"
+        what = f"{', '.join(values)} count"
+        notes.findings.append(
+            Conclusion(where=f"events.{clicked}", what=what, because=because, sure="likely")
+        )
+        return form.model_copy(update={"keep": {clicked: values}})
+    counted = find_kinds(keyed, keys)
+    notes.findings += [_of_ratings(name) for name in keyed.sample.names if _is_rating(keyed, name)]
+    notes.findings += [counted.finding] if counted.finding else []
+    notes.unused += [counted.unused] if counted.unused else []
+    return form.model_copy(update={"keep": counted.keep})
+
+
+def _is_rating(keyed: Keyed, name: str) -> bool:
+    numbers = pd.to_numeric(keyed.sample.frame[name], errors="coerce").dropna()
+    return names.words(name)[-1:] in (["rating"], ["stars"]) and 2 < numbers.nunique() <= 11
+
+
+def _of_ratings(name: str) -> Conclusion:
+    because = "a low one too, for somebody chose it; to count high ones only, name them in `keep`"
+    return Conclusion(where=f"events.{name}", what="each rating counts", because=because, sure="unsure")
+
+
+def _written(found: Sample, form: TableFile) -> Conclusion:
+    rows = f"{found.rows:,} rows"
+    if not found.whole:
+        rows = f"about {rows}, {len(found.frame):,} looked at"
+    if not found.found.is_text:
+        return Conclusion(where=found.found.path, what="Parquet", because=rows, sure="certain")
+    separator = {"\t": "tab"}.get(form.separator, form.separator)
+    what = f"CSV, {separator} between, {form.encoding}"
+    what += ", decimal comma" if form.decimal == "," else ""
+    rows += f"; {', '.join(form.missing)} for no value" if form.missing else ""
+    return Conclusion(where=found.found.path, what=what, because=rows, sure="likely")
+
+
+def _of_key(table: TableName, keyed: Keyed, key: str, name: str) -> Conclusion:
+    score = keyed.scores.get(key, {}).get(name, 0.0)
+    from_what, sure = _reason(score)
+    examples = ", ".join(quoted(one) for one in keyed.sample.frame[name].dropna().iloc[:2])
+    return Conclusion(where=f"{table}.{name}", what=key, because=f"{from_what}: {examples}", sure=sure)
+
+
+def _reason(score: float) -> tuple[str, Sure]:
+    if score > 1:
+        return "you said so", "certain"
+    return ("its name", "likely") if score > 0.5 else ("its values", "unsure")

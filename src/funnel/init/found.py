@@ -1,0 +1,117 @@
+"""Which files of a folder are a table each: single files, folders of parts, files numbered by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from funnel.data.files import DESCRIPTION
+from funnel.data.parts import NAMED_SUFFIXES
+from funnel.errors import DataError
+from funnel.init.findings import Unused
+
+_HINTS = {
+    ".gz": "compressed: unpack it", ".zip": "compressed: unpack it", ".bz2": "compressed: unpack it",
+    ".zst": "compressed: unpack it", ".xlsx": "a workbook: save each sheet as CSV",
+    ".xls": "a workbook: save each sheet as CSV", ".json": "no table: save it as CSV or Parquet",
+    ".jsonl": "no table: save it as CSV or Parquet", ".ndjson": "no table: save it as CSV or Parquet",
+    ".pkl": "a pickle, which is never opened: save it as Parquet", ".feather": "save it as Parquet",
+    ".orc": "save it as Parquet", ".avro": "save it as Parquet",
+    ".db": "a database: export its tables as CSV",
+    ".sqlite": "a database: export its tables as CSV", ".sql": "a database: export its tables as CSV",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Found:
+    """A table. path: as `schema.json` says it, in the folder; parts: its files, by name."""
+
+    path: str
+    parts: tuple[Path, ...]
+
+    @property
+    def stem(self) -> str:
+        """Its name without the ending."""
+        return re.sub(r"\.(parquet|csv|tsv|txt)$", "", self.path)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its files are text with a separator."""
+        return self.parts[0].suffix != ".parquet"
+
+    @property
+    def size(self) -> int:
+        """In bytes, of all files."""
+        return sum(part.stat().st_size for part in self.parts)
+
+
+def find(place: Path) -> tuple[Path, list[Found], list[Unused]]:
+    """The folder that `schema.json` belongs into, the tables in it, and what is none.
+
+    place: a folder, or a single file. Raises: DataError where there is neither.
+    """
+    if place.is_file():
+        return place.parent, *_sorted(place.parent, [place])
+    if not place.is_dir():
+        raise DataError(
+            f"{place} is not there: a folder of CSV or Parquet files is expected, or one such file"
+        )
+    return place, *_sorted(place, _visible(place))
+
+
+def _sorted(folder: Path, entries: Sequence[Path]) -> tuple[list[Found], list[Unused]]:
+    tables: list[Found] = []
+    unused: list[Unused] = []
+    days = [entry for entry in entries if entry.is_dir() and "=" in entry.name]
+    for entry in entries:
+        if entry in days or entry.name == DESCRIPTION:
+            continue
+        files = _files(entry)
+        if why := _unusable(entry, files):
+            unused.append(Unused(where=entry.name, why=why))
+        else:
+            tables.append(Found(entry.name, tuple(files)))
+    for name in dict.fromkeys(day.name.partition("=")[0] for day in days):
+        mine = [day for day in days if day.name.startswith(f"{name}=")]
+        tables.append(Found(f"{name}=*", tuple(path for day in mine for path in _files(day))))
+    return tables, unused
+
+
+def _unusable(entry: Path, files: list[Path]) -> str | None:
+    """Why this is no table; None where it may be one."""
+    strange = [path for path in files if path.suffix.lower() not in NAMED_SUFFIXES]
+    if entry.is_file() and strange:
+        return _HINTS.get(entry.suffix.lower(), f"no table: names end in {', '.join(NAMED_SUFFIXES)}")
+    if entry.is_file() and entry.suffix not in NAMED_SUFFIXES:
+        return f"its ending is not in small letters: name it {entry.with_suffix(entry.suffix.lower()).name}"
+    if len(strange) == len(files):
+        return "a folder without CSV or Parquet files"
+    if strange:
+        return f"a folder that also holds {strange[0].name}: one with the parts of one table only is read"
+    if len({path.suffix for path in files}) > 1:
+        return "a folder with files of several endings: the parts of a table are of one form"
+    if not any(path.stat().st_size for path in files):
+        return "empty"
+    return None
+
+
+def numbered(path: str) -> tuple[str, str] | None:
+    """What names of parts have in common, and a pattern that finds them: None where a name has no figures.
+
+    >>> numbered("events-2026-01.csv"), numbered("events.csv")
+    (('events-', 'events-[0-9]*.csv'), None)
+    """
+    found = re.fullmatch(r"([^0-9\[\]*?]*)[0-9].*?(\.[a-z]+)", path)
+    return (found[1], f"{found[1]}[0-9]*{found[2]}") if found else None
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
+
+
+def _files(entry: Path) -> list[Path]:
+    if not entry.is_dir():
+        return [entry]
+    return [path for inside in _visible(entry) for path in _files(inside)]

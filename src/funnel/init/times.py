@@ -1,0 +1,135 @@
+"""Whether a column holds moments, and in which unit or form."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from funnel.init.findings import Sure
+
+_ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?")
+_LIKE = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?([T ].*)?|\d\d?[-/.]\d\d?[-/.]\d{4}([T ,].*)?")
+_ZONE = re.compile(r"(?:Z|[+-]\d\d(?::?\d\d)?)$")
+
+#: Seconds since 1970 from 1990 to 2100: other numbers are no moments, or of another unit.
+_FROM, _TO = 631_152_000, 4_102_444_800
+_UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S")
+_DAYS = (
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%Y/%m/%d",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d.%m.%y",
+    "%d %b %Y",
+    "%b %d %Y",
+)
+_OTHERS = (
+    "%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d %H:%M:%S.%f UTC", "%Y-%m-%d %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z",
+    "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z", "%Y%m%d", "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%S%z",
+)  # fmt: skip
+_FORMATS = tuple(day + clock for day in _DAYS for clock in _CLOCKS) + _OTHERS
+
+
+@dataclass(frozen=True)
+class Moments:
+    """How the moments of a column are written. form: the options of a `TableFile`; seconds: of the sample."""
+
+    form: dict[str, Any]
+    why: str
+    sure: Sure
+    seconds: pd.Series = field(repr=False)
+
+
+def is_moment_like(text: str) -> bool:
+    """Whether a text looks like a date, in whatever order of its parts."""
+    return bool(_LIKE.fullmatch(text.strip()))
+
+
+def find_moments(column: pd.Series) -> Moments | None:
+    """How the present values of a column are moments; None where they are none."""
+    present = column.dropna()
+    if not len(present):
+        return None
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        zone = column.dt.tz is not None
+        why = "the file's own type" + ("" if zone else ", without a zone: UTC")
+        return Moments({}, why, "certain" if zone else "likely", _since_1970(present))
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return None
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return _of_numbers(present.astype("float64"), present)
+    texts = present.astype("str").str.strip()
+    if texts.str.fullmatch(_ISO).all():
+        return _of_iso(texts)
+    numbers = pd.to_numeric(texts, errors="coerce")
+    if numbers.notna().all():
+        return _of_numbers(numbers.astype("float64"), texts)
+    return _of_format(texts)
+
+
+def _of_iso(texts: pd.Series) -> Moments | None:
+    try:
+        seconds = _since_1970(pd.to_datetime(texts, utc=True, format="ISO8601"))
+    except (ValueError, OverflowError):
+        return None
+    zoned = texts.str.contains(_ZONE).mean() if texts.str.contains(":").any() else 0.0
+    if zoned == 1:
+        return Moments({}, "ISO 8601 with a zone", "certain", seconds)
+    what = "ISO 8601 days" if texts.str.len().max() == 10 else "ISO 8601 without a zone"
+    return Moments({}, f"{what}: taken as UTC, else set `zone`", "likely", seconds)
+
+
+def _of_numbers(numbers: pd.Series, written: pd.Series) -> Moments | None:
+    for unit, size in _UNITS.items():
+        seconds = numbers / size
+        if ((seconds >= _FROM) & (seconds <= _TO)).mean() >= 0.99 and (seconds > 0).all():
+            low, high = (pd.Timestamp(int(one), unit="s") for one in (seconds.min(), seconds.max()))
+            form = {} if unit == "seconds" else {"unit": unit}
+            why = f"numbers that are {unit} from {low:%Y-%m-%d} to {high:%Y-%m-%d}"
+            return Moments(form, why, "likely", seconds)
+    if (numbers % 1 == 0).all() and numbers.min() >= 19_000_000:  # 20260131, 20260131235959
+        return _of_format(written.astype("str").str.removesuffix(".0"))
+    return None
+
+
+def _of_format(texts: pd.Series) -> Moments | None:
+    """The format that all values have; of several, the one by which they lie closest together."""
+    fitting = []
+    for format in _FORMATS:
+        if not _fits(texts.iloc[:20], format) or (dates := _parsed(texts, format)) is None:
+            continue
+        seconds = _since_1970(dates)
+        fitting.append((float(seconds.max() - seconds.min()), format, seconds))
+    if not fitting:
+        return None
+    fitting.sort(key=lambda one: one[0])
+    _, format, seconds = fitting[0]
+    others = [other for _, other, _ in fitting[1:]]
+    low, high = (pd.Timestamp(int(one), unit="s") for one in (seconds.min(), seconds.max()))
+    why = f"all are {format}, from {low:%Y-%m-%d} to {high:%Y-%m-%d}"
+    if others:
+        why += f"; {others[0]} would fit as well, with dates further apart"
+    return Moments({"format": format}, why, "unsure" if others else "likely", seconds)
+
+
+def _fits(texts: pd.Series, format: str) -> bool:
+    return _parsed(texts, format) is not None
+
+
+def _parsed(texts: pd.Series, format: str) -> pd.Series | None:
+    try:
+        return pd.to_datetime(texts, format=format, utc="%z" in format)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _since_1970(dates: pd.Series) -> pd.Series:
+    aware = dates.dt.tz_localize("UTC") if dates.dt.tz is None else dates
+    return (aware - pd.Timestamp(0, tz="UTC")).dt.total_seconds() // 1

@@ -1,0 +1,140 @@
+"""Writing what was guessed: `schema.json` beside the data, and a config that says what can be changed."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from funnel import config as configs
+from funnel.data.files import DESCRIPTION
+from funnel.errors import DataError
+from funnel.gates import GatesConfig
+from funnel.init.guess import Guess
+
+#: A fall of this, over the root of the number of requests, is about what the gates can tell from chance.
+_TOLD_APART = 8.0
+_MOST_REQUESTS = 20_000
+
+
+_LINKS = "where the data may not be written to, give a folder of links to the files"
+
+
+def write(made: Guess, config: Path | None, *, data: str, force: bool = False) -> list[Path]:
+    """`schema.json` into the folder, and the config, which names the folder as `data`; the paths written.
+
+    Raises: DataError where one of them is there already, unless `force`, or cannot be written.
+    """
+    schema = made.folder / DESCRIPTION
+    wanted = {schema: schema_json(made)}
+    if config is not None:
+        wanted[config] = config_toml(made, config.stem, data)
+    if not force and (there := [path for path in wanted if path.exists()]):
+        names = " and ".join(map(str, there))
+        raise DataError(
+            f"{names} {'is' if len(there) == 1 else 'are'} already there: nothing is written; --force "
+            "replaces what is there"
+        )
+    for folder in {path.parent for path in wanted if path.parent.is_dir()}:
+        if not folder.stat().st_mode & 0o222:  # root may write anywhere, and was not meant to here
+            raise DataError(f"{folder} is marked as read-only, and nothing is changed: {_LINKS}")
+    _replace(wanted)
+    return list(wanted)
+
+
+def schema_json(made: Guess) -> str:
+    """What `schema.json` says, without what is as it is by default."""
+    found = made.description.model_dump(mode="json", exclude_defaults=True)
+    order = ("name", "clock", "files", "events", "items", "users", "impressions")
+    return (
+        json.dumps(
+            {"clock": "time", **{k: found[k] for k in order if k in found}}, indent=2, ensure_ascii=False
+        )
+        + "\n"
+    )
+
+
+def config_toml(made: Guess, name: str, data: str) -> str:
+    """A config for these data, with a comment on each choice. Raises: ConfigError; it is checked."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-")[:100] or "shop"
+    text = "\n".join([*_head(name, data), *_split(made), *_gates(made), ""])
+    configs.parse(tomllib.loads(text), where="the config that init made")
+    return text
+
+
+def _head(name: str, data: str) -> list[str]:
+    return [
+        "# Written by `funnel init`; what is not here has its default.",
+        f"name = {json.dumps(name)}",
+        "",
+        "[data]",
+        'reader = "folder"',
+        f"path = {json.dumps(data, ensure_ascii=False)}   # where schema.json is",
+        "",
+    ]
+
+
+def _split(made: Guess) -> list[str]:
+    if any(one.what == "split" for one in made.findings):
+        return ["[split]", 'kind = "given"   # the column `split` says train and test', ""]
+    if made.description.clock != "time":
+        return [
+            "[split]",
+            'kind = "leave_one_out"   # there are no times: the last event of each user is predicted',
+            "",
+        ]
+    lines = [
+        "[split]",
+        'kind = "time"',
+        "ranker = 0.8            # towers learn from the first 80% of the events, the ranker from the next",
+        'test = 0.9              # the report is about the last 10%; a date such as "2026-02-01" would do',
+        'reading = "event"       # each event is predicted from what the user did before it',
+        f"max_requests = {_MOST_REQUESTS}    # of a window, by chance: more take longer",
+        "exclude_seen = true     # what a user had is not shown again; false where people buy the same again",
+    ]
+    if "impressions" in (made.description.files or {}):
+        lines += [
+            "# There are impressions: to rank the lists that were shown, and not the whole catalogue, write",
+            '# reading = "shown" and exclude_seen = false.',
+        ]
+    return [*lines, ""]
+
+
+def _gates(made: Guess) -> list[str]:
+    """A gate that asks what so few requests cannot tell would hold the first bundle for nothing."""
+    requests = max(min(0.1 * made.rows.get("events", 0), _MOST_REQUESTS), 1)
+    fall = min(math.ceil(10 * _TOLD_APART / math.sqrt(requests)) / 10, 1.0)
+    if fall <= GatesConfig().visible_fall:
+        return []
+    return [
+        "[gates]",
+        f"visible_fall = {fall}      # so few requests do not tell smaller falls from chance",
+        "",
+    ]
+
+
+def _replace(wanted: Mapping[Path, str]) -> None:
+    """All of them written aside before the first is renamed: a full disk leaves what was there."""
+    aside: dict[Path, Path] = {}
+    path = Path()
+    try:
+        for path, text in wanted.items():
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+            aside[path] = Path(name)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(name, 0o644)
+        for path, written in aside.items():
+            os.replace(written, path)
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written ({error.strerror}), and nothing is changed: {_LINKS}"
+        ) from error
+    finally:
+        for written in aside.values():
+            written.unlink(missing_ok=True)

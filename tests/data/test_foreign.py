@@ -1,0 +1,131 @@
+"""Tables as their owners write them, which `files` in `schema.json` describes; and wrong descriptions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from funnel.data import Dataset
+from funnel.data.foreign import in_our_decimals, split_cell
+from funnel.errors import DataError
+
+LOG = "who;what;at;kind\nann;x;05.01.2026 10:00;buy\nbob;y;05.01.2026 11:00;view\n;y;05.01.2026 12:00;view\n"
+EVENTS: dict[str, Any] = {
+    "path": "log.txt",
+    "separator": ";",
+    "columns": {"user_id": "who", "item_id": "what", "time": "at"},
+    "format": "%d.%m.%Y %H:%M",
+    "skip_gaps": True,
+}
+
+
+def read(folder: Path, log: str = LOG, events: dict[str, Any] | None = None, **schema: Any) -> Dataset:
+    (folder / "log.txt").write_text(log)
+    described = {"files": {"events": {**EVENTS, **(events or {})}}, **schema}
+    (folder / "schema.json").write_text(json.dumps(described))
+    return Dataset.from_folder(folder)
+
+
+def test_a_table_is_read_as_it_is_described(tmp_path: Path) -> None:
+    data = read(tmp_path)
+    assert data.events["user_id"].tolist() == ["ann", "bob"]
+    assert data.events["time"].tolist() == [
+        int(pd.Timestamp(f"2026-01-05 {h}:00").timestamp()) for h in (10, 11)
+    ]
+    assert "events: 1 of 3 rows left out, without a user_id" in data.notes
+
+
+def test_summer_time(tmp_path: Path) -> None:
+    """An hour that comes twice is the first; one that is left out is the next."""
+    log = "who;what;at\na;x;25.10.2026 02:30\na;y;29.03.2026 02:30\na;z;01.07.2026 12:00\n"
+    times = read(tmp_path, log, {"zone": "Europe/Berlin"}).events["time"].tolist()
+    wanted = ["2026-03-29T01:00Z", "2026-07-01T10:00Z", "2026-10-25T00:30Z"]
+    assert times == [int(pd.Timestamp(one).timestamp()) for one in wanted]
+
+
+def test_only_tables_that_are_named_are_read(tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text("this is,no table\nof ours,1\n")
+    assert len(read(tmp_path).users) == 2
+
+
+def test_a_column_that_only_has_the_name_of_a_key_is_nobodys(tmp_path: Path) -> None:
+    log = "who;what;at;time;split\nann;x;05.01.2026 10:00;noon;left\n"
+    columns = {**EVENTS["columns"], "split": None}
+    data = read(tmp_path, log, {"columns": columns})
+    assert data.events["time"].tolist() == [int(pd.Timestamp("2026-01-05 10:00").timestamp())]
+    assert "split" not in data.events
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "no such file": ({"path": "lgo.txt"}, r"lgo.txt is not there, which schema.json names as events"),
+    "no such column": ({"columns": {"user_id": "whom"}}, r"no column 'whom', the user_id of schema.json"),
+    "no such key": ({"columns": {"user": "who"}}, r"events has no key 'user': schema.json may name user_id"),
+    "one column, two keys": ({"columns": {"user_id": "who", "item_id": "who"}}, r"'who' cannot be two keys"),
+    "nothing kept": ({"keep": {"kind": ["bye"]}}, r"events.kind has none of 'bye', .* it has 'view', 'buy'"),
+    "kept by nothing": ({"keep": {"knd": ["buy"]}}, r"no column 'knd', by which schema.json keeps rows"),
+    "another format": ({"format": "%Y/%m/%d"}, r"events.at, row 0, is '05.01.2026 10:00': %Y/%m"),
+    "gaps": ({"skip_gaps": False}, r"events.user_id has no id in 1 rows"),
+    "no encoding": ({"encoding": "utf8000"}, r"'utf8000' is no encoding"),
+    "no zone": ({"zone": "Berlin"}, r"'Berlin' is no time zone"),
+    "no separator": ({"separator": ";;"}, r"files.events.separator"),
+    "two forms": ({"unit": "milliseconds"}, r"`unit` is of times that are numbers"),
+    "a mistyped key": ({"seperator": ";"}, r"files.events.seperator"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_description_that_is_wrong_is_refused(name: str, tmp_path: Path) -> None:
+    events, why = WRONG[name]
+    with pytest.raises(DataError, match=why):
+        read(tmp_path, events=events)
+
+
+def test_a_description_without_events_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text('{"files": {"items": {"path": "items.csv"}}}')
+    with pytest.raises(DataError, match="names files, but none of events"):
+        Dataset.from_folder(tmp_path)
+
+
+def test_a_bad_time_is_named_with_its_column_and_row(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"events.at, row 1, is 'soon'"):
+        read(tmp_path, LOG.replace("05.01.2026 11:00", "soon"))
+
+
+CHARACTERS = st.characters(codec="utf-8", exclude_characters="|'\"\\[]{}()")
+WORDS = st.lists(st.text(CHARACTERS, min_size=1).map(str.strip).filter(bool), min_size=1)
+
+
+@given(WORDS, st.sampled_from([",", ";", "|", "/"]))
+def test_what_was_joined_is_what_is_inside(words: list[str], separator: str) -> None:
+    plain = [word for word in (one.replace(separator, "").strip() for one in words) if word]
+    assert split_cell(separator.join(plain), separator) == plain
+    assert split_cell(f"[{f' {separator} '.join(plain)}]", separator) == plain
+
+
+@given(WORDS)
+def test_json_and_python_lists_are_read_with_commas_in_their_values(words: list[str]) -> None:
+    assert split_cell(json.dumps(words, ensure_ascii=False), ",") == words
+    plain = [word for word in words if word.isprintable()]
+    assert split_cell(repr(plain), ",") == plain
+
+
+@given(st.text())
+def test_any_cell_is_split_without_an_error(text: str) -> None:
+    for separator in ",;| ":
+        assert all(isinstance(one, str) and one for one in split_cell(text, separator))
+
+
+@given(st.lists(st.integers(-(10**9), 10**9), min_size=1))
+def test_decimals(cents: list[int]) -> None:
+    wanted = [one / 100 for one in cents]
+    english = pd.Series([f"{one:,.2f}" for one in wanted], dtype="str")
+    german = pd.Series([f"{one:,.2f}".translate(str.maketrans(",.", ".,")) for one in wanted], dtype="str")
+    for written, decimal in ((english, "."), (german, ",")):
+        assert np.allclose(in_our_decimals(written, decimal).astype(float), wanted)

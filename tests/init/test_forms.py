@@ -1,0 +1,203 @@
+"""However a shop writes its files, the same events are read from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from funnel.data import Dataset
+from funnel.init import guess, write
+
+from .shops import expected, guessed, kinds, save, shop, unused, who_what_when
+
+SHOP = shop()
+TIMES = pd.to_datetime(SHOP.events["timestamp"])
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+def test_separators_and_encodings(separator: str, encoding: str, tmp_path: Path) -> None:
+    named = SHOP.items["title"].str.replace("red", "röt, „neu“")
+    items = SHOP.items.assign(title=named)
+    made, data = guessed(SHOP.replace(items=items).write(tmp_path, sep=separator, encoding=encoding))
+    assert who_what_when(data) == expected(SHOP.events)
+    assert data.items["title"].tolist() == named.tolist()
+    assert data.users["country"].tolist() == SHOP.users.sort_values("user_id")["country"].tolist()
+    assert kinds(made, "users") == {"country": "category", "age": "number"}
+    assert data.users["age"].isna().sum() == (SHOP.users["age"] == "").sum()
+
+
+def in_unit(per_second: int) -> pd.Series:
+    return TIMES.map(lambda at: str(int(at.timestamp()) * per_second))
+
+
+FORMS: dict[str, pd.Series] = {
+    "seconds": in_unit(1),
+    "milliseconds": in_unit(10**3),
+    "microseconds": in_unit(10**6),
+    "nanoseconds": in_unit(10**9),
+    "a fraction": TIMES.map(lambda at: f"{at.timestamp():.3f}"),
+    "iso, zone": TIMES.dt.strftime("%Y-%m-%dT%H:%M:%S+00:00"),
+    "iso, another zone": TIMES.dt.tz_convert("Asia/Kolkata").map(lambda at: at.isoformat()),
+    "iso, no zone": TIMES.dt.strftime("%Y-%m-%d %H:%M:%S"),
+    "iso, no seconds": TIMES.dt.strftime("%Y-%m-%d %H:%M"),
+    "a zone in words": TIMES.dt.strftime("%Y-%m-%d %H:%M:%S UTC"),
+    "german": TIMES.dt.strftime("%d.%m.%Y %H:%M:%S"),
+    "american": TIMES.dt.strftime("%m/%d/%Y %I:%M:%S %p"),
+    "british": TIMES.dt.strftime("%d/%m/%Y %H:%M"),
+    "slashes": TIMES.dt.strftime("%Y/%m/%d %H:%M:%S"),
+    "in one": TIMES.dt.strftime("%Y%m%d%H%M%S"),
+    "mail": TIMES.dt.strftime("%a, %d %b %Y %H:%M:%S +0000"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_times_of_any_unit_and_form(form: str, tmp_path: Path) -> None:
+    events = SHOP.events.assign(timestamp=FORMS[form])
+    made, data = guessed(SHOP.replace(events=events).write(tmp_path))
+    assert who_what_when(data) == expected(SHOP.events)
+    assert any(one.what == "time" and one.because for one in made.findings)
+
+
+def test_a_day_and_a_month_that_cannot_be_told_apart_are_unsure(tmp_path: Path) -> None:
+    written = ["01.02.2026", "02.02.2026", "03.02.2026"] * 400
+    events = SHOP.events.assign(timestamp=[one.replace(".", "/") for one in written])
+    made, data = guessed(SHOP.replace(events=events).write(tmp_path))
+    (time,) = [one for one in made.findings if one.what == "time"]
+    assert time.sure == "unsure"
+    assert data.events["time"].max() - data.events["time"].min() == 2 * 86_400
+
+
+def test_a_zone_that_a_person_names_is_used(tmp_path: Path) -> None:
+    events = SHOP.events.assign(
+        timestamp=TIMES.dt.tz_convert("Europe/Berlin").dt.strftime("%Y-%m-%d %H:%M:%S")
+    )
+    SHOP.replace(events=events).write(tmp_path)
+    guessed(tmp_path)
+    schema = tmp_path / "schema.json"
+    schema.write_text(
+        schema.read_text().replace('"path": "events.csv"', '"path": "events.csv", "zone": "Europe/Berlin"')
+    )
+    assert who_what_when(Dataset.from_folder(tmp_path)) == expected(SHOP.events)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("userId", "itemId", "eventType", "eventTime"),
+        ("customer_no", "sku", "action", "created_at"),
+        ("Kundennummer", "Artikelnr", "Aktion", "Zeitpunkt"),
+        ("VISITOR ID", "PRODUCT ID", "TYPE", "TS"),
+        ("uid", "pid", "behavior", "date"),
+        ("client.id", "ad.id", "kind", "utc"),
+    ],
+)
+def test_columns_keep_their_names(names: tuple[str, ...], tmp_path: Path) -> None:
+    events = SHOP.events.set_axis(list(names), axis=1)
+    items = SHOP.items.rename(columns={"item_id": "id"})
+    users = SHOP.users.rename(columns={"user_id": "ID"})
+    made, data = guessed(SHOP.replace(events=events, items=items, users=users).write(tmp_path))
+    assert who_what_when(data) == expected(SHOP.events)
+    assert (len(data.items), len(data.users)) == (len(items), len(users))
+    assert kinds(made, "items")["title"] == "text"
+    assert kinds(made, "events") == {names[2]: "category"}
+
+
+def test_gaps_in_keys_are_counted_and_left_out(tmp_path: Path) -> None:
+    events = SHOP.events.copy()
+    events.loc[::10, "user_id"] = ""
+    events.loc[5::10, "timestamp"] = "NULL"
+    made, data = guessed(SHOP.replace(events=events).write(tmp_path))
+    there = SHOP.events[[number % 10 not in (0, 5) for number in range(len(events))]]
+    assert who_what_when(data) == expected(there)
+    assert unused(made)["events.user_id"].startswith("10.0%")
+    assert any("120 of 1200 rows left out, without a user_id" in note for note in data.notes)
+
+
+def test_decimal_commas_and_thousands(tmp_path: Path) -> None:
+    prices = np.arange(60) * 100.25
+    written = [f"{price:,.2f}".translate(str.maketrans(",.", ".,")) for price in prices]
+    made, data = guessed(SHOP.replace(items=SHOP.items.assign(price=written)).write(tmp_path, sep=";"))
+    assert kinds(made, "items")["price"] == "number"
+    assert data.items["price"].tolist() == prices.tolist()
+
+
+def parquet(table: pd.DataFrame, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), path)
+
+
+def parts(folder: Path, save_part: Callable[[pd.DataFrame, Path], None], ending: str) -> None:
+    for number in range(3):
+        save_part(SHOP.events.iloc[number::3], folder / "clicks" / f"part-{number}.{ending}")
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+def test_folders_of_parts(ending: str, tmp_path: Path) -> None:
+    how = {"csv": lambda t, p: save(t, p), "tsv": lambda t, p: save(t, p, sep="\t"), "parquet": parquet}[
+        ending
+    ]
+    parts(tmp_path, how, ending)
+    parquet(SHOP.items, tmp_path / "products.parquet")
+    made, data = guessed(tmp_path)
+    assert sorted(who_what_when(data)) == sorted(expected(SHOP.events))
+    assert (made.description.files or {})["events"].path == "clicks"
+    assert unused(made)["users"].startswith("no file is a table of users")
+
+
+def test_files_with_a_date_in_their_name_are_one_table_and_so_is_the_next(tmp_path: Path) -> None:
+    for days, rows in SHOP.events.groupby(SHOP.events["timestamp"].str[:9]):
+        save(rows, tmp_path / f"export-{days}.csv")
+    save(SHOP.items, tmp_path / "items.csv")
+    _, data = guessed(tmp_path)
+    assert who_what_when(data) == expected(SHOP.events)
+    later = SHOP.events.tail(5).assign(timestamp="2026-03-01T00:00:00Z")
+    save(later, tmp_path / "export-2026-03.csv")
+    assert len(Dataset.from_folder(tmp_path).events) == len(SHOP.events) + 5
+
+
+def test_folders_by_day(tmp_path: Path) -> None:
+    for day, rows in SHOP.events.groupby(SHOP.events["timestamp"].str[:10]):
+        parquet(rows, tmp_path / f"day={day}" / "part-0.parquet")
+    _, data = guessed(tmp_path)
+    assert sorted(who_what_when(data)) == sorted(expected(SHOP.events))
+
+
+def test_types_of_parquet_are_taken(tmp_path: Path) -> None:
+    events = SHOP.events.assign(timestamp=TIMES)
+    items = SHOP.items.assign(
+        image=[np.arange(4, dtype=np.float32) + row for row in range(60)],
+        tags=[["a", "b"], ["c"]] * 30,
+        in_stock=SHOP.items["in_stock"] == "True",
+        price=SHOP.items["price"].astype(float),
+        added=pd.date_range("2025-01-01", periods=60),
+    )
+    parquet(events, tmp_path / "interactions.parquet")
+    parquet(items, tmp_path / "catalogue.parquet")
+    made, data = guessed(tmp_path)
+    assert who_what_when(data) == expected(SHOP.events)
+    assert kinds(made, "items") == {
+        "title": "text", "category": "category", "price": "number", "in_stock": "boolean",
+        "image": "vector", "tags": "multi_category",
+    }  # fmt: skip
+    assert "moments" in unused(made)["items.added"]
+
+
+def test_a_single_file_is_the_events(tmp_path: Path) -> None:
+    save(SHOP.events, tmp_path / "export.csv")
+    save(SHOP.items, tmp_path / "elsewhere.csv")
+    made, data = guessed_file(tmp_path / "export.csv")
+    assert made == tmp_path
+    assert data == expected(SHOP.events)
+
+
+def guessed_file(path: Path) -> tuple[Path, list[tuple[object, object, int]]]:
+    made = guess(path)
+    write(made, None, data=str(made.folder))
+    return made.folder, who_what_when(Dataset.from_folder(made.folder))
