@@ -261,12 +261,12 @@ def test_a_bundle_that_cannot_encode_new_items_serves_without_them(store: Store)
     live.items.delete([5])
     older = replace(live._follower.overlay.bundle)
     without = replace(older, contents=replace(older.contents, item_encoder=None))
-    live._follower.adopt(without)
+    live._follower.reload(without)
     assert 5 not in ids(live.recommend("new", k=500))
     assert live.health()["state"]["skipped"] == 1
     with pytest.raises(BundleError, match="build it again"):
         live.items.upsert(frame([1001], [1999], ["Western"]))
-    live._follower.adopt(older)
+    live._follower.reload(older)
     assert ids(live.recommend(7, where={"genres": "Western"})) == [1000]
 
 
