@@ -88,6 +88,13 @@ def test_tables_for_people(built: TinyBuild) -> None:
     store = ("--store", built.indexes)
     assert "Movie " in ok("recommend", 7, *store, "--where", "genres=Comedy")
     assert "Movie " in ok("recommend", 7, *store, "--where", "year=1995", "--where", "year=1996")
+    whole = json.dumps({"or": [{"year": {"lt": 1990}}, {"genres": "Comedy"}]})
+    both = json.loads(ok("recommend", 7, *store, "--where", whole, "--where", "genres=Drama", "--json"))
+    for item in both["items"]:
+        attributes = item["attributes"]
+        assert "Drama" in attributes["genres"]
+        assert attributes["year"] < 1990 or "Comedy" in attributes["genres"]
+    assert "no JSON" in refused("recommend", 7, *store, "--where", "{genres: Comedy}")
     assert "unknown_user" in ok("recommend", "nobody", *store)
     assert "unknown_items_in_history" in ok("recommend", 7, *store, "--history", "1,2,99999")
     assert built.built.version in ok("inspect", *store)

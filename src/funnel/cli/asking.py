@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from contextlib import suppress
 from pathlib import Path
@@ -38,7 +39,9 @@ def bench(
 def recommend(
     user: Annotated[str | None, typer.Argument(help="a user id")] = None,
     k: Annotated[int, typer.Option("-k", help="how many items")] = 10,
-    where: Annotated[list[str] | None, typer.Option(help="column=value; again for more")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="column=value, again for more; or a whole filter as JSON")
+    ] = None,
     history: Annotated[str | None, typer.Option(help="item ids, oldest first, with commas")] = None,
     store: Indexes = INDEXES,
     bundle: Version = "current",
@@ -121,14 +124,28 @@ def tune(
 
 
 def _filters(parts: list[str]) -> dict[str, Any]:
-    """`column=value` pairs as a filter; a column that is given again may have any of its values."""
-    out: dict[str, Any] = {}
+    """`column=value` pairs as a filter; a column that is given again may have any of its values. What begins
+    with a brace is a filter in JSON. All must hold."""
+    pairs: dict[str, list[str]] = {}
+    wholes: list[Any] = []
     for part in parts:
         name, sign, value = part.partition("=")
-        if not sign or not name:
-            raise ConfigError(f"--where {part!r}: write column=value, for example genres=Comedy")
-        out.setdefault(name, []).append(value)
-    return {name: [*values, *_meant(values)] for name, values in out.items()}
+        if part.lstrip().startswith("{"):
+            wholes.append(_whole(part))
+        elif sign and name:
+            pairs.setdefault(name, []).append(value)
+        else:
+            raise ConfigError(f"--where {part!r}: write column=value, for example genres=Comedy, or JSON")
+    found = {name: [*values, *_meant(values)] for name, values in pairs.items()}
+    return {"and": [*wholes, found]} if wholes and found else {"and": wholes} if wholes else found
+
+
+def _whole(text: str) -> Any:
+    """Raises: ConfigError where it is not JSON, saying where it goes wrong."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"--where {text!r} is no JSON: {error}") from error
 
 
 def _meant(values: list[str]) -> list[float | bool]:
