@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from funnel import Live
+from funnel.catalogue.tables import Catalogue
+from funnel.data import Vocabulary
 from funnel.errors import DataError, FunnelError
 from funnel.features import Spec
 from funnel.serving import arguments
@@ -295,3 +298,32 @@ def test_whatever_is_passed_to_the_other_doors_is_answered_or_refused(
     explained = answered(lambda: live.explain(users, item, time=given.get("time"), history=given.get("k")))
     assert explained is None or all(map(math.isfinite, explained.values()))
     assert isinstance(live.history(users), list)
+
+
+def test_an_answer_brings_the_columns_that_were_asked_for(live: Live) -> None:
+    everything = live.recommend(7, 5)
+    assert set(everything.items[0].attributes) == set(live.contents.catalogue.names)
+    for names in (["year", "title"], iter(["year", "title"]), ("year", "title", "year")):
+        answer = live.recommend(7, 5, attributes=names)
+        assert ids(answer) == ids(everything)
+        for item, whole in zip(answer.items, everything.items, strict=True):
+            assert item.attributes == {name: whole.attributes[name] for name in ("year", "title")}
+    assert [dict(item.attributes) for item in live.recommend(7, 5, attributes=[]).items] == [{}] * 5
+
+
+def test_columns_that_an_answer_cannot_bring_are_named(live: Live) -> None:
+    with pytest.raises(FunnelError, match=r"attributes \['colour'\] are unknown; there are: .*title"):
+        live.recommend(7, 5, attributes=["title", "colour"])
+    for value in ("title", b"title", 3, {"title": True}):
+        with pytest.raises(FunnelError, match=r"attributes is .* a list of names of item columns"):
+            live.recommend(7, 5, attributes=value)  # type: ignore[arg-type]
+    with pytest.raises(FunnelError, match="unknown"):
+        live.recommend(7, 5, attributes=[3])  # type: ignore[list-item]
+
+
+def test_vectors_are_brought_only_where_they_are_named() -> None:
+    items = pd.DataFrame({"title": ["a", "b"], "look": [[0.0, 1.0], [1.0, 0.0]]})
+    specs = {"title": Spec("category", 3, 1), "look": Spec("vector", 2, 2)}
+    catalogue = Catalogue(Vocabulary.of([1, 2]), items, {}, SimpleNamespace(specs=specs))  # type: ignore[arg-type]
+    assert catalogue.records(np.array([1])) == [{"title": "b"}]
+    assert catalogue.records(np.array([0]), ["look"]) == [{"look": [0.0, 1.0]}]

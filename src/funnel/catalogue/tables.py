@@ -112,14 +112,31 @@ class Catalogue:
         """The items that pass a filter, as a bitmap; see `Filters.compile`."""
         return self.filters.compile(where)
 
-    def records(self, rows: NDArray[Any]) -> list[dict[str, Any]]:
-        """The columns of some items, a plain dict each; pandas' own way takes several times as long."""
+    def records(self, rows: NDArray[Any], names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Columns of some items, a plain dict each; pandas' own way takes several times as long.
+
+        names: of columns that there are; default all but vectors.
+        """
+        wanted = self.displayed if names is None else names
+        if not wanted:
+            return [{} for _ in rows]
         at = pa.array(rows)
         columns = [
             values[rows].tolist() if isinstance(values, np.ndarray) else values.take(at).to_pylist()
-            for values in self.values.values()
+            for values in (self.values[name] for name in wanted)
         ]
-        return [dict(zip(self.values, one, strict=True)) for one in zip(*columns, strict=True)]
+        return [dict(zip(wanted, one, strict=True)) for one in zip(*columns, strict=True)]
+
+    @property
+    def names(self) -> list[str]:
+        """Of all columns."""
+        return list(map(str, self.frame.columns))
+
+    @cached_property
+    def displayed(self) -> tuple[str, ...]:
+        """The names of all columns but vectors, which nobody reads."""
+        specs = {} if self.encoder is None else self.encoder.specs
+        return tuple(name for name in self.values if name not in specs or specs[name].kind != "vector")
 
     @cached_property
     def values(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from numbers import Real
 from typing import Any
@@ -80,6 +80,22 @@ def known(value: Any) -> Any:
     if isinstance(value, str):
         return None if value.endswith("\0") else value  # NumPy drops a zero at the end of a text
     return value if isinstance(value, float | np.integer | np.floating) else None
+
+
+def attributes(names: Any, there: Sequence[str]) -> list[str] | None:
+    """The item columns of an answer, None where the usual ones are meant.
+
+    Raises: FunnelError for what is no list; ConfigError for a column that there is not.
+    """
+    if names is None:
+        return None
+    if isinstance(names, str | bytes | Mapping) or not isinstance(names, Iterable):
+        raise FunnelError(f"attributes is {shown(names)}; a list of names of item columns is expected")
+    wanted = [name if isinstance(name, str) else repr(name) for name in islice(names, MOST_IDS)]
+    unknown = [name for name in wanted if name not in there]
+    if unknown:
+        raise ConfigError(f"attributes {shown(unknown)} are unknown; there are: {', '.join(there) or 'none'}")
+    return list(dict.fromkeys(wanted))
 
 
 def user_columns(user: Any, specs: Mapping[str, Spec]) -> dict[str, Any]:

@@ -182,6 +182,7 @@ class Live:
         exclude: Iterable[Any] | None = (),
         time: int | None = None,
         deadline: float | None = None,
+        attributes: Iterable[str] | None = None,
     ) -> Answer:
         """The best k items for one user.
 
@@ -191,6 +192,7 @@ class Live:
         time: seconds; default the moment that this Live goes by.
         deadline: milliseconds from now. Ranking and diversity are left out when more than one in ten of their
         latest runs would have ended later; the answer's reasons then hold "skipped:rank" or "skipped:rerank".
+        attributes: names of the item columns to return; default all but vectors. None of them: [].
         A user or an item never seen is no error: the answer says so in `reasons`.
 
         Raises: FunnelError for an argument that cannot be meant, naming it: k < 1, a `time` that is not in
@@ -201,11 +203,12 @@ class Live:
         wanted = arguments.item_count(k)
         limit = None if deadline is None else arguments.milliseconds(deadline) / 1000
         loaded = self.served()
+        columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
         request = Request(user_id, history, user, where, exclude, self._moment(time))
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         left = None if limit is None else limit - (perf_counter() - began)
         steps = loaded.funnel(wanted).trace(requests, seconds=left)
-        return self._answer(loaded, user_id, requests, steps, wanted, reasons)
+        return self._answer(loaded, user_id, requests, steps, wanted, reasons, columns)
 
     def recommend_many(
         self, user_ids: Iterable[Any], k: int = 10, *, where: Where | None = None, time: int | None = None
@@ -291,6 +294,7 @@ class Live:
         steps: Sequence[Step],
         wanted: int,
         reasons: list[str],
+        attributes: Sequence[str] | None = None,
     ) -> Answer:
         """What the last step of one request left, and the codes of what was missing."""
         final = steps[-1].candidates
@@ -304,7 +308,7 @@ class Live:
         reasons += [f"{SKIPPED}{step.name}" for step in steps if step.skipped]
         return Answer(
             user_id=user_id,
-            items=recommendations(loaded.contents, requests, final),
+            items=recommendations(loaded.contents, requests, final, attributes),
             version=loaded.version,
             reasons=tuple(reasons),
             milliseconds={step.name: 1000 * step.seconds for step in steps},

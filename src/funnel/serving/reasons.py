@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,21 @@ from funnel.serving.response import Recommendation
 from funnel.types import Candidates, Int32, Requests
 
 
-def recommendations(contents: Contents, requests: Requests, final: Candidates) -> tuple[Recommendation, ...]:
-    """The filled places of a single answer, with ids, sources and reason codes."""
+def recommendations(
+    contents: Contents, requests: Requests, final: Candidates, attributes: Sequence[str] | None = None
+) -> tuple[Recommendation, ...]:
+    """The filled positions of a single answer, with ids, sources and reason codes.
+
+    attributes: names of item columns; default all but vectors.
+    """
     n = int(np.count_nonzero(final.items[0] >= 0))  # empty places come last
     rows = final.items[0, :n]
-    ids, attributes = contents.catalogue.ids.take(rows), contents.catalogue.records(rows)
+    ids, records = contents.catalogue.ids.take(rows), contents.catalogue.records(rows, attributes)
     likes = _likes(contents, requests, final.items[:1, :n])
     scores, ranks = final.scores[0, :n].tolist(), final.source_ranks[0, :n].tolist()
     has_history = len(requests.history.values) > 0
     made = []
-    for item_id, score, of_sources, like, columns in zip(ids, scores, ranks, likes, attributes, strict=True):
+    for item_id, score, of_sources, like, columns in zip(ids, scores, ranks, likes, records, strict=True):
         sources = {name: rank + 1 for name, rank in zip(final.sources, of_sources, strict=True) if rank >= 0}
         reasons = tuple(_codes(sources, like, has_history=has_history))
         made.append(Recommendation(item_id, score, sources, reasons, columns))

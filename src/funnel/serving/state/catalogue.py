@@ -58,15 +58,17 @@ class LiveCatalogue(Catalogue):
             changed=ChangedRows(room), written=Written(len(own.ids)),
         )  # fmt: skip
 
-    def records(self, rows: NDArray[Any]) -> list[dict[str, Any]]:
+    def records(self, rows: NDArray[Any], names: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """See `Catalogue.records`."""
-        n = len(self.own.ids)
-        found = self.own.records(np.where(rows < n, rows, 0)) if n else [{} for _ in rows]
-        for name, values in self.written.numbers.items():
-            for record, value in zip(found, values[rows].tolist(), strict=True):
+        n, wanted = len(self.own.ids), self.own.displayed if names is None else names
+        found = self.own.records(np.where(rows < n, rows, 0), wanted) if n else [{} for _ in rows]
+        for name in self.written.numbers.keys() & set(wanted):
+            for record, value in zip(found, self.written.numbers[name][rows].tolist(), strict=True):
                 record[name] = value
-        changed = self.written.records
-        return [record | changed.get(row, {}) for record, row in zip(found, rows.tolist(), strict=True)]
+        for record, row in zip(found, rows.tolist(), strict=True):
+            changed = self.written.records.get(row, {})
+            record.update((name, changed[name]) for name in wanted if name in changed)
+        return found
 
     def put(self, rows: Int32, records: Sequence[dict[str, Any]], living: NDArray[np.bool_]) -> None:
         """All columns of items, and whether they may be returned."""
