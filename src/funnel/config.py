@@ -89,6 +89,17 @@ def load(path: Path, *, data: Path | None = None) -> Config:
     return parse(raw, where=str(path))
 
 
+def configure(name: str, **sections: Any) -> Config:
+    """A Config from its sections as plain values, as a TOML file would have them.
+
+    Without a section `data`, the data are those that `prepare` is given. Raises: ConfigError, see `parse`.
+
+    >>> configure("shop", towers={"d": 32}).towers.d
+    32
+    """
+    return parse({"name": name, "data": {"reader": "frames"}, **sections})
+
+
 def parse(raw: dict[str, Any], *, where: str = "config") -> Config:
     """A Config from plain values. Raises: ConfigError, one line a mistake, each with its path."""
     try:

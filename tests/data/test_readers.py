@@ -322,7 +322,7 @@ def test_every_reader_is_reached_by_its_name(tmp_path: Path) -> None:
     assert len(read(DataConfig(reader="folder", path=str(folder))).events) == 2
     assert set(READERS) == {
         *("movielens_100k", "movielens", "amazon_sequences", "amazon_timestamps"),
-        *("lightgcn", "trivago", "folder", "synthetic"),
+        *("lightgcn", "trivago", "folder", "frames", "synthetic"),
     }
 
 

@@ -12,7 +12,8 @@ from funnel.artifacts import Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.engine import Funnel
 from funnel.errors import BundleError
-from funnel.evaluation import Recommend, Report, Subject, evaluate
+from funnel.evaluation import Recommend, Report, Subject
+from funnel.evaluation import evaluate as measure
 from funnel.evaluation.frontier import Point, measure_settings
 from funnel.index import FaissIndex
 from funnel.pages.report import ExampleUser, write_page
@@ -33,7 +34,7 @@ def report_on(
     depth = max(config.evaluate.ks)
     statistics = contents.statistics
     as_shown = {} if split.test.requests.shown is None else {"as shown": _alone(ShownSource(), depth)}
-    report = evaluate(
+    report = measure(
         funnel=contents.funnel(config.evaluate.ks[0]),
         examples=split.test,
         subject=Subject(
@@ -104,6 +105,14 @@ def worse_than_baselines(report: Report) -> list[str]:
         for one in report.comparisons
         if one.difference.worse and one.b in _SOURCES and one.a in stages
     ]
+
+
+def evaluate(store: Store, version: str, prepared: Prepared, *, progress: bool = False) -> Report:
+    """The report on a bundle of the store, measured on the test window of `prepared`.
+
+    version: "current" is the published one. Raises: see `evaluate_bundle`.
+    """
+    return evaluate_bundle(store, version, prepared, progress=progress)[1]
 
 
 def evaluate_bundle(

@@ -13,6 +13,7 @@ from funnel.data.dataset import Dataset
 from funnel.data.readers.amazon_sequences import read_amazon_sequences
 from funnel.data.readers.amazon_timestamps import read_amazon_timestamps
 from funnel.data.readers.folder import read_folder
+from funnel.data.readers.frames import read_frames
 from funnel.data.readers.lightgcn import read_lightgcn
 from funnel.data.readers.movielens import read_movielens
 from funnel.data.readers.movielens_100k import read_movielens_100k
@@ -28,6 +29,7 @@ __all__ = [
     "read_amazon_sequences",
     "read_amazon_timestamps",
     "read_folder",
+    "read_frames",
     "read_lightgcn",
     "read_movielens",
     "read_movielens_100k",
@@ -43,6 +45,7 @@ READERS: dict[str, Callable[..., Dataset]] = {
     "lightgcn": read_lightgcn,
     "trivago": read_trivago,
     "folder": read_folder,
+    "frames": read_frames,
     "synthetic": read_synthetic,
 }
 
@@ -54,7 +57,7 @@ _OPTIONS = {
     "trivago": {"interactions"},
     "synthetic": {"synthetic"},
 }
-_PATH_MAY_BE_ABSENT = {"movielens_100k", "synthetic"}
+_PATH_MAY_BE_ABSENT = {"movielens_100k", "synthetic", "frames"}
 
 
 class DataConfig(Settings):
