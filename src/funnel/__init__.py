@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from funnel.artifacts import Store
     from funnel.config import Config, configure
     from funnel.config import load as load_config
-    from funnel.data import Column, Dataset, Schema
+    from funnel.data import Column, Dataset, Reader, Schema
     from funnel.errors import (
         BundleError,
         ConfigError,
@@ -27,16 +27,22 @@ if TYPE_CHECKING:
         NotFittedError,
     )
     from funnel.evaluation import Report
-    from funnel.gates import Finding, Verdict
+    from funnel.evaluation.metrics import Metric
+    from funnel.features import Family as Feature
+    from funnel.gates import Case, Finding, Gate, Verdict
     from funnel.gates.judge import judge
     from funnel.gates.publish import publish
     from funnel.pipeline.build import Built, build
     from funnel.pipeline.prepare import Prepared, prepare
     from funnel.pipeline.report import evaluate
     from funnel.pipeline.train import train_towers as train
+    from funnel.plugins import register
     from funnel.serving.live import Live
     from funnel.serving.response import Answer, Recommendation
     from funnel.serving.state import Event, SqliteLog, StateLog
+    from funnel.stages import Parts, Source, Stage, choose
+    from funnel.towers.losses import Loss
+    from funnel.types import Candidates, Ragged, Requests
 
     __version__: str
 
@@ -45,6 +51,8 @@ _HOME = {
     "Answer": "funnel.serving.response",
     "Built": "funnel.pipeline.build",
     "BundleError": "funnel.errors",
+    "Candidates": "funnel.types",
+    "Case": "funnel.gates",
     "Column": "funnel.data",
     "Config": "funnel.config",
     "ConfigError": "funnel.errors",
@@ -52,26 +60,38 @@ _HOME = {
     "Dataset": "funnel.data",
     "DownloadError": "funnel.errors",
     "Event": "funnel.serving.state",
+    "Feature": "funnel.features:Family",
     "Finding": "funnel.gates",
     "FunnelError": "funnel.errors",
+    "Gate": "funnel.gates",
     "GateError": "funnel.errors",
     "Live": "funnel.serving.live",
+    "Loss": "funnel.towers.losses",
+    "Metric": "funnel.evaluation.metrics",
     "NotFittedError": "funnel.errors",
+    "Parts": "funnel.stages",
     "Prepared": "funnel.pipeline.prepare",
+    "Ragged": "funnel.types",
+    "Reader": "funnel.data",
     "Recommendation": "funnel.serving.response",
     "Report": "funnel.evaluation",
+    "Requests": "funnel.types",
     "Schema": "funnel.data",
+    "Source": "funnel.stages",
     "SqliteLog": "funnel.serving.state",
+    "Stage": "funnel.stages",
     "StateLog": "funnel.serving.state",
     "Store": "funnel.artifacts",
     "Verdict": "funnel.gates",
     "build": "funnel.pipeline.build",
+    "choose": "funnel.stages",
     "configure": "funnel.config",
     "evaluate": "funnel.pipeline.report",
     "judge": "funnel.gates.judge",
     "load_config": "funnel.config:load",
     "prepare": "funnel.pipeline.prepare",
     "publish": "funnel.gates.publish",
+    "register": "funnel.plugins",
     "train": "funnel.pipeline.train:train_towers",
 }
 
@@ -79,6 +99,8 @@ __all__ = [
     "Answer",
     "Built",
     "BundleError",
+    "Candidates",
+    "Case",
     "Column",
     "Config",
     "ConfigError",
@@ -86,27 +108,39 @@ __all__ = [
     "Dataset",
     "DownloadError",
     "Event",
+    "Feature",
     "Finding",
     "FunnelError",
+    "Gate",
     "GateError",
     "Live",
+    "Loss",
+    "Metric",
     "NotFittedError",
+    "Parts",
     "Prepared",
+    "Ragged",
+    "Reader",
     "Recommendation",
     "Report",
+    "Requests",
     "Schema",
+    "Source",
     "SqliteLog",
+    "Stage",
     "StateLog",
     "Store",
     "Verdict",
     "__version__",
     "build",
+    "choose",
     "configure",
     "evaluate",
     "judge",
     "load_config",
     "prepare",
     "publish",
+    "register",
     "train",
 ]
 

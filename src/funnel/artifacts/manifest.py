@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 
 from funnel.errors import BundleError
+from funnel.plugins import Needed
 from funnel.settings import Settings
 
 #: The newest layout that this version of funnel reads.
@@ -40,7 +41,7 @@ class Manifest(Settings):
     order is not used; empty where it is. metrics: None where a figure is not finite. checksum: sha256 of
     everything else that the manifest says, set by `save`. data_read: seconds since 1970 at which reading the
     data began; changes of items that were made before are in them. 0 where that is not known. data_end: one
-    second after the last event, None where they have no clock.
+    second after the last event, None where they have no clock. plugins: what the config names of others.
     """
 
     format_version: int = FORMAT_VERSION
@@ -61,6 +62,7 @@ class Manifest(Settings):
     metrics: dict[str, float | None] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
     fallback: tuple[str, ...] = ()
+    plugins: tuple[Needed, ...] = ()
     checksum: str = ""
 
     @field_validator("metrics", mode="before")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from funnel import plugins
 from funnel.artifacts import Store
 from funnel.bundle.contents import Contents, load_contents
+from funnel.config import EvaluateConfig
 from funnel.engine import Funnel
 from funnel.errors import BundleError
 from funnel.evaluation import Recommend, Report, Subject
 from funnel.evaluation import evaluate as measure
 from funnel.evaluation.frontier import Point, measure_settings
+from funnel.evaluation.metrics import Metric
 from funnel.index import FaissIndex
 from funnel.pages.report import ExampleUser, write_page
 from funnel.pipeline.examples import example_users
@@ -50,6 +54,7 @@ def report_on(
         exact=contents.exact(depth),
         approximate=_alone(TowerSource(contents.encoder, contents.index), depth),
         truth_scores=None if data.truth is None else data.truth.scores,
+        also=_further(config.evaluate),
         ks=config.evaluate.ks,
         seed=config.seed,
         latency_requests=config.evaluate.latency_requests,
@@ -58,6 +63,13 @@ def report_on(
         progress=progress,
     )
     return report.model_copy(update={"frontier": _frontier(contents, split.test.requests, config.seed)})
+
+
+def _further(config: EvaluateConfig) -> dict[str, Metric]:
+    """The metrics of plugins that a config names, with their options."""
+    return {
+        name: partial(plugins.make, "metric", name, options=config.options.get(name)) for name in config.also
+    }
 
 
 def _frontier(contents: Contents, requests: Requests, seed: int) -> tuple[Point, ...]:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from funnel.data.dataset import Dataset
 from funnel.errors import DataError
+from funnel.plugins import register
 
 
+@register("reader", "frames")
 def read_frames(path: Path | str | None = None) -> Dataset:
     """Always raises DataError: such a config is for `prepare(config, dataset)`, which does not read."""
     raise DataError(
