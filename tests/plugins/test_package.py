@@ -164,6 +164,24 @@ live.close()
     assert "variety" in stages
 
 
+def test_its_parts_go_by_items_that_change_while_it_serves(workplace: Workplace) -> None:
+    code = f"""
+import pandas as pd, funnel
+live = funnel.Live("indexes", {_version(workplace)!r})
+before = [item.sources for item in live.recommend(7, k=100).items if item.item_id == 900_001]
+live.items.upsert(pd.DataFrame({{"item_id": [900_001], "title": ["New"], "genres": [["Western"]]}}))
+live.observe((1, 900_001), (2, 900_001))
+after = [item.sources for item in live.recommend(7, k=100).items if item.item_id == 900_001]
+live.items.delete([900_001])
+gone = [item.sources for item in live.recommend(7, k=100).items if item.item_id == 900_001]
+live.close()
+print(json.dumps([before, after, gone]))
+"""
+    before, after, gone = workplace.run(code)
+    assert before == gone == []
+    assert after[0]["freshest"] <= 2
+
+
 def test_without_it_everything_says_so_by_name(workplace: Workplace) -> None:
     version = _version(workplace)
     for refused in (

@@ -129,7 +129,14 @@ def test_built_in_plugins_need_nothing_and_leave_configs_as_they_were(built: Tin
     assert built.config.needs == ()
     said = built.config.model_dump(mode="json")
     assert not any("options" in said[section] for section in ("towers", "retrieve", "gates", "rerank"))
-    assert '"plugins"' not in (built.built.folder / "serve.json").read_text()
+    for name in ("serve.json", "manifest.json"):  # whose checksums are those of before there were plugins
+        assert '"plugins"' not in (built.built.folder / name).read_text()
+    funnel.Store(built.indexes).verify(built.built.version)
+
+
+def test_a_stage_cannot_be_called_as_one_that_is_always_there() -> None:
+    funnel.register("stage", "rank")(lambda parts: None)
+    assert "a stage cannot be called 'rank'" in refused(rerank={"stages": ["rank"]})
 
 
 # What plugins give is looked at.

@@ -6,11 +6,11 @@ import hashlib
 import importlib.metadata
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_serializer
 
 from funnel.errors import BundleError
 from funnel.plugins import Needed
@@ -74,6 +74,12 @@ class Manifest(Settings):
         return {
             name: None if isinstance(x, float) and not math.isfinite(x) else x for name, x in metrics.items()
         }
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, written: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        # The checksum of manifests from before there were plugins is over what they say, which is nothing.
+        said = written(self)
+        return said if self.plugins else {key: value for key, value in said.items() if key != "plugins"}
 
     def summed(self) -> str:
         """The checksum that the manifest should have."""

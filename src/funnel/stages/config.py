@@ -13,6 +13,9 @@ import funnel.stages.towers  # noqa: F401
 from funnel import plugins
 from funnel.settings import LONGEST_LIST, distinct
 
+#: What reports call the stages that are always there.
+RESERVED = frozenset({"retrieve", "filter", "rank", "rerank", "top"})
+
 
 class RetrieveConfig(plugins.Optioned):
     """Where candidates come from, and how many go on to the ranker."""
@@ -56,4 +59,6 @@ class RerankConfig(plugins.Optioned):
     @model_validator(mode="after")
     def _are_there(self) -> Self:
         plugins.check_options("stage", self.stages, self.options)
+        if taken := sorted(RESERVED & set(self.stages)):
+            raise ValueError(f"a stage cannot be called {taken[0]!r}: reports know another one by that name")
         return self
