@@ -1,23 +1,173 @@
 """Multi-stage ranking: retrieve, filter, rank, re-rank, and measure each step.
 
-live = funnel.Live("indexes/")
-answer = live.recommend(user_id, k=10)
+    live = funnel.Live("indexes/")
+    answer = live.recommend(user_id, k=10)
+
+What is public is here, and nowhere else: `docs/python.md` has a line on each name. Each is loaded when it is
+first asked for, so that `import funnel` stays cheap.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from funnel.artifacts import Store
+    from funnel.config import Config, configure
+    from funnel.config import load as load_config
+    from funnel.data import Column, Dataset, Reader, Schema
+    from funnel.errors import (
+        BundleError,
+        ConfigError,
+        DataError,
+        DownloadError,
+        FunnelError,
+        GateError,
+        NotFittedError,
+    )
+    from funnel.evaluation import Report
+    from funnel.evaluation.metrics import Metric
+    from funnel.features import Family as Feature
+    from funnel.gates import Case, Finding, Gate, Verdict
+    from funnel.gates.judge import judge
+    from funnel.gates.publish import publish
+    from funnel.pipeline.build import Built, build
+    from funnel.pipeline.prepare import Prepared, prepare
+    from funnel.pipeline.report import evaluate
+    from funnel.pipeline.train import train_towers as train
+    from funnel.plugins import register
     from funnel.serving.live import Live
+    from funnel.serving.response import Answer, Recommendation
+    from funnel.serving.state import Event, SqliteLog, StateLog
+    from funnel.stages import Parts, Source, Stage, choose
+    from funnel.towers.losses import Loss
+    from funnel.types import Candidates, Ragged, Requests
 
-__all__ = ["Live"]
+    __version__: str
+
+#: Where each public name is defined: the module, and its name there where that is another one.
+_HOME = {
+    "Answer": "funnel.serving.response",
+    "Built": "funnel.pipeline.build",
+    "BundleError": "funnel.errors",
+    "Candidates": "funnel.types",
+    "Case": "funnel.gates",
+    "Column": "funnel.data",
+    "Config": "funnel.config",
+    "ConfigError": "funnel.errors",
+    "DataError": "funnel.errors",
+    "Dataset": "funnel.data",
+    "DownloadError": "funnel.errors",
+    "Event": "funnel.serving.state",
+    "Feature": "funnel.features:Family",
+    "Finding": "funnel.gates",
+    "FunnelError": "funnel.errors",
+    "Gate": "funnel.gates",
+    "GateError": "funnel.errors",
+    "Live": "funnel.serving.live",
+    "Loss": "funnel.towers.losses",
+    "Metric": "funnel.evaluation.metrics",
+    "NotFittedError": "funnel.errors",
+    "Parts": "funnel.stages",
+    "Prepared": "funnel.pipeline.prepare",
+    "Ragged": "funnel.types",
+    "Reader": "funnel.data",
+    "Recommendation": "funnel.serving.response",
+    "Report": "funnel.evaluation",
+    "Requests": "funnel.types",
+    "Schema": "funnel.data",
+    "Source": "funnel.stages",
+    "SqliteLog": "funnel.serving.state",
+    "Stage": "funnel.stages",
+    "StateLog": "funnel.serving.state",
+    "Store": "funnel.artifacts",
+    "Verdict": "funnel.gates",
+    "build": "funnel.pipeline.build",
+    "choose": "funnel.stages",
+    "configure": "funnel.config",
+    "evaluate": "funnel.pipeline.report",
+    "judge": "funnel.gates.judge",
+    "load_config": "funnel.config:load",
+    "prepare": "funnel.pipeline.prepare",
+    "publish": "funnel.gates.publish",
+    "register": "funnel.plugins",
+    "train": "funnel.pipeline.train:train_towers",
+}
+
+__all__ = [
+    "Answer",
+    "Built",
+    "BundleError",
+    "Candidates",
+    "Case",
+    "Column",
+    "Config",
+    "ConfigError",
+    "DataError",
+    "Dataset",
+    "DownloadError",
+    "Event",
+    "Feature",
+    "Finding",
+    "FunnelError",
+    "Gate",
+    "GateError",
+    "Live",
+    "Loss",
+    "Metric",
+    "NotFittedError",
+    "Parts",
+    "Prepared",
+    "Ragged",
+    "Reader",
+    "Recommendation",
+    "Report",
+    "Requests",
+    "Schema",
+    "Source",
+    "SqliteLog",
+    "Stage",
+    "StateLog",
+    "Store",
+    "Verdict",
+    "__version__",
+    "build",
+    "choose",
+    "configure",
+    "evaluate",
+    "judge",
+    "load_config",
+    "prepare",
+    "publish",
+    "register",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """`funnel.Live`, loaded when it is first asked for: `import funnel` alone stays cheap."""
-    if name == "Live":
-        from funnel.serving.live import Live
+    """A public name, loaded and kept (PEP 562)."""
+    if name == "__version__":
+        value: Any = _version()
+    elif name in _HOME:
+        module, _, attribute = _HOME[name].partition(":")
+        value = getattr(importlib.import_module(module), attribute or name)
+    else:
+        raise AttributeError(f"module 'funnel' has no attribute {name!r}; it has {', '.join(__all__)}")
+    globals()[name] = value
+    return value
 
-        return Live
-    raise AttributeError(f"module 'funnel' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    """What is public."""
+    return list(__all__)
+
+
+def _version() -> str:
+    """Of the distribution; "0" where the package lies on the path without having been installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("funnel-rank")
+    except PackageNotFoundError:
+        return "0"

@@ -5,7 +5,6 @@ Each room defines its own settings; this file only puts them side by side.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, Any, Self, get_args
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from funnel import plugins
 from funnel.data import DataConfig, SplitConfig
 from funnel.errors import ConfigError
 from funnel.features import FeaturesConfig
@@ -22,15 +22,22 @@ from funnel.ranker import RankerConfig
 from funnel.settings import LONGEST_LIST, MOST_SEEDS, Settings
 from funnel.stages import RerankConfig, RetrieveConfig
 from funnel.towers.config import TowersConfig
+from funnel.values.nearest import hint
 
 
-class EvaluateConfig(Settings):
+class EvaluateConfig(plugins.Optioned):
     """What the report measures."""
 
     ks: tuple[Annotated[int, Field(ge=1, le=LONGEST_LIST)], ...] = Field(
         (10, 20, 50, 100), min_length=1, description="cut-offs, rising; the first is the one that decides"
     )
     latency_requests: int = Field(200, ge=1, le=1_000_000, description="requests timed one at a time")
+    also: tuple[str, ...] = Field((), description="metrics of plugins, beside funnel's own")
+
+    @model_validator(mode="after")
+    def _metrics_are_there(self) -> Self:
+        plugins.check_options("metric", self.also, self.options)
+        return self
 
     @field_validator("ks")
     @classmethod
@@ -67,6 +74,21 @@ class Config(Settings):
     gates: GatesConfig = GatesConfig()
     store: StoreConfig = StoreConfig()
 
+    @property
+    def needs(self) -> tuple[plugins.Needed, ...]:
+        """The plugins that it names which are not funnel's own."""
+        return plugins.needed(
+            [
+                ("reader", self.data.reader),
+                *(("source", name) for name in self.retrieve.sources),
+                *(("stage", name) for name in self.rerank.stages),
+                *(("feature", name) for name in self.features.groups),
+                *(("metric", name) for name in self.evaluate.also),
+                *(("gate", name) for name in self.gates.also),
+                *(() if self.towers.loss == "auto" else (("loss", self.towers.loss),)),
+            ]
+        )
+
     @model_validator(mode="after")
     def _index_fits_the_towers(self) -> Self:
         if self.index.spec != "auto":
@@ -98,6 +120,17 @@ def load(path: Path, *, data: Path | None = None) -> Config:
     return parse(raw, where=str(path))
 
 
+def configure(name: str, **sections: Any) -> Config:
+    """A Config from its sections as plain values, as a TOML file would have them.
+
+    Without a section `data`, the data are those that `prepare` is given. Raises: ConfigError, see `parse`.
+
+    >>> configure("shop", towers={"d": 32}).towers.d
+    32
+    """
+    return parse({"name": name, "data": {"reader": "frames"}, **sections})
+
+
 def parse(raw: dict[str, Any], *, where: str = "config") -> Config:
     """A Config from plain values. Raises: ConfigError, one line a mistake, each with its path."""
     try:
@@ -112,9 +145,7 @@ def _explain(problem: Any) -> str:
     place = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         valid = _keys_beside(problem["loc"])
-        near = difflib.get_close_matches(str(problem["loc"][-1]), valid, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(valid)}"
-        return f"unknown key '{place}'; {hint}"
+        return f"unknown key '{place}'; {hint(problem['loc'][-1], valid, 'known here: ')}"
     if problem["type"] == "missing":
         return f"'{place}' is missing"
     message = problem["msg"].removeprefix("Value error, ")

@@ -11,6 +11,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from funnel.config import Config
+from funnel.plugins.registry import names
+
+#: Keys that name plugins, and of which kind.
+NAMED = {
+    "data.reader": "reader", "retrieve.sources": "source", "features.names": "feature", "towers.loss": "loss",
+    "rerank.stages": "stage",
+}  # fmt: skip
 
 
 class Key(NamedTuple):
@@ -33,7 +40,9 @@ def keys(model: type[BaseModel] = Config, section: str = "") -> Iterator[Key]:
         if inner is not None:
             yield from keys(inner, f"{section}{name}.")
         else:
-            yield Key(section + name, _kind(field.annotation), _default(field), field.description or "")
+            yield Key(
+                section + name, _kind(field.annotation), _default(field), _described(section + name, field)
+            )
 
 
 def page() -> str:
@@ -54,6 +63,12 @@ def page() -> str:
         cells = (f"`{name}`", key.kind, f"`{key.default}`" if key.default else "", key.description)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _described(name: str, field: FieldInfo) -> str:
+    """What a key is for, and the names that may be given without a plugin."""
+    own = names(NAMED[name], own=True) if name in NAMED else []
+    return (field.description or "") + (f"; there are: {', '.join(own)}" if own else "")
 
 
 def _settings(annotation: Any) -> type[BaseModel] | None:

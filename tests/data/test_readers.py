@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from funnel.data.readers import READERS, DataConfig, read
+from funnel import plugins
+from funnel.data.readers import DataConfig, read
 from funnel.data.readers.int_lists import read_int_lists
 from funnel.errors import DataError
 
@@ -320,9 +321,9 @@ def test_real_trivago(shared_data: SharedData) -> None:
 def test_every_reader_is_reached_by_its_name(tmp_path: Path) -> None:
     folder = put(tmp_path, events_csv="user_id,item_id,time\na,x,1\nb,y,2\n", schema_json=json.dumps({}))
     assert len(read(DataConfig(reader="folder", path=str(folder))).events) == 2
-    assert set(READERS) == {
+    assert set(plugins.names("reader", own=True)) == {
         *("movielens_100k", "movielens", "amazon_sequences", "amazon_timestamps"),
-        *("lightgcn", "trivago", "folder", "synthetic"),
+        *("lightgcn", "trivago", "folder", "frames", "synthetic"),
     }
 
 

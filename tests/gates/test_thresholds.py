@@ -182,7 +182,7 @@ SCENES: dict[str, tuple[str, Callable[[Made, GatesConfig], list[Finding]], Any, 
 
 
 def test_every_threshold_has_a_scene() -> None:
-    assert set(SCENES) == set(GatesConfig.model_fields)
+    assert set(SCENES) == set(GatesConfig.model_fields) - {"also", "options"}  # which are of plugins
 
 
 @pytest.mark.parametrize("name", SCENES)

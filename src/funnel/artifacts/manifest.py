@@ -6,13 +6,14 @@ import hashlib
 import importlib.metadata
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_serializer
 
 from funnel.errors import BundleError
+from funnel.plugins import Needed
 from funnel.settings import Settings
 
 #: The newest layout that this version of funnel reads.
@@ -40,7 +41,7 @@ class Manifest(Settings):
     order is not used; empty where it is. metrics: None where a figure is not finite. checksum: sha256 of
     everything else that the manifest says, set by `save`. data_read: seconds since 1970 at which reading the
     data began; changes of items that were made before are in them. 0 where that is not known. data_end: one
-    second after the last event, None where they have no clock.
+    second after the last event, None where they have no clock. plugins: what the config names of others.
     """
 
     format_version: int = FORMAT_VERSION
@@ -61,6 +62,7 @@ class Manifest(Settings):
     metrics: dict[str, float | None] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
     fallback: tuple[str, ...] = ()
+    plugins: tuple[Needed, ...] = ()
     checksum: str = ""
 
     @field_validator("metrics", mode="before")
@@ -72,6 +74,12 @@ class Manifest(Settings):
         return {
             name: None if isinstance(x, float) and not math.isfinite(x) else x for name, x in metrics.items()
         }
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, written: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        # The checksum of manifests from before there were plugins is over what they say, which is nothing.
+        said = written(self)
+        return said if self.plugins else {key: value for key, value in said.items() if key != "plugins"}
 
     def summed(self) -> str:
         """The checksum that the manifest should have."""

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from funnel import plugins
 from funnel.catalogue.tables import Catalogue, Users
 from funnel.durations import Durations
 from funnel.engine import Funnel
@@ -17,17 +18,17 @@ from funnel.features import CandidateFeatures, FeaturesConfig, Statistics
 from funnel.index import ExactIndex, FaissIndex, Index
 from funnel.ranker import Ranker
 from funnel.stages import (
-    CovisitationSource,
-    Diversify,
     Filter,
-    PopularSource,
+    Parts,
     Rank,
     RerankConfig,
     Retrieve,
     RetrieveConfig,
     Source,
     Stage,
+    Top,
     TowerSource,
+    guard,
 )
 from funnel.towers.encoder import QueryEncoder
 from funnel.towers.items import ItemEncoder
@@ -70,14 +71,14 @@ class Contents:
 
     @cached_property
     def _sources(self) -> list[Source]:
-        made: dict[str, Source] = {
-            "towers": TowerSource(self.encoder, self.index),
-            "covisitation": CovisitationSource(self.statistics),
-            "popular": PopularSource(self.statistics, self.statistics.recent_window),
-        }
-        if (spectral := self.statistics.spectral) is not None:
-            made["spectral"] = TowerSource(spectral, ExactIndex(spectral.item_vectors), name="spectral")
-        return [made[name] for name in self.retrieve.sources if name in made]
+        options = self.retrieve.options
+        made = [guard.source(name, self.parts, options.get(name, {})) for name in self.retrieve.sources]
+        return [source for source in made if source is not None]
+
+    @property
+    def parts(self) -> Parts:
+        """What sources and stages are made from."""
+        return Parts(self.catalogue, self.users, self.encoder, self.index, self.statistics, self.rerank)
 
     def retriever(self, k: int | None = None) -> Retrieve:
         """The first stage: all sources, merged; k places (default: the config's), or as many as items."""
@@ -111,9 +112,26 @@ class Contents:
         stages: list[Stage] = [self.retriever(shortlist), Filter(shortlist)]
         if self.ranker is not None:
             stages.append(Rank(self.ranker, self.candidate_features()))
-        pool = max(self.rerank.pool, k)
-        stages.append(Diversify(self.vectors, self.rerank.trade_off, pool=pool, k=k, name="rerank"))
-        return Funnel(stages, durations=durations)
+        return Funnel([*stages, *self._reranking(k)], durations=durations)
+
+    def _reranking(self, k: int) -> list[Stage]:
+        """The stages behind the ranker, of which the last leaves k items at most."""
+        rerank = self.rerank.model_copy(update={"k": k, "pool": max(self.rerank.pool, k)})
+        parts = replace(self.parts, rerank=rerank)
+        made = [guard.stage(name, parts, rerank.options.get(name, {})) for name in rerank.stages]
+        stages = [stage for stage in made if stage is not None]
+        return stages if rerank.stages[-1] == "diversify" else [*stages, Top(k)]
+
+    @property
+    def needs(self) -> tuple[plugins.Needed, ...]:
+        """The plugins without which it does not answer."""
+        return plugins.needed(
+            [
+                *(("source", name) for name in self.retrieve.sources),
+                *(("stage", name) for name in self.rerank.stages),
+                *(("feature", name) for name in self.features.groups),
+            ]
+        )
 
     def exact(self, k: int) -> Funnel:
         """Every item scored with the towers: the reference that approximate search is held against."""
@@ -136,6 +154,8 @@ def save_settings(folder: Path, contents: Contents) -> None:
         "shown": contents.shown,
         "use_ranker": contents.ranker is not None,
     }
+    if needs := contents.needs:
+        settings["plugins"] = [one.model_dump(mode="json") for one in needs]
     (folder / "serve.json").write_text(json.dumps(settings, indent=1, sort_keys=True))
 
 
@@ -156,6 +176,8 @@ def load_contents(folder: Path, towers_fingerprint: str | None = None) -> Conten
 
 def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
     settings = json.loads((folder / "serve.json").read_text())
+    needs = [plugins.Needed.model_validate(one) for one in settings.get("plugins", ())]
+    plugins.require(needs, f"bundle {folder.name}")
     encoder = QueryEncoder.load(folder / "towers")
     if towers_fingerprint is not None and encoder.fingerprint != towers_fingerprint:
         raise BundleError(f"{folder}: the query tower is {encoder.fingerprint}, not {towers_fingerprint}")

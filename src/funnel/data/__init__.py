@@ -2,7 +2,7 @@
 
 from funnel.data.columns import ColumnKind
 from funnel.data.dataset import Dataset, Truth
-from funnel.data.readers import READERS, DataConfig, read
+from funnel.data.readers import DataConfig, Reader, read
 from funnel.data.schema import Column, Schema
 from funnel.data.shown import shown_columns
 from funnel.data.splits import Split, SplitConfig, split
@@ -10,11 +10,11 @@ from funnel.data.vocabulary import Vocabulary
 from funnel.synthetic import SyntheticConfig
 
 __all__ = [
-    "READERS",
     "Column",
     "ColumnKind",
     "DataConfig",
     "Dataset",
+    "Reader",
     "Schema",
     "Split",
     "SplitConfig",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Sequence
 from typing import Literal, Self, TypeAlias
@@ -14,6 +13,7 @@ from funnel.data.columns import ColumnKind, absent, convert, missing
 from funnel.errors import DataError
 from funnel.settings import Settings
 from funnel.values.arrow import plain
+from funnel.values.nearest import nearest
 
 TableName: TypeAlias = Literal["users", "items", "events", "impressions"]
 
@@ -128,6 +128,6 @@ def _checked(frame: pd.DataFrame, table: TableName, column: Column) -> pd.Series
 
 def _not_there(frame: pd.DataFrame, table: TableName, name: str) -> str:
     names = [str(known) for known in frame.columns]
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{table} has no column {name!r}: it has {', '.join(names) or 'none'}{hint}"
+    near = nearest(name, names)
+    said = f"; did you mean {near!r}?" if near else ""
+    return f"{table} has no column {name!r}: it has {', '.join(names) or 'none'}{said}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from funnel.evaluation.chance import chance_level
 from funnel.evaluation.compare import Comparison, compare, pairs
 from funnel.evaluation.ideal import TruthScores, best_by_truth, true_gains
 from funnel.evaluation.machine import machine, versions
-from funnel.evaluation.metrics import Float64
+from funnel.evaluation.metrics import Float64, Metric
 from funnel.evaluation.report import Report, Subject
 from funnel.evaluation.rows import Latency, Row, make_rows, row_values, with_intervals
 from funnel.evaluation.search import search_recall
@@ -35,6 +35,7 @@ def evaluate(
     exact: Recommend | None = None,
     approximate: Recommend | None = None,
     truth_scores: TruthScores | None = None,
+    also: Mapping[str, Metric] | None = None,
     ks: Sequence[int] = (10, 100, 500),
     seed: int,
     resamples: int = 1000,
@@ -49,6 +50,7 @@ def evaluate(
     baselines: competitors by name, a row each. exact: the towers over every item, without an index; with
         `approximate`, the same towers through the index, the recall of the search itself is measured.
     truth_scores: user rows [B] -> true scores [B, n_items], where the world is known; adds the row `ideal`.
+    also: metrics beside funnel's own, by name.
     ks: depths; the first is the length of the list that is shown, at which everything is measured.
     latency_requests: how many requests are asked one at a time, in this thread; how many threads a
         competitor starts is its own affair.
@@ -64,7 +66,7 @@ def evaluate(
     shown = walk(competitors, examples, n_items, ks[0], gains=gains, progress=progress)
     _distinct(shown)
     places = {one.name: one.all_places(examples.targets.offsets) for one in shown}
-    values = {one.name: row_values(places[one.name], ks, one.width) for one in shown}
+    values = {one.name: row_values(places[one.name], ks, one.width, also) for one in shown}
     rows = make_rows(
         shown,
         places=places,
@@ -85,7 +87,7 @@ def evaluate(
         seed=seed,
         rows=tuple(rows),
         comparisons=_comparisons(rows, metric, decisive, users, seed, resamples),
-        chance=chance_level(dict.fromkeys(name for row in rows for name in row.metrics), examples, n_items),
+        chance=chance_level(_with_a_chance(rows, also or ()), examples, n_items),
         search_recall=search_recall(exact, approximate, examples.requests, ks, seed),
         latency=Latency.of(clocks[-1].sum(axis=1)),
         throughput=len(examples) / max(sum(one.seconds for one in shown if one.kind == "stage"), 1e-9),
@@ -114,6 +116,12 @@ def _competitors(
     competitors += [one_step("ideal", "ideal", ideal)] if ideal else []
     competitors += [one_step("exact", "exact", exact)] if exact else []
     return [*competitors, Competitor("stage", funnel.trace)]
+
+
+def _with_a_chance(rows: Sequence[Row], also: Container[str]) -> list[str]:
+    """The metrics that a random order's expectation is known of: funnel's own."""
+    found = dict.fromkeys(name for row in rows for name in row.metrics)
+    return [name for name in found if name.partition("@")[0] not in also]
 
 
 def _comparisons(

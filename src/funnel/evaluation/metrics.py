@@ -10,19 +10,33 @@ the value 0, as in ranx and scikit-learn.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel import plugins
 from funnel.compiling import compiled
 from funnel.errors import ConfigError, DataError
+from funnel.plugins import register
 from funnel.types import Int32, Int64, Ragged
+from funnel.values.nearest import nearest
+from funnel.values.shown import shown
 
 Float64 = NDArray[np.float64]
+
+
+class Metric(Protocol):
+    """How good lists are, a number a request: `@register("metric", NAME)`; reports write NAME@k.
+
+    Keyword-only arguments are options.
+    """
+
+    def __call__(self, places: Ragged, k: int, /) -> Float64:
+        """places: where each list shows each target, from 0, −1 where it does not, a list a request. k: the
+        length of the lists that are shown. Returns finite numbers: float64 [B]."""
 
 
 def compute(name: str, items: Int32, targets: Ragged) -> Float64:
@@ -45,19 +59,34 @@ def compute_all(names: Iterable[str], items: Int32, targets: Ragged) -> dict[str
 def of_places(name: str, places: Ragged) -> Float64:
     """The metric `name` from the places of `find_places`: float64 [B]."""
     metric, k = parse(name)
-    return METRICS[metric](places, k)
+    return checked(name, plugins.make("metric", metric, places, k), len(places))
 
 
 def parse(name: str) -> tuple[str, int]:
     """ "ndcg@10" -> ("ndcg", 10); ConfigError with the nearest name where there is no such metric."""
     match = re.fullmatch(r"(\w+)@([1-9]\d*)", name)
-    if match and match[1] in METRICS:
-        return match[1], int(match[2])
-    near = difflib.get_close_matches(name.split("@")[0], METRICS, n=1)
-    hint = f"; did you mean {near[0]}@10?" if near else ""
-    raise ConfigError(
-        f"no metric {name!r}: write NAME@K with NAME one of {', '.join(METRICS)} and K ≥ 1{hint}"
-    )
+    try:
+        if match and plugins.find("metric", match[1]):
+            return match[1], int(match[2])
+    except plugins.UnknownPlugin:
+        pass
+    known = plugins.names("metric")
+    near = nearest(name.split("@")[0], known)
+    said = f"; did you mean {near}@10?" if near else ""
+    raise ConfigError(f"no metric {name!r}: write NAME@K with NAME one of {', '.join(known)} and K ≥ 1{said}")
+
+
+def checked(name: str, values: Any, n: int) -> Float64:
+    """What a metric gave, if it is a finite number a request. Raises: FunnelError naming the metric."""
+    try:
+        found = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise plugins.refused(f"metric {name!r}", f"numbers are expected ({error})") from error
+    if found.shape != (n,) or not np.isfinite(found).all():
+        raise plugins.refused(
+            f"metric {name!r}", f"a finite number for each of {n} requests is expected, not {shown(values)}"
+        )
+    return found
 
 
 def find_places(items: Int32, targets: Ragged) -> Ragged:
@@ -106,21 +135,12 @@ def _within(places: Ragged, k: int) -> NDArray[np.bool_]:
     return (places.values >= 0) & (places.values < k)
 
 
-def recall(places: Ragged, k: int) -> Float64:
-    """Targets in the first k places / all targets."""
-    return _sum(places, _within(places, k)) / np.maximum(places.lengths, 1)
-
-
-def hit_rate(places: Ragged, k: int) -> Float64:
-    """1 where the first k places hold a target, else 0."""
-    return (_sum(places, _within(places, k)) > 0).astype(np.float64)
-
-
 def discounts(k: int) -> Float64:
     """1 / log2(place + 2) for places from 0: float64 [k]."""
     return 1.0 / np.log2(np.arange(k) + 2.0)
 
 
+@register("metric", "ndcg")
 def ndcg(places: Ragged, k: int) -> Float64:
     """Discounted binary gain over that of min(k, targets) hits in front (Järvelin & Kekäläinen 2002)."""
     discount = discounts(k)
@@ -129,6 +149,13 @@ def ndcg(places: Ragged, k: int) -> Float64:
     return _sum(places, gain) / np.where(ideal > 0, ideal, 1.0)
 
 
+@register("metric", "recall")
+def recall(places: Ragged, k: int) -> Float64:
+    """Targets in the first k places / all targets."""
+    return _sum(places, _within(places, k)) / np.maximum(places.lengths, 1)
+
+
+@register("metric", "mrr")
 def mrr(places: Ragged, k: int) -> Float64:
     """1 / (place of the first target, from 1), 0 where it is not within k."""
     best = np.zeros(len(places))
@@ -138,6 +165,7 @@ def mrr(places: Ragged, k: int) -> Float64:
     return best
 
 
+@register("metric", "map")
 def map_(places: Ragged, k: int) -> Float64:
     """Mean over all targets of the precision at each one's place, 0 for those not within k.
 
@@ -151,10 +179,7 @@ def map_(places: Ragged, k: int) -> Float64:
     return _sum(places, precision) / np.maximum(places.lengths, 1)
 
 
-METRICS: dict[str, Callable[[Ragged, int], Float64]] = {
-    "ndcg": ndcg,
-    "recall": recall,
-    "mrr": mrr,
-    "map": map_,
-    "hit_rate": hit_rate,
-}
+@register("metric", "hit_rate")
+def hit_rate(places: Ragged, k: int) -> Float64:
+    """1 where the first k places hold a target, else 0."""
+    return (_sum(places, _within(places, k)) > 0).astype(np.float64)

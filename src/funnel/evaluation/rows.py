@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel import plugins
 from funnel.evaluation.bootstrap import intervals
 from funnel.evaluation.catalogue import Popularity, coverage, popularity_bias
-from funnel.evaluation.metrics import METRICS, Float64, of_places, recall, sum_by
+from funnel.evaluation.metrics import Float64, Metric, checked, of_places, recall, sum_by
 from funnel.evaluation.walk import Kind, RowTally
 from funnel.settings import Settings
 from funnel.types import Int64, Ragged
@@ -62,16 +63,22 @@ class Row(Settings):
     throughput: float  #: requests a second in batches
 
 
-def row_values(places: Ragged, ks: Sequence[int], width: int) -> dict[str, Float64]:
+def row_values(
+    places: Ragged, ks: Sequence[int], width: int, also: Mapping[str, Metric] | None = None
+) -> dict[str, Float64]:
     """Everything that a row is measured by, request by request: name -> float64 [B].
 
-    All metrics at the first k; NDCG and recall deeper down, as far as the row is wide; and "recall", that of
+    All of funnel's metrics, and `also` these, at the first k; NDCG and recall deeper down,
+
+    as far as the row is wide; and "recall", that of
     the whole list. places: of the targets. A depth beyond the width would repeat the figure before.
     """
     k, *deeper = ks
-    names = [f"{metric}@{k}" for metric in METRICS]
+    names = [f"{metric}@{k}" for metric in plugins.names("metric", own=True)]
     names += [f"{metric}@{depth}" for depth in deeper if depth <= width for metric in ("ndcg", "recall")]
     values = {name: of_places(name, places) for name in names}
+    for name, metric in (also or {}).items():
+        values[f"{name}@{k}"] = checked(name, metric(places, k), len(places))
     return values | {_ALL: of_places(f"recall@{max(width, 1)}", places)}
 
 

@@ -84,7 +84,19 @@ def _sentences(report: Report) -> list[Text]:
     if report.search_recall:
         shares = ", ".join(f"{share:.1%} of the first {k}" for k, share in report.search_recall.items())
         said.append(Text(f"• approximate search finds {shares} that exact search finds"))
+    said += [Text(f"• {sentence}") for sentence in _further(report)]
     return said + [Text(f"• {note}") for note in report.notes]
+
+
+def _further(report: Report) -> list[str]:
+    """Metrics that have no column: those of plugins, of each stage."""
+    final = report.rows[-1].metrics
+    names = [name for name in final if name.endswith(f"@{report.k}") and name not in report.chance]
+    stages = [row for row in report.rows if row.kind == "stage"]
+    return [
+        f"{label(name)}: {', '.join(f'{row.name} {short(row.metrics[name].mean)}' for row in stages)}"
+        for name in names
+    ]
 
 
 def _table(*titles: str) -> Table:

@@ -3,11 +3,13 @@
 from funnel.features.candidates import CandidateFeatures, FeaturesConfig
 from funnel.features.covisitation import fit_covisitation, fit_transitions
 from funnel.features.encoders import Spec, TableEncoder
+from funnel.features.families import Family
 from funnel.features.neighbours import Neighbours
 from funnel.features.statistics import Statistics
 
 __all__ = [
     "CandidateFeatures",
+    "Family",
     "FeaturesConfig",
     "Neighbours",
     "Spec",

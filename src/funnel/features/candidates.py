@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
+from funnel import plugins
 from funnel.errors import ConfigError
-from funnel.features.families import FAMILIES, Asked, Known
+from funnel.features.families import Asked, Known
+from funnel.features.guard import feature
 from funnel.features.recent import REACH, recent
 from funnel.features.spec import Spec
 from funnel.features.statistics import Statistics
-from funnel.settings import Settings
 from funnel.types import Candidates, Features, Float32, Int32, Requests
+from funnel.values.nearest import hint
+
+#: What is looked at where a config says nothing else, in the order of the columns.
+STANDARD = (
+    "source", "popularity", "covisitation", "transition", "affinity", "number_affinity", "history", "user",
+    "item", "similarity", "shown",
+)  # fmt: skip
 
 
-class FeaturesConfig(Settings):
+class FeaturesConfig(plugins.Optioned):
     """Which candidate features there are: families ("popularity") or single columns ("popularity.all")."""
 
-    names: tuple[str, ...] = Field(
-        tuple(FAMILIES), min_length=1, description=f"families or columns; families: {', '.join(FAMILIES)}"
-    )
+    names: tuple[str, ...] = Field(STANDARD, min_length=1, description="families or columns")
+    also: tuple[str, ...] = Field((), description="families or columns of plugins, beside these")
 
-    @field_validator("names")
-    @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if name.split(".")[0] not in FAMILIES:
-                raise ValueError(_unknown(name, list(FAMILIES)))
-        return names
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The families that are named, each once: funnel's in their order, then others as they are named."""
+        named = dict.fromkeys(name.split(".")[0] for name in (*self.names, *self.also))
+        return (
+            *(name for name in STANDARD if name in named),
+            *(name for name in named if name not in STANDARD),
+        )
+
+    @model_validator(mode="after")
+    def _are_there(self) -> Self:
+        plugins.check_options("feature", self.groups, self.options)
+        return self
 
 
 class CandidateFeatures:
@@ -62,14 +75,14 @@ class CandidateFeatures:
             statistics, item_features, item_specs, item_vectors, user_specs,
             item_features if fitted is None else fitted, tuple(sources), tuple(shown),
         )  # fmt: skip
-        wanted = [name for name in FAMILIES if any(part.split(".")[0] == name for part in config.names)]
-        self._families = [FAMILIES[name](known) for name in wanted]
+        wanted = config.groups
+        self._families = [feature(name, known, config.options.get(name, {})) for name in wanted]
         columns = [
             f"{name}.{column}"
             for name, family in zip(wanted, self._families, strict=True)
             for column in family.names
         ]
-        self._picked = _picked(config.names, columns)
+        self._picked = _picked((*config.names, *config.also), columns)
         self._names = [columns[number] for number in self._picked]
         self._reach, self._n_items = REACH[statistics.clock], statistics.n_items
         self._ordered = statistics.clock != "none"
@@ -113,9 +126,7 @@ def _picked(names: Sequence[str], columns: list[str]) -> list[int]:
 
 
 def _unknown(name: str, there: list[str]) -> str:
-    near = difflib.get_close_matches(name, there, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(there)}"
-    return f"no feature {name!r}; {hint}"
+    return f"no feature {name!r}; {hint(name, there)}"
 
 
 def _check_sizes(n_items: int, item_features: Features, item_vectors: Float32 | None) -> None:

@@ -3,6 +3,7 @@
 verdict = publish(Store("indexes"), version)  # GateError, and no change, when a gate is closed
 """
 
+from funnel.gates.case import Case, Gate
 from funnel.gates.config import GatesConfig
 from funnel.gates.findings import Finding, Verdict
 from funnel.gates.judge import judge
@@ -11,7 +12,9 @@ from funnel.gates.tables import Arrived, arrived
 
 __all__ = [
     "Arrived",
+    "Case",
     "Finding",
+    "Gate",
     "GatesConfig",
     "Verdict",
     "arrived",

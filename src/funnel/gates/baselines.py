@@ -51,8 +51,5 @@ def _beside(
     found = quality.fall_beyond_chance("baselines", what, change, alone, config.baseline_fall, change.hi)
     if found.passed:
         return found
-    advice = f'; `sources = ["{name}"]` under [retrieve] serves it alone' if name in _NAMES else ""
+    advice = f'; `sources = ["{name}"]` under [retrieve] serves it alone' if " " not in name else ""
     return found.model_copy(update={"sentence": found.sentence + advice})
-
-
-_NAMES = ("towers", "covisitation", "spectral", "popular")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
 
-from funnel.settings import Settings
+from pydantic import Field, model_validator
+
+from funnel import plugins
 
 
-class GatesConfig(Settings):
+class GatesConfig(plugins.Optioned):
     """A threshold for each gate, named before the colon. Shares are of 1; falls, rises and changes are
     from the published bundle.
     """
@@ -43,3 +45,9 @@ class GatesConfig(Settings):
     popularity_rise: float = Field(0.1, ge=0, description="popularity: rise of the shown items' percentile")
     reachable: float = Field(0.05, ge=0, le=1, description="reach: least share of items on a shortlist")
     reachable_fall: float = Field(0.3, ge=0, le=1, description="reach: largest fall of that, as a share")
+    also: tuple[str, ...] = Field((), description="gates of plugins, beside funnel's own")
+
+    @model_validator(mode="after")
+    def _are_there(self) -> Self:
+        plugins.check_options("gate", self.also, self.options)
+        return self

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from funnel import plugins
 from funnel.artifacts import Store
 from funnel.bundle.holdout import known_to, translate
 from funnel.gates import catalogue, quality, serving, tables, vectors
 from funnel.gates.anchor import anchored
 from funnel.gates.baselines import beside_sources
+from funnel.gates.case import Case
 from funnel.gates.config import GatesConfig
 from funnel.gates.figures import Figures, measure, popular
 from funnel.gates.findings import Finding, Verdict, could_not_look
@@ -14,6 +16,7 @@ from funnel.gates.judged import Judged
 from funnel.gates.parts import parts
 from funnel.gates.reference import reference
 from funnel.gates.tables import Arrived
+from funnel.plugins import register
 
 
 def judge(store: Store, version: str, config: GatesConfig | None = None) -> Verdict:
@@ -27,18 +30,12 @@ def judge(store: Store, version: str, config: GatesConfig | None = None) -> Verd
     config = config or new.thresholds
     beside = reference(store, new.manifest.version)
     figures = measure(new.contents, new.holdout.examples, new.contents.rerank.k)
-    requests = new.holdout.examples.requests
-    found = [
-        *([] if beside.finding is None else [beside.finding]),
-        *_compared(new, figures, beside.judged, config),
-        *anchored(store, new, figures, beside.judged, config),
-        *beside_sources(figures, new.contents, new.holdout.examples, config, new.seed),
-        *vectors.health(new.contents, config, new.seed),
-        vectors.search(new.contents, requests, config, new.seed),
-        catalogue.concentration(figures, config),
-        *serving.parity(new.contents, new.holdout, config, new.seed),
-        serving.latency(new.contents, requests, config, new.seed),
-    ]
+    case = Case(store, new, beside.judged, figures, config)
+    found = [] if beside.finding is None else [beside.finding]
+    for name in plugins.names("gate", own=True):
+        found += plugins.make("gate", name, case)
+    for name in config.also:
+        found += _asked(name, case)
     return Verdict(
         version=new.manifest.version,
         served=beside.served,
@@ -46,6 +43,59 @@ def judge(store: Store, version: str, config: GatesConfig | None = None) -> Verd
         figures=figures.means(),
         findings=tuple(found),
     )
+
+
+def _asked(name: str, case: Case) -> list[Finding]:
+    """A plugin's gate: closed where it cannot look, or says nothing."""
+    try:
+        found = plugins.make("gate", name, case, options=case.config.options.get(name))
+        findings = [found] if isinstance(found, Finding) else list(found)
+        if findings and all(isinstance(one, Finding) for one in findings):
+            return findings
+        return [could_not_look(name, "a Finding is expected, and at least one")]
+    except Exception as error:  # somebody else's code, which must not open a gate by failing
+        return [could_not_look(name, repr(error))]
+
+
+@register("gate", "published")
+def _published(case: Case) -> list[Finding]:
+    """Tables, stages, slices, popularity and reach, beside the published bundle."""
+    return _compared(case.new, case.figures, case.published, case.config)
+
+
+@register("gate", "anchor")
+def _anchor(case: Case) -> list[Finding]:
+    return anchored(case.store, case.new, case.figures, case.published, case.config)
+
+
+@register("gate", "baselines")
+def _baselines(case: Case) -> list[Finding]:
+    return beside_sources(case.figures, case.contents, case.examples, case.config, case.seed)
+
+
+@register("gate", "vectors")
+def _vectors(case: Case) -> list[Finding]:
+    return vectors.health(case.contents, case.config, case.seed)
+
+
+@register("gate", "search")
+def _search(case: Case) -> list[Finding]:
+    return [vectors.search(case.contents, case.examples.requests, case.config, case.seed)]
+
+
+@register("gate", "concentration")
+def _concentration(case: Case) -> list[Finding]:
+    return [catalogue.concentration(case.figures, case.config)]
+
+
+@register("gate", "parity")
+def _parity(case: Case) -> list[Finding]:
+    return serving.parity(case.contents, case.new.holdout, case.config, case.seed)
+
+
+@register("gate", "latency")
+def _latency(case: Case) -> list[Finding]:
+    return [serving.latency(case.contents, case.examples.requests, case.config, case.seed)]
 
 
 def _compared(new: Judged, figures: Figures, published: Judged | None, config: GatesConfig) -> list[Finding]:

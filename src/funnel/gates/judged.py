@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from funnel import plugins
 from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.bundle.holdout import HOLDOUT, Holdout
@@ -47,6 +48,8 @@ class Judged:
     @property
     def thresholds(self) -> GatesConfig:
         """Those of the config that the bundle was built with. Raises: BundleError when they are none."""
+        where = f"the judgement of bundle {self.manifest.version}"
+        plugins.require((one for one in self.manifest.plugins if one.kind == "gate"), where)
         try:
             return GatesConfig.model_validate(self.manifest.config.get("gates", {}))
         except ValidationError as error:

@@ -64,7 +64,7 @@ def _columns(report: Report) -> list[str]:
     """Metrics of the table: everything at the first k, then the recall deeper down where some row has it."""
     k, *deeper = report.ks
     deep = [f"recall@{d}" for d in deeper if any(f"recall@{d}" in row.metrics for row in report.rows)]
-    return [f"{name}@{k}" for name in ("ndcg", "recall", "mrr", "map", "hit_rate")] + deep
+    return [*(name for name in report.rows[-1].metrics if name.endswith(f"@{k}")), *deep]
 
 
 def _best(report: Report, name: str) -> float:

@@ -8,7 +8,7 @@ built = build(prepared, towers, Store("indexes"))
 from funnel.pipeline.build import Built, build
 from funnel.pipeline.checks import check
 from funnel.pipeline.prepare import Prepared, prepare
-from funnel.pipeline.report import evaluate_bundle, ranker_is_better, report_on, write_report
+from funnel.pipeline.report import evaluate, evaluate_bundle, ranker_is_better, report_on, write_report
 from funnel.pipeline.train import train_towers
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Prepared",
     "build",
     "check",
+    "evaluate",
     "evaluate_bundle",
     "prepare",
     "ranker_is_better",

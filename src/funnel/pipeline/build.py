@@ -202,6 +202,7 @@ def _manifest(
         "data_end": contents.statistics.end if contents.statistics.clock == "time" else None,
         "data_window": windows(prepared),
         "metrics": {name: last.metrics[name].mean for name in (f"ndcg@{k}", f"recall@{k}")},
+        "plugins": config.needs,
         "fallback": tuple(fallback),
         "notes": tuple(notes),
     }

@@ -39,13 +39,14 @@ class Prepared:
         return self.item_encoder.encode(self.dataset.items)
 
 
-def prepare(config: Config) -> Prepared:
+def prepare(config: Config, dataset: Dataset | None = None) -> Prepared:
     """Read and split the data; fit encoders on the rows that the towers' training window meets.
 
+    dataset: in place of what `config.data` says.
     Raises: DataError; see `prepare_from` and `Dataset`.
     """
     read_at = time.time()
-    return prepare_from(config, read(config.data), read_at)
+    return prepare_from(config, read(config.data) if dataset is None else dataset, read_at)
 
 
 def prepare_from(

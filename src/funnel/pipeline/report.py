@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from funnel import plugins
 from funnel.artifacts import Store
 from funnel.bundle.contents import Contents, load_contents
+from funnel.config import EvaluateConfig
 from funnel.engine import Funnel
 from funnel.errors import BundleError
-from funnel.evaluation import Recommend, Report, Subject, evaluate
+from funnel.evaluation import Recommend, Report, Subject
+from funnel.evaluation import evaluate as measure
 from funnel.evaluation.frontier import Point, measure_settings
+from funnel.evaluation.metrics import Metric
 from funnel.index import FaissIndex
 from funnel.pages.report import ExampleUser, write_page
 from funnel.pipeline.examples import example_users
@@ -33,7 +38,7 @@ def report_on(
     depth = max(config.evaluate.ks)
     statistics = contents.statistics
     as_shown = {} if split.test.requests.shown is None else {"as shown": _alone(ShownSource(), depth)}
-    report = evaluate(
+    report = measure(
         funnel=contents.funnel(config.evaluate.ks[0]),
         examples=split.test,
         subject=Subject(
@@ -49,6 +54,7 @@ def report_on(
         exact=contents.exact(depth),
         approximate=_alone(TowerSource(contents.encoder, contents.index), depth),
         truth_scores=None if data.truth is None else data.truth.scores,
+        also=_further(config.evaluate),
         ks=config.evaluate.ks,
         seed=config.seed,
         latency_requests=config.evaluate.latency_requests,
@@ -57,6 +63,13 @@ def report_on(
         progress=progress,
     )
     return report.model_copy(update={"frontier": _frontier(contents, split.test.requests, config.seed)})
+
+
+def _further(config: EvaluateConfig) -> dict[str, Metric]:
+    """The metrics of plugins that a config names, with their options."""
+    return {
+        name: partial(plugins.make, "metric", name, options=config.options.get(name)) for name in config.also
+    }
 
 
 def _frontier(contents: Contents, requests: Requests, seed: int) -> tuple[Point, ...]:
@@ -104,6 +117,14 @@ def worse_than_baselines(report: Report) -> list[str]:
         for one in report.comparisons
         if one.difference.worse and one.b in _SOURCES and one.a in stages
     ]
+
+
+def evaluate(store: Store, version: str, prepared: Prepared, *, progress: bool = False) -> Report:
+    """The report on a bundle of the store, measured on the test window of `prepared`.
+
+    version: "current" is the published one. Raises: see `evaluate_bundle`.
+    """
+    return evaluate_bundle(store, version, prepared, progress=progress)[1]
 
 
 def evaluate_bundle(

@@ -171,7 +171,9 @@ def write_version(prepared: Prepared, fitted: Path, draft: Draft) -> None:
 def tower_inputs(prepared: Prepared) -> dict[str, Any]:
     """What decides the towers: equal inputs, wherever the data lie, need no second training."""
     sections = prepared.config.model_dump(mode="json", include={"seed", "split", "towers"})
-    again = {} if prepared.split.refit is None else {"refit": True}
+    again: dict[str, Any] = {} if prepared.split.refit is None else {"refit": True}
+    loss = [one.model_dump(mode="json") for one in prepared.config.needs if one.kind == "loss"]
+    again |= {"plugins": loss} if loss else {}
     return {**sections, "checksum": prepared.dataset.checksum(), "made": TOWERS, **again}
 
 

@@ -3,9 +3,10 @@
 from funnel.stages.config import RerankConfig, RetrieveConfig
 from funnel.stages.diversify import Diversify
 from funnel.stages.filter import Filter
+from funnel.stages.parts import Parts
 from funnel.stages.rank import Rank
 from funnel.stages.retrieve import Retrieve, source_weights
-from funnel.stages.sources import CovisitationSource, PopularSource, ShownSource, Source
+from funnel.stages.sources import CovisitationSource, PopularSource, ShownSource, Source, choose
 from funnel.stages.stage import Skippable, Stage
 from funnel.stages.top import Top
 from funnel.stages.towers import Encoder, TowerSource
@@ -15,6 +16,7 @@ __all__ = [
     "Diversify",
     "Encoder",
     "Filter",
+    "Parts",
     "PopularSource",
     "Rank",
     "RerankConfig",
@@ -26,5 +28,6 @@ __all__ = [
     "Stage",
     "Top",
     "TowerSource",
+    "choose",
     "source_weights",
 ]

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from funnel.settings import LONGEST_LIST, Settings, distinct
+# What registers them.
+import funnel.stages.diversify
+import funnel.stages.sources
+import funnel.stages.towers  # noqa: F401
+from funnel import plugins
+from funnel.settings import LONGEST_LIST, distinct
+
+#: What reports call the stages that are always there.
+RESERVED = frozenset({"retrieve", "filter", "rank", "rerank", "top"})
 
 
-class RetrieveConfig(Settings):
+class RetrieveConfig(plugins.Optioned):
     """Where candidates come from, and how many go on to the ranker."""
 
-    sources: tuple[Literal["towers", "covisitation", "spectral", "popular"], ...] = Field(
+    sources: tuple[str, ...] = Field(
         ("towers", "covisitation", "spectral", "popular"),
         min_length=1,
         description="spectral is there for sets of up to 100,000 items only, and left out elsewhere",
@@ -26,8 +34,13 @@ class RetrieveConfig(Settings):
 
     _each_once = field_validator("sources")(distinct)
 
+    @model_validator(mode="after")
+    def _are_there(self) -> Self:
+        plugins.check_options("source", self.sources, self.options)
+        return self
 
-class RerankConfig(Settings):
+
+class RerankConfig(plugins.Optioned):
     """What is done to the ranked list before it is shown."""
 
     k: int = Field(10, ge=1, le=LONGEST_LIST, description="items returned")
@@ -35,3 +48,17 @@ class RerankConfig(Settings):
         50, ge=1, le=LONGEST_LIST, description="best places that may be re-ordered for diversity"
     )
     trade_off: float = Field(1.0, ge=0, le=1, description="1 keeps the ranker's order; less is more diverse")
+    stages: tuple[str, ...] = Field(
+        ("diversify",),
+        min_length=1,
+        description="stages behind the ranker, in order; the list is cut at k",
+    )
+
+    _each_once = field_validator("stages")(distinct)
+
+    @model_validator(mode="after")
+    def _are_there(self) -> Self:
+        plugins.check_options("stage", self.stages, self.options)
+        if taken := sorted(RESERVED & set(self.stages)):
+            raise ValueError(f"a stage cannot be called {taken[0]!r}: reports know another one by that name")
+        return self

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from funnel.errors import ConfigError
 from funnel.features.arrays import frozen
+from funnel.plugins import register
 from funnel.stages._kernels import mmr
 from funnel.stages.stage import places
 from funnel.types import Candidates, Float32, Requests
+
+if TYPE_CHECKING:
+    from funnel.stages.parts import Parts
+
+
+@register("stage", "diversify")
+def diversify(parts: Parts) -> Diversify:
+    """The options of `[rerank]`."""
+    rerank = parts.rerank
+    return Diversify(parts.vectors, rerank.trade_off, pool=rerank.pool, k=rerank.k, name="rerank")
 
 
 class Diversify:

@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.order import best
+from funnel.plugins import register
 from funnel.ranker import contains
 from funnel.types import Bool, Float32, Int32, Int64, Requests
 
 if TYPE_CHECKING:
     from funnel.features import Statistics
+    from funnel.stages.parts import Parts
 
 Found = tuple[Int32, Float32]
 
 
 class Source(Protocol):
-    """Finds items for requests without looking at any other source."""
+    """Finds items for requests without looking at any other source.
+
+    Of plugins: `@register("source", NAME)` on what makes one from `Parts`, or None.
+    """
 
     @property
     def name(self) -> str:
@@ -45,6 +51,16 @@ def excluded(requests: Requests, items: Int32) -> Bool:
     return mask
 
 
+def choose(requests: Requests, items: Int32, scores: Float32, k: int) -> Found:
+    """What a source returns that has scored items: the k best that each request may be given, ties by row.
+
+    items: int32 [B, W], -1 is none. scores: float32 [B, W], -inf where an item is not to be returned. Returns
+    rows int32 and scores float32, both [B, k].
+    """
+    left_out = excluded(requests, items) | ~(scores > -np.inf)
+    return best(np.where(left_out, np.int32(-1), items), scores, k)
+
+
 def fetch_sizes(requests: Requests, k: int) -> Int64:
     """How many to fetch so that k are left when the excluded are dropped: int64 [B].
 
@@ -56,6 +72,18 @@ def fetch_sizes(requests: Requests, k: int) -> Int64:
     lengths = requests.exclude.lengths
     rounded = 2 ** np.ceil(np.log2(np.maximum(lengths, 16))).astype(np.int64)
     return k + np.where(lengths > 0, rounded, 0)
+
+
+@register("source", "covisitation")
+def covisitation(parts: Parts) -> Source:
+    """What was met together with the history."""
+    return CovisitationSource(parts.statistics)
+
+
+@register("source", "popular")
+def popular(parts: Parts) -> Source:
+    """What is popular of late."""
+    return PopularSource(parts.statistics, parts.statistics.recent_window)
 
 
 class CovisitationSource:

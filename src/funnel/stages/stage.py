@@ -12,6 +12,8 @@ from funnel.types import Candidates, Requests
 class Stage(Protocol):
     """A named callable: the same requests, fewer or reordered places.
 
+    Of plugins: `@register("stage", NAME)` on what makes one from `Parts`; see `rerank.stages`.
+
     Lists come out descending, ties by item row, empty places last.
     """
 

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from funnel.allow import Allow, packed
 from funnel.errors import ConfigError
 from funnel.features.arrays import frozen
+from funnel.index import ExactIndex, Index
 from funnel.order import best
+from funnel.plugins import register
 from funnel.stages._kernels import dot
-from funnel.stages.sources import Found, excluded, fetch_sizes
+from funnel.stages.sources import Found, Source, excluded, fetch_sizes
 from funnel.types import Float32, Int32, Requests
 
 if TYPE_CHECKING:
-    from funnel.index import Index
+    from funnel.stages.parts import Parts
 
 
 class Encoder(Protocol):
@@ -30,6 +32,19 @@ class Encoder(Protocol):
 
     def encode(self, requests: Requests) -> Float32:
         """float32 [B, d]."""
+
+
+@register("source", "towers")
+def towers(parts: Parts) -> Source:
+    """What the query tower is nearest to."""
+    return TowerSource(parts.encoder, parts.index)
+
+
+@register("source", "spectral")
+def spectral(parts: Parts) -> Source | None:
+    """The low frequencies of who met what; for sets only."""
+    found = parts.statistics.spectral
+    return None if found is None else TowerSource(found, ExactIndex(found.item_vectors), name="spectral")
 
 
 class TowerSource:

@@ -6,11 +6,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from funnel.settings import Settings
+import funnel.towers.losses  # noqa: F401 - registers them
+from funnel import plugins
 from funnel.types import Clock
 
 
-class TowersConfig(Settings):
+class TowersConfig(plugins.Optioned):
     """Options of the two towers. The defaults are meant to do well unchanged."""
 
     encoder: Literal["auto", "transformer", "pooled"] = Field(
@@ -38,7 +39,7 @@ class TowersConfig(Settings):
     graph: int = Field(
         2, ge=0, le=4, description="sets: how far an item's embedding is smoothed over the user-item graph"
     )
-    loss: Literal["auto", "full_softmax", "sampled_softmax", "gbce"] = Field(
+    loss: str = Field(
         "auto",
         description="auto: full softmax up to 20,000 items (sets: 100,000), sampled softmax above",
     )
@@ -68,6 +69,11 @@ class TowersConfig(Settings):
         0.99, ge=0, lt=1, description="decay a step of the averaged weights that are kept"
     )
     weight_decay: float = Field(0.01, ge=0, description="of AdamW; biases, norms and temperature have none")
+
+    @model_validator(mode="after")
+    def _loss_is_there(self) -> Self:
+        plugins.check_options("loss", () if self.loss == "auto" else (self.loss,), self.options)
+        return self
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:

@@ -20,12 +20,14 @@ from funnel.data.dataset import Dataset
 from funnel.data.readers.int_lists import read_int_lists
 from funnel.data.schema import Column, Schema
 from funnel.errors import DataError
+from funnel.plugins import register
 
 SCHEMA = Schema(items=(Column(name="attributes", kind="multi_category"),))
 _NOT_DATA = {"SOURCE.txt", "README.txt", "LICENSE.txt"}
 _ATTRIBUTES = "_item2attributes.json"
 
 
+@register("reader", "amazon_sequences")
 def read_amazon_sequences(path: str | Path) -> Dataset:
     """The sequences in the file `path`, or in the only such file of the folder `path`. Clock: "order".
 

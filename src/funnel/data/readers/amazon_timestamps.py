@@ -15,6 +15,7 @@ from funnel.data.dataset import Dataset
 from funnel.data.readers.parsing import Fields, TextTable, require
 from funnel.data.readers.ratings import RATING_COLUMNS, keep_rated
 from funnel.data.schema import Column, Schema
+from funnel.plugins import register
 
 SCHEMA = Schema(
     items=(
@@ -28,6 +29,7 @@ _EVENTS: Fields = {"user_id": "int", "item_id": "int", "rating": "float", "time"
 _LINKS = {"category": "item_category.dat", "brand": "item_brand.dat", "also_viewed": "item_view.dat"}
 
 
+@register("reader", "amazon_timestamps")
 def read_amazon_timestamps(path: str | Path, *, min_rating: float | None = None) -> Dataset:
     """The tables in the folder `path`.
 

@@ -15,8 +15,10 @@ from funnel.data.dataset import Dataset
 from funnel.data.readers.int_lists import read_int_lists
 from funnel.data.readers.parsing import require
 from funnel.data.schema import Schema
+from funnel.plugins import register
 
 
+@register("reader", "lightgcn")
 def read_lightgcn(path: str | Path) -> Dataset:
     """The split in the folder `path`. A user's line may hold no item: the user is known all the same.
 

@@ -15,6 +15,7 @@ from funnel.data.dataset import Dataset
 from funnel.data.readers.parsing import Fields, TextTable, require
 from funnel.data.readers.ratings import MOVIELENS, keep_rated, titles_and_years
 from funnel.errors import DataError
+from funnel.plugins import register
 
 _EVENTS: Fields = {"userId": "int", "movieId": "int", "rating": "float", "timestamp": "int"}
 _MOVIES: Fields = {"movieId": "int", "title": "text", "genres": "text"}
@@ -23,6 +24,7 @@ _KEYS = {"userId": "user_id", "movieId": "item_id", "timestamp": "time"}
 _NO_GENRE = "(no genres listed)"
 
 
+@register("reader", "movielens")
 def read_movielens(path: str | Path, *, min_rating: float | None = None) -> Dataset:
     """The release in the folder `path`, whichever of the two formats it has.
 

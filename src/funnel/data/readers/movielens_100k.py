@@ -17,6 +17,7 @@ from funnel.data.readers.download import movielens_100k
 from funnel.data.readers.parsing import Fields, TextTable, require
 from funnel.data.readers.ratings import MOVIELENS, keep_rated, titles_and_years
 from funnel.errors import DataError
+from funnel.plugins import register
 
 NAME = "movielens-100k"
 # The order of the publisher's 19 flags (its README).
@@ -55,6 +56,7 @@ _ATOMIC: dict[str, Fields] = {
 }
 
 
+@register("reader", "movielens_100k")
 def read_movielens_100k(path: str | Path | None = None, *, min_rating: float | None = None) -> Dataset:
     """The data set at `path` (a folder with either form), or else from the cache, fetched on first use.
 

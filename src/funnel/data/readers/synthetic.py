@@ -8,10 +8,12 @@ from pathlib import Path
 from funnel.data.dataset import Dataset
 from funnel.data.readers.download import cache_folder
 from funnel.errors import DataError
+from funnel.plugins import register
 from funnel.synthetic import LatentTruth, SyntheticConfig, config_of, write_world
 
 
-def read_synthetic(path: str | Path | None = None, synthetic: SyntheticConfig | None = None) -> Dataset:
+@register("reader", "synthetic")
+def read_synthetic(path: str | Path | None = None, *, synthetic: SyntheticConfig | None = None) -> Dataset:
     """The world at `path`, or in the cache; made there first where it is not.
 
     synthetic: the world that it has to be; None takes any world that is at `path`, or makes the default one.

@@ -23,6 +23,7 @@ from funnel.data.dataset import Dataset
 from funnel.data.readers.parsing import Fields, TextTable
 from funnel.data.schema import Column, Schema
 from funnel.errors import DataError
+from funnel.plugins import register
 
 SCHEMA = Schema(
     items=(Column(name="properties", kind="multi_category"),),
@@ -44,6 +45,7 @@ _FIELDS: Fields = {"timestamp": "int", "step": "int", **dict.fromkeys(_TEXTS, "t
 _METADATA = "item_metadata.csv"
 
 
+@register("reader", "trivago")
 def read_trivago(path: str | Path, *, interactions: bool = True) -> Dataset:
     """The log at `path`: a Parquet or CSV file, or the folder of one (with item_metadata.csv, or not).
 

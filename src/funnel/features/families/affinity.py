@@ -11,9 +11,11 @@ from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.families.family import TASTE_DECAY, Asked, Family, Known
 from funnel.features.kernels import slot_of, table_bits
+from funnel.plugins import register
 from funnel.types import Float32, Int32
 
 
+@register("feature", "affinity")
 def build(known: Known) -> Family:
     """Two columns for each category, multi-category and text column of the items; one where nothing orders
     the events, since there is no newest item.
@@ -41,6 +43,7 @@ def build(known: Known) -> Family:
     return Family(tuple(f"{prefix}{name}" for name in names for prefix in prefixes), compute)
 
 
+@register("feature", "number_affinity")
 def build_number(known: Known) -> Family:
     """For each number column, the candidate's value less the decayed mean of the history, standardised."""
     decay = TASTE_DECAY[known.statistics.clock]

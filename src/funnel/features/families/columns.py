@@ -8,12 +8,14 @@ import numpy as np
 
 from funnel.features.families.family import Asked, Family, Known
 from funnel.features.spec import Spec
+from funnel.plugins import register
 from funnel.types import Features, Float32, Int32
 
 #: A category with more codes than this is left to affinity and to the towers: trees would learn it by heart.
 MOST_CODES = 256
 
 
+@register("feature", "user")
 def build_user(known: Known) -> Family:
     """user.<column>: numbers (standardised) and small categories (codes by frequency); NaN where missing."""
     names = _told(known.user_specs)
@@ -25,6 +27,7 @@ def build_user(known: Known) -> Family:
     return Family(tuple(names), compute)
 
 
+@register("feature", "item")
 def build_item(known: Known) -> Family:
     """item.<column>: the same of the candidate."""
     names = _told(known.item_specs)

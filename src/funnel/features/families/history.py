@@ -10,9 +10,11 @@ import numpy as np
 from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.families.family import Asked, Family, Known
+from funnel.plugins import register
 from funnel.types import Float32
 
 
+@register("feature", "history")
 def build(known: Known) -> Family:
     """history.length: log(1 + items met that are still there). With a clock also since_last and mean_gap,
     without an order no met_ago.

@@ -10,6 +10,7 @@ import numpy as np
 from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.families.family import Asked, Family, Known
+from funnel.plugins import register
 from funnel.types import Float32
 
 _DAY = 86_400.0
@@ -17,6 +18,7 @@ _DAY = 86_400.0
 _LOG1P = np.array([log1p(float(n)) for n in range(1024)])
 
 
+@register("feature", "popularity")
 def build(known: Known) -> Family:
     """Columns by window (window1 is the shortest, all is everything before the request).
 

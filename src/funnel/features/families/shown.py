@@ -10,9 +10,11 @@ from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.families.family import Asked, Family, Known
 from funnel.features.kernels import slot_of, table_bits
+from funnel.plugins import register
 from funnel.types import Float32
 
 
+@register("feature", "shown")
 def build(known: Known) -> Family:
     """For each column of the list: its value, how many places have less, and its ratio to the list's mean.
 

@@ -9,12 +9,14 @@ import numpy as np
 from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.families.family import TASTE_DECAY, Asked, Family, Known
+from funnel.plugins import register
 from funnel.types import Float32
 
 #: Vectors that each candidate is held against: the decayed mean, then the newest items, newest first.
 _LANES = 8
 
 
+@register("feature", "similarity")
 def build(known: Known) -> Family:
     """similarity.last, best and mean: cosine to the newest item, the largest to the newest seven, and to
     the decayed mean of the recent history's directions; only the mean where there is no order. No column

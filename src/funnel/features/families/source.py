@@ -9,9 +9,11 @@ import numpy as np
 from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.families.family import Asked, Family, Known
+from funnel.plugins import register
 from funnel.types import Float32
 
 
+@register("feature", "source")
 def build(known: Known) -> Family:
     """Per source its score, how far that is below its best for the request, and its rank; and how many agree.
 

@@ -46,7 +46,9 @@ class Context:
 
     def sections(self, *names: str) -> dict[str, Any]:
         """Parts of the config that decide a step, and the version of funnel."""
-        return {**self.config.model_dump(mode="json", include=set(names)), **libraries(["funnel-rank"])}
+        said = {**self.config.model_dump(mode="json", include=set(names)), **libraries(["funnel-rank"])}
+        needs = [one.model_dump(mode="json") for one in self.config.needs]
+        return {**said, "plugins": needs} if needs else said
 
     @cached_property
     def dataset(self) -> Dataset:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -21,6 +20,7 @@ from funnel.pipeline.run.journal import Entry, append
 from funnel.pipeline.run.lock import only_run
 from funnel.pipeline.run.steps import STEPS, PipelineStep
 from funnel.pipeline.run.work import Result, key_of
+from funnel.values.nearest import nearest
 
 #: What may stay though its inputs have changed: the others hold row numbers of the data.
 KEEPABLE = ("train", "export", "rank")
@@ -128,9 +128,9 @@ def _context(
 
 def _known(name: str, names: list[str]) -> str:
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError(f"there is no step {name!r}: {hint}The steps are {', '.join(names)}")
+        near = nearest(name, names)
+        said = f"did you mean {near!r}? " if near else ""
+        raise ConfigError(f"there is no step {name!r}: {said}The steps are {', '.join(names)}")
     return name
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from funnel.data.keys import as_ids, written_integers
 from funnel.data.records import plain, plain_column
 from funnel.errors import BundleError, DataError
 from funnel.types import Features, Float32
+from funnel.values.nearest import nearest
 from funnel.values.shown import shown
 
 _INT64 = 2**63
@@ -51,9 +51,9 @@ def _check_columns(frame: pd.DataFrame, schema: Schema) -> None:
                 "every declared column must be there, with None where a value is not known"
             )
     if extra := schema.undeclared(frame, "items"):
-        near = difflib.get_close_matches(extra[0], [column.name for column in schema.items], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise DataError(f"items has columns that the schema does not declare: {', '.join(extra)}{hint}")
+        near = nearest(extra[0], [column.name for column in schema.items])
+        said = f"; did you mean {near!r}?" if near else ""
+        raise DataError(f"items has columns that the schema does not declare: {', '.join(extra)}{said}")
     if "item_id" not in frame.columns or not frame.columns.is_unique:
         schema.check(frame, "items")  # says which
 

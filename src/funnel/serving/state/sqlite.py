@@ -45,7 +45,7 @@ _ITEM, _PATCH = "id, item, deleted, time, sum", "id, name, value, time, sum"
 
 
 class SqliteLog:
-    """See `StateLog`.
+    """A `StateLog` in one file of SQLite, which all processes of a machine share.
 
     Any number of processes of one machine open the file. What was acknowledged survives the end of a process;
     a power cut may take the last second or so, and never leaves half of a change. synced: whether it survives

@@ -31,6 +31,15 @@ def full_softmax(queries: Tensor, items: Tensor, targets: Tensor, query_of: Tens
     return loss
 
 
+class FullSoftmax:
+    """`full_softmax` as a loss of the registry: it needs the vectors of all items and draws none."""
+
+    sampled = False
+
+    def __call__(self, queries: Tensor, items: Tensor, targets: Tensor, query_of: Tensor) -> Tensor:
+        return full_softmax(queries, items, targets, query_of)
+
+
 class _FullSoftmax(torch.autograd.Function):
     """d loss / d logits of a query = (its targets · softmax - their counts) / P: both gradients are products
     of it."""

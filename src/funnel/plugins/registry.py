@@ -1,0 +1,107 @@
+"""All plugins, by kind and name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from importlib import metadata
+from typing import Any, TypeVar, get_args
+
+from funnel.errors import ConfigError
+from funnel.plugins.plugin import Kind, Plugin, UnknownPlugin
+from funnel.values.nearest import hint
+
+log = logging.getLogger(__name__)
+
+#: The group of entry points.
+GROUP = "funnel.plugins"
+
+Made = TypeVar("Made", bound=Callable[..., Any])
+
+
+#: Everything that was registered, by kind and name, and what became of each entry point: None, or its error.
+_PLUGINS: dict[tuple[str, str], Plugin] = {}
+_LOADED: dict[str, str | None] = {}
+
+
+def register(kind: Kind, name: str) -> Callable[[Made], Made]:
+    """A decorator that puts a function or a class into the registry.
+
+    name: what a config calls it; letters, digits and "_". Keyword-only arguments are its options: a config's
+    values are checked by their annotations.
+    Raises: ConfigError for a kind that there is not, or a name that is taken by something else. The same
+    function defined again, as in a notebook, takes the place of what it was.
+    """
+    if kind not in get_args(Kind):
+        raise ConfigError(f"no kind of plugin {kind!r}; {hint(kind, get_args(Kind))}")
+    if not name.isidentifier():
+        raise ConfigError(f"{name!r} cannot name a {kind}: letters, digits and '_' are expected")
+
+    def take(made: Made) -> Made:
+        plugin, before = Plugin(kind, name, made), _PLUGINS.get((kind, name))
+        if before is not None and _known_as(before.make) != _known_as(made):
+            raise ConfigError(
+                f"{kind} {name!r} of {plugin.module}: {before.module} has one of that name; take another"
+            )
+        _PLUGINS[kind, name] = plugin
+        return made
+
+    return take
+
+
+def names(kind: str, *, own: bool = False) -> list[str]:
+    """What is registered of a kind, in that order. own: only what is funnel's."""
+    return [one.name for one in list(_PLUGINS.values()) if one.kind == kind and (one.own or not own)]
+
+
+def find(kind: str, name: str) -> Plugin:
+    """A plugin by its name. Raises: UnknownPlugin with the nearest name."""
+    if (kind, name) not in _PLUGINS:
+        _load()
+    try:
+        return _PLUGINS[kind, name]
+    except KeyError:
+        broken = "".join(f"; {which} could not be loaded: {error}" for which, error in _broken())
+        raise UnknownPlugin(f"no {kind} {name!r}; {hint(name, names(kind))}{broken}") from None
+
+
+def check(kind: Kind, name: str, options: Mapping[str, Any]) -> None:
+    """Raises: UnknownPlugin where there is no such plugin, or it does not take these options."""
+    find(kind, name).bound(options)
+
+
+def check_options(kind: Kind, used: Iterable[str], options: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check all that a section of a config names. options: by name. Raises: UnknownPlugin."""
+    used = list(used)
+    for name in used:
+        check(kind, name, options.get(name, {}))
+    for name in options:
+        if name not in used:
+            raise UnknownPlugin(f"options of {name!r}, which is not used; {hint(name, used, 'used are: ')}")
+
+
+def make(kind: Kind, name: str, *given: Any, options: Mapping[str, Any] | None = None) -> Any:
+    """What a plugin makes of the arguments of its kind, with its options. Raises: UnknownPlugin."""
+    plugin = find(kind, name)
+    return plugin.make(*given, **plugin.bound(options or {}))
+
+
+def _load() -> None:
+    """Import the modules that entry points name, each once; what fails is kept for the message."""
+    for point in metadata.entry_points(group=GROUP):
+        key = f"plugin {point.name!r} ({point.value})"
+        if key not in _LOADED:
+            try:
+                point.load()
+                _LOADED[key] = None
+            except Exception as error:  # one that is broken must not take others with it
+                log.warning("%s could not be loaded: %r", key, error)
+                _LOADED[key] = repr(error)
+
+
+def _broken() -> list[tuple[str, str]]:
+    return [(key, error) for key, error in _LOADED.items() if error is not None]
+
+
+def _known_as(made: Any) -> tuple[str, str]:
+    return str(getattr(made, "__module__", "")), str(getattr(made, "__qualname__", repr(made)))

@@ -1,0 +1,121 @@
+"""Sources and stages of plugins, held to what they must give: what comes next reads where it is told to."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel import plugins
+from funnel.errors import ConfigError
+from funnel.stages.parts import Parts
+from funnel.stages.sources import Found, Source
+from funnel.stages.stage import Skippable, Stage
+from funnel.stages.towers import TowerSource
+from funnel.types import Candidates, Float32, Int32, Requests
+
+
+def source(name: str, parts: Parts, options: plugins.Given) -> Source | None:
+    """A source by name; None where these data do not have it. When called it raises FunnelError for what no
+    source may give."""
+    made = plugins.make("source", name, parts, options=options)
+    if made is None or plugins.find("source", name).own:
+        return made
+    _named(made, "source", name)
+    return made if isinstance(made, TowerSource) else GuardedSource(made, parts)
+
+
+def stage(name: str, parts: Parts, options: plugins.Given) -> Stage | None:
+    """The same of a stage."""
+    made = plugins.make("stage", name, parts, options=options)
+    if made is None or plugins.find("stage", name).own:
+        return made
+    _named(made, "stage", name)
+    return (GuardedSkippable if isinstance(made, Skippable) else GuardedStage)(made)
+
+
+def _named(made: Source | Stage, kind: str, name: str) -> None:
+    if getattr(made, "name", None) != name:
+        raise ConfigError(f"{kind} {name!r} must be called what it is registered as: set `name = {name!r}`")
+
+
+class GuardedSource:
+    """A source whose rows, scores and shapes are looked at."""
+
+    def __init__(self, inner: Source, parts: Parts) -> None:
+        self.name = inner.name
+        self._inner, self._parts = inner, parts
+
+    def find(self, requests: Requests, k: int) -> Found:
+        """See `Source.find`."""
+        rows, scores = self._inner.find(requests, k)
+        self._check(rows, scores, (len(requests), k))
+        return rows, scores
+
+    def score(self, requests: Requests, items: Int32) -> Float32:
+        """See `Source.score`."""
+        scores = self._inner.score(requests, items)
+        if not _is(scores, np.float32, items.shape) or np.isnan(scores).any():
+            raise self._refused(f"`score` must give float32 {list(items.shape)} without NaN")
+        return scores
+
+    def _check(self, rows: Int32, scores: Float32, shape: tuple[int, ...]) -> None:
+        if not (_is(rows, np.int32, shape) and _is(scores, np.float32, shape)):
+            raise self._refused(f"`find` must give rows int32 and scores float32, both {list(shape)}")
+        if rows.size and not -1 <= rows.min() <= rows.max() < self._parts.n_items:
+            raise self._refused(f"rows must lie within -1 and {self._parts.n_items - 1}")
+        if np.isnan(scores).any() or (scores[rows < 0] > -np.inf).any():
+            raise self._refused("scores must not be NaN, and -inf where a row is -1")
+        if (scores[:, 1:] > scores[:, :-1]).any() or _twice(rows):
+            raise self._refused("rows must come best first, each once")
+
+    def _refused(self, why: str) -> Exception:
+        return plugins.refused(f"source {self.name!r}", why)
+
+
+class GuardedStage:
+    """A stage that may reorder and drop what it was given, and nothing else."""
+
+    def __init__(self, inner: Stage) -> None:
+        self.name = inner.name
+        self._inner = inner
+
+    def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
+        """See `Stage`."""
+        return self._checked(candidates, self._inner(requests, candidates))
+
+    def _checked(self, given: Candidates, left: Candidates) -> Candidates:
+        if not isinstance(left, Candidates) or len(left) != len(given):
+            raise self._refused(f"it must give Candidates of the {len(given)} requests")
+        if _twice(left.items) or not np.isin(_keys(left), _keys(given)).all():
+            raise self._refused("an item that it was not given, or one twice, is in a list")
+        if np.isnan(left.scores[left.filled]).any() or (left.filled[:, 1:] & ~left.filled[:, :-1]).any():
+            raise self._refused("scores must not be NaN, and empty places come last")
+        return left
+
+    def _refused(self, why: str) -> Exception:
+        return plugins.refused(f"stage {self.name!r}", why)
+
+
+class GuardedSkippable(GuardedStage):
+    """The same of a stage that a request can do without."""
+
+    def skip(self, candidates: Candidates) -> Candidates:
+        """See `Skippable`."""
+        assert isinstance(self._inner, Skippable)
+        return self._checked(candidates, self._inner.skip(candidates))
+
+
+def _is(values: object, kind: type, shape: tuple[int, ...]) -> bool:
+    return isinstance(values, np.ndarray) and values.dtype == kind and values.shape == shape
+
+
+def _twice(rows: Int32) -> bool:
+    """Whether a list has an item twice."""
+    ordered = np.sort(rows, axis=1)
+    return bool(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any())
+
+
+def _keys(candidates: Candidates) -> NDArray[np.int64]:
+    """A number for each request and item."""
+    request = np.arange(len(candidates), dtype=np.int64)[:, None]
+    return ((request << 32) + candidates.items)[candidates.filled]

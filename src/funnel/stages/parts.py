@@ -1,0 +1,43 @@
+"""What sources and stages are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from funnel.catalogue.tables import Catalogue, Users
+from funnel.features import Statistics
+from funnel.index import Index
+from funnel.types import Float32
+
+if TYPE_CHECKING:
+    from funnel.stages.config import RerankConfig
+    from funnel.stages.towers import Encoder
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A bundle's parts, as a source or a stage is made from them.
+
+    catalogue: items, whose `features` and rows are written to in place while a bundle serves; read them when
+    you are called, and keep no copy. encoder, index: the query tower, its item vectors, and what searches
+    these. statistics: what was known of events, at any moment. rerank: options of the list that is shown, its
+    `k` and `pool` as the request has them.
+    """
+
+    catalogue: Catalogue
+    users: Users
+    encoder: Encoder
+    index: Index
+    statistics: Statistics
+    rerank: RerankConfig
+
+    @property
+    def vectors(self) -> Float32:
+        """Item vectors of the towers: [n_items, d]."""
+        return self.encoder.item_vectors
+
+    @property
+    def n_items(self) -> int:
+        """Rows of the catalogue, now."""
+        return len(self.catalogue.ids)

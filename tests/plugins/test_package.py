@@ -1,0 +1,219 @@
+"""The package in examples/plugin, installed: built, judged, served, explained; refused where it is absent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.processes import python
+
+CONFIG = """
+name = "plugged"
+[data]
+reader = "ratings_csv"
+path = "{data}"
+options = {{ least = 1 }}
+[split]
+reading = "event"
+ranker = 0.6
+test = 0.8
+[towers]
+d = 16
+layers = 1
+heads = 1
+epochs = 3
+history = 20
+loss = "bpr"
+options.bpr.margin = 0.1
+[retrieve]
+k = 100
+sources = ["towers", "popular", "freshest"]
+options.freshest.days = 20
+[features]
+also = ["nearest"]
+options.nearest.last = 3
+[ranker]
+trees = 60
+lists = 800
+objective = "rank_xendcg"
+[rerank]
+stages = ["variety", "diversify"]
+options.variety.column = "genres"
+[evaluate]
+ks = [10, 50]
+latency_requests = 5
+also = ["first_right"]
+[gates]
+also = ["different"]
+options.different.least = {least}
+holdout = 800
+latency_ms = 10_000.0
+visible_fall = 0.3
+baseline_fall = 1.0
+"""
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A folder with a config, stores, and the place that the package is installed in."""
+
+    folder: Path
+    site: Path
+
+    def run(self, code: str, *, installed: bool = True) -> Any:
+        """What a program says last, as JSON. installed: whether the package is on its path."""
+        done = self.process(code, installed=installed)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+    def process(self, code: str, *, installed: bool = True) -> subprocess.CompletedProcess[str]:
+        path = f"import sys, json; sys.path.insert(0, {str(self.site)!r})\n" if installed else "import json\n"
+        return python("-c", path + code, cwd=self.folder)
+
+    def command(self, *arguments: str, installed: bool = True) -> subprocess.CompletedProcess[str]:
+        code = f"import sys; sys.argv = {['funnel', *arguments]!r}\nfrom funnel.cli import main\nmain()"
+        return self.process(code, installed=installed)
+
+
+@pytest.fixture(scope="module")
+def workplace(movies: Path, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """The package installed by pip into a folder of its own, and a bundle that was built with it."""
+    folder = tmp_path_factory.mktemp("plugin")
+    shutil.copytree(ROOT / "examples" / "plugin", folder / "source")
+    site = folder / "site"
+    install = ["install", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(site)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", *install, str(folder / "source")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (folder / "plugged.toml").write_text(CONFIG.format(data=movies, least=20))
+    (folder / "strict.toml").write_text(CONFIG.format(data=movies, least=100_000))
+    place = Workplace(folder, site)
+    built = place.command("build", "plugged.toml")
+    assert built.returncode == 0, built.stderr
+    return place
+
+
+def test_it_is_loaded_when_a_config_names_it_and_not_before(workplace: Workplace) -> None:
+    code = """
+import funnel
+seen = []
+funnel.configure("plain"); funnel.Live; funnel.publish
+seen.append("funnel_example" in sys.modules)
+funnel.load_config("plugged.toml")
+seen.append("funnel_example" in sys.modules)
+print(json.dumps(seen))
+"""
+    assert workplace.run(code) == [False, True]
+
+
+def test_the_bundle_says_what_it_needs(workplace: Workplace) -> None:
+    (manifest,) = workplace.folder.glob("indexes/plugged-*/manifest.json")
+    needs = json.loads(manifest.read_text())["plugins"]
+    assert {(one["kind"], one["name"]) for one in needs} == {
+        *(("reader", "ratings_csv"), ("loss", "bpr"), ("source", "freshest"), ("feature", "nearest")),
+        *(("stage", "variety"), ("metric", "first_right"), ("gate", "different")),
+    }
+    assert {(one["distribution"], one["version"]) for one in needs} == {("funnel-example", "0.1.0")}
+
+
+def test_each_kind_did_its_part(workplace: Workplace) -> None:
+    (bundle,) = workplace.folder.glob("indexes/plugged-*")
+    report = json.loads((bundle / "report.json").read_text())
+    rows = {row["name"]: row for row in report["rows"]}
+    assert [name for name, row in rows.items() if row["kind"] == "stage"][-2:] == ["variety", "rerank"]
+    first = rows["rerank"]["metrics"]["first_right@10"]
+    assert 0 < first["lo"] <= first["mean"] <= rows["rerank"]["metrics"]["hit_rate@10"]["mean"]
+    assert first["mean"] <= rows["rerank"]["metrics"]["mrr@10"]["mean"]
+    assert "first_right" in (bundle / "report.html").read_text()
+    assert report["config"]["towers"]["loss"] == "bpr"
+    assert rows["variety"]["candidates_out"] < rows["variety"]["candidates_in"]
+
+
+def test_it_is_judged_published_served_and_explained(workplace: Workplace) -> None:
+    strict = workplace.command("publish", "--config", "strict.toml")
+    assert strict.returncode == 1
+    assert "different items are shown, at least 100,000" in " ".join(strict.stderr.split())
+    published = workplace.command("publish", "--json")
+    assert published.returncode == 0, published.stderr
+    code = """
+import funnel
+live = funnel.Live("indexes")
+answer = live.recommend(7, k=10)
+genres = [str(item.attributes["genres"]) for item in answer.items]
+found = {name for item in live.recommend(7, k=100).items for name in item.sources}
+why = live.explain(7, answer.items[0].item_id) if "retrieval_order_kept" not in answer.reasons else {}
+most = max(map(genres.count, genres))
+print(json.dumps([most, len(genres), sorted(found), sorted(why), list(answer.milliseconds)]))
+live.close()
+"""
+    most, n, sources, why, stages = workplace.run(code)
+    assert 0 < most <= 3
+    assert n == 10
+    assert "freshest" in sources
+    assert "nearest.product" in why
+    assert "source.freshest.score" in why
+    assert "variety" in stages
+
+
+def test_its_parts_go_by_items_that_change_while_it_serves(workplace: Workplace) -> None:
+    code = f"""
+import pandas as pd, funnel
+live = funnel.Live("indexes", {_version(workplace)!r})
+before = [item.sources for item in live.recommend(7, k=100).items if item.item_id == 900_001]
+live.items.upsert(pd.DataFrame({{"item_id": [900_001], "title": ["New"], "genres": [["Western"]]}}))
+live.observe((1, 900_001), (2, 900_001))
+after = [item.sources for item in live.recommend(7, k=100).items if item.item_id == 900_001]
+live.items.delete([900_001])
+gone = [item.sources for item in live.recommend(7, k=100).items if item.item_id == 900_001]
+live.close()
+print(json.dumps([before, after, gone]))
+"""
+    before, after, gone = workplace.run(code)
+    assert before == gone == []
+    assert after[0]["freshest"] <= 2
+
+
+def test_without_it_everything_says_so_by_name(workplace: Workplace) -> None:
+    version = _version(workplace)
+    for refused in (
+        workplace.process(f"import funnel; funnel.Live('indexes', {version!r})", installed=False),
+        workplace.command("recommend", "7", "--bundle", version, installed=False),
+    ):
+        said = " ".join(refused.stderr.split())
+        assert refused.returncode == 1
+        assert "source 'freshest' of funnel-example 0.1.0: pip install funnel-example==0.1.0" in said
+        assert "stage 'variety' of funnel-example" in said
+        assert "feature 'nearest' of funnel-example" in said
+    config = workplace.command("train", "plugged.toml", installed=False)
+    assert config.returncode == 1
+    for name in ("reader 'ratings_csv'", "loss 'bpr'", "source 'freshest'", "gate 'different'"):
+        assert f"no {name}" in " ".join(config.stderr.split())
+    assert "Traceback" not in config.stderr
+
+
+def test_serving_does_without_torch(workplace: Workplace) -> None:
+    code = f"""
+import funnel
+live = funnel.Live("indexes", {_version(workplace)!r})
+live.recommend(7)
+print(json.dumps([name for name in ("torch", "matplotlib") if name in sys.modules]))
+"""
+    program = f"import sys, json; sys.path.insert(0, {str(workplace.site)!r})\n{code}"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=workplace.folder, timeout=120
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def _version(workplace: Workplace) -> str:
+    (bundle,) = workplace.folder.glob("indexes/plugged-*")
+    return bundle.name
