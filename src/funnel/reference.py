@@ -68,7 +68,7 @@ def page() -> str:
 def _described(name: str, field: FieldInfo) -> str:
     """What a key is for, and the names that may be given without a plugin."""
     own = names(NAMED[name], own=True) if name in NAMED else []
-    return (field.description or "") + (f"; there are: {', '.join(own)}" if own else "")
+    return (field.description or "") + (f"; there are: {', '.join(sorted(own))}" if own else "")
 
 
 def _settings(annotation: Any) -> type[BaseModel] | None:
