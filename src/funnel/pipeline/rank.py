@@ -12,6 +12,7 @@ from funnel.evaluation import Difference, compute, paired
 from funnel.pipeline.chunks import chunks
 from funnel.pipeline.order import Order, retrieval_order
 from funnel.pipeline.prepare import Prepared
+from funnel.pipeline.progress import step
 from funnel.ranker import Ranker, RankerConfig, TrainingLists, concatenate, training_lists
 from funnel.ranker.config import FOLDS
 from funnel.stages import Filter, Rank
@@ -74,11 +75,13 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     config, examples = prepared.config, prepared.split.ranker
     if _users(examples) < FOLDS:
         return _too_few(contents, examples)
-    order = retrieval_order(contents, examples, config.seed)
+    with step("choose the retrieval order"):
+        order = retrieval_order(contents, examples, config.seed)
     contents = replace(contents, weights=order.weights)
     folds = _folds(examples, config.seed)
-    lists = [_lists(contents, fold, config.ranker) for fold in folds]
-    every = concatenate(lists)
+    with step("make the ranker's lists"):
+        lists = [_lists(contents, fold, config.ranker) for fold in folds]
+        every = concatenate(lists)
     facts = RankerFacts(
         order=order,
         verdict=None,
@@ -92,10 +95,14 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
         log.warning("too little of the ranker's window was retrieved: the retrieval order is kept")
         return None, facts
     fold_of = np.repeat(np.arange(FOLDS), [len(fold) for fold in lists])
-    parts = Ranker.cross_fit(every, fold_of, config.ranker)
-    verdict = _verdict(contents, parts, folds, config.seed)
+    del lists
+    with step("grow trees for each fold"):
+        parts = Ranker.cross_fit(every, fold_of, config.ranker)
+    with step("judge them on users that they were not grown on"):
+        verdict = _verdict(contents, parts, folds, config.seed)
     chosen = parts[0].config.model_copy(update={"trees": parts[0].trees})
-    ranker = Ranker.fit(every, None, chosen)
+    with step("grow the ranker"):
+        ranker = Ranker.fit(every, None, chosen)
     return ranker, replace(facts, verdict=verdict, trees=chosen.trees, objective=chosen.objective)
 
 
