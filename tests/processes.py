@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -24,6 +25,9 @@ LOADED = [
     "funnel.towers.training.warm", "funnel.towers.training.export", "lightgbm", "onnxscript",
     "torch.onnx._internal.exporter._core", "torch._dynamo", "torch.export._trace", "onnxruntime",
 ]  # fmt: skip
+
+#: A line that says how far a command is, where there is no terminal.
+STEP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ")
 
 
 def context() -> ForkServerContext:
@@ -89,8 +93,9 @@ def refused(*arguments: object) -> str:
     done = funnel(*arguments)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
-    assert done.stderr.startswith("error ")
-    return " ".join(done.stderr.split())
+    said = "".join(line for line in done.stderr.splitlines(keepends=True) if not STEP.match(line))
+    assert said.startswith("error ")
+    return " ".join(said.split())
 
 
 def _python(arguments: tuple[str, ...], cwd: str, said: str) -> None:

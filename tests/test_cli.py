@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.processes import funnel, ok, refused
+from tests.processes import STEP, funnel, ok, refused
 from tests.tiny import TinyBuild
 
 CONFIG = """
@@ -58,12 +59,25 @@ def test_every_command_in_turn(config: Path, movies: Path, tmp_path: Path) -> No
     assert profile
     assert (tmp_path / "profile.html").stat().st_size > 10_000
 
-    trained = json.loads(ok("train", config, *where, *embeddings, "--json"))
+    done = funnel("train", config, *where, *embeddings, "--json")
+    trained = json.loads(done.stdout)
+    said = _steps(done.stderr)
+    assert [line for line in said if line.startswith("epoch ")]
+    steps = ["read and split the data", "train the towers", "train the towers once more, for the test window"]
+    assert [line.split(":")[0] for line in said if line[-2:] == " s" and "epoch" not in line] == [
+        *steps, "export the towers",
+    ]  # fmt: skip
     assert Path(trained["folder"], "query_tower.onnx").is_file()
     again = json.loads(ok("train", config, *where, *embeddings, "--json"))
     assert again == trained
 
-    made = json.loads(ok("build", config, *where, *embeddings, *store, "--json"))
+    done = funnel("build", config, *where, *embeddings, *store, "--json")
+    made = json.loads(done.stdout)
+    steps = [line.split(":")[0] for line in _steps(done.stderr)]
+    assert steps[:2] == ["read and split the data", "index the items"]
+    assert {"choose the retrieval order", "make the ranker's lists", "evaluate", "write the report"} <= {
+        *steps
+    }
     assert {row["name"] for row in made["report"]["rows"]} >= {"popular", "exact", "retrieve", "rerank"}
     assert "nothing is published" in refused("recommend", 7, *store)
 
@@ -78,6 +92,13 @@ def test_every_command_in_turn(config: Path, movies: Path, tmp_path: Path) -> No
     timed = json.loads(ok("bench", *store, "--requests", 20, "--json"))
     assert timed["throughput"] > 0
     assert json.loads(ok("inspect", *store, "--json"))["version"] == made["version"]
+
+
+def _steps(stderr: str) -> list[str]:
+    """What a command that no terminal shows says of its steps, a line each, without the moment."""
+    lines = stderr.splitlines()
+    assert all(re.fullmatch(STEP.pattern + r".+: .*\d+\.\d s", line) for line in lines), stderr
+    return [STEP.sub("", line) for line in lines]
 
 
 def _figures(report: dict[str, Any]) -> dict[str, Any]:

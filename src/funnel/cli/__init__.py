@@ -15,6 +15,7 @@ from rich.logging import RichHandler
 
 from funnel.cli import asking, bundles, configuring, making, running, starting, warming  # noqa: F401  (each adds its commands)
 from funnel.cli.common import app, console
+from funnel.cli.steps import log_steps
 from funnel.errors import FunnelError
 
 __all__ = ["app", "main"]
@@ -24,6 +25,8 @@ def main() -> None:
     """Run the command line; what funnel raises on purpose becomes a message and exit code 1."""
     _print_what_cannot_be_encoded()
     logging.basicConfig(level="WARNING", format="%(message)s", handlers=[RichHandler(console=console)])
+    if not console.is_terminal:
+        log_steps()
     try:
         app()
     except FunnelError as error:

@@ -130,7 +130,9 @@ def walk(
     """
     rows: dict[tuple[int, int], RowTally] = {}
     starts = range(0, len(examples), _BATCH)
-    for start in track(starts, "Evaluating", console=Console(stderr=True), disable=not progress):
+    console = Console(stderr=True)
+    shown = progress and console.is_terminal
+    for start in track(starts, "Evaluating", console=console, disable=not shown):
         batch = examples.take(np.arange(start, min(start + _BATCH, len(examples))))
         worth = None if gains is None else gains(batch.requests)
         for c, competitor in enumerate(competitors):

@@ -25,6 +25,7 @@ from funnel.gates.serving import answers
 from funnel.index import FaissIndex
 from funnel.pipeline.checks import check
 from funnel.pipeline.prepare import Prepared
+from funnel.pipeline.progress import step
 from funnel.pipeline.rank import train_ranker
 from funnel.pipeline.report import ranker_is_better, report_on, worse_than_baselines, write_report
 from funnel.pipeline.train import served
@@ -60,7 +61,8 @@ def build(prepared: Prepared, towers: Path, store: Store, *, progress: bool = Fa
     """
     check(prepared, store)
     with store.writing(prepared.config.name) as draft:
-        write_parts(prepared, towers, draft.folder)
+        with step("index the items"):
+            write_parts(prepared, towers, draft.folder)
         add_ranker(prepared, towers, draft.folder, draft.folder)
         report, users = finish(prepared, draft, progress=progress)
     retain(store, prepared.config.store.keep, also=[draft.version])
@@ -159,17 +161,20 @@ def finish(prepared: Prepared, draft: Draft, *, progress: bool = False) -> tuple
     contents = replace(configured(folder, config), weights=ranked["weights"], ranker=ranker)
     save_settings(folder, contents)
     notes, fallback = list(ranked["notes"]), [] if ranker is not None else [NOT_BETTER_HELD_OUT]
-    report = report_on(load_contents(folder), prepared, notes=notes, progress=progress)
+    with step("evaluate"):
+        report = report_on(load_contents(folder), prepared, notes=notes, progress=progress)
     if ranker is not None and not ranker_is_better(report):
         fallback = [NOT_BETTER_ON_TEST]
         notes.append(report.comparison("rank", "retrieve").sentence + ": the retrieval order is kept")
         save_settings(folder, contents.without_ranker())
-        report = report_on(load_contents(folder), prepared, notes=notes, progress=progress)
+        with step("evaluate without the ranker"):
+            report = report_on(load_contents(folder), prepared, notes=notes, progress=progress)
     notes += (advice := worse_than_baselines(report))
     report = report.model_copy(update={"notes": (*report.notes, *advice)})
     contents = load_contents(folder)
-    examples = write_report(report, contents, prepared, folder)
-    _holdout(contents, prepared).save(folder / HOLDOUT)
+    with step("write the report"):
+        examples = write_report(report, contents, prepared, folder)
+        _holdout(contents, prepared).save(folder / HOLDOUT)
     draft.describe(**_manifest(prepared, contents, report, fallback, notes))
     return report, tuple(one["user"] for one in examples)
 

@@ -9,7 +9,7 @@ import numpy as np
 from funnel.types import Examples
 
 #: Requests that are retrieved together; bounds memory, not results.
-CHUNK = 1024
+CHUNK = 512
 
 
 def chunks(examples: Examples, size: int = CHUNK) -> Iterator[Examples]:

@@ -11,6 +11,7 @@ import numpy as np
 from funnel.config import Config
 from funnel.data import Dataset, Split, read, split
 from funnel.features import TableEncoder
+from funnel.pipeline.progress import step
 from funnel.types import Examples, Features
 
 #: Clocks of machines that log events differ by less than this, in seconds.
@@ -46,7 +47,8 @@ def prepare(config: Config, dataset: Dataset | None = None) -> Prepared:
     Raises: DataError; see `prepare_from` and `Dataset`.
     """
     read_at = time.time()
-    return prepare_from(config, read(config.data) if dataset is None else dataset, read_at)
+    with step("read and split the data"):
+        return prepare_from(config, read(config.data) if dataset is None else dataset, read_at)
 
 
 def prepare_from(

@@ -12,6 +12,7 @@ from funnel.evaluation import Difference, compute, paired
 from funnel.pipeline.chunks import chunks
 from funnel.pipeline.order import Order, retrieval_order
 from funnel.pipeline.prepare import Prepared
+from funnel.pipeline.progress import step
 from funnel.ranker import Ranker, RankerConfig, TrainingLists, concatenate, training_lists
 from funnel.ranker.config import FOLDS
 from funnel.stages import Filter, Rank
@@ -69,16 +70,19 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     """A ranker for the candidates that `contents` retrieves, and how well its kind does on other users.
 
     Cross-fitting: each fold is judged by trees that were grown on the others; the ranker is then grown on
-    all, with the objective and as many trees as did best over the folds.
+    all, with the objective whose trees did best on the folds' whole lists, and as many trees as did best on
+    the lists that are trained on.
     """
     config, examples = prepared.config, prepared.split.ranker
     if _users(examples) < FOLDS:
         return _too_few(contents, examples)
-    order = retrieval_order(contents, examples, config.seed)
+    with step("choose the retrieval order"):
+        order = retrieval_order(contents, examples, config.seed)
     contents = replace(contents, weights=order.weights)
     folds = _folds(examples, config.seed)
-    lists = [_lists(contents, fold, config.ranker) for fold in folds]
-    every = concatenate(lists)
+    with step("make the ranker's lists"):
+        lists = [_lists(contents, fold, config.ranker) for fold in folds]
+        every = concatenate(lists)
     facts = RankerFacts(
         order=order,
         verdict=None,
@@ -92,11 +96,17 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
         log.warning("too little of the ranker's window was retrieved: the retrieval order is kept")
         return None, facts
     fold_of = np.repeat(np.arange(FOLDS), [len(fold) for fold in lists])
-    parts = Ranker.cross_fit(every, fold_of, config.ranker)
-    verdict = _verdict(contents, parts, folds, config.seed)
+    del lists
+    with step("grow trees for each fold"):
+        tried = Ranker.cross_fit_each(every, fold_of, config.ranker)
+    with step("judge them on users that they were not grown on"):
+        verdicts = _verdicts(contents, tried, folds, config.seed)
+    best = int(np.argmax([one.mean for one in verdicts]))
+    parts = tried[best]
     chosen = parts[0].config.model_copy(update={"trees": parts[0].trees})
-    ranker = Ranker.fit(every, None, chosen)
-    return ranker, replace(facts, verdict=verdict, trees=chosen.trees, objective=chosen.objective)
+    with step("grow the ranker"):
+        ranker = Ranker.fit(every, None, chosen)
+    return ranker, replace(facts, verdict=verdicts[best], trees=chosen.trees, objective=chosen.objective)
 
 
 def _too_few(contents: Contents, examples: Examples) -> tuple[None, RankerFacts]:
@@ -140,17 +150,26 @@ def _lists(contents: Contents, examples: Examples, config: RankerConfig) -> Trai
     return concatenate(made).some(max(1, config.lists // FOLDS), config.seed)
 
 
-def _verdict(contents: Contents, rankers: list[Ranker], folds: list[Examples], seed: int) -> Difference:
-    """NDCG@10 of the ranked shortlists less that of the shortlists as retrieved, paired by request."""
+def _verdicts(
+    contents: Contents, tried: list[list[Ranker]], folds: list[Examples], seed: int
+) -> list[Difference]:
+    """NDCG@10 of the shortlists as ranked less that as retrieved, paired by request: one an objective tried.
+
+    Each user is ranked by trees that were grown on others, and lists are whole, as they are when it serves.
+    """
     retrieve, shorten = contents.retriever(), Filter(contents.retrieve.k)
     features = contents.candidate_features()
     before, after, users = [], [], []
-    for ranker, fold in zip(rankers, folds, strict=True):
-        rank = Rank(ranker, features)
+    for number, fold in enumerate(folds):
+        stages = [Rank(rankers[number], features) for rankers in tried]
         for part in chunks(fold):
             shortlist = shorten(part.requests, retrieve(part.requests))
             before.append(compute("ndcg@10", shortlist.items, part.targets))
-            after.append(compute("ndcg@10", rank(part.requests, shortlist).items, part.targets))
+            ranked = [rank(part.requests, shortlist).items for rank in stages]
+            after.append([compute("ndcg@10", items, part.targets) for items in ranked])
             users.append(part.requests.users)
-    clusters = np.concatenate(users)
-    return paired(np.concatenate(after), np.concatenate(before), clusters=clusters, seed=seed)
+    base, clusters = np.concatenate(before), np.concatenate(users)
+    return [
+        paired(np.concatenate(values), base, clusters=clusters, seed=seed)
+        for values in zip(*after, strict=True)
+    ]

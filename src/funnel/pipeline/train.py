@@ -18,6 +18,7 @@ from funnel.errors import BundleError, FunnelError
 from funnel.features import TableEncoder
 from funnel.pipeline.checks import check
 from funnel.pipeline.prepare import Prepared
+from funnel.pipeline.progress import step
 from funnel.towers.config import TowersConfig
 from funnel.types import Examples, Int32, Log, Ragged, Requests
 from funnel.values.texts import load_ids, save_ids
@@ -57,7 +58,8 @@ def train_towers(
         fitted.mkdir()
         started = None if start is None else embeddings.path(start.version)
         fit_towers(prepared, fitted, start_from=started, progress=progress)
-        write_version(prepared, fitted, draft)
+        with step("export the towers"):
+            write_version(prepared, fitted, draft)
     return embeddings.path(draft.version)
 
 
@@ -103,12 +105,14 @@ def fit_towers(
     start, parts, config = None, prepared.split, prepared.config.towers
     if start_from is not None:
         start = warm.Start.load(start_from / TRAINING, start_from.name, ids, *encoders)
-    trained = _train(prepared, parts.train, parts.ranker, config, start, checkpoint, progress)
+    with step("train the towers"):
+        trained = _train(prepared, parts.train, parts.ranker, config, start, checkpoint, progress)
     weights.save_trained(trained, folder)
     if parts.refit is not None:
         config = config.model_copy(update={"epochs": trained.best + 1})
         checkpoint = None if checkpoint is None else checkpoint / REFIT
-        again = _train(prepared, parts.refit, None, config, start, checkpoint, progress)
+        with step("train the towers once more, for the test window"):
+            again = _train(prepared, parts.refit, None, config, start, checkpoint, progress)
         (folder / REFIT).mkdir()
         weights.save_trained(again, folder / REFIT)
     save_ids(folder / _IDS, ids)

@@ -30,7 +30,9 @@ class RankerConfig(Settings):
     trees: int = Field(300, ge=1, le=100_000, description="most trees; early stopping may keep fewer")
     leaves: int = Field(15, ge=2, le=MOST_LEAVES, description="most leaves of a tree")
     learning_rate: float = Field(0.05, gt=0, le=1, description="what a tree counts")
-    min_data_in_leaf: int = Field(200, ge=1, lt=2**31, description="fewest rows of a leaf")
+    min_data_in_leaf: int = Field(
+        200, ge=1, lt=2**31, description="fewest rows of a leaf, those counted that weighted rows stand for"
+    )
     feature_fraction: float = Field(0.7, gt=0, le=1, description="share of the features that a tree may use")
     bagging_fraction: float = Field(1.0, gt=0, le=1, description="share of the lists that a tree sees")
     l2: float = Field(1.0, ge=0, description="pull of the leaf values towards zero")
@@ -45,9 +47,10 @@ class RankerConfig(Settings):
         f"of the {FOLDS} parts that users are cut into",
     )
     negatives: int | None = Field(
-        None,
+        100,
         ge=1,
-        description="most negatives kept a list; None keeps all, as the ranker meets them when it serves",
+        description="most negatives kept a list: the first half from the top, the others drawn and weighted, "
+        "so that they stand for all that the ranker meets when it serves; None keeps all",
     )
     missed: Literal["drop", "append"] = Field(
         "drop",

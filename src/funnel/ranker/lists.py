@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -43,6 +43,7 @@ class TrainingLists:
     matrix: float32 [N, F]. labels: float32 [N], 0 = not taken; grades where the data has them.
     sizes: int64 [L], rows of each list; their sum is N.
     names: the F feature names.
+    weights: float32 [N], how many rows each stands for; default 1, itself alone.
     missed: positives that retrieval did not return (appended or not, see RankerConfig.missed).
     without_positive: lists that were dropped because nothing in them was taken.
     """
@@ -53,8 +54,11 @@ class TrainingLists:
     names: tuple[str, ...]
     missed: int = 0
     without_positive: int = 0
+    weights: Float32 = field(default_factory=lambda: np.empty(0, dtype=np.float32))
 
     def __post_init__(self) -> None:
+        if len(self.weights) == 0:
+            object.__setattr__(self, "weights", np.ones(len(self.labels), dtype=np.float32))
         if self.matrix.shape != (len(self.labels), len(self.names)) or self.sizes.sum() != len(self.labels):
             raise DataError(
                 f"training lists do not fit together: matrix {self.matrix.shape}, {len(self.labels)} labels, "
@@ -71,7 +75,13 @@ class TrainingLists:
         chosen = np.zeros(len(self), dtype=np.bool_)
         chosen[np.random.default_rng(seed).choice(len(self), n, replace=False)] = True
         rows = np.repeat(chosen, self.sizes)
-        return replace(self, matrix=self.matrix[rows], labels=self.labels[rows], sizes=self.sizes[chosen])
+        return replace(
+            self,
+            matrix=self.matrix[rows],
+            labels=self.labels[rows],
+            sizes=self.sizes[chosen],
+            weights=self.weights[rows],
+        )
 
     @property
     def positives(self) -> int:
@@ -88,7 +98,8 @@ def training_lists(
     *,
     complete: Callable[[Requests, Candidates], Candidates] | None = None,
 ) -> TrainingLists:
-    """One list a request that has a positive: its positives and at most `config.negatives` others.
+    """One list a request that has a positive: its positives and at most `config.negatives` others, which are
+    weighted so that they stand for all.
 
     candidates: in retrieval order, as the ranker will get them. targets: item rows taken, a list a request.
     complete: fills what can be known of an item that no source returned (`Retrieve.complete`: the towers'
@@ -106,10 +117,10 @@ def training_lists(
         lists = append(candidates, missed)
         lists = complete(requests, lists) if complete else lists
     taken = contains(targets, lists.items)
-    kept = taken | kept_negatives(lists.filled & ~taken, config.negatives, config.seed)
+    weights = taken + kept_negatives(lists.filled & ~taken, config.negatives, config.seed)
     useful = np.flatnonzero(taken.any(axis=1))
     parts = [
-        _rows(features, requests.take(part), lists.take(part), taken[part], kept[part])
+        _rows(features, requests.take(part), lists.take(part), taken[part], weights[part])
         for part in np.split(useful, range(CHUNK, len(useful), CHUNK))
     ]
     made = replace(
@@ -131,22 +142,25 @@ def concatenate(parts: Sequence[TrainingLists]) -> TrainingLists:
         labels=np.concatenate([part.labels for part in parts]),
         sizes=np.concatenate([part.sizes for part in parts]),
         names=parts[0].names,
+        weights=np.concatenate([part.weights for part in parts]),
         missed=sum(part.missed for part in parts),
         without_positive=sum(part.without_positive for part in parts),
     )
 
 
 def _rows(
-    features: FeatureSource, requests: Requests, candidates: Candidates, taken: Bool, kept: Bool
+    features: FeatureSource, requests: Requests, candidates: Candidates, taken: Bool, weights: Float32
 ) -> TrainingLists:
     """Features and labels of the places that are kept.
 
     Computed for whole lists first: a feature may look at its neighbours, and must find all that it finds when
     it serves.
     """
+    kept = weights > 0
     return TrainingLists(
         matrix=features.matrix(requests, candidates)[kept],
         labels=taken[kept].astype(np.float32),
         sizes=kept.sum(axis=1),
         names=tuple(features.names),
+        weights=weights[kept],
     )

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from funnel.types import Bool, Candidates, Ragged
+from funnel.types import Bool, Candidates, Float32, Ragged
 
 
-def kept_negatives(negative: Bool, cap: int | None, seed: int) -> Bool:
-    """At most `cap` of each row: the first half from the top (the hard ones), the rest drawn by the seed."""
+def kept_negatives(negative: Bool, cap: int | None, seed: int) -> Float32:
+    """How many negatives each place stands for: float32 [B, K], 0 where it is left out.
+
+    At most `cap` of each row are kept: the first half from the top (the hard ones), each for itself, and of
+    the rest as many drawn by the seed, each for an equal share of that rest.
+    """
     if cap is None:
-        return negative
+        return negative.astype(np.float32)
     hard = negative & (np.cumsum(negative, axis=1) <= (cap + 1) // 2)
     draw = np.random.default_rng(seed).random(negative.shape, dtype=np.float32)
     draw[~(negative & ~hard)] = np.inf
     order = np.argsort(draw, axis=1)[:, : cap // 2]
     drawn = np.zeros_like(negative)
     np.put_along_axis(drawn, order, np.isfinite(np.take_along_axis(draw, order, axis=1)), axis=1)
-    return hard | drawn
+    rest = (negative & ~hard).sum(axis=1, keepdims=True) / np.maximum(1, drawn.sum(axis=1, keepdims=True))
+    return (hard + drawn * rest).astype(np.float32)
 
 
 def missed_targets(targets: Ragged, candidates: Candidates) -> Ragged:

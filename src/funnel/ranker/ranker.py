@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from funnel.errors import BundleError, ConfigError, DataError
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.lists import TrainingLists
-from funnel.ranker.training import Progress, grow, grow_folds, plain_names
+from funnel.ranker.training import Folds, Progress, grow, plain_names
 from funnel.ranker.trees import Forest
 from funnel.types import Float32, Int64
 
@@ -83,14 +83,22 @@ class Ranker:
 
         Raises: DataError when there are not two folds, or not one number a list.
         """
+        tried = cls.cross_fit_each(lists, folds, config, progress=progress)
+        return max(tried, key=lambda parts: max(parts[0].history))
+
+    @classmethod
+    def cross_fit_each(
+        cls, lists: TrainingLists, folds: Int64, config: RankerConfig, *, progress: Progress | None = None
+    ) -> list[list[Ranker]]:
+        """`cross_fit` with each objective that is to be tried: a list each, with a ranker for each fold."""
         if len(folds) != len(lists) or len(np.unique(folds)) < 2:
             raise DataError(
                 f"{len(folds)} fold numbers for {len(lists)} training lists: one a list is needed, "
                 "and at least two folds"
             )
-        grown = [(one, *grow_folds(lists, folds, one, progress)) for one in config.each_objective()]
-        chosen, models, history = max(grown, key=lambda found: max(found[2]))
-        return [cls(model, lists.names, chosen, history) for model in models]
+        parts = Folds(lists, folds, config)
+        grown = [(one, *parts.grow(one, progress)) for one in config.each_objective()]
+        return [[cls(model, lists.names, one, history) for model in models] for one, models, history in grown]
 
     @property
     def trees(self) -> int:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.lists import TrainingLists
+from funnel.ranker.objective import Graded, gradients
 from funnel.types import Int64
 
 if TYPE_CHECKING:  # its import takes a second or more, which who serves need not wait for
@@ -18,6 +22,8 @@ if TYPE_CHECKING:  # its import takes a second or more, which who serves need no
 
 #: Called after each tree with its number from 1 and the validation lists' NDCG@10 (NaN without such lists).
 Progress = Callable[[int, float], None]
+
+T = TypeVar("T")
 
 #: Training rows that make another thread worth its waiting.
 ROWS_A_THREAD = 100_000
@@ -27,62 +33,121 @@ def grow(
     train: TrainingLists, valid: TrainingLists | None, config: RankerConfig, progress: Progress | None
 ) -> tuple[str, list[float]]:
     """The model as LightGBM's text, cut after its best tree, and the validation NDCG@10 after each tree."""
-    import lightgbm
-
-    history: list[float] = []
-    callbacks = [_record(history, progress)]
-    data, watched = _dataset(train), []
+    data, watched = _dataset(train, config), None
     if valid is not None and len(valid):
-        watched = [_dataset(valid, reference=data)]
-        callbacks.append(lightgbm.early_stopping(config.stop_after, first_metric_only=True, verbose=False))
-    booster = lightgbm.train(
-        _parameters(config, len(train.labels)), data, config.trees,
-        valid_sets=watched, valid_names=["valid"] * len(watched), callbacks=callbacks,
-    )  # fmt: skip
-    kept = booster.best_iteration if watched and booster.best_iteration > 0 else None
-    return booster.model_to_string(num_iteration=kept), history
+        watched = _dataset(valid, config, reference=data), Graded.of(valid)
+    parameters = _parameters(config, train, _threads(config, train))
+    make = partial(_Growing, parameters, data, Graded.of(train), watched, config)
+    models, history = _rounds([make], config, progress)
+    return models[0].text(history), history
 
 
-def grow_folds(
-    lists: TrainingLists, folds: Int64, config: RankerConfig, progress: Progress | None
-) -> tuple[list[str], list[float]]:
-    """For each fold the model grown on the others, all cut after the tree that is best over all folds; the
-    folds' mean NDCG@10 after each tree."""
-    import lightgbm
+class Folds:
+    """Lists cut into parts, for trees that are grown on the others; binned once for all objectives."""
 
+    def __init__(self, lists: TrainingLists, folds: Int64, config: RankerConfig) -> None:
+        self._lists, data = lists, _dataset(lists, config)
+        rows = np.repeat(folds, lists.sizes)
+        self._parts = [
+            [
+                (data.subset(np.flatnonzero(chosen)).construct(), Graded.of(lists, kept))
+                for chosen, kept in ((rows != one, folds != one), (rows == one, folds == one))
+            ]
+            for one in np.unique(folds)
+        ]
+
+    def grow(self, config: RankerConfig, progress: Progress | None) -> tuple[list[str], list[float]]:
+        """For each fold the model grown on the others, all cut after the tree that is best over all folds;
+        the folds' mean NDCG@10 after each tree."""
+        threads = max(1, _threads(config, self._lists) // len(self._parts))
+        parameters = _parameters(config, self._lists, threads)
+        makers = [partial(_Growing, parameters, *train, watched, config) for train, watched in self._parts]
+        models, history = _rounds(makers, config, progress)
+        return [model.text(history) for model in models], history
+
+
+class _Growing:
+    """A model that grows. watched: lists that it is not grown on."""
+
+    def __init__(
+        self,
+        parameters: dict[str, Any],
+        data: lightgbm.Dataset,
+        lists: Graded,
+        watched: tuple[lightgbm.Dataset, Graded] | None,
+        config: RankerConfig,
+    ) -> None:
+        import lightgbm
+
+        self._booster, self._watched = lightgbm.Booster(parameters, data), watched
+        self._gradients = gradients(config, lists)
+        if watched is not None:
+            self._booster.add_valid(watched[0], "valid")
+
+    def add(self) -> float:
+        """Grow a tree: the watched lists' NDCG@10 then, NaN without such lists."""
+        self._booster.update(fobj=self._gradients)
+        if self._watched is None:
+            return float("nan")
+        return float(self._booster.eval_valid(self._watched[1].ndcg)[0][2])
+
+    def text(self, history: Sequence[float]) -> str:
+        """The model as LightGBM's text, cut after the best tree of the history."""
+        return self._booster.model_to_string(num_iteration=int(np.argmax(history)) + 1 if history else None)
+
+
+def _rounds(
+    makers: Sequence[Callable[[], _Growing]], config: RankerConfig, progress: Progress | None
+) -> tuple[list[_Growing], list[float]]:
+    """Grow models tree by tree, side by side, until the mean NDCG@10 has not risen for `stop_after` trees.
+
+    A model is made and grown in one thread: how much LightGBM prints is set for the thread that makes it.
+    Returns the models, and that mean after each tree; nothing of it where no lists are watched.
+    """
     history: list[float] = []
-    fold_of = np.repeat(folds, lists.sizes)
-    stop = lightgbm.early_stopping(config.stop_after, first_metric_only=True, verbose=False)
-    found = lightgbm.cv(
-        _parameters(config, len(lists.labels)), _dataset(lists), config.trees,
-        folds=[(np.flatnonzero(fold_of != one), np.flatnonzero(fold_of == one)) for one in np.unique(folds)],
-        callbacks=[_record(history, progress), stop],
-        return_cvbooster=True,
-    )  # fmt: skip
-    grown: Any = found["cvbooster"]
-    return [one.model_to_string(num_iteration=grown.best_iteration) for one in grown.boosters], history
+    workers = min(len(makers), config.threads or os.cpu_count() or 1)
+    with ExitStack() as stack:
+        pools = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(workers)]
+        at = [pools[number % workers] for number in range(len(makers))]
+        models = _each(at, makers)
+        for number in range(1, config.trees + 1):
+            value = float(np.mean(_each(at, [model.add for model in models])))
+            if progress is not None:
+                progress(number, value)
+            if np.isnan(value):
+                continue
+            history.append(value)
+            if len(history) - 1 - int(np.argmax(history)) >= config.stop_after:
+                break
+    return models, history
 
 
-def _parameters(config: RankerConfig, rows: int) -> dict[str, Any]:
-    """LightGBM's names for ours."""
+def _each(at: Sequence[ThreadPoolExecutor], work: Sequence[Callable[[], T]]) -> list[T]:
+    """What each piece of work gives, done in its own thread."""
+    waiting = [pool.submit(one) for pool, one in zip(at, work, strict=True)]
+    return [one.result() for one in waiting]
+
+
+def _threads(config: RankerConfig, lists: TrainingLists) -> int:
     # On few rows threads wait for each other longer than they work, and far longer on a busy machine.
-    worth = min(1 + rows // ROWS_A_THREAD, os.cpu_count() or 1)
+    return config.threads or min(1 + len(lists.labels) // ROWS_A_THREAD, os.cpu_count() or 1)
+
+
+def _parameters(config: RankerConfig, lists: TrainingLists, threads: int) -> dict[str, Any]:
+    """LightGBM's names for ours."""
     parameters: dict[str, Any] = {
+        **_binning(config, lists),
         "objective": config.objective,
-        "metric": "ndcg",
-        "eval_at": [10],
+        "metric": "None",
         "num_leaves": config.leaves,
         "learning_rate": config.learning_rate,
-        "min_data_in_leaf": config.min_data_in_leaf,
         "feature_fraction": config.feature_fraction,
         "lambda_l2": config.l2,
-        "max_bin": 63,  # half the time of 255, for figures that differ by less than their noise
         "lambdarank_truncation_level": config.truncation,
-        "num_threads": config.threads or worth,
+        "num_threads": threads,
         "seed": config.seed,
         "deterministic": True,
         "force_row_wise": True,
-        "verbosity": -1,
     }
     if config.bagging_fraction < 1:
         by_list = {"bagging_fraction": config.bagging_fraction, "bagging_freq": 1, "bagging_by_query": True}
@@ -90,32 +155,34 @@ def _parameters(config: RankerConfig, rows: int) -> dict[str, Any]:
     return parameters
 
 
-def _dataset(lists: TrainingLists, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
+def _binning(config: RankerConfig, lists: TrainingLists) -> dict[str, Any]:
+    """What the bins go by."""
+    share = len(lists.labels) / max(
+        1.0, float(lists.weights.sum())
+    )  # LightGBM counts rows, not their weights
+    return {
+        "max_bin": 63,  # half the time of 255, for figures that differ by less than their noise
+        "min_data_in_leaf": max(1, round(config.min_data_in_leaf * share)),
+        "verbosity": -1,
+    }
+
+
+def _dataset(
+    lists: TrainingLists, config: RankerConfig, reference: lightgbm.Dataset | None = None
+) -> lightgbm.Dataset:
     import lightgbm
 
     return lightgbm.Dataset(
         lists.matrix,
         label=lists.labels,
         group=lists.sizes,
+        weight=lists.weights,
         feature_name=plain_names(lists.names),
         reference=reference,
-    )
+        params=_binning(config, lists) | {"seed": config.seed},
+    ).construct()
 
 
 def plain_names(names: Sequence[str]) -> list[str]:
     """Names that LightGBM's text format can hold: numbered, so that they stay different."""
     return [f"{place}_{re.sub(r'[^0-9A-Za-z_.-]', '_', name)}" for place, name in enumerate(names)]
-
-
-def _record(history: list[float], progress: Progress | None) -> Callable[[Any], None]:
-    """A LightGBM callback that keeps the validation NDCG and reports it."""
-
-    def callback(env: Any) -> None:
-        results = env.evaluation_result_list
-        value = float(results[0][2]) if results else float("nan")
-        if results:
-            history.append(value)
-        if progress is not None:
-            progress(env.iteration + 1, value)
-
-    return callback

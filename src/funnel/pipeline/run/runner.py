@@ -14,6 +14,7 @@ from funnel.artifacts import Store
 from funnel.artifacts.writing import changing
 from funnel.config import Config
 from funnel.errors import ConfigError
+from funnel.pipeline.progress import step as timed
 from funnel.pipeline.run.context import RUNS, Context
 from funnel.pipeline.run.differences import differences
 from funnel.pipeline.run.journal import Entry, append
@@ -172,7 +173,8 @@ def _run(
     began = time.perf_counter()
     try:
         with run.work.writing(key_of(_inputs(run, step))) as writing:
-            step.do(run, writing)
+            with timed(step.name):
+                step.do(run, writing)
             inputs = _inputs(run, step)  # again: reading may have made the files that are read
             seconds = round(time.perf_counter() - began, 3)
             result = run.work.finish(writing, step.name, inputs, seconds)

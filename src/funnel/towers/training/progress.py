@@ -18,8 +18,8 @@ class TrainingProgress:
             rich.progress.BarColumn(),
             rich.progress.TextColumn("{task.fields[note]}"),
             rich.progress.TimeElapsedColumn(),
-            console=rich.console.Console(stderr=True),
-            disable=not shown,
+            console=(console := rich.console.Console(stderr=True)),
+            disable=not (shown and console.is_terminal),  # elsewhere the log says how far it is
         )
         self._epochs, self._task = epochs, self._bar.add_task("", total=None, note="")
 

@@ -1,0 +1,64 @@
+"""What trees are grown for, and NDCG@10 of lists that they are watched on, in a form that LightGBM calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from funnel.ranker import weighted
+from funnel.ranker.config import RankerConfig
+from funnel.ranker.lists import TrainingLists
+from funnel.types import Bool, Float32, Int64
+
+#: Lists are judged by so many first places.
+FIRST = 10
+
+
+@dataclass(frozen=True)
+class Graded:
+    """Lists without features. labels, weights: float32 [N]. offsets: int64 [L + 1], where each begins."""
+
+    labels: Float32
+    weights: Float32
+    offsets: Int64
+
+    @classmethod
+    def of(cls, lists: TrainingLists, kept: Bool | None = None) -> Graded:
+        """Of the lists that are kept: bool [L], default all."""
+        kept = np.ones(len(lists), dtype=np.bool_) if kept is None else kept
+        rows = np.repeat(kept, lists.sizes)
+        offsets = np.concatenate([[0], np.cumsum(lists.sizes[kept])]).astype(np.int64)
+        return cls(lists.labels[rows], lists.weights[rows], offsets)
+
+    def ndcg(self, scores: Any, _: Any = None) -> tuple[str, float, bool]:
+        """The mean NDCG@10 of scores, as LightGBM takes a metric: name, value, and that more is better."""
+        scores = np.asarray(scores, dtype=np.float64)
+        return "ndcg", float(weighted.ndcg(scores, self.labels, self.weights, self.offsets, FIRST)), True
+
+
+class Gradients:
+    """Gradients of a ranking objective where rows stand for several, as LightGBM calls for them."""
+
+    def __init__(self, config: RankerConfig, lists: Graded) -> None:
+        self._lists, self._config = lists, config
+
+    def __call__(self, scores: Any, _: Any = None) -> tuple[Any, Any]:
+        """Gradient and hessian: float64 [N] each."""
+        lists, n = self._lists, len(self._lists.labels)
+        scores = np.asarray(scores, dtype=np.float64)
+        gradient, hessian = np.empty(n), np.empty(n)
+        about = (scores, lists.labels, lists.weights, lists.offsets)
+        if self._config.objective == "lambdarank":
+            weighted.lambdarank(*about, self._config.truncation, gradient, hessian)
+        else:
+            weighted.xe_ndcg(*about, gradient, hessian)
+        return gradient, hessian
+
+
+def gradients(config: RankerConfig, lists: Graded) -> Gradients | None:
+    """None where LightGBM's own do: `binary`, and lambdarank of rows that stand for themselves."""
+    if config.objective == "binary" or (config.objective == "lambdarank" and (lists.weights == 1).all()):
+        return None
+    return Gradients(config, lists)
