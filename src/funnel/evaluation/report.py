@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 from pydantic import Field, JsonValue, ValidationError
 
 from funnel.errors import DataError
@@ -72,6 +73,30 @@ class Report(Settings):
                 return found
         known = ", ".join(f"{c.a}/{c.b}" for c in self.comparisons)
         raise KeyError(f"{a} was not compared with {b}; there are {known}")
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each row, by its name: kind, each metric's mean with `lo` and `hi`, p50 in milliseconds.
+
+        NaN where a row does not have a figure.
+        """
+        rows = [
+            {
+                "kind": row.kind,
+                **{
+                    f"{name}{end}": getattr(value, part)
+                    for name, value in row.metrics.items()
+                    for part, end in (("mean", ""), ("lo", " lo"), ("hi", " hi"))
+                },
+                "p50 ms": None if row.latency is None else row.latency.p50,
+            }
+            for row in self.rows
+        ]
+        return pd.DataFrame(rows, index=pd.Index([row.name for row in self.rows], name="row"))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the means."""
+        frame = self.to_frame()
+        return str(frame[[name for name in frame if not str(name).endswith((" lo", " hi"))]].to_html())
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
