@@ -6,7 +6,7 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from funnel import plugins
 from funnel.data.dataset import Dataset
@@ -59,6 +59,12 @@ class DataConfig(Settings):
         default=None, description="the world to make; None: the default"
     )
     options: dict[str, JsonValue] = Field({}, description="of a plugin's reader")
+
+    @field_validator("reader")
+    @classmethod
+    def _is_there(cls, reader: str) -> str:
+        plugins.find("reader", reader)
+        return reader
 
     @model_validator(mode="after")
     def _fits_the_reader(self) -> Self:
