@@ -80,7 +80,9 @@ class _Growing:
         import lightgbm
 
         self._booster, self._watched = lightgbm.Booster(parameters, data), watched
-        self._gradients = gradients(config, lists)
+        # Where no column tells rows apart LightGBM takes no gradients, but adds trees of one leaf by its own.
+        columns = any(data.feature_num_bin(column) > 1 for column in range(data.num_feature()))
+        self._gradients = gradients(config, lists) if columns else None
         if watched is not None:
             self._booster.add_valid(watched[0], "valid")
 
