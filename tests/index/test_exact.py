@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from funnel.allow import Allow
+from funnel.allow import Allow, packed
 from funnel.errors import ConfigError, DataError, FunnelError
 from funnel.index import ExactIndex
+from funnel.index.kernel import passing_rows
 from funnel.types import Bool, Float32, Int32
 
 from .conftest import World
@@ -110,3 +111,11 @@ def test_parameters_are_refused(exact: ExactIndex, world: World) -> None:
 def test_a_filter_for_others_is_refused(exact: ExactIndex, world: World, batch: int, items: int) -> None:
     with pytest.raises(FunnelError, match=f"allow is for {batch} queries and {items} items"):
         exact.search(world.queries, 5, allow=Allow.of(np.ones(items, dtype=bool), batch))
+
+
+def test_bits_that_change_after_they_were_counted_write_and_read_nowhere_else() -> None:
+    bits = packed(np.arange(130)[None] % 3 == 0)[0]
+    there = np.flatnonzero(np.arange(130) % 3 == 0).tolist()
+    assert passing_rows(bits, len(there)).tolist() == there
+    assert passing_rows(bits, 10).tolist() == there[:10]
+    assert passing_rows(bits, 1000).tolist() == there

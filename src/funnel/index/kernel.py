@@ -127,14 +127,18 @@ def _products(queries: Float32, vectors: Float32, rows: Int32) -> Float32:
 
 @compiled
 def passing_rows(bits: Any, count: int) -> Int32:
-    """The rows whose bit is set, rising: int32 [count]. bits: a row of `Allow.bits`; count: how many are."""
+    """The rows whose bit is set, rising: int32 [at most count]. bits: a row of `Allow.bits`.
+
+    count: how many are set. Bits of items that change while they are served may be others by now than when
+    they were counted: of more the first `count` are returned, of fewer those that there are.
+    """
     rows = np.empty(count, dtype=np.int32)
     filled = 0
     for word in range(len(bits)):
         left = bits[word]
-        while left:
+        while left and filled < count:
             lowest = left & (~left + np.uint64(1))
             rows[filled] = 64 * word + _PLACE[(lowest * _DE_BRUIJN) >> np.uint64(58)]
             filled += 1
             left ^= lowest
-    return rows
+    return rows[:filled]
