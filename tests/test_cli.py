@@ -223,14 +223,14 @@ def test_what_a_dry_run_would_not_use_is_refused(config: Path, movies: Path) -> 
     assert "--start-from" in done.stderr
 
 
-def test_a_closed_gate(built: TinyBuild, config: Path, tmp_path: Path) -> None:
+def test_a_gate_that_fails(built: TinyBuild, config: Path, tmp_path: Path) -> None:
     shutil.copytree(built.indexes, tmp_path / "indexes")
     store, version = ("--store", tmp_path / "indexes"), built.built.version
     strict = tmp_path / "strict.toml"
     strict.write_text(config.read_text().replace("latency_ms = 10000", "latency_ms = 1e-9"))
     said = refused("publish", version, *store, "--config", strict)
     assert (
-        f"{version} was not published, {version} goes on being served. Closed: latency: ms a request" in said
+        f"{version} was not published, {version} goes on being served. Failed: latency: ms a request" in said
     )
     done = funnel("publish", *store, "--config", strict, "--json")
     assert done.returncode == 1

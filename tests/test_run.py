@@ -358,13 +358,13 @@ def test_data_that_cannot_be_taken(
     assert entries(place.indexes.folder)[-1].event == "failed"
 
 
-def test_a_closed_gate_is_asked_again_the_next_time(place: Place) -> None:
+def test_a_gate_that_failed_is_judged_again_the_next_time(place: Place) -> None:
     before = place.indexes.current()
     place.change("leaves = 15", "leaves = 7")
     place.change("latency_ms = 10000", "latency_ms = 1e-9")
     for _ in range(2):
         said = place.refused()
-        assert f"was not published, {before} goes on being served. Closed: latency" in said
+        assert f"was not published, {before} goes on being served. Failed: latency" in said
     assert begun(place)["evaluate"] == 2  # the first run's and one more
     place.change("latency_ms = 1e-9", "latency_ms = 10000")
     place.run()

@@ -150,12 +150,12 @@ def bundles(found: Sequence[Manifest], marks: Mapping[str | None, str], out: Con
 
 
 def verdict(found: Verdict, out: Console) -> None:
-    """A line a gate; what is closed comes out red."""
+    """A line a gate; what failed comes out red."""
     beside = f"beside {found.beside}" if found.beside else "with nothing to compare it with"
     made = table(f"{found.version}, {beside}", "gate", "found", "")
     made.columns[1].justify = made.columns[2].justify = "left"
     for one in found.findings:
-        mark = "[green]open[/]" if one.passed else "[bold red]closed[/]"
+        mark = "[green]passed[/]" if one.passed else "[bold red]failed[/]"
         made.add_row(one.gate, escape(one.sentence), mark)
     out.print(made)
 

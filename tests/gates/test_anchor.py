@@ -15,7 +15,7 @@ from funnel.errors import BundleError, GateError
 from funnel.gates import GatesConfig, judge, publish
 from tests.processes import ok
 
-OPEN = GatesConfig(
+LOOSE = GatesConfig(
     baseline_fall=1.0, slice_fall=1.0, latency_ms=1e6, parity=0.0, popularity_rise=1.0, concentration=1.0
 )
 
@@ -48,7 +48,7 @@ def fallen(store: Store) -> tuple[str, str]:
     first = store.current()
     bad = derived(store, first, worse)
     other = derived(store, bad, marked)
-    publish(store, bad, config=OPEN, force=True)
+    publish(store, bad, config=LOOSE, force=True)
     return first, other
 
 
@@ -58,11 +58,11 @@ def test_a_bundle_as_good_as_the_published_one_is_stopped_where_that_has_fallen(
     first, other = fallen
     assert store.anchor() == first
     with pytest.raises(GateError) as caught:
-        publish(store, other, config=OPEN)
+        publish(store, other, config=LOOSE)
     verdict = caught.value.verdict
-    assert verdict.closed == ("anchor",)
+    assert verdict.failed_gates == ("anchor",)
     assert all(first in one.sentence for one in verdict.failed)
-    assert publish(store, other, config=OPEN.model_copy(update={"anchor_fall": 1.0})).passed
+    assert publish(store, other, config=LOOSE.model_copy(update={"anchor_fall": 1.0})).passed
 
 
 def test_an_anchor_that_a_person_sets_counts_from_then_on(store: Store, fallen: tuple[str, str]) -> None:
@@ -71,7 +71,7 @@ def test_an_anchor_that_a_person_sets_counts_from_then_on(store: Store, fallen: 
     assert ok("anchor", "--store", store.folder).split()[-1] == store.current() == store.anchor()
     assert [one.version for one in store.publications()] == before
     assert store.previous() == fallen[0]
-    assert publish(store, fallen[1], config=OPEN).passed
+    assert publish(store, fallen[1], config=LOOSE).passed
     assert store.rollback() == before[-1]
 
 
@@ -92,7 +92,7 @@ def test_retention_keeps_the_anchor(store: Store, fallen: tuple[str, str]) -> No
 
 
 @pytest.mark.parametrize("damage", ["gone", "array"])
-def test_an_anchor_that_cannot_be_read_closes_its_gate(
+def test_an_anchor_that_cannot_be_read_fails_its_gate(
     store: Store, fallen: tuple[str, str], damage: str
 ) -> None:
     first, other = fallen
@@ -101,13 +101,13 @@ def test_an_anchor_that_cannot_be_read_closes_its_gate(
         shutil.rmtree(store.path(first))
     else:
         (store.path(first) / "users" / "history_items.npy").write_bytes(b"")
-    verdict = judge(store, other, OPEN)
-    assert verdict.closed == ("anchor",)
+    verdict = judge(store, other, LOOSE)
+    assert verdict.failed_gates == ("anchor",)
     assert "`funnel anchor VERSION` sets another" in verdict.failed[0].sentence
-    publish(store, other, config=OPEN, force=True)
+    publish(store, other, config=LOOSE, force=True)
     store.set_anchor(other)
     third = derived(store, other, lambda folder: (folder / "more").write_text("x"))
-    assert judge(store, third, OPEN).passed
+    assert judge(store, third, LOOSE).passed
 
 
 def test_only_what_is_whole_becomes_the_anchor(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Each gate for itself: what opens it, and what closes it."""
+"""Each gate for itself: what passes it, and what fails it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from funnel.gates.serving import same
 from funnel.gates.tables import schema
 
 
-def closed(found: list[Finding]) -> set[str]:
+def failed(found: list[Finding]) -> set[str]:
     return {one.gate for one in found if not one.passed}
 
 
 def health(values: np.ndarray) -> set[str]:
     contents: Any = SimpleNamespace(vectors=values.astype(np.float32))
-    return closed(vectors.health(contents, GatesConfig(), seed=0))
+    return failed(vectors.health(contents, GatesConfig(), seed=0))
 
 
 def test_vectors_that_are_sound_and_vectors_that_are_not() -> None:
@@ -74,22 +74,22 @@ def test_reach_is_of_what_so_many_lists_could_hold() -> None:
     (few,) = reach(ten_of_100, None, 5, GatesConfig())  # 15 places
     assert few.value == pytest.approx(0.1 / 0.15)
     all_of_them = replace(ten_of_100, shortlisted=np.ones(100, dtype=np.int64))
-    assert closed(reach(ten_of_100, all_of_them, 1000, GatesConfig())) == {"reach"}
-    assert closed(reach(all_of_them, ten_of_100, 1000, GatesConfig())) == set()
+    assert failed(reach(ten_of_100, all_of_them, 1000, GatesConfig())) == {"reach"}
+    assert failed(reach(all_of_them, ten_of_100, 1000, GatesConfig())) == set()
 
 
 def test_a_fall_must_be_excluded_and_that_of_a_part_must_not_be_beyond_chance() -> None:
     rng = np.random.default_rng(0)
     before = rng.random(400)
     users = np.arange(400, dtype=np.int32)
-    for change, open_ in ((-0.1, False), (-0.001, True), (0.1, True)):
+    for change, passes in ((-0.1, False), (-0.001, True), (0.1, True)):
         now = before + change + rng.normal(size=400) * 0.01
         old, new = ({"rank": {"ndcg@10": values}} for values in (before, now))
         found = quality.stages(stage_figures(new), stage_figures(old), users, GatesConfig(), 0, "these")
-        assert found[0].passed is open_
+        assert found[0].passed is passes
         parts = {"all": np.ones(400, dtype=np.bool_), "few": users < 10}
         (judged,) = quality.slices(now, before, parts, users, GatesConfig(), 0)
-        assert judged.passed is open_
+        assert judged.passed is passes
         assert judged.sentence.startswith("all (400 requests)")
     noisy = before - 0.01 + rng.normal(size=400)
     (judged,) = quality.slices(noisy, before, {"all": users >= 0}, users, GatesConfig(slice_fall=0.0), 0)

@@ -16,8 +16,8 @@ from funnel.artifacts.store import CURRENT
 from funnel.errors import BundleError, GateError
 from funnel.gates import GatesConfig, Verdict, judge, publish
 
-#: Everything that does not look at the served bundle is left open.
-OPEN = GatesConfig(stage_fall=1.0, slice_fall=1.0, latency_ms=1e6)
+#: Everything that does not look at the served bundle is left loose.
+LOOSE = GatesConfig(stage_fall=1.0, slice_fall=1.0, latency_ms=1e6)
 
 
 def derived(store: Store, change: Callable[[Path], None]) -> str:
@@ -59,11 +59,11 @@ def flipped(path: Path) -> None:
     path.write_bytes(whole)
 
 
-def closed(store: Store, version: str) -> Verdict:
+def refused(store: Store, version: str) -> Verdict:
     """The verdict on a bundle that is not published; what is served stays."""
     before = (store.folder / CURRENT).read_bytes() if (store.folder / CURRENT).exists() else None
     with pytest.raises(GateError) as caught:
-        publish(store, version, config=OPEN)
+        publish(store, version, config=LOOSE)
     after = (store.folder / CURRENT).read_bytes() if (store.folder / CURRENT).exists() else None
     assert before == after
     verdict: Verdict = caught.value.verdict
@@ -78,10 +78,10 @@ def test_a_damaged_report_does_not_hide_the_served_bundle(
     """It answers nothing: whoever is worse is refused for that, and whoever is not is published."""
     served = store.current()
     damage(store.path(served) / name)
-    verdict = closed(store, worse)
-    assert "schema" in verdict.closed
+    verdict = refused(store, worse)
+    assert "schema" in verdict.failed_gates
     assert (verdict.served, verdict.beside) == (served, served)
-    assert publish(store, other, config=OPEN).beside == served
+    assert publish(store, other, config=LOOSE).beside == served
 
 
 def without_holdout(store: Store) -> None:
@@ -132,37 +132,37 @@ DAMAGES: dict[str, Callable[[Store], None]] = {
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
-def test_a_served_bundle_that_cannot_be_read_closes_the_gate(store: Store, other: str, kind: str) -> None:
+def test_a_served_bundle_that_cannot_be_read_fails_the_gate(store: Store, other: str, kind: str) -> None:
     """Even to a bundle that is as good; it can be forced, and then everything goes on."""
     served = store.current()
     DAMAGES[kind](store)
-    verdict = closed(store, other)
-    assert "reference" in verdict.closed
+    verdict = refused(store, other)
+    assert "reference" in verdict.failed_gates
     # Where CURRENT is what is damaged, the record says what was published last.
     assert verdict.beside == (served if kind.startswith("CURRENT") else None)
     assert "--force" in verdict.failed[0].sentence
-    assert "reference" in publish(store, other, config=OPEN, force=True).closed
+    assert "reference" in publish(store, other, config=LOOSE, force=True).failed_gates
     assert store.current() == other
     assert store.publications()[-1].forced
     store.set_anchor(other)  # what could not be read was the anchor too
-    assert publish(store, other, config=OPEN).passed
+    assert publish(store, other, config=LOOSE).passed
 
 
 @pytest.mark.parametrize("kind", ["an array", "all of it gone"])
 def test_what_was_served_before_it_is_compared_with_in_its_place(
     store: Store, worse: str, second: str, kind: str
 ) -> None:
-    """That closes gates of its own and opens none; rolling back makes it the reference."""
+    """That fails gates of its own and lets none pass; rolling back makes it the reference."""
     first = store.current()
     store.publish(second)
     DAMAGES[kind](store)
-    verdict = closed(store, worse)
+    verdict = refused(store, worse)
     assert verdict.beside == first
-    assert set(verdict.closed) >= {"reference", "schema"}
+    assert set(verdict.failed_gates) >= {"reference", "schema"}
     assert first in verdict.failed[0].sentence
     if kind == "an array":
         store.rollback()
-        assert closed(store, worse).closed == ("schema",)
+        assert refused(store, worse).failed_gates == ("schema",)
 
 
 def test_a_first_bundle_has_nothing_to_be_compared_with(store: Store, tmp_path: Path) -> None:
@@ -170,17 +170,17 @@ def test_a_first_bundle_has_nothing_to_be_compared_with(store: Store, tmp_path: 
     alone.folder.mkdir()
     version = store.current()
     shutil.copytree(store.path(version), alone.folder / version)
-    verdict = publish(alone, version, config=OPEN)
-    assert (verdict.served, verdict.beside, verdict.closed) == (None, None, ())
+    verdict = publish(alone, version, config=LOOSE)
+    assert (verdict.served, verdict.beside, verdict.failed_gates) == (None, None, ())
 
 
 def test_a_history_that_cannot_be_read_is_no_empty_store(store: Store, other: str) -> None:
     (store.folder / "PUBLICATIONS.jsonl").write_bytes(b"\x00" * 80)
     (store.folder / CURRENT).unlink()
-    assert closed(store, other).closed == ("reference",)
+    assert refused(store, other).failed_gates == ("reference",)
 
 
-def test_a_served_bundle_that_fails_when_it_is_asked_closes_the_gate(
+def test_a_served_bundle_that_fails_when_it_is_asked_fails_the_gate(
     store: Store, other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judging = importlib.import_module("funnel.gates.judge")
@@ -189,18 +189,18 @@ def test_a_served_bundle_that_fails_when_it_is_asked_closes_the_gate(
         raise MemoryError("no room")
 
     monkeypatch.setattr(judging, "_beside", stumbles)
-    verdict = closed(store, other)
-    assert verdict.closed == ("reference",)
+    verdict = refused(store, other)
+    assert verdict.failed_gates == ("reference",)
     assert "no room" in verdict.failed[0].sentence
-    assert publish(store, other, config=OPEN, force=True).version == other
+    assert publish(store, other, config=LOOSE, force=True).version == other
 
 
-def test_a_published_holdout_that_shares_no_item_closes_the_stages(
+def test_a_published_holdout_that_shares_no_item_fails_the_stages(
     store: Store, other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judging = importlib.import_module("funnel.gates.judge")
     monkeypatch.setattr(judging, "known_to", lambda examples, *of: examples.take(np.arange(0)))
-    assert closed(store, other).closed == ("stages",)
+    assert refused(store, other).failed_gates == ("stages",)
 
 
 def test_a_bundle_whose_holdout_is_empty_is_not_judged(store: Store) -> None:
@@ -224,7 +224,7 @@ def test_thresholds_that_this_funnel_does_not_know(store: Store) -> None:
         marked(draft.folder)
     with pytest.raises(BundleError, match="--config FILE"):
         publish(store, draft.version)
-    assert publish(store, draft.version, config=OPEN).passed
+    assert publish(store, draft.version, config=LOOSE).passed
 
 
 def test_a_shortlist_that_has_shrunk_to_what_is_shown_is_compared_in_recall(store: Store) -> None:

@@ -84,7 +84,7 @@ def test_shuffled_labels_are_stopped_by_the_stages(
     ratings.drop_duplicates(["userId", "movieId"]).to_csv(data / "ratings.csv", index=False)
     version = rebuild(data, split=dates(built))
     verdict = refused(store, version)
-    assert "stages" in verdict.closed
+    assert "stages" in verdict.failed_gates
     assert any("retrieve, ndcg@10 on its holdout" in one.sentence for one in verdict.failed)
 
 
@@ -115,7 +115,7 @@ def test_a_collapsed_tower_is_stopped(
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     np.save(path, vectors.astype(np.float32))
     verdict = refused(store, rebuild(built.config.data.path, collapsed))
-    assert gate in verdict.closed
+    assert gate in verdict.failed_gates
 
 
 def test_a_truncated_item_file_is_stopped(
@@ -153,12 +153,12 @@ def test_a_model_that_breaks_a_slice_is_stopped_and_the_slice_named(
         data, split=dates(built), ranker={"trees": 50, "leaves": 15, "lists": 800, "objective": "rank_xendcg"}
     )
     verdict = refused(store, version)
-    assert "slices" in verdict.closed
+    assert "slices" in verdict.failed_gates
     assert any(one.sentence.startswith("items.genres = Comedy") for one in verdict.failed)
 
 
 def test_every_threshold_of_the_config_is_a_gate(store: Store, built: TinyBuild) -> None:
-    """Each gate closes when its threshold cannot be kept to."""
+    """Each gate fails when its threshold cannot be kept to."""
     impossible: dict[str, dict[str, float]] = {
         "collapse": {"similarity": -1.0},
         "concentration": {"concentration": 0.0},
@@ -166,13 +166,13 @@ def test_every_threshold_of_the_config_is_a_gate(store: Store, built: TinyBuild)
     }
     for gate, threshold in impossible.items():
         config = GatesConfig.model_validate({"latency_ms": 10_000.0} | threshold)
-        assert judge(store, built.built.version, config).closed == (gate,)
+        assert judge(store, built.built.version, config).failed_gates == (gate,)
 
 
 def test_a_forced_publication_is_on_record(store: Store, second: str) -> None:
-    closed = GatesConfig(latency_ms=1e-9)
-    assert refused(store, second, closed).closed == ("latency",)
-    publish(store, second, config=closed, force=True)
+    too_tight = GatesConfig(latency_ms=1e-9)
+    assert refused(store, second, too_tight).failed_gates == ("latency",)
+    publish(store, second, config=too_tight, force=True)
     assert store.current() == second
     last = store.publications()[-1]
     assert last.forced

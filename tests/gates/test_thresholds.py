@@ -1,4 +1,4 @@
-"""Every threshold of the config closes its gate when it is tight, and lets the same pass when it is loose."""
+"""Every threshold of the config fails its gate when it is tight, and lets the same pass when it is loose."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def little_reached(made: Made, config: GatesConfig) -> list[Finding]:
     return catalogue.reach(shown(few), shown(all_items), 1000, config)
 
 
-#: Of each threshold: the gate, what it looks at, a value that closes it, one that lets the same pass, and
+#: Of each threshold: the gate, what it looks at, a value that fails it, one that lets the same pass, and
 #: what else must be said for it to decide.
 SCENES: dict[str, tuple[str, Callable[[Made, GatesConfig], list[Finding]], Any, Any, dict[str, Any]]] = {
     "holdout": ("stages", fell(0.02), 1000, 10_000, {"visible_fall": 0.0}),
@@ -186,9 +186,9 @@ def test_every_threshold_has_a_scene() -> None:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_a_threshold_closes_its_gate_and_loosened_lets_the_same_pass(made: Made, name: str) -> None:
+def test_a_threshold_fails_its_gate_and_loosened_lets_the_same_pass(made: Made, name: str) -> None:
     gate, look, tight, loose, more = SCENES[name]
-    closed = {one.gate for one in look(made, GatesConfig(**{name: tight}, **more)) if not one.passed}
-    assert closed == {gate}
-    opened = look(made, GatesConfig(**{name: loose}, **more))
-    assert [one.sentence for one in opened if not one.passed] == []
+    failed = {one.gate for one in look(made, GatesConfig(**{name: tight}, **more)) if not one.passed}
+    assert failed == {gate}
+    findings = look(made, GatesConfig(**{name: loose}, **more))
+    assert [one.sentence for one in findings if not one.passed] == []

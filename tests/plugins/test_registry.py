@@ -258,7 +258,7 @@ def test_a_metric_must_give_a_finite_number_a_request() -> None:
         (lambda case: [True], "a Finding is expected"),
     ],
 )
-def test_a_gate_that_fails_or_says_nothing_is_closed(built: TinyBuild, gate: Any, message: str) -> None:
+def test_a_gate_that_raises_or_finds_nothing_fails(built: TinyBuild, gate: Any, message: str) -> None:
     funnel.register("gate", "mine")(gate)
     thresholds = built.config.gates.model_copy(update={"also": ("mine",)})
     verdict = funnel.judge(funnel.Store(built.indexes), built.built.version, thresholds)

@@ -40,10 +40,10 @@ def publish(
     config: Annotated[
         Path | None, typer.Option(help="a TOML config whose [gates] count instead of the bundle's own")
     ] = None,
-    force: Annotated[bool, typer.Option(help="also when a gate is closed; the history keeps that")] = False,
+    force: Annotated[bool, typer.Option(help="also when a gate failed; the history keeps that")] = False,
     as_json: Json = False,
 ) -> None:
-    """Judge a bundle beside the published one and, if every gate is open, serve it from now on."""
+    """Judge a bundle beside the published one and, if every gate passes, serve it from now on."""
     from funnel import config as configs
     from funnel import gates, show
     from funnel.artifacts import Store
@@ -109,7 +109,9 @@ def verify(
     elif verdict:
         show.verdict(verdict, Console())
     if verdict and not verdict.passed:
-        raise GateError(f"{manifest.version} is whole, but closed: {', '.join(verdict.closed)}", verdict)
+        raise GateError(
+            f"{manifest.version} is whole, but gates failed: {', '.join(verdict.failed_gates)}", verdict
+        )
     if not as_json:
         Console().print(f"{manifest.version}: {len(manifest.files)} files, all as they were written")
 

@@ -1,13 +1,13 @@
 """Is it fit to be served: thresholds that a bundle must keep to before it is published.
 
-verdict = publish(Store("indexes"), version)  # GateError, and no change, when a gate is closed
+verdict = publish(Store("indexes"), version)  # GateError, and no change, when a gate fails
 """
 
 from funnel.gates.case import Case, Gate
 from funnel.gates.config import GatesConfig
 from funnel.gates.findings import Finding, Verdict
 from funnel.gates.judge import judge
-from funnel.gates.publish import publish, refuse_closed, serve
+from funnel.gates.publish import publish, refuse_failed, serve
 from funnel.gates.tables import Arrived, arrived
 
 __all__ = [
@@ -20,6 +20,6 @@ __all__ = [
     "arrived",
     "judge",
     "publish",
-    "refuse_closed",
+    "refuse_failed",
     "serve",
 ]

@@ -1,4 +1,4 @@
-"""Beside a bundle that does not move: falls that are too small to be seen one by one add up."""
+"""A bundle beside the anchor, an older one that stays the same: falls too small to be seen alone add up."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ def anchored(
     try:
         return _beside(new, figures, Judged.load(store, version, serving=True), config)
     except Exception as error:  # it was made by an earlier funnel: any library may stumble over it
-        said = f"the anchor {version} cannot be compared with ({error}); `funnel anchor VERSION` sets another"
-        return [could_not_look("anchor", said)]
+        reason = (
+            f"the anchor {version} cannot be compared with ({error}); `funnel anchor VERSION` sets another"
+        )
+        return [could_not_look("anchor", reason)]
 
 
 def _beside(new: Judged, figures: Figures, anchor: Judged, config: GatesConfig) -> list[Finding]:
     """Only targets that the anchor has too count: that it is old is no merit of the new one.
 
-    Its own holdout is not asked: the new bundle has learned from what happened there.
+    Its own holdout is not used: the new bundle has learned from what happened there.
     """
     examples = known_to(new.holdout.examples, new.contents, anchor.contents)
     if len(examples) == 0:

@@ -20,7 +20,7 @@ from funnel.types import Examples
 def beside_sources(
     figures: Figures, contents: Contents, examples: Examples, config: GatesConfig, seed: int
 ) -> list[Finding]:
-    """Closed where one of the bundle's own sources, or what is popular of all time, is better alone: when the
+    """Fails where one of the bundle's own sources, or what is popular of all time, is better alone: when the
     whole 95% interval of the difference is below −fall × the source's NDCG@k.
 
     figures: of the bundle on these requests.
@@ -28,13 +28,16 @@ def beside_sources(
     alone = {source.name: source for source in contents.sources()}
     alone["popular of all time"] = PopularSource(contents.statistics)
     n_items, k, users = len(contents.catalogue.ids), figures.k, examples.requests.users
-    shown = walk(
-        [one_step("baseline", name, _one(source, k)) for name, source in alone.items()], examples, n_items, k
+    steps = walk(
+        [one_step("baseline", name, _alone(source, k)) for name, source in alone.items()],
+        examples,
+        n_items,
+        k,
     )
-    return [_beside(one.name, figures.final, ndcg(one, examples, k), users, config, seed) for one in shown]
+    return [_beside(step.name, figures.final, ndcg(step, examples, k), users, config, seed) for step in steps]
 
 
-def _one(source: Source, k: int) -> Funnel:
+def _alone(source: Source, k: int) -> Funnel:
     return Funnel([Retrieve([source], k)])
 
 
@@ -47,9 +50,9 @@ def _beside(
     seed: int,
 ) -> Finding:
     change = paired(shown, alone, users, seed=seed)
-    what = f"{name} alone, and the list that is shown in its place"
-    found = quality.fall_beyond_chance("baselines", what, change, alone, config.baseline_fall, change.hi)
-    if found.passed:
-        return found
+    what = f"{name} alone, and the list that is shown instead"
+    finding = quality.fall_beyond_chance("baselines", what, change, alone, config.baseline_fall, change.hi)
+    if finding.passed:
+        return finding
     advice = f'; `sources = ["{name}"]` under [retrieve] serves it alone' if " " not in name else ""
-    return found.model_copy(update={"sentence": found.sentence + advice})
+    return finding.model_copy(update={"sentence": finding.sentence + advice})

@@ -1,4 +1,4 @@
-"""What a gate is asked about, and what a gate is."""
+"""What a gate is, and the bundle that it judges."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Case:
 class Gate(Protocol):
     """Looks at a bundle before it is published: `@register("gate", NAME)`.
 
-    A config names it in `gates.also`; keyword-only arguments are options. What it raises closes it.
+    A config names it in `gates.also`; keyword-only arguments are options. One that raises fails.
     """
 
     def __call__(self, case: Case, /) -> Finding | Iterable[Finding]:
-        """What was found, one look or several. case: see `Case`."""
+        """The findings, one or several. case: see `Case`."""

@@ -13,11 +13,13 @@ from funnel.types import Int64
 
 
 def concentration(figures: Figures, config: GatesConfig) -> Finding:
-    """The share of places that the k most shown items take, beyond what is even: 1 when all get one list."""
+    """The share of all positions that the k most shown items take, beyond an even share: 1 when
+    all requests get one list.
+    """
     top = np.sort(figures.shown)[-figures.k :].sum() / max(figures.shown.sum(), 1)
     even = min(1.0, figures.k / len(figures.shown))
     beyond = (top - even) / (1 - even) if even < 1 else 0.0
-    what = f"share of places that the {figures.k} most shown items take"
+    what = f"share of positions that the {figures.k} most shown items take"
     return at_most("concentration", float(beyond), config.concentration, what)
 
 
@@ -36,13 +38,13 @@ def popularity(
 def reach(new: Figures, old: Figures | None, requests: int, config: GatesConfig) -> list[Finding]:
     """The share of the catalogue that comes onto a shortlist, of what so many shortlists could hold."""
     after = _reached(new, requests)
-    found = [at_least("reach", after, config.reachable, "share of the catalogue on a shortlist")]
+    findings = [at_least("reach", after, config.reachable, "share of the catalogue on a shortlist")]
     if old is not None:
         before = _reached(old, requests)
         fall = max(0.0, 1 - after / before) if before > 0 else 0.0
         what = f"share of the catalogue on a shortlist, {before:.3f} to {after:.3f}, a fall of"
-        found.append(at_most("reach", fall, config.reachable_fall, what))
-    return found
+        findings.append(at_most("reach", fall, config.reachable_fall, what))
+    return findings
 
 
 def _reached(figures: Figures, requests: int) -> float:

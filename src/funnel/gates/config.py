@@ -41,7 +41,7 @@ class GatesConfig(plugins.Optioned):
     slice_requests: int = Field(50, ge=2, description="slices: requests that a part must have to be judged")
     latency_ms: float = Field(50.0, gt=0, description="latency: 95th percentile of single requests")
     parity: float = Field(0.99, ge=0, le=1, description="parity: least share of lists that come out the same")
-    concentration: float = Field(0.8, ge=0, le=1, description="concentration: places of the k most shown")
+    concentration: float = Field(0.8, ge=0, le=1, description="concentration: positions of the k most shown")
     popularity_rise: float = Field(0.1, ge=0, description="popularity: rise of the shown items' percentile")
     reachable: float = Field(0.05, ge=0, le=1, description="reach: least share of items on a shortlist")
     reachable_fall: float = Field(0.3, ge=0, le=1, description="reach: largest fall of that, as a share")

@@ -79,7 +79,7 @@ def _features(contents: Contents) -> list[str]:
 
 
 def _change(before: Iterable[Any], after: Iterable[Any]) -> Change:
-    old, new = {str(one) for one in before}, {str(one) for one in after}
+    old, new = {str(value) for value in before}, {str(value) for value in after}
     gone, added = sorted(old - new), sorted(new - old)
     return Change(
         shared=len(old & new),
@@ -105,8 +105,8 @@ def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[A
 def _answers(old: Judged, new: Judged) -> Answers:
     examples, k = new.holdout.examples, new.contents.rerank.k
     after, after_scores = _first(new.contents.funnel(k), examples.requests, k)
-    asked = translate(examples, new.contents, old.contents).requests
-    before, before_scores = _first(old.contents.funnel(k), asked, k)
+    requests = translate(examples, new.contents, old.contents).requests
+    before, before_scores = _first(old.contents.funnel(k), requests, k)
     rows = new.contents.catalogue.ids.rows(old.contents.catalogue.ids.values)
     behind = np.int32(len(new.contents.catalogue.ids))  # items that b does not have match nothing of b's
     before = np.where(before < 0, -1, np.where(rows < 0, behind, rows)[before]).astype(np.int32)
@@ -123,7 +123,7 @@ def _answers(old: Judged, new: Judged) -> Answers:
 
 
 def _first(funnel: Funnel, requests: Requests, k: int) -> tuple[Int32, Float32]:
-    """Items and scores of the first k places: [B, k] each."""
+    """Items and scores of the first k positions: [B, k] each."""
     parts = [
         _padded(funnel(requests.take(np.arange(start, min(start + _BATCH, len(requests))))), k)
         for start in range(0, len(requests), _BATCH)
@@ -131,7 +131,7 @@ def _first(funnel: Funnel, requests: Requests, k: int) -> tuple[Int32, Float32]:
     return np.concatenate([items for items, _ in parts]), np.concatenate([scores for _, scores in parts])
 
 
-def _padded(found: Candidates, k: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    missing = ((0, 0), (0, max(0, k - found.items.shape[1])))
-    items = np.pad(found.items[:, :k], missing, constant_values=-1)
-    return items, np.pad(found.scores[:, :k], missing, constant_values=-np.inf)
+def _padded(candidates: Candidates, k: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    missing = ((0, 0), (0, max(0, k - candidates.items.shape[1])))
+    items = np.pad(candidates.items[:, :k], missing, constant_values=-1)
+    return items, np.pad(candidates.scores[:, :k], missing, constant_values=-np.inf)

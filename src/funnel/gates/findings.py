@@ -1,4 +1,4 @@
-"""What the gates found: a line each."""
+"""Results of gates: findings, and the verdict on a bundle."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from funnel.settings import Settings
 
 
 class Finding(Settings):
-    """One look of one gate.
+    """The result of one check of a gate.
 
-    gate: its name. value: what was measured, None where that is not finite. limit: the threshold of the
-    config that it was held against. sentence: both in words.
+    gate: its name. passed: whether the value keeps to the limit. value: what was measured, None where that is
+    not finite. limit: the threshold of the config. sentence: both in words.
     """
 
     gate: str
@@ -31,8 +31,10 @@ class Finding(Settings):
 
 
 class Verdict(Settings):
-    """All findings on a bundle. served: the version that was published then, None for none. beside: the one
-    that the bundle was compared with: another one where that cannot be read, None where there is none.
+    """All findings on a bundle.
+
+    version: the bundle. served: the version that was published then, None for none. beside: the version that
+    the bundle was compared with: an earlier one where `served` cannot be read, None where there is none.
     figures: of the bundle on its holdout, such as "rerank ndcg@10".
     """
 
@@ -44,34 +46,34 @@ class Verdict(Settings):
 
     @property
     def passed(self) -> bool:
-        """Whether every gate is open."""
+        """Whether every gate passed."""
         return not self.failed
 
     @property
     def failed(self) -> tuple[Finding, ...]:
-        """The findings that stand in the way."""
-        return tuple(one for one in self.findings if not one.passed)
+        """The findings that did not pass."""
+        return tuple(finding for finding in self.findings if not finding.passed)
 
     @property
-    def closed(self) -> tuple[str, ...]:
-        """The names of the gates that stand in the way, each once."""
-        return tuple(dict.fromkeys(one.gate for one in self.failed))
+    def failed_gates(self) -> tuple[str, ...]:
+        """The names of the gates that failed, each once."""
+        return tuple(dict.fromkeys(finding.gate for finding in self.failed))
 
 
 def at_most(gate: str, value: float, limit: float, what: str) -> Finding:
-    """Passed when the value is not above the limit; NaN is."""
-    said = f"{what}: {_short(value)}, at most {_short(limit)}"
-    return Finding(gate=gate, passed=bool(value <= limit), value=value, limit=limit, sentence=said)
+    """Passes when the value is not above the limit; NaN fails."""
+    sentence = f"{what}: {_short(value)}, at most {_short(limit)}"
+    return Finding(gate=gate, passed=bool(value <= limit), value=value, limit=limit, sentence=sentence)
 
 
 def at_least(gate: str, value: float, limit: float, what: str) -> Finding:
-    """Passed when the value is not below the limit; NaN is."""
-    said = f"{what}: {_short(value)}, at least {_short(limit)}"
-    return Finding(gate=gate, passed=bool(value >= limit), value=value, limit=limit, sentence=said)
+    """Passes when the value is not below the limit; NaN fails."""
+    sentence = f"{what}: {_short(value)}, at least {_short(limit)}"
+    return Finding(gate=gate, passed=bool(value >= limit), value=value, limit=limit, sentence=sentence)
 
 
 def could_not_look(gate: str, why: str) -> Finding:
-    """A gate that had nothing to look at stays shut."""
+    """A gate that could not measure anything fails."""
     sentence = f"{why}. --force publishes all the same"
     return Finding(gate=gate, passed=False, value=None, limit=0, sentence=sentence)
 

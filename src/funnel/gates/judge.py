@@ -21,7 +21,7 @@ from funnel.plugins import register
 
 def judge(store: Store, version: str, config: GatesConfig | None = None) -> Verdict:
     """Hold a bundle against every gate, beside the published bundle where there is another one. Where that
-    cannot be read, the gate `reference` is closed.
+    cannot be read, the gate `reference` fails.
 
     config: the thresholds; default those that the bundle was built with.
     Raises: BundleError when the bundle is damaged or has no holdout.
@@ -31,29 +31,29 @@ def judge(store: Store, version: str, config: GatesConfig | None = None) -> Verd
     beside = reference(store, new.manifest.version)
     figures = measure(new.contents, new.holdout.examples, new.contents.rerank.k)
     case = Case(store, new, beside.judged, figures, config)
-    found = [] if beside.finding is None else [beside.finding]
+    findings = [] if beside.finding is None else [beside.finding]
     for name in plugins.names("gate", own=True):
-        found += plugins.make("gate", name, case)
+        findings += plugins.make("gate", name, case)
     for name in config.also:
-        found += _asked(name, case)
+        findings += _plugin(name, case)
     return Verdict(
         version=new.manifest.version,
         served=beside.served,
         beside=None if beside.judged is None else beside.judged.manifest.version,
         figures=figures.means(),
-        findings=tuple(found),
+        findings=tuple(findings),
     )
 
 
-def _asked(name: str, case: Case) -> list[Finding]:
-    """A plugin's gate: closed where it cannot look, or says nothing."""
+def _plugin(name: str, case: Case) -> list[Finding]:
+    """The findings of a plugin's gate. It fails where it raises, or gives no finding."""
     try:
-        found = plugins.make("gate", name, case, options=case.config.options.get(name))
-        findings = [found] if isinstance(found, Finding) else list(found)
-        if findings and all(isinstance(one, Finding) for one in findings):
+        result = plugins.make("gate", name, case, options=case.config.options.get(name))
+        findings = [result] if isinstance(result, Finding) else list(result)
+        if findings and all(isinstance(finding, Finding) for finding in findings):
             return findings
         return [could_not_look(name, "a Finding is expected, and at least one")]
-    except Exception as error:  # somebody else's code, which must not open a gate by failing
+    except Exception as error:  # somebody else's code, which must not pass a gate by failing
         return [could_not_look(name, repr(error))]
 
 
@@ -101,15 +101,15 @@ def _latency(case: Case) -> list[Finding]:
 def _compared(new: Judged, figures: Figures, published: Judged | None, config: GatesConfig) -> list[Finding]:
     """Beside the published bundle, or beside popularity where there is none.
 
-    Whatever goes wrong in the other bundle closes a gate, so that one can be forced past it.
+    Whatever goes wrong with the other bundle is a gate that fails, so that publishing can be forced.
     """
     if published is None:
         return _alone(new, figures, config)
     try:
         return _beside(new, figures, published, config)
     except Exception as error:  # it was made by another funnel: any library may stumble over it
-        said = f"{published.manifest.version} could not be compared with: {error!r}"
-        return [could_not_look("reference", said)]
+        reason = f"{published.manifest.version} could not be compared with: {error!r}"
+        return [could_not_look("reference", reason)]
 
 
 def _alone(new: Judged, figures: Figures, config: GatesConfig) -> list[Finding]:
@@ -145,8 +145,8 @@ def _on_published(new: Judged, published: Judged, k: int, config: GatesConfig) -
     """
     examples = known_to(published.holdout.examples, published.contents, new.contents)
     if len(examples) == 0:
-        said = "no request of the published holdout has a target that is in the new bundle's catalogue"
-        return [could_not_look("stages", said)]
+        reason = "no request of the published holdout has a target that is in the new bundle's catalogue"
+        return [could_not_look("stages", reason)]
     after = measure(new.contents, translate(examples, published.contents, new.contents), k)
     before = measure(published.contents, examples, k)
     users = examples.requests.users

@@ -49,7 +49,7 @@ class Judged:
     def thresholds(self) -> GatesConfig:
         """Those of the config that the bundle was built with. Raises: BundleError when they are none."""
         where = f"the judgement of bundle {self.manifest.version}"
-        plugins.require((one for one in self.manifest.plugins if one.kind == "gate"), where)
+        plugins.require((plugin for plugin in self.manifest.plugins if plugin.kind == "gate"), where)
         try:
             return GatesConfig.model_validate(self.manifest.config.get("gates", {}))
         except ValidationError as error:

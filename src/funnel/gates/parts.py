@@ -21,16 +21,16 @@ _HISTORIES = {"no history": (0, 1), "a history of 1 to 9": (1, 10), "a history o
 def parts(contents: Contents, schema: Schema, examples: Examples) -> dict[str, Bool]:
     """By length of history, by popularity of what was taken, by each common value of a category: bool [B]."""
     lengths = examples.requests.history.lengths
-    made = {name: (lengths >= low) & (lengths < high) for name, (low, high) in _HISTORIES.items()}
+    by_name = {name: (lengths >= low) & (lengths < high) for name, (low, high) in _HISTORIES.items()}
     popular = _any(_head(contents)[examples.targets.values], examples)
-    made |= {"popular items": popular, "items of the long tail": ~popular}
+    by_name |= {"popular items": popular, "items of the long tail": ~popular}
     for column in schema.columns("items"):
         if column.kind in _NAMED and column.name in contents.catalogue.frame.columns:
-            made |= _item_values(contents, column.name, examples)
+            by_name |= _item_values(contents, column.name, examples)
     for name, spec in contents.users.encoder.specs.items():
         if spec.kind == "category" and name in examples.requests.user_features:
-            made |= _user_values(contents, name, np.asarray(examples.requests.user_features[name]))
-    return made
+            by_name |= _user_values(contents, name, np.asarray(examples.requests.user_features[name]))
+    return by_name
 
 
 def _head(contents: Contents) -> Bool:
@@ -51,13 +51,13 @@ def _any(of_targets: Bool, examples: Examples) -> Bool:
 def _item_values(contents: Contents, name: str, examples: Examples) -> dict[str, Bool]:
     """Requests by a value of what was taken. A target in several is in each of them."""
     column = contents.catalogue.frame[name]
-    taken = [_values(cell) for cell in column.iloc[examples.targets.values]]
-    counts = Counter(value for cell in taken for value in cell)
-    made = {}
+    cells = [_values(cell) for cell in column.iloc[examples.targets.values]]
+    counts = Counter(value for cell in cells for value in cell)
+    by_name = {}
     for value, _ in counts.most_common(_MOST):
-        of_targets = np.fromiter((value in cell for cell in taken), np.bool_, count=len(taken))
-        made[f"items.{name} = {value}"] = _any(of_targets, examples)
-    return made
+        of_targets = np.fromiter((value in cell for cell in cells), np.bool_, count=len(cells))
+        by_name[f"items.{name} = {value}"] = _any(of_targets, examples)
+    return by_name
 
 
 def _values(cell: Any) -> list[str]:

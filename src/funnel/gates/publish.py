@@ -14,22 +14,22 @@ log = logging.getLogger(__name__)
 
 
 def publish(store: Store, version: str, *, config: GatesConfig | None = None, force: bool = False) -> Verdict:
-    """Judge a bundle and, when every gate is open, make it the published one; the verdict.
+    """Judge a bundle and, when every gate passes, make it the published one; the verdict.
 
-    config: thresholds, default those that the bundle was built with. force: publish it all the same; the
-    history of publications keeps that, and what the gates found.
-    Raises: GateError naming each gate that is closed, and by how much; BundleError when the bundle is damaged
+    config: thresholds, default those that the bundle was built with. force: publish it even if gates fail;
+    the history of publications keeps that, and the findings.
+    Raises: GateError naming each gate that failed, and by how much; BundleError when the bundle is damaged
     or another one was published in the meantime. Nothing has changed then.
     """
     verdict = judge(store, version, config)
     if not force:
-        refuse_closed(verdict)
+        refuse_failed(verdict)
     serve(store, verdict)
     return verdict
 
 
-def refuse_closed(verdict: Verdict) -> None:
-    """Raises: GateError naming each gate that is closed, and by how much."""
+def refuse_failed(verdict: Verdict) -> None:
+    """Raises: GateError naming each gate that failed, and by how much."""
     if not verdict.passed:
         raise GateError(_refusal(verdict), verdict)
 
@@ -40,16 +40,16 @@ def serve(store: Store, verdict: Verdict) -> None:
     Raises: BundleError when the bundle is damaged, or another one was published since it was judged.
     """
     if not verdict.passed:
-        log.warning("published though closed: %s", ", ".join(verdict.closed))
+        log.warning("published though gates failed: %s", ", ".join(verdict.failed_gates))
     store.publish(
         verdict.version,
         instead_of=verdict.served,
         forced=not verdict.passed,
-        gates=[one.model_dump(mode="json") for one in verdict.findings],
+        gates=[finding.model_dump(mode="json") for finding in verdict.findings],
     )
 
 
 def _refusal(verdict: Verdict) -> str:
-    lines = [f"  {one.gate}: {one.sentence}" for one in verdict.failed]
+    lines = [f"  {finding.gate}: {finding.sentence}" for finding in verdict.failed]
     served = f"{verdict.served} goes on being served" if verdict.served else "nothing is served"
-    return "\n".join([f"{verdict.version} was not published, {served}. Closed:", *lines])
+    return "\n".join([f"{verdict.version} was not published, {served}. Failed:", *lines])

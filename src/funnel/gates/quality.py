@@ -28,7 +28,7 @@ def stages(
     *,
     anchor: bool = False,
 ) -> list[Finding]:
-    """Each stage that both have: closed unless a fall of the margin × before is excluded.
+    """Each stage that both have: fails unless a fall of the margin × before is excluded.
 
     requests: on which ones, in words. anchor: whether the old one is the anchor, which has its own margin.
     """
@@ -74,20 +74,20 @@ def not_inferior(
     worst = max(0.0, -change.lo) / mean if mean > 0 else 0.0
     visible = _visible(change, config) / mean if mean > 0 else 0.0
     margin = min(max(fall, visible), max(fall, config.visible_fall))
-    said = (
+    sentence = (
         f"{what}: {mean:.4f} before, {mean + change.mean:.4f} now, {change.mean:+.4f}; at worst a fall of "
-        f"{worst:.1%}, at most {margin:.1%}; {_told(visible, fall, len(new))}"
+        f"{worst:.1%}, at most {margin:.1%}; {_power(visible, fall, len(new))}"
     )
-    return Finding(gate=gate, passed=worst <= margin, value=worst, limit=margin, sentence=said)
+    return Finding(gate=gate, passed=worst <= margin, value=worst, limit=margin, sentence=sentence)
 
 
-def _told(visible: float, fall: float, requests: int) -> str:
-    """From where on falls can be told from chance, and what it would take to tell the one asked for."""
-    said = f"falls from {visible:.1%} on can be told from chance"
+def _power(visible: float, fall: float, requests: int) -> str:
+    """From where on falls can be told from chance, and how many requests it would take to tell `fall`."""
+    sentence = f"falls from {visible:.1%} on can be told from chance"
     if visible > fall > 0:
         wanted = int(requests * (visible / fall) ** 2)
-        said += f" on {requests:,} requests (`gates.holdout`); {fall:.1%} would take about {wanted:,}"
-    return said
+        sentence += f" on {requests:,} requests (`gates.holdout`); {fall:.1%} would take about {wanted:,}"
+    return sentence
 
 
 def _visible(change: Difference, config: GatesConfig) -> float:
@@ -105,28 +105,28 @@ def slices(
     config: GatesConfig,
     seed: int,
 ) -> list[Finding]:
-    """Each part with enough requests: closed when it fell beyond chance (99%), and on average by too much.
+    """Each part with enough requests: fails when it fell beyond chance (99%), and on average by too much.
 
     new, old: NDCG@k of the list that is shown, [B]. parts: by name, which requests are of it, [B].
     """
-    found = []
+    findings = []
     for name, inside in parts.items():
         if inside.sum() >= config.slice_requests:
             change = paired(new[inside], old[inside], users[inside], seed=seed, level=_LEVEL)
             worst = change.mean if change.worse else max(change.mean, 0.0)
             what = f"{name} ({int(inside.sum()):,} requests)"
-            found.append(fall_beyond_chance("slices", what, change, old[inside], config.slice_fall, worst))
-    return found
+            findings.append(fall_beyond_chance("slices", what, change, old[inside], config.slice_fall, worst))
+    return findings
 
 
 def fall_beyond_chance(
     gate: str, what: str, change: Difference, before: Float64, limit: float, surely: float
 ) -> Finding:
-    """surely: the change that is beyond chance; it is told as a share of what was before."""
+    """surely: the change that is beyond chance; it is given as a share of `before`."""
     mean = float(before.mean())
     fall = max(0.0, -surely) / mean if mean > 0 else 0.0
-    said = (
+    sentence = (
         f"{what}: {mean:.4f} before, {mean + change.mean:.4f} now, {change.mean:+.4f} "
         f"[{change.lo:+.4f}, {change.hi:+.4f}]; a fall of {fall:.1%} beyond chance, at most {limit:.1%}"
     )
-    return Finding(gate=gate, passed=fall <= limit, value=fall, limit=limit, sentence=said)
+    return Finding(gate=gate, passed=fall <= limit, value=fall, limit=limit, sentence=sentence)

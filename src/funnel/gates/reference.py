@@ -1,8 +1,8 @@
-"""What a new bundle is compared with: the one that is served now, or nothing where nothing ever was.
+"""What a new bundle is compared with: the bundle that is served now; nothing where nothing ever was.
 
-A gate that cannot look stays shut. Where the served bundle cannot be read, comparing with another one says
-little: it may be worse than what people get. So the gate `reference` is closed then, and the others look at
-the newest bundle before it that can be read, for whoever decides.
+A gate that cannot measure fails. Where the served bundle cannot be read, comparing with another one says
+little: that may be worse than what people get. So the gate `reference` fails then, and the other gates
+compare with the newest bundle before it that can be read, for whoever decides.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reference:
-    """served: the version that is published, None where that cannot be said or there is none. judged: what
+    """served: the version that is published, None where it is not known or there is none. judged: what
     the new bundle is compared with. finding: why that is not what is served; None where it is."""
 
     served: str | None
@@ -37,7 +37,7 @@ def reference(store: Store, version: str) -> Reference:
     except BundleError as error:
         if not store.was_used():
             return Reference(None)
-        return _instead(store, version, None, f"what is served cannot be told ({error})")
+        return _instead(store, version, None, f"what is served is not known ({error})")
     if served == version:
         return Reference(served)
     try:
@@ -47,16 +47,18 @@ def reference(store: Store, version: str) -> Reference:
 
 
 def _instead(store: Store, version: str, served: str | None, why: str) -> Reference:
-    """The newest bundle before it that can be read, and a closed gate."""
+    """The newest bundle before it that can be read, and a gate that fails."""
     other = next(_readable(store, {version, served}), None)
     if other is None:
-        said = f"{why}, and no bundle that was served before it can be; nothing was compared"
+        reason = f"{why}, and no bundle that was served before it can be; nothing was compared"
     else:
         name = other.manifest.version
         again = f"publish {name} --force" if served is None else "rollback"
-        said = f"{why}; compared with {name}, which was published before: `funnel {again}` serves that again"
-    log.warning(said)
-    return Reference(served, other, could_not_look("reference", said))
+        reason = (
+            f"{why}; compared with {name}, which was published before: `funnel {again}` serves that again"
+        )
+    log.warning(reason)
+    return Reference(served, other, could_not_look("reference", reason))
 
 
 def _readable(store: Store, but: set[str | None]) -> Iterator[Judged]:

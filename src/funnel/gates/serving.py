@@ -13,7 +13,7 @@ from funnel.gates.findings import Finding, at_least, at_most
 from funnel.serving.request import Request, encode_request, of_users
 from funnel.types import Int32, Requests
 
-_TIMED, _ASKED, _BATCH = 200, 100, 256
+_TIMED, _ALONE, _BATCH = 200, 100, 256
 
 
 def latency(contents: Contents, requests: Requests, config: GatesConfig, seed: int) -> Finding:
@@ -26,7 +26,7 @@ def latency(contents: Contents, requests: Requests, config: GatesConfig, seed: i
 def parity(contents: Contents, holdout: Holdout, config: GatesConfig, seed: int) -> list[Finding]:
     """Lists as when the bundle was built, and of users who ask alone as of those asked for in a batch."""
     now = answers(contents, holdout.examples.requests)
-    rows = np.random.default_rng(seed).permutation(len(contents.users.ids))[:_ASKED]
+    rows = np.random.default_rng(seed).permutation(len(contents.users.ids))[:_ALONE]
     together = answers(contents, of_users(contents, rows))
     funnel = contents.funnel()
     alone = [
@@ -49,8 +49,8 @@ def answers(contents: Contents, requests: Requests) -> Int32:
     out = np.full((len(requests), k), -1, dtype=np.int32)
     for start in range(0, len(requests), _BATCH):
         rows = np.arange(start, min(start + _BATCH, len(requests)))
-        found = funnel(requests.take(rows)).items[:, :k]
-        out[rows, : found.shape[1]] = found
+        items = funnel(requests.take(rows)).items[:, :k]
+        out[rows, : items.shape[1]] = items
     return out
 
 

@@ -74,7 +74,7 @@ def _rows(after: Mapping[str, int], before: Mapping[str, int], config: GatesConf
 
 def _rises(new: Arrived, published: Arrived, config: GatesConfig) -> list[Finding]:
     """The column of each table whose share of missing values has risen most."""
-    found = []
+    findings = []
     pairs = {"items": (new.items, published.items), "users": (new.users, published.users)}
     for table, (now, then) in pairs.items():
         after, before = _gaps(now), _gaps(then)
@@ -82,8 +82,8 @@ def _rises(new: Arrived, published: Arrived, config: GatesConfig) -> list[Findin
         if rises:
             worst = max(rises, key=lambda name: rises[name])
             what = f"{table}.{worst} without a value, {before[worst]:.1%} to {after[worst]:.1%}, a rise of"
-            found.append(at_most("gaps", rises[worst], config.gaps, what))
-    return found
+            findings.append(at_most("gaps", rises[worst], config.gaps, what))
+    return findings
 
 
 def _gaps(table: tuple[Features, Mapping[str, Spec]]) -> dict[str, float]:

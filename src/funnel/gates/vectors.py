@@ -20,25 +20,25 @@ def health(contents: Contents, config: GatesConfig, seed: int) -> list[Finding]:
     """Norms, collapse and dead dimensions of the item vectors, on a seeded sample of at most 100,000."""
     vectors = _sample(contents.vectors, seed)
     finite = np.isfinite(vectors).all(axis=1)
-    found = [
+    findings = [
         at_most("finite", 1 - float(finite.mean()), config.not_finite, "share of vectors that are not finite")
     ]
     vectors = vectors[finite]
     if len(vectors) == 0:
-        return found
+        return findings
     length = np.linalg.norm(vectors, axis=1)
     median = float(np.median(length))
     off = (length * _TENFOLD < median) | (length > median * _TENFOLD) | (length == 0)
-    found.append(
+    findings.append(
         at_most("norms", float(off.mean()), config.norms, "share of vectors 10 times off the median")
     )
     if len(vectors) > 1:
-        found.append(
+        findings.append(
             at_most("collapse", _similarity(vectors), config.similarity, "mean cosine of two items' vectors")
         )
         what = "share of dimensions in which they do not vary"
-        found.append(at_most("dimensions", _dead(vectors), config.dead_dimensions, what))
-    return found
+        findings.append(at_most("dimensions", _dead(vectors), config.dead_dimensions, what))
+    return findings
 
 
 def search(contents: Contents, requests: Requests, config: GatesConfig, seed: int) -> Finding:

@@ -12,7 +12,7 @@ from funnel.artifacts import Manifest, Store
 from funnel.artifacts.retention import retain
 from funnel.data import read
 from funnel.errors import DataError
-from funnel.gates import Verdict, judge, refuse_closed, serve
+from funnel.gates import Verdict, judge, refuse_failed, serve
 from funnel.pipeline import checks
 from funnel.pipeline import train as training
 from funnel.pipeline.build import add_ranker, finish, windows, write_parts
@@ -107,7 +107,7 @@ def _gate(run: Context, out: Writing) -> None:
     version = run.results["evaluate"].output
     verdict = judge(run.indexes, version, run.config.gates)
     if run.indexes.published() != version:  # published by hand, past the gates
-        refuse_closed(verdict)
+        refuse_failed(verdict)
     (out.folder / "verdict.json").write_text(verdict.model_dump_json(indent=1))
     out.facts = {"gates": len(verdict.findings), "beside": verdict.beside}
 
