@@ -49,7 +49,7 @@ def config(data: Path, seed: int) -> Config:
     return parse(
         {
             "name": "faults", "seed": seed, "data": {"reader": "movielens", "path": str(data)},
-            "split": {"kind": "time", "reading": "event", "ranker": 0.6, "test": 0.8},
+            "split": {"kind": "time", "protocol": "event", "ranker": 0.6, "test": 0.8},
             "towers": {"d": 8, "layers": 1, "heads": 1, "epochs": 1, "history": 10},
             "ranker": {"trees": 5, "leaves": 7, "lists": 200}, "retrieve": {"k": 30},
             "evaluate": {"ks": [10], "latency_requests": 1}, "gates": {"holdout": 50},

@@ -45,7 +45,7 @@ def built(data: Dataset, before: int, folder: Path, seed: int) -> Store:
     config = parse(
         {
             "name": "stale", "seed": seed, "data": {"reader": "folder", "path": str(folder / "data")},
-            "split": {"kind": "time", "reading": "event", "ranker": 0.85, "test": 0.93},
+            "split": {"kind": "time", "protocol": "event", "ranker": 0.85, "test": 0.93},
             "towers": {"d": 32, "layers": 1, "epochs": 8, "history": 30}, "ranker": {"trees": 150},
             "evaluate": {"ks": [10], "latency_requests": 1},
         }

@@ -20,7 +20,7 @@ name = "movies"
 reader = "movielens"
 [split]
 kind = "time"
-reading = "event"
+protocol = "event"
 ranker = 0.6
 test = 0.8
 max_requests = 1500

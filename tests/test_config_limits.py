@@ -45,7 +45,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "multiple of heads": {"towers": {"d": 16, "heads": 3}},
     'only kind = "time"': {"split": {"kind": "leave_one_out", "test": 0.5}},
     "must start before": {"split": {"ranker": "2024-02-01", "test": "2024-01-01"}},
-    "history_limit": {"split": {"reading": "window", "history_limit": 7}},
+    "`reading` is called `protocol` now": {"split": {"reading": "event"}},
+    "history_limit": {"split": {"protocol": "window", "history_limit": 7}},
 }
 
 

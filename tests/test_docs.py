@@ -76,7 +76,7 @@ def as_toml(config: Mapping[str, Any]) -> str:
 #: What every config of the documents becomes, so that they run in seconds.
 SMALL: dict[str, dict[str, object]] = {
     "data": {"reader": "movielens"},
-    "split": {"kind": "time", "reading": "event", "ranker": 0.6, "test": 0.8, "max_requests": 1500},
+    "split": {"kind": "time", "protocol": "event", "ranker": 0.6, "test": 0.8, "max_requests": 1500},
     "towers": {"d": 16, "layers": 1, "heads": 1, "epochs": 2, "history": 20},
     "ranker": {"trees": 40, "leaves": 15, "objective": "rank_xendcg"},
     "retrieve": {"k": 100},

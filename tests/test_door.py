@@ -35,7 +35,7 @@ CONFIG = """name = "door"
 [data]
 reader = "folder"
 [split]
-reading = "event"
+protocol = "event"
 ranker = 0.6
 test = 0.8
 [towers]

@@ -32,7 +32,7 @@ def test_it_is_built_and_serves(users: int, tmp_path: Path) -> None:
         {
             "name": "few",
             "data": {"reader": "folder", "path": str(write(tmp_path / "data", users))},
-            "split": {"reading": "event", "ranker": 0.6, "test": 0.8},
+            "split": {"protocol": "event", "ranker": 0.6, "test": 0.8},
             "towers": {"d": 16, "layers": 1, "heads": 1, "epochs": 1, "history": 10},
             "ranker": {"trees": 5, "objective": "rank_xendcg"},
             "evaluate": {"ks": [10], "latency_requests": 3},

@@ -59,7 +59,7 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> TinyBuild:
     return built(
         folder,
         data={"reader": "folder", "path": str(folder / "data")},
-        split={"reading": "shown", "exclude_seen": False, "ranker": 0.4, "test": 0.8},
+        split={"protocol": "shown", "exclude_seen": False, "ranker": 0.4, "test": 0.8},
     )
 
 

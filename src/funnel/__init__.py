@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from funnel.evaluation import Report
     from funnel.evaluation.metrics import Metric
-    from funnel.features import Family as Feature
+    from funnel.features import FeatureGroup as Feature
     from funnel.gates import Case, Finding, Gate, Verdict
     from funnel.gates.judge import judge
     from funnel.gates.publish import publish
@@ -60,7 +60,7 @@ _HOME = {
     "Dataset": "funnel.data",
     "DownloadError": "funnel.errors",
     "Event": "funnel.serving.state",
-    "Feature": "funnel.features:Family",
+    "Feature": "funnel.features:FeatureGroup",
     "Finding": "funnel.gates",
     "FunnelError": "funnel.errors",
     "Gate": "funnel.gates",

@@ -12,7 +12,7 @@ from funnel.errors import DataError
 
 SCHEMA = Schema(impressions=(Column(name="price", kind="number"),))
 CONFIG = SplitConfig(
-    reading="shown", exclude_seen=False, ranker="1970-01-01T00:00:10", test="1970-01-01T00:00:20"
+    protocol="shown", exclude_seen=False, ranker="1970-01-01T00:00:10", test="1970-01-01T00:00:20"
 )
 
 
@@ -83,8 +83,8 @@ def test_taking_requests_takes_their_lists() -> None:
     assert shown.columns["price"].tolist() == [3, 3, 4]
 
 
-def test_without_such_lists_the_reading_is_refused() -> None:
+def test_without_such_lists_the_protocol_is_refused() -> None:
     with pytest.raises(DataError, match="no impressions"):
         split(data(impressions=False), CONFIG, seed=0)
     with pytest.raises(ValidationError, match="exclude_seen must be false"):
-        SplitConfig(reading="shown")
+        SplitConfig(protocol="shown")

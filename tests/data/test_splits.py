@@ -1,4 +1,4 @@
-"""Splits: no part sees what comes after it, and the fast cuts agree with a slow, plain reading."""
+"""Splits: no part sees what comes after it, and the fast cuts agree with a slow, plain definition."""
 
 from __future__ import annotations
 
@@ -102,13 +102,13 @@ def split_or_skip(data: Dataset, config: SplitConfig) -> Split:
 
 @settled
 @given(events, st.booleans(), st.sampled_from(["window", "event"]), st.integers(1, 5))
-def test_time_windows_agree_with_the_plain_reading(
-    log: list[Event], exclude: bool, reading: str, limit: int
+def test_time_windows_agree_with_the_plain_definition(
+    log: list[Event], exclude: bool, protocol: str, limit: int
 ) -> None:
     data = dataset(log)
-    # A limit is for the readings that cut histories at each event; with the window it is refused.
-    cut = {} if reading == "window" else {"history_limit": limit}
-    config = SplitConfig(ranker=0.5, test=0.75, reading=reading, exclude_seen=exclude, **cut)
+    # A limit is for the protocols that cut histories at each event; with the window it is refused.
+    cut = {} if protocol == "window" else {"history_limit": limit}
+    config = SplitConfig(ranker=0.5, test=0.75, protocol=protocol, exclude_seen=exclude, **cut)
     parts = split_or_skip(data, config)
     known = rows(data.log)
     first, second = known[int(0.5 * len(known))][2], known[int(0.75 * len(known))][2]
@@ -116,7 +116,7 @@ def test_time_windows_agree_with_the_plain_reading(
     assert rows(parts.test_statistics) == [e for e in known if e[2] < second]
     assert rows(parts.ranker_known) == rows(parts.test_known) == known
     for got, start, end in ((parts.ranker, first, second), (parts.test, second, np.inf)):
-        if reading == "window":
+        if protocol == "window":
             assert plain(got) == slow_window(known, start, end, exclude)
         else:
             assert plain(got) == slow_events(known, start, end, exclude, limit)
@@ -124,7 +124,7 @@ def test_time_windows_agree_with_the_plain_reading(
 
 @settled
 @given(events, st.booleans(), st.sampled_from(["time", "order"]))
-def test_leave_one_out_agrees_with_the_plain_reading(log: list[Event], exclude: bool, clock: Clock) -> None:
+def test_leave_one_out_agrees_with_a_plain_definition(log: list[Event], exclude: bool, clock: Clock) -> None:
     data = dataset(NEVER_EMPTY + log, clock)
     parts = split(data, SplitConfig(kind="leave_one_out", exclude_seen=exclude), seed=0)
     assert parts.refit is None
@@ -142,7 +142,7 @@ def test_leave_one_out_agrees_with_the_plain_reading(log: list[Event], exclude: 
 
 @settled
 @given(events, st.integers(0, 2**32), st.booleans(), st.sampled_from(["none", "time"]))
-def test_a_given_split_agrees_with_the_plain_reading(
+def test_a_given_split_agrees_with_the_plain_definition(
     log: list[Event], seed: int, exclude: bool, clock: Clock
 ) -> None:
     labels = np.random.default_rng(seed).choice(["train", "train", "test"], len(log)).tolist()
@@ -177,8 +177,8 @@ def test_a_given_split_agrees_with_the_plain_reading(
 
 @settled
 @given(events, st.sampled_from(["window", "event"]))
-def test_nothing_later_is_visible(log: list[Event], reading: str) -> None:
-    parts = split_or_skip(dataset(log), SplitConfig(ranker=0.4, test=0.7, reading=reading))
+def test_nothing_later_is_visible(log: list[Event], protocol: str) -> None:
+    parts = split_or_skip(dataset(log), SplitConfig(ranker=0.4, test=0.7, protocol=protocol))
     assert parts.train.times.max() < parts.ranker.requests.times.min()
     assert parts.ranker.requests.times.max() < parts.test.requests.times.min()
     assert parts.ranker_statistics.times.max() < parts.ranker.requests.times.min()
@@ -194,8 +194,8 @@ def test_nothing_later_is_visible(log: list[Event], reading: str) -> None:
 
 @settled
 @given(events, st.sampled_from(["window", "event"]))
-def test_what_the_test_window_holds_changes_nothing_before_it(log: list[Event], reading: str) -> None:
-    config = SplitConfig(ranker="1970-01-01T00:00:04", test="1970-01-01T00:00:08", reading=reading)
+def test_what_the_test_window_holds_changes_nothing_before_it(log: list[Event], protocol: str) -> None:
+    config = SplitConfig(ranker="1970-01-01T00:00:04", test="1970-01-01T00:00:08", protocol=protocol)
     catalogue = [(user, item, 0) for user in range(5) for item in range(7)]
     late = [(u, item, t) if t < 8 else (u, (item + 1) % 7, t) for u, item, t in log]
     one, two = (split_or_skip(dataset(catalogue[::5] + events), config) for events in (log, late))
@@ -213,7 +213,7 @@ def log_of(n: int, seed: int = 0) -> list[Event]:
     "config",
     [
         SplitConfig(max_requests=7),
-        SplitConfig(max_requests=7, reading="event"),
+        SplitConfig(max_requests=7, protocol="event"),
         SplitConfig(max_requests=7, kind="leave_one_out"),
     ],
 )
@@ -234,7 +234,7 @@ def test_a_sample_of_requests_is_seeded_and_takes_requests_only(config: SplitCon
 
 def test_a_long_history_is_cut_and_what_is_excluded_is_not() -> None:
     data = dataset([(0, i, i) for i in range(50)])
-    parts = split(data, SplitConfig(reading="event", history_limit=3), seed=0)
+    parts = split(data, SplitConfig(protocol="event", history_limit=3), seed=0)
     user, time, history, times, exclude, targets = plain(parts.test)[-1]
     assert (user, time, history, times, targets) == (0, 49, [46, 47, 48], [46, 47, 48], [49])
     assert exclude == list(range(49))

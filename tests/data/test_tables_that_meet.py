@@ -94,9 +94,9 @@ def test_a_history_ends_before_the_second_in_which_its_list_or_event_began(
     began = {
         (user, min(time for name, _, _, time, _, _ in rows if name == request)) for request, user, *_ in rows
     }
-    for reading in ("shown", "event"):
+    for protocol in ("shown", "event"):
         config = SplitConfig(
-            reading=reading, exclude_seen=False, ranker="1970-01-01T00:00:40", test="1970-01-01T00:01:20"
+            protocol=protocol, exclude_seen=False, ranker="1970-01-01T00:00:40", test="1970-01-01T00:01:20"
         )
         parts = split(dataset, config, 0)
         for part in (parts.ranker, parts.test):
@@ -106,7 +106,7 @@ def test_a_history_ends_before_the_second_in_which_its_list_or_event_began(
                 expected = log[(log["user_id"] == user) & (log["time"] < time)].drop_duplicates()
                 expected = expected.sort_values("time", kind="stable")
                 assert dataset.item_ids[part.requests.history[i]].tolist() == expected["item_id"].tolist()
-                assert reading == "event" or (user, time) in began
+                assert protocol == "event" or (user, time) in began
 
 
 def test_a_time_far_from_all_others_is_named_by_its_row() -> None:

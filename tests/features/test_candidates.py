@@ -17,7 +17,7 @@ from tests.features.worlds import (
     DAY,
     SPECS,
     USER_SPECS,
-    ask_events,
+    event_requests,
     item_columns,
     make_candidates,
     make_log,
@@ -50,7 +50,7 @@ def make(
 
 
 def ask(rows: np.ndarray, log: Log = LOG) -> Requests:
-    requests = ask_events(log, rows)
+    requests = event_requests(log, rows)
     return replace(requests, user_features={name: column[requests.users] for name, column in USERS.items()})
 
 
@@ -366,8 +366,8 @@ def test_no_request_no_place_and_one_item() -> None:
 
 def test_what_is_not_there_gives_no_column() -> None:
     features = make(item_features={}, item_specs={}, item_vectors=None, user_specs={})
-    families = {name.split(".")[0] for name in features.names}
-    assert families == {"source", "popularity", "covisitation", "transition", "history"}
+    groups = {name.split(".")[0] for name in features.names}
+    assert groups == {"source", "popularity", "covisitation", "transition", "history"}
     assert features.matrix(REQUESTS, CANDIDATES).shape[2] == len(features.names)
 
 

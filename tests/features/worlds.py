@@ -30,7 +30,7 @@ def make_log(
     )
 
 
-def ask_events(log: Log, rows: np.ndarray) -> Requests:
+def event_requests(log: Log, rows: np.ndarray) -> Requests:
     """One request an event: what its user met strictly before."""
     users, times = log.users[rows], log.times[rows]
     before = [(log.users == user) & (log.times < time) for user, time in zip(users, times, strict=True)]

@@ -13,7 +13,7 @@ import pathlib, sys
 config = funnel.configure(
     "defined",
     data={"reader": "movielens", "path": sys.argv[1]},
-    split={"reading": "event", "ranker": 0.6, "test": 0.8},
+    split={"protocol": "event", "ranker": 0.6, "test": 0.8},
     towers={"d": 16, "layers": 1, "heads": 1, "epochs": 2, "history": 20, "loss": "bpr"},
     retrieve={"k": 50, "sources": ["towers", "freshest"], "options": {"freshest": {"days": 400}}},
     ranker={"trees": 10, "lists": 200, "objective": "rank_xendcg"},

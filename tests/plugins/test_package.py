@@ -22,7 +22,7 @@ reader = "ratings_csv"
 path = "{data}"
 options = {{ least = 1 }}
 [split]
-reading = "event"
+protocol = "event"
 ranker = 0.6
 test = 0.8
 [towers]

@@ -1,4 +1,4 @@
-"""A log user by user, and requests cut out of it without a Python loop over events."""
+"""A log sorted by user, and requests cut out of it without a Python loop over events."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from funnel.types import Bool, Examples, Int32, Int64, Log, Ragged, Requests, Sh
 
 @dataclass(frozen=True, slots=True)
 class Histories:
-    """Every user's events end to end, oldest first; the place of an event is its index here.
+    """Every user's events end to end, oldest first; the position of an event is its index here.
 
-    order: int64 [N], the index in the log of the event at each place. users, items, times: the log in that
-    order. offsets: int64 [n_users + 1]; the events of a user are at places offsets[u] … offsets[u + 1] − 1.
-    first: int64 [N], the place where the same user met the same item for the first time.
+    order: int64 [N], the index in the log of the event at each position. users, items, times: the log in that
+    order. offsets: int64 [n_users + 1]; the events of a user are at offsets[u] … offsets[u + 1] − 1.
+    first: int64 [N], the position of the same user's first event with the same item.
     """
 
     order: Int64
@@ -34,17 +34,17 @@ class Histories:
         users, items = log.users[order], log.items[order]
         offsets = np.zeros(log.n_users + 1, dtype=np.int64)
         np.cumsum(np.bincount(users, minlength=log.n_users), out=offsets[1:])
-        first = first_places(pair_keys(users, items, log.n_items))
+        first = first_equal(pair_keys(users, items, log.n_items))
         return cls(order, users, items, log.times[order], offsets, first)
 
     def ends(self, users: Int32, times: Int64) -> Int64:
-        """For each user and time, the place where the events strictly before it end: int64 [B]."""
+        """For each user and time, the position where the events strictly before it end: int64 [B]."""
         moments, number = np.unique(np.concatenate([self.times, times]), return_inverse=True)
         keys = pair_keys(np.concatenate([self.users, users]), number, len(moments))
         return np.searchsorted(keys[: len(self.times)], keys[len(self.times) :], side="left")
 
     def strictly_before(self) -> Int64:
-        """For each place, where the events of the same user at the same time begin: int64 [N]."""
+        """For each position, where the events of the same user at the same time begin: int64 [N]."""
         starts = changes(self.users) | changes(self.times)
         return np.maximum.accumulate(np.where(starts, np.arange(len(starts)), 0))
 
@@ -53,7 +53,7 @@ class Histories:
 class Cutoffs:
     """Requests before their histories are written out.
 
-    users: int32 [B]. ends: int64 [B], the place at which the history of each stops. times: int64 [B].
+    users: int32 [B]. ends: int64 [B], the position at which the history of each stops. times: int64 [B].
     targets: B lists of item rows. shown: what each is to choose from, where that is given.
     """
 
@@ -109,7 +109,7 @@ def changes(ordered: NDArray[Any]) -> Bool:
     return starts
 
 
-def first_places(keys: Int64) -> Int64:
+def first_equal(keys: Int64) -> Int64:
     """For each entry, the index of the first one that is equal: int64 [N]."""
     order = np.argsort(keys, kind="stable")
     first = np.empty(len(keys), dtype=np.int64)
@@ -120,6 +120,6 @@ def first_places(keys: Int64) -> Int64:
 def _slices(values: NDArray[Any], starts: Int64, lengths: Int64) -> Ragged:
     """The lists values[start : start + length]."""
     out = Ragged.from_lengths(values[:0], lengths)
-    places = np.repeat(starts - out.offsets[:-1], lengths)
-    places += np.arange(len(places))
-    return Ragged(values[places], out.offsets)
+    positions = np.repeat(starts - out.offsets[:-1], lengths)
+    positions += np.arange(len(positions))
+    return Ragged(values[positions], out.offsets)

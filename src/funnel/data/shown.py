@@ -12,20 +12,21 @@ from funnel.types import Ragged, Shown
 
 
 def shown_columns(dataset: Dataset) -> tuple[str, ...]:
-    """What is known of each place: its position, and the declared columns of numbers and truth values."""
+    """What is known of a shown item: its position, and the declared columns of numbers and truth values."""
     named = (c.name for c in dataset.schema.impressions if c.kind in ("number", "boolean"))
     return ("position", *named)
 
 
-def ask_shown(dataset: Dataset, histories: Histories, start: int, end: int | None) -> Cutoffs:
+def shown_requests(dataset: Dataset, histories: Histories, start: int, end: int | None) -> Cutoffs:
     """One request a list of the window with a click, after what the user did strictly before.
 
-    The clicked items are the targets. An item that a list shows twice stands at its first place, clicked if
-    either was. end: None for a window without one. Raises DataError where the data has no impressions.
+    The clicked items are the targets. An item that a list shows twice counts once, at its first
+    position, clicked if either was. end: None for a window without one. Raises DataError where the data has
+    no impressions.
     """
     if dataset.impressions is None:
         raise DataError(
-            f'{dataset.name} has no impressions: the reading "shown" needs the lists that were shown'
+            f'{dataset.name} has no impressions: the protocol "shown" needs the lists that were shown'
         )
     frame = _once(dataset.impressions)
     number, requests = pd.factorize(frame["request_id"])

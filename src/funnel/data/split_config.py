@@ -11,7 +11,7 @@ from funnel.settings import Settings
 
 
 class SplitConfig(Settings):
-    """How to divide the events; see `funnel.data.splits`. `reading` and the moments are for `time` only."""
+    """How to divide the events; see `funnel.data.splits`. `protocol` and the moments are for `time` only."""
 
     kind: Literal["time", "leave_one_out", "given"] = Field(
         "time", description="by time for all users at once; each user's last events; as the data say"
@@ -20,7 +20,7 @@ class SplitConfig(Settings):
         default=0.8, description="where its window starts: a share of events or a date"
     )
     test: float | str = Field(default=0.9, description="where the test window starts")
-    reading: Literal["window", "event", "shown"] = Field(
+    protocol: Literal["window", "event", "shown"] = Field(
         "window", description="a request: a user in a window; an event; a list that was shown"
     )
     exclude_seen: bool = Field(
@@ -28,8 +28,15 @@ class SplitConfig(Settings):
     )
     max_requests: int | None = Field(default=None, ge=1, description="at most this many of a part, by chance")
     history_limit: int = Field(
-        default=500, ge=1, le=100_000, description="length of a history in the event reading"
+        default=500, ge=1, le=100_000, description="length of a history in the protocols event and shown"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_name(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and "reading" in raw:
+            raise ValueError(f"`reading` is called `protocol` now: write protocol = {raw['reading']!r:.50}")
+        return raw
 
     @field_validator("ranker", "test", mode="before")
     @classmethod
@@ -49,14 +56,14 @@ class SplitConfig(Settings):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        for name in ("ranker", "test", "reading", "history_limit") if self.kind != "time" else ():
+        for name in ("ranker", "test", "protocol", "history_limit") if self.kind != "time" else ():
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f'`{name}` is {getattr(self, name)!r}, which only kind = "time" reads')
         if (
-            self.reading == "window"
+            self.protocol == "window"
             and self.history_limit != type(self).model_fields["history_limit"].default
         ):
-            raise ValueError("`history_limit` is for the event and the shown reading; this one is window")
+            raise ValueError("`history_limit` is for the protocols event and shown; this one is window")
         if (
             isinstance(self.ranker, str)
             and isinstance(self.test, str)
@@ -65,9 +72,9 @@ class SplitConfig(Settings):
             raise ValueError(
                 f"the ranker window ({self.ranker}) must start before the test window ({self.test})"
             )
-        if self.reading == "shown" and self.exclude_seen:
+        if self.protocol == "shown" and self.exclude_seen:
             raise ValueError(
-                'with reading = "shown" all that was shown is ranked: exclude_seen must be false'
+                'with protocol = "shown" all that was shown is ranked: exclude_seen must be false'
             )
         if isinstance(self.ranker, float) and isinstance(self.test, float) and self.ranker >= self.test:
             raise ValueError(
@@ -76,7 +83,7 @@ class SplitConfig(Settings):
         return self
 
 
-def _before(one: str, other: str) -> bool:
-    """Whether one ISO 8601 moment is before the other; without a zone it is of UTC."""
-    first, second = (datetime.fromisoformat(text) for text in (one, other))
+def _before(earlier: str, later: str) -> bool:
+    """Whether the first ISO 8601 moment is before the second; one without a zone is in UTC."""
+    first, second = (datetime.fromisoformat(text) for text in (earlier, later))
     return first.replace(tzinfo=first.tzinfo or UTC) < second.replace(tzinfo=second.tzinfo or UTC)

@@ -1,9 +1,10 @@
 """Dividing the past honestly: what the towers see, then the ranker, then the test.
 
-Three protocols. `time`: two moments cut the log into three windows, for everybody. `leave_one_out`: the last
-event of each user is the test, the one before it the ranker's. `given`: the data says what is test.
-Three readings of a time window. `window`: a user asks once, at its start, for all that it brings. `event`:
-every event is a request of its own, made just before it. `shown`: every logged list is a request to order it.
+Three kinds. `time`: two moments cut the log into three windows, the same for all users. `leave_one_out`: the
+last event of each user is the test, the one before it the ranker's. `given`: the data say what is test.
+Three protocols for the requests of a time window. `window`: one request a user, at its start, whose targets
+are all of the user's items in it. `event`: one request an event, just before it. `shown`: one request a
+logged list, which is what is ranked.
 """
 
 from __future__ import annotations
@@ -14,10 +15,17 @@ import numpy as np
 
 from funnel.data.dataset import Dataset
 from funnel.data.histories import Cutoffs, Histories, distinct, pair_keys
-from funnel.data.holdouts import SHORTEST, SHORTEST_GIVEN, ask_pairs, ask_places, hold_out, last_two
-from funnel.data.shown import ask_shown
+from funnel.data.holdouts import (
+    SHORTEST,
+    SHORTEST_GIVEN,
+    hold_out,
+    last_two,
+    left_out_requests,
+    pair_requests,
+)
+from funnel.data.shown import shown_requests
 from funnel.data.split_config import SplitConfig
-from funnel.data.windows import ask_events, ask_window, windows
+from funnel.data.windows import event_requests, window_requests, windows
 from funnel.errors import DataError
 from funnel.types import Examples, Int64, Log
 
@@ -28,8 +36,8 @@ __all__ = ["Split", "SplitConfig", "split"]
 class Split:
     """The parts of a data set, none of which sees what comes after it.
 
-    protocol: the kind. reading: "window", "event" or "shown" (leave-one-out asks for one event, given for a
-        window).
+    kind: "time", "leave_one_out" or "given". protocol: "window", "event" or "shown" ("event" where one event
+        is left out, "window" where the split is given).
     train: what the towers learn from.
     ranker, test: requests with what happened next. `exclude` is the whole history where seen items are
         excluded, also where the history itself is cut to `history_limit`. Users as in the data set, also
@@ -42,8 +50,8 @@ class Split:
     notes: how many requests were dropped or left out, and why.
     """
 
+    kind: str
     protocol: str
-    reading: str
     train: Log
     ranker: Examples
     test: Examples
@@ -86,19 +94,19 @@ def _by_time(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) ->
     histories = Histories.of(log)
     finish = _Finish(config, rng, f"windows from ranker = {config.ranker} and test = {config.test}")
 
-    def ask(start: int, end: int | None) -> Cutoffs:
-        if config.reading == "shown":
-            return ask_shown(dataset, histories, start, end)
-        read = ask_window if config.reading == "window" else ask_events
-        return read(histories, start, end, config.exclude_seen)
+    def cutoffs(start: int, end: int | None) -> Cutoffs:
+        if config.protocol == "shown":
+            return shown_requests(dataset, histories, start, end)
+        of_kind = window_requests if config.protocol == "window" else event_requests
+        return of_kind(histories, start, end, config.exclude_seen)
 
     before_ranker, before_test = log.where(log.times < ranker), log.where(log.times < test)
     return Split(
-        protocol="time",
-        reading=config.reading,
+        kind="time",
+        protocol=config.protocol,
         train=before_ranker,
-        ranker=finish("ranker", histories, ask(ranker, test)),
-        test=finish("test", histories, ask(test, None)),
+        ranker=finish("ranker", histories, cutoffs(ranker, test)),
+        test=finish("test", histories, cutoffs(test, None)),
         ranker_statistics=before_ranker,
         test_statistics=before_test,
         ranker_known=log,
@@ -113,16 +121,17 @@ def _leave_one_out(dataset: Dataset, config: SplitConfig, rng: np.random.Generat
         raise DataError(f"{dataset.name} has no order of events: leave_one_out needs one")
     histories = Histories.of(log)
     users, last = last_two(histories)
+    before = last - 1
     kept = np.ones(len(log), dtype=np.bool_)
-    kept[histories.order[np.concatenate([last - 1, last])]] = False
+    kept[histories.order[np.concatenate([before, last])]] = False
     train = log.where(kept)
     finish = _Finish(config, rng, f"users with at least {SHORTEST} events, of which there are {len(users)}")
     return Split(
-        protocol="leave_one_out",
-        reading="event",
+        kind="leave_one_out",
+        protocol="event",
         train=train,
-        ranker=finish("ranker", histories, ask_places(histories, users, last - 1, config.exclude_seen)),
-        test=finish("test", histories, ask_places(histories, users, last, config.exclude_seen)),
+        ranker=finish("ranker", histories, left_out_requests(histories, users, before, config.exclude_seen)),
+        test=finish("test", histories, left_out_requests(histories, users, last, config.exclude_seen)),
         ranker_statistics=train,
         test_statistics=train,
         ranker_known=train,
@@ -149,16 +158,18 @@ def _given(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) -> S
         config, rng, f"users with at least {SHORTEST_GIVEN} items in the published training part"
     )
 
-    def ask(name: str, history: Log, pairs: Int64) -> Examples:
+    def examples(name: str, history: Log, pairs: Int64) -> Examples:
         histories = Histories.of(history)
-        return finish(name, histories, ask_pairs(histories, log.n_items, pairs, time, config.exclude_seen))
+        return finish(
+            name, histories, pair_requests(histories, log.n_items, pairs, time, config.exclude_seen)
+        )
 
     return Split(
-        protocol="given",
-        reading="window",
+        kind="given",
+        protocol="window",
         train=train,
-        ranker=ask("ranker", train, ranker_pairs),
-        test=ask("test", published, test_pairs),
+        ranker=examples("ranker", train, ranker_pairs),
+        test=examples("test", published, test_pairs),
         ranker_statistics=train,
         test_statistics=published,
         ranker_known=train,
@@ -169,29 +180,31 @@ def _given(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) -> S
 
 @dataclass
 class _Finish:
-    """Requests with something to find, at most so many, with their histories written out."""
+    """Turns `Cutoffs` into `Examples`: requests with a target, at most `max_requests`, histories written
+    out.
+    """
 
     config: SplitConfig
     rng: np.random.Generator
     origin: str
     notes: list[str] = field(default_factory=list)
 
-    def __call__(self, name: str, histories: Histories, asked: Cutoffs) -> Examples:
+    def __call__(self, name: str, histories: Histories, cutoffs: Cutoffs) -> Examples:
         config = self.config
-        rows = np.flatnonzero(asked.targets.lengths)
+        rows = np.flatnonzero(cutoffs.targets.lengths)
         if not len(rows):
             reason = (
-                f", for the {len(asked)} that there were had met all of their items before"
-                if len(asked)
+                f", for the {len(cutoffs)} that there were had seen all of their items before"
+                if len(cutoffs)
                 else ""
             )
             raise DataError(f"the {name} part has no requests{reason} ({self.origin})")
-        if len(rows) < len(asked):
+        if len(rows) < len(cutoffs):
             self.notes.append(
-                f"{name}: {len(asked) - len(rows)} of {len(asked)} requests had nothing new to find"
+                f"{name}: {len(cutoffs) - len(rows)} of {len(cutoffs)} requests had nothing new to find"
             )
         if config.max_requests is not None and len(rows) > config.max_requests:
             self.notes.append(f"{name}: {config.max_requests} of {len(rows)} requests, by chance")
             rows = np.sort(self.rng.choice(rows, config.max_requests, replace=False))
-        limit = config.history_limit if config.kind == "time" and config.reading != "window" else None
-        return asked.take(rows).examples(histories, exclude_seen=config.exclude_seen, limit=limit)
+        limit = config.history_limit if config.kind == "time" and config.protocol != "window" else None
+        return cutoffs.take(rows).examples(histories, exclude_seen=config.exclude_seen, limit=limit)

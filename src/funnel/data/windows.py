@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
-from funnel.data.histories import Cutoffs, Histories, distinct, first_places
+from funnel.data.histories import Cutoffs, Histories, distinct, first_equal
 from funnel.errors import DataError
 from funnel.types import Bool, Int64, Log, Ragged
 
@@ -38,7 +38,7 @@ def windows(log: Log, ranker: float | str, test: float | str) -> tuple[int, int]
     return starts
 
 
-def ask_window(histories: Histories, start: int, end: int | None, exclude_seen: bool) -> Cutoffs:
+def window_requests(histories: Histories, start: int, end: int | None, exclude_seen: bool) -> Cutoffs:
     """One request a user with events in the window, at its start; the distinct items are the targets.
 
     With exclude_seen, items of the history are no targets, and who has none left is a request without
@@ -48,35 +48,36 @@ def ask_window(histories: Histories, start: int, end: int | None, exclude_seen: 
     n_users = len(histories.offsets) - 1
     before = np.bincount(histories.users[histories.times < start], minlength=n_users)
     active = distinct(histories.users[inside])
-    places = np.flatnonzero(inside)
-    first = histories.first[places]
-    # New ever; or new within the window: of events that share a first place ever, the earliest inside.
-    places = places[first == places if exclude_seen else first_places(first) == np.arange(len(first))]
-    found = np.bincount(histories.users[places], minlength=n_users)
+    positions = np.flatnonzero(inside)
+    first = histories.first[positions]
+    # New ever; or new within the window: of events that share a first one ever, the earliest inside.
+    positions = positions[first == positions if exclude_seen else first_equal(first) == np.arange(len(first))]
+    counts = np.bincount(histories.users[positions], minlength=n_users)
     return Cutoffs(
         users=active,
         ends=histories.offsets[active] + before[active],
         times=np.full(len(active), start, dtype=np.int64),
-        targets=Ragged.from_lengths(histories.items[places], found[active]),
+        targets=Ragged.from_lengths(histories.items[positions], counts[active]),
     )
 
 
-def ask_events(histories: Histories, start: int, end: int | None, exclude_seen: bool) -> Cutoffs:
+def event_requests(histories: Histories, start: int, end: int | None, exclude_seen: bool) -> Cutoffs:
     """One request an event of the window, in the order of time; its item is the target.
 
     The history is what the user did strictly before. With exclude_seen, an item that is in it makes a
     request without targets.
     """
-    places = np.flatnonzero(_inside(histories.times, start, end))
-    places = places[np.argsort(histories.order[places])]
-    ends = histories.strictly_before()[places]
-    # The first meeting is before the history's end: it is in the history.
-    asked = (histories.first[places] >= ends) if exclude_seen else np.ones(len(places), dtype=np.bool_)
+    positions = np.flatnonzero(_inside(histories.times, start, end))
+    positions = positions[np.argsort(histories.order[positions])]
+    ends = histories.strictly_before()[positions]
+    # An item whose first interaction is before the history's end is in the history.
+    every = np.ones(len(positions), dtype=np.bool_)
+    has_target = histories.first[positions] >= ends if exclude_seen else every
     return Cutoffs(
-        users=histories.users[places],
+        users=histories.users[positions],
         ends=ends,
-        times=histories.times[places],
-        targets=Ragged.from_lengths(histories.items[places[asked]], asked),
+        times=histories.times[positions],
+        targets=Ragged.from_lengths(histories.items[positions[has_target]], has_target),
     )
 
 

@@ -1,15 +1,15 @@
-"""What we know: encoded columns, statistics at a moment, and the candidate features made of both."""
+"""What is known at a moment: encoded columns, statistics, and the candidate features made of both."""
 
 from funnel.features.candidates import CandidateFeatures, FeaturesConfig
 from funnel.features.covisitation import fit_covisitation, fit_transitions
 from funnel.features.encoders import Spec, TableEncoder
-from funnel.features.families import Family
+from funnel.features.groups import FeatureGroup
 from funnel.features.neighbours import Neighbours
 from funnel.features.statistics import Statistics
 
 __all__ = [
     "CandidateFeatures",
-    "Family",
+    "FeatureGroup",
     "FeaturesConfig",
     "Neighbours",
     "Spec",

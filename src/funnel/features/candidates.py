@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from funnel import plugins
 from funnel.errors import ConfigError
-from funnel.features.families import Asked, Known
+from funnel.features.groups import FeatureBatch, FittedContext
 from funnel.features.guard import feature
 from funnel.features.recent import REACH, recent
 from funnel.features.spec import Spec
@@ -18,7 +18,7 @@ from funnel.features.statistics import Statistics
 from funnel.types import Candidates, Features, Float32, Int32, Requests
 from funnel.values.nearest import hint
 
-#: What is looked at where a config says nothing else, in the order of the columns.
+#: The feature groups that are used where a config says nothing else, in the order of the columns.
 STANDARD = (
     "source", "popularity", "covisitation", "transition", "affinity", "number_affinity", "history", "user",
     "item", "similarity", "shown",
@@ -26,14 +26,14 @@ STANDARD = (
 
 
 class FeaturesConfig(plugins.Optioned):
-    """Which candidate features there are: families ("popularity") or single columns ("popularity.all")."""
+    """Which candidate features there are: groups ("popularity") or single columns ("popularity.all")."""
 
-    names: tuple[str, ...] = Field(STANDARD, min_length=1, description="families or columns")
-    also: tuple[str, ...] = Field((), description="families or columns of plugins, beside these")
+    names: tuple[str, ...] = Field(STANDARD, min_length=1, description="feature groups or columns")
+    also: tuple[str, ...] = Field((), description="feature groups or columns of plugins, beside these")
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The families that are named, each once: funnel's in their order, then others as they are named."""
+        """The groups that are named, each once: funnel's in their order, then others as they are named."""
         named = dict.fromkeys(name.split(".")[0] for name in (*self.names, *self.also))
         return (
             *(name for name in STANDARD if name in named),
@@ -51,9 +51,8 @@ class CandidateFeatures:
 
     item_features, item_vectors: first dimension the catalogue's size; item_vectors may be None. sources:
     those whose scores are features. shown: columns of the lists that requests choose from. fitted: the item
-    columns that the rarity of a value is taken from (default: item_features). Which columns
-    there are depends on the data: those of an order or a clock only where there is one, those of columns
-    and vectors only where they are.
+    columns that the rarity of a value is taken from (default: item_features). Which features
+    there are depends on the data: an order, a clock, columns and vectors each bring their own.
     Raises ConfigError when a named column is not there, none is left, or the tables differ in size.
     """
 
@@ -71,16 +70,16 @@ class CandidateFeatures:
         fitted: Features | None = None,
     ) -> None:
         _check_sizes(statistics.n_items, item_features, item_vectors)
-        known = Known(
+        context = FittedContext(
             statistics, item_features, item_specs, item_vectors, user_specs,
             item_features if fitted is None else fitted, tuple(sources), tuple(shown),
         )  # fmt: skip
         wanted = config.groups
-        self._families = [feature(name, known, config.options.get(name, {})) for name in wanted]
+        self._groups = [feature(name, context, config.options.get(name, {})) for name in wanted]
         columns = [
             f"{name}.{column}"
-            for name, family in zip(wanted, self._families, strict=True)
-            for column in family.names
+            for name, group in zip(wanted, self._groups, strict=True)
+            for column in group.names
         ]
         self._picked = _picked((*config.names, *config.also), columns)
         self._names = [columns[number] for number in self._picked]
@@ -89,29 +88,29 @@ class CandidateFeatures:
 
     @property
     def names(self) -> list[str]:
-        """The F columns, in the order of the families."""
+        """The names of the F columns, in the order of the groups."""
         return list(self._names)
 
     def refresh(self, rows: Int32) -> None:
-        """Go by what the item columns, which were changed in place, say of these rows now."""
-        for family in self._families:
-            family.refresh(rows)
+        """Take over the item columns of these rows, which were changed in place."""
+        for group in self._groups:
+            group.refresh(rows)
 
     def matrix(self, requests: Requests, candidates: Candidates) -> Float32:
-        """float32 [B, K, F]; NaN where a value is not known, and everywhere at empty places.
+        """float32 [B, K, F]; NaN where a value is not known, and everywhere at empty positions.
 
         Each row depends on its own request only: a batch and single calls give the same bits.
         """
         newest_first = recent(requests.history, self._reach, self._n_items, ordered=self._ordered)
-        asked = Asked(requests, candidates, newest_first)
-        whole = np.concatenate([family.compute(asked) for family in self._families if family.names], axis=2)
+        batch = FeatureBatch(requests, candidates, newest_first)
+        whole = np.concatenate([group.compute(batch) for group in self._groups if group.names], axis=2)
         if len(self._picked) == whole.shape[2]:
             return whole
         return np.ascontiguousarray(whole[:, :, self._picked])
 
 
 def _picked(names: Sequence[str], columns: list[str]) -> list[int]:
-    """Places of the columns that the config names, by themselves or by their family."""
+    """Numbers of the columns that the config names, by themselves or by their group."""
     for name in names:
         if "." in name and name not in columns:
             raise ConfigError(f"features.names: {_unknown(name, columns)}")
@@ -120,7 +119,7 @@ def _picked(names: Sequence[str], columns: list[str]) -> list[int]:
     ]
     if not picked:
         raise ConfigError(
-            f"features.names: {', '.join(names)} give no column on this data; name other families"
+            f"features.names: {', '.join(names)} give no column on this data; name other groups"
         )
     return picked
 

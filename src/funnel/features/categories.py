@@ -16,7 +16,7 @@ from funnel.types import Int32
 from funnel.values.truths import truth
 from funnel.values.words import listed, word
 
-#: Most values of a list that are kept, most words that are known, and how often a word must be met.
+#: Most values of a list that are kept, most words that are known, and in how many rows a word must be.
 MOST_VALUES, MOST_WORDS, WORD_COUNT = 16, 5000, 2
 
 _WORD = re.compile(r"\w+")
@@ -80,14 +80,14 @@ class ListEncoder:
 
     @classmethod
     def fit(cls, values: Sequence[Any], text: bool) -> ListEncoder:
-        """Lists keep every value; of words the most frequent 5,000 that are met in two rows or more."""
+        """Lists keep every value; of words the most frequent 5,000 that are in two rows or more."""
         parts = _words if text else _listed
-        met: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for value in values:
-            met.update(set(parts(value)))
-        kept = _by_frequency(met)
+            counts.update(set(parts(value)))
+        kept = _by_frequency(counts)
         if text:
-            kept = [word for word in kept if met[word] >= WORD_COUNT][:MOST_WORDS]
+            kept = [word for word in kept if counts[word] >= WORD_COUNT][:MOST_WORDS]
         # Once more through the values: the parts of all of them at once would be many times the values.
         known = set(kept)
         longest = max((len(known.intersection(parts(value))) for value in values), default=0)
@@ -112,12 +112,12 @@ def _numbered(values: Iterable[str]) -> dict[str, int]:
     return {value: number for number, value in enumerate(values, start=1)}
 
 
-def _by_frequency(met: Counter[str]) -> list[str]:
-    return sorted(met, key=lambda value: (-met[value], value))
+def _by_frequency(counts: Counter[str]) -> list[str]:
+    return sorted(counts, key=lambda value: (-counts[value], value))
 
 
 def _key(value: Any) -> str | None:
-    """A value in writing, as it is in a table; None where it is missing or cannot be one."""
+    """A value as text, as it is in a table; None where it is missing or cannot be one."""
     try:
         return word(value, "")
     except DataError:
@@ -139,5 +139,5 @@ def _listed(value: Any) -> list[str]:
 
 
 def _words(value: Any) -> Iterator[str]:
-    """One after the other: the words of a long text take many times its room."""
-    return (found[0] for found in _WORD.finditer(value.lower())) if isinstance(value, str) else iter(())
+    """The words, one at a time: all words of a long text at once take many times its memory."""
+    return (match[0] for match in _WORD.finditer(value.lower())) if isinstance(value, str) else iter(())

@@ -1,4 +1,4 @@
-"""How often each item was met, and when: exact counts at any moment, by bisection."""
+"""How many events each item had, and when: exact counts at any moment, by bisection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from funnel.features.observed import Observed, Recent, all_before, newest_before
 from funnel.types import Int32, Int64
 from funnel.values.arrays import check_offsets, check_rising
 
-#: Later than any time, and earlier than any: what is said where there is nothing to say.
+#: Later than any time, and earlier than any: the first and the last event of an item without events.
 NEVER, ALWAYS = np.iinfo(np.int64).max, np.iinfo(np.int64).min
 
 
@@ -28,9 +28,9 @@ class EventCounts:
     offsets: int64 [n_fitted + 1] into times: int64 [N], ascending within an item. moments: int64 [N], all
     times ascending. observed: of a catalogue that may have more items than were fitted.
 
-    `end`, one second after the last fitted event, is the moment at which a request is made that brings none.
-    It stands for now: at it all that was observed counts, as if it had just happened. At an earlier time
-    nothing of it does, at a later one what was before.
+    `end`, one second after the last fitted event, is the moment of a request that brings no time. It stands
+    for now: all observed events count at it, as if they had just happened. At an earlier time no observed
+    event counts, at a later one those before it.
     """
 
     offsets: Int64
@@ -73,11 +73,11 @@ class EventCounts:
         """
         return self._known(items, times, windows, NEVER if cut else self.end)[0]
 
-    def _known(self, items: Int32, times: Int64, windows: Sequence[int | None], now: int) -> _Known:
+    def _summary(self, items: Int32, times: Int64, windows: Sequence[int | None], now: int) -> _Summary:
         widths = np.array([window or 0 for window in windows], dtype=np.int64)
         shape = np.shape(items)
         counts, first, last = _lookup(self._arrays, *_flat(items, times), widths, now)
-        return _Known(counts.reshape(*shape, len(windows)), first.reshape(shape), last.reshape(shape))
+        return _Summary(counts.reshape(*shape, len(windows)), first.reshape(shape), last.reshape(shape))
 
     def total(self, times: Int64, windows: Sequence[int | None]) -> Int64:
         """Events of all items in the same intervals: int64 [B, W]."""
@@ -115,8 +115,8 @@ class EventCounts:
         return cls._of(offsets, times, moments)
 
 
-class _Known(NamedTuple):
-    """Of items at moments: events by window, times of the first and of the last."""
+class _Summary(NamedTuple):
+    """Of items at moments: numbers of events by window, times of the first and of the last."""
 
     counts: Int32
     first: Int64
@@ -124,7 +124,7 @@ class _Known(NamedTuple):
 
 
 class _Events(NamedTuple):
-    """What compiled code takes of an EventCounts."""
+    """The arrays of an EventCounts, as compiled code takes them."""
 
     offsets: Int64
     times: Int64

@@ -1,4 +1,4 @@
-"""Which items are met together, and which follows which: two weighted neighbour lists, fitted on a log.
+"""Which items have the same users, and which follows which: two weighted neighbour lists, fitted on a log.
 
 Covisitation counts pairs within a user's list, nearer pairs more, later-than more than earlier-than, users
 with long lists less (inverse user frequency: Breese, Heckerman & Kadie, UAI 1998), and divides by powers of
@@ -68,8 +68,8 @@ def fit_covisitation(log: Log, *, n: int = 200) -> Neighbours:
 def fit_transitions(log: Log, *, n: int = 100) -> Neighbours | None:
     """The `n` items that follow each item within three steps, weight 1/distance; None without an order.
 
-    Divided by the source's count plus five: the share of the times that what was met next was this item,
-    drawn towards zero where the source was met only a few times.
+    Divided by the source's count plus five: the share of events after the source that are of this item,
+    drawn towards zero where the source has few events.
     """
     if log.clock == "none":
         return None
@@ -78,8 +78,8 @@ def fit_transitions(log: Log, *, n: int = 100) -> Neighbours | None:
     return _fit(log, weighting, n, 0.8, 5)
 
 
-class _Places(NamedTuple):
-    """Users' lists end to end (values, offsets), the list of each place, and the places of each item.
+class _Positions(NamedTuple):
+    """Users' lists end to end (values, offsets), the list of each position, and the positions of each item.
 
     Those of item i are `of_item[item_offsets[i]:item_offsets[i + 1]]`.
     """
@@ -104,10 +104,10 @@ class _Scales(NamedTuple):
 def _fit(log: Log, weighting: Weighting, n: int, decay: float, reach: int) -> Neighbours:
     lists, _ = log.by_user()
     scales = _scales(lists, weighting, log.n_items)
-    places = _places(_paired(lists, log.n_items) if log.clock == "none" else lists, log.n_items)
+    positions = _positions(_paired(lists, log.n_items) if log.clock == "none" else lists, log.n_items)
     sums, touched = np.zeros(log.n_items), np.empty(log.n_items, dtype=np.int64)
     blocks = [
-        _count_block(first, min(first + _BLOCK, log.n_items), n, places, scales, sums, touched)
+        _count_block(first, min(first + _BLOCK, log.n_items), n, positions, scales, sums, touched)
         for first in range(0, log.n_items, _BLOCK)
     ]
     sizes, items, weights = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
@@ -126,10 +126,10 @@ def _scales(lists: Ragged, weighting: Weighting, n_items: int) -> _Scales:
     )
 
 
-def _places(lists: Ragged, n_items: int) -> _Places:
+def _positions(lists: Ragged, n_items: int) -> _Positions:
     ends = np.cumsum(np.bincount(lists.values, minlength=n_items))
     of_item = np.argsort(lists.values, kind="stable")
-    return _Places(lists.values, lists.offsets, lists.list_of, of_item, np.append(0, ends))
+    return _Positions(lists.values, lists.offsets, lists.list_of, of_item, np.append(0, ends))
 
 
 def _paired(sets: Ragged, n_items: int) -> Ragged:
@@ -139,7 +139,7 @@ def _paired(sets: Ragged, n_items: int) -> Ragged:
 
 @compiled
 def _count_block(
-    first: int, stop: int, n_kept: int, places: Any, scales: Any, sums: Any, touched: Any
+    first: int, stop: int, n_kept: int, positions: Any, scales: Any, sums: Any, touched: Any
 ) -> Any:
     """The neighbours of the items first … stop: sizes, and items and weights end to end.
 
@@ -151,8 +151,8 @@ def _count_block(
     total = 0
     for item in range(first, stop):
         n = 0
-        for place in places.of_item[places.item_offsets[item] : places.item_offsets[item + 1]]:
-            n = _add_pairs(place, places, scales, sums, touched, n)
+        for position in positions.of_item[positions.item_offsets[item] : positions.item_offsets[item + 1]]:
+            n = _add_pairs(position, positions, scales, sums, touched, n)
         best, best_weights = items[total : total + n_kept], weights[total : total + n_kept]
         size = 0
         for neighbour in touched[:n]:
@@ -167,17 +167,17 @@ def _count_block(
 
 
 @compiled
-def _add_pairs(place: int, places: Any, scales: Any, sums: Any, touched: Any, n: int) -> int:
-    """Count the items on both sides of a place within its list; returns how many are touched by now."""
-    user = places.list_of[place]
-    first, stop = places.offsets[user], places.offsets[user + 1]
-    for other in range(max(first, place - len(scales.back)), min(stop, place + len(scales.ahead) + 1)):
-        neighbour = places.values[other]
-        if neighbour == places.values[place]:
+def _add_pairs(position: int, positions: Any, scales: Any, sums: Any, touched: Any, n: int) -> int:
+    """Count the items on both sides of a position within its list; returns how many are touched by now."""
+    user = positions.list_of[position]
+    first, stop = positions.offsets[user], positions.offsets[user + 1]
+    for other in range(max(first, position - len(scales.back)), min(stop, position + len(scales.ahead) + 1)):
+        neighbour = positions.values[other]
+        if neighbour == positions.values[position]:
             continue
         if sums[neighbour] == 0.0:
             touched[n] = neighbour
             n += 1
-        near = scales.ahead[other - place - 1] if other > place else scales.back[place - other - 1]
+        near = scales.ahead[other - position - 1] if other > position else scales.back[position - other - 1]
         sums[neighbour] += near * scales.user[user]
     return n

@@ -40,14 +40,14 @@ def evidence(edges: Any, newest: Any, items: Any, decay: float, reach: int) -> A
             if item >= 0:
                 keys[slot_of(keys, bits, item)] = item
         mass = _collect(edges, history, decay, bits, keys, sums)
-        for place in range(items.shape[1]):
-            if items[row, place] >= 0:
-                slot = slot_of(keys, bits, items[row, place])
+        for position in range(items.shape[1]):
+            if items[row, position] >= 0:
+                slot = slot_of(keys, bits, items[row, position])
                 for column in range(7):
-                    out[row, place, column] = sums[slot, column]
-                out[row, place, 1] = sums[slot, 0] / mass if mass > 0 else np.nan
+                    out[row, position, column] = sums[slot, column]
+                out[row, position, 1] = sums[slot, 0] / mass if mass > 0 else np.nan
                 if len(history) < 2:
-                    out[row, place, 6] = np.nan
+                    out[row, position, 6] = np.nan
     return out
 
 
@@ -94,7 +94,7 @@ def nearest(edges: Any, newest: Any, items: Any) -> Any:
                 if keys[slot] != -1 and edges.weights[edge] > best[slot]:
                     best[slot] = edges.weights[edge]
                     sources[slot] = source
-        for place in range(items.shape[1]):
-            if items[row, place] >= 0:
-                out[row, place] = sources[slot_of(keys, bits, items[row, place])]
+        for position in range(items.shape[1]):
+            if items[row, position] >= 0:
+                out[row, position] = sources[slot_of(keys, bits, items[row, position])]
     return out

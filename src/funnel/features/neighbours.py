@@ -1,4 +1,4 @@
-"""Weighted lists of neighbouring items, and what they say about a history: scores and the best k."""
+"""Weighted lists of neighbouring items, and the scores that they give the items for a history."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Neighbours:
         return len(self.offsets) - 1
 
     def extended(self, n_items: int) -> Neighbours:
-        """For a catalogue of n_items, whose further items have no neighbours and are none's."""
+        """For a catalogue of n_items, whose further items have no neighbours and are no neighbours."""
         return replace(self, offsets=frozen(growable(self.offsets, n_items + 1, self.offsets[-1])))
 
     def of(self, item: int) -> tuple[Int32, Float32]:
@@ -50,7 +50,8 @@ class Neighbours:
     def scores(self, history: Ragged, items: Int32, *, decay: float | None = None) -> Float32:
         """Decayed sum of the weights that lead from each history [B] to items [B, K]: float32 [B, K].
 
-        0 where no weight does; NaN at empty places (−1) and for a history without a known item.
+        0 where no weight does; NaN at empty positions (−1) and for a history without an item of the
+        catalogue.
         """
         return self.evidence(self._counted(history), items, decay=decay)[:, :, 0]
 
@@ -78,8 +79,8 @@ class Neighbours:
         """The k items with the highest scores for each history: rows int32 [B, k], scores float32 [B, k].
 
         Descending, ties by item row; −1 and −inf where fewer than k items have a positive score. Items of
-        `exclude` never come back, nor those that `allow` leaves out; the places they would have taken go to
-        the next.
+        `exclude` never come back, nor those that `allow` leaves out; the next best take their
+        positions.
         """
         faded = self.decay if decay is None else decay
         newest = item_lists(self._counted(history), len(history))
@@ -88,7 +89,7 @@ class Neighbours:
     def nearest(self, history: Ragged, items: Int32) -> Int32:
         """The recent history's item with the largest weight to each of items: int32 [B, K], −1 for none.
 
-        What "because you met …" is said of; the newest wins a tie, in a set the first row.
+        For explanations ("because you interacted with …"). The newest wins a tie, in a set the first row.
         """
         newest = item_lists(self._counted(history), len(history))
         return nearest(self._edges, newest, frozen(items, np.int32))

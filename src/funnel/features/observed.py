@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from funnel.compiling import compiled
 from funnel.types import Int32, Int64
 
-#: Events that are kept one by one; of older ones the item's number is known, not the moments.
+#: Events whose moments are kept; of older ones only the item's number of events is.
 ROOM = 1 << 20
 
 
@@ -21,8 +21,8 @@ class Recent(NamedTuple):
 
     Event number i lies at i modulo the length of the arrays. heads: int64 [n_items], 1 + the number of each
     item's newest event. totals: int32 [n_items], all its events. times: int64. before: int64, the number of
-    the item's event before this one. jump: int64, that of one further back. place: int32, of how many of the
-    item's events this is the last. end: the moment that the events are behind.
+    the item's event before this one. jump: int64, that of one further back. nth: int32, the number of the
+    item's events up to this one. end: all observed events are at or after this moment.
     """
 
     heads: Int64
@@ -30,7 +30,7 @@ class Recent(NamedTuple):
     times: Int64
     before: Int64
     jump: Int64
-    place: Int32
+    nth: Int32
     tail: int
     number: int
     end: int
@@ -67,11 +67,11 @@ class Observed:
 
     @property
     def latest(self) -> int | None:
-        """The moment of the newest one; None where there is none."""
+        """The moment of the newest event; None where there is none."""
         return self._last if self.count else None
 
     def view(self) -> Recent:
-        """What is known now."""
+        """The state as it is now."""
         return self._view
 
     def add(self, items: NDArray[Any], times: NDArray[Any]) -> None:
@@ -95,14 +95,14 @@ class Observed:
             return
         while self._size < min(count, self._room):
             self._size = min(2 * self._size, self._room)
-        times, before, jump, place = self._rows
+        times, before, jump, nth = self._rows
         self._rows = rows = self._allocated(self._size)
         n = len(times)
-        rows[0][:n], rows[1][:n], rows[2][:n], rows[3][:n] = times, before, jump, place
+        rows[0][:n], rows[1][:n], rows[2][:n], rows[3][:n] = times, before, jump, nth
 
     @staticmethod
     def _allocated(size: int) -> tuple[Int64, Int64, Int64, Int32]:
-        """times, before, jump and place."""
+        """times, before, jump and nth."""
         longs = [np.zeros(size, np.int64) for _ in range(3)]
         return longs[0], longs[1], longs[2], np.zeros(size, np.int32)
 
@@ -127,14 +127,14 @@ def _link(recent: Any, items: Any, times: Any) -> None:
             jump, over = parent, recent.jump[parent % size]
             if over >= tail and recent.jump[over % size] >= tail:
                 far = recent.jump[over % size]
-                near = recent.place[parent % size] - recent.place[over % size]
-                if near == recent.place[over % size] - recent.place[far % size]:
+                near = recent.nth[parent % size] - recent.nth[over % size]
+                if near == recent.nth[over % size] - recent.nth[far % size]:
                     jump = far
         else:
             parent = -1
         recent.totals[item] += 1
         recent.times[slot], recent.before[slot], recent.jump[slot] = times[i], parent, jump
-        recent.place[slot] = recent.totals[item]
+        recent.nth[slot] = recent.totals[item]
         recent.heads[item] = number + 1
 
 
@@ -170,12 +170,12 @@ def oldest(recent: Any, number: int) -> int:
 def upto(recent: Any, item: int, time: int) -> int:
     """How many of an item's events were before `time`; those that are gone were before any."""
     number, size = recent.heads[item] - 1, len(recent.times)
-    found = newest_before(recent, number, time)
-    if found >= 0:
-        return recent.place[found % size]
+    newest = newest_before(recent, number, time)
+    if newest >= 0:
+        return recent.nth[newest % size]
     if number < recent.tail:
         return recent.totals[item]
-    return recent.place[oldest(recent, number) % size] - 1
+    return recent.nth[oldest(recent, number) % size] - 1
 
 
 @compiled

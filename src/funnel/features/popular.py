@@ -35,16 +35,16 @@ class Ranking:
         """As known at `time`: events with time − window ≤ t < time."""
         items = np.arange(events.n_items if time > events.end else len(events.offsets) - 1, dtype=np.int32)
         counts = events.count(items, np.full(len(items), time, dtype=np.int64), [window], cut=True)[:, 0]
-        met = np.flatnonzero(counts > 0)
-        order = met[np.argsort(-counts[met], kind="stable")]
+        with_events = np.flatnonzero(counts > 0)
+        order = with_events[np.argsort(-counts[with_events], kind="stable")]
         return cls(frozen(items[order]), frozen(counts[order]))
 
 
 class Rankings:
-    """The rankings of the events at a few moments, each made once, when it is first asked for.
+    """The rankings at a few moments, each computed when it is first used, and kept.
 
-    A moment lies before most requests that it is asked for, and an event that comes in late is not waited
-    for.
+    Most requests of a ranking are later than its moment. An event that arrives after the ranking was computed
+    is not in it.
     """
 
     def __init__(self, events: EventCounts) -> None:
@@ -78,11 +78,11 @@ def pick(items: Any, counts: Any, members: Any, excluded: Any, allow: Any, rows:
             if item >= 0:
                 keys[slot_of(keys, bits, item)] = item
         size = 0
-        for place in range(len(items)):
+        for position in range(len(items)):
             if size == rows.shape[1]:
                 break
-            item = items[place]
+            item = items[position]
             if keys[slot_of(keys, bits, item)] != item and passes(allow, row, item):
                 rows[row, size] = item
-                scores[row, size] = counts[place]
+                scores[row, size] = counts[position]
                 size += 1

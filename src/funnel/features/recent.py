@@ -20,12 +20,12 @@ def _recent(values: Any, offsets: Any, reach: int, n_items: int) -> Any:
     picked = np.empty(len(values), dtype=np.int32)
     total = 0
     for row in range(len(offsets) - 1):
-        place = offsets[row + 1] - 1
-        while place >= offsets[row] and total - kept[row] < reach:
-            if 0 <= values[place] < n_items:
-                picked[total] = values[place]
+        position = offsets[row + 1] - 1
+        while position >= offsets[row] and total - kept[row] < reach:
+            if 0 <= values[position] < n_items:
+                picked[total] = values[position]
                 total += 1
-            place -= 1
+            position -= 1
         kept[row + 1] = total
     return picked[:total], kept
 
@@ -78,8 +78,8 @@ def _members(values: Any, offsets: Any, most: int, n_items: int) -> Any:
 def _sample(items: Any, most: int) -> int:
     """Leave the `most` items with the least hash at the front, ascending."""
     hashes = np.empty(len(items), dtype=np.uint64)
-    for place in range(len(items)):
-        hashes[place] = _hash(np.uint64(items[place]))
+    for position in range(len(items)):
+        hashes[position] = _hash(np.uint64(items[position]))
     items[:most] = np.sort(items[np.argsort(hashes)[:most]])
     return most
 

@@ -1,4 +1,4 @@
-"""Item vectors without learning: where items lie by who met them."""
+"""Item vectors without learning, from which users interacted with which items."""
 
 from __future__ import annotations
 
@@ -24,13 +24,17 @@ MOST_ITEMS = 100_000
 
 
 def normalised(log: Log) -> csr_matrix:
-    """D_u^-1/2 R D_i^-1/2, R the 0/1 matrix of who met what and D its counts: float64 [n_users, n_items]."""
+    """D_u^-1/2 R D_i^-1/2, R the 0/1 matrix of users and items and D its counts: float64 [n_users,
+    n_items].
+    """
     from scipy.sparse import csr_matrix  # a tenth of a second that an answer does not need
 
     pairs = np.unique(log.users.astype(np.int64) * log.n_items + log.items)
     users, items = pairs // log.n_items, pairs % log.n_items
-    met = np.bincount(users, minlength=log.n_users)[users] * np.bincount(items, minlength=log.n_items)[items]
-    return csr_matrix((met**-0.5, (users, items)), shape=(log.n_users, log.n_items))
+    counts = (
+        np.bincount(users, minlength=log.n_users)[users] * np.bincount(items, minlength=log.n_items)[items]
+    )
+    return csr_matrix((counts**-0.5, (users, items)), shape=(log.n_users, log.n_items))
 
 
 def spectral_vectors(log: Log, d: int, *, seed: int = 0) -> Float32:
@@ -43,9 +47,9 @@ def spectral_vectors(log: Log, d: int, *, seed: int = 0) -> Float32:
     """
     vectors = np.zeros((log.n_items, d), dtype=np.float32)
     directions, strength = _directions(normalised(log), d, seed)
-    found = directions * strength
-    found *= np.sign(found[np.abs(found).argmax(0), np.arange(len(strength))]) if len(strength) else 1
-    vectors[:, : len(strength)] = found / max(np.sqrt(np.mean(found**2)), 1e-12) if found.size else 0
+    scaled = directions * strength
+    scaled *= np.sign(scaled[np.abs(scaled).argmax(0), np.arange(len(strength))]) if len(strength) else 1
+    vectors[:, : len(strength)] = scaled / max(np.sqrt(np.mean(scaled**2)), 1e-12) if scaled.size else 0
     return vectors
 
 
@@ -81,7 +85,7 @@ class Spectral:
         )
 
     def encode(self, requests: Requests) -> Float32:
-        """The sum of what the history's items say, each once: float32 [B, d]."""
+        """The sum of the vectors of the history's items, each once: float32 [B, d]."""
         history = item_lists(requests.history, len(requests))
         out = np.zeros((len(requests), self.reads.shape[1]), dtype=np.float32)
         for row in range(len(requests)):
@@ -90,7 +94,7 @@ class Spectral:
         return out
 
     def extended(self, n_items: int) -> Spectral:
-        """For a catalogue of n_items, whose further items nobody met: their vectors are 0."""
+        """For a catalogue of n_items, whose further items have no events: their vectors are 0."""
         return Spectral(frozen(growable(self.item_vectors, n_items)), frozen(growable(self.reads, n_items)))
 
     def save(self, folder: Path) -> None:
@@ -109,7 +113,7 @@ def _directions(matrix: csr_matrix, d: int, seed: int) -> tuple[NDArray[np.float
     """The strongest right singular vectors, float64 [n_items, ≤ d], and their values, falling.
 
     The steps of `scipy.sparse.linalg.svds`, which leaves the generator of its restarts to chance: where
-    singular values are equal, as those of groups of items that nobody met together, that gave other vectors
+    singular values are equal, as those of groups of items that share no user, that gave other vectors
     with each call.
     """
     from scipy.sparse.linalg import LinearOperator, eigsh

@@ -29,7 +29,7 @@ def top(edges: Any, newest: Any, decay: float, k: int, excluded: Any, allow: Any
         n = _passing(
             edges, newest, decay, excluded, allow, row, bits, keys, sums, filled, items[0], weights[0]
         )
-        rows[row], scores[row] = (found[0] for found in best(items[:, :n], weights[:, :n], k))
+        rows[row], scores[row] = (part[0] for part in best(items[:, :n], weights[:, :n], k))
     return rows, scores
 
 

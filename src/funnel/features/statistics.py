@@ -26,12 +26,12 @@ from funnel.types import Clock, Float32, Int32, Int64, Log, Ragged
 #: Windows are these parts of the log's span, so that they fit a log of a week and one of a decade.
 FRACTIONS = (256, 64, 16, 4)
 
-#: Popularity is told as of the start of such a stretch, or of a shorter one where the log is short.
+#: Popularity is that at the start of such a stretch, or of a shorter one where the log is short.
 DAY = 86_400
 
 
 class Statistics:
-    """Counts at any moment and neighbour lists; what features and sources ask.
+    """Counts at any moment and neighbour lists, for features and sources.
 
     clock, n_items: of the log. windows: in seconds, ascending, ending with None = everything before; only
     (None,) where the log has no clock. covisitation: see `fit_covisitation`. transitions: see
@@ -64,7 +64,7 @@ class Statistics:
 
         known: where the log has a clock, every event: the counts stop at the request's time; else the events
         that every request may know. matrices: events before every request. windows: default parts of the
-        known log's span, which is the only thing that they tell about it.
+        known log's span, which is all that is taken from its later part.
         Raises DataError when the two logs are not of one catalogue.
         """
         if (known.n_items, known.clock) != (matrices.n_items, matrices.clock):
@@ -93,7 +93,7 @@ class Statistics:
 
     @property
     def recent_window(self) -> int | None:
-        """The window that "popular now" is told by: a sixteenth of the span; None without a clock."""
+        """The window of "popular now": a sixteenth of the span; None without a clock."""
         seconds = [window for window in self.windows if window is not None]
         return seconds[len(seconds) // 2] if seconds else None
 
@@ -139,8 +139,8 @@ class Statistics:
     ) -> tuple[Int32, Float32]:
         """The k items with most events for each request: rows int32 [B, k], counts float32 [B, k].
 
-        Descending, ties by row; −1 and −inf where fewer than k items have an event. Told as of the start of
-        the request's UTC day, or of a shorter stretch (a 64th of the log) where the log spans less than 64
+        Descending, ties by row; −1 and −inf where fewer than k items have an event. Counted up to the start
+        of the request's UTC day, or of a shorter stretch (a 64th of the log) where the log spans less than 64
         days, so that requests of a day share one ranking; what happened later that day is not known. Without
         a clock it is that of the fitted events.
         Items of `exclude` are skipped, and those that `allow` leaves out.
@@ -194,8 +194,8 @@ class Statistics:
         """What `save` wrote, memory-mapped. Raises BundleError when a part is missing or damaged."""
         about = _About.load(folder / "statistics.json")
         lists = {
-            name: Neighbours.load(folder, name, decay=one.decay, reach=one.reach)
-            for name, one in about.neighbours.items()
+            name: Neighbours.load(folder, name, decay=lists_of.decay, reach=lists_of.reach)
+            for name, lists_of in about.neighbours.items()
         }
         loaded = cls(
             about.clock, about.windows, EventCounts.load(folder), lists["covisitation"],
@@ -226,7 +226,7 @@ class Statistics:
 
 
 class _Lists(Settings):
-    """What statistics.json says of neighbour lists."""
+    """Neighbour lists in statistics.json."""
 
     decay: float = Field(gt=0, le=1)
     reach: int = Field(ge=1, le=2**31 - 1)

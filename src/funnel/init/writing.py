@@ -93,14 +93,14 @@ def _split(made: Guess) -> list[str]:
         'kind = "time"',
         "ranker = 0.8            # towers learn from the first 80% of the events, the ranker from the next",
         'test = 0.9              # the report is about the last 10%; a date such as "2026-02-01" would do',
-        'reading = "event"       # each event is predicted from what the user did before it',
+        'protocol = "event"      # each event is predicted from what the user did before it',
         f"max_requests = {_MOST_REQUESTS}    # of a window, by chance: more take longer",
         "exclude_seen = true     # what a user had is not shown again; false where people buy the same again",
     ]
     if "impressions" in (made.description.files or {}):
         lines += [
             "# There are impressions: to rank the lists that were shown, and not the whole catalogue, write",
-            '# reading = "shown" and exclude_seen = false.',
+            '# protocol = "shown" and exclude_seen = false.',
         ]
     return [*lines, ""]
 

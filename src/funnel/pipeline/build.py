@@ -92,7 +92,7 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
         weights={},
         ranker=None,
         exclude_seen=config.split.exclude_seen,
-        shown=shown_columns(data) if config.split.reading == "shown" else (),
+        shown=shown_columns(data) if config.split.protocol == "shown" else (),
     )
     contents.catalogue.save(folder / "items")
     contents.users.save(folder / "users")

@@ -77,7 +77,7 @@ def _check_features(prepared: Prepared) -> None:
         prepared.user_encoder.specs,
         prepared.item_encoder.specs,
         sources=prepared.config.retrieve.sources,
-        shown=shown_columns(prepared.dataset) if prepared.split.reading == "shown" else (),
+        shown=shown_columns(prepared.dataset) if prepared.split.protocol == "shown" else (),
     )
 
 

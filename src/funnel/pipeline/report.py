@@ -42,7 +42,7 @@ def report_on(
         funnel=contents.funnel(config.evaluate.ks[0]),
         examples=split.test,
         subject=Subject(
-            dataset=data.name, checksum=data.checksum(), protocol=_protocol(prepared), reading=split.reading
+            dataset=data.name, checksum=data.checksum(), protocol=_protocol(prepared), reading=split.protocol
         ),
         popularity=np.bincount(split.test_statistics.items, minlength=len(contents.catalogue.ids)),
         baselines={
@@ -83,13 +83,13 @@ def _frontier(contents: Contents, requests: Requests, seed: int) -> tuple[Point,
 def _protocol(prepared: Prepared) -> str:
     """How requests and targets came about, in words."""
     split = prepared.split
-    if split.protocol == "time":
+    if split.kind == "time":
         ranker, test = (
             pd.Timestamp(int(part.requests.times.min()), unit="s").date()
             for part in (split.ranker, split.test)
         )
         return f"global time: towers before {ranker}, ranker before {test}, test after"
-    if split.protocol == "leave_one_out":
+    if split.kind == "leave_one_out":
         return "leave one out: each user's last item is the test, the one before it the ranker's"
     return "published split: a tenth of each user's training items is the ranker's"
 

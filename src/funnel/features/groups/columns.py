@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from funnel.features.families.family import Asked, Family, Known
+from funnel.features.groups.group import FeatureBatch, FeatureGroup, FittedContext
 from funnel.features.spec import Spec
 from funnel.plugins import register
 from funnel.types import Features, Float32, Int32
@@ -16,36 +16,36 @@ MOST_CODES = 256
 
 
 @register("feature", "user")
-def build_user(known: Known) -> Family:
+def build_user(context: FittedContext) -> FeatureGroup:
     """user.<column>: numbers (standardised) and small categories (codes by frequency); NaN where missing."""
-    names = _told(known.user_specs)
+    names = _usable(context.user_specs)
 
-    def compute(asked: Asked) -> Float32:
-        rows = _table(asked.requests.user_features, names, len(asked.requests))
-        return np.where(asked.candidates.filled[:, :, None], rows[:, None, :], np.float32(np.nan))
+    def compute(batch: FeatureBatch) -> Float32:
+        rows = _table(batch.requests.user_features, names, len(batch.requests))
+        return np.where(batch.candidates.filled[:, :, None], rows[:, None, :], np.float32(np.nan))
 
-    return Family(tuple(names), compute)
+    return FeatureGroup(tuple(names), compute)
 
 
 @register("feature", "item")
-def build_item(known: Known) -> Family:
+def build_item(context: FittedContext) -> FeatureGroup:
     """item.<column>: the same of the candidate."""
-    names = _told(known.item_specs)
-    n = known.statistics.n_items
+    names = _usable(context.item_specs)
+    n = context.statistics.n_items
     table = np.full((n + 1, len(names)), np.nan, dtype=np.float32)
-    table[:n] = _table(known.item_features, names, n)
+    table[:n] = _table(context.item_features, names, n)
 
-    def compute(asked: Asked) -> Float32:
-        return table[asked.candidates.items]  # −1 is the last row
+    def compute(batch: FeatureBatch) -> Float32:
+        return table[batch.candidates.items]  # −1 is the last row
 
     def refresh(rows: Int32) -> None:
-        changed = {name: known.item_features[name][rows] for name in names}
+        changed = {name: context.item_features[name][rows] for name in names}
         table[rows] = _table(changed, names, len(rows))
 
-    return Family(tuple(names), compute, refresh)
+    return FeatureGroup(tuple(names), compute, refresh)
 
 
-def _told(specs: Mapping[str, Spec]) -> list[str]:
+def _usable(specs: Mapping[str, Spec]) -> list[str]:
     return [
         name
         for name, spec in specs.items()

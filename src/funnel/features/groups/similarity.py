@@ -8,7 +8,7 @@ import numpy as np
 
 from funnel.compiling import compiled
 from funnel.features.arrays import frozen
-from funnel.features.families.family import TASTE_DECAY, Asked, Family, Known
+from funnel.features.groups.group import TASTE_DECAY, FeatureBatch, FeatureGroup, FittedContext
 from funnel.plugins import register
 from funnel.types import Float32
 
@@ -17,23 +17,23 @@ _LANES = 8
 
 
 @register("feature", "similarity")
-def build(known: Known) -> Family:
+def build(context: FittedContext) -> FeatureGroup:
     """similarity.last, best and mean: cosine to the newest item, the largest to the newest seven, and to
     the decayed mean of the recent history's directions; only the mean where there is no order. No column
     where there are no vectors.
     """
-    if known.item_vectors is None:
-        return Family((), lambda asked: asked.candidates.source_scores[:, :, :0])
-    vectors = frozen(known.item_vectors, np.float32)
-    decay = TASTE_DECAY[known.statistics.clock]
-    ordered = known.statistics.clock != "none"
+    if context.item_vectors is None:
+        return FeatureGroup((), lambda batch: batch.candidates.source_scores[:, :, :0])
+    vectors = frozen(context.item_vectors, np.float32)
+    decay = TASTE_DECAY[context.statistics.clock]
+    ordered = context.statistics.clock != "none"
 
-    def compute(asked: Asked) -> Float32:
-        newest, items = asked.newest_first, frozen(asked.candidates.items, np.int32)
+    def compute(batch: FeatureBatch) -> Float32:
+        newest, items = batch.newest_first, frozen(batch.candidates.items, np.int32)
         all_three: Float32 = _similarity(vectors, newest.values, newest.offsets, items, decay)
         return all_three if ordered else all_three[:, :, 2:]
 
-    return Family(("last", "best", "mean") if ordered else ("mean",), compute)
+    return FeatureGroup(("last", "best", "mean") if ordered else ("mean",), compute)
 
 
 @compiled
@@ -76,19 +76,19 @@ def _similarity(vectors: Any, newest: Any, offsets: Any, items: Any, decay: floa
         if len(history) == 0:
             continue
         lanes = _lanes(vectors, history, decay)
-        for place in range(items.shape[1]):
-            if items[row, place] < 0:
+        for position in range(items.shape[1]):
+            if items[row, position] < 0:
                 continue
-            vector = vectors[items[row, place]]
+            vector = vectors[items[row, position]]
             dots[:] = 0.0
             for i in range(len(vector)):
                 for lane in range(_LANES):
                     dots[lane] += vector[i] * lanes[i, lane]
             scale = _inverse_norm(vector)
-            out[row, place, 0] = scale * dots[1]
+            out[row, position, 0] = scale * dots[1]
             best = dots[1]
             for lane in range(2, min(len(history), _LANES - 1) + 1):
                 best = max(best, dots[lane])
-            out[row, place, 1] = scale * best
-            out[row, place, 2] = scale * dots[0]
+            out[row, position, 1] = scale * best
+            out[row, position, 2] = scale * dots[0]
     return out

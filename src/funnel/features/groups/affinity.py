@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from funnel.compiling import compiled
 from funnel.features.arrays import frozen
-from funnel.features.families.family import TASTE_DECAY, Asked, Family, Known
+from funnel.features.groups.group import TASTE_DECAY, FeatureBatch, FeatureGroup, FittedContext
 from funnel.features.kernels import slot_of, table_bits
 from funnel.plugins import register
 from funnel.types import Float32, Int32
 
 
 @register("feature", "affinity")
-def build(known: Known) -> Family:
+def build(context: FittedContext) -> FeatureGroup:
     """Two columns for each category, multi-category and text column of the items; one where nothing orders
     the events, since there is no newest item.
 
@@ -25,45 +25,46 @@ def build(known: Known) -> Family:
     same weights; 0 or 1 for a single category). Rarity is log(1 + items / items that have the value),
     inverse document frequency (Sparck Jones 1972). NaN where the candidate, or all the history, has no value.
     """
-    decay, ordered = TASTE_DECAY[known.statistics.clock], known.statistics.clock != "none"
-    names = [name for name, spec in known.item_specs.items() if spec.kind in ("category", "multi_category")]
+    decay, ordered = TASTE_DECAY[context.statistics.clock], context.statistics.clock != "none"
+    names = [name for name, spec in context.item_specs.items() if spec.kind in ("category", "multi_category")]
     codes = {
-        name: frozen(np.reshape(known.item_features[name], (known.statistics.n_items, -1))) for name in names
+        name: frozen(np.reshape(context.item_features[name], (context.statistics.n_items, -1)))
+        for name in names
     }
-    rarity = {name: frozen(_rarity(known.fitted[name], known.item_specs[name].size)) for name in names}
+    rarity = {name: frozen(_rarity(context.fitted[name], context.item_specs[name].size)) for name in names}
 
-    def compute(asked: Asked) -> Float32:
-        newest, items = asked.newest_first, frozen(asked.candidates.items, np.int32)
+    def compute(batch: FeatureBatch) -> Float32:
+        newest, items = batch.newest_first, frozen(batch.candidates.items, np.int32)
         out = np.full((*items.shape, 2 * len(names)), np.nan, dtype=np.float32)
         for number, name in enumerate(names):
             _affinity(codes[name], rarity[name], newest.values, newest.offsets, items, decay, out, 2 * number)
         return out if ordered else np.ascontiguousarray(out[:, :, ::2])
 
     prefixes = ("", "last_") if ordered else ("",)
-    return Family(tuple(f"{prefix}{name}" for name in names for prefix in prefixes), compute)
+    return FeatureGroup(tuple(f"{prefix}{name}" for name in names for prefix in prefixes), compute)
 
 
 @register("feature", "number_affinity")
-def build_number(known: Known) -> Family:
+def build_number(context: FittedContext) -> FeatureGroup:
     """For each number column, the candidate's value less the decayed mean of the history, standardised."""
-    decay = TASTE_DECAY[known.statistics.clock]
-    names = [name for name, spec in known.item_specs.items() if spec.kind == "number"]
-    values = np.full((known.statistics.n_items, len(names)), np.nan, dtype=np.float32)
+    decay = TASTE_DECAY[context.statistics.clock]
+    names = [name for name, spec in context.item_specs.items() if spec.kind == "number"]
+    values = np.full((context.statistics.n_items, len(names)), np.nan, dtype=np.float32)
     table = frozen(values)
 
     def refresh(rows: Any) -> None:
         for number, name in enumerate(names):
-            column = known.item_features[name][rows]
+            column = context.item_features[name][rows]
             values[rows, number] = np.where(column[:, 1] > 0, np.nan, column[:, 0])
 
     refresh(slice(None))
 
-    def compute(asked: Asked) -> Float32:
-        newest = asked.newest_first
-        items = frozen(asked.candidates.items, np.int32)
+    def compute(batch: FeatureBatch) -> Float32:
+        newest = batch.newest_first
+        items = frozen(batch.candidates.items, np.int32)
         return _distance(table, newest.values, newest.offsets, items, decay)
 
-    return Family(tuple(names), compute, refresh)
+    return FeatureGroup(tuple(names), compute, refresh)
 
 
 def _rarity(codes: Int32, size: int) -> NDArray[np.float32]:
@@ -115,14 +116,14 @@ def _affinity(
                 last_weight += rarity[code] if code > 0 else 0.0
         if total == 0:
             continue
-        of_places = _rows(codes, items[row])
-        for place in range(items.shape[1]):
-            if items[row, place] >= 0:
-                fit, both, own = _match(of_places[place], rarity, bits, keys, shares, last)
+        of_items = _rows(codes, items[row])
+        for position in range(items.shape[1]):
+            if items[row, position] >= 0:
+                fit, both, own = _match(of_items[position], rarity, bits, keys, shares, last)
                 if own > 0:
-                    out[row, place, column] = fit / (own * total)
+                    out[row, position, column] = fit / (own * total)
                     if last_weight > 0:
-                        out[row, place, column + 1] = both / (own + last_weight - both)
+                        out[row, position, column + 1] = both / (own + last_weight - both)
 
 
 @compiled
@@ -130,10 +131,10 @@ def _rows(codes: Any, items: Any) -> Any:
     """The codes of a list of items. In a loop of its own, for reads that wait for nothing are made side by
     side."""
     out = np.zeros((len(items), codes.shape[1]), dtype=codes.dtype)
-    for place in range(len(items)):
-        if items[place] >= 0:
+    for position in range(len(items)):
+        if items[position] >= 0:
             for number in range(codes.shape[1]):
-                out[place, number] = codes[items[place], number]
+                out[position, number] = codes[items[position], number]
     return out
 
 
@@ -169,7 +170,7 @@ def _distance(values: Any, newest: Any, offsets: Any, items: Any, decay: float) 
                 fade *= decay
             if weight == 0.0:
                 continue
-            for place in range(items.shape[1]):
-                if items[row, place] >= 0:
-                    out[row, place, column] = values[items[row, place], column] - total / weight
+            for position in range(items.shape[1]):
+                if items[row, position] >= 0:
+                    out[row, position, column] = values[items[row, position], column] - total / weight
     return out

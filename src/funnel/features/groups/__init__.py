@@ -1,0 +1,27 @@
+"""Feature groups: each registers itself and computes a few columns for every candidate."""
+
+from funnel.features.groups import (  # registered when they are loaded
+    affinity,
+    columns,
+    covisitation,
+    history,
+    popularity,
+    shown,
+    similarity,
+    source,
+)
+from funnel.features.groups.group import FeatureBatch, FeatureGroup, FittedContext
+
+__all__ = [
+    "FeatureBatch",
+    "FeatureGroup",
+    "FittedContext",
+    "affinity",
+    "columns",
+    "covisitation",
+    "history",
+    "popularity",
+    "shown",
+    "similarity",
+    "source",
+]

@@ -1,0 +1,63 @@
+"""What a feature group is, what it is fitted on, and the batch that it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from funnel.features.spec import Spec
+from funnel.features.statistics import Statistics
+from funnel.types import Candidates, Clock, Features, Float32, Int32, Ragged, Requests
+
+
+@dataclass(frozen=True, slots=True)
+class FittedContext:
+    """What a feature group is built from: all that is the same for every request.
+
+    statistics: counts and neighbour lists. item_features: encoded item columns [n_items, …], whose forms are
+    item_specs. item_vectors: float32 [n_items, d] or None. user_specs: the forms of user columns. fitted: the
+    encoded item columns as the ranker was trained with them, also where items have changed since; figures
+    over the whole catalogue are taken from these. sources: names of those whose scores are features. shown:
+    columns of the lists that requests choose from; none where they choose from the catalogue.
+    """
+
+    statistics: Statistics
+    item_features: Features
+    item_specs: Mapping[str, Spec]
+    item_vectors: Float32 | None
+    user_specs: Mapping[str, Spec]
+    fitted: Features
+    sources: tuple[str, ...]
+    shown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureBatch:
+    """The requests and candidates that features are computed for.
+
+    newest_first: each request's recent history, see `funnel.features.recent`. Where nothing orders the events
+    it is a set, whose first or last item means nothing.
+    """
+
+    requests: Requests
+    candidates: Candidates
+    newest_first: Ragged
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureGroup:
+    """Columns for every candidate, and what computes them.
+
+    names: of the columns, without the group's own name in front. compute: from a batch of B requests with K
+    candidates each to float32 [B, K, len(names)], NaN at empty positions and where a value is not known. A
+    row depends on its own request only, to the last bit. refresh: called with item rows whose columns were
+    changed in place, where something was derived from them beforehand.
+    """
+
+    names: tuple[str, ...]
+    compute: Callable[[FeatureBatch], Float32]
+    refresh: Callable[[Int32], None] = lambda rows: None
+
+
+#: Weight of a history item relative to the one after it, where a taste is read from the whole history.
+TASTE_DECAY: dict[Clock, float] = {"time": 0.9, "order": 0.9, "none": 1.0}
