@@ -30,16 +30,16 @@ def measure(live: Live, requests: int = 1000, *, batch: int = 256, seed: int = 0
     """Ask for users that the bundle knows, drawn by the seed, first one at a time, then in batches."""
     contents = live.contents
     users = np.random.default_rng(seed).integers(len(contents.users.ids), size=requests)
-    asked = of_users(contents, users)
+    batch_requests = of_users(contents, users)
     funnel = contents.funnel()
-    singles = [asked.take(np.array([i])) for i in range(requests)]
+    singles = [batch_requests.take(np.array([i])) for i in range(requests)]
     for single in singles[:_WARM]:
         funnel(single)
     steps = [funnel.trace(single) for single in singles]
-    seconds = np.array([[step.seconds for step in taken] for taken in steps])
+    seconds = np.array([[step.seconds for step in trace] for trace in steps])
     start = time.perf_counter()
     for first in range(0, requests, batch):
-        funnel(asked.take(np.arange(first, min(first + batch, requests))))
+        funnel(batch_requests.take(np.arange(first, min(first + batch, requests))))
     elapsed = time.perf_counter() - start
     return Measured(
         version=live.version,

@@ -45,9 +45,9 @@ def compiled(function: Callable[..., Any] | None = None, *, fastmath: Any = Fals
     """
     if function is None:
         return lambda later: compiled(later, fastmath=fastmath)
-    made = njit(nogil=True, fastmath=fastmath, no_cfunc_wrapper=True)(function)
-    made._cache = Kept(function)
-    return made
+    wrapped = njit(nogil=True, fastmath=fastmath, no_cfunc_wrapper=True)(function)
+    wrapped._cache = Kept(function)
+    return wrapped
 
 
 class Kept:
@@ -68,32 +68,32 @@ class Kept:
     @property
     def cache_path(self) -> str:
         """The first place that is looked at."""
-        return str(next(places(self._function), ""))
+        return str(next(cache_folders(self._function), ""))
 
     def load_overload(self, signature: Any, target: Any) -> Any:
         """What is kept for a combination of types; None where there is nothing."""
         target.refresh()
-        for folder in places(self._function):
+        for folder in cache_folders(self._function):
             path = folder / self._file(signature, target.codegen())
             if (data := _read(path)) is not None:
                 self.hits.append(path)
                 return CompileResult._rebuild(target, *pickle.loads(data))  # noqa: S301  (our own, by its digest)
         return None
 
-    def save_overload(self, signature: Any, made: Any) -> None:
+    def save_overload(self, signature: Any, compiled_code: Any) -> None:
         """Keep it in the first place that can be written."""
-        if made.lifted or made.library.has_dynamic_globals:
+        if compiled_code.lifted or compiled_code.library.has_dynamic_globals:
             return
-        data = dumps(made._reduce())
-        for folder in places(self._function):
-            path = folder / self._file(signature, made.codegen)
+        data = dumps(compiled_code._reduce())
+        for folder in cache_folders(self._function):
+            path = folder / self._file(signature, compiled_code.codegen)
             with suppress(OSError):
                 _write(path, data)
                 self._forget_earlier(path)
                 self.saved.append(path)
                 return
         self.unsaved += 1
-        _say_unsaved()
+        _warn_unsaved()
 
     def enable(self) -> None:
         """It always is."""
@@ -107,10 +107,10 @@ class Kept:
     @cached_property
     def _stamp(self) -> str:
         """Of all that the code is made from. Asked for at the first call: by then callees are there."""
-        found: dict[str, bytes] = {}
-        _gather(self._function, found)
+        sources: dict[str, bytes] = {}
+        _gather(self._function, sources)
         versions = (numba.__version__, llvmlite.__version__, sys.implementation.cache_tag, config.OPT)
-        whole = hashlib.sha256(repr((versions, sorted(found.items()))).encode())
+        whole = hashlib.sha256(repr((versions, sorted(sources.items()))).encode())
         return whole.hexdigest()[:16]
 
     def _forget_earlier(self, path: Path) -> None:
@@ -120,7 +120,7 @@ class Kept:
                 other.unlink(missing_ok=True)
 
 
-def places(function: Callable[..., Any]) -> Iterator[Path]:
+def cache_folders(function: Callable[..., Any]) -> Iterator[Path]:
     """Where its code is looked for and kept: NUMBA_CACHE_DIR, beside its module, the user's own cache."""
     if config.CACHE_DIR:
         yield Path(config.CACHE_DIR) / "funnel"
@@ -146,9 +146,9 @@ def kernels() -> Iterator[Kept]:
     """What is kept of every compiled function of the modules that are loaded."""
     for name, module in list(sys.modules.items()):
         if name.startswith("funnel."):
-            for one in list(vars(module).values()):
-                if isinstance(getattr(one, "_cache", None), Kept) and one.__module__ == name:
-                    yield one._cache
+            for value in list(vars(module).values()):
+                if isinstance(getattr(value, "_cache", None), Kept) and value.__module__ == name:
+                    yield value._cache
 
 
 def _own() -> Path | None:
@@ -185,24 +185,24 @@ def _write(path: Path, data: bytes) -> None:
         Path(name).unlink(missing_ok=True)
 
 
-def _gather(function: Callable[..., Any], found: dict[str, bytes]) -> None:
+def _gather(function: Callable[..., Any], sources: dict[str, bytes]) -> None:
     """The source of a function, of what it calls, and the constants that it reads, by name."""
     name = f"{function.__module__}.{function.__qualname__}"
-    if name in found:
+    if name in sources:
         return
-    found[name] = _source(function.__code__.co_filename) or function.__code__.co_code
+    sources[name] = _source(function.__code__.co_filename) or function.__code__.co_code
     for used in _names(function.__code__):
         value = function.__globals__.get(used)
         inner = getattr(value, "py_func", None) or getattr(value, "_defn", None)  # compiled, or an intrinsic
         if inner is not None:
-            _gather(inner, found)
+            _gather(inner, sources)
         elif isinstance(value, int | float | str | tuple) or hasattr(value, "dtype"):
-            found[f"{name}:{used}"] = repr(value).encode()
+            sources[f"{name}:{used}"] = repr(value).encode()
 
 
 def _names(code: CodeType) -> set[str]:
     """The names that it may take from its module."""
-    inner = (_names(one) for one in code.co_consts if isinstance(one, CodeType))
+    inner = (_names(constant) for constant in code.co_consts if isinstance(constant, CodeType))
     return set(code.co_names).union(*inner)
 
 
@@ -215,7 +215,7 @@ def _source(path: str) -> bytes:
 
 
 @cache
-def _say_unsaved() -> None:
+def _warn_unsaved() -> None:
     """Once a process."""
     log.warning(
         "compiled code cannot be kept: neither the package nor a cache of the user can be written. Every "

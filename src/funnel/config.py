@@ -142,16 +142,16 @@ def parse(raw: dict[str, Any], *, where: str = "config") -> Config:
 
 def _explain(problem: Any) -> str:
     """One pydantic error as a sentence: where, what, and what would be right."""
-    place = ".".join(str(part) for part in problem["loc"])
+    path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         valid = _keys_beside(problem["loc"])
-        return f"unknown key '{place}'; {hint(problem['loc'][-1], valid, 'known here: ')}"
+        return f"unknown key '{path}'; {hint(problem['loc'][-1], valid, 'known here: ')}"
     if problem["type"] == "missing":
-        return f"'{place}' is missing"
+        return f"'{path}' is missing"
     message = problem["msg"].removeprefix("Value error, ")
     if isinstance(problem["input"], dict) and problem["type"] == "value_error":  # of several keys together
-        return f"{place}: {message}" if place else message
-    return f"'{place}' is {problem['input']!r:.200}: {message[0].lower()}{message[1:]}"
+        return f"{path}: {message}" if path else message
+    return f"'{path}' is {problem['input']!r:.200}: {message[0].lower()}{message[1:]}"
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
@@ -160,10 +160,10 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     for part in location[:-1]:
         annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
         options = [annotation, *get_args(annotation)]
-        found = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
-        if not found:
+        models = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+        if not models:
             return []
-        model = found[0]
+        model = models[0]
     return sorted(model.model_fields)
 
 

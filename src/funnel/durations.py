@@ -79,8 +79,8 @@ class Durations:
         size = candidates.bit_length()
         sizes = self._runs.setdefault(stage, {})
         if size not in sizes:
-            known = [one for one, runs in list(sizes.items()) if runs.expected > 0]
-            nearest = min(known, key=lambda one: abs(one - size), default=size)
-            scaled = sizes[nearest].expected * 2.0 ** (size - nearest) if known else 0.0
+            measured = [other for other, runs in list(sizes.items()) if runs.expected > 0]
+            nearest = min(measured, key=lambda other: abs(other - size), default=size)
+            scaled = sizes[nearest].expected * 2.0 ** (size - nearest) if measured else 0.0
             sizes.setdefault(size, Runs(scaled))
         return sizes[size]

@@ -34,7 +34,7 @@ class Settings(BaseModel):
 
 def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """The values. Raises: ValueError naming one that comes twice."""
-    for place, value in enumerate(values):
-        if value in values[:place]:
+    for position, value in enumerate(values):
+        if value in values[:position]:
             raise ValueError(f"{value!r} comes twice; name each once")
     return values

@@ -51,26 +51,26 @@ def tune(
     )
 
 
-def advice(found: Frontier) -> str:
+def advice(frontier: Frontier) -> str:
     """The lines for the config; or, where the goal is out of reach, the best there is."""
-    chosen = found.chosen
+    chosen = frontier.chosen
     if chosen is None:
-        best = max(found.points, key=lambda p: (p.recall, -p.ms))
+        best = max(frontier.points, key=lambda p: (p.recall, -p.ms))
         return (
-            f"no index reaches recall@{found.k} {found.goal}: the best is {best.spec} with {best.recall:.4f} "
-            f"in {best.ms:.3f} ms"
+            f"no index reaches recall@{frontier.k} {frontier.goal}: the best is {best.spec} with "
+            f"{best.recall:.4f} in {best.ms:.3f} ms"
         )
-    return f'[index]\nspec = "{chosen.spec}"\nrecall = {found.goal}\nk = {found.k}'
+    return f'[index]\nspec = "{chosen.spec}"\nrecall = {frontier.goal}\nk = {frontier.k}'
 
 
-def as_json(found: Frontier) -> dict[str, Any]:
+def as_json(frontier: Frontier) -> dict[str, Any]:
     """Everything measured, the frontier, the choice and the lines for the config as plain values."""
-    chosen = found.chosen
+    chosen = frontier.chosen
     return {
-        **found.model_dump(mode="json"),
-        "best": [point.model_dump(mode="json") for point in found.best],
+        **frontier.model_dump(mode="json"),
+        "best": [point.model_dump(mode="json") for point in frontier.best],
         "chosen": None if chosen is None else chosen.model_dump(mode="json"),
-        "advice": advice(found),
+        "advice": advice(frontier),
     }
 
 
@@ -80,7 +80,7 @@ def check_picture(path: Path) -> None:
         raise ConfigError(f"--plot {path}: give a .png or .svg file in a folder that is there")
 
 
-def draw(found: Frontier, path: Path) -> None:
+def draw(frontier: Frontier, path: Path) -> None:
     """Recall and milliseconds of everything that was measured, as a picture (.png or .svg).
 
     Raises: ConfigError for another ending or a folder that is not there; FunnelError without matplotlib.
@@ -89,10 +89,10 @@ def draw(found: Frontier, path: Path) -> None:
 
     check_picture(path)
     by_spec: dict[str, list[tuple[float, float]]] = {}
-    for point in found.points:
+    for point in frontier.points:
         by_spec.setdefault(point.spec, []).append((point.recall, point.ms))
-    chosen = found.chosen
+    chosen = frontier.chosen
     curves = [
         Curve(spec, points, chosen is not None and chosen.spec == spec) for spec, points in by_spec.items()
     ]
-    draw_curves(curves, path, recall=f"recall@{found.k}", goal=found.goal)
+    draw_curves(curves, path, recall=f"recall@{frontier.k}", goal=frontier.goal)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from funnel.bundle.contents import Contents, load_contents
-from funnel.bundle.holdout import HOLDOUT, Holdout, known_to, translate
+from funnel.bundle.holdout import HOLDOUT, Holdout, shared_targets, translate
 from funnel.catalogue.tables import Catalogue
 from funnel.data import Vocabulary
 from funnel.errors import BundleError
@@ -41,7 +41,7 @@ def test_it_is_a_part_of_the_test_window_with_the_answers_of_the_build(
 
 def test_a_bundle_translated_to_itself_is_asked_the_same(holdout: Holdout, contents: Contents) -> None:
     again = translate(holdout.examples, contents, contents)
-    same = known_to(holdout.examples, contents, contents)
+    same = shared_targets(holdout.examples, contents, contents)
     for other in (again, same):
         assert_equal(other, holdout.examples)
 
@@ -74,7 +74,7 @@ def test_a_bundle_with_other_items_is_asked_by_id(holdout: Holdout, contents: Co
             assert [one for one in ids[mine] if one % 2 == 0] == kept[theirs].tolist()
         targets = [int(kept[row]) if row < len(kept) else None for row in found.targets[i]]
         assert targets == [int(one) if one % 2 == 0 else None for one in ids[holdout.examples.targets[i]]]
-    shared = known_to(holdout.examples, contents, other)
+    shared = shared_targets(holdout.examples, contents, other)
     assert len(shared) == sum(
         (ids[t] % 2 == 0).any() for t in map(holdout.examples.targets.__getitem__, range(len(found)))
     )

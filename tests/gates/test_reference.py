@@ -199,7 +199,7 @@ def test_a_published_holdout_that_shares_no_item_fails_the_stages(
     store: Store, other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judging = importlib.import_module("funnel.gates.judge")
-    monkeypatch.setattr(judging, "known_to", lambda examples, *of: examples.take(np.arange(0)))
+    monkeypatch.setattr(judging, "shared_targets", lambda examples, *of: examples.take(np.arange(0)))
     assert refused(store, other).failed_gates == ("stages",)
 
 

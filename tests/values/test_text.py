@@ -22,7 +22,7 @@ def test_refused_exactly_when_it_cannot_be_written(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        with pytest.raises(DataError, match=f"at place {error.start}"):
+        with pytest.raises(DataError, match=f"position {error.start}"):
             whole(text, "title")
     else:
         assert whole(text, "title") == text

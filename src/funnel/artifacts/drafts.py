@@ -57,9 +57,9 @@ def clear(store: Path) -> None:
     a change.
     """
     with _alone(store):  # so that none is between its making and its lock
-        found = [(path, lock) for path in store.glob(f"{_DRAFT}*") if (lock := _locked(path)) is not None]
+        abandoned = [(path, lock) for path in store.glob(f"{_DRAFT}*") if (lock := _locked(path)) is not None]
         now = _now(store)
-    for path, lock in found:
+    for path, lock in abandoned:
         if _from_here(path) or _age(path, now) > _ABANDONED_AFTER:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         _close(lock)

@@ -53,8 +53,10 @@ class History:
         read = self._changes()
         if not read:
             return []
-        after = [*(one.replaced for one in read[1:]), current]
-        return [one for one, next_one in zip(read, after, strict=True) if one.version == next_one]
+        after = [*(record.replaced for record in read[1:]), current]
+        return [
+            record for record, next_version in zip(read, after, strict=True) if record.version == next_version
+        ]
 
     def recorded(self) -> list[Publication]:
         """Those that took effect, and the last one, of which only `CURRENT` would say."""
@@ -63,7 +65,7 @@ class History:
 
     def anchor(self) -> str | None:
         """The version that was last made the anchor by hand; None where none was."""
-        set_by_hand = [one.version for one in self._read() if one.action == "anchor"]
+        set_by_hand = [record.version for record in self._read() if record.action == "anchor"]
         return set_by_hand[-1] if set_by_hand else None
 
     def begun(self) -> bool:
@@ -85,7 +87,7 @@ class History:
 
     def _changes(self) -> list[Publication]:
         """Those records that are of what is served."""
-        return [one for one in self._read() if one.action != "anchor"]
+        return [record for record in self._read() if record.action != "anchor"]
 
     def _read(self) -> list[Publication]:
         """Every whole line; one that is damaged is left out, and logged."""
@@ -93,13 +95,13 @@ class History:
             lines = self._path.read_bytes().split(b"\n")[:-1]
         except FileNotFoundError:
             return []
-        found = []
+        records = []
         for number, line in enumerate(lines, start=1):
             try:
-                found.append(Publication.model_validate_json(line))
+                records.append(Publication.model_validate_json(line))
             except ValidationError:
                 log.warning("%s: line %d is damaged and left out", self._path, number)
-        return found
+        return records
 
 
 @contextmanager
@@ -128,11 +130,11 @@ def served(publications: Sequence[Publication]) -> list[str]:
     What was rolled back is not among them: going back twice goes further back, and never forward.
     """
     line: list[str] = []
-    for one in publications:
-        if one.action == "rollback" and one.version in line:
-            del line[len(line) - line[::-1].index(one.version) :]
+    for record in publications:
+        if record.action == "rollback" and record.version in line:
+            del line[len(line) - line[::-1].index(record.version) :]
             continue
-        for version in (one.replaced, one.version):
+        for version in (record.replaced, record.version):
             if version and line[-1:] != [version]:
                 line.append(version)
     return line

@@ -78,8 +78,8 @@ class Manifest(Settings):
     @model_serializer(mode="wrap")
     def _without_none(self, written: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         # The checksum of manifests from before there were plugins is over what they say, which is nothing.
-        said = written(self)
-        return said if self.plugins else {key: value for key, value in said.items() if key != "plugins"}
+        fields = written(self)
+        return fields if self.plugins else {key: value for key, value in fields.items() if key != "plugins"}
 
     def summed(self) -> str:
         """The checksum that the manifest should have."""
@@ -154,10 +154,10 @@ def fingerprint(files: dict[str, FileEntry]) -> str:
 
 def libraries(names: Iterable[str] = _LIBRARIES) -> dict[str, str]:
     """Installed versions of the libraries that shape a bundle."""
-    found = {}
+    versions = {}
     for name in names:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions

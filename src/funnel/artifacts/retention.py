@@ -23,9 +23,9 @@ def retain(store: Store, keep: int, also: Collection[str] = ()) -> list[str]:
         safe = {store.published(), store.previous(), store.anchor(), *also}
         seen: Counter[str] = Counter()
         gone = []
-        for one in store.versions():
-            seen[one.name] += 1
-            if seen[one.name] > keep and one.version not in safe:
-                take_away(store.folder / one.version)
-                gone.append(one.version)
+        for manifest in store.versions():
+            seen[manifest.name] += 1
+            if seen[manifest.name] > keep and manifest.version not in safe:
+                take_away(store.folder / manifest.version)
+                gone.append(manifest.version)
     return gone

@@ -15,5 +15,5 @@ def no_room(error: Exception) -> bool:
     """
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in _FULL
-    said = str(error)
-    return "requested and" in said or any(os.strerror(number) in said for number in _FULL)
+    message = str(error)
+    return "requested and" in message or any(os.strerror(number) in message for number in _FULL)

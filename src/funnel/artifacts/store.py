@@ -27,7 +27,7 @@ from funnel.artifacts import manifest as manifests
 from funnel.artifacts import verify
 from funnel.artifacts.history import History, Publication, appended, served
 from funnel.artifacts.manifest import Manifest
-from funnel.artifacts.writing import Draft, changing, describe, drafting, place, replace_line
+from funnel.artifacts.writing import Draft, changing, describe, drafting, move_into, replace_line
 from funnel.errors import BundleError
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Store:
             yield draft
             with changing(self.folder):
                 describe(draft, name, self._now())
-                place(draft, self.folder)
+                move_into(draft, self.folder)
 
     @contextmanager
     def adopting(self, version: str) -> Iterator[Draft]:
@@ -73,18 +73,18 @@ class Store:
             yield draft
             draft.version = verify.check(draft.folder, version).version
             with changing(self.folder):
-                place(draft, self.folder)
+                move_into(draft, self.folder)
 
     def versions(self) -> list[Manifest]:
         """The manifests of all versions, newest first; one that cannot be read is left out, and logged."""
-        found = []
+        manifests_read = []
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
             if not path.name.startswith(".") and (path / manifests.MANIFEST).is_file():
                 try:
-                    found.append(Manifest.load(path))
+                    manifests_read.append(Manifest.load(path))
                 except BundleError as error:
                     log.warning("left out: %s", error)
-        return sorted(found, key=lambda one: (one.created, one.version), reverse=True)
+        return sorted(manifests_read, key=lambda manifest: (manifest.created, manifest.version), reverse=True)
 
     def path(self, version: str) -> Path:
         """The folder of a version; of the published one for "current", of the one before it for "previous".
@@ -97,8 +97,8 @@ class Store:
             version = self._previous()
         folder = self.folder / version
         if not NAME.fullmatch(version) or not folder.is_dir():
-            known = ", ".join(one.version for one in self.versions()[:5]) or "none"
-            raise BundleError(f"{self.folder} has no version {version!r}; it has: {known}")
+            names = ", ".join(manifest.version for manifest in self.versions()[:5]) or "none"
+            raise BundleError(f"{self.folder} has no version {version!r}; it has: {names}")
         return folder
 
     def current(self) -> str:
@@ -145,7 +145,7 @@ class Store:
         The one that was last given to `set_anchor`, else the first that was published and is still there.
         """
         return self._history.anchor() or next(
-            (one for one in served(self.recorded()) if (self.folder / one).is_dir()), None
+            (version for version in served(self.recorded()) if (self.folder / version).is_dir()), None
         )
 
     def set_anchor(self, version: str) -> str:
@@ -163,8 +163,8 @@ class Store:
     def previous(self) -> str | None:
         """The version that a rollback would serve: the last that was served before and is still there."""
         current = self.published()
-        line = [one for one in served(self.publications()) if one != current]
-        return next((one for one in reversed(line) if (self.folder / one).is_dir()), None)
+        line = [version for version in served(self.publications()) if version != current]
+        return next((version for version in reversed(line) if (self.folder / version).is_dir()), None)
 
     def publish(
         self,

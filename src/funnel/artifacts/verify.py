@@ -17,22 +17,24 @@ def check(folder: Path, version: str, *, reports: bool = True) -> Manifest:
     Raises: BundleError naming a file that is missing, changed, or not of the version.
     """
     manifest = Manifest.load(folder)
-    said = manifest.checksum, manifest.fingerprint, manifest.version
-    if said != (manifest.summed(), manifests.fingerprint(manifest.files), version):
+    claimed = manifest.checksum, manifest.fingerprint, manifest.version
+    if claimed != (manifest.summed(), manifests.fingerprint(manifest.files), version):
         raise BundleError(f"bundle {version}: {manifests.MANIFEST} was changed after it was written")
-    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     looked_at = set(manifest.files) - (set() if reports else set(manifests.NOT_FINGERPRINTED))
-    found = {name: path for name, path in found.items() if name in looked_at or not _known(name, manifest)}
-    if missing := sorted(looked_at - set(found)):
+    files = {
+        name: path for name, path in files.items() if name in looked_at or not _is_listed(name, manifest)
+    }
+    if missing := sorted(looked_at - set(files)):
         raise BundleError(f"bundle {version}: {missing[0]} is missing")
-    if extra := sorted(set(found) - set(manifest.files)):
+    if extra := sorted(set(files) - set(manifest.files)):
         raise BundleError(f"bundle {version}: {extra[0]} does not belong to it")
     with ThreadPoolExecutor() as pool:  # hashing lets other threads run
-        for name, entry in zip(found, pool.map(manifests.entry, found.values()), strict=True):
+        for name, entry in zip(files, pool.map(manifests.entry, files.values()), strict=True):
             if entry != manifest.files[name]:
                 raise BundleError(f"bundle {version}: {name} was changed after it was written")
     return manifest
 
 
-def _known(name: str, manifest: Manifest) -> bool:
+def _is_listed(name: str, manifest: Manifest) -> bool:
     return name == manifests.MANIFEST or name in manifest.files

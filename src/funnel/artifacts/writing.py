@@ -70,7 +70,7 @@ def describe(draft: Draft, name: str, created: str) -> None:
     ).save(draft.folder)
 
 
-def place(draft: Draft, store: Path) -> None:
+def move_into(draft: Draft, store: Path) -> None:
     """Sync a finished draft and give it its name, unless that version is there and whole."""
     for path in [*sorted(draft.folder.rglob("*")), draft.folder]:
         sync(path)
@@ -89,8 +89,8 @@ def place(draft: Draft, store: Path) -> None:
 
 def take_away(version: Path) -> None:
     """Remove a version in one step."""
-    with drafts.new_folder(version.parent) as aside:
-        version.rename(aside / version.name)
+    with drafts.new_folder(version.parent) as hidden:
+        version.rename(hidden / version.name)
 
 
 def replace_line(path: Path, line: str) -> None:

@@ -72,8 +72,8 @@ class Contents:
     @cached_property
     def _sources(self) -> list[Source]:
         options = self.retrieve.options
-        made = [guard.source(name, self.parts, options.get(name, {})) for name in self.retrieve.sources]
-        return [source for source in made if source is not None]
+        built = [guard.source(name, self.parts, options.get(name, {})) for name in self.retrieve.sources]
+        return [source for source in built if source is not None]
 
     @property
     def parts(self) -> Parts:
@@ -118,8 +118,8 @@ class Contents:
         """The stages behind the ranker, of which the last leaves k items at most."""
         rerank = self.rerank.model_copy(update={"k": k, "pool": max(self.rerank.pool, k)})
         parts = replace(self.parts, rerank=rerank)
-        made = [guard.stage(name, parts, rerank.options.get(name, {})) for name in rerank.stages]
-        stages = [stage for stage in made if stage is not None]
+        built = [guard.stage(name, parts, rerank.options.get(name, {})) for name in rerank.stages]
+        stages = [stage for stage in built if stage is not None]
         return stages if rerank.stages[-1] == "diversify" else [*stages, Top(k)]
 
     @property
@@ -155,7 +155,7 @@ def save_settings(folder: Path, contents: Contents) -> None:
         "use_ranker": contents.ranker is not None,
     }
     if needs := contents.needs:
-        settings["plugins"] = [one.model_dump(mode="json") for one in needs]
+        settings["plugins"] = [plugin.model_dump(mode="json") for plugin in needs]
     (folder / "serve.json").write_text(json.dumps(settings, indent=1, sort_keys=True))
 
 
@@ -176,7 +176,7 @@ def load_contents(folder: Path, towers_fingerprint: str | None = None) -> Conten
 
 def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
     settings = json.loads((folder / "serve.json").read_text())
-    needs = [plugins.Needed.model_validate(one) for one in settings.get("plugins", ())]
+    needs = [plugins.Needed.model_validate(plugin) for plugin in settings.get("plugins", ())]
     plugins.require(needs, f"bundle {folder.name}")
     encoder = QueryEncoder.load(folder / "towers")
     if towers_fingerprint is not None and encoder.fingerprint != towers_fingerprint:

@@ -111,11 +111,11 @@ def translate(examples: Examples, source: Contents, other: Contents) -> Examples
     return Examples(translated, Ragged(targets.astype(np.int32), examples.targets.offsets))
 
 
-def known_to(examples: Examples, source: Contents, other: Contents) -> Examples:
+def shared_targets(examples: Examples, source: Contents, other: Contents) -> Examples:
     """The requests with a target that the other bundle has too, and those targets only."""
-    known = other.catalogue.ids.rows(source.catalogue.ids.values)[examples.targets.values] >= 0
-    lengths = np.bincount(examples.targets.list_of[known], minlength=len(examples))
-    targets = Ragged.from_lengths(examples.targets.values[known], lengths)
+    shared = other.catalogue.ids.rows(source.catalogue.ids.values)[examples.targets.values] >= 0
+    lengths = np.bincount(examples.targets.list_of[shared], minlength=len(examples))
+    targets = Ragged.from_lengths(examples.targets.values[shared], lengths)
     return replace(examples, targets=targets).take(np.flatnonzero(lengths))
 
 
@@ -140,13 +140,13 @@ def _shown(folder: Path, items: Ragged | None, names: Sequence[str]) -> Shown | 
     """The lists that were shown, with a column of numbers each."""
     if items is None:
         return None
-    found = json.loads((folder / "columns.json").read_text())
-    if not set(names) <= set(found):
-        raise ValueError(f"columns {found} of the lists that were shown; {list(names)} are read")
+    columns = json.loads((folder / "columns.json").read_text())
+    if not set(names) <= set(columns):
+        raise ValueError(f"columns {columns} of the lists that were shown; {list(names)} are read")
     return Shown(
         items,
         {
             name: mapped(folder / f"{number}.npy", "float32", len(items.values))
-            for number, name in enumerate(found)
+            for number, name in enumerate(columns)
         },
     )

@@ -158,19 +158,19 @@ class Terms(FilterColumn):
 
     def rows_of(self, condition: Condition) -> Int32:
         """See `FilterColumn`."""
-        found = [self._places(kind, condition.of_kind(kind)) for kind in sorted(self.kinds)]
-        places = np.concatenate([np.empty(0, dtype=np.int64), *found])
-        return self.rows[inside((self.offsets[places], self.offsets[places + 1]))]
+        positions_of_kinds = [self._positions(kind, condition.of_kind(kind)) for kind in sorted(self.kinds)]
+        positions = np.concatenate([np.empty(0, dtype=np.int64), *positions_of_kinds])
+        return self.rows[inside((self.offsets[positions], self.offsets[positions + 1]))]
 
-    def _places(self, kind: str, wanted: Collection[Any]) -> Int64:
+    def _positions(self, kind: str, wanted: Collection[Any]) -> Int64:
         """The terms among those wanted: int64 [found]."""
         if kind == "text" and len(self.kinds) == 1:
-            whole = (form for one in wanted if _is_whole(one) for form in _forms(one))
+            whole = (form for text in wanted if _is_whole(text) for form in _forms(text))
             texts = pd.Index(list(dict.fromkeys(whole)), dtype=self.terms.dtype)
-            places = self.terms.get_indexer(texts)
-            return places[places >= 0].astype(np.int64)
-        found = (self._place(kind, value) for value in wanted)
-        return np.array([at for at in found if at is not None], dtype=np.int64)
+            positions = self.terms.get_indexer(texts)
+            return positions[positions >= 0].astype(np.int64)
+        each = (self._position(kind, value) for value in wanted)
+        return np.array([at for at in each if at is not None], dtype=np.int64)
 
     def _meant(self, value: Any) -> Any:
         """A written truth value as one; other values in writing, where the column has such in writing."""
@@ -189,7 +189,7 @@ class Terms(FilterColumn):
         of = {"number": r"-?[0-9]+(?:\.[0-9]+)?", "truth value": "(?i)true|false"}
         return frozenset(kind for kind, form in of.items() if terms.str.fullmatch(form).any())
 
-    def _place(self, kind: str, value: Any) -> int | None:
+    def _position(self, kind: str, value: Any) -> int | None:
         for form in _forms(value):
             with suppress(KeyError, OverflowError):
                 at = operator.index(self.terms.get_loc(form))  # type: ignore[arg-type]  # an int: terms are unique
@@ -255,12 +255,12 @@ def _terms(name: str, rows: Int32, values: Any) -> Terms:
     codes, terms = pd.factorize(values)
     order = np.argsort(codes, kind="stable")[np.count_nonzero(codes < 0) :]  # a missing one's code is −1
     offsets = np.concatenate([[0], np.cumsum(np.bincount(codes[order], minlength=len(terms)))])
-    found = pd.Index(terms)
-    if isinstance(found, pd.CategoricalIndex):
-        found = found.astype(found.categories.dtype)
-    text = isinstance(found.dtype, pd.StringDtype)
-    kinds = {"text"} if text else {_kind(_plain(term)) for term in found}
-    return Terms(name, rows[order], frozenset(kinds), found, offsets)
+    index = pd.Index(terms)
+    if isinstance(index, pd.CategoricalIndex):
+        index = index.astype(index.categories.dtype)
+    text = isinstance(index.dtype, pd.StringDtype)
+    kinds = {"text"} if text else {_kind(_plain(term)) for term in index}
+    return Terms(name, rows[order], frozenset(kinds), index, offsets)
 
 
 def _is_nan(value: Any) -> bool:

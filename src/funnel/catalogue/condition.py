@@ -86,8 +86,8 @@ class Condition:
         kinds = {name for name, _ in (*self.values, *other.values)}
         values = {kind: self.of_kind(kind) & other.of_kind(kind) for kind in kinds}
         numbers = set(values.get("number", ()))
-        numbers |= {one for one in self.of_kind("number") if _holds(other.intervals, one)}
-        numbers |= {one for one in other.of_kind("number") if _holds(self.intervals, one)}
+        numbers |= {number for number in self.of_kind("number") if _holds(other.intervals, number)}
+        numbers |= {number for number in other.of_kind("number") if _holds(self.intervals, number)}
         values["number"] = frozenset(numbers)
         return Condition(self.column, _sorted(values), _crossed(self.intervals, other.intervals))
 
@@ -99,11 +99,11 @@ def _sorted(kinds: Mapping[str, Iterable[Any]]) -> tuple[tuple[str, frozenset[An
 def _joined(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
     """The union, disjoint."""
     out: list[Interval] = []
-    for one in sorted(intervals):
-        if out and one.low <= out[-1].high:
-            out[-1] = Interval(out[-1].low, max(out[-1].high, one.high))
+    for interval in sorted(intervals):
+        if out and interval.low <= out[-1].high:
+            out[-1] = Interval(out[-1].low, max(out[-1].high, interval.high))
         else:
-            out.append(one)
+            out.append(interval)
     return tuple(out)
 
 
@@ -123,5 +123,5 @@ def _crossed(first: tuple[Interval, ...], second: tuple[Interval, ...]) -> tuple
 
 def _holds(intervals: tuple[Interval, ...], number: Number) -> bool:
     """Whether one of them has the number in it."""
-    at = bisect_right(intervals, Cut(number, False), key=lambda one: one.low) - 1
+    at = bisect_right(intervals, Cut(number, False), key=lambda interval: interval.low) - 1
     return at >= 0 and Cut(number, True) <= intervals[at].high

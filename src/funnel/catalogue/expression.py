@@ -89,8 +89,8 @@ class _Reader:
     def _condition(self, name: str, wanted: Any) -> Condition:
         column = self._columns.get(name)
         if column is None:
-            known = ", ".join(self._columns) or "none"
-            raise ConfigError(f"filter on {shown(name)}: no such item column; there are: {known}")
+            names = ", ".join(self._columns) or "none"
+            raise ConfigError(f"filter on {shown(name)}: no such item column; there are: {names}")
         if isinstance(wanted, Mapping):
             return Condition.within(name, column.bounds(wanted))
         values = column.values(wanted, self._values)
@@ -99,12 +99,14 @@ class _Reader:
 
     def _and(self, parts: Iterable[Expression]) -> Expression:
         flat = _flat(And, parts)
-        return _one(And, _merged(flat, Condition.both, lambda one: self._columns[one.column].single))
+        return _simplified(
+            And, _merged(flat, Condition.both, lambda condition: self._columns[condition.column].single)
+        )
 
 
 def _or(parts: Iterable[Expression]) -> Expression:
     # An item that has several values passes either of two lists of values when it passes both in one.
-    return _one(Or, _merged(_flat(Or, parts), Condition.either, lambda _: True))
+    return _simplified(Or, _merged(_flat(Or, parts), Condition.either, lambda _: True))
 
 
 def _flat(kind: type[And] | type[Or], parts: Iterable[Expression]) -> list[Expression]:
@@ -139,5 +141,5 @@ def _in_pairs(merge: Callable[[Condition, Condition], Condition], same: list[Con
     return same[0]
 
 
-def _one(kind: type[And] | type[Or], parts: list[Expression]) -> Expression:
+def _simplified(kind: type[And] | type[Or], parts: list[Expression]) -> Expression:
     return parts[0] if len(parts) == 1 else kind(tuple(parts))

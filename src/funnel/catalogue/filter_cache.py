@@ -44,11 +44,11 @@ class FilterCache:
     def get(self, condition: Condition) -> CachedBitmap | None:
         """The bitmap of a condition, None where it is not kept."""
         with self._own_lock():
-            found = self._kept.get(condition)
-            if found is None:
+            bitmap = self._kept.get(condition)
+            if bitmap is None:
                 return None
             self._kept.move_to_end(condition)
-            return found
+            return bitmap
 
     def put(self, condition: Condition, bits: NDArray[np.uint64], version: int = 0) -> None:
         """Keep a bitmap, in place of an earlier one of the condition and of those not used for longest."""

@@ -23,5 +23,5 @@ def columns_gone(before: Schema, after: Schema) -> list[str]:
         f"{table}.{column.name}"
         for table in ("users", "items")
         for column in before.columns(table)
-        if (column.name, column.kind) not in {(one.name, one.kind) for one in after.columns(table)}
+        if (column.name, column.kind) not in {(other.name, other.kind) for other in after.columns(table)}
     ]

@@ -26,11 +26,13 @@ def equal(rising: NDArray[Any], wanted: Iterable[Number]) -> Stretches:
     """The stretches that are equal to one of these numbers; those that are empty are left out."""
     if rising.dtype.kind in "iu":
         info = np.iinfo(rising.dtype)
-        inside = [int(one) for one in wanted if info.min <= one <= info.max and one == int(one)]
+        inside = [
+            int(number) for number in wanted if info.min <= number <= info.max and number == int(number)
+        ]
         keys = np.array(inside, dtype=rising.dtype)
     else:
         with np.errstate(over="ignore"):
-            keys = np.array([float(one) for one in wanted if _is_float(one)]).astype(rising.dtype)
+            keys = np.array([float(number) for number in wanted if _is_float(number)]).astype(rising.dtype)
     keys = np.unique(keys)
     starts, stops = rising.searchsorted(keys, "left"), rising.searchsorted(keys, "right")
     there = starts < stops

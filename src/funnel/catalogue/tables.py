@@ -125,7 +125,7 @@ class Catalogue:
             values[rows].tolist() if isinstance(values, np.ndarray) else values.take(at).to_pylist()
             for values in (self.values[name] for name in wanted)
         ]
-        return [dict(zip(wanted, one, strict=True)) for one in zip(*columns, strict=True)]
+        return [dict(zip(wanted, values_of_row, strict=True)) for values_of_row in zip(*columns, strict=True)]
 
     @property
     def names(self) -> list[str]:
@@ -159,8 +159,8 @@ def _of_numpy(column: pd.Series[Any]) -> bool:
 
 
 def _in_one_piece(column: pd.Series[Any]) -> Any:
-    made = pa.array(column, from_pandas=True)
-    return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
+    array = pa.array(column, from_pandas=True)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 @dataclass(frozen=True)
@@ -204,18 +204,18 @@ class Users:
         columns = list(self.encoder.specs)
         if not columns:
             return {}
-        known = np.asarray(rows, dtype=np.int64)
+        known_rows = np.asarray(rows, dtype=np.int64)
         if not any(given):
-            found = {name: np.asarray(values[known]) for name, values in self.features.items()}
-            if (nobody := known < 0).any():
-                for name, values in found.items():
+            stored_columns = {name: np.asarray(values[known_rows]) for name, values in self.features.items()}
+            if (nobody := known_rows < 0).any():
+                for name, values in stored_columns.items():
                     values[nobody] = self._nobody[name][0]
-            return found
+            return stored_columns
         frame = pd.DataFrame([dict(fields or {}) for fields in given], columns=columns, dtype=object)
         encoded = {name: np.array(values) for name, values in self.encoder.encode(frame).items()}
         for name, values in encoded.items():
             stored = [i for i, row in enumerate(rows) if row >= 0 and name not in (given[i] or {})]
-            values[stored] = self.features[name][known[stored]]
+            values[stored] = self.features[name][known_rows[stored]]
         return encoded
 
     @cached_property
@@ -240,12 +240,12 @@ def load_features(folder: Path, specs: Mapping[str, Spec], n: int) -> Features:
     path = folder / "columns.json"
     try:
         names = json.loads(path.read_text())
-        found = {name: folder / f"{number}.npy" for number, name in enumerate(names)}
+        paths = {name: folder / f"{number}.npy" for number, name in enumerate(names)}
     except (OSError, ValueError, TypeError) as error:
         raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error
-    if set(found) != set(specs):
-        raise BundleError(f"{path}: columns {sorted(found)}; the towers read {sorted(specs)}")
-    return {name: _column(path, specs[name], n) for name, path in found.items()}
+    if set(paths) != set(specs):
+        raise BundleError(f"{path}: columns {sorted(paths)}; the towers read {sorted(specs)}")
+    return {name: _column(path, specs[name], n) for name, path in paths.items()}
 
 
 def _column(path: Path, spec: Spec, n: int) -> NDArray[Any]:
@@ -256,11 +256,11 @@ def _column(path: Path, spec: Spec, n: int) -> NDArray[Any]:
     return codes
 
 
-def check_specs(found: Mapping[str, Spec], specs: Mapping[str, Spec], folder: Path) -> None:
+def check_specs(encoded: Mapping[str, Spec], read: Mapping[str, Spec], folder: Path) -> None:
     """Raises: BundleError when an encoder makes columns of other forms than the towers read."""
-    for name in sorted({*found, *specs}):
-        if found.get(name) != specs.get(name):
+    for name in sorted({*encoded, *read}):
+        if encoded.get(name) != read.get(name):
             raise BundleError(
-                f"{folder}: column {name!r} is encoded as {found.get(name)}, "
-                f"the towers read {specs.get(name)}; build the bundle again"
+                f"{folder}: column {name!r} is encoded as {encoded.get(name)}, "
+                f"the towers read {read.get(name)}; build the bundle again"
             )

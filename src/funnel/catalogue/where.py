@@ -70,7 +70,9 @@ class Filters:
             about = json.loads(path.read_text())
             if about["n"] != n:
                 raise BundleError(f"{path}: is of {about['n']} items, not {n}; build the bundle again")
-            columns = [load_column(folder, number, one, n) for number, one in enumerate(about["columns"])]
+            columns = [
+                load_column(folder, number, described, n) for number, described in enumerate(about["columns"])
+            ]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error
         return cls({column.name: column for column in columns}, n)

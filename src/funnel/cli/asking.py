@@ -57,8 +57,8 @@ def recommend(
     if everyone != (user is None) or everyone != (output is not None):
         raise typer.BadParameter("give a user id, or --all and --output FILE")
     if everyone and (history is not None or explain):
-        one = "--history" if history is not None else "--explain"
-        raise typer.BadParameter(f"{one} is about one user: it cannot be combined with --all")
+        option = "--history" if history is not None else "--explain"
+        raise typer.BadParameter(f"{option} is about one user: it cannot be combined with --all")
     filters = _filters(where or [])
     live = Live(store, bundle)
     if output is not None:
@@ -86,8 +86,8 @@ def _everyone(live: Live, output: Path, k: int, where: dict[str, Any], as_json: 
         task = bar.add_task("Recommending", total=None)
         for done, of in steps:
             bar.update(task, completed=done, total=of)
-    told = {"output": str(output), "users": done, "version": live.version}
-    print_json(told) if as_json else Console().print(f"{done:,} users' lists are in {output}")
+    summary = {"output": str(output), "users": done, "version": live.version}
+    print_json(summary) if as_json else Console().print(f"{done:,} users' lists are in {output}")
 
 
 @app.command()
@@ -114,13 +114,13 @@ def tune(
 
     if plot is not None:
         tuning.check_picture(plot)
-    found = tuning.tune(
+    frontier = tuning.tune(
         Live(store, bundle).contents, specs=spec or (), recall=recall, k=k, queries=queries, seed=seed,
         threads=threads,
     )  # fmt: skip
     if plot is not None:
-        tuning.draw(found, plot)
-    print_json(tuning.as_json(found)) if as_json else show.frontier(found, Console())
+        tuning.draw(frontier, plot)
+    print_json(tuning.as_json(frontier)) if as_json else show.frontier(frontier, Console())
 
 
 def _filters(parts: list[str]) -> dict[str, Any]:
@@ -136,8 +136,8 @@ def _filters(parts: list[str]) -> dict[str, Any]:
             pairs.setdefault(name, []).append(value)
         else:
             raise ConfigError(f"--where {part!r}: write column=value, for example genres=Comedy, or JSON")
-    found = {name: [*values, *_meant(values)] for name, values in pairs.items()}
-    return {"and": [*wholes, found]} if wholes and found else {"and": wholes} if wholes else found
+    columns = {name: [*values, *_meant(values)] for name, values in pairs.items()}
+    return {"and": [*wholes, columns]} if wholes and columns else {"and": wholes} if wholes else columns
 
 
 def _whole(text: str) -> Any:

@@ -21,12 +21,14 @@ def bundles(store: Indexes = INDEXES, as_json: Json = False) -> None:
     from funnel.artifacts import Store
 
     kept = Store(store)
-    published = [one.model_dump(mode="json", exclude={"gates"}) for one in kept.publications()]
+    published = [
+        publication.model_dump(mode="json", exclude={"gates"}) for publication in kept.publications()
+    ]
     marks = {kept.anchor(): "anchor", kept.previous(): "previous", kept.published(): "current"}
     if as_json:
         listed = [
-            {**one.model_dump(mode="json", include={"version", "created", "metrics"}),
-             "is": marks.get(one.version, "")} for one in kept.versions()
+            {**manifest.model_dump(mode="json", include={"version", "created", "metrics"}),
+             "is": marks.get(manifest.version, "")} for manifest in kept.versions()
         ]  # fmt: skip
         print_json({"bundles": listed, "publications": published})
         return
@@ -49,10 +51,10 @@ def publish(
     from funnel.artifacts import Store
 
     kept = Store(store)
-    found = kept.versions()
-    if version == "newest" and not found:
+    manifests = kept.versions()
+    if version == "newest" and not manifests:
         raise FunnelError(f"{store} holds no bundle to publish; `funnel build CONFIG` makes one")
-    version = found[0].version if version == "newest" else version
+    version = manifests[0].version if version == "newest" else version
     # Only its [gates] count; the data need not be here.
     thresholds = None if config is None else configs.load(config, data=config.parent).gates
     try:
@@ -128,8 +130,8 @@ def diff(
     from funnel.artifacts import Store
     from funnel.gates.diff import diff as difference
 
-    found = difference(Store(store), a, b)
-    print_json(found.model_dump(mode="json")) if as_json else show.difference(found, Console())
+    differences = difference(Store(store), a, b)
+    print_json(differences.model_dump(mode="json")) if as_json else show.difference(differences, Console())
 
 
 @app.command()

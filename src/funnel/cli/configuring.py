@@ -23,14 +23,14 @@ def config(
     """Every key that a config file may have: what it takes, its default, what it is for."""
     from funnel.reference import keys, page
 
-    found = [key for key in keys() if pattern in key.name]
+    matching = [key for key in keys() if pattern in key.name]
     if as_json:
-        print_json([key._asdict() for key in found])
+        print_json([key._asdict() for key in matching])
     elif everything:
         typer.echo(page(), nl=False)
     else:
         table = Table("key", "takes", "default", "", box=None, pad_edge=False)
         table.columns[0].no_wrap = True
-        for key in found:
+        for key in matching:
             table.add_row(*map(Text, key))
-        Console().print(table if found else f"no key contains {pattern!r}")
+        Console().print(table if matching else f"no key contains {pattern!r}")

@@ -73,12 +73,12 @@ def profile(
     from funnel.profile.figures import profile as make_profile
 
     config = configs.load(config_file, data=data)
-    found = make_profile(read(config.data), config.split, config.seed)
+    figures = make_profile(read(config.data), config.split, config.seed)
     if page is not None:
         from funnel.pages.profile import write_page
 
-        write_page(found, page)
-    print_json(found.to_dict()) if as_json else show.profile(found, Console())
+        write_page(figures, page)
+    print_json(figures.to_dict()) if as_json else show.profile(figures, Console())
 
 
 @app.command()

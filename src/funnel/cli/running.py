@@ -104,31 +104,31 @@ def _print(lines: Sequence[Line]) -> None:
     """A line a step."""
     from funnel import show
 
-    made = show.table("", "step", "", "s", "MiB", "why", "what")
-    made.columns[1].justify = made.columns[4].justify = made.columns[5].justify = "left"
+    table = show.table("", "step", "", "s", "MiB", "why", "what")
+    table.columns[1].justify = table.columns[4].justify = table.columns[5].justify = "left"
     for line in lines:
         seconds = f"{line.seconds:.1f}" if line.action in ("ran", "failed") else ""
         size = f"{line.bytes / 2**20:.1f}" if line.bytes else ""
         style = {"failed": "bold red", "ran": "bold", "runs": "bold"}.get(line.action, "dim")
         what = ", ".join(_words(line.facts))
-        made.add_row(line.step, line.action, seconds, size, escape(line.why), escape(what), style=style)
-    Console().print(made)
+        table.add_row(line.step, line.action, seconds, size, escape(line.why), escape(what), style=style)
+    Console().print(table)
 
 
 def _words(facts: Any) -> list[str]:
     """Figures of a step in words: "items 200", and windows by their days."""
-    said = []
+    words = []
     for name, value in facts.items():
         if isinstance(value, dict):
-            said += [f"{key} {_word(one)}" for key, one in value.items()]
+            words += [f"{key} {_word(part)}" for key, part in value.items()]
         elif value not in (None, "", [], 0):
-            said.append(f"{name} {_word(value)}")
-    return said
+            words.append(f"{name} {_word(value)}")
+    return words
 
 
 def _word(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return " to ".join(str(one)[:10] for one in value)
+        return " to ".join(str(part)[:10] for part in value)
     if isinstance(value, float):
         return f"{value:.4f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -35,54 +35,56 @@ def init(
     from funnel.init import guess, write
 
     tables: Any = _pairs("--table", table, TABLES)
-    made = guess(data, tables=tables, keys=_pairs("--key", key, KEYS))
-    written = write(made, config, data=str(made.folder), force=force)
+    guessed = guess(data, tables=tables, keys=_pairs("--key", key, KEYS))
+    written = write(guessed, config, data=str(guessed.folder), force=force)
     if as_json:
         print_json(
             {
                 "written": [str(path) for path in written],
-                "guessed": [one.model_dump() for one in made.findings],
-                "unused": [one.model_dump() for one in made.unused],
-                "sampled": list(made.sampled),
+                "guessed": [finding.model_dump() for finding in guessed.findings],
+                "unused": [finding.model_dump() for finding in guessed.unused],
+                "sampled": list(guessed.sampled),
             }
         )
         return
-    _print(made, written, config)
+    _print(guessed, written, config)
 
 
-def _pairs(option: str, given: list[str] | None, known: tuple[str, ...]) -> dict[str, str]:
+def _pairs(option: str, given: list[str] | None, names: tuple[str, ...]) -> dict[str, str]:
     pairs = {}
-    for one in given or ():
-        name, equals, value = one.partition("=")
-        if not equals or not value or name not in known:
+    for pair in given or ():
+        name, equals, value = pair.partition("=")
+        if not equals or not value or name not in names:
             raise typer.BadParameter(
-                f"{option} {one}: NAME=VALUE with a name of {', '.join(known)} is expected"
+                f"{option} {pair}: NAME=VALUE with a name of {', '.join(names)} is expected"
             )
         pairs[name] = value
     return pairs
 
 
-def _print(made: Guess, written: list[Path], config: Path | None) -> None:
+def _print(guess: Guess, written: list[Path], config: Path | None) -> None:
     from funnel import show
 
     out = Console()
     guessed = show.table("what was guessed", "where", "what", "how sure", "from what")
     for column in guessed.columns:
         column.justify, column.overflow = "left", "fold"
-    for one in made.findings:
-        style = {"unsure": "bold yellow"}.get(one.sure, "")
-        guessed.add_row(escape(one.where), escape(one.what), one.sure, escape(one.because), style=style)
+    for finding in guess.findings:
+        style = {"unsure": "bold yellow"}.get(finding.sure, "")
+        guessed.add_row(
+            escape(finding.where), escape(finding.what), finding.sure, escape(finding.because), style=style
+        )
     out.print(guessed)
-    if made.unused:
+    if guess.unused:
         unused = show.table("what is not used", "where", "why")
         unused.columns[0].overflow, unused.columns[1].justify = "fold", "left"
-        for left in made.unused:
+        for left in guess.unused:
             unused.add_row(escape(left.where), escape(left.why))
         out.print(unused)
-    if made.sampled:
-        large = ", ".join(made.sampled)
+    if guess.sampled:
+        large = ", ".join(guess.sampled)
         out.print(f"of {large}, rows from the beginning, the middle and the end were looked at, not all")
     for path in written:
         out.print(f"written  {path}", markup=False, highlight=False, soft_wrap=True)
-    next_step = f"funnel run {config}" if config else f"funnel init {made.folder} --config shop.toml --force"
+    next_step = f"funnel run {config}" if config else f"funnel init {guess.folder} --config shop.toml --force"
     out.print(f"next     {next_step}", markup=False, highlight=False, soft_wrap=True)

@@ -12,14 +12,16 @@ def warm(store: Indexes = INDEXES, bundle: Version = "current", as_json: Json = 
     """Compile all that a bundle needs to be served, and keep it beside the package: for building images."""
     from funnel.serving.warm import warm as compile_all
 
-    found = compile_all(store, bundle)
-    folders = sorted(map(str, found.folders))
+    warmed = compile_all(store, bundle)
+    folders = sorted(map(str, warmed.folders))
     if as_json:
-        print_json({"version": found.version, "compiled": found.compiled, "kept": found.kept, "in": folders})
+        print_json(
+            {"version": warmed.version, "compiled": warmed.compiled, "kept": warmed.kept, "in": folders}
+        )
         return
     out = Console()
     out.print(
-        f"{found.version}: {found.compiled} functions compiled, {found.kept} were there", highlight=False
+        f"{warmed.version}: {warmed.compiled} functions compiled, {warmed.kept} were there", highlight=False
     )
     for folder in folders:
         out.print(f"  {folder}", style="dim", highlight=False, soft_wrap=True)

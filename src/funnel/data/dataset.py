@@ -77,7 +77,7 @@ class Dataset:
         infinite or no number of seconds, a wrong type, no events at all, a table of users or items that has
         hardly any of those that events name, a list of impressions with two users or over more than a day.
         """
-        tables, found = clean(schema, Tables(events, users, items, impressions), clock)
+        tables, repairs = clean(schema, Tables(events, users, items, impressions), clock)
         return cls(
             name=name,
             schema=schema,
@@ -86,7 +86,7 @@ class Dataset:
             items=tables.items,
             impressions=tables.impressions,
             clock=clock,
-            notes=(*notes, *found),
+            notes=(*notes, *repairs),
             truth=truth,
         )
 

@@ -12,7 +12,7 @@ from funnel.errors import DataError
 from funnel.values.missing import quoted
 
 #: Of the ids that events and impressions name, at least this share has a row where there is a table of them.
-LEAST_MET = 0.1
+LEAST_OVERLAP = 0.1
 
 
 def clean_entities(
@@ -24,8 +24,8 @@ def clean_entities(
 ) -> pd.DataFrame:
     """One row an id, sorted, and a row for each id that only events and impressions (`logs`) know.
 
-    Raises: DataError where fewer than `LEAST_MET` of those that they name have a row, or where a column is
-    required that one of them then lacks.
+    Raises: DataError where fewer than `LEAST_OVERLAP` of those that they name have a row, or where a column
+    is required that one of them then lacks.
     """
     (key,) = KEYS[table]
     named = pd.concat([log[key].drop_duplicates() for log in logs], ignore_index=True).drop_duplicates()
@@ -40,7 +40,7 @@ def clean_entities(
         frame = frame[~repeats]
     unknown = named[~named.isin(frame[key]).to_numpy()]
     if given:
-        _check_met(frame[key], named, unknown, table)
+        _check_overlap(frame[key], named, unknown, table)
     if len(unknown):
         frame = pd.concat([frame, _without_features(schema, table, key, unknown)], ignore_index=True)
         if given:
@@ -59,15 +59,15 @@ def check_logs_meet(events: pd.DataFrame, impressions: pd.DataFrame) -> None:
             )
 
 
-def _check_met(ids: pd.Series, named: pd.Series, unknown: pd.Series, table: TableName) -> None:
-    met = len(named) - len(unknown)
-    if not len(ids) or met >= LEAST_MET * len(named):
+def _check_overlap(ids: pd.Series, named: pd.Series, unknown: pd.Series, table: TableName) -> None:
+    with_row = len(named) - len(unknown)
+    if not len(ids) or with_row >= LEAST_OVERLAP * len(named):
         return
     without, other = quoted(unknown.iloc[0]), quoted(ids.iloc[0])
     raise DataError(
-        f"{table} has a row for only {met} of the {len(named)} {table} that events name: {without} has none, "
-        f"while {table} has {other}; are the ids written in the same way? Where little is known of them, add "
-        "a row for each, with its other columns empty"
+        f"{table} has a row for only {with_row} of the {len(named)} {table} that events name: {without} "
+        f"has none, while {table} has {other}; are the ids written in the same way? Where little is known of "
+        "them, add a row for each, with its other columns empty"
     )
 
 

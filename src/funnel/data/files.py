@@ -42,11 +42,11 @@ class Description(Schema):
         Raises: DataError where there are no events, or something cannot be read.
         """
         if self.files is None:
-            found: dict[TableName, Any] = {
+            tables: dict[TableName, Any] = {
                 name: read_table(folder, name) for name in KEYS if name != "events"
             }
-            found["events"] = read_needed_table(folder, "events")
-            return {name: table for name, table in found.items() if table is not None}
+            tables["events"] = read_needed_table(folder, "events")
+            return {name: table for name, table in tables.items() if table is not None}
         if "events" not in self.files:
             raise DataError(f"{folder / DESCRIPTION} names files, but none of events, which must be there")
         return {
@@ -77,13 +77,13 @@ def write_folder(folder: Path, tables: Mapping[str, pd.DataFrame], description: 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} is already there and not empty: give the name of a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    hidden = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         for name, table in tables.items():
-            table.to_parquet(aside / f"{name}.parquet", index=False)
-        (aside / DESCRIPTION).write_text(description.model_dump_json(indent=2, exclude_none=True) + "\n")
-        aside.chmod(0o755)
-        aside.rename(folder)
+            table.to_parquet(hidden / f"{name}.parquet", index=False)
+        (hidden / DESCRIPTION).write_text(description.model_dump_json(indent=2, exclude_none=True) + "\n")
+        hidden.chmod(0o755)
+        hidden.rename(folder)
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(hidden, ignore_errors=True)
         raise

@@ -90,10 +90,10 @@ def split_cell(text: str, separator: str) -> list[str]:
     if text and _BRACKETS.get(text[0]) == text[-1]:
         text = text[1:-1]
     if '"' in text or "'" in text:
-        parts = [_unquoted(found) for found in _quoted_parts(separator).finditer(text)]
+        parts = [_unquoted(value) for value in _quoted_parts(separator).finditer(text)]
     else:
         parts = text.split(None if separator == " " else separator)
-    return [found for part in parts if (found := part.strip())]
+    return [value for part in parts if (value := part.strip())]
 
 
 def _json(text: str) -> list[str] | None:
@@ -104,9 +104,9 @@ def _json(text: str) -> list[str] | None:
         values = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         return None
-    return [found for one in values if (found := one.strip())]
+    return [text_value for value in values if (text_value := value.strip())]
 
 
 @cache
@@ -119,15 +119,15 @@ def _quoted_parts(separator: str) -> re.Pattern[str]:
     )
 
 
-def _unquoted(found: re.Match[str]) -> str:
-    one, other, plain = found.groups()
-    quoted = one if one is not None else other
+def _unquoted(match: re.Match[str]) -> str:
+    double, single, plain = match.groups()
+    quoted = double if double is not None else single
     return str(plain) if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
 
 
 def split_cells(column: pd.Series, separator: str) -> pd.Series:
     """Each text as the list of what is inside it; None where that is nothing."""
-    values = [split_cell(one, separator) or None if isinstance(one, str) else one for one in column]
+    values = [split_cell(text, separator) or None if isinstance(text, str) else text for text in column]
     return pd.Series(values, index=column.index, dtype=object)
 
 
@@ -159,19 +159,19 @@ def _renamed(frame: pd.DataFrame, file: TableFile, table: TableName) -> pd.DataF
             raise DataError(
                 f"{table} ({file.path}) has no column {name!r}, the {key} of schema.json: it has {have}"
             )
-    taken = {name: key for key, name in file.columns.items() if name is not None}
-    kept = [name for name in frame.columns if name in taken or name not in file.columns]
-    return frame[kept].rename(columns=taken)
+    keys = {name: key for key, name in file.columns.items() if name is not None}
+    kept = [name for name in frame.columns if name in keys or name not in file.columns]
+    return frame[kept].rename(columns=keys)
 
 
 def _kept(frame: pd.DataFrame, file: TableFile, table: TableName, notes: list[str]) -> pd.DataFrame:
     for name, values in file.keep.items():
         if name not in frame.columns:
             raise DataError(f"{table} ({file.path}) has no column {name!r}, by which schema.json keeps rows")
-        found = words(frame[name], f"{table}.{name}")
-        rows = found.isin(words(pd.Series(values, dtype="str"), name)).to_numpy()
+        written = words(frame[name], f"{table}.{name}")
+        rows = written.isin(words(pd.Series(values, dtype="str"), name)).to_numpy()
         if not rows.any() and len(rows):
-            have = ", ".join(map(repr, found.value_counts().index[:10]))
+            have = ", ".join(map(repr, written.value_counts().index[:10]))
             wanted = ", ".join(map(repr, values))
             raise DataError(f"{table}.{name} has none of {wanted}, which schema.json keeps: it has {have}")
         if not rows.all():

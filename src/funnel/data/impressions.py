@@ -49,10 +49,10 @@ def _check_users(frame: pd.DataFrame, lists: Int64, ids: pd.Index) -> None:
     if other.any():
         row = int(other.argmax())
         before = int(first[lists[row]])
-        one, two = (quoted(frame["user_id"].iloc[place]) for place in (before, row))
+        earlier, later = (quoted(frame["user_id"].iloc[at]) for at in (before, row))
         raise DataError(
-            f"impressions.request_id {quoted(ids[lists[row]])} is of user {one} in row {before} and of user "
-            f"{two} in row {row}: a list is shown to one user; make the ids different, such as with "
+            f"impressions.request_id {quoted(ids[lists[row]])} is of user {earlier} in row {before} and of "
+            f"user {later} in row {row}: a list is shown to one user; make the ids different, such as with "
             "the user's in them"
         )
 

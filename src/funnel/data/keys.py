@@ -42,8 +42,12 @@ def as_times(
     numbers = column
     if not pd.api.types.is_numeric_dtype(column.dtype):
         numbers = _read_times(column, where)
-    found = _as_numbers(numbers)
-    bad = ~(np.abs(found) < 2**62) if found.dtype.kind == "f" else np.zeros(len(found), dtype=np.bool_)
+    seconds_read = _as_numbers(numbers)
+    bad = (
+        ~(np.abs(seconds_read) < 2**62)
+        if seconds_read.dtype.kind == "f"
+        else np.zeros(len(seconds_read), dtype=np.bool_)
+    )
     if bad.any():
         row = int(bad.argmax())
         raise DataError(
@@ -51,8 +55,8 @@ def as_times(
             f"(the first is row {row}: {column.iloc[row]})"
         )
     if bounded:
-        _check_bound(found, column, where)
-    return found
+        _check_bound(seconds_read, column, where)
+    return seconds_read
 
 
 def _as_numbers(column: pd.Series) -> NDArray[np.int64] | NDArray[np.float64]:
@@ -62,15 +66,15 @@ def _as_numbers(column: pd.Series) -> NDArray[np.int64] | NDArray[np.float64]:
     return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
-def _check_bound(found: NDArray[Any], column: pd.Series, where: str) -> None:
+def _check_bound(read: NDArray[Any], column: pd.Series, where: str) -> None:
     """Raises: DataError naming the first moment that is out of bounds."""
-    beyond = ~(np.abs(found) < END_OF_SECONDS)
+    beyond = ~(np.abs(read) < END_OF_SECONDS)
     if not beyond.any():
         return
     row = int(beyond.argmax())
     value = column.iloc[row]
     if isinstance(value, int | float | np.integer | np.floating) or str(value).lstrip("-").isdigit():
-        seconds(found[row].item(), f"{where}, row {row},")
+        seconds(read[row].item(), f"{where}, row {row},")
     raise DataError(f"{where}, row {row}, is {str(value)!r:.60}: a moment from 1653 to 2286 is expected")
 
 
@@ -99,8 +103,8 @@ def _exact(numbers: pd.Series) -> pd.Series:
 
 def _no_date(column: pd.Series, where: str, error: Exception) -> DataError:
     """Names the first row that is no date, where a single one is to blame."""
-    found = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
-    bad = (found.isna() & column.notna()).to_numpy()
+    dates = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
+    bad = (dates.isna() & column.notna()).to_numpy()
     row = int(bad.argmax())
-    place = f", row {row}, is {str(column.iloc[row])!r:.60}" if bad.any() else ""
-    return DataError(f"{where}{place}: it holds neither seconds since 1970 nor ISO 8601 dates: {error}")
+    at_row = f", row {row}, is {str(column.iloc[row])!r:.60}" if bad.any() else ""
+    return DataError(f"{where}{at_row}: it holds neither seconds since 1970 nor ISO 8601 dates: {error}")

@@ -86,10 +86,10 @@ def _read(part: Part, file: TableFile) -> Any:
             table = read_csv(str(part.path), file)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{part.path} cannot be read: {error}") from error
-    twice = sorted({one for one in table.column_names if table.column_names.count(one) > 1})
+    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
     if twice:
         raise DataError(f"{part.path} has columns of the same name: {', '.join(map(repr, twice))}")
-    table = table.select([one for one in table.column_names if not INDEX.fullmatch(one)])
+    table = table.select([name for name in table.column_names if not INDEX.fullmatch(name)])
     for column, value in part.columns.items():
         if column not in table.column_names:
             table = table.append_column(column, pa.array([value] * len(table), pa.string()))

@@ -24,12 +24,12 @@ from funnel.values.words import listed, word
 def plain_column(column: pd.Series, declared: Column, where: str) -> list[Any]:
     """As `plain`, of a column of a table of any type."""
     kind, dtype = declared.kind, column.dtype
-    one_by_one = (
+    value_by_value = (
         pd.api.types.is_object_dtype(dtype)
         or isinstance(dtype, pd.StringDtype)
         or (isinstance(dtype, np.dtype) and (dtype.kind in "iu" or (dtype.kind == "f" and kind == "number")))
     )
-    values = column if one_by_one else convert(column, kind, declared.size, where)
+    values = column if value_by_value else convert(column, kind, declared.size, where)
     return plain(values.tolist(), declared, where)
 
 
@@ -39,12 +39,12 @@ def plain(values: Sequence[Any], declared: Column, where: str) -> list[Any]:
     where: names the column in an error.
     Raises: DataError for a value of another kind, and for a missing one in a required column.
     """
-    found = [_plain(value, declared, where, row) for row, value in enumerate(values)]
+    converted = [_plain(value, declared, where, row) for row, value in enumerate(values)]
     if declared.required:
-        for row, value in enumerate(found):
+        for row, value in enumerate(converted):
             if not _usable(value):
                 raise DataError(f"{where} is required, but row {row} has no usable value")
-    return found
+    return converted
 
 
 def _plain(value: Any, declared: Column, where: str, row: int) -> Any:
@@ -57,7 +57,7 @@ def _plain(value: Any, declared: Column, where: str, row: int) -> Any:
             return listed(value, where, row)
         case "vector":
             vector = as_vector(value, declared.size or 0, where, row)
-            return None if vector is None else [_known(one) for one in vector.tolist()]
+            return None if vector is None else [_without_nan(number) for number in vector.tolist()]
         case "text" if isinstance(value, str):
             return whole(value, f"{where}, row {row},") or None
         case _:
@@ -66,12 +66,12 @@ def _plain(value: Any, declared: Column, where: str, row: int) -> Any:
 
 def _number(value: Any, where: str, row: int) -> float | None:
     try:
-        return _known(number(value))
+        return _without_nan(number(value))
     except ValueError:
         raise DataError(f"{where} is declared as a number, but row {row} holds {quoted(value)}") from None
 
 
-def _known(value: float) -> float | None:
+def _without_nan(value: float) -> float | None:
     return None if value != value else value
 
 

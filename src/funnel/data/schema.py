@@ -84,8 +84,8 @@ class Schema(Settings):
 
     def undeclared(self, frame: pd.DataFrame, table: TableName) -> list[str]:
         """Columns of the frame that `check` leaves out, sorted."""
-        known = {*KEYS[table], *OPTIONAL[table], *(column.name for column in self.columns(table))}
-        return sorted({str(name) for name in frame.columns} - known)
+        expected = {*KEYS[table], *OPTIONAL[table], *(column.name for column in self.columns(table))}
+        return sorted({str(name) for name in frame.columns} - expected)
 
     def check(self, frame: pd.DataFrame, table: TableName, *, without: Sequence[str] = ()) -> pd.DataFrame:
         """The key columns as they are and the declared ones in the form of their kind, renumbered from 0.
@@ -127,7 +127,7 @@ def _checked(frame: pd.DataFrame, table: TableName, column: Column) -> pd.Series
 
 
 def _not_there(frame: pd.DataFrame, table: TableName, name: str) -> str:
-    names = [str(known) for known in frame.columns]
+    names = [str(column) for column in frame.columns]
     near = nearest(name, names)
-    said = f"; did you mean {near!r}?" if near else ""
-    return f"{table} has no column {name!r}: it has {', '.join(names) or 'none'}{said}"
+    suggestion = f"; did you mean {near!r}?" if near else ""
+    return f"{table} has no column {name!r}: it has {', '.join(names) or 'none'}{suggestion}"

@@ -78,12 +78,12 @@ class TableFile(Settings):
 
     def parts(self, folder: Path, name: str) -> list[Part]:
         """The files of the table. Raises: DataError where there are none, or others among them."""
-        place = folder / self.path
-        if place.exists():
-            return parts_at(place, name, NAMED_SUFFIXES)
-        found = (
+        path = folder / self.path
+        if path.exists():
+            return parts_at(path, name, NAMED_SUFFIXES)
+        matching = (
             sorted(folder.glob(self.path)) if "*" in self.path and not Path(self.path).is_absolute() else []
         )
-        if not found:
-            raise DataError(f"{place} is not there, which schema.json names as {name}")
-        return [part for one in found for part in parts_at(one, name, NAMED_SUFFIXES)]
+        if not matching:
+            raise DataError(f"{path} is not there, which schema.json names as {name}")
+        return [part for file in matching for part in parts_at(file, name, NAMED_SUFFIXES)]

@@ -67,9 +67,9 @@ class Vocabulary:
         if isinstance(self.values, Texts):
             return self.values.find_all(texts)
         numbers = [None if text is None else integer(text) for text in texts]
-        known = np.array([number is not None for number in numbers], dtype=np.bool_)
-        found = self._find(np.array([number or 0 for number in numbers], dtype=np.int64))
-        return np.where(known, found, np.int32(-1))
+        is_number = np.array([number is not None for number in numbers], dtype=np.bool_)
+        rows = self._find(np.array([number or 0 for number in numbers], dtype=np.int64))
+        return np.where(is_number, rows, np.int32(-1))
 
     def take(self, rows: NDArray[Any]) -> list[Any]:
         """The ids of some rows, as plain values."""
@@ -93,8 +93,8 @@ class Vocabulary:
     def _find(self, keys: NDArray[np.int64]) -> Int32:
         if not len(self.values):
             return np.full(len(keys), -1, dtype=np.int32)
-        places = np.minimum(self.values.searchsorted(keys), len(self.values) - 1)
-        return np.where(self.values[places] == keys, places, -1).astype(np.int32)
+        positions = np.minimum(self.values.searchsorted(keys), len(self.values) - 1)
+        return np.where(self.values[positions] == keys, positions, -1).astype(np.int32)
 
     def _rows_of_column(self, column: Any) -> Int32:
         """A pandas column: each distinct value is looked up once."""
@@ -103,5 +103,5 @@ class Vocabulary:
         except TypeError:  # a value that cannot be hashed
             return self.rows(np.asarray(column, dtype=object))
         distinct = np.asarray(distinct) if distinct.dtype.kind in "iu" else list(distinct)
-        found = np.append(self.rows(distinct), np.int32(-1))
-        return found[codes]
+        rows = np.append(self.rows(distinct), np.int32(-1))
+        return rows[codes]

@@ -71,7 +71,7 @@ class EventCounts:
         items, times: of one shape; −1 counts 0. A window of None has no lower end. cut: whether `end` is a
         moment like any other.
         """
-        return self._known(items, times, windows, NEVER if cut else self.end)[0]
+        return self._summary(items, times, windows, NEVER if cut else self.end)[0]
 
     def _summary(self, items: Int32, times: Int64, windows: Sequence[int | None], now: int) -> _Summary:
         widths = np.array([window or 0 for window in windows], dtype=np.int64)
@@ -86,14 +86,14 @@ class EventCounts:
 
     def edges(self, items: Int32, times: Int64) -> tuple[Int64, Int64]:
         """Times of the item's first and last event strictly before `times`; `NEVER`, `ALWAYS` for none."""
-        _, first, last = self._known(items, times, (), self.end)
+        _, first, last = self._summary(items, times, (), self.end)
         return first, last
 
     def summary(
         self, items: Int32, times: Int64, windows: Sequence[int | None]
     ) -> tuple[Int32, Int64, Int64]:
         """`count` and `edges` at the price of one of them: counts, times of the first and the last event."""
-        return self._known(items, times, windows, self.end)
+        return self._summary(items, times, windows, self.end)
 
     @property
     def _arrays(self) -> _Events:

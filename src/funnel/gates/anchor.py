@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from funnel.artifacts import Store
-from funnel.bundle.holdout import known_to, translate
+from funnel.bundle.holdout import shared_targets, translate
 from funnel.gates import quality
 from funnel.gates.config import GatesConfig
 from funnel.gates.figures import Figures, measure
@@ -37,7 +37,7 @@ def _beside(new: Judged, figures: Figures, anchor: Judged, config: GatesConfig) 
 
     Its own holdout is not used: the new bundle has learned from what happened there.
     """
-    examples = known_to(new.holdout.examples, new.contents, anchor.contents)
+    examples = shared_targets(new.holdout.examples, new.contents, anchor.contents)
     if len(examples) == 0:
         return [
             could_not_look("anchor", f"no request has a target that the anchor {anchor.manifest.version} has")

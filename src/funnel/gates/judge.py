@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from funnel import plugins
 from funnel.artifacts import Store
-from funnel.bundle.holdout import known_to, translate
+from funnel.bundle.holdout import shared_targets, translate
 from funnel.gates import catalogue, quality, serving, tables, vectors
 from funnel.gates.anchor import anchored
 from funnel.gates.baselines import beside_sources
@@ -143,7 +143,7 @@ def _on_published(new: Judged, published: Judged, k: int, config: GatesConfig) -
 
     Only targets that the new bundle still has count: that items went is for other gates.
     """
-    examples = known_to(published.holdout.examples, published.contents, new.contents)
+    examples = shared_targets(published.holdout.examples, published.contents, new.contents)
     if len(examples) == 0:
         reason = "no request of the published holdout has a target that is in the new bundle's catalogue"
         return [could_not_look("stages", reason)]

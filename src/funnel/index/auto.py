@@ -43,23 +43,23 @@ def choose_spec(n: int, d: int) -> str:
     return "Flat" if n <= _FLAT else f"IVF{inverted_lists(n)},PQ{d}x4fs"
 
 
-def recall(found: Int32, wanted: Int32) -> float:
+def recall(returned: Int32, wanted: Int32) -> float:
     """The share of the wanted rows [B, k] that are among the found [B, k]; negative ones are no rows."""
-    if len(found) != len(wanted):
-        raise ValueError(f"found is of {len(found)} queries, wanted of {len(wanted)}")
-    return float(_hits(np.sort(found, axis=1), wanted) / max(1, (wanted >= 0).sum()))
+    if len(returned) != len(wanted):
+        raise ValueError(f"found is of {len(returned)} queries, wanted of {len(wanted)}")
+    return float(_hits(np.sort(returned, axis=1), wanted) / max(1, (wanted >= 0).sum()))
 
 
 @compiled
-def _hits(found: Int32, wanted: Int32) -> int:
+def _hits(returned: Int32, wanted: Int32) -> int:
     """How many of the wanted rows are found, whose rows are sorted. Compiled: a compaction measures hundreds
     of times while requests wait for Python's lock."""
     hits = 0
     for query in range(len(wanted)):
-        row = found[query]
-        for one in wanted[query]:
-            place = first_from(row, 0, len(row), one)
-            hits += one >= 0 and place < len(row) and row[place] == one
+        row = returned[query]
+        for item in wanted[query]:
+            position = first_from(row, 0, len(row), item)
+            hits += item >= 0 and position < len(row) and row[position] == item
     return hits
 
 
@@ -104,14 +104,14 @@ def tune(
     def named(point: tuple[int, ...]) -> dict[str, int]:
         return dict(zip(values, point, strict=True))
 
-    def measured(rest: tuple[int, ...], place: int) -> float:
-        point = (first[place], *rest)
+    def measured(rest: tuple[int, ...], step: int) -> float:
+        point = (first[step], *rest)
         if point not in tried:
             tried[point] = measure(named(point))
         return tried[point]
 
     def reaching(goal: float) -> list[dict[str, int]]:
-        return [named(point) for point, found in tried.items() if found >= goal]
+        return [named(point) for point, reached in tried.items() if reached >= goal]
 
     highest = len(first) - 1
     for rest in itertools.product(*others):

@@ -159,7 +159,7 @@ def _filtered(base: _Base, queries: Float32, k: int, allow: Allow, options: Any)
     return base.index.search(queries, k, allow=Allow(bits, allow.filter_of, base.index.size), **options)
 
 
-def _merged(one: tuple[Int32, Float32], other: tuple[Int32, Float32], k: int) -> tuple[Int32, Float32]:
+def _merged(first: tuple[Int32, Float32], second: tuple[Int32, Float32], k: int) -> tuple[Int32, Float32]:
     """The k best of two results."""
-    rows, scores = (np.concatenate(parts, axis=1) for parts in zip(one, other, strict=True))
+    rows, scores = (np.concatenate(parts, axis=1) for parts in zip(first, second, strict=True))
     return unpacked(np.sort(keys(rows, scores), axis=1), k)

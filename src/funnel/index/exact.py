@@ -69,13 +69,13 @@ def by_filter(
     queries: Float32, k: int, allow: Allow, search: Callable[[Float32, Any, int], tuple[Int32, Float32]]
 ) -> tuple[Int32, Float32]:
     """The results of one search for each filter: search(its queries, its bitmap, how many items pass it)."""
-    found, scores = nothing(len(queries), k)
+    rows, scores = nothing(len(queries), k)
     counts = allow.counts
     for number in np.unique(allow.filter_of):
         mine = np.flatnonzero(allow.filter_of == number)
         if counts[number]:
-            found[mine], scores[mine] = search(queries[mine], allow.bits[number], int(counts[number]))
-    return found, scores
+            rows[mine], scores[mine] = search(queries[mine], allow.bits[number], int(counts[number]))
+    return rows, scores
 
 
 def in_parts(

@@ -30,7 +30,7 @@ def empty(spec: str, d: int) -> Any:
     return index
 
 
-def made(spec: str, vectors: Float32, seed: int, threads: int) -> Any:
+def trained_index(spec: str, vectors: Float32, seed: int, threads: int) -> Any:
     """The FAISS index of a factory string over finite vectors [n, d], trained and filled.
 
     Raises: ConfigError when FAISS knows no such index, when it is not one for inner products, or when it does

@@ -18,7 +18,7 @@ from funnel.index.auto import choose_spec, cost, ladders, recall, tune
 from funnel.index.checks import at_least_one, checked_allow, checked_queries, finite, plain
 from funnel.index.config import IndexConfig, IndexInfo
 from funnel.index.exact import exact_search, nothing, padded
-from funnel.index.factory import made
+from funnel.index.factory import trained_index
 from funnel.index.files import info_for, read_index, size_of
 from funnel.index.filtered import filtered, least_margin
 from funnel.index.kernel import best_of
@@ -116,7 +116,7 @@ class FaissIndex:
         """The structure over finite vectors [n, d], before its search parameters are chosen; `tuned` does."""
         n, d = vectors.shape
         spec = choose_spec(n, d) if config.spec == "auto" else config.spec
-        index = None if spec == "Flat" else made(spec, vectors, seed, threads)
+        index = None if spec == "Flat" else trained_index(spec, vectors, seed, threads)
         info = IndexInfo(
             spec=spec,
             size=n,
@@ -141,13 +141,13 @@ class FaissIndex:
         """
         k = wanted.shape[1]
         sizes = self.size, parameters.lists(self._index), k
-        params, found = tune(
+        params, reached = tune(
             lambda params: recall(self.search(queries, k, params=params, threads=threads)[0], wanted),
             ladders(self._names, fixed, *sizes),
             lambda params: cost(params, *sizes),
             goal,
         )
-        changes = {"params": params, "recall": found, "recall_goal": goal, "sample_queries": len(queries)}
+        changes = {"params": params, "recall": reached, "recall_goal": goal, "sample_queries": len(queries)}
         return FaissIndex(self._index, self._vectors, self.info.model_copy(update=changes))
 
     @property
@@ -179,7 +179,7 @@ class FaissIndex:
             return nothing(0, k)
         if allow is not None:
             allow = checked_allow(allow, len(queries), self.size)
-            read = 0 if self._lists is None else self._lists.reading(chosen["nprobe"])
+            read = 0 if self._lists is None else self._lists.rows_read(chosen["nprobe"])
             return filtered(
                 self._vectors, self._lists, queries, k, allow, read, self.info.margin, threads=threads
             )

@@ -35,8 +35,8 @@ def _read_info(path: Path) -> IndexInfo:
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise BundleError(f"{path}: damaged, or from a newer funnel: {found}") from error
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise BundleError(f"{path}: damaged, or from a newer funnel: {problems}") from error
 
 
 def read_index(path: Path, info: IndexInfo, mmap: bool) -> Any:

@@ -55,7 +55,7 @@ def least_margin(
         return MARGINS[-1]
     everything = packed(np.ones(len(vectors), dtype=np.bool_))
 
-    def found(margin: float) -> float:
+    def recall_at(margin: float) -> float:
         return recall(lists.search(vectors, queries, wanted.shape[1], everything, margin)[0], wanted)
 
-    return MARGINS[min(bisect_left(MARGINS, goal, key=found), len(MARGINS) - 1)]
+    return MARGINS[min(bisect_left(MARGINS, goal, key=recall_at), len(MARGINS) - 1)]

@@ -21,7 +21,7 @@ NOBODY = np.iinfo(np.int32).max
 #: Which bit of a word is its only one: a product's first six bits are another number for each (Leiserson,
 #: Prokop and Randall: Using de Bruijn sequences to index a 1 in a computer word, 1998).
 _DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
-_PLACE = np.argsort((_DE_BRUIJN << np.arange(64, dtype=np.uint64)) >> np.uint64(58))
+_BIT_OF_PRODUCT = np.argsort((_DE_BRUIJN << np.arange(64, dtype=np.uint64)) >> np.uint64(58))
 #: Floats of the vectors that are read for all queries before the next ones: 128 KiB stay in a core's cache.
 _BLOCK = 32_768
 
@@ -37,9 +37,9 @@ def dot(a: Float32, b: Float32) -> np.float32:
 @compiled
 def replace_worst(rows: Int32, scores: Float32, row: int, score: float, size: int) -> None:
     """Into a heap whose root is the worst of `size` items (lowest score, then highest row)."""
-    place = 0
+    slot = 0
     while True:
-        child = 2 * place + 1
+        child = 2 * slot + 1
         if child >= size:
             break
         other = child + 1
@@ -49,9 +49,9 @@ def replace_worst(rows: Int32, scores: Float32, row: int, score: float, size: in
             child = other
         if score < scores[child] or (score == scores[child] and row > rows[child]):
             break
-        rows[place], scores[place] = rows[child], scores[child]
-        place = child
-    rows[place], scores[place] = row, score
+        rows[slot], scores[slot] = rows[child], scores[child]
+        slot = child
+    rows[slot], scores[slot] = row, score
 
 
 @compiled
@@ -61,9 +61,9 @@ def sort(rows: Int32, scores: Float32) -> None:
         row, score = rows[last], scores[last]
         rows[last], scores[last] = rows[0], scores[0]
         replace_worst(rows, scores, row, score, last)
-    for place in range(len(rows)):
-        if rows[place] == NOBODY:
-            rows[place] = -1
+    for slot in range(len(rows)):
+        if rows[slot] == NOBODY:
+            rows[slot] = -1
 
 
 @compiled(fastmath=REGROUP)
@@ -97,7 +97,7 @@ def best(queries: Float32, vectors: Float32, rows: Int32 | None, width: int, k: 
 
     rows: the candidates; negative ones are skipped. None: the first `width` vectors.
     """
-    found = np.full((len(queries), k), NOBODY, dtype=np.int32)
+    rows_found = np.full((len(queries), k), NOBODY, dtype=np.int32)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     block = max(1, _BLOCK // vectors.shape[1])
     buffer = np.empty(block, dtype=np.float32)
@@ -105,10 +105,10 @@ def best(queries: Float32, vectors: Float32, rows: Int32 | None, width: int, k: 
         part = buffer[: min(block, width - start)]
         for b in range(len(queries)):
             _dots(queries[b], vectors, rows, start, part)
-            _offer(rows, start, part, found[b], scores[b], k)
+            _offer(rows, start, part, rows_found[b], scores[b], k)
     for b in range(len(queries)):
-        sort(found[b], scores[b])
-    return found, scores
+        sort(rows_found[b], scores[b])
+    return rows_found, scores
 
 
 def best_of(queries: Float32, vectors: Float32, rows: Int32, k: int) -> tuple[Int32, Float32]:
@@ -138,7 +138,7 @@ def passing_rows(bits: Any, count: int) -> Int32:
         left = bits[word]
         while left and filled < count:
             lowest = left & (~left + np.uint64(1))
-            rows[filled] = 64 * word + _PLACE[(lowest * _DE_BRUIJN) >> np.uint64(58)]
+            rows[filled] = 64 * word + _BIT_OF_PRODUCT[(lowest * _DE_BRUIJN) >> np.uint64(58)]
             filled += 1
             left ^= lowest
     return rows[:filled]

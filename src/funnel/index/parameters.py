@@ -46,23 +46,23 @@ def lists(index: Any) -> int:
 
 def names(index: Any) -> tuple[str, ...]:
     """The search parameters that this index has."""
-    found = list(layers(index))
-    whole = len(found) == 1 and isinstance(found[0], faiss.IndexIVFFlat | faiss.IndexHNSWFlat)
+    nested_layers = list(layers(index))
+    whole = len(nested_layers) == 1 and isinstance(nested_layers[0], faiss.IndexIVFFlat | faiss.IndexHNSWFlat)
     return (
-        *(("nprobe",) if isinstance(found[-1], faiss.IndexIVF) else ()),
-        *(("efSearch",) if isinstance(found[-1], faiss.IndexHNSW) else ()),
+        *(("nprobe",) if isinstance(nested_layers[-1], faiss.IndexIVF) else ()),
+        *(("efSearch",) if isinstance(nested_layers[-1], faiss.IndexHNSW) else ()),
         *(() if whole else ("k_factor",)),
     )
 
 
-def checked(params: Mapping[str, Any], known: tuple[str, ...], spec: str) -> dict[str, int]:
+def checked(params: Mapping[str, Any], names: tuple[str, ...], spec: str) -> dict[str, int]:
     """The parameters as whole numbers.
 
     Raises: ConfigError for one that the index does not have, FunnelError for one below 1.
     """
-    unknown = sorted(set(params) - set(known))
+    unknown = sorted(set(params) - set(names))
     if unknown:
-        has = f"has {', '.join(known)}" if known else "has none"
+        has = f"has {', '.join(names)}" if names else "has none"
         raise ConfigError(f"search parameters {unknown} are unknown: an index {spec!r} {has}")
     return {name: at_least_one(name, value) for name, value in params.items()}
 

@@ -12,7 +12,7 @@ from funnel.errors import ConfigError
 from funnel.index import parameters
 from funnel.index.auto import choose_spec
 from funnel.index.config import IndexConfig
-from funnel.index.factory import empty, made
+from funnel.index.factory import empty, trained_index
 
 #: An index that is trained with no more vectors is built of made-up ones, since FAISS says much only when it
 #: is used. Codes of eight bits and more would take seconds.
@@ -61,7 +61,9 @@ def _needed(spec: str, d: int) -> int:
     if parameters.lists(index) < 1:
         raise ConfigError(f"index.spec is {spec!r}: at least one inverted list is needed")
     for layer in parameters.layers(index):
-        if wide := [one for one in _transforms(layer, faiss.PCAMatrix) if one.d_out > one.d_in]:
+        if wide := [
+            transform for transform in _transforms(layer, faiss.PCAMatrix) if transform.d_out > transform.d_in
+        ]:
             raise ConfigError(
                 f"index.spec is {spec!r}: {wide[0].d_out} directions of {wide[0].d_in} cannot be"
             )
@@ -71,7 +73,7 @@ def _needed(spec: str, d: int) -> int:
 def _tried(spec: str, d: int, n: int) -> Any:
     """The index of n vectors by chance, after a search."""
     vectors = np.random.default_rng(0).normal(size=(n, d)).astype(np.float32)
-    index = made(spec, vectors, 0, 1)
+    index = trained_index(spec, vectors, 0, 1)
     try:
         index.search(vectors[:1], 1)
     except RuntimeError as error:
@@ -90,14 +92,14 @@ def _transforms(layer: Any, kind: Any) -> list[Any]:
     if not isinstance(layer, faiss.IndexPreTransform):
         return []
     held: Any = layer.chain
-    chain = [faiss.downcast_VectorTransform(held.at(one)) for one in range(held.size())]
-    return [one for one in chain if isinstance(one, kind)]
+    chain = [faiss.downcast_VectorTransform(held.at(number)) for number in range(held.size())]
+    return [transform for transform in chain if isinstance(transform, kind)]
 
 
 def _centroids(layer: Any) -> int:
     """How many centroids or axes this layer is trained to find, which takes as many vectors."""
     if turned := _transforms(layer, faiss.PCAMatrix):
-        return max(int(one.d_out) for one in turned)
+        return max(int(transform.d_out) for transform in turned)
     if isinstance(layer, faiss.IndexNSG):
         return _GRAPH
     lists = int(layer.nlist) if isinstance(layer, faiss.IndexIVF) else 1

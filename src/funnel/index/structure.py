@@ -30,14 +30,14 @@ def check_structure(index: Any, path: Path) -> None:
 
 
 def _check_lists(layer: Any, path: Path) -> None:
-    lists, found = layer.invlists, 0
+    lists, held = layer.invlists, 0
     for number in range(layer.nlist):
         size = int(lists.list_size(number))
-        found += size
+        held += size
         if size:
             check_rows(faiss.rev_swig_ptr(lists.get_ids(number), size), layer.ntotal, path)
-    if found != layer.ntotal:
-        raise BundleError(f"{path}: its lists hold {found} rows, not {layer.ntotal}; it is damaged")
+    if held != layer.ntotal:
+        raise BundleError(f"{path}: its lists hold {held} rows, not {layer.ntotal}; it is damaged")
 
 
 def _check_graph(layer: Any, path: Path) -> None:
@@ -66,8 +66,8 @@ def _on_their_levels(links: Any, offsets: Any, levels: Any, room: Any) -> bool:
     """Whether every link above the lowest level leads to a node that is there, too."""
     for level in range(1, int(levels.max(initial=1))):
         nodes = np.flatnonzero(levels > level)
-        places = offsets[nodes, None] + np.arange(room[level], room[level + 1])
-        reached = links[places]
+        slots = offsets[nodes, None] + np.arange(room[level], room[level + 1])
+        reached = links[slots]
         if (levels[reached[reached >= 0]] <= level).any():
             return False
     return True

@@ -52,12 +52,12 @@ class InvertedLists:
         if not isinstance(last, faiss.IndexIVF):
             return None
         inverted: Any = last.invlists
-        sizes = np.array([inverted.list_size(one) for one in range(last.nlist)], dtype=np.int64)
+        sizes = np.array([inverted.list_size(number) for number in range(last.nlist)], dtype=np.int64)
         offsets = np.concatenate([[0], np.cumsum(sizes)])
         rows = np.empty(offsets[-1], dtype=np.int32)
-        for one in np.flatnonzero(sizes).tolist():
-            ids = faiss.rev_swig_ptr(inverted.get_ids(one), int(sizes[one]))
-            rows[offsets[one] : offsets[one + 1]] = ids
+        for number in np.flatnonzero(sizes).tolist():
+            ids = faiss.rev_swig_ptr(inverted.get_ids(number), int(sizes[number]))
+            rows[offsets[number] : offsets[number + 1]] = ids
         return cls(frozen(offsets), frozen(rows), frozen(_shapes(vectors, offsets, rows)))
 
     def save(self, folder: Path) -> None:
@@ -80,7 +80,7 @@ class InvertedLists:
         check_rows(rows, n, folder / "lists.rows.npy")
         return cls(offsets, rows, shapes)
 
-    def reading(self, nprobe: int) -> int:
+    def rows_read(self, nprobe: int) -> int:
         """About how many rows a search of so many lists reads."""
         return len(self.rows) * nprobe // (len(self.offsets) - 1)
 
@@ -94,8 +94,8 @@ class InvertedLists:
         bits: a row of `Allow.bits` that at least k items pass.
         """
         lengths = margin * np.linalg.norm(queries, axis=1, keepdims=True)
-        asked = np.concatenate([queries, lengths], axis=1).astype(np.float32)
-        return _walk(queries, asked, vectors, self.shapes, self.offsets, self.rows, bits, k)
+        with_length = np.concatenate([queries, lengths], axis=1).astype(np.float32)
+        return _walk(queries, with_length, vectors, self.shapes, self.offsets, self.rows, bits, k)
 
 
 def walking_pays(n: int, passing: int, target: int) -> bool:
@@ -109,8 +109,8 @@ def _shapes(vectors: Float32, offsets: Int64, rows: Int32) -> Float32:
     """`InvertedLists.shapes`; zeros for an empty list."""
     n_lists, d = len(offsets) - 1, vectors.shape[1]
     out = np.zeros((n_lists, d + 1), dtype=np.float32)
-    for one in range(n_lists):
-        members = rows[offsets[one] : offsets[one + 1]]
+    for number in range(n_lists):
+        members = rows[offsets[number] : offsets[number + 1]]
         if len(members) == 0:
             continue
         total = np.zeros(d)
@@ -122,8 +122,8 @@ def _shapes(vectors: Float32, offsets: Int64, rows: Int32) -> Float32:
         for i in range(d):
             mean = total[i] / len(members)
             variance -= mean * mean
-            out[one, i] = mean
-        out[one, d] = np.sqrt(max(variance, 0.0) / d)
+            out[number, i] = mean
+        out[number, d] = np.sqrt(max(variance, 0.0) / d)
     return out
 
 
@@ -145,7 +145,7 @@ def _sink(heap: Int32, values: Float32, size: int, at: int) -> None:
 @compiled
 def _walk(
     queries: Float32,
-    asked: Float32,
+    with_length: Float32,
     vectors: Float32,
     shapes: Float32,
     offsets: Int64,
@@ -154,38 +154,38 @@ def _walk(
     k: int,
 ) -> tuple[Int32, Float32]:
     """`InvertedLists.search`. asked: float32 [B, d + 1], with `shapes` it gives the lists' outlook."""
-    found = np.full((len(queries), k), NOBODY, dtype=np.int32)
+    best_items = np.full((len(queries), k), NOBODY, dtype=np.int32)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     n_lists = len(offsets) - 1
     longest = 0
-    for one in range(n_lists):
-        longest = max(longest, offsets[one + 1] - offsets[one])
+    for number in range(n_lists):
+        longest = max(longest, offsets[number + 1] - offsets[number])
     passing = np.empty(_TOGETHER + longest + 1, dtype=np.int32)
     values = np.empty(n_lists, dtype=np.float32)
     heap = np.empty(n_lists, dtype=np.int32)
     for b in range(len(queries)):
-        for one in range(n_lists):
-            values[one] = dot(asked[b], shapes[one])
-            heap[one] = one
+        for number in range(n_lists):
+            values[number] = dot(with_length[b], shapes[number])
+            heap[number] = number
         for at in range(n_lists // 2 - 1, -1, -1):
             _sink(heap, values, n_lists, at)
-        query, best_rows, best_scores = queries[b], found[b], scores[b]
+        query, best_rows, best_scores = queries[b], best_items[b], scores[b]
         left, width = n_lists, np.int64(-1)
         while width != 0:
             width = np.int64(0)
             while left > 0 and width < _TOGETHER and values[heap[0]] > best_scores[0]:
-                one = heap[0]
+                number = heap[0]
                 left -= 1
                 heap[0] = heap[left]
                 _sink(heap, values, left, 0)
-                for place in range(offsets[one], offsets[one + 1]):
-                    row = rows[place]
+                for at in range(offsets[number], offsets[number + 1]):
+                    row = rows[at]
                     passing[width] = row  # stays only where it passes: no branch to guess wrong
                     width += np.int64((bits[row >> 6] >> np.uint64(row & 63)) & np.uint64(1))
-            for place in range(width):
-                row = passing[place]
+            for at in range(width):
+                row = passing[at]
                 score = dot(query, vectors[row])
                 if score > best_scores[0] or (score == best_scores[0] and row < best_rows[0]):
                     replace_worst(best_rows, best_scores, row, score, k)
         sort(best_rows, best_scores)
-    return found, scores
+    return best_items, scores

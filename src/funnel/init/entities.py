@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from funnel.data.entities import LEAST_MET
+from funnel.data.entities import LEAST_OVERLAP
 from funnel.data.schema import TableName
 from funnel.init import names
 from funnel.init.findings import Unused
@@ -42,7 +42,7 @@ def find_entities(
                 roles.unused.append(Unused(where=where, why=why))
             continue
         met = _met(roles, one, name, key)
-        if met < LEAST_MET and one.sample.whole:
+        if met < LEAST_OVERLAP and one.sample.whole:
             roles.unused.append(Unused(where=where, why=_strangers(roles, one, name, table, key)))
             continue
         because = f"{met:.0%} of the {table} that events name are in {name}"
@@ -67,7 +67,7 @@ def _belongs(roles: Roles, one: Keyed, name: str, table: TableName, key: str) ->
     like = _ITEM_LIKE if key == "item_id" else _USER_LIKE
     columns = {word for column in one.sample.names for word in names.words(column)}
     met = _met(roles, one, name, key)
-    if not said and not (names.is_bare_id(name) and file) and met < LEAST_MET:
+    if not said and not (names.is_bare_id(name) and file) and met < LEAST_OVERLAP:
         return 0.0
     return said + met + (0.5 if file else 0.0) + (0.2 if columns & like else 0.0)
 

@@ -17,7 +17,7 @@ from funnel.data.split_config import SplitConfig
 from funnel.data.splits import split
 from funnel.errors import DataError
 from funnel.profile.columns import ColumnProfile, profile_column
-from funnel.profile.log import ImpressionProfile, Span, SplitPart, asked_part, shown, span, training_part
+from funnel.profile.log import ImpressionProfile, Span, SplitPart, request_part, shown, span, training_part
 from funnel.profile.tail import Tail, tail
 from funnel.settings import Settings
 from funnel.values.words import word
@@ -60,8 +60,8 @@ def profile(dataset: Dataset, config: SplitConfig | None = None, seed: int = 0) 
         divided = split(dataset, config, seed)
         parts = (
             training_part(divided.train),
-            asked_part("ranker", divided.ranker, divided.train),
-            asked_part("test", divided.test, divided.train),
+            request_part("ranker", divided.ranker, divided.train),
+            request_part("test", divided.test, divided.train),
         )
         notes += divided.notes
     except DataError as error:

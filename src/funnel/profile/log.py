@@ -68,7 +68,7 @@ def training_part(log: Log) -> SplitPart:
     )
 
 
-def asked_part(name: str, examples: Examples, train: Log) -> SplitPart:
+def request_part(name: str, examples: Examples, train: Log) -> SplitPart:
     """Requests and their targets, against what was trained on."""
     users, items = examples.requests.users, examples.targets.values
     return SplitPart(

@@ -58,16 +58,16 @@ def merge(
                 slot = (item * np.int64(2654435761) >> 8) & (size - 1)
                 while table[slot] >= 0 and items[b, table[slot]] != item:
                     slot = (slot + 1) & (size - 1)
-                place = table[slot]
-                if place < 0:
-                    place = count
-                    table[slot] = place
-                    items[b, place] = item
+                position = table[slot]
+                if position < 0:
+                    position = count
+                    table[slot] = position
+                    items[b, position] = item
                     count += 1
-                if source_ranks[b, place, s] < 0:
-                    source_ranks[b, place, s] = rank
-                    source_scores[b, place, s] = scores[s, b, rank]
-                    fused[b, place] += shares[s, rank]
+                if source_ranks[b, position, s] < 0:
+                    source_ranks[b, position, s] = rank
+                    source_scores[b, position, s] = scores[s, b, rank]
+                    fused[b, position] += shares[s, rank]
         counts[b] = count
 
 
@@ -98,7 +98,7 @@ def mmr(
             scale = np.float32(1) / np.sqrt(norm) if norm > 0 else np.float32(0)
             for d in range(width):
                 unit[j, d] = vectors[item, d] * scale
-        for place in range(picks.shape[1]):
+        for position in range(picks.shape[1]):
             chosen = -1
             value = np.float32(0)
             for j in range(pool):
@@ -109,8 +109,8 @@ def mmr(
                     chosen, value = j, own
             if chosen < 0:
                 break
-            picks[b, place] = chosen
-            values[b, place] = value
+            picks[b, position] = chosen
+            values[b, position] = value
             free[chosen] = False
             for j in range(pool):
                 if free[j]:

@@ -59,6 +59,8 @@ class RerankConfig(plugins.Optioned):
     @model_validator(mode="after")
     def _are_there(self) -> Self:
         plugins.check_options("stage", self.stages, self.options)
-        if taken := sorted(RESERVED & set(self.stages)):
-            raise ValueError(f"a stage cannot be called {taken[0]!r}: reports know another one by that name")
+        if reserved := sorted(RESERVED & set(self.stages)):
+            raise ValueError(
+                f"a stage cannot be called {reserved[0]!r}: reports know another one by that name"
+            )
         return self

@@ -10,7 +10,7 @@ from funnel.errors import ConfigError
 from funnel.features.arrays import frozen
 from funnel.plugins import register
 from funnel.stages._kernels import mmr
-from funnel.stages.stage import places
+from funnel.stages.stage import positive
 from funnel.types import Candidates, Float32, Requests
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Diversify:
         self.name = name
         self._vectors = frozen(vectors)
         self._trade_off = float(trade_off)
-        self._pool = places(pool, f"pool of {name}")
-        self._k = places(k, f"k of {name}")
+        self._pool = positive(pool, f"pool of {name}")
+        self._k = positive(k, f"k of {name}")
         if not 0 <= self._trade_off <= 1:
             raise ConfigError(f"trade_off of {name} is {trade_off}; it must be within 0 and 1")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from funnel.stages.sources import excluded
-from funnel.stages.stage import places
+from funnel.stages.stage import positive
 from funnel.types import Candidates, Requests
 
 
@@ -17,7 +17,7 @@ class Filter:
 
     def __init__(self, shortlist: int, *, name: str = "filter") -> None:
         self.name = name
-        self._shortlist = places(shortlist, f"shortlist of {name}")
+        self._shortlist = positive(shortlist, f"shortlist of {name}")
 
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
         """The first `shortlist` places that pass, the order kept."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from funnel import plugins
 from funnel.errors import ConfigError
 from funnel.stages.parts import Parts
-from funnel.stages.sources import Found, Source
+from funnel.stages.sources import Retrieved, Source
 from funnel.stages.stage import Skippable, Stage
 from funnel.stages.towers import TowerSource
 from funnel.types import Candidates, Float32, Int32, Requests
@@ -17,24 +17,24 @@ from funnel.types import Candidates, Float32, Int32, Requests
 def source(name: str, parts: Parts, options: plugins.Given) -> Source | None:
     """A source by name; None where these data do not have it. When called it raises FunnelError for what no
     source may give."""
-    made = plugins.make("source", name, parts, options=options)
-    if made is None or plugins.find("source", name).own:
-        return made
-    _named(made, "source", name)
-    return made if isinstance(made, TowerSource) else GuardedSource(made, parts)
+    built = plugins.make("source", name, parts, options=options)
+    if built is None or plugins.find("source", name).own:
+        return built
+    _named(built, "source", name)
+    return built if isinstance(built, TowerSource) else GuardedSource(built, parts)
 
 
 def stage(name: str, parts: Parts, options: plugins.Given) -> Stage | None:
     """The same of a stage."""
-    made = plugins.make("stage", name, parts, options=options)
-    if made is None or plugins.find("stage", name).own:
-        return made
-    _named(made, "stage", name)
-    return (GuardedSkippable if isinstance(made, Skippable) else GuardedStage)(made)
+    built = plugins.make("stage", name, parts, options=options)
+    if built is None or plugins.find("stage", name).own:
+        return built
+    _named(built, "stage", name)
+    return (GuardedSkippable if isinstance(built, Skippable) else GuardedStage)(built)
 
 
-def _named(made: Source | Stage, kind: str, name: str) -> None:
-    if getattr(made, "name", None) != name:
+def _named(built: Source | Stage, kind: str, name: str) -> None:
+    if getattr(built, "name", None) != name:
         raise ConfigError(f"{kind} {name!r} must be called what it is registered as: set `name = {name!r}`")
 
 
@@ -45,7 +45,7 @@ class GuardedSource:
         self.name = inner.name
         self._inner, self._parts = inner, parts
 
-    def find(self, requests: Requests, k: int) -> Found:
+    def find(self, requests: Requests, k: int) -> Retrieved:
         """See `Source.find`."""
         rows, scores = self._inner.find(requests, k)
         self._check(rows, scores, (len(requests), k))

@@ -11,8 +11,8 @@ from funnel.errors import ConfigError
 from funnel.order import best
 from funnel.ranker import contains
 from funnel.stages._kernels import merge
-from funnel.stages.sources import Found, Source, excluded
-from funnel.stages.stage import places
+from funnel.stages.sources import Retrieved, Source, excluded
+from funnel.stages.stage import positive
 from funnel.stages.towers import TowerSource
 from funnel.types import Candidates, Float32, Int32, Ragged, Requests, Shown
 
@@ -43,7 +43,7 @@ class Retrieve:
         self.name = name
         self.sources = tuple(source.name for source in sources)
         self._sources = tuple(sources)
-        self._k = places(k, f"k of {name}")
+        self._k = positive(k, f"k of {name}")
         if not sources or len(set(self.sources)) < len(sources):
             raise ConfigError(
                 f"{name}: sources are {list(self.sources)}; at least one is needed, each name once"
@@ -65,50 +65,50 @@ class Retrieve:
         """
         if requests.shown is not None:
             return self._among(requests, requests.shown)
-        found: list[Found] = []
+        retrieved: list[Retrieved] = []
         queries: dict[int, Float32] = {}
-        for place, source in enumerate(self._sources):
+        for number, source in enumerate(self._sources):
             if isinstance(source, TowerSource):
-                queries[place] = source.encode(requests)
-                found.append(source.search(requests, queries[place], self._k))
+                queries[number] = source.encode(requests)
+                retrieved.append(source.search(requests, queries[number], self._k))
             else:
-                found.append(source.find(requests, self._k))
-        merged = self._merge(found, self._shares)
-        for place, vectors in queries.items():
-            self._fill(merged, place, vectors)
+                retrieved.append(source.find(requests, self._k))
+        merged = self._merge(retrieved, self._shares)
+        for number, vectors in queries.items():
+            self._fill(merged, number, vectors)
         return merged.ranked_by(merged.scores)
 
     def complete(self, requests: Requests, candidates: Candidates) -> Candidates:
         """The same candidates with the towers' score at every item, also at those that no source returned."""
         filled = replace(candidates, source_scores=candidates.source_scores.copy())
-        for place, source in enumerate(self._sources):
+        for number, source in enumerate(self._sources):
             if isinstance(source, TowerSource):
-                self._fill(filled, place, source.encode(requests))
+                self._fill(filled, number, source.encode(requests))
         return filled
 
     def _among(self, requests: Requests, shown: Shown) -> Candidates:
         """The items that are shown, as if each source had returned them in its own order."""
         items = shown.items.last(max(1, int(shown.items.lengths.max(initial=0))))
         items = np.where(excluded(requests, items), np.int32(-1), items)
-        found = []
+        retrieved = []
         for source in self._sources:
             scores = source.score(requests, items)
-            found.append(best(np.where(scores > -np.inf, items, np.int32(-1)), scores, items.shape[1]))
+            retrieved.append(best(np.where(scores > -np.inf, items, np.int32(-1)), scores, items.shape[1]))
         # In the order shown and without a weight, so that what no source knows is there too.
-        found.append((items, np.zeros(items.shape, dtype=np.float32)))
+        retrieved.append((items, np.zeros(items.shape, dtype=np.float32)))
         k, n = items.shape[1], len(self.sources)
         ranks = self._constant + np.arange(1, k + 1)
         shares = np.append(self._weights, 0.0)[:, None] / ranks
-        merged = self._merge(found, shares.astype(np.float32))
+        merged = self._merge(retrieved, shares.astype(np.float32))
         kept = replace(
             merged, source_scores=merged.source_scores[..., :n], source_ranks=merged.source_ranks[..., :n]
         )
         return kept.ranked_by(kept.scores)
 
-    def _merge(self, found: Sequence[Found], shares: Float32) -> Candidates:
+    def _merge(self, retrieved: Sequence[Retrieved], shares: Float32) -> Candidates:
         """Every item that was found, with what each source said of it; in no order yet."""
-        rows = np.stack([rows for rows, _ in found])
-        scores = np.stack([scores for _, scores in found])
+        rows = np.stack([rows for rows, _ in retrieved])
+        scores = np.stack([scores for _, scores in retrieved])
         n_sources, n, k = rows.shape
         shape = (n, n_sources * k)
         items, fused = np.full(shape, -1, dtype=np.int32), np.zeros(shape, dtype=np.float32)
@@ -125,12 +125,12 @@ class Retrieve:
             source_ranks=source_ranks[:, :width],
         )
 
-    def _fill(self, candidates: Candidates, place: int, queries: Float32) -> None:
+    def _fill(self, candidates: Candidates, number: int, queries: Float32) -> None:
         """Write the towers' exact score into fresh candidates."""
-        source = self._sources[place]
+        source = self._sources[number]
         assert isinstance(source, TowerSource)
         exact = source.dots(queries, candidates.items)
-        candidates.source_scores[..., place] = np.where(candidates.filled, exact, np.nan)
+        candidates.source_scores[..., number] = np.where(candidates.filled, exact, np.nan)
 
 
 def source_weights(lists: Mapping[str, Int32], targets: Ragged, k: int = 10) -> dict[str, float]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from funnel.features import Statistics
     from funnel.stages.parts import Parts
 
-Found = tuple[Int32, Float32]
+Retrieved = tuple[Int32, Float32]
 
 
 class Source(Protocol):
@@ -29,7 +29,7 @@ class Source(Protocol):
     def name(self) -> str:
         """Its column in Candidates.sources."""
 
-    def find(self, requests: Requests, k: int) -> Found:
+    def find(self, requests: Requests, k: int) -> Retrieved:
         """(rows int32 [B, k], scores float32 [B, k]), descending, ties by row, padded with −1 and −inf.
 
         Nothing excluded, nothing that is not allowed; k items wherever k pass and the source knows them.
@@ -51,7 +51,7 @@ def excluded(requests: Requests, items: Int32) -> Bool:
     return mask
 
 
-def choose(requests: Requests, items: Int32, scores: Float32, k: int) -> Found:
+def choose(requests: Requests, items: Int32, scores: Float32, k: int) -> Retrieved:
     """What a source returns that has scored items: the k best that each request may be given, ties by row.
 
     items: int32 [B, W], -1 is none. scores: float32 [B, W], -inf where an item is not to be returned. Returns
@@ -94,7 +94,7 @@ class CovisitationSource:
     def __init__(self, statistics: Statistics) -> None:
         self._statistics = statistics
 
-    def find(self, requests: Requests, k: int) -> Found:
+    def find(self, requests: Requests, k: int) -> Retrieved:
         """See `Source.find`. A request without a history gets nothing."""
         return self._statistics.covisitation.top(
             requests.history, k, exclude=requests.exclude, allow=requests.allow
@@ -117,7 +117,7 @@ class PopularSource:
         self._statistics = statistics
         self._window = window
 
-    def find(self, requests: Requests, k: int) -> Found:
+    def find(self, requests: Requests, k: int) -> Retrieved:
         """See `Source.find`."""
         return self._statistics.most_popular(
             requests.times, k, self._window, exclude=requests.exclude, allow=requests.allow
@@ -133,7 +133,7 @@ class ShownSource:
 
     name = "shown"
 
-    def find(self, requests: Requests, k: int) -> Found:
+    def find(self, requests: Requests, k: int) -> Retrieved:
         """Nothing: what is not shown has no place."""
         shape = (len(requests), k)
         return np.full(shape, -1, dtype=np.int32), np.full(shape, -np.inf, dtype=np.float32)
@@ -143,7 +143,7 @@ class ShownSource:
         scores = np.full(items.shape, -np.inf, dtype=np.float32)
         if requests.shown is not None:
             for row in range(len(items)):
-                order = {item: place for place, item in enumerate(requests.shown.items[row].tolist())}
+                order = {item: position for position, item in enumerate(requests.shown.items[row].tolist())}
                 scores[row] = [-order.get(item, np.inf) for item in items[row].tolist()]
         return scores
 

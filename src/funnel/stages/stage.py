@@ -33,7 +33,7 @@ class Skippable(Protocol):
         """What goes on in place of the stage's own work."""
 
 
-def places(value: Any, what: str) -> int:
+def positive(value: Any, what: str) -> int:
     """`value` as a number of places.
 
     Raises: ConfigError unless it is a whole number of at least 1.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from funnel.stages.stage import places
+from funnel.stages.stage import positive
 from funnel.types import Candidates, Requests
 
 
@@ -11,7 +11,7 @@ class Top:
 
     def __init__(self, k: int, *, name: str = "top") -> None:
         self.name = name
-        self._k = places(k, f"k of {name}")
+        self._k = positive(k, f"k of {name}")
 
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
         """The first k places, unchanged."""

@@ -16,7 +16,7 @@ from funnel.index import ExactIndex, Index
 from funnel.order import best
 from funnel.plugins import register
 from funnel.stages._kernels import dot
-from funnel.stages.sources import Found, Source, excluded, fetch_sizes
+from funnel.stages.sources import Retrieved, Source, excluded, fetch_sizes
 from funnel.types import Float32, Int32, Requests
 
 if TYPE_CHECKING:
@@ -43,8 +43,12 @@ def towers(parts: Parts) -> Source:
 @register("source", "spectral")
 def spectral(parts: Parts) -> Source | None:
     """The low frequencies of who met what; for sets only."""
-    found = parts.statistics.spectral
-    return None if found is None else TowerSource(found, ExactIndex(found.item_vectors), name="spectral")
+    retrieved = parts.statistics.spectral
+    return (
+        None
+        if retrieved is None
+        else TowerSource(retrieved, ExactIndex(retrieved.item_vectors), name="spectral")
+    )
 
 
 class TowerSource:
@@ -78,7 +82,7 @@ class TowerSource:
                 "build the index from these vectors"
             )
 
-    def find(self, requests: Requests, k: int) -> Found:
+    def find(self, requests: Requests, k: int) -> Retrieved:
         """See `Source.find`."""
         return self.search(requests, self.encode(requests), k)
 
@@ -96,7 +100,7 @@ class TowerSource:
         dot(queries, self._vectors, np.ascontiguousarray(items), out)
         return out
 
-    def search(self, requests: Requests, queries: Float32, k: int) -> Found:
+    def search(self, requests: Requests, queries: Float32, k: int) -> Retrieved:
         """As `find`, for requests that were encoded before.
 
         Each request fetches as many more as it excludes. Where the index comes back with fewer than k
@@ -112,16 +116,16 @@ class TowerSource:
             rows[group], scores[group] = self._group(part, queries[group], k, size)
         return rows, scores
 
-    def _group(self, requests: Requests, queries: Float32, k: int, size: int) -> Found:
+    def _group(self, requests: Requests, queries: Float32, k: int, size: int) -> Retrieved:
         """Requests that fetch equally many."""
-        found = self._fetch(queries, size, requests.allow)
-        rows, scores = self._best(requests, queries, found, k)
+        retrieved = self._fetch(queries, size, requests.allow)
+        rows, scores = self._best(requests, queries, retrieved, k)
         if requests.allow is None:
             short = np.flatnonzero(rows[:, min(k, self._index.size) - 1] < 0)
             if len(short) and size < self._index.size:
                 part = requests.take(short)
-                found = self._fetch(queries[short], size, self._everything(len(short)))
-                rows[short], scores[short] = self._best(part, queries[short], found, k)
+                retrieved = self._fetch(queries[short], size, self._everything(len(short)))
+                rows[short], scores[short] = self._best(part, queries[short], retrieved, k)
         return rows, scores
 
     def _everything(self, batch: int) -> Allow:
@@ -132,10 +136,10 @@ class TowerSource:
     def _all_items(self) -> NDArray[np.uint64]:
         return packed(np.ones((1, self._index.size), dtype=np.bool_))
 
-    def _best(self, requests: Requests, queries: Float32, found: Int32, k: int) -> Found:
+    def _best(self, requests: Requests, queries: Float32, retrieved: Int32, k: int) -> Retrieved:
         """The k best that are not excluded."""
-        found = np.where(excluded(requests, found), np.int32(-1), found)
-        return best(found, self.dots(queries, found), k)
+        retrieved = np.where(excluded(requests, retrieved), np.int32(-1), retrieved)
+        return best(retrieved, self.dots(queries, retrieved), k)
 
     def _fetch(self, queries: Float32, size: int, allow: Allow | None) -> Int32:
         """Rows from the index."""

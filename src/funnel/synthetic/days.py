@@ -71,10 +71,10 @@ _IMPRESSIONS = pa.schema(
 
 def _rows(shown: Impressions, users: Int32, times: Int64, first: int) -> tuple[pa.Table, pa.Table]:
     """Clicks and impressions as rows. A click comes a second a place after its list."""
-    request, place = np.nonzero(shown.filled)
-    clicked, items = shown.clicked[request, place], shown.items[request, place]
-    lists = [request + first, users[request], items, times[request], place, clicked]
-    clicks = [users[request], items, times[request] + 1 + place]
+    request, position = np.nonzero(shown.filled)
+    clicked, items = shown.clicked[request, position], shown.items[request, position]
+    lists = [request + first, users[request], items, times[request], position, clicked]
+    clicks = [users[request], items, times[request] + 1 + position]
     return (
         pa.table([column[clicked] for column in clicks], schema=_EVENTS),
         pa.table(lists, schema=_IMPRESSIONS),

@@ -49,8 +49,8 @@ class Shelf:
         first = np.searchsorted(self.keys, categories * _SECONDS)
         behind = np.searchsorted(self.keys, categories * _SECONDS + times, side="right")
         low, high = self.total[first], self.total[behind]
-        found = np.searchsorted(self.total, low + (high - low) * rng.random(low.shape), side="right") - 1
-        return self.rows[np.clip(found, first, behind - 1)]
+        positions = np.searchsorted(self.total, low + (high - low) * rng.random(low.shape), side="right") - 1
+        return self.rows[np.clip(positions, first, behind - 1)]
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def show(
     items = np.sort(shelf.draw(rng, categories, np.broadcast_to(times[:, None], shape)), axis=1)
     repeated = np.diff(items, axis=1, prepend=-1) == 0
     height = np.where(repeated, -np.inf, shelf.exposure[items] + rng.standard_normal(shape))
-    places = np.argsort(-height, axis=1, kind="stable")
-    items, filled = (np.take_along_axis(values, places, axis=1) for values in (items, ~repeated))
+    order = np.argsort(-height, axis=1, kind="stable")
+    items, filled = (np.take_along_axis(values, order, axis=1) for values in (items, ~repeated))
     logit = np.einsum("rd,rsd->rs", truth.users[users], truth.items[items]) + truth.bias[items]
     logit += noise * rng.standard_normal(shape)
     chance = truth.examination / (1 + np.exp(-logit))

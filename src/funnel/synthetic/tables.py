@@ -78,8 +78,8 @@ class Crowd:
 
     def draw(self, rng: np.random.Generator, day: int, n: int) -> Int32:
         """n users who have joined by the day, by activity."""
-        found = np.searchsorted(self.total, rng.random(n) * self.active(day), side="right") - 1
-        return self.rows[np.minimum(found, len(self.rows) - 1)]
+        positions = np.searchsorted(self.total, rng.random(n) * self.active(day), side="right") - 1
+        return self.rows[np.minimum(positions, len(self.rows) - 1)]
 
 
 def write_people(config: SyntheticConfig, structure: Structure, truth: LatentTruth, folder: Path) -> Crowd:

@@ -55,18 +55,18 @@ def histories(requests: Requests, limit: int, clock: Clock) -> PaddedHistories:
         items = members(items, limit, np.iinfo(np.int32).max)
         times = Ragged(np.zeros(len(items.values), dtype=np.int64), items.offsets)
     if (items.values < 0).any():
-        items, times = _known(items, times)
+        items, times = _in_catalogue(items, times)
     gaps = Ragged(gap_buckets(times, clock), items.offsets)
     lengths = np.minimum(items.lengths, limit)
     longest = max(int(lengths.max(initial=0)), 1)
     return PaddedHistories(items.last(longest, 0), lengths, gaps.last(longest, 0))
 
 
-def _known(items: Ragged, times: Ragged) -> tuple[Ragged, Ragged]:
-    known = items.values >= 0
-    lengths = np.bincount(items.list_of[known], minlength=len(items))
-    kept = Ragged.from_lengths(items.values[known], lengths)
-    return kept, Ragged(times.values[known], kept.offsets)
+def _in_catalogue(items: Ragged, times: Ragged) -> tuple[Ragged, Ragged]:
+    inside = items.values >= 0
+    lengths = np.bincount(items.list_of[inside], minlength=len(items))
+    kept = Ragged.from_lengths(items.values[inside], lengths)
+    return kept, Ragged(times.values[inside], kept.offsets)
 
 
 def user_columns(specs: Mapping[str, Spec], features: Features, n: int) -> dict[str, NDArray[Any]]:

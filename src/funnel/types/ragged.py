@@ -60,12 +60,12 @@ class Ragged:
     def take(self, rows: NDArray[Any]) -> Ragged:
         """The lists at these rows; a negative row gives an empty list."""
         rows = np.asarray(rows, dtype=np.int64)
-        known = rows >= 0
+        filled = rows >= 0
         lengths = np.zeros(len(rows), dtype=np.int64)
-        lengths[known] = self.offsets[rows[known] + 1] - self.offsets[rows[known]]  # of these lists alone
+        lengths[filled] = self.offsets[rows[filled] + 1] - self.offsets[rows[filled]]  # of these lists alone
         out = Ragged.from_lengths(np.empty(0, dtype=self.values.dtype), lengths)
         starts = np.zeros(len(rows), dtype=np.int64)
-        starts[known] = self.offsets[rows[known]]
+        starts[filled] = self.offsets[rows[filled]]
         within = np.arange(out.offsets[-1]) - np.repeat(out.offsets[:-1], lengths)
         return Ragged(self.values[np.repeat(starts, lengths) + within], out.offsets)
 

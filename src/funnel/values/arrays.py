@@ -32,20 +32,20 @@ def mapped(path: Path, dtype: str, *shape: int | None) -> NDArray[Any]:
     >>> mapped(folder / "ids.npy", "int64", None)  # doctest: +SKIP
     """
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a header is parsed as Python: anything may come of a damaged one
         raise BundleError(f"{path} cannot be read ({error}); build the bundle again") from error
-    if not isinstance(found, np.ndarray):
+    if not isinstance(array, np.ndarray):
         raise BundleError(f"{path} is no single array; build the bundle again")
-    fits = len(shape) == found.ndim and all(n in (None, m) for n, m in zip(shape, found.shape, strict=True))
-    if not (fits and _is(found.dtype, dtype) and found.flags.c_contiguous):
-        order = "" if found.flags.c_contiguous else " in Fortran's order"
+    fits = len(shape) == array.ndim and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
+    if not (fits and _is(array.dtype, dtype) and array.flags.c_contiguous):
+        order = "" if array.flags.c_contiguous else " in Fortran's order"
         wanted = [n if n is not None else "any" for n in shape]
         raise BundleError(
-            f"{path} holds {found.dtype.str} {list(found.shape)}{order}; {dtype} {wanted} is expected: it is "
+            f"{path} holds {array.dtype.str} {list(array.shape)}{order}; {dtype} {wanted} is expected: it is "
             "damaged, or not of this bundle"
         )
-    view = found.view(np.ndarray)
+    view = array.view(np.ndarray)
     view.flags.writeable = False
     return view
 
@@ -92,12 +92,12 @@ def _blocks(values: NDArray[Any], overlap: int = 0) -> Iterator[tuple[int, NDArr
         yield start, values[start : start + _BLOCK + overlap]
 
 
-def _is(found: np.dtype[Any], wanted: str) -> bool:
+def _is(array: np.dtype[Any], wanted: str) -> bool:
     """Of the machine's own byte order, which compiled code takes for granted."""
-    if not found.isnative:
+    if not array.isnative:
         return False
     if wanted == "number":
-        return found.kind in "iuf"
+        return array.kind in "iuf"
     if wanted == "ids":
-        return found.kind == "U" or found in (np.int64, np.uint8)
-    return found.kind == "U" if wanted == "str" else found == np.dtype(wanted)
+        return array.kind == "U" or array in (np.int64, np.uint8)
+    return array.kind == "U" if wanted == "str" else array == np.dtype(wanted)

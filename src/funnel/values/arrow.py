@@ -36,8 +36,8 @@ def to_series(values: Any) -> pd.Series:
     if pa.types.is_nested(kind) and not _numbers_only(kind):
         return _objects(values.to_pylist())
     gaps = _WHOLE.get if values.null_count else None
-    found: pd.Series = values.to_pandas(types_mapper=gaps)
-    return found
+    column: pd.Series = values.to_pandas(types_mapper=gaps)
+    return column
 
 
 def joined(parts: list[Any]) -> pd.Series:
@@ -65,10 +65,10 @@ def _common(kinds: set[Any]) -> Any:
         return pa.int64()
     if all(map(types.is_floating, kinds)):
         return pa.float64()
-    if all(types.is_string(one) or types.is_large_string(one) or _of_text(one) for one in kinds):
+    if all(types.is_string(kind) or types.is_large_string(kind) or _of_text(kind) for kind in kinds):
         return pa.large_string()
-    if all(types.is_timestamp(one) or types.is_date(one) for one in kinds):
-        zone = "UTC" if any(types.is_timestamp(one) and one.tz for one in kinds) else None
+    if all(types.is_timestamp(kind) or types.is_date(kind) for kind in kinds):
+        zone = "UTC" if any(types.is_timestamp(kind) and kind.tz for kind in kinds) else None
         return pa.timestamp("us" if pa.timestamp("ns") not in kinds else "ns", zone)
     return pa.duration("ns") if all(map(types.is_duration, kinds)) else None
 

@@ -57,13 +57,13 @@ def as_ids(column: pd.Series, where: str) -> pd.Series:
     _no_truths(column, where)
     if pd.api.types.is_integer_dtype(column.dtype) and (not len(column) or column.max() <= INT64.max):
         return pd.Series(column.to_numpy(dtype=np.int64))
-    found = words(column, where)
-    empty = found.isna().to_numpy()
+    texts = words(column, where)
+    empty = texts.isna().to_numpy()
     if empty.any():
         row = int(empty.argmax())
         what = "an empty text" if isinstance(column.iloc[row], str) else quoted(column.iloc[row])
         raise DataError(f"{where} is {what} in row {row}: an id is expected")
-    return found if _has_text(column) else written_integers(found)
+    return texts if _has_text(column) else written_integers(texts)
 
 
 def written_integers(column: pd.Series) -> pd.Series:

@@ -15,8 +15,8 @@ def nearest(name: object, known: Iterable[object]) -> str | None:
     >>> nearest("epoch", ["epochs", "lr"])
     'epochs'
     """
-    found = difflib.get_close_matches(str(name), [str(one) for one in known], n=1, cutoff=_ALIKE)
-    return found[0] if found else None
+    matches = difflib.get_close_matches(str(name), [str(other) for other in known], n=1, cutoff=_ALIKE)
+    return matches[0] if matches else None
 
 
 def hint(name: object, known: Iterable[object], otherwise: str = "there are: ") -> str:
@@ -25,6 +25,6 @@ def hint(name: object, known: Iterable[object], otherwise: str = "there are: ") 
     >>> hint("epoch", ["epochs", "lr"]), hint("x", ["epochs", "lr"])
     ("did you mean 'epochs'?", 'there are: epochs, lr')
     """
-    names = [str(one) for one in known]
+    names = [str(other) for other in known]
     near = nearest(name, names)
     return f"did you mean {near!r}?" if near else otherwise + (", ".join(names) or "none")

@@ -68,8 +68,8 @@ def _of_type(column: pd.Series, where: str) -> NDArray[np.float64] | None:
         return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
     if not isinstance(kind, pd.StringDtype):
         return None
-    found = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    return None if (np.isnan(found) & column.notna().to_numpy()).any() else np.asarray(found)
+    converted = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return None if (np.isnan(converted) & column.notna().to_numpy()).any() else np.asarray(converted)
 
 
 def _one_by_one(column: pd.Series, where: str) -> NDArray[np.float64]:

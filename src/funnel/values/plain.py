@@ -31,9 +31,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, int | str):
         return mended(str(value)) if isinstance(value, str) else int(value)
     if isinstance(value, Mapping):
-        return {mended(str(key)): plain(one) for key, one in value.items()}
+        return {mended(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
+        return [plain(item) for item in value]
     return _single(value)
 
 
@@ -51,7 +51,7 @@ def _single(value: Any) -> Any:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, set | frozenset):
-        return sorted((plain(one) for one in value), key=str)
+        return sorted((plain(item) for item in value), key=str)
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     text = mended(str(value))

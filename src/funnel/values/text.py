@@ -22,12 +22,12 @@ def whole(value: Any, what: str) -> Any:
             value.encode()
         except UnicodeEncodeError as error:
             raise DataError(
-                f"{what} is {value!a:.80}: at place {error.start} is half a character (a surrogate without "
+                f"{what} is {value!a:.80}: position {error.start} holds half a character (a surrogate without "
                 "its other half), which cannot be written; cut texts between characters"
             ) from None
     elif isinstance(value, list | tuple | set | frozenset):
-        for one in value:
-            whole(one, what)
+        for text in value:
+            whole(text, what)
     return value
 
 

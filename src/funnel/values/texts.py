@@ -48,8 +48,8 @@ class Texts:
             return values
         if isinstance(values, np.ndarray) and values.dtype.kind in "UT":
             values = values.astype(object)
-        made = pa.array(values, pa.large_string())
-        return cls(made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made)
+        array = pa.array(values, pa.large_string())
+        return cls(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array)
 
     def __len__(self) -> int:
         return len(self._column)
@@ -57,16 +57,18 @@ class Texts:
     def __iter__(self) -> Iterator[str]:
         return iter(self.tolist())
 
-    def __getitem__(self, places: Any) -> Any:
-        if isinstance(places, int | np.integer):
-            return np.str_(self._column[int(places)].as_py())
-        if isinstance(places, slice):
-            return Texts(self._column[places])._array()
-        places = np.asarray(places)
-        places = np.flatnonzero(places) if places.dtype == np.bool_ else places
-        places = np.where(places < 0, places + len(self), places)
+    def __getitem__(self, positions: Any) -> Any:
+        if isinstance(positions, int | np.integer):
+            return np.str_(self._column[int(positions)].as_py())
+        if isinstance(positions, slice):
+            return Texts(self._column[positions])._array()
+        positions = np.asarray(positions)
+        positions = np.flatnonzero(positions) if positions.dtype == np.bool_ else positions
+        positions = np.where(positions < 0, positions + len(self), positions)
         return (
-            Texts(self._column.take(pa.array(places.ravel().astype(np.int64))))._array().reshape(places.shape)
+            Texts(self._column.take(pa.array(positions.ravel().astype(np.int64))))
+            ._array()
+            .reshape(positions.shape)
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -78,8 +80,8 @@ class Texts:
 
     def tolist(self) -> list[str]:
         """As Python's texts."""
-        found: list[str] = self._column.to_pylist()
-        return found
+        texts: list[str] = self._column.to_pylist()
+        return texts
 
     def find(self, value: str) -> int:
         """The place of a text, −1 where it is not there; ours are sorted."""
@@ -91,8 +93,8 @@ class Texts:
                 low = middle + 1
             else:
                 high = middle
-        found = low < len(self) and bytes(data[starts[low] : starts[low + 1]]) == key
-        return low if found else -1
+        equal = low < len(self) and bytes(data[starts[low] : starts[low + 1]]) == key
+        return low if equal else -1
 
     def find_all(self, values: list[str | None]) -> Int32:
         """The places of many texts, −1 where one is not there or is None: int32 [n]; ours are sorted.
@@ -100,11 +102,11 @@ class Texts:
         Few are searched one by one, many in a hash table of ours.
         """
         if len(values) < max(_MANY, len(self) // _SHARE):
-            found = (-1 if value is None else self.find(value) for value in values)
-            return np.fromiter(found, dtype=np.int32, count=len(values))
+            positions = (-1 if value is None else self.find(value) for value in values)
+            return np.fromiter(positions, dtype=np.int32, count=len(values))
         wanted = pa.array([None if value is None else _encoded(value) for value in values], pa.large_binary())
-        places = pc.index_in(wanted, value_set=self._column.cast(pa.large_binary()), skip_nulls=True)
-        return np.asarray(places.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
+        positions = pc.index_in(wanted, value_set=self._column.cast(pa.large_binary()), skip_nulls=True)
+        return np.asarray(positions.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
 
     def packed(self) -> NDArray[np.uint8]:
         """How many there are and where each begins, as int64, and all of their UTF-8: uint8 [bytes]."""
@@ -137,8 +139,8 @@ class Texts:
     @staticmethod
     def _parts(column: Any) -> tuple[NDArray[np.int64], Any]:
         _, starts, data = column.buffers()
-        places = np.frombuffer(starts, dtype=np.int64)[column.offset : column.offset + len(column) + 1]
-        return places - places[0], (data or b"")[int(places[0]) : int(places[-1])]
+        begins = np.frombuffer(starts, dtype=np.int64)[column.offset : column.offset + len(column) + 1]
+        return begins - begins[0], (data or b"")[int(begins[0]) : int(begins[-1])]
 
     def _array(self) -> NDArray[Any]:
         return np.array(self._column.to_pylist(), dtype=TEXT)
@@ -155,10 +157,10 @@ def load_ids(path: Path, mmap: bool = True) -> NDArray[Any] | Texts:
 
     Raises: BundleError where it is missing or damaged.
     """
-    found = mapped(path, "ids", None)
-    found = found if mmap else found.copy()
+    ids = mapped(path, "ids", None)
+    ids = ids if mmap else ids.copy()
     try:
-        return Texts.unpacked(found) if found.dtype == np.uint8 else found
+        return Texts.unpacked(ids) if ids.dtype == np.uint8 else ids
     except ValueError as error:  # Arrow's own is one
         raise BundleError(f"{path} is damaged ({error}); build the bundle again") from error
 

@@ -33,8 +33,8 @@ def truth(value: Any, where: str, row: int | None = None) -> bool | None:
     if not written:
         return None
     if written not in _WORDS:
-        place = "" if row is None else f", row {row},"
-        raise DataError(f"{where}{place} holds {quoted(value)}: true or false is expected")
+        at_row = "" if row is None else f", row {row},"
+        raise DataError(f"{where}{at_row} holds {quoted(value)}: true or false is expected")
     return _WORDS[written]
 
 
@@ -42,5 +42,5 @@ def truths(column: pd.Series, where: str) -> pd.Series:
     """A column as pandas `boolean`, missing where a value is. Raises: see `truth`."""
     if pd.api.types.is_bool_dtype(column.dtype) and not isinstance(column.dtype, pd.CategoricalDtype):
         return column.reset_index(drop=True).astype("boolean")
-    found = [truth(value, where, row) for row, value in enumerate(column)]
-    return pd.Series(found, dtype="boolean")
+    values = [truth(value, where, row) for row, value in enumerate(column)]
+    return pd.Series(values, dtype="boolean")

@@ -78,8 +78,8 @@ def words(column: pd.Series, where: str) -> pd.Series:
     codes, distinct = pd.factorize(column)
     first = np.zeros(len(distinct) + 1, dtype=np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]  # the first row of each; −1 is the last place
-    found = [word(value, where, int(row)) for value, row in zip(distinct, first, strict=False)]
-    return texts([*found, None], where).take(codes).reset_index(drop=True)
+    written = [word(value, where, int(row)) for value, row in zip(distinct, first, strict=False)]
+    return texts([*written, None], where).take(codes).reset_index(drop=True)
 
 
 def texts(values: list[str | None], where: str) -> pd.Series:
@@ -103,8 +103,8 @@ def listed(value: Any, where: str, row: int | None = None) -> list[str]:
         parts = sorted(value, key=str)
     elif isinstance(value, list | tuple | np.ndarray):
         parts = value
-    found = (word(part, where, row) for part in parts)
-    return list(dict.fromkeys(part for part in found if part))
+    written = (word(part, where, row) for part in parts)
+    return list(dict.fromkeys(part for part in written if part))
 
 
 def _of_text(value: str) -> str | None:
@@ -156,5 +156,5 @@ def _is_whole(value: str) -> bool:
 
 
 def _wrong(value: Any, where: str, row: int | None, expected: str) -> DataError:
-    place = "" if row is None else f" in row {row}"
-    return DataError(f"{where} holds {quoted(value)}{place}: {expected}")
+    at_row = "" if row is None else f" in row {row}"
+    return DataError(f"{where} holds {quoted(value)}{at_row}: {expected}")

@@ -75,7 +75,7 @@ class DataConfig(Settings):
         for option in SHARED:
             given = getattr(self, option) != type(self).model_fields[option].default
             if given and option not in plugin.options.model_fields:
-                readers = ", ".join(one for one in plugins.names("reader") if _takes(one, option))
+                readers = ", ".join(name for name in plugins.names("reader") if _takes(name, option))
                 raise ValueError(f"the reader {self.reader!r} has no option `{option}`; for {readers} only")
         plugin.bound(self._given())
         return self
@@ -97,7 +97,7 @@ def _takes(reader: str, option: str) -> bool:
 def read(config: DataConfig) -> Dataset:
     """The data set that the config names. Raises DataError or DownloadError, saying what was wrong where."""
     path = None if config.path is None else Path(config.path).expanduser()
-    found = plugins.make("reader", config.reader, path, options=config._given())
-    if not isinstance(found, Dataset):
+    dataset = plugins.make("reader", config.reader, path, options=config._given())
+    if not isinstance(dataset, Dataset):
         raise plugins.refused(f"reader {config.reader!r}", "a Dataset is expected")
-    return found
+    return dataset

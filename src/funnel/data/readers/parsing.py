@@ -108,8 +108,8 @@ class TextTable:
                     continue
                 parts = self._split(line)
                 if len(parts) != len(header):
-                    found = f"{len(parts)}: {line.strip()[:80]!r}"
-                    return DataError(f"{self.path}, line {number}: expected {columns}, found {found}")
+                    actual = f"{len(parts)}: {line.strip()[:80]!r}"
+                    return DataError(f"{self.path}, line {number}: expected {columns}, found {actual}")
                 for name, kind in fields.items():
                     value = parts[header.index(name)]
                     if not _fits(value, kind):

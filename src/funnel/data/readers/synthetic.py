@@ -20,7 +20,7 @@ def read_synthetic(path: str | Path | None = None, *, synthetic: SyntheticConfig
     Raises DataError where another world, or something else, is at `path`.
     """
     wanted = synthetic or SyntheticConfig()
-    folder = _place(wanted) if path is None else Path(path)
+    folder = _cached(wanted) if path is None else Path(path)
     if not folder.exists():
         write_world(wanted, folder)
     elif synthetic is not None and (folder / "world.json").is_file() and config_of(folder) != synthetic:
@@ -38,11 +38,11 @@ def read_world(folder: Path | str) -> Dataset:
 
 def truth_of(path: str | Path | None, synthetic: SyntheticConfig | None) -> LatentTruth:
     """What is true in the world that `read_synthetic` reads for the same arguments, without its tables."""
-    folder = _place(synthetic or SyntheticConfig()) if path is None else Path(path)
+    folder = _cached(synthetic or SyntheticConfig()) if path is None else Path(path)
     return LatentTruth.load(folder / "truth")
 
 
-def _place(config: SyntheticConfig) -> Path:
+def _cached(config: SyntheticConfig) -> Path:
     """A place in the cache for each config."""
     digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()
     return cache_folder() / f"synthetic-{digest[:12]}"

@@ -72,11 +72,11 @@ def read_trivago(path: str | Path, *, interactions: bool = True) -> Dataset:
 def _log_file(path: Path) -> Path:
     if path.is_file():
         return path
-    found = [*path.glob("*.parquet"), *(file for file in path.glob("*.csv") if file.name != _METADATA)]
-    if len(found) != 1:
-        names = ", ".join(sorted(file.name for file in found)) or "none"
+    logs = [*path.glob("*.parquet"), *(file for file in path.glob("*.csv") if file.name != _METADATA)]
+    if len(logs) != 1:
+        names = ", ".join(sorted(file.name for file in logs)) or "none"
         raise DataError(f"{path}: expected one log (.parquet or .csv), found {names}; give the file itself")
-    return found[0]
+    return logs[0]
 
 
 def _read(file: Path) -> pd.DataFrame:

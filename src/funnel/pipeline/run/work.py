@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from funnel.artifacts import manifest as manifests
-from funnel.artifacts.writing import Draft, changing, drafting, place, take_away
+from funnel.artifacts.writing import Draft, changing, drafting, move_into, take_away
 from funnel.settings import Settings
 
 RESULT = "step.json"
@@ -112,7 +112,7 @@ class Work:
             writing.draft.version = _name(result.step, result.key)
             if self.path(result).exists():
                 take_away(self.path(result))
-            place(writing.draft, self.folder)
+            move_into(writing.draft, self.folder)
         for old in self.folder.glob(f"{result.step}-*"):
             if old.name != writing.draft.version:
                 shutil.rmtree(old, ignore_errors=True)
