@@ -27,7 +27,10 @@ class Measured(Settings):
 
 
 def measure(live: Live, requests: int = 1000, *, batch: int = 256, seed: int = 0) -> Measured:
-    """Ask for users that the bundle knows, drawn by the seed, first one at a time, then in batches."""
+    """Time requests of the bundle's users, drawn by the seed, first one at a time, then in batches.
+
+    requests: how many. batch: requests of a batch.
+    """
     contents = live.contents
     users = np.random.default_rng(seed).integers(len(contents.users.ids), size=requests)
     batch_requests = of_users(contents, users)

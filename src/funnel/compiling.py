@@ -55,7 +55,7 @@ class Kept:
 
     A file's name has a digest of all that its content depends on, so that nothing is ever replaced by
     something else, whoever writes at the same time. What is damaged is compiled again. It has the methods
-    that Numba asks of a cache.
+    that Numba expects of a cache.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -67,7 +67,7 @@ class Kept:
 
     @property
     def cache_path(self) -> str:
-        """The first place that is looked at."""
+        """The first folder that is searched."""
         return str(next(cache_folders(self._function), ""))
 
     def load_overload(self, signature: Any, target: Any) -> Any:
@@ -81,7 +81,7 @@ class Kept:
         return None
 
     def save_overload(self, signature: Any, compiled_code: Any) -> None:
-        """Keep it in the first place that can be written."""
+        """Keep it in the first folder that can be written."""
         if compiled_code.lifted or compiled_code.library.has_dynamic_globals:
             return
         data = dumps(compiled_code._reduce())
@@ -106,7 +106,7 @@ class Kept:
 
     @cached_property
     def _stamp(self) -> str:
-        """Of all that the code is made from. Asked for at the first call: by then callees are there."""
+        """A digest of all sources of the code. Computed at the first call: by then callees are loaded."""
         sources: dict[str, bytes] = {}
         _gather(self._function, sources)
         versions = (numba.__version__, llvmlite.__version__, sys.implementation.cache_tag, config.OPT)

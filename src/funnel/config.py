@@ -1,4 +1,4 @@
-"""One TOML file says what is built. Read once, into frozen settings; a mistake names its place.
+"""One TOML file says what is built. Read once, into frozen settings; a mistake is reported with its key.
 
 Each room defines its own settings; this file only puts them side by side.
 """
@@ -94,7 +94,7 @@ class Config(Settings):
         if self.index.spec != "auto":
             try:
                 check_spec(self.index.spec, self.towers.d, self.index.params)
-            except ConfigError as error:  # so that it is told with the other mistakes, and the file
+            except ConfigError as error:  # so that it is reported with the other mistakes, and the file
                 raise ValueError(str(error)) from error
         return self
 

@@ -24,7 +24,7 @@ class Step:
 
 
 class Funnel:
-    """An ordered list of stages, each of which keeps fewer places or orders them better. Thread-safe.
+    """An ordered list of stages, each of which keeps fewer positions or orders them better. Thread-safe.
 
     durations: how long stages took so far, where several funnels share it; default one of its own.
     clock: seconds, rising.
@@ -46,7 +46,7 @@ class Funnel:
             raise ConfigError(f"the stages are {list(self.names)}; at least one is needed, each name once")
         self._durations = Durations() if durations is None else durations
         self._clock = clock
-        # Asked once: to look for a method costs more than all else that a trace does.
+        # Looked up once: to look for a method costs more than all else that a trace does.
         self._skippable = tuple(stage if isinstance(stage, Skippable) else None for stage in self._stages)
 
     @property

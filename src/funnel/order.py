@@ -1,4 +1,4 @@
-"""The one order of the house: descending score, ties by item row, empty places last.
+"""The one order of the house: descending score, ties by item row, empty positions last.
 
 Score and row are packed in one integer, so that one plain sort gives a total order. What is sorted and moved
 is compiled: for a single request NumPy's own steps take longer than the work.
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from funnel.compiling import compiled
 
-#: The key of an empty place.
+#: The key of an empty position.
 NOTHING = np.uint64(np.iinfo(np.uint64).max)
 _SIGN, _LOW = np.uint32(1 << 31), np.uint64(0xFFFFFFFF)
 
@@ -31,7 +31,7 @@ def unpacked(sorted_keys: NDArray[np.uint64], k: int) -> tuple[NDArray[np.int32]
 def best(
     items: NDArray[np.int32], scores: NDArray[np.float32], k: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The k best places of each row, in order: int32 and float32 [B, k], padded with −1 and −inf.
+    """The k best positions of each row, in order: int32 and float32 [B, k], padded with −1 and −inf.
 
     items: int32 [B, W], negative = empty. scores: float32 [B, W]; NaN counts as −inf. Score and row are one
     number: NumPy selects and sorts those with vector instructions, several times as fast as a heap takes
@@ -49,7 +49,7 @@ def moved(
     source_scores: NDArray[np.float32],
     source_ranks: NDArray[np.int32],
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
-    """Places [B, W] and their sources' [B, W, S] by column index [B, K]."""
+    """Positions [B, W] and their sources' [B, W, S] by column index [B, K]."""
     return _moved(
         _plain(columns, np.int64),
         _plain(items, np.int32),

@@ -29,10 +29,10 @@ def tune(
 
     specs: FAISS factory strings; default those that suit the catalogue's size. recall, k: the goal; default
     the bundle's own, from `index.recall` and `index.k` of its config. queries: so many of its users are drawn
-    by the seed, and ask with what the bundle knows of them. threads: for building.
+    by the seed; their requests have the histories and columns of the bundle. threads: for building.
 
     Raises: ConfigError for a goal that is no share or a spec that FAISS does not know; DataError where the
-    bundle has no users to ask with.
+    bundle has no users to make requests of.
     """
     users = np.random.default_rng(seed).permutation(len(contents.users.ids))[:queries]
     if len(users) == 0:

@@ -198,7 +198,7 @@ BAD_LISTS = {
     "one twice": lambda given: replace(given, items=given.items * 0 + given.items[:, :1]),
     "must not be NaN": lambda given: replace(given, scores=given.scores * np.float32(np.nan)),
     "Candidates of the 2 requests": lambda given: given.take(np.array([0])),
-    "empty places come last": lambda given: replace(given, items=np.where([1, 0, 0], -1, given.items)),
+    "empty positions come last": lambda given: replace(given, items=np.where([1, 0, 0], -1, given.items)),
 }
 
 

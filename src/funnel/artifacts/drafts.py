@@ -53,8 +53,8 @@ def new_file(store: Path) -> Iterator[Path]:
 def clear(store: Path) -> None:
     """Remove the drafts whose writers are dead.
 
-    Those of another machine, or of a file system that knows no locks, are taken for that after a day without
-    a change.
+    Drafts of another machine, or on a file system without locks, count as abandoned after a day without a
+    change.
     """
     with _alone(store):  # so that none is between its making and its lock
         abandoned = [(path, lock) for path in store.glob(f"{_DRAFT}*") if (lock := _locked(path)) is not None]
@@ -107,7 +107,7 @@ def _locked(draft: Path) -> int | None:
     except BlockingIOError:
         os.close(handle)
         return None
-    except OSError:  # no locks here: only its age tells
+    except OSError:  # no locks here: only its age shows whether it is abandoned
         return handle
     return handle
 

@@ -1,8 +1,8 @@
-"""What was published, when, and what was served before: one line a publication, only ever added to.
+"""What was published, when, and what was served before: one line a publication, only appended to.
 
-The file is also what publishers take turns on: the kernel gives the lock back when one is killed. A record is
+Publishers hold a lock on this file, one at a time; the kernel releases it when one is killed. A record is
 written before `CURRENT` is, so that none is ever missing; one whose publisher died in between had no effect,
-and is told apart by what came next: the following record, or `CURRENT`, does not name it.
+and is recognised by what came next: the following record, or `CURRENT`, does not name it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Publication(Settings):
 
     at: UTC, ISO 8601, by the publisher's clock; the order is that of the file. replaced: the version that was
     served until then, empty for the first. forced: whether gates that did not pass were overruled.
-    gates: what each gate found; empty where none was asked.
+    gates: the findings of the gates; empty where none was run.
     """
 
     action: Literal["publish", "rollback", "anchor"]
@@ -59,7 +59,7 @@ class History:
         ]
 
     def recorded(self) -> list[Publication]:
-        """Those that took effect, and the last one, of which only `CURRENT` would say."""
+        """Those that took effect, and the last record, whether or not it took effect."""
         read = self._changes()
         return self.publications(read[-1].version) if read else []
 
@@ -86,7 +86,7 @@ class History:
             yield file
 
     def _changes(self) -> list[Publication]:
-        """Those records that are of what is served."""
+        """The records of publications and rollbacks, without those of anchors."""
         return [record for record in self._read() if record.action != "anchor"]
 
     def _read(self) -> list[Publication]:
@@ -125,7 +125,7 @@ def appended(file: FileIO, publication: Publication) -> Iterator[None]:
 
 
 def served(publications: Sequence[Publication]) -> list[str]:
-    """The versions to go back to, oldest first, the last being the one that is served.
+    """The versions to go back to, oldest first; the last is the one that is served.
 
     What was rolled back is not among them: going back twice goes further back, and never forward.
     """

@@ -1,4 +1,4 @@
-"""What a version says of itself: hashes of its files, and where they come from."""
+"""The manifest of a version: hashes of its files, and what they were made from."""
 
 from __future__ import annotations
 
@@ -35,13 +35,14 @@ class FileEntry(Settings):
 
 
 class Manifest(Settings):
-    """Everything known about a version. A field that a writer has nothing to say on stays empty.
+    """What is recorded about a version. A field that its writer does not fill stays empty.
 
     fingerprint: sha256 over the paths and hashes of the files that decide answers. fallback: why the ranker's
     order is not used; empty where it is. metrics: None where a figure is not finite. checksum: sha256 of
-    everything else that the manifest says, set by `save`. data_read: seconds since 1970 at which reading the
+    all other fields, set by `save`. data_read: seconds since 1970 at which reading the
     data began; changes of items that were made before are in them. 0 where that is not known. data_end: one
-    second after the last event, None where they have no clock. plugins: what the config names of others.
+    second after the last event, None where they have no clock. plugins: those that the config names and that
+    are not funnel's own.
     """
 
     format_version: int = FORMAT_VERSION
@@ -77,7 +78,7 @@ class Manifest(Settings):
 
     @model_serializer(mode="wrap")
     def _without_none(self, written: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        # The checksum of manifests from before there were plugins is over what they say, which is nothing.
+        # Earlier manifests have no field `plugins`, and their checksum is of a manifest without it.
         fields = written(self)
         return fields if self.plugins else {key: value for key, value in fields.items() if key != "plugins"}
 

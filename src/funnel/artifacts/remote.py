@@ -53,7 +53,7 @@ def pull(url: str, store: Store, version: str = "current") -> str:
             raise BundleError(f"{url} has no whole version {version!r}")
         if _is_whole(store, version):
             return version
-        with store.adopting(version) as draft:
+        with store.copying(version) as draft:
             system.get_file(f"{root}/{version}/{MANIFEST}", str(draft.folder / MANIFEST))
             for name in Manifest.load(draft.folder).files:
                 _get(system, f"{root}/{version}/{name}", draft.folder, name)

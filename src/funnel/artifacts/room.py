@@ -1,4 +1,4 @@
-"""Whether something failed for want of room: libraries say it in different ways."""
+"""Whether something failed because a disk is full: libraries report that in different ways."""
 
 from __future__ import annotations
 

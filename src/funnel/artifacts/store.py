@@ -6,7 +6,7 @@
     store.publish(draft.version)
 
 A version appears whole or not at all: files are written to a hidden folder of the store, hashed, fsynced, and
-the folder is renamed. `CURRENT` is a file of one line, replaced atomically; what it said before is in the
+the folder is renamed. `CURRENT` is a file of one line, replaced atomically; earlier versions are in the
 history of publications.
 """
 
@@ -48,9 +48,9 @@ class Store:
     def writing(self, name: str) -> Iterator[Draft]:
         """A draft that becomes the version `<name>-<fingerprint>` when the block ends well.
 
-        Where that version is there already, it is kept, unless it is damaged: then the draft takes its place.
-        Nothing is left when the block raises. Files that are to decide the version must be below the draft's
-        folder: what is only said in the manifest does not.
+        Where that version is there already, it is kept, unless it is damaged: then the draft replaces it.
+        Nothing is left when the block raises. The version's fingerprint is of the files below the
+        draft's folder; what is only in the manifest does not change it.
         Raises: BundleError when the name is no plain file name, the store cannot be written or is full.
         """
         if not NAME.fullmatch(name):
@@ -64,7 +64,7 @@ class Store:
                 move_into(draft, self.folder)
 
     @contextmanager
-    def adopting(self, version: str) -> Iterator[Draft]:
+    def copying(self, version: str) -> Iterator[Draft]:
         """A draft that becomes this version when the block ends well and left its files and manifest.
 
         Raises: BundleError naming a file that is not what the manifest says, or as `writing` does.
@@ -132,11 +132,11 @@ class Store:
         return self._history.publications(self.published())
 
     def recorded(self) -> list[Publication]:
-        """The same, and the last one even if what is served now cannot be told, or is something else."""
+        """The same, with the last record even if it is not known to have taken effect."""
         return self._history.recorded()
 
     def was_used(self) -> bool:
-        """Whether anything was ever published here, as far as can be told."""
+        """Whether anything was ever published here, as far as the files show."""
         return (self.folder / CURRENT).exists() or self._history.begun()
 
     def anchor(self) -> str | None:

@@ -13,7 +13,7 @@ from funnel.errors import BundleError
 def check(folder: Path, version: str, *, reports: bool = True) -> Manifest:
     """The manifest of a version's folder, all of whose files were read and compared with it.
 
-    reports: False leaves out what decides no answer, whether it is there and whole.
+    reports: False leaves out the reports, which decide no answer.
     Raises: BundleError naming a file that is missing, changed, or not of the version.
     """
     manifest = Manifest.load(folder)

@@ -25,13 +25,13 @@ class Draft:
     version: str = ""
 
     def describe(self, **about: Any) -> None:
-        """What the manifest will say; see the fields of `Manifest`."""
+        """Fields of the manifest, see `Manifest`; kept until it is written."""
         self.about.update(about)
 
 
 @contextmanager
 def changing(store: Path) -> Iterator[None]:
-    """What the system refuses, as an error for people."""
+    """Turns errors of the operating system into a BundleError that names the store."""
     try:
         yield
     except OSError as error:
@@ -94,7 +94,7 @@ def take_away(version: Path) -> None:
 
 
 def replace_line(path: Path, line: str) -> None:
-    """Make a file of one line say this, for good: whoever reads it meets the old line or the new one."""
+    """Replace the content of a one-line file, durably: a reader sees the old line or the new one."""
     with drafts.new_file(path.parent) as draft:
         with draft.open("w") as file:
             file.write(f"{line}\n")

@@ -37,12 +37,12 @@ from funnel.types import Float32
 
 @dataclass(frozen=True)
 class Contents:
-    """Everything that an answer needs, loaded.
+    """All parts of a bundle that an answer needs, loaded.
 
     weights: of each source in the retrieval order. ranker: None where the retrieval order is kept.
-    exclude_seen: whether what a user met before is never returned. shown: columns of the lists that requests
-    choose from; none where they choose from the catalogue. item_encoder: None in a bundle of an older funnel.
-    own: the bundle's own contents, where these have changed since it was built.
+    exclude_seen: whether items of a user's history are never returned. shown: columns of the lists that
+    requests choose from; none where they choose from the catalogue. item_encoder: None in a bundle of an
+    older funnel. own: the bundle's own contents, where these have changed since it was built.
     """
 
     catalogue: Catalogue
@@ -81,7 +81,7 @@ class Contents:
         return Parts(self.catalogue, self.users, self.encoder, self.index, self.statistics, self.rerank)
 
     def retriever(self, k: int | None = None) -> Retrieve:
-        """The first stage: all sources, merged; k places (default: the config's), or as many as items."""
+        """The first stage: all sources, merged; k positions (default: the config's), or as many as items."""
         return Retrieve(self.sources(), min(k or self.retrieve.k, len(self.catalogue.ids)), self.weights)
 
     def candidate_features(self) -> CandidateFeatures:
@@ -135,7 +135,7 @@ class Contents:
 
     def exact(self, k: int) -> Funnel:
         """Every item scored with the towers: the reference that approximate search is held against."""
-        index, threads = ExactIndex(self.vectors), os.cpu_count() or 1  # it is asked offline
+        index, threads = ExactIndex(self.vectors), os.cpu_count() or 1  # used offline only
         return Funnel([Retrieve([TowerSource(self.encoder, index, threads=threads)], k)])
 
     def without_ranker(self) -> Contents:

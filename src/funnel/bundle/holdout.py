@@ -1,7 +1,7 @@
 """The requests that a bundle was judged on, which travel with it: anyone can judge it again, anywhere.
 
-Rows are those of the bundle's own catalogue and users. `translate` puts the requests to another bundle as
-it would be asked: ids are looked up in its tables, and its own user columns are read.
+Rows are those of the bundle's own catalogue and users. `translate` makes them requests to another
+bundle: ids are looked up in its tables, and its own user columns are read.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Holdout:
 
 
 def translate(examples: Examples, source: Contents, other: Contents) -> Examples:
-    """The same requests, as the other bundle would be asked them.
+    """The same requests, in the rows of another bundle.
 
     Items that it does not have are left out of histories and lists. A target that it does not have becomes
     the row behind its last: it cannot be returned, and counts as missed.
@@ -120,7 +120,7 @@ def shared_targets(examples: Examples, source: Contents, other: Contents) -> Exa
 
 
 def _renumbered(lists: Ragged, rows: Int32) -> tuple[Ragged, Bool]:
-    """Lists with new numbers, without those that have none; and which values stayed."""
+    """Lists with new row numbers, without values that have none; and which values stayed: bool [total]."""
     values = rows[lists.values]
     kept = values >= 0
     lengths = np.bincount(lists.list_of[kept], minlength=len(lists))

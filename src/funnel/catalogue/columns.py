@@ -106,7 +106,7 @@ class FilterColumn:
         return kind, value
 
     def _meant(self, value: Any) -> Any:
-        """What a value is in the form that this column has."""
+        """A wanted value in the form that this column has."""
         return value
 
     @property
@@ -163,7 +163,7 @@ class Terms(FilterColumn):
         return self.rows[inside((self.offsets[positions], self.offsets[positions + 1]))]
 
     def _positions(self, kind: str, wanted: Collection[Any]) -> Int64:
-        """The terms among those wanted: int64 [found]."""
+        """The positions in `terms` of those wanted values that are there: int64."""
         if kind == "text" and len(self.kinds) == 1:
             whole = (form for text in wanted if _is_whole(text) for form in _forms(text))
             texts = pd.Index(list(dict.fromkeys(whole)), dtype=self.terms.dtype)
@@ -199,7 +199,7 @@ class Terms(FilterColumn):
 
 
 def laid_out(name: str, column: pd.Series[Any]) -> FilterColumn:
-    """A column of a table, by what its values are. One of vectors can be asked for nothing."""
+    """A column of a table laid out for filters, by the type of its values. No value matches a vector."""
     present = np.flatnonzero(column.notna().to_numpy()).astype(np.int32)
     values = column.iloc[present]
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):

@@ -1,4 +1,4 @@
-"""What a filter asks of one column, apart from any catalogue."""
+"""A condition of a filter on one column, apart from any catalogue."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Number: TypeAlias = int | float
 
 
 class Cut(NamedTuple):
-    """A place between numbers: before `at`, or behind it. Cuts sort as the numbers do."""
+    """A point between numbers: before `at`, or behind it. Cuts sort as the numbers do."""
 
     at: Number
     behind: bool
@@ -35,7 +35,7 @@ EVERY_NUMBER = Interval(Cut(-math.inf, False), Cut(math.inf, True))
 class Condition:
     """One column's value is one of `values`, or within one of `intervals`.
 
-    Equal conditions ask the same, whatever catalogue they are asked of, and others differ: values are held by
+    Equal conditions are passed by the same items, in any catalogue. Values are held by
     their kind ("number", "truth value", "text", …), for Python takes 1 and True for equal. 1 and 1.0 are one
     number.
 

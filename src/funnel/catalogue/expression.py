@@ -110,7 +110,7 @@ def _or(parts: Iterable[Expression]) -> Expression:
 
 
 def _flat(kind: type[And] | type[Or], parts: Iterable[Expression]) -> list[Expression]:
-    """The parts, with those of parts of the same kind in place of these."""
+    """The parts, in which parts of the same kind are replaced by their own parts."""
     out: list[Expression] = []
     for part in parts:
         out += part.parts if isinstance(part, And | Or) and isinstance(part, kind) else [part]

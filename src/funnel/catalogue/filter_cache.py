@@ -1,4 +1,4 @@
-"""The bitmaps of conditions that were asked for last."""
+"""The bitmaps of the conditions that were used last."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from funnel.catalogue.condition import Condition
 
 
 class CachedBitmap(NamedTuple):
-    """A bitmap. version: what it is of, where what it is made from changes."""
+    """A bitmap. version: of the catalogue that it was made from, where that changes."""
 
     bits: NDArray[np.uint64]
     version: int
@@ -51,7 +51,7 @@ class FilterCache:
             return bitmap
 
     def put(self, condition: Condition, bits: NDArray[np.uint64], version: int = 0) -> None:
-        """Keep a bitmap, in place of an earlier one of the condition and of those not used for longest."""
+        """Keep a bitmap; it replaces that of the condition, and those that were not used for longest."""
         own = condition.nbytes
         size = own + bits.nbytes
         with self._own_lock():

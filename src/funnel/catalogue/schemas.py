@@ -1,4 +1,4 @@
-"""The columns that whoever asks may name, and which of them another bundle lacks."""
+"""The columns that a request may name, and which of them another bundle lacks."""
 
 from __future__ import annotations
 

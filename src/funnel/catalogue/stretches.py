@@ -40,7 +40,7 @@ def equal(rising: NDArray[Any], wanted: Iterable[Number]) -> Stretches:
 
 
 def inside(stretches: Stretches) -> Int64:
-    """Every place within the stretches, one after another: int64 [total]."""
+    """Every position within the stretches, one after another: int64 [total]."""
     starts, stops = stretches
     lengths = stops - starts
     before = np.cumsum(lengths) - lengths

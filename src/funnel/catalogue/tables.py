@@ -26,7 +26,7 @@ from funnel.values.texts import save_ids
 
 
 class Ids(Protocol):
-    """The ids of a catalogue: a `Vocabulary`, or one that has grown."""
+    """The ids of a catalogue: a `Vocabulary`, or one with ids added to it."""
 
     @property
     def values(self) -> Any:
@@ -85,7 +85,9 @@ class Catalogue:
         if encoder is not None:
             check_specs(encoder.specs, specs, folder / "encoder")
         loaded = cls(ids, frame, load_features(folder / "features", specs, len(ids)), encoder)
-        loaded.__dict__["filters"] = Filters.load(folder / "filters", len(ids))  # in place of laying them out
+        loaded.__dict__["filters"] = Filters.load(
+            folder / "filters", len(ids)
+        )  # saved, so that they need not be laid out again
         return loaded
 
     def title(self, item_id: Any) -> str:
@@ -134,7 +136,7 @@ class Catalogue:
 
     @cached_property
     def displayed(self) -> tuple[str, ...]:
-        """The names of all columns but vectors, which nobody reads."""
+        """The names of all columns but vectors, which are not for display."""
         specs = {} if self.encoder is None else self.encoder.specs
         return tuple(name for name in self.values if name not in specs or specs[name].kind != "vector")
 
@@ -165,7 +167,7 @@ def _in_one_piece(column: pd.Series[Any]) -> Any:
 
 @dataclass(frozen=True)
 class Users:
-    """Everyone the bundle knows: ids, encoded columns, and what each met, oldest first."""
+    """The users of a bundle: ids, encoded columns, and the history of each, oldest first."""
 
     ids: Ids
     encoder: TableEncoder
@@ -200,7 +202,10 @@ class Users:
         return cls(ids, encoder, features, Ragged(items, offsets), Ragged(times, offsets))
 
     def features_of(self, rows: Sequence[int], given: Sequence[Mapping[str, Any] | None]) -> Features:
-        """Encoded columns of known rows; what is given for a request wins; −1 with nothing is unknown."""
+        """Encoded columns of users by row, one row a request; −1 is a user that the bundle does not have.
+
+        given: columns that come with each request; they replace the stored ones.
+        """
         columns = list(self.encoder.specs)
         if not columns:
             return {}
@@ -220,7 +225,7 @@ class Users:
 
     @cached_property
     def _nobody(self) -> Features:
-        """What is known of a user never seen: every column missing, one row."""
+        """The encoded columns of a user without any: every column missing, one row."""
         return self.encoder.encode(pd.DataFrame([{}], columns=list(self.encoder.specs)))
 
 

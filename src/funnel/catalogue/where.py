@@ -43,7 +43,7 @@ Bitmap: TypeAlias = NDArray[np.uint64]
 class Filters:
     """The columns of a catalogue, laid out once so that a filter is compiled without reading them again.
 
-    cache: the bitmaps of conditions that were asked for last, in at most 64 MiB.
+    cache: the bitmaps of the conditions that were used last, in at most 64 MiB.
     """
 
     def __init__(self, columns: Mapping[str, FilterColumn], n: int) -> None:

@@ -136,7 +136,7 @@ def diff(
 
 @app.command()
 def push(url: Url, store: Indexes = INDEXES, bundle: Version = "current", as_json: Json = False) -> None:
-    """Copy a bundle to another place, where it is then the current one."""
+    """Copy a bundle to another store, where it is then the current one."""
     from funnel.artifacts import Store, remote
 
     version = remote.push(Store(store), url, bundle)
@@ -145,7 +145,7 @@ def push(url: Url, store: Indexes = INDEXES, bundle: Version = "current", as_jso
 
 @app.command()
 def pull(url: Url, store: Indexes = INDEXES, bundle: Version = "current", as_json: Json = False) -> None:
-    """Copy a bundle from another place, verify it, and serve it here."""
+    """Copy a bundle from another store, verify it, and serve it here."""
     from funnel.artifacts import Store, remote
 
     kept = Store(store)

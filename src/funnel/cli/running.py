@@ -95,9 +95,7 @@ def _warn_if_changed(config_file: Path, data: Path | None, config: Config) -> No
     except ConfigError:
         changed = True
     if changed:
-        log.warning(
-            "%s was changed while this ran, which went by what it said before; run again", config_file
-        )
+        log.warning("%s was changed while this ran, which used the earlier content; run again", config_file)
 
 
 def _print(lines: Sequence[Line]) -> None:

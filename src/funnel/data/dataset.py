@@ -33,7 +33,7 @@ class Truth(Protocol):
 class Dataset:
     """Clean tables under a schema. Made by `from_frames` or `from_folder`, which check and repair.
 
-    events: user_id, item_id, time (int64 seconds; the place in the user's list where clock is "order", 0
+    events: user_id, item_id, time (int64 seconds; the position in the user's list where clock is "order", 0
         where it is "none"), `split` where one is published, declared columns. Oldest first, ties as given.
     users, items: one row an id, sorted by id; everyone and everything that an event names is there.
     impressions: request_id, user_id, item_id, time (of the list: that of its earliest row), position (int32),

@@ -1,4 +1,4 @@
-"""A data set in a folder: what `schema.json` says of it, and how one is written."""
+"""A data set in a folder: its description in `schema.json`, and how one is written."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def read_description(folder: Path) -> Description | None:
 
 
 def write_folder(folder: Path, tables: Mapping[str, pd.DataFrame], description: Description) -> None:
-    """Written aside, then renamed. Raises DataError where the folder exists and is not empty."""
+    """Written to a hidden folder, then renamed. Raises DataError where the folder exists and is not empty."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} is already there and not empty: give the name of a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)

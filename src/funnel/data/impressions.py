@@ -23,7 +23,7 @@ _FRONT = ["request_id", "user_id", "item_id", "time", "position", "clicked"]
 def clean_impressions(frame: pd.DataFrame, clock: Clock, notes: list[str]) -> pd.DataFrame:
     """By time, then request in order of appearance, then position; the time of a list is its earliest row's.
 
-    A list was asked for before its first row was seen. With a later row's time, what the user did in between,
+    A list was requested before its first row was seen. With a later row's time, what the user did in between,
     such as the click that is to be predicted, would be in the history that it is predicted from.
     Raises: DataError for a position or a click that is none, and for a request_id that is more than one list:
     that two users have, or that comes again more than a day later.

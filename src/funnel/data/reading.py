@@ -99,7 +99,7 @@ def _read(part: Part, file: TableFile) -> Any:
 def read_csv(source: Any, file: TableFile, bad_row: Any = None) -> Any:
     """All columns as text, so that "007" and the country "NA" stay what they are; a gap where one is empty.
 
-    source: a path as text, or an open file of bytes. bad_row: what Arrow asks about a row of another length.
+    source: a path as text, or an open file of bytes. bad_row: Arrow's handler of rows of another length.
     Raises: ValueError for a row with more or fewer fields than the header has names.
     """
     parse = pacsv.ParseOptions(delimiter=file.separator, newlines_in_values=True, invalid_row_handler=bad_row)

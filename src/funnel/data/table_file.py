@@ -17,9 +17,9 @@ Unit: TypeAlias = Literal["seconds", "milliseconds", "microseconds", "nanosecond
 
 
 class TableFile(Settings):
-    """Where a table lies and how it is written. Only `path` must be said.
+    """Where a table lies and how it is written. Only `path` must be given.
 
-    What a Parquet file says of itself (separator, encoding, decimal, missing) is for CSV files only.
+    separator, encoding, decimal and missing are for CSV files only.
     """
 
     path: str = Field(

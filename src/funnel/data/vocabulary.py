@@ -20,7 +20,7 @@ from funnel.values.texts import Texts, load_ids, save_ids
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Vocabulary:
-    """Sorted, distinct ids; the place of an id is its row.
+    """Sorted, distinct ids; the position of an id is its row.
 
     values: int64 [n], or `Texts`; NumPy's arrays of texts are taken too. An id is the same id as a number and
     in writing: 7, 7.0, "7" and "7.0" find the same row, "007" does not (see `funnel.values.ids.written`).

@@ -23,7 +23,7 @@ class Neighbours:
 
     offsets: int64 [n_items + 1]; items int32 and weights float32 (positive) of item i are at
         `offsets[i]:offsets[i + 1]`.
-    decay: weight of a history item relative to the one after it; 1 where the order says nothing.
+    decay: weight of a history item relative to the one after it; 1 where there is no order.
     reach: how many of the latest history items count, or of a set (see `funnel.features.recent`).
     """
 

@@ -1,4 +1,4 @@
-"""How two bundles differ: what they say of themselves, and what they answer to the same requests."""
+"""How two bundles differ: their manifests, and their answers to the same requests."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Judged:
 
     @classmethod
     def load(cls, store: Store, version: str, *, serving: bool = False) -> Judged:
-        """Verified first. serving: only what decides answers; a damaged report says nothing of them.
+        """Verified first. serving: only what decides answers; a damaged report does not change them.
 
         Raises: BundleError when it is damaged or has no holdout.
         """

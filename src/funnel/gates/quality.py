@@ -82,7 +82,7 @@ def not_inferior(
 
 
 def _power(visible: float, fall: float, requests: int) -> str:
-    """From where on falls can be told from chance, and how many requests it would take to tell `fall`."""
+    """From which size on falls are beyond chance, and how many requests it would take for `fall`."""
     sentence = f"falls from {visible:.1%} on can be told from chance"
     if visible > fall > 0:
         wanted = int(requests * (visible / fall) ** 2)

@@ -17,14 +17,14 @@ _TIMED, _ALONE, _BATCH = 200, 100, 256
 
 
 def latency(contents: Contents, requests: Requests, config: GatesConfig, seed: int) -> Finding:
-    """The 95th percentile over at most 200 requests, asked one at a time."""
+    """The 95th percentile over at most 200 single requests."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(requests))[:_TIMED])
     seconds = time_each(Competitor("stage", contents.funnel().trace), requests.take(rows)).sum(axis=1)
     return at_most("latency", Latency.of(seconds).p95, config.latency_ms, "ms a request, 95th percentile")
 
 
 def parity(contents: Contents, holdout: Holdout, config: GatesConfig, seed: int) -> list[Finding]:
-    """Lists as when the bundle was built, and of users who ask alone as of those asked for in a batch."""
+    """Lists come out as when the bundle was built, and single requests as in a batch."""
     now = answers(contents, holdout.examples.requests)
     rows = np.random.default_rng(seed).permutation(len(contents.users.ids))[:_ALONE]
     together = answers(contents, of_users(contents, rows))
@@ -55,7 +55,9 @@ def answers(contents: Contents, requests: Requests) -> Int32:
 
 
 def same(a: Int32, b: Int32) -> float:
-    """The share of lists that are equal, place by place. a, b: [B, K]; the narrower is filled with −1."""
+    """The share of lists that are equal, position by position. a, b: [B, K]; the narrower is filled with
+    −1.
+    """
     width = max(a.shape[1], b.shape[1]) if len(a) else 0
     a, b = (np.pad(x, ((0, 0), (0, width - x.shape[1])), constant_values=-1) for x in (a, b))
     return float((a == b).all(axis=1).mean()) if len(a) else 1.0

@@ -52,7 +52,7 @@ class ChangingIndex:
     """Vectors float32 [n, d], of which the first base.size are, with exceptions, those of an index.
 
     living: the `Allow.bits` of one filter that lets pass what is not gone, which holds for every search;
-    whoever changes items writes to it and to the vectors, and tells `put` or `drop`. Each costs in proportion
+    whoever changes items writes to it and to the vectors, and calls `put` or `drop`. Each costs in proportion
     to its rows and to those that are searched beside the base, whatever the catalogue's size. One thread at a
     time may change it while others search.
 

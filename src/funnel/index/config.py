@@ -1,4 +1,4 @@
-"""How an index is to be built, and what is said of one that was."""
+"""How an index is to be built, and the description of one that was."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class IndexConfig(Settings):
 
 
 class IndexInfo(Settings):
-    """What index.json says.
+    """The content of index.json.
 
     params: go with every search that does not give its own. recall: the share of exact search's first
     `recall_k` items that was found, by item id, averaged over `sample_queries` queries. margin: how far the

@@ -102,12 +102,12 @@ def among(
 
 
 def nothing(batch: int, k: int) -> tuple[Int32, Float32]:
-    """A result of empty places only."""
+    """A result of empty positions only."""
     return np.full((batch, k), -1, dtype=np.int32), np.full((batch, k), -np.inf, dtype=np.float32)
 
 
 def padded(rows: Int32, scores: Float32, k: int) -> tuple[Int32, Float32]:
-    """A result of at most k places, filled up to k with −1 and −inf."""
+    """A result of at most k positions, filled up to k with −1 and −inf."""
     missing = k - rows.shape[1]
     if missing == 0:
         return rows, scores

@@ -14,7 +14,8 @@ from funnel.index.structure import check_structure
 
 
 def info_for(folder: Path, shape: tuple[int, ...], towers_fingerprint: str | None) -> IndexInfo:
-    """What index.json says of an index over vectors of this shape. towers_fingerprint: None accepts any.
+    """The description in index.json of an index over vectors of this shape. towers_fingerprint: None accepts
+    any.
 
     Raises: BundleError when it is missing or damaged, and when the index is of other towers or vectors.
     """

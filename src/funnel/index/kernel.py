@@ -56,7 +56,7 @@ def replace_worst(rows: Int32, scores: Float32, row: int, score: float, size: in
 
 @compiled
 def sort(rows: Int32, scores: Float32) -> None:
-    """A heap into its order, best first; places that nobody took become −1."""
+    """A heap into its order, best first; entries without an item become −1."""
     for last in range(len(rows) - 1, 0, -1):
         row, score = rows[last], scores[last]
         rows[last], scores[last] = rows[0], scores[0]
@@ -97,7 +97,7 @@ def best(queries: Float32, vectors: Float32, rows: Int32 | None, width: int, k: 
 
     rows: the candidates; negative ones are skipped. None: the first `width` vectors.
     """
-    rows_found = np.full((len(queries), k), NOBODY, dtype=np.int32)
+    best_rows = np.full((len(queries), k), NOBODY, dtype=np.int32)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     block = max(1, _BLOCK // vectors.shape[1])
     buffer = np.empty(block, dtype=np.float32)
@@ -105,10 +105,10 @@ def best(queries: Float32, vectors: Float32, rows: Int32 | None, width: int, k: 
         part = buffer[: min(block, width - start)]
         for b in range(len(queries)):
             _dots(queries[b], vectors, rows, start, part)
-            _offer(rows, start, part, rows_found[b], scores[b], k)
+            _offer(rows, start, part, best_rows[b], scores[b], k)
     for b in range(len(queries)):
-        sort(rows_found[b], scores[b])
-    return rows_found, scores
+        sort(best_rows[b], scores[b])
+    return best_rows, scores
 
 
 def best_of(queries: Float32, vectors: Float32, rows: Int32, k: int) -> tuple[Int32, Float32]:

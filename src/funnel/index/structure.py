@@ -41,7 +41,7 @@ def _check_lists(layer: Any, path: Path) -> None:
 
 
 def _check_graph(layer: Any, path: Path) -> None:
-    """Links are rows or −1; each node's places are its own, and enough for the levels that it is on."""
+    """Links are rows or −1; each node has links of its own, enough for the levels that it is on."""
     graph, n = layer.hnsw, layer.ntotal
     links = faiss.vector_to_array(graph.neighbors)
     offsets = faiss.vector_to_array(graph.offsets).astype(np.int64)

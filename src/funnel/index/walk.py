@@ -24,7 +24,7 @@ from funnel.values.arrays import check_offsets, check_rows
 #: What reading and scoring a row at random costs, in rows that are only looked up in the bitmap. A round
 #: figure: measured, it is 20 to 30.
 _SCORED = 30
-#: Rows that are scored one after the other: a memory that is asked for many at a time answers sooner.
+#: Rows that are scored one after the other: many reads of memory at a time take less than one after another.
 _TOGETHER = 256
 #: Margins to choose from.
 MARGINS = [quarters / 4 for quarters in range(4, 33)]
@@ -129,7 +129,7 @@ def _shapes(vectors: Float32, offsets: Int64, rows: Int32) -> Float32:
 
 @compiled
 def _sink(heap: Int32, values: Float32, size: int, at: int) -> None:
-    """Let an entry of a heap whose root has the largest value find its place."""
+    """Sink an entry to its level, in a heap whose root has the largest value."""
     entry = heap[at]
     while 2 * at + 1 < size:
         child = 2 * at + 1
@@ -153,7 +153,8 @@ def _walk(
     bits: Any,
     k: int,
 ) -> tuple[Int32, Float32]:
-    """`InvertedLists.search`. asked: float32 [B, d + 1], with `shapes` it gives the lists' outlook."""
+    """`InvertedLists.search`. with_length: float32 [B, d + 1], queries and their lengths times the margin;
+    with `shapes` it gives the lists' outlook."""
     best_items = np.full((len(queries), k), NOBODY, dtype=np.int32)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     n_lists = len(offsets) - 1

@@ -40,7 +40,7 @@ class SplitPart(Settings):
 
 
 class ImpressionProfile(Settings):
-    """Logged impressions: lists, rows, and by place from 0 how many were shown and how many clicked."""
+    """Logged impressions: lists, rows, and by position from 0 how many were shown and how many clicked."""
 
     lists: int
     rows: int
@@ -84,7 +84,7 @@ def request_part(name: str, examples: Examples, train: Log) -> SplitPart:
 
 
 def shown(impressions: pd.DataFrame) -> ImpressionProfile:
-    """Clicks by place; a place that no list has counts as never shown."""
+    """Clicks by position; a position that no list has counts as never shown."""
     by_place = impressions.groupby("position")["clicked"].agg(["size", "sum"])
     by_place = by_place.reindex(range(int(by_place.index.max()) + 1), fill_value=0)
     return ImpressionProfile(

@@ -39,8 +39,8 @@ def merge(
 ) -> None:
     """Union of lists: rows, scores [S, B, k] → items, fused [B, U], source_scores, source_ranks [B, U, S].
 
-    shares [S, k]: what a source's place adds to an item's fused score. counts [B]: items found. An item is
-    looked up in a table with open addressing; its first place in a source is the one that counts.
+    shares [S, k]: what a source's position adds to an item's fused score. counts [B]: items found. An item is
+    looked up in a table with open addressing; its first position in a source is the one that counts.
     """
     n_sources, n_requests, k = rows.shape
     size = 16

@@ -29,7 +29,7 @@ class RetrieveConfig(plugins.Optioned):
         500,
         ge=1,
         le=LONGEST_LIST,
-        description="items asked of each source, and the length of the shortlist; LightGBM takes no more",
+        description="items of each source, and the length of the shortlist; LightGBM takes no more",
     )
 
     _each_once = field_validator("sources")(distinct)
@@ -45,7 +45,7 @@ class RerankConfig(plugins.Optioned):
 
     k: int = Field(10, ge=1, le=LONGEST_LIST, description="items returned")
     pool: int = Field(
-        50, ge=1, le=LONGEST_LIST, description="best places that may be re-ordered for diversity"
+        50, ge=1, le=LONGEST_LIST, description="best positions that may be re-ordered for diversity"
     )
     trade_off: float = Field(1.0, ge=0, le=1, description="1 keeps the ranker's order; less is more diverse")
     stages: tuple[str, ...] = Field(

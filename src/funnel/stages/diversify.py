@@ -25,7 +25,7 @@ def diversify(parts: Parts) -> Diversify:
 
 
 class Diversify:
-    """Maximal marginal relevance over the best `pool` places (Carbonell & Goldstein, SIGIR 1998).
+    """Maximal marginal relevance over the best `pool` positions (Carbonell & Goldstein, SIGIR 1998).
 
     Picks k items, each the one with the highest trade_off · relevance − (1 − trade_off) · (its highest cosine
     with those picked before). Relevance is the score, brought to 0…1 over the request's pool. The picks'
@@ -53,19 +53,20 @@ class Diversify:
         if self._trade_off == 1:
             return pool.top(self._k)
         shape = (len(pool), min(self._k, pool.items.shape[1]))
-        # What is not picked stays an empty place; those come last, so their own columns can stand for them.
+        # What is not picked stays an empty position; those come last, so their own columns can stand for
+        # them.
         picks = np.broadcast_to(np.arange(shape[1]), shape).copy()
         values = np.full(shape, -np.inf, dtype=np.float32)
         mmr(self._vectors, pool.items, _relevance(pool), self._trade_off, picks, values)
         return pool.reorder(picks, values)
 
     def skip(self, candidates: Candidates) -> Candidates:
-        """The first k places as they are."""
+        """The first k positions as they are."""
         return candidates.top(self._k)
 
 
 def _relevance(candidates: Candidates) -> Float32:
-    """Scores brought to 0…1 over each request's places; all equal gives 0."""
+    """Scores brought to 0…1 over each request's positions; all equal gives 0."""
     scores, filled = candidates.scores, candidates.filled & np.isfinite(candidates.scores)
     low = np.min(scores, axis=1, keepdims=True, initial=np.inf, where=filled)
     high = np.max(scores, axis=1, keepdims=True, initial=-np.inf, where=filled)

@@ -12,7 +12,7 @@ class Filter:
 
     Sources obey the same lists themselves; this stage holds for every source, also for one that does not.
 
-    shortlist: places that go on. Raises: ConfigError when it is below 1.
+    shortlist: positions that go on. Raises: ConfigError when it is below 1.
     """
 
     def __init__(self, shortlist: int, *, name: str = "filter") -> None:
@@ -20,7 +20,7 @@ class Filter:
         self._shortlist = positive(shortlist, f"shortlist of {name}")
 
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
-        """The first `shortlist` places that pass, the order kept."""
+        """The first `shortlist` positions that pass, the order kept."""
         bad = excluded(requests, candidates.items)
         kept = candidates.keep(~bad) if bad.any() else candidates
         return kept.top(self._shortlist)

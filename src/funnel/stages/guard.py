@@ -1,4 +1,6 @@
-"""Sources and stages of plugins, held to what they must give: what comes next reads where it is told to."""
+"""Sources and stages of plugins, held to what they must return: compiled code behind them does not check
+rows.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +91,7 @@ class GuardedStage:
         if _twice(left.items) or not np.isin(_keys(left), _keys(given)).all():
             raise self._refused("an item that it was not given, or one twice, is in a list")
         if np.isnan(left.scores[left.filled]).any() or (left.filled[:, 1:] & ~left.filled[:, :-1]).any():
-            raise self._refused("scores must not be NaN, and empty places come last")
+            raise self._refused("scores must not be NaN, and empty positions come last")
         return left
 
     def _refused(self, why: str) -> Exception:

@@ -21,8 +21,8 @@ class Parts:
 
     catalogue: items, whose `features` and rows are written to in place while a bundle serves; read them when
     you are called, and keep no copy. encoder, index: the query tower, its item vectors, and what searches
-    these. statistics: what was known of events, at any moment. rerank: options of the list that is shown, its
-    `k` and `pool` as the request has them.
+    these. statistics: counts of events, as known at any moment. rerank: options of the list that is shown,
+    its `k` and `pool` as the request has them.
     """
 
     catalogue: Catalogue

@@ -9,7 +9,7 @@ from funnel.types import Candidates, Requests
 
 
 class Rank:
-    """Scores every place with the ranker and sorts by it.
+    """Scores every position with the ranker and sorts by it.
 
     Raises: ConfigError when the ranker was trained on other features than these.
     """
@@ -24,7 +24,7 @@ class Rank:
         ranker.check(features.names)
 
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
-        """The same places in the ranker's order; scores are its raw scores."""
+        """The same positions in the ranker's order; scores are its raw scores."""
         lengths = candidates.filled.sum(axis=1)
         if not lengths.any():
             return candidates

@@ -18,7 +18,7 @@ from funnel.types import Candidates, Float32, Int32, Ragged, Requests, Shown
 
 
 class Retrieve:
-    """Asks each source for k items and keeps every item that one of them found: at most S · k places.
+    """Asks each source for k items and keeps every item that one of them found: at most S · k positions.
 
     The retrieval order is weighted reciprocal rank fusion, Σ weight / (constant + rank) over the sources that
     returned the item, ranks from 1 (Cormack, Clarke, Büttcher: Reciprocal rank fusion outperforms Condorcet
@@ -60,8 +60,8 @@ class Retrieve:
     def __call__(self, requests: Requests, candidates: Candidates | None = None) -> Candidates:
         """Candidates for the requests; what came in is not looked at, for this is where a funnel starts.
 
-        Where the requests say what is shown, those items in place of what the sources find, each scored by
-        every source and in the order that the sources give together.
+        Where the requests bring the lists that were shown, these items and not what the sources find, each
+        scored by every source and in the order that the sources give together.
         """
         if requests.shown is not None:
             return self._among(requests, requests.shown)
@@ -106,7 +106,7 @@ class Retrieve:
         return kept.ranked_by(kept.scores)
 
     def _merge(self, retrieved: Sequence[Retrieved], shares: Float32) -> Candidates:
-        """Every item that was found, with what each source said of it; in no order yet."""
+        """Every retrieved item, with the score and rank that each source gave it; not ordered yet."""
         rows = np.stack([rows for rows, _ in retrieved])
         scores = np.stack([scores for _, scores in retrieved])
         n_sources, n, k = rows.shape

@@ -76,7 +76,7 @@ def fetch_sizes(requests: Requests, k: int) -> Int64:
 
 @register("source", "covisitation")
 def covisitation(parts: Parts) -> Source:
-    """What was met together with the history."""
+    """Items that have users in common with the history."""
     return CovisitationSource(parts.statistics)
 
 
@@ -87,7 +87,7 @@ def popular(parts: Parts) -> Source:
 
 
 class CovisitationSource:
-    """Items that were met together with the request's recent history."""
+    """Items that have users in common with the request's recent history."""
 
     name = "covisitation"
 
@@ -134,12 +134,12 @@ class ShownSource:
     name = "shown"
 
     def find(self, requests: Requests, k: int) -> Retrieved:
-        """Nothing: what is not shown has no place."""
+        """Nothing: only shown items have a position."""
         shape = (len(requests), k)
         return np.full(shape, -1, dtype=np.int32), np.full(shape, -np.inf, dtype=np.float32)
 
     def score(self, requests: Requests, items: Int32) -> Float32:
-        """Minus the place in the list; −inf for what is not in it."""
+        """Minus the position in the list; −inf for items that are not in it."""
         scores = np.full(items.shape, -np.inf, dtype=np.float32)
         if requests.shown is not None:
             for row in range(len(items)):

@@ -10,11 +10,11 @@ from funnel.types import Candidates, Requests
 
 
 class Stage(Protocol):
-    """A named callable: the same requests, fewer or reordered places.
+    """A named callable: the same requests, fewer or reordered positions.
 
     Of plugins: `@register("stage", NAME)` on what makes one from `Parts`; see `rerank.stages`.
 
-    Lists come out descending, ties by item row, empty places last.
+    Lists come out descending, ties by item row, empty positions last.
     """
 
     @property
@@ -30,11 +30,11 @@ class Skippable(Protocol):
     """A stage that a request can do without when its time is short."""
 
     def skip(self, candidates: Candidates) -> Candidates:
-        """What goes on in place of the stage's own work."""
+        """The candidates that go on where the stage is skipped."""
 
 
 def positive(value: Any, what: str) -> int:
-    """`value` as a number of places.
+    """`value` as a number of positions.
 
     Raises: ConfigError unless it is a whole number of at least 1.
     """

@@ -42,7 +42,7 @@ def towers(parts: Parts) -> Source:
 
 @register("source", "spectral")
 def spectral(parts: Parts) -> Source | None:
-    """The low frequencies of who met what; for sets only."""
+    """The low frequencies of the graph of users and items; for sets only."""
     retrieved = parts.statistics.spectral
     return (
         None

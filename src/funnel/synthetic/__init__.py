@@ -7,7 +7,7 @@ as a whole. `structure` says what users like, `lists` what they see and click; `
     impressions/day-000.parquet …   what was shown: request_id, user_id, item_id, time, position, clicked
     users/part-0000.parquet …      segment, country, age
     items/part-0000.parquet …      category, campaign, advertiser, price
-    truth/*.npy                    factors of users and ads, bias of ads, how far each place is looked at
+    truth/*.npy                    factors of users and ads, bias of ads, how far each position is looked at
     schema.json, world.json        the columns, and the config that made the world
 
 Ids are the numbers from 0, so that an id is its row.

@@ -14,9 +14,9 @@ class SyntheticConfig(Settings):
     items: int = Field(default=100_000, ge=1, lt=2**31, description="how many ads there are")
     events_per_user: float = Field(default=25.0, gt=0, description="clicks, on average")
     dim: int = Field(default=16, ge=1, description="dimension of the true factors")
-    slots: int = Field(default=10, ge=1, description="places of a list that is shown")
+    slots: int = Field(default=10, ge=1, description="positions of a list that is shown")
     position_bias: float = Field(
-        default=0.7, ge=0, description="place p, from 1, is looked at with p ** -bias"
+        default=0.7, ge=0, description="position p, from 1, is looked at with p ** -bias"
     )
     noise: float = Field(default=0.5, ge=0, description="standard deviation of chance in a click's logit")
     days: int = Field(default=60, ge=1, le=600, description="length of the log")

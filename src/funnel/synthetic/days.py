@@ -70,7 +70,7 @@ _IMPRESSIONS = pa.schema(
 
 
 def _rows(shown: Impressions, users: Int32, times: Int64, first: int) -> tuple[pa.Table, pa.Table]:
-    """Clicks and impressions as rows. A click comes a second a place after its list."""
+    """Clicks and impressions as rows. A click comes a second a position after its list."""
     request, position = np.nonzero(shown.filled)
     clicked, items = shown.clicked[request, position], shown.items[request, position]
     lists = [request + first, users[request], items, times[request], position, clicked]

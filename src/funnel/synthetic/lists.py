@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from funnel.synthetic.truth import LatentTruth
 from funnel.types import Bool, Float32, Int32, Int64
 
-_EXPLORED = 0.2  # share of places whose category is drawn without a look at the user
+_EXPLORED = 0.2  # share of positions whose category is drawn without a look at the user
 _SECONDS = 1 << 26  # more than any start; categories are this far apart in one sorted key
 
 
@@ -55,9 +55,10 @@ class Shelf:
 
 @dataclass(frozen=True)
 class Impressions:
-    """The lists of R requests with S places, all [R, S]: ads, whether there is one, whether it was clicked.
+    """The lists of R requests with S positions, all [R, S]: ads, whether there is one, whether it was
+    clicked.
 
-    A list is shorter than S where an ad was drawn twice; its empty places come last.
+    A list is shorter than S where an ad was drawn twice; its empty positions come last.
     """
 
     items: Int32

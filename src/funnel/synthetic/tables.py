@@ -102,7 +102,7 @@ def write_people(config: SyntheticConfig, structure: Structure, truth: LatentTru
             "age": pa.array(people.age),
         }
         pq.write_table(pa.table(columns), folder / f"part-{part:04d}.parquet")
-    joined[np.argmin(joined)] = 0  # nobody to ask on the first day would be no world
+    joined[np.argmin(joined)] = 0  # without a user on the first day there would be no request
     order = np.argsort(joined, kind="stable").astype(np.int32)
     return Crowd(interests, order, joined[order], np.append(0.0, np.cumsum(activity[order])))
 

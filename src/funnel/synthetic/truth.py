@@ -19,7 +19,7 @@ class LatentTruth:
     """The factors that clicks were drawn from.
 
     users: float32 [n_users, d]. items: float32 [n_items, d]. bias: float32 [n_items].
-    examination: float32 [slots], the probability that somebody looks at a place of the list, from 0.
+    examination: float32 [slots], the probability that somebody looks at a position of the list, from 0.
     """
 
     users: Float32

@@ -101,7 +101,8 @@ class TowersConfig(plugins.Optioned):
     def temperature_for(self, clock: Clock) -> tuple[float, bool]:
         """The temperature at the start, and whether it is learned.
 
-        On a set a query is trained on what it has met; a learned temperature falls until it fits that.
+        On a set a query is trained on items of its own history; a learned temperature falls until it fits
+        that.
         """
         if self.temperature is not None:
             return self.temperature, False
@@ -126,7 +127,7 @@ class TowersConfig(plugins.Optioned):
         return "full_softmax" if n_items <= FULL_SOFTMAX_LIMIT[clock] else "sampled_softmax"
 
 
-#: Above this many items the full softmax takes most of the training time. A set asks one query for many
+#: Above this many items the full softmax takes most of the training time. A set has one query for many
 #: targets, an order one for each.
 FULL_SOFTMAX_LIMIT: dict[Clock, int] = {"time": 20_000, "order": 20_000, "none": 100_000}
 

@@ -14,10 +14,10 @@ from funnel.types.arrays import Bool, Float32, Int32
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The one value that walks the stages: for B requests and K places, the items that are left.
+    """The one value that walks the stages: for B requests and K positions, the items that are left.
 
-    items: int32 [B, K], −1 = empty place; empty places come last.
-    scores: float32 [B, K], descending (ties by item row), −inf at empty places.
+    items: int32 [B, K], −1 = empty position; empty positions come last.
+    scores: float32 [B, K], descending (ties by item row), −inf at empty positions.
     sources: the names of the S sources.
     source_scores: float32 [B, K, S], NaN where the source did not score the item.
     source_ranks: int32 [B, K, S], from 0, −1 where the source did not return the item.
@@ -31,7 +31,7 @@ class Candidates:
 
     @classmethod
     def empty(cls, n: int, sources: tuple[str, ...] = ()) -> Candidates:
-        """n requests without a place: where a funnel starts."""
+        """n requests without candidates: where a funnel starts."""
         return cls(
             items=np.empty((n, 0), dtype=np.int32),
             scores=np.empty((n, 0), dtype=np.float32),
@@ -55,11 +55,11 @@ class Candidates:
 
     @property
     def filled(self) -> Bool:
-        """Places that hold an item: bool [B, K]."""
+        """Positions that hold an item: bool [B, K]."""
         return self.items >= 0
 
     def reorder(self, columns: NDArray[Any], scores: Float32 | None = None) -> Candidates:
-        """Places taken by column index [B, K'], with new scores [B, K'] or the old ones carried along."""
+        """Positions taken by column index [B, K'], with new scores [B, K'] or the old ones carried along."""
         items, source_scores, source_ranks = moved(columns, self.items, self.source_scores, self.source_ranks)
         return Candidates(
             items=items,
@@ -70,13 +70,13 @@ class Candidates:
         )
 
     def ranked_by(self, scores: Float32) -> Candidates:
-        """Reordered by scores [B, K], descending; ties by item row; empty places last with −inf."""
+        """Reordered by scores [B, K], descending; ties by item row; empty positions last with −inf."""
         scores = np.where(self.filled, scores, -np.inf).astype(np.float32)
         columns = np.argsort(keys(self.items, scores), axis=1)
         return self.reorder(columns, np.take_along_axis(scores, columns, axis=1))
 
     def top(self, k: int) -> Candidates:
-        """The first k places."""
+        """The first k positions."""
         if k >= self.items.shape[1]:
             return self
         return Candidates(
@@ -88,7 +88,7 @@ class Candidates:
         )
 
     def keep(self, mask: Bool) -> Candidates:
-        """Places where mask [B, K] is false are emptied and moved behind the rest, the order kept."""
+        """Positions where mask [B, K] is false are emptied and moved behind the rest, the order kept."""
         kept = self.filled & mask
         columns = np.argsort(~kept, axis=1, kind="stable")
         moved = self.reorder(columns)

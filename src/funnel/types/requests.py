@@ -1,4 +1,4 @@
-"""Who asks, for what, and what they took."""
+"""Requests, and what happened next."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from funnel.types.ragged import Ragged
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What each request is to choose from, where that is given: a search page, an auction's bidders.
+    """The items that each request is to choose from, where these are given: a search page, the bidders of an
+    auction.
 
     items: item rows, a list a request, in the order in which they were shown; each item once.
-    columns: what is known of each place at that moment, such as a price: float32 [total], NaN = missing.
+    columns: what is known of each shown item at that moment, such as a price: float32 [total], NaN = missing.
     """
 
     items: Ragged
@@ -31,13 +32,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """A batch of people asking now.
+    """A batch of requests.
 
     users: int32 [B], user rows; −1 for one never seen.
     times: int64 [B], seconds (0 where the data has no clock); what happened at or after it is not known.
-    history: item rows that each user met before, oldest first; history_times has the same offsets.
-    exclude: item rows never to return; None means nothing is excluded. (Seen items are put here by the
-        caller who wants them excluded, so that every stage obeys one list.)
+    history: rows of the items that each user interacted with before, oldest first; history_times has the
+    same offsets. exclude: item rows never to return; None means nothing is excluded. (Seen items are put
+        here by the caller who wants them excluded, so that every stage obeys one list.)
     allow: which items each request may be given; None means every item may be returned.
     user_features: encoded user columns, first dimension B.
     shown: the items to choose from; None where that is the whole catalogue.
@@ -71,7 +72,7 @@ class Requests:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Requests and what happened next: the item rows that each one took."""
+    """Requests and what happened next: the rows of the items that each user then interacted with."""
 
     requests: Requests
     targets: Ragged

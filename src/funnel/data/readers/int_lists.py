@@ -38,7 +38,7 @@ def read_int_lists(path: Path) -> tuple[Int64, Ragged]:
 
 
 def _refuse(path: Path, text: bytes, positions: Int64) -> None:
-    """Raise DataError for the line of the first of these byte places, where there is one."""
+    """Raise DataError for the line of the first of these byte positions, where there is one."""
     if not len(positions):
         return
     number = text.count(b"\n", 0, int(positions[0])) + 1

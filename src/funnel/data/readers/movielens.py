@@ -1,6 +1,6 @@
 """MovieLens in its other formats: 1M and 10M (`::`), latest-small and 25M (CSV).
 
-Films get title, year and genres; people, where the release tells of them (1M), age, gender and occupation.
+Films get title, year and genres; users, where the release has them (1M), age, gender and occupation.
 Age is the lower end of a range there and occupation a number, as published. Tags are left out: most are
 younger than the ratings, and a film's later tags must not be known to an earlier request.
 """

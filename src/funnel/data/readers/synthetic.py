@@ -43,6 +43,6 @@ def truth_of(path: str | Path | None, synthetic: SyntheticConfig | None) -> Late
 
 
 def _cached(config: SyntheticConfig) -> Path:
-    """A place in the cache for each config."""
+    """The folder in the cache of a config."""
     digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()
     return cache_folder() / f"synthetic-{digest[:12]}"

@@ -1,4 +1,4 @@
-"""How much is known of the user, and whether the user interacted with a candidate before."""
+"""How long the user's history is, and whether the user interacted with a candidate before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ask a bundle, and time it."""
+"""Recommend from a bundle, time it, and choose its index."""
 
 from __future__ import annotations
 
