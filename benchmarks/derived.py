@@ -14,7 +14,7 @@ from benchmarks.serving import sized
 from funnel.artifacts import Store
 from funnel.artifacts.manifest import Manifest
 from funnel.bundle.contents import Contents, load_contents, save_settings
-from funnel.catalogue.tables import Users
+from funnel.catalogue.users import Users
 from funnel.data import Vocabulary
 from funnel.errors import DataError
 from funnel.types import Ragged

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.derived import more_users
 from funnel.artifacts import Store
 from funnel.bundle.contents import load_contents
-from funnel.catalogue.tables import Users
+from funnel.catalogue.users import Users
 from funnel.errors import DataError
 from tests.processes import python
 from tests.tiny import TinyBuild

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from funnel import plugins
-from funnel.catalogue.tables import Catalogue, Users
+from funnel.catalogue.tables import Catalogue
+from funnel.catalogue.users import Users
 from funnel.durations import Durations
 from funnel.engine import Funnel
 from funnel.errors import BundleError, FunnelError

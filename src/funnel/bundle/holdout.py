@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from funnel.bundle.contents import Contents
-from funnel.catalogue.tables import load_features, save_features
+from funnel.catalogue.encoded import load_features, save_features
 from funnel.errors import BundleError
 from funnel.types import Bool, Examples, Int32, Ragged, Requests, Shown
 from funnel.values.arrays import check_offsets, check_rows, check_within, mapped

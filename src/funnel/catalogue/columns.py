@@ -1,27 +1,19 @@
-"""Columns laid out for filters: rows sorted by value, so that a condition is a few slices of them."""
+"""What a filter may want of a column, checked: values that it can have, and bounds of numbers."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Collection, Hashable, Mapping
-from contextlib import suppress
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from numpy.typing import NDArray
 
 from funnel.catalogue.condition import Bound, Condition, Number
-from funnel.catalogue.stretches import below, equal, inside
-from funnel.errors import BundleError, ConfigError, DataError
-from funnel.types import Int32, Int64
-from funnel.values.arrays import check_offsets, check_rising, check_rows, mapped
+from funnel.errors import ConfigError
+from funnel.types import Int32
 from funnel.values.shown import shown
-from funnel.values.words import word
 
 _BOUNDS = ("lt", "le", "gt", "ge")
 
@@ -40,6 +32,11 @@ class FilterColumn:
     @property
     def single(self) -> bool:
         """Whether a row has one value at most, and not a list of them."""
+        return False
+
+    @property
+    def ordered(self) -> bool:
+        """Whether it holds numbers, of which there are bounds."""
         return False
 
     def values(self, wanted: Any, most: int) -> list[tuple[str, Any]]:
@@ -70,11 +67,11 @@ class FilterColumn:
                 if unknown
                 else "no bound given"
             )
-        if not isinstance(self, Numbers) and self.kinds:
+        if not self.ordered and self.kinds:
             raise self._wrong(f"bounds need a number column, this one holds {self._holds}")
-        limits: dict[Bound, Number] = {bound: _plain(limit) for bound, limit in wanted.items()}
+        limits: dict[Bound, Number] = {bound: plain_value(limit) for bound, limit in wanted.items()}
         for bound, limit in limits.items():
-            if _kind(limit) != "number" or _is_nan(limit):
+            if kind_of(limit) != "number" or _is_nan(limit):
                 raise self._wrong(f"bound '{bound}' is {shown(limit)}; it must be a number")
         return limits
 
@@ -89,7 +86,7 @@ class FilterColumn:
 
     def _value(self, value: Any) -> tuple[str, Any]:
         """One value with its kind."""
-        value = _plain(value)
+        value = plain_value(value)
         if (
             value is None
             or value is pd.NA
@@ -98,7 +95,7 @@ class FilterColumn:
         ):
             raise self._wrong(f"{shown(value)} is no value to look for; a missing one equals nothing")
         value = self._meant(value)
-        kind = _kind(value)
+        kind = kind_of(value)
         if not isinstance(value, str | int | float) and not (
             kind in self.kinds and isinstance(value, Hashable)
         ):
@@ -117,174 +114,15 @@ class FilterColumn:
         return ConfigError(f"filter on '{self.name}': {what}")
 
 
-@dataclass(frozen=True, eq=False)
-class Numbers(FilterColumn):
-    """sorted: the numbers, rising [m]; whole ones are compared as such, however large."""
-
-    sorted: NDArray[Any]
-
-    def save(self, folder: Path, number: int) -> dict[str, Any]:
-        """See `FilterColumn`."""
-        np.save(folder / f"{number}.sorted.npy", self.sorted)
-        return super().save(folder, number) | {"of": "numbers"}
-
-    @property
-    def single(self) -> bool:
-        """See `FilterColumn`."""
-        return True
-
-    def rows_of(self, condition: Condition) -> Int32:
-        """See `FilterColumn`."""
-        parts = [
-            self.rows[below(self.sorted, low) : below(self.sorted, high)] for low, high in condition.intervals
-        ]
-        if numbers := condition.of_kind("number"):
-            parts.append(self.rows[inside(equal(self.sorted, numbers))])
-        return parts[0] if len(parts) == 1 else np.concatenate([self.rows[:0], *parts])
-
-
-@dataclass(frozen=True, eq=False)
-class Terms(FilterColumn):
-    """terms: the distinct values; those rows that have term t are at `offsets[t]:offsets[t + 1]`."""
-
-    terms: pd.Index[Any]
-    offsets: Int64
-
-    def save(self, folder: Path, number: int) -> dict[str, Any]:
-        """See `FilterColumn`."""
-        np.save(folder / f"{number}.offsets.npy", self.offsets)
-        write_frame(pd.DataFrame({"term": self.terms}), folder / f"{number}.terms.arrow")
-        return super().save(folder, number) | {"of": "terms"}
-
-    def rows_of(self, condition: Condition) -> Int32:
-        """See `FilterColumn`."""
-        positions_of_kinds = [self._positions(kind, condition.of_kind(kind)) for kind in sorted(self.kinds)]
-        positions = np.concatenate([np.empty(0, dtype=np.int64), *positions_of_kinds])
-        return self.rows[inside((self.offsets[positions], self.offsets[positions + 1]))]
-
-    def _positions(self, kind: str, wanted: Collection[Any]) -> Int64:
-        """The positions in `terms` of those wanted values that are there: int64."""
-        if kind == "text" and len(self.kinds) == 1:
-            whole = (form for text in wanted if _is_whole(text) for form in _forms(text))
-            texts = pd.Index(list(dict.fromkeys(whole)), dtype=self.terms.dtype)
-            positions = self.terms.get_indexer(texts)
-            return positions[positions >= 0].astype(np.int64)
-        each = (self._position(kind, value) for value in wanted)
-        return np.array([at for at in each if at is not None], dtype=np.int64)
-
-    def _meant(self, value: Any) -> Any:
-        """A written truth value as one; other values in writing, where the column has such in writing."""
-        if self.kinds == {"truth value"} and isinstance(value, str) and value.lower() in ("true", "false"):
-            return value.lower() == "true"
-        written = self.kinds == {"text"} and _kind(value) in self._in_writing
-        try:
-            return word(value, self.name) if written else value
-        except DataError as error:
-            raise self._wrong(str(error)) from None
-
-    @cached_property
-    def _in_writing(self) -> frozenset[str]:
-        """What else than text the column's texts write."""
-        terms = self.terms.astype("str")
-        of = {"number": r"-?[0-9]+(?:\.[0-9]+)?", "truth value": "(?i)true|false"}
-        return frozenset(kind for kind, form in of.items() if terms.str.fullmatch(form).any())
-
-    def _position(self, kind: str, value: Any) -> int | None:
-        for form in _forms(value):
-            with suppress(KeyError, OverflowError):
-                at = operator.index(self.terms.get_loc(form))  # type: ignore[arg-type]  # an int: terms are unique
-                if _kind(_plain(self.terms[at])) == kind:  # Python finds True where 1 is looked for
-                    return at
-        return None
-
-
-def laid_out(name: str, column: pd.Series[Any]) -> FilterColumn:
-    """A column of a table laid out for filters, by the type of its values. No value matches a vector."""
-    present = np.flatnonzero(column.notna().to_numpy()).astype(np.int32)
-    values = column.iloc[present]
-    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
-        numbers = values.to_numpy()
-        order = np.argsort(numbers, kind="stable")
-        return Numbers(name, present[order], frozenset({"number"}), numbers[order])
-    if len(values) and isinstance(values.iloc[0], list | tuple | set | frozenset | np.ndarray):
-        each = pd.Series(values.to_numpy(), index=present).explode()
-        return _terms(name, each.index.to_numpy(), each.to_numpy())
-    return _terms(name, present, values)
-
-
-def load_column(folder: Path, number: int, about: Mapping[str, Any], n: int) -> FilterColumn:
-    """What `FilterColumn.save` wrote, memory-mapped. n: rows of the table.
-
-    Raises: BundleError when a file is missing, or leads to rows that are not there.
-    """
-    name, kinds = about["name"], frozenset(about["kinds"])
-    rows = mapped(folder / f"{number}.rows.npy", "int32", None)
-    check_rows(rows, n, folder / f"{number}.rows.npy")
-    if about["of"] == "numbers":
-        path = folder / f"{number}.sorted.npy"
-        numbers = mapped(path, "number", len(rows))
-        check_rising(numbers, path)
-        return Numbers(name, rows, kinds, numbers)
-    terms = pd.Index(read_frame(folder / f"{number}.terms.arrow")["term"])
-    offsets = mapped(folder / f"{number}.offsets.npy", "int64", len(terms) + 1)
-    check_offsets(offsets, len(rows), folder / f"{number}.offsets.npy")
-    return Terms(name, rows, kinds, terms, offsets)
-
-
-def write_frame(frame: pd.DataFrame, path: Path) -> None:
-    """A frame without its index as an Arrow file, not compressed, so that it can be mapped into memory."""
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
-
-
-def read_frame(path: Path) -> pd.DataFrame:
-    """What `write_frame` wrote, memory-mapped: columns of numbers and text are read when they are used.
-
-    Raises: BundleError when it is missing or damaged: that text and lists lie within the file is looked at.
-    """
-    try:
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        table.validate(full=True)
-        return table.to_pandas()
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise BundleError(f"{path} cannot be read ({error}); build the bundle again") from error
-
-
-def _terms(name: str, rows: Int32, values: Any) -> Terms:
-    codes, terms = pd.factorize(values)
-    order = np.argsort(codes, kind="stable")[np.count_nonzero(codes < 0) :]  # a missing one's code is −1
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(codes[order], minlength=len(terms)))])
-    index = pd.Index(terms)
-    if isinstance(index, pd.CategoricalIndex):
-        index = index.astype(index.categories.dtype)
-    text = isinstance(index.dtype, pd.StringDtype)
-    kinds = {"text"} if text else {_kind(_plain(term)) for term in index}
-    return Terms(name, rows[order], frozenset(kinds), index, offsets)
-
-
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and value != value
 
 
-def _is_whole(text: str) -> bool:
-    """Whether it can be written: half a surrogate pair cannot, and no column holds it."""
-    return text.isascii() or text.encode(errors="replace").decode() == text
-
-
-def _forms(value: Any) -> list[Any]:
-    """A value as it may be among the terms: as it is, as a table writes it, and as earlier tables did."""
-    usual = word(value, "") if isinstance(value, str) else None
-    if usual is None:
-        return [value]
-    return [value, usual, usual.capitalize() if usual in ("true", "false") else f"{usual}.0"]
-
-
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
     if isinstance(value, bool):
         return "truth value"
     if isinstance(value, int | float):

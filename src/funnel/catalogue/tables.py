@@ -1,13 +1,12 @@
-"""The two tables that an answer needs: the catalogue of items, and the users with their histories."""
+"""The catalogue: every item that may be returned, with its columns."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,33 +14,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from funnel.allow import Allow
-from funnel.catalogue.columns import read_frame, write_frame
+from funnel.catalogue.encoded import check_specs, load_features, save_features
+from funnel.catalogue.frames import read_frame, write_frame
+from funnel.catalogue.ids import Ids
 from funnel.catalogue.where import Bitmap, Filters, Where
 from funnel.data import Vocabulary
 from funnel.errors import BundleError
 from funnel.features import Spec, TableEncoder
-from funnel.types import Features, Int32, Ragged
-from funnel.values.arrays import check_offsets, check_rows, mapped
+from funnel.types import Features
 from funnel.values.texts import save_ids
-
-
-class Ids(Protocol):
-    """The ids of a catalogue: a `Vocabulary`, or one with ids added to it."""
-
-    @property
-    def values(self) -> Any:
-        """The id of each row: NumPy's array, or `Texts`."""
-
-    def __len__(self) -> int: ...
-
-    def row(self, value: Any) -> int:
-        """The row of one id, −1 where unknown."""
-
-    def rows(self, values: Any) -> Int32:
-        """The rows of many ids, −1 where unknown."""
-
-    def take(self, rows: NDArray[Any]) -> list[Any]:
-        """The ids of some rows, as plain values."""
 
 
 @dataclass(frozen=True)
@@ -163,109 +144,3 @@ def _of_numpy(column: pd.Series[Any]) -> bool:
 def _in_one_piece(column: pd.Series[Any]) -> Any:
     array = pa.array(column, from_pandas=True)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
-@dataclass(frozen=True)
-class Users:
-    """The users of a bundle: ids, encoded columns, and the history of each, oldest first."""
-
-    ids: Ids
-    encoder: TableEncoder
-    features: Features
-    history: Ragged
-    history_times: Ragged
-
-    def save(self, folder: Path) -> None:
-        """ids.npy, encoder/, features/*.npy, history_*.npy."""
-        folder.mkdir(parents=True)
-        save_ids(folder / "ids.npy", self.ids.values)
-        self.encoder.save(folder / "encoder")
-        save_features(self.features, folder / "features")
-        np.save(folder / "history_items.npy", self.history.values)
-        np.save(folder / "history_times.npy", self.history_times.values)
-        np.save(folder / "history_offsets.npy", self.history.offsets)
-
-    @classmethod
-    def load(cls, folder: Path, specs: Mapping[str, Spec], n_items: int) -> Users:
-        """What `save` wrote, arrays memory-mapped. specs: the forms of the encoded columns.
-
-        Raises: BundleError when a part is missing, or its numbers are none of such a table.
-        """
-        ids, encoder = Vocabulary.load(folder / "ids.npy"), TableEncoder.load(folder / "encoder")
-        check_specs(encoder.specs, specs, folder / "encoder")
-        items = mapped(folder / "history_items.npy", "int32", None)
-        times = mapped(folder / "history_times.npy", "int64", len(items))
-        offsets = mapped(folder / "history_offsets.npy", "int64", len(ids) + 1)
-        check_rows(items, n_items, folder / "history_items.npy")
-        check_offsets(offsets, len(items), folder / "history_offsets.npy")
-        features = load_features(folder / "features", specs, len(ids))
-        return cls(ids, encoder, features, Ragged(items, offsets), Ragged(times, offsets))
-
-    def features_of(self, rows: Sequence[int], given: Sequence[Mapping[str, Any] | None]) -> Features:
-        """Encoded columns of users by row, one row a request; −1 is a user that the bundle does not have.
-
-        given: columns that come with each request; they replace the stored ones.
-        """
-        columns = list(self.encoder.specs)
-        if not columns:
-            return {}
-        known_rows = np.asarray(rows, dtype=np.int64)
-        if not any(given):
-            stored_columns = {name: np.asarray(values[known_rows]) for name, values in self.features.items()}
-            if (nobody := known_rows < 0).any():
-                for name, values in stored_columns.items():
-                    values[nobody] = self._nobody[name][0]
-            return stored_columns
-        frame = pd.DataFrame([dict(fields or {}) for fields in given], columns=columns, dtype=object)
-        encoded = {name: np.array(values) for name, values in self.encoder.encode(frame).items()}
-        for name, values in encoded.items():
-            stored = [i for i, row in enumerate(rows) if row >= 0 and name not in (given[i] or {})]
-            values[stored] = self.features[name][known_rows[stored]]
-        return encoded
-
-    @cached_property
-    def _nobody(self) -> Features:
-        """The encoded columns of a user without any: every column missing, one row."""
-        return self.encoder.encode(pd.DataFrame([{}], columns=list(self.encoder.specs)))
-
-
-def save_features(features: Features, folder: Path) -> None:
-    """columns.json, and one .npy a column, numbered as listed there: a column may have any name."""
-    folder.mkdir(parents=True)
-    (folder / "columns.json").write_text(json.dumps(list(features)))
-    for number, values in enumerate(features.values()):
-        np.save(folder / f"{number}.npy", values)
-
-
-def load_features(folder: Path, specs: Mapping[str, Spec], n: int) -> Features:
-    """What `save_features` wrote, memory-mapped: encoded columns of these forms, of n rows.
-
-    Raises: BundleError when a column is missing, unknown, or not of its form.
-    """
-    path = folder / "columns.json"
-    try:
-        names = json.loads(path.read_text())
-        paths = {name: folder / f"{number}.npy" for number, name in enumerate(names)}
-    except (OSError, ValueError, TypeError) as error:
-        raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error
-    if set(paths) != set(specs):
-        raise BundleError(f"{path}: columns {sorted(paths)}; the towers read {sorted(specs)}")
-    return {name: _column(path, specs[name], n) for name, path in paths.items()}
-
-
-def _column(path: Path, spec: Spec, n: int) -> NDArray[Any]:
-    if spec.kind in ("number", "vector"):
-        return mapped(path, "float32", n, spec.width)
-    codes = mapped(path, "int32", *((n,) if spec.kind == "category" else (n, spec.width)))
-    check_rows(codes, spec.size, path)
-    return codes
-
-
-def check_specs(encoded: Mapping[str, Spec], read: Mapping[str, Spec], folder: Path) -> None:
-    """Raises: BundleError when an encoder makes columns of other forms than the towers read."""
-    for name in sorted({*encoded, *read}):
-        if encoded.get(name) != read.get(name):
-            raise BundleError(
-                f"{folder}: column {name!r} is encoded as {encoded.get(name)}, "
-                f"the towers read {read.get(name)}; build the bundle again"
-            )

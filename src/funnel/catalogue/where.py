@@ -29,10 +29,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.allow import packed
-from funnel.catalogue.columns import FilterColumn, laid_out, load_column
+from funnel.catalogue.columns import FilterColumn
 from funnel.catalogue.condition import Condition
 from funnel.catalogue.expression import And, Expression, Not, Or, Where, read
 from funnel.catalogue.filter_cache import FilterCache
+from funnel.catalogue.layout import laid_out, load_column
 from funnel.errors import BundleError
 
 __all__ = ["Bitmap", "Filters", "Where"]

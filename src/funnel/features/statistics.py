@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from funnel.allow import Allow
 from funnel.errors import BundleError, DataError
@@ -20,7 +19,7 @@ from funnel.features.kernels import bitmaps, item_lists
 from funnel.features.neighbours import Neighbours
 from funnel.features.popular import Rankings, pick
 from funnel.features.spectral import Spectral
-from funnel.settings import Settings
+from funnel.features.statistics_file import StatisticsFile
 from funnel.types import Clock, Float32, Int32, Int64, Log, Ragged
 
 #: Windows are these parts of the log's span, so that they fit a log of a week and one of a decade.
@@ -192,7 +191,7 @@ class Statistics:
     @classmethod
     def load(cls, folder: Path) -> Statistics:
         """What `save` wrote, memory-mapped. Raises BundleError when a part is missing or damaged."""
-        about = _About.load(folder / "statistics.json")
+        about = StatisticsFile.load(folder / "statistics.json")
         lists = {
             name: Neighbours.load(folder, name, decay=lists_of.decay, reach=lists_of.reach)
             for name, lists_of in about.neighbours.items()
@@ -223,32 +222,6 @@ class Statistics:
             return np.zeros_like(times)
         step = max(1, min([DAY, *(window * 4 for window in self.windows if window is not None)]))
         return times // step * step
-
-
-class _Lists(Settings):
-    """Neighbour lists in statistics.json."""
-
-    decay: float = Field(gt=0, le=1)
-    reach: int = Field(ge=1, le=2**31 - 1)
-
-
-class _About(Settings):
-    """statistics.json."""
-
-    clock: Clock
-    windows: tuple[Annotated[int, Field(ge=1, le=2**62)] | None, ...] = Field(min_length=1)
-    neighbours: dict[Literal["covisitation", "transitions"], _Lists]
-    spectral: bool = False
-
-    @classmethod
-    def load(cls, path: Path) -> _About:
-        """Raises: BundleError when it is missing or damaged."""
-        try:
-            about = cls.model_validate_json(path.read_bytes())
-            about.neighbours["covisitation"]  # always there
-        except (OSError, ValueError, KeyError) as error:
-            raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error
-        return about
 
 
 def _windows(times: Int64) -> tuple[int | None, ...]:

@@ -16,7 +16,8 @@ from funnel.artifacts import Draft, Store
 from funnel.artifacts.retention import retain
 from funnel.bundle.contents import Contents, load_contents, save_settings
 from funnel.bundle.holdout import HOLDOUT, Holdout
-from funnel.catalogue.tables import Catalogue, Users
+from funnel.catalogue.tables import Catalogue
+from funnel.catalogue.users import Users
 from funnel.config import Config
 from funnel.data import shown_columns
 from funnel.evaluation import Report

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from funnel.catalogue.tables import Catalogue, Users
+from funnel.catalogue.tables import Catalogue
+from funnel.catalogue.users import Users
 from funnel.features import Statistics
 from funnel.index import Index
 from funnel.types import Float32

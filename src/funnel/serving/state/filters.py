@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.allow import packed, put_bits
-from funnel.catalogue.columns import laid_out
 from funnel.catalogue.condition import Condition
+from funnel.catalogue.layout import laid_out
 from funnel.catalogue.where import Bitmap, Filters
 from funnel.types import Int32
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.catalogue.tables import Ids
+from funnel.catalogue.ids import Ids
 from funnel.types import Int32
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.catalogue.tables import Ids
+from funnel.catalogue.ids import Ids
 from funnel.serving.state.log import digest
 from funnel.types import Int32
 from funnel.values.ids import written

@@ -1,0 +1,113 @@
+"""Counts of events at moments, as compiled code finds them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from funnel.compiling import compiled
+from funnel.features.kernels import bisect
+from funnel.features.observed import Recent, all_before, newest_before, oldest, upto
+from funnel.types import Int64
+
+#: Later than any time, and earlier than any: the first and the last event of an item without events.
+NEVER, ALWAYS = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+
+
+class CountedEvents(NamedTuple):
+    """The arrays of an EventCounts, as compiled code takes them."""
+
+    offsets: Int64
+    times: Int64
+    recent: Recent
+
+
+@compiled
+def totals(moments: Any, recent: Any, times: Any, widths: Any, end: int) -> Any:
+    """`EventCounts.total`; a width of 0 is no lower end."""
+    out = np.zeros((len(times), len(widths)), dtype=np.int64)
+    for i in range(len(times)):
+        time = times[i]
+        all_fitted = bisect(moments, 0, len(moments), time)
+        new = recent.number if time == end else all_before(recent, time) if time > end else 0
+        for w in range(len(widths)):
+            out[i, w] = all_fitted + new
+            if widths[w] > 0:
+                since = time - widths[w]
+                out[i, w] -= bisect(moments, 0, all_fitted, since)
+                out[i, w] -= all_before(recent, since) if since > end else 0
+    return out
+
+
+@compiled
+def _fitted(events: Any, items: Any) -> Any:
+    """Where the items' fitted events are, and when their last ones were: start, stop [n] in times; last [n].
+
+    Loops of their own: reads that wait for no other read or guess are under way side by side, and waiting for
+    memory is what the time goes into.
+    """
+    start, stop = np.zeros(len(items), dtype=np.int64), np.zeros(len(items), dtype=np.int64)
+    last = np.full(len(items), ALWAYS, dtype=np.int64)
+    known = len(events.offsets) - 1
+    for i in range(len(items)):
+        if 0 <= items[i] < known:
+            start[i], stop[i] = events.offsets[items[i]], events.offsets[items[i] + 1]
+    for i in range(len(items)):
+        if stop[i] > start[i]:
+            last[i] = events.times[stop[i] - 1]
+    return start, stop, last
+
+
+@compiled
+def lookup(events: Any, items: Any, at: Any, widths: Any, now: int) -> Any:
+    """Counts [n, W], times of the first and last event [n] of flat items.
+
+    A width of 0 is no lower end. now: when all that is new counts.
+    """
+    start, stop, last = _fitted(events, items)
+    first = np.full(len(items), NEVER, dtype=np.int64)
+    counts = np.zeros((len(items), len(widths)), dtype=np.int32)
+    for i in range(len(items)):
+        end = stop[i]
+        if last[i] >= at[i]:
+            end = bisect(events.times, start[i], end, at[i])
+            last[i] = events.times[end - 1] if end > start[i] else ALWAYS
+        if end > start[i]:
+            first[i] = events.times[start[i]]
+            for w in range(len(widths)):
+                low = start[i]
+                if widths[w] > 0 and first[i] < at[i] - widths[w]:
+                    low = (
+                        end
+                        if last[i] < at[i] - widths[w]
+                        else bisect(events.times, low, end, at[i] - widths[w])
+                    )
+                counts[i, w] = end - low
+    if events.recent.number > 0:
+        _observed(events.recent, items, at, widths, now, counts, first, last)
+    return counts, first, last
+
+
+@compiled
+def _observed(
+    recent: Any, items: Any, at: Any, widths: Any, now: int, counts: Any, first: Any, last: Any
+) -> None:
+    """Add what was observed since."""
+    size = len(recent.times)
+    for i in range(len(items)):
+        if items[i] < 0 or at[i] < recent.end or (at[i] == recent.end and now != at[i]):
+            continue
+        head = recent.heads[items[i]]
+        if head == 0:
+            continue
+        until = NEVER if at[i] == now else at[i]
+        new = upto(recent, items[i], until)
+        for w in range(len(widths)):
+            counts[i, w] += new
+            if widths[w] > 0 and at[i] != now:
+                counts[i, w] -= min(new, upto(recent, items[i], at[i] - widths[w]))
+        newest = newest_before(recent, head - 1, until)
+        if newest >= 0:  # at `now` it has just happened, whatever its clock said
+            last[i] = min(recent.times[newest % size], at[i] - 1)
+            first[i] = min(first[i], recent.times[oldest(recent, newest) % size], at[i] - 1)
