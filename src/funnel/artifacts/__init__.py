@@ -1,4 +1,4 @@
-"""Folders on disk that are whole or not there: versions in a store, what was published, copies elsewhere."""
+"""Versioned folders on disk: each is there as a whole or not at all. Stores, publications, remote copies."""
 
 from funnel.artifacts.history import Publication
 from funnel.artifacts.manifest import Manifest

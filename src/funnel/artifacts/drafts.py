@@ -1,4 +1,4 @@
-"""What is being written: hidden folders and files that their writer holds a lock on.
+"""Drafts: hidden folders and files that are being written, each locked by its writer.
 
 The kernel gives the lock back when a writer ends, however it ends, and shows it to every process of the
 machine, whatever its pid namespace: containers that share a volume see each other's drafts as living. A
@@ -66,12 +66,12 @@ def clear(store: Path) -> None:
 
 
 def _prefix() -> str:
-    """How the names of this machine's drafts begin; the process is for people to read."""
+    """The beginning of the names of this process's drafts; the process number is there for people only."""
     return f"{_DRAFT}{_machine()}-{os.getpid()}-"
 
 
 def _machine() -> str:
-    """The running kernel, which is what sees a lock; the machine's name where it does not say."""
+    """The boot id of the running kernel, which holds the locks; the host name where there is none."""
     try:
         name = _BOOT.read_text().strip()
     except OSError:
@@ -80,13 +80,15 @@ def _machine() -> str:
 
 
 def _from_here(draft: Path) -> bool:
-    """Whether its writer's lock could be seen, so that one who holds none is dead."""
+    """Whether the draft is of this machine, so that a writer without a lock is dead."""
     return draft.name.startswith(f"{_DRAFT}{_machine()}-")
 
 
 @contextmanager
 def _alone(store: Path) -> Iterator[None]:
-    """Nobody else makes or clears drafts meanwhile; where there are no locks, this promises nothing."""
+    """Hold the store's lock: no other process creates or clears drafts. No protection where there are no
+    locks.
+    """
     handle = os.open(store, os.O_RDONLY)
     try:
         with suppress(OSError):

@@ -106,7 +106,8 @@ class History:
 
 @contextmanager
 def appended(file: FileIO, publication: Publication) -> Iterator[None]:
-    """Add a record for good before the block, and take it back when the system refuses it or the block.
+    """Append a record durably before the block; remove it when it cannot be written or the block raises
+    OSError.
 
     Raises: OSError; the file is then as it was.
     """

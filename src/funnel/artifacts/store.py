@@ -65,7 +65,8 @@ class Store:
 
     @contextmanager
     def copying(self, version: str) -> Iterator[Draft]:
-        """A draft that becomes this version when the block ends well and left its files and manifest.
+        """A draft for a copy of this version, which it becomes when the block ends well with files and
+        manifest.
 
         Raises: BundleError naming a file that is not what the manifest says, or as `writing` does.
         """
@@ -140,7 +141,7 @@ class Store:
         return (self.folder / CURRENT).exists() or self._history.begun()
 
     def anchor(self) -> str | None:
-        """The version that every bundle is judged beside, whatever was published since: small falls add up.
+        """The version that every bundle is compared with, whatever was published since: small falls add up.
 
         The one that was last given to `set_anchor`, else the first that was published and is still there.
         """
@@ -149,7 +150,7 @@ class Store:
         )
 
     def set_anchor(self, version: str) -> str:
-        """Judge from now on beside this version, which is kept; the version.
+        """Compare every later bundle with this version, which is kept. Returns the version.
 
         Raises: BundleError when it does not verify or the store cannot be written.
         """

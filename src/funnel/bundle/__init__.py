@@ -1,1 +1,1 @@
-"""What an answer needs, as one value, and the requests that it was judged on."""
+"""The contents of a bundle as one value, and the requests that it was judged on."""

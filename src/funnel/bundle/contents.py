@@ -1,4 +1,4 @@
-"""What is inside a bundle, and the funnel that it makes."""
+"""The contents of a bundle, and the funnel that is made from them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Contents:
 
     @property
     def parts(self) -> Parts:
-        """What sources and stages are made from."""
+        """The parts that sources and stages are built from."""
         return Parts(self.catalogue, self.users, self.encoder, self.index, self.statistics, self.rerank)
 
     def retriever(self, k: int | None = None) -> Retrieve:
@@ -125,7 +125,7 @@ class Contents:
 
     @property
     def needs(self) -> tuple[plugins.Needed, ...]:
-        """The plugins without which it does not answer."""
+        """The plugins that are needed to answer."""
         return plugins.needed(
             [
                 *(("source", name) for name in self.retrieve.sources),

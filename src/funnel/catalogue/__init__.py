@@ -1,1 +1,1 @@
-"""Items as they are served: tables, filters and the columns they go by, and how two schemas differ."""
+"""Items as they are served: tables, filters and their columns, and how two schemas differ."""

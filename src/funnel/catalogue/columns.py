@@ -1,4 +1,4 @@
-"""What a filter may want of a column, checked: values that it can have, and bounds of numbers."""
+"""Columns as filters see them: checks of the values and bounds that a filter names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BOUNDS = ("lt", "le", "gt", "ge")
 
 @dataclass(frozen=True, eq=False)
 class FilterColumn:
-    """The rows whose value is not missing, sorted by it.
+    """A column laid out for filters: the rows whose value is not missing, sorted by value.
 
     rows: int32 [m]. kinds: what its values are: number, truth value, text, or the name of another type.
     """
@@ -40,7 +40,9 @@ class FilterColumn:
         return False
 
     def values(self, wanted: Any, most: int) -> list[tuple[str, Any]]:
-        """The values that are wanted, each with its kind. most: so many are taken.
+        """The values that a filter wants of this column, each with its kind.
+
+        wanted: one value, or a list of at most `most`.
 
         Raises: ConfigError for a missing one, one that cannot be looked up, too many, and where the column
         can have none of them.
@@ -59,7 +61,11 @@ class FilterColumn:
         return values
 
     def bounds(self, wanted: Mapping[Any, Any]) -> dict[Bound, Number]:
-        """The bounds by name. Raises: ConfigError unless there is one, all are known, and all are numbers."""
+        """The bounds that a filter wants, by name: numbers for lt, le, gt, ge.
+
+        Raises: ConfigError for none, an unknown name, a limit that is no number, and a column without
+        numbers.
+        """
         unknown = [shown(bound) for bound in wanted if bound not in _BOUNDS]
         if unknown or not wanted:
             raise self._wrong(

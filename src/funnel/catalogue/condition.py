@@ -76,13 +76,13 @@ class Condition:
         return next((values for name, values in self.values if name == kind), frozenset())
 
     def either(self, other: Condition) -> Condition:
-        """What passes this one or the other, which is of the same column."""
+        """The condition that this one or the other, of the same column, holds."""
         kinds = {name for name, _ in (*self.values, *other.values)}
         values = {kind: self.of_kind(kind) | other.of_kind(kind) for kind in kinds}
         return Condition(self.column, _sorted(values), _joined((*self.intervals, *other.intervals)))
 
     def both(self, other: Condition) -> Condition:
-        """What passes this one and the other, of the same column. Right where an item has one value of it."""
+        """The condition that both hold, of the same column. Right only where an item has one value of it."""
         kinds = {name for name, _ in (*self.values, *other.values)}
         values = {kind: self.of_kind(kind) & other.of_kind(kind) for kind in kinds}
         numbers = set(values.get("number", ()))
@@ -97,7 +97,7 @@ def _sorted(kinds: Mapping[str, Iterable[Any]]) -> tuple[tuple[str, frozenset[An
 
 
 def _joined(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
-    """The union, disjoint."""
+    """The union of intervals, as disjoint ones."""
     out: list[Interval] = []
     for interval in sorted(intervals):
         if out and interval.low <= out[-1].high:
@@ -122,6 +122,6 @@ def _crossed(first: tuple[Interval, ...], second: tuple[Interval, ...]) -> tuple
 
 
 def _holds(intervals: tuple[Interval, ...], number: Number) -> bool:
-    """Whether one of them has the number in it."""
+    """Whether the number is within one of the intervals."""
     at = bisect_right(intervals, Cut(number, False), key=lambda interval: interval.low) - 1
     return at >= 0 and Cut(number, True) <= intervals[at].high

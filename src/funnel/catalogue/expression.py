@@ -1,4 +1,4 @@
-"""A filter as it is read: conditions and how they go together, checked, within limits, and made small."""
+"""A filter as an expression: conditions joined by and, or, not; checked, within limits, simplified."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Expression: TypeAlias = And | Or | Not | Condition
 
 
 def read(where: Where, columns: Mapping[str, FilterColumn]) -> Expression:
-    """A filter as an expression, in which conditions of one column that go together are one.
+    """A filter as an expression, in which conditions of one column are merged where that is possible.
 
     Raises: ConfigError for what is no filter, one beyond the limits, an unknown column, naming those there
     are, an unknown bound, and a value that the column cannot have.
@@ -134,7 +134,7 @@ def _merged(
 
 
 def _in_pairs(merge: Callable[[Condition, Condition], Condition], same: list[Condition]) -> Condition:
-    """All merged, in pairs, and those in pairs: one after another would copy a growing one at every step."""
+    """All merged, pair by pair: merging one after another would copy a growing condition at every step."""
     while len(same) > 1:
         rest = same[-1:] if len(same) % 2 else []
         same = [merge(*two) for two in zip(same[::2], same[1::2], strict=False)] + rest

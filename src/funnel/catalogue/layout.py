@@ -26,7 +26,7 @@ from funnel.values.words import word
 
 @dataclass(frozen=True, eq=False)
 class Numbers(FilterColumn):
-    """sorted: the numbers, rising [m]; whole ones are compared as such, however large."""
+    """A column of numbers. sorted: rising [m]; whole numbers are compared exactly, however large."""
 
     sorted: NDArray[Any]
 
@@ -57,7 +57,9 @@ class Numbers(FilterColumn):
 
 @dataclass(frozen=True, eq=False)
 class Terms(FilterColumn):
-    """terms: the distinct values; those rows that have term t are at `offsets[t]:offsets[t + 1]`."""
+    """A column of distinct values, `terms`; the rows that have term t are `rows[offsets[t]:offsets[t +
+    1]]`.
+    """
 
     terms: pd.Index[Any]
     offsets: Int64
@@ -85,7 +87,7 @@ class Terms(FilterColumn):
         return np.array([at for at in each if at is not None], dtype=np.int64)
 
     def _meant(self, value: Any) -> Any:
-        """A written truth value as one; other values in writing, where the column has such in writing."""
+        """A truth value for its text, or a text for another value, where the column holds that form."""
         if self.kinds == {"truth value"} and isinstance(value, str) and value.lower() in ("true", "false"):
             return value.lower() == "true"
         written = self.kinds == {"text"} and kind_of(value) in self._in_writing
@@ -96,7 +98,7 @@ class Terms(FilterColumn):
 
     @cached_property
     def _in_writing(self) -> frozenset[str]:
-        """What else than text the column's texts write."""
+        """The kinds, other than text, that the column holds as text: numbers, truth values."""
         terms = self.terms.astype("str")
         of = {"number": r"-?[0-9]+(?:\.[0-9]+)?", "truth value": "(?i)true|false"}
         return frozenset(kind for kind, form in of.items() if terms.str.fullmatch(form).any())
@@ -156,7 +158,7 @@ def _terms(name: str, rows: Int32, values: Any) -> Terms:
 
 
 def _is_whole(text: str) -> bool:
-    """Whether it can be written: half a surrogate pair cannot, and no column holds it."""
+    """Whether the text can be encoded: half a surrogate pair cannot, and no column holds it."""
     return text.isascii() or text.encode(errors="replace").decode() == text
 
 

@@ -36,7 +36,7 @@ class Source(Protocol):
         """
 
     def score(self, requests: Requests, items: Int32) -> Float32:
-        """What it makes of given items: float32 [B, K], −inf where it would not return one."""
+        """The source's scores of given items: float32 [B, K], −inf where it would not return one."""
 
 
 def excluded(requests: Requests, items: Int32) -> Bool:
@@ -52,7 +52,7 @@ def excluded(requests: Requests, items: Int32) -> Bool:
 
 
 def choose(requests: Requests, items: Int32, scores: Float32, k: int) -> Retrieved:
-    """What a source returns that has scored items: the k best that each request may be given, ties by row.
+    """The k best scored items that each request may be given, ties by row; for a source's `find`.
 
     items: int32 [B, W], -1 is none. scores: float32 [B, W], -inf where an item is not to be returned. Returns
     rows int32 and scores float32, both [B, k].
@@ -82,7 +82,7 @@ def covisitation(parts: Parts) -> Source:
 
 @register("source", "popular")
 def popular(parts: Parts) -> Source:
-    """What is popular of late."""
+    """Items with the most events of late."""
     return PopularSource(parts.statistics, parts.statistics.recent_window)
 
 

@@ -22,7 +22,7 @@ class Stage(Protocol):
         """How reports and traces call it; unique within a funnel."""
 
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
-        """What is left, or the new order. Never changes its input."""
+        """The candidates that are left, or in the new order. Never changes its input."""
 
 
 @runtime_checkable

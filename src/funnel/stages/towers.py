@@ -36,7 +36,7 @@ class Encoder(Protocol):
 
 @register("source", "towers")
 def towers(parts: Parts) -> Source:
-    """What the query tower is nearest to."""
+    """Items whose vectors are nearest to the query tower's output."""
     return TowerSource(parts.encoder, parts.index)
 
 

@@ -1,1 +1,1 @@
-"""Who is close: two towers that put requests and items into one space, read by ONNX Runtime."""
+"""Two towers that map requests and items into one vector space, run by ONNX Runtime."""

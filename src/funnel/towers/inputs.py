@@ -1,4 +1,4 @@
-"""What the query tower is fed with: the same for training, validation and serving. No torch here."""
+"""The inputs of the query tower, the same for training, validation and serving. Without torch."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def gap_buckets(times: Ragged, clock: Clock) -> Int64:
 
 
 def histories(requests: Requests, limit: int, clock: Clock) -> PaddedHistories:
-    """The last `limit` known items of each request; rows below zero are dropped first.
+    """The last `limit` items of each request's history; rows below zero are dropped first.
 
     Where nothing orders them a set of at most `limit`, as `funnel.features.recent.members` has it: whatever
     the order of a file, and each item once, as the towers learned sets.

@@ -1,1 +1,1 @@
-"""One checker a kind of value: whether it comes from a file, a call, the command line or a config."""
+"""Checks of values, one for each kind: the same for files, calls, the command line and configs."""

@@ -1,4 +1,4 @@
-"""Ids, as int64 or as text, and one id in writing."""
+"""Ids, as int64 or as text, and the text form of an id."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WRITTEN_INTEGER = re.compile(_INTEGER)
 
 
 def written(value: Any) -> str | None:
-    """An id in writing: the same for 7, 7.0, Decimal(7), "7" and "7.0"; None where a value cannot be one.
+    """An id as text: the same for 7, 7.0, Decimal(7), "7" and "7.0"; None where a value cannot be one.
 
     What is missing, truth values, bytes, containers, and floats of 2**53 or more are no ids.
     """

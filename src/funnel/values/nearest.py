@@ -1,4 +1,4 @@
-"""The hint that goes with a name that is not there: the one nearest to it."""
+"""The hint for a name that does not exist: the nearest one that does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def nearest(name: object, known: Iterable[object]) -> str | None:
 
 
 def hint(name: object, known: Iterable[object], otherwise: str = "there are: ") -> str:
-    """What to write behind "no such name": the nearest one, or behind `otherwise` all that there are.
+    """A hint behind "no such name": the nearest name, or `otherwise` and all names that there are.
 
     >>> hint("epoch", ["epochs", "lr"]), hint("x", ["epochs", "lr"])
     ("did you mean 'epochs'?", 'there are: epochs, lr')

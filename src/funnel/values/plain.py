@@ -43,7 +43,7 @@ def as_json(value: Any, indent: int | None = 1) -> str:
 
 
 def _single(value: Any) -> Any:
-    """What is neither a text, a whole number nor a collection in an order."""
+    """Any value but a text, a whole number or an ordered collection."""
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, date | time):  # a datetime is a date

@@ -1,4 +1,4 @@
-"""Text that can be written: half a character, as a cut at a length leaves it, is in no encoding."""
+"""Text that can be encoded: half a character, which cutting a text can leave, cannot."""
 
 from __future__ import annotations
 

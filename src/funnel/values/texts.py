@@ -1,4 +1,4 @@
-"""Many texts in one piece, on disk and in memory: one that is long takes no more than its own length.
+"""Arrays of texts, on disk and in memory, in which each text takes its own length only.
 
 NumPy's fixed-width arrays give every text the room of the longest. Here the texts' UTF-8 lies end to end,
 beside the offsets where each begins: what Arrow calls a large string array, which reads it without a copy.

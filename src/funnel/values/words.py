@@ -1,4 +1,4 @@
-"""Values of categories and ids, in writing: one form, whatever the type and whatever is beside it.
+"""Values of categories and ids as text: one form, whatever the type of the value or of its column.
 
 | value                          | in writing                                                   |
 |--------------------------------|--------------------------------------------------------------|
@@ -43,7 +43,7 @@ _CONTAINERS = (list, tuple, set, frozenset, dict, np.ndarray, bytes, bytearray, 
 
 
 def word(value: Any, where: str, row: int | None = None) -> str | None:
-    """One value in writing; None where it is missing. where, row: name it in an error.
+    """One value as text; None where it is missing. where, row: name it in an error.
 
     Raises: DataError for a list or another container, for bytes, for half a character, and for a float of
     2**53 or more, which may have lost figures.
@@ -70,7 +70,7 @@ def word(value: Any, where: str, row: int | None = None) -> str | None:
 
 
 def words(column: pd.Series, where: str) -> pd.Series:
-    """A column in writing, as pandas `str`; missing where a value is. Raises: see `word`."""
+    """A column as text, as pandas `str`; missing where a value is. Raises: see `word`."""
     if isinstance(column.dtype, pd.StringDtype):
         return _of_texts(column.reset_index(drop=True))
     if column.dtype == object:
@@ -92,7 +92,7 @@ def texts(values: list[str | None], where: str) -> pd.Series:
 
 
 def listed(value: Any, where: str, row: int | None = None) -> list[str]:
-    """The distinct values of one list in their order, in writing; a text is split at "|".
+    """The distinct values of one list in their order, as text; a text is split at "|".
 
     Raises: see `word`.
     """
