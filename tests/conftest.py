@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 #: What takes longest is begun first, so that two workers end at the same time.
 LONGEST = [
     "test_run.py", "test_docs.py", "test_cli.py", "test_spoilt.py", "test_pipeline.py", "test_export.py",
-    "test_train.py", "test_quality.py", "test_faults.py", "test_readings.py", "test_all_indexes.py",
+    "test_train.py", "test_quality.py", "test_faults.py", "test_protocols.py", "test_all_indexes.py",
 ]  # fmt: skip
 
 

@@ -191,7 +191,7 @@ def test_everyones_lists(built: TinyBuild, tmp_path: Path) -> None:
         assert "give a user id, or --all and --output FILE" in " ".join(done.stderr.replace("│", " ").split())
 
 
-def test_everyones_lists_keep_to_what_is_asked(built: TinyBuild, tmp_path: Path) -> None:
+def test_everyones_lists_keep_to_the_filter_and_k(built: TinyBuild, tmp_path: Path) -> None:
     output, store = tmp_path / "recs.csv", ("--store", built.indexes)
     ok("recommend", "--all", "--output", output, "-k", 4, "--where", "genres=Comedy", *store)
     found = pd.read_csv(output)

@@ -221,7 +221,7 @@ def without_a_file(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_every_figure_of_quality_is_on_file_or_said_to_be_on_none(path: Path) -> None:
+def test_every_figure_of_quality_is_on_file_or_declared_to_be_on_none(path: Path) -> None:
     assert without_a_file(path.read_text()) == []
 
 

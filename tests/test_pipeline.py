@@ -123,7 +123,7 @@ def test_towers_that_serve_were_trained_on_all_that_the_test_window_may_know(bui
     assert not np.array_equal(served, np.load(version / "item_vectors.npy"))
 
 
-def test_the_same_data_at_another_place_are_not_trained_again(
+def test_the_same_data_in_another_folder_are_not_trained_again(
     movies: Path, built: TinyBuild, tmp_path: Path
 ) -> None:
     shutil.copytree(movies, tmp_path / "elsewhere")

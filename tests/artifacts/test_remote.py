@@ -146,7 +146,7 @@ def test_there_is_nothing_to_pull(there: Store, url: str) -> None:
         pull("nonsense://somewhere", there)
 
 
-def test_a_place_that_cannot_be_written(here: Store, tmp_path: Path) -> None:
+def test_a_url_that_cannot_be_written(here: Store, tmp_path: Path) -> None:
     version = write(here)
     (tmp_path / "file").write_text("")
     with pytest.raises(BundleError, match="cannot be written"):

@@ -52,7 +52,7 @@ def test_latency_is_that_of_a_call_beside_its_stages_and_the_glue(built: TinyBui
     assert sum(mean[name] for name in ROWS[:-1]) == pytest.approx(mean["Live.recommend"], abs=0.001)
 
 
-def test_latency_with_more_users_is_told_as_times_that_with_fewer(built: TinyBuild, tmp_path: Path) -> None:
+def test_latency_with_more_users_is_given_as_times_that_with_fewer(built: TinyBuild, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     options = ("--users", 1000, "--users", 3000, "--requests", 60, "--repeats", 1)
     few, many = run("latency", built, tmp_path, *options)
@@ -96,7 +96,7 @@ def test_fewer_users_are_refused(built: TinyBuild) -> None:
         more_users(real, len(real.ids) - 1)
 
 
-def test_throughput_is_told_by_batch_and_threads(built: TinyBuild, tmp_path: Path) -> None:
+def test_throughput_is_given_by_batch_and_threads(built: TinyBuild, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     (about,) = run("throughput", built, tmp_path, "--users", 64, "--batch", 32, "--rounds", 1)
     ways = [(row["users_a_call"], row["threads"]) for row in about["rows"]]

@@ -39,7 +39,7 @@ def test_it_is_a_part_of_the_test_window_with_the_answers_of_the_build(
     np.testing.assert_array_equal(holdout.answers[:50], contents.funnel()(requests.take(np.arange(50))).items)
 
 
-def test_a_bundle_translated_to_itself_is_asked_the_same(holdout: Holdout, contents: Contents) -> None:
+def test_requests_translated_to_their_own_bundle_are_the_same(holdout: Holdout, contents: Contents) -> None:
     again = translate(holdout.examples, contents, contents)
     same = shared_targets(holdout.examples, contents, contents)
     for other in (again, same):
@@ -59,7 +59,7 @@ def assert_equal(a: Examples, b: Examples) -> None:
         np.testing.assert_array_equal(a.requests.user_features[name], values)
 
 
-def test_a_bundle_with_other_items_is_asked_by_id(holdout: Holdout, contents: Contents) -> None:
+def test_requests_are_translated_to_other_items_by_id(holdout: Holdout, contents: Contents) -> None:
     """Against a loop over ids: half of the items are gone, and rows are numbered anew."""
     ids = contents.catalogue.ids.values
     kept = ids[ids % 2 == 0]

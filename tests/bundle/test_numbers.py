@@ -191,7 +191,7 @@ def test_settings_that_cannot_be_are_refused_by_the_file(folder: Path, kind: str
     path.write_bytes(before)
 
 
-def test_more_places_than_items_are_as_many_as_items(folder: Path) -> None:
+def test_more_positions_than_items_are_as_many_as_items(folder: Path) -> None:
     """A number that would fill the memory is cut to what there is, and the answers are the same."""
     path = folder / "serve.json"
     before = path.read_bytes()

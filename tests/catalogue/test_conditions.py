@@ -141,7 +141,7 @@ MIXED = pd.DataFrame({"price": [0.0, 1.0, 2.0], "flag": [True, False, True], "na
 
 
 @pytest.mark.parametrize("first", [[True, 1], [1, True], True, [True], 1, 1.0, ["1", 1]])
-def test_no_filter_depends_on_what_was_asked_before(first: Any) -> None:
+def test_no_filter_depends_on_those_before(first: Any) -> None:
     asked = [("price", 1), ("price", 1.0), ("price", [1]), ("flag", True), ("flag", [True]), ("name", "1")]
     fresh = [passing(Filters.of(MIXED), {name: wanted}, 3) for name, wanted in asked]
     filters = Filters.of(MIXED)

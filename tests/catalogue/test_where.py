@@ -98,7 +98,7 @@ WHERES = st.recursive(
 
 @settings(max_examples=200, deadline=None)
 @given(where=WHERES)
-def test_a_filter_passes_what_a_plain_reading_passes(where: Where) -> None:
+def test_a_filter_passes_what_a_plain_definition_passes(where: Where) -> None:
     found = unpacked(FILTERS.compile(where), N)
     expected = [slow(item, where) for item in FRAME.astype(object).to_dict("records")]
     assert found.tolist() == expected
@@ -140,12 +140,12 @@ def test_and_or_and_not_are_those_of_logic(first: Where, second: Where) -> None:
         ("price < 3", "a filter must be like"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_asked_is_said(where: Any, message: str) -> None:
+def test_a_filter_that_is_none_is_refused_by_name(where: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         FILTERS.compile(where)
 
 
-def test_large_whole_numbers_are_told_apart() -> None:
+def test_large_whole_numbers_are_distinct() -> None:
     filters = Filters.of(pd.DataFrame({"id": [2**53, 2**53 + 1, 2**53 + 2]}))
     assert unpacked(filters.compile({"id": 2**53 + 1}), 3).tolist() == [False, True, False]
     assert unpacked(filters.compile({"id": {"gt": 2**53 + 1}}), 3).tolist() == [False, False, True]

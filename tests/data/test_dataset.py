@@ -229,7 +229,7 @@ def test_what_repeats_is_dropped_unless_its_order_is_all_we_know(clock: Clock, k
     assert len(Dataset.from_frames(Schema(), frame, clock=clock).events) == kept
 
 
-def test_the_clock_order_counts_places_in_the_list_of_each_user() -> None:
+def test_the_clock_order_counts_positions_in_the_list_of_each_user() -> None:
     frame = pd.DataFrame({"user_id": [1, 1, 2, 1, 2], "item_id": [5, 6, 7, 5, 8]})
     data = Dataset.from_frames(Schema(), frame, clock="order")
     assert data.events["time"].tolist() == [0, 0, 1, 1, 2]

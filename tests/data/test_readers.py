@@ -37,7 +37,7 @@ def put(folder: Path, **files: str) -> Path:
     blank=st.sampled_from([" ", "\t", "  "]),
     end=st.sampled_from(["\n", "\r\n", " \n", "\n\n"]),
 )
-def test_int_lists_are_what_a_slow_reading_gives(
+def test_int_lists_are_what_a_slow_reader_gives(
     tmp_path: Path, rows: list[list[int]], blank: str, end: str
 ) -> None:
     path = tmp_path / "lists.txt"

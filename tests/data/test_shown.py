@@ -50,7 +50,7 @@ def test_each_list_with_a_click_is_a_request() -> None:
     assert test.requests.exclude is None
 
 
-def test_places_are_in_the_order_shown_and_a_missing_number_is_missing() -> None:
+def test_positions_are_in_the_order_shown_and_a_missing_number_is_missing() -> None:
     dataset = data()
     ranker = split(dataset, CONFIG, seed=0).ranker
     shown = ranker.requests.shown

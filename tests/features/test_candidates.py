@@ -78,7 +78,7 @@ def known_history(row: int) -> np.ndarray:
     return REQUESTS.history[row][::-1][:50]
 
 
-def test_shape_names_and_empty_places() -> None:
+def test_shape_names_and_empty_positions() -> None:
     assert MATRIX.shape == (len(ROWS), 20, len(FEATURES.names))
     assert MATRIX.dtype == np.float32
     assert len(set(FEATURES.names)) == len(FEATURES.names)
@@ -109,7 +109,7 @@ def test_batches_of_any_size_give_the_same_bits() -> None:
         np.testing.assert_array_equal(np.concatenate(pieces), MATRIX)
 
 
-def test_the_place_of_a_candidate_changes_nothing_but_its_place() -> None:
+def test_the_position_of_a_candidate_changes_only_its_position() -> None:
     order = np.random.default_rng(0).permutation(20)[None].repeat(len(ROWS), axis=0)
     np.testing.assert_array_equal(FEATURES.matrix(REQUESTS, CANDIDATES.reorder(order)), MATRIX[:, order[0]])
 
@@ -129,7 +129,7 @@ def test_events_at_or_after_a_request_change_nothing() -> None:
     np.testing.assert_array_equal(known, changed)
 
 
-def test_removed_items_in_a_history_are_as_if_never_met() -> None:
+def test_removed_items_in_a_history_are_as_if_never_there() -> None:
     rng = np.random.default_rng(3)
     lists = [REQUESTS.history[row] for row in range(len(ROWS))]
     times = [REQUESTS.history_times[row] for row in range(len(ROWS))]
@@ -328,7 +328,7 @@ def test_columns_that_need_a_clock_or_an_order_are_only_there_with_one(clock: Cl
     assert {"popularity.all", "covisitation.sum", "affinity.tags", "history.length"} <= set(features.names)
 
 
-def test_where_nothing_orders_the_history_its_order_is_not_told() -> None:
+def test_where_nothing_orders_the_history_its_order_changes_nothing() -> None:
     log = make_log(clock="none")
     features = make(Statistics.fit(log, log), names=["covisitation", "affinity", "number_affinity"])
     history, times = log.by_user()
@@ -343,7 +343,7 @@ def test_where_nothing_orders_the_history_its_order_is_not_told() -> None:
     np.testing.assert_allclose(told(history), told(Ragged.from_lists(shuffled)), rtol=1e-5, atol=1e-6)
 
 
-def test_no_request_no_place_and_one_item() -> None:
+def test_no_request_no_position_and_one_item() -> None:
     none = np.arange(0)
     assert FEATURES.matrix(REQUESTS.take(none), CANDIDATES.take(none)).shape == (0, 20, len(FEATURES.names))
     assert FEATURES.matrix(REQUESTS, Candidates.empty(len(ROWS))).shape == (len(ROWS), 0, len(FEATURES.names))
@@ -382,7 +382,7 @@ def test_names_pick_families_and_columns() -> None:
     )
 
 
-def test_a_name_that_is_not_there_is_told_with_the_nearest() -> None:
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(ValidationError, match="did you mean 'covisitation'"):
         FeaturesConfig(names=("covisitations",))
     with pytest.raises(ConfigError, match=r"did you mean 'affinity\.tags'"):
@@ -400,7 +400,7 @@ def test_tables_of_another_catalogue_are_refused() -> None:
         make(item_features=item_columns(61))
 
 
-def test_large_categories_are_not_told_as_numbers() -> None:
+def test_large_categories_are_not_given_as_numbers() -> None:
     specs = {**SPECS, "shop": Spec("category", 300, 1)}
     assert "item.shop" not in make(item_specs=specs).names
     assert "affinity.shop" in make(item_specs=specs).names

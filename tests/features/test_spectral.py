@@ -97,7 +97,7 @@ def test_there_is_no_filter_over_an_order_or_over_nothing() -> None:
     assert Spectral.fit(log([], [], 3, 2)) is None
 
 
-def test_groups_that_nobody_met_together_give_the_same_bytes_each_time() -> None:
+def test_groups_that_share_no_user_give_the_same_bytes_each_time() -> None:
     """Their singular values are all 1: which directions stand for them is a choice, the same each time."""
     rng = np.random.default_rng(3)
     groups, sizes, starts = rng.integers(0, 6, 150), rng.integers(2, 5, 150), rng.integers(0, 4, 150)

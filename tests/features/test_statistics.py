@@ -119,7 +119,7 @@ def test_an_event_costs_the_same_memory_however_many_there_were() -> None:
     assert peak < 50_000
 
 
-def test_empty_places_count_nothing() -> None:
+def test_empty_positions_count_nothing() -> None:
     items = np.array([[0, -1], [-1, -1]], dtype=np.int32)
     counts = STATISTICS.counts(items, np.array([[LOG.times[-1] + 1]]))
     assert counts[0, 0] > 0
@@ -153,7 +153,7 @@ def slow_popular(time: int, window: int | None, barred: np.ndarray, allow: np.nd
     return [item for item in order if counts[item] and item not in barred and allow[item]]
 
 
-def test_popular_is_told_as_of_the_start_of_the_day() -> None:
+def test_popular_is_that_at_the_start_of_the_day() -> None:
     rng = np.random.default_rng(1)
     times = rng.integers(0, 105 * DAY, 30)
     exclude = Ragged.from_lists([rng.integers(-1, LOG.n_items, n) for n in rng.integers(0, 12, 30)])

@@ -149,7 +149,7 @@ def test_a_served_bundle_that_cannot_be_read_fails_the_gate(store: Store, other:
 
 
 @pytest.mark.parametrize("kind", ["an array", "all of it gone"])
-def test_what_was_served_before_it_is_compared_with_in_its_place(
+def test_what_was_served_before_it_is_compared_with_instead(
     store: Store, worse: str, second: str, kind: str
 ) -> None:
     """That fails gates of its own and lets none pass; rolling back makes it the reference."""
@@ -180,7 +180,7 @@ def test_a_history_that_cannot_be_read_is_no_empty_store(store: Store, other: st
     assert refused(store, other).failed_gates == ("reference",)
 
 
-def test_a_served_bundle_that_fails_when_it_is_asked_fails_the_gate(
+def test_a_served_bundle_that_fails_when_it_is_measured_fails_the_gate(
     store: Store, other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judging = importlib.import_module("funnel.gates.judge")

@@ -87,7 +87,7 @@ def test_each_request_has_its_own_filter(world: World, index: FaissIndex) -> Non
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(share=st.floats(0, 1), k=st.integers(1, 3100), batch=st.integers(1, 3), seed=st.integers(0, 2**32 - 1))
-def test_whatever_the_filter_only_what_passes_and_all_that_is_asked(
+def test_whatever_the_filter_only_what_passes_and_all_of_k(
     world: World, walked: FaissIndex, share: float, k: int, batch: int, seed: int
 ) -> None:
     mask = np.random.default_rng(seed).random(walked.size) < share
@@ -188,7 +188,7 @@ def test_a_query_of_another_shape_is_refused(index: Index, shape: tuple[int, ...
 
 
 @pytest.mark.parametrize("k", [0, -1, 2.5, True, None])
-def test_a_k_that_is_no_number_of_places_is_refused(world: World, index: Index, k: object) -> None:
+def test_a_k_that_is_no_positive_number_is_refused(world: World, index: Index, k: object) -> None:
     with pytest.raises(FunnelError, match="k is"):
         index.search(world.queries, k)  # type: ignore[arg-type]
 

@@ -83,7 +83,7 @@ def test_parameters_that_are_given_are_kept(world: World) -> None:
     assert ladders(("nprobe", "k_factor"), {"nprobe": 5}, 3000, 64, 20)["nprobe"] == [5]
 
 
-def test_a_goal_out_of_reach_is_said(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_goal_out_of_reach_is_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:
     config = IndexConfig(spec="IVF64,Flat", recall=1, k=20, params={"nprobe": 1})
     built = FaissIndex.build(world.vectors, config, world.sample)
     assert built.info.recall < 1

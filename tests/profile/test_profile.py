@@ -169,7 +169,7 @@ def test_each_clock_has_its_usual_split(found: Profile, world: Profile) -> None:
     assert untimed("none").span is None
 
 
-def test_impressions_are_counted_by_place(world: Profile) -> None:
+def test_impressions_are_counted_by_position(world: Profile) -> None:
     shown = world.impressions
     assert shown is not None
     assert len(shown.by_place) == 10

@@ -107,7 +107,7 @@ def test_a_batch_gives_what_single_calls_give(retrieve: Retrieve, requests: Requ
         assert not batch.filled[b, width:].any()
 
 
-def test_everything_excluded_or_nothing_asked(retrieve: Retrieve, requests: Requests) -> None:
+def test_everything_excluded_or_no_request(retrieve: Retrieve, requests: Requests) -> None:
     nothing = replace(requests, allow=Allow.of(np.zeros(200, dtype=np.bool_), len(requests)))
     assert retrieve(nothing).items.shape == (40, 0)
     assert retrieve(requests.take(np.array([], dtype=np.int64))).items.shape == (0, 0)

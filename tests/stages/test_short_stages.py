@@ -58,7 +58,7 @@ def test_top_keeps_the_first() -> None:
 @pytest.mark.parametrize(
     "make", [Filter, Top, lambda k: Diversify(np.eye(3, dtype=np.float32), 0.5, pool=5, k=k)]
 )
-def test_less_than_one_place_is_refused(make: Callable[[int], Any]) -> None:
+def test_less_than_one_position_is_refused(make: Callable[[int], Any]) -> None:
     for k in (0, -1):
         with pytest.raises(ConfigError, match=f"is {k}; it must be a whole number of at least 1"):
             make(k)

@@ -64,7 +64,7 @@ def test_its_schema_is_what_a_folder_of_data_says_of_itself(folder: Path) -> Non
     assert read.schema_only() == read_world(folder).schema
 
 
-def test_there_are_about_as_many_clicks_as_were_asked_for(world: Dataset) -> None:
+def test_there_are_about_as_many_clicks_as_configured(world: Dataset) -> None:
     assert len(world.events) / SMALL.users == pytest.approx(SMALL.events_per_user, rel=0.1)
     days = (world.events["time"] - world.events["time"].min()) // 86_400
     assert days.nunique() == SMALL.days

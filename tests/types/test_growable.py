@@ -29,7 +29,7 @@ def test_a_mapped_array_can_be_written_to_and_its_file_stays(tmp_path: Path, sha
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy", mmap_mode="r"), values)
 
 
-def test_views_that_are_frozen_or_cut_are_followed_to_their_place_in_the_file(tmp_path: Path) -> None:
+def test_views_that_are_frozen_or_cut_are_followed_to_their_offset_in_the_file(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.arange(40_000, dtype=np.int32).reshape(-1, 2))
     part = np.load(tmp_path / "a.npy", mmap_mode="r")[7:11].view(np.ndarray)
     np.testing.assert_array_equal(growable(part, 6), [[14, 15], [16, 17], [18, 19], [20, 21], [0, 0], [0, 0]])

@@ -12,7 +12,7 @@ import numpy as np
 from funnel.bundle.contents import Contents
 from funnel.errors import FunnelError
 from funnel.features.arrays import frozen
-from funnel.index import ChangingIndex, FaissIndex, IndexConfig
+from funnel.index import FaissIndex, IndexConfig, OverlayIndex
 from funnel.serving.loaded import Loaded
 from funnel.serving.request import of_users
 from funnel.serving.state.catalogue import LiveCatalogue
@@ -51,7 +51,7 @@ class Overlay:
         self.forgotten: set[str] = set()
         self.catalogue = LiveCatalogue.over(own.catalogue, bundle.schema, room)
         self.vectors = growable(own.vectors, room)
-        self.index = ChangingIndex(own.index, self.vectors, self.catalogue.living_bits)
+        self.index = OverlayIndex(own.index, self.vectors, self.catalogue.living_bits)
         self.loaded = bundle.with_contents(
             replace(
                 own,

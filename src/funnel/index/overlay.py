@@ -1,4 +1,4 @@
-"""An index whose items change: what it was built from, less what is hidden, and a few rows beside it."""
+"""An index whose items change: an index as it was built, without hidden rows, and a few rows beside it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SPARE = 16
 
 @dataclass(slots=True)
 class _Base:
-    """An index, and what of it no longer holds. Written to in place.
+    """An index and which of its rows are out of date. Written to in place.
 
     hidden: bool [base.size], the n_hidden rows that it must not return. visible: the others as a bitmap.
     delta: int32 [m], rows that are searched beside it.
@@ -48,7 +48,7 @@ class _Base:
         put_bits(self.visible[0], new, False)
 
 
-class ChangingIndex:
+class OverlayIndex:
     """Vectors float32 [n, d], of which the first base.size are, with exceptions, those of an index.
 
     living: the `Allow.bits` of one filter that lets pass what is not gone, which holds for every search;
@@ -74,9 +74,11 @@ class ChangingIndex:
         self._base.delta = np.setdiff1d(self._base.delta, rows).astype(np.int32)
 
     def rebase(self, index: Index, fresh: Int32, gone: Int32) -> None:
-        """Search another index from now on. fresh: rows that changed since its vectors were taken. gone:
-        those
-        that it has and nobody may be given."""
+        """Search another index from now on.
+
+        fresh: int32, rows that changed since its vectors were taken. gone: int32, rows of it that must not be
+        returned.
+        """
         base = _Base.of(index)
         base.hide(np.union1d(fresh, gone).astype(np.int32))
         base.delta = np.setdiff1d(fresh, gone).astype(np.int32)

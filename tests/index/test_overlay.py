@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from funnel.allow import Allow
-from funnel.index import ChangingIndex, ExactIndex, FaissIndex
+from funnel.index import ExactIndex, FaissIndex, OverlayIndex
 from funnel.index.auto import recall
 
 from .conftest import GOAL, GRAPH_GOAL, K, World, mixture
@@ -16,7 +16,7 @@ from .conftest import GOAL, GRAPH_GOAL, K, World, mixture
 
 def changed(
     index: FaissIndex, world: World, gone_share: float, seed: int = 0
-) -> tuple[ChangingIndex, Allow, ExactIndex]:
+) -> tuple[OverlayIndex, Allow, ExactIndex]:
     """The index with items gone, changed and added; what is there; and exact search over that."""
     rng = np.random.default_rng(seed)
     n = len(world.vectors)
@@ -28,7 +28,7 @@ def changed(
     fresh = np.zeros(len(vectors), dtype=np.bool_)
     fresh[moved] = fresh[n:] = True
     bits = Allow.of(np.ones(len(vectors), dtype=np.bool_), 1).bits
-    changing = ChangingIndex(index, vectors, bits)
+    changing = OverlayIndex(index, vectors, bits)
     changing.put(np.flatnonzero(fresh).astype(np.int32))
     changing.drop(np.flatnonzero(~living).astype(np.int32))
     bits[:] = allow.bits[:1]
@@ -81,7 +81,7 @@ def test_only_new_items_are_left(world: World) -> None:
     living = np.arange(3010) >= 3000
     vectors = np.concatenate([world.vectors, mixture(7, 10)])
     everything = np.arange(3000, dtype=np.int32)
-    changing = ChangingIndex(index, vectors, Allow.of(living, 1).bits)
+    changing = OverlayIndex(index, vectors, Allow.of(living, 1).bits)
     changing.drop(everything)
     changing.put(everything[:10] + 3000)
     rows, _ = changing.search(world.queries, 5)
@@ -90,7 +90,7 @@ def test_only_new_items_are_left(world: World) -> None:
 
 def test_items_that_go_and_come_back_are_found_once(index: FaissIndex, world: World) -> None:
     vectors = world.vectors.copy()
-    changing = ChangingIndex(index, vectors, Allow.of(np.ones(len(vectors), dtype=np.bool_), 1).bits)
+    changing = OverlayIndex(index, vectors, Allow.of(np.ones(len(vectors), dtype=np.bool_), 1).bits)
     best = np.unique(changing.search(world.queries, 3)[0]).astype(np.int32)
     for _ in range(3):
         changing.drop(best)
@@ -109,9 +109,7 @@ def test_items_that_go_and_come_back_are_found_once(index: FaissIndex, world: Wo
 def test_a_change_costs_by_what_changes(world: World) -> None:
     n = 4_000_000
     index = ExactIndex(np.zeros((n, 1), dtype=np.float32))
-    changing = ChangingIndex(
-        index, np.zeros((n + 10, 1), dtype=np.float32), np.zeros((1, n // 64 + 1), "<u8")
-    )
+    changing = OverlayIndex(index, np.zeros((n + 10, 1), dtype=np.float32), np.zeros((1, n // 64 + 1), "<u8"))
     changing.put(np.array([1], dtype=np.int32))
     tracemalloc.start()
     changing.put(np.array([5, n + 3], dtype=np.int32))
