@@ -71,7 +71,7 @@ class Kept:
         return str(next(cache_folders(self._function), ""))
 
     def load_overload(self, signature: Any, target: Any) -> Any:
-        """What is kept for a combination of types; None where there is nothing."""
+        """The kept code for a combination of types; None where there is none."""
         target.refresh()
         for folder in cache_folders(self._function):
             path = folder / self._file(signature, target.codegen())
@@ -96,7 +96,7 @@ class Kept:
         _warn_unsaved()
 
     def enable(self) -> None:
-        """It always is."""
+        """Does nothing: the cache is always enabled."""
 
     disable = flush = enable
 
@@ -114,7 +114,7 @@ class Kept:
         return whole.hexdigest()[:16]
 
     def _forget_earlier(self, path: Path) -> None:
-        """Remove what was compiled of an earlier source."""
+        """Remove code that was compiled from an earlier source."""
         for other in path.parent.glob(f"{self._name}-*.code"):
             if not other.name.startswith(f"{self._name}-{self._stamp}-"):
                 other.unlink(missing_ok=True)
@@ -131,7 +131,7 @@ def cache_folders(function: Callable[..., Any]) -> Iterator[Path]:
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Python's search for cycles left out meanwhile: it takes a fifth of the time that compiling takes, over
+    """Switch the cyclic garbage collector off for the block: it takes a fifth of the time of compiling, on
     objects of Numba that are not garbage yet."""
     before = gc.isenabled()
     gc.disable()
@@ -143,7 +143,7 @@ def without_collection() -> Iterator[None]:
 
 
 def kernels() -> Iterator[Kept]:
-    """What is kept of every compiled function of the modules that are loaded."""
+    """The kept machine code of every compiled function of the loaded modules."""
     for name, module in list(sys.modules.items()):
         if name.startswith("funnel."):
             for value in list(vars(module).values()):
@@ -163,7 +163,7 @@ def _own() -> Path | None:
 
 
 def _read(path: Path) -> bytes | None:
-    """What `_write` wrote, if it is whole."""
+    """The data that `_write` wrote; None where it is missing or damaged."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -173,7 +173,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """In one step, so that nobody reads half of it. Raises: OSError."""
+    """Write a file in one step, so that nobody reads half of it. Raises: OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".code-", dir=path.parent)
     try:
@@ -216,7 +216,7 @@ def _source(path: str) -> bytes:
 
 @cache
 def _warn_unsaved() -> None:
-    """Once a process."""
+    """Warn, once a process."""
     log.warning(
         "compiled code cannot be kept: neither the package nor a cache of the user can be written. Every "
         "process compiles for itself; run `funnel warm` when it is installed, or set NUMBA_CACHE_DIR"

@@ -76,7 +76,7 @@ class Config(Settings):
 
     @property
     def needs(self) -> tuple[plugins.Needed, ...]:
-        """The plugins that it names which are not funnel's own."""
+        """The plugins that the config names and that are not funnel's own."""
         return plugins.needed(
             [
                 ("reader", self.data.reader),

@@ -47,7 +47,7 @@ class Runs:
         return True
 
     def ran(self, seconds: float, left: float) -> None:
-        """Take in a run. left: seconds that its request had when it began."""
+        """Record a run. seconds: it took. left: seconds that its request had when it began."""
         trial = self.expected > left
         if len(self._window) < WINDOW:
             self._window.append(seconds)
@@ -62,7 +62,7 @@ class Runs:
 
 
 class Durations:
-    """The runs of each stage by name, and by how much there was to do.
+    """The runs of each stage, by name and by number of candidates.
 
     One value is shared by all funnels of a `Live`, whatever bundle they are of and however many items they
     end in, so that what was learned is not learned again. Candidates are counted in powers of two; where a

@@ -15,7 +15,9 @@ from funnel.types import Candidates, Requests
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one stage left, how long it took for the whole batch, and whether it was skipped."""
+    """One stage of a trace: the candidates it left, its seconds for the whole batch, whether it was
+    skipped.
+    """
 
     name: str
     candidates: Candidates
@@ -60,14 +62,15 @@ class Funnel:
         return tuple(stage.name for stage in self._stages)
 
     def __call__(self, requests: Requests) -> Candidates:
-        """What the last stage leaves."""
+        """The candidates that the last stage leaves."""
         candidates = Candidates.empty(len(requests))
         for stage in self._stages:
             candidates = stage(requests, candidates)
         return candidates
 
     def trace(self, requests: Requests, *, seconds: float | None = None) -> list[Step]:
-        """What each stage leaves, with its time. Two clock readings a stage are about all that it costs more.
+        """The candidates that each stage leaves, with its time. Two clock readings a stage are about all
+        that it costs more.
 
         seconds: for the whole batch. A stage that can be left out (`Skippable`) is skipped when the time is
         over, or when more than one in ten of its latest runs would have ended later; then it is tried again

@@ -1,4 +1,4 @@
-"""What happened: tables under a schema, and their honest division in time."""
+"""Data sets: tables under a schema, readers of them, and splits in time."""
 
 from funnel.data.columns import ColumnKind
 from funnel.data.dataset import Dataset, Truth

@@ -1,4 +1,4 @@
-"""Turning a column as people deliver it into the one form that the rest of funnel reads.
+"""Columns of tables, converted from any common type to the one form of their kind.
 
 | kind                   | form                                                                     |
 |------------------------|--------------------------------------------------------------------------|

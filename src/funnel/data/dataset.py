@@ -1,4 +1,4 @@
-"""What happened: events, and the users and items that they are about."""
+"""A data set: events, users, items and impressions as clean tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from funnel.types import Clock, Float32, Log
 
 
 class Truth(Protocol):
-    """What only a made-up world knows: how much each user likes each item."""
+    """The true preferences of a synthetic world: how much each user likes each item."""
 
     def scores(self, users: NDArray[Any]) -> Float32:
         """float32 [len(users), n_items] for these user rows; higher is better."""

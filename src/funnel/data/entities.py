@@ -1,4 +1,4 @@
-"""The users and the items: one row an id, and whether the ids of tables meet at all."""
+"""The tables of users and items: one row an id, and checks that the ids of events are in them."""
 
 from __future__ import annotations
 

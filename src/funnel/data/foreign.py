@@ -1,4 +1,4 @@
-"""A table as its owner writes it, in the names and forms of funnel: keys, moments, lists, kinds of events."""
+"""Tables in other names and forms, converted: keys, times, lists, decimals, kinds of events."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def in_our_names(
 
 
 def moments(column: pd.Series, file: TableFile, where: str) -> pd.Series:
-    """Times as numbers of seconds, or as moments of UTC; what needs no help stays as it is.
+    """Times as numbers of seconds, or as moments of UTC; a column that is either already stays as it is.
 
     Raises: DataError naming the first row that is not written as `file` says.
     """
@@ -132,7 +132,7 @@ def split_cells(column: pd.Series, separator: str) -> pd.Series:
 
 
 def in_our_decimals(column: pd.Series, decimal: str) -> pd.Series:
-    """Numbers in writing with a point before the fraction and nothing between thousands."""
+    """Numbers as text, with a point before the fraction and nothing between thousands."""
     if not isinstance(column.dtype, pd.StringDtype):
         return column
     group = "." if decimal == "," else ","
@@ -149,7 +149,9 @@ def _cells(column: pd.Series, declared: Column, file: TableFile) -> pd.Series:
 
 
 def _renamed(frame: pd.DataFrame, file: TableFile, table: TableName) -> pd.DataFrame:
-    """A column that only has the name of a key, whose values are in another one, is nobody's."""
+    """The columns that hold keys, by the names of the keys; a column that only has the name of one is
+    dropped.
+    """
     ours = (*KEYS[table], *OPTIONAL[table])
     for key, name in file.columns.items():
         if key not in ours:

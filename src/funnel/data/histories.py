@@ -97,7 +97,7 @@ def pair_keys(users: NDArray[Any], items: NDArray[Any], n_items: int) -> Int64:
 
 
 def distinct(keys: NDArray[Any]) -> NDArray[Any]:
-    """The different ones, sorted. (numpy's own `unique` hashes integers, and is many times slower here.)"""
+    """The distinct keys, sorted. (numpy's own `unique` hashes integers, and is many times slower here.)"""
     keys = np.sort(keys)
     return keys[changes(keys)]
 
@@ -110,7 +110,11 @@ def changes(ordered: NDArray[Any]) -> Bool:
 
 
 def first_equal(keys: Int64) -> Int64:
-    """For each entry, the index of the first one that is equal: int64 [N]."""
+    """For each entry, the index of the first one that is equal: int64 [N].
+
+    >>> first_equal(np.array([5, 3, 5])).tolist()
+    [0, 1, 0]
+    """
     order = np.argsort(keys, kind="stable")
     first = np.empty(len(keys), dtype=np.int64)
     first[order] = order[np.maximum.accumulate(np.where(changes(keys[order]), np.arange(len(keys)), 0))]

@@ -20,7 +20,7 @@ _INT64 = np.iinfo(np.int64)
 
 
 def as_array(ids: pd.Series) -> NDArray[Any]:
-    """Ids as NumPy holds them: int64, or its StringDType, in which a long one takes no room of others."""
+    """Ids as NumPy holds them: int64, or its StringDType, in which each takes its own length only."""
     if pd.api.types.is_integer_dtype(ids.dtype):
         return np.asarray(ids.to_numpy(dtype=np.int64))
     return ids.to_numpy(dtype=object).astype(TEXT)
@@ -96,7 +96,7 @@ def _read_times(column: pd.Series, where: str) -> pd.Series:
 
 
 def _exact(numbers: pd.Series) -> pd.Series:
-    """Whole numbers, which may be in writing, as such."""
+    """Whole numbers as int64; others as they are."""
     whole = numbers.notna().all() and (numbers % 1 == 0).all() and (numbers.abs() < 2**53).all()
     return numbers.astype("int64") if whole else numbers
 

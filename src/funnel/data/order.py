@@ -1,4 +1,4 @@
-"""Rows in the order of time, without those that are there twice."""
+"""Rows sorted by time, without duplicates."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def without_repeats(rows: pd.DataFrame, table: str, notes: list[str]) -> pd.Data
 
 
 def _far(times: NDArray[Any], where: str) -> list[str]:
-    """A slip of the pen in a date moves windows, and the moment that a bundle answers as of."""
+    """A note on times far from all others: a mistyped date moves windows and the end of the data."""
     if len(times) < _FEW:
         return []
     low, high = np.quantile(times, 0.01, method="higher"), np.quantile(times, 0.99, method="lower")

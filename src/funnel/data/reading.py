@@ -1,4 +1,4 @@
-"""From the files of a table to a frame in which every value is what it was in its file."""
+"""Reads the files of a table into a frame, without changing a value."""
 
 from __future__ import annotations
 

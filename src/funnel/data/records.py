@@ -1,4 +1,4 @@
-"""A few rows in the form of a schema as plain values: what `Schema.check` makes of a table, value by value.
+"""A few rows in the form of a schema, as plain values: `Schema.check` without pandas, value by value.
 
 A table of one row costs pandas milliseconds, whatever it holds.
 """

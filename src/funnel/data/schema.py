@@ -1,4 +1,4 @@
-"""What the columns of the tables mean, and whether a table keeps to it."""
+"""The typed columns of the tables, and the check of a table against them."""
 
 from __future__ import annotations
 

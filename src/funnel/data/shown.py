@@ -1,4 +1,4 @@
-"""Lists that were shown, as requests: what the ranker learns from and is judged on."""
+"""Lists that were shown, as requests with targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dividing the past honestly: what the towers see, then the ranker, then the test.
+"""Splits in time: events that the towers learn from, then requests of the ranker, then of the test.
 
 Three kinds. `time`: two moments cut the log into three windows, the same for all users. `leave_one_out`: the
 last event of each user is the test, the one before it the ranker's. `given`: the data say what is test.
@@ -63,7 +63,7 @@ class Split:
 
     @property
     def refit(self) -> Log | None:
-        """What towers that answer in the test window are trained on, once how long to train is known.
+        """The events that the towers of the test window are trained on, once the number of epochs is known.
 
         None where that is `train` itself.
         """

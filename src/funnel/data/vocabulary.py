@@ -46,7 +46,11 @@ class Vocabulary:
         return len(self.values)
 
     def row(self, value: Any) -> int:
-        """The row of one id, −1 where unknown; the work grows with the logarithm of their number."""
+        """The row of one id, −1 where unknown; the work grows with the logarithm of their number.
+
+        >>> Vocabulary.of(["b", "a"]).row("b"), Vocabulary.of([7]).row("7.0"), Vocabulary.of([7]).row(8)
+        (1, 0, -1)
+        """
         text = written(value)
         if text is None:
             return -1

@@ -1,4 +1,4 @@
-"""Global time windows: for everybody, training ends and a window begins at the same moment."""
+"""Global time windows: training ends and a window begins at one moment for all users."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def event_requests(histories: Histories, start: int, end: int | None, exclude_se
 
 
 def show(seconds: int) -> str:
-    """A time for people."""
+    """A time as text, for messages."""
     try:
         return pd.Timestamp(seconds, unit="s").isoformat()
     except (ValueError, OverflowError):

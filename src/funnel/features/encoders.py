@@ -1,4 +1,4 @@
-"""From a table to arrays: one encoder a column, fitted on the training window only."""
+"""Encoders of tables: one a column, fitted on the training window only."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["Spec", "TableEncoder"]
 
 
 class ColumnEncoder(Protocol):
-    """Fitted on some values; encodes any."""
+    """An encoder of one column, fitted on some values."""
 
     @property
     def spec(self) -> Spec:
         """The form of what `encode` returns."""
 
     def encode(self, values: Sequence[Any]) -> NDArray[Any]:
-        """Never fails on a value that is missing, infinite or was never seen."""
+        """The values as an array. Missing, infinite and unseen values are encoded too."""
 
 
 _ENCODERS: dict[str, type[CategoryEncoder | ListEncoder | NumberEncoder | VectorEncoder]] = {

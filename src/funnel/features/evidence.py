@@ -1,4 +1,4 @@
-"""What the weights that lead from a history to each candidate look like."""
+"""Statistics of the weights that lead from a history to each candidate, compiled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known at a moment: counts of events, popularity, and which items go together."""
+"""Statistics as known at a moment: counts of events, popularity, and which items go together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find: the items whose vectors have the largest inner product with a query."""
+"""Search: the items whose vectors have the largest inner product with a query."""
 
 from funnel.index.config import IndexConfig, IndexInfo
 from funnel.index.exact import ExactIndex

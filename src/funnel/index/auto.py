@@ -1,4 +1,4 @@
-"""Which index for which catalogue, and the cheapest search parameters that find enough."""
+"""The kind of index for a catalogue, and the cheapest search parameters that reach a recall."""
 
 from __future__ import annotations
 
@@ -44,9 +44,13 @@ def choose_spec(n: int, d: int) -> str:
 
 
 def recall(returned: Int32, wanted: Int32) -> float:
-    """The share of the wanted rows [B, k] that are among the found [B, k]; negative ones are no rows."""
+    """The share of the wanted rows [B, k] that are among the returned [B, k]; negative ones are no rows.
+
+    >>> recall(np.array([[3, 1]], np.int32), np.array([[1, 2]], np.int32))
+    0.5
+    """
     if len(returned) != len(wanted):
-        raise ValueError(f"found is of {len(returned)} queries, wanted of {len(wanted)}")
+        raise ValueError(f"returned is of {len(returned)} queries, wanted of {len(wanted)}")
     return float(_hits(np.sort(returned, axis=1), wanted) / max(1, (wanted >= 0).sum()))
 
 

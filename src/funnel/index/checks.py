@@ -1,4 +1,4 @@
-"""What is refused at the door of an index."""
+"""Checks of the arguments of an index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference: every vector is looked at."""
+"""Exact search, the reference: every vector is scored."""
 
 from __future__ import annotations
 

@@ -64,12 +64,12 @@ class OverlayIndex:
         self._base = _Base.of(base)
 
     def put(self, rows: Int32) -> None:
-        """These rows are there, with the vectors that they have now."""
+        """Add or replace rows, with the vectors that they have now."""
         self._base.hide(rows)
         self._base.delta = np.union1d(self._base.delta, rows).astype(np.int32)
 
     def drop(self, rows: Int32) -> None:
-        """These rows are gone."""
+        """Remove rows."""
         self._base.hide(rows)
         self._base.delta = np.setdiff1d(self._base.delta, rows).astype(np.int32)
 
@@ -86,12 +86,12 @@ class OverlayIndex:
 
     @property
     def base(self) -> Index:
-        """What is searched as it was built."""
+        """The index under the overlay, as it was built."""
         return self._base.index
 
     @property
     def beside(self) -> Int32:
-        """Rows that are searched beside it: int32 [m]."""
+        """Rows that are searched beside the base: int32 [m]."""
         return self._base.delta
 
     @property
@@ -101,7 +101,7 @@ class OverlayIndex:
 
     @property
     def spec(self) -> str:
-        """Of the base."""
+        """The spec of the base."""
         return self._base.index.spec
 
     def search(

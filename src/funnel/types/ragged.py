@@ -24,7 +24,11 @@ class Ragged:
 
     @classmethod
     def from_lists(cls, lists: Sequence[Iterable[Any]], dtype: Any = np.int32) -> Ragged:
-        """One list an entry, in order."""
+        """One list an entry, in order.
+
+        >>> Ragged.from_lists([[1, 2], [], [3]]).lengths.tolist()
+        [2, 0, 1]
+        """
         arrays = [np.asarray(list(part), dtype=dtype) for part in lists]
         values = np.concatenate(arrays) if arrays else np.empty(0, dtype=dtype)
         return cls.from_lengths(values, np.array([len(a) for a in arrays], dtype=np.int64))
@@ -70,7 +74,11 @@ class Ragged:
         return Ragged(self.values[np.repeat(starts, lengths) + within], out.offsets)
 
     def last(self, n: int, fill: Any = -1) -> NDArray[Any]:
-        """The last n of each list, in order: [len(self), n], `fill` on the right of a shorter one."""
+        """The last n of each list, in order: [len(self), n], `fill` on the right of a shorter one.
+
+        >>> Ragged.from_lists([[1, 2, 3], [4]]).last(2).tolist()
+        [[2, 3], [4, -1]]
+        """
         kept = np.minimum(self.lengths, n)
         column = np.arange(n)
         inside = column < kept[:, None]

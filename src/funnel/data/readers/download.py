@@ -131,7 +131,7 @@ class DownloadProgress:
         self._done = 0
 
     def reset(self) -> None:
-        """Called at the end, before one more `update` with the total, which is not news."""
+        """Called at the end, before one more `update` with the total, which is then not logged."""
         self.total = 0
 
     def update(self, size: int) -> None:

@@ -1,4 +1,4 @@
-"""The made-up world of ads, made on first use and kept."""
+"""The synthetic world of ads, generated on first use and kept."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def read_world(folder: Path | str) -> Dataset:
 
 
 def truth_of(path: str | Path | None, synthetic: SyntheticConfig | None) -> LatentTruth:
-    """What is true in the world that `read_synthetic` reads for the same arguments, without its tables."""
+    """The true preferences of the world that `read_synthetic` reads for the same arguments, without its
+    tables.
+    """
     folder = _cached(synthetic or SyntheticConfig()) if path is None else Path(path)
     return LatentTruth.load(folder / "truth")
 
