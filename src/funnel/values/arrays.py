@@ -28,8 +28,6 @@ def mapped(path: Path, dtype: str, *shape: int | None) -> NDArray[Any]:
 
     Raises: BundleError when the file is missing, cut, holds objects, or an array of another type, byte order,
     shape or memory order.
-
-    >>> mapped(folder / "ids.npy", "int64", None)  # doctest: +SKIP
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
