@@ -3,8 +3,8 @@
     live = funnel.Live("indexes/")
     answer = live.recommend(user_id, k=10)
 
-What is public is here, and nowhere else: `docs/python.md` has a line on each name. Each is loaded when it is
-first asked for, so that `import funnel` stays cheap.
+The public names are here and nowhere else: `docs/python.md` has a line on each. Each is loaded when it is
+first used, so that `import funnel` stays cheap.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from funnel.artifacts import Store
+from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import load_contents
 from funnel.bundle.holdout import HOLDOUT, Holdout
 from funnel.gates.diff import diff
@@ -40,3 +40,15 @@ def test_two_bundles_of_the_same_data(store: Store, second: str) -> None:
     ]
     assert found.answers.score == pytest.approx(np.mean(apart), rel=1e-4)
     assert 0.3 < found.answers.overlap < 1
+
+
+def test_a_bundle_with_an_earlier_key_is_read_and_does_not_differ_by_it(store: Store, second: str) -> None:
+    """`split.protocol` was `split.reading` once, and is in the manifests of that time."""
+    manifest = Manifest.load(store.path(second))
+    split = {**manifest.config["split"]}
+    split["reading"] = split.pop("protocol")
+    manifest.model_copy(update={"config": {**manifest.config, "split": split}}).save(store.path(second))
+    assert "reading" in store.verify(second).config["split"]
+    changed = diff(store, "current", second).config
+    assert "ranker.leaves" in changed
+    assert [key for key in changed if key.startswith("split.")] == []

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.artifacts import Store
+from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import Contents
 from funnel.bundle.holdout import translate
 from funnel.engine import Funnel
@@ -17,6 +17,8 @@ from funnel.settings import Settings
 from funnel.types import Candidates, Float32, Int32, Requests
 
 _BATCH, _NAMED = 256, 5
+#: Keys of configs in earlier manifests.
+_RENAMED = {"split.reading": "split.protocol"}
 
 
 class Change(Settings):
@@ -65,7 +67,7 @@ def diff(store: Store, a: str, b: str) -> BundleDifference:
         a=old.manifest.version,
         b=new.manifest.version,
         metrics={name: (old.manifest.metrics.get(name), new.manifest.metrics.get(name)) for name in names},
-        config=_changed(_flat(old.manifest.config), _flat(new.manifest.config)),
+        config=_changed(_settings(old.manifest), _settings(new.manifest)),
         features=_change(_features(old.contents), _features(new.contents)),
         items=_change(old.contents.catalogue.ids.values.tolist(), new.contents.catalogue.ids.values.tolist()),
         users=_change(old.contents.users.ids.values.tolist(), new.contents.users.ids.values.tolist()),
@@ -88,6 +90,11 @@ def _change(before: Iterable[Any], after: Iterable[Any]) -> Change:
         examples_gone=tuple(gone[:_NAMED]),
         examples_new=tuple(added[:_NAMED]),
     )
+
+
+def _settings(manifest: Manifest) -> dict[str, Any]:
+    """The config by keys such as "split.protocol"; an earlier key by its present name."""
+    return {_RENAMED.get(key, key): value for key, value in _flat(manifest.config).items()}
 
 
 def _flat(config: dict[str, Any], where: str = "") -> dict[str, Any]:

@@ -18,7 +18,7 @@ from funnel.types import Candidates, Float32, Int32, Ragged, Requests, Shown
 
 
 class Retrieve:
-    """Asks each source for k items and keeps every item that one of them found: at most S · k positions.
+    """The union of the k items that each of S sources finds: at most S · k positions.
 
     The retrieval order is weighted reciprocal rank fusion, Σ weight / (constant + rank) over the sources that
     returned the item, ranks from 1 (Cormack, Clarke, Büttcher: Reciprocal rank fusion outperforms Condorcet

@@ -77,8 +77,8 @@ def show(
 ) -> Impressions:
     """Lists for requests of these users at these times [R]. interests: int32 [R, 3], what they care for.
 
-    The more exposed stand higher, with chance. A click's probability is that of looking at its place, times
-    sigmoid(logit + noise).
+    The more exposed stand higher, with chance. A click's probability is that of looking at its position,
+    times sigmoid(logit + noise).
     """
     shape = (len(users), len(truth.examination))
     liked = np.take_along_axis(interests, rng.integers(interests.shape[1], size=shape), axis=1)

@@ -14,8 +14,8 @@ from funnel.types.ragged import Ragged
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Events as row numbers, oldest first (ties in the order of the source; where clock is "none" the order
-    says nothing, and nothing that is made from a log depends on it).
+    """Events as row numbers, oldest first (ties in the order of the source). Where clock is "none" the
+    order means nothing, and nothing that is made from a log depends on it.
 
     users, items: int32 [N]. times: int64 [N], seconds where clock is "time", the position in the user's list
     where it is "order", zero where it is "none".

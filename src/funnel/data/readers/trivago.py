@@ -6,7 +6,7 @@ Events are what people did with a hotel, the column `action` saying what: "click
 out, "interaction item image", "… info", "… rating", "… deals" and "search for item". Most clickouts are a
 person's first, so the other actions are the history that makes ranking them possible. Actions without a hotel
 (filters, destinations, sort orders) are not read. Impressions are the list that each clickout shows, one row
-a hotel, with its place (from 0), its price, and whether it was the one clicked; a click may lie outside.
+a hotel, with its position (from 0), its price, and whether it was the one clicked; a click may lie outside.
 """
 
 from __future__ import annotations
