@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from funnel.evaluation import as_table
 from funnel.profile.table import as_table as profile_table
 from funnel.serving.reasons import in_words
+from funnel.terminal import table
 from funnel.tune import advice
 
 if TYPE_CHECKING:
@@ -26,14 +25,6 @@ if TYPE_CHECKING:
     from funnel.profile.figures import Profile
     from funnel.serving.live import Live
     from funnel.serving.response import Answer
-
-
-def table(title: str, *columns: str) -> Table:
-    """An empty table in the house style: the first column left, the others right."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(columns):
-        made.add_column(column, justify="left" if number == 0 else "right")
-    return made
 
 
 def report(found: Report, out: Console) -> None:
@@ -56,8 +47,7 @@ def answer(found: Answer, live: Live, out: Console) -> None:
     """One user's items, with where they came from and why."""
     contents = live.contents
     title = contents.catalogue.title
-    made = table(f"user {found.user_id}", "item", "score", "found by", "because")
-    made.columns[2].justify = made.columns[3].justify = "left"
+    made = table(f"user {found.user_id}", "item", "score", "found by", "because", text=(2, 3))
     for item in found.items:
         sources = " ".join(f"{name}#{rank}" for name, rank in item.sources.items())
         because = ", ".join(in_words(code, contents) for code in item.reasons)
@@ -65,11 +55,11 @@ def answer(found: Answer, live: Live, out: Console) -> None:
     out.print(made)
     met = [title(item) for item in live.history(found.user_id)[-5:]]
     if met:
-        out.print(f"  met last: {', '.join(met)}", style="dim", highlight=False)
+        out.print(f"  met last: {', '.join(met)}", style="dim", highlight=False, markup=False)
     if found.reasons:
-        out.print(f"  reason codes: {', '.join(found.reasons)}", style="dim", highlight=False)
+        out.print(f"  reason codes: {', '.join(found.reasons)}", style="dim", highlight=False, markup=False)
     total = sum(found.milliseconds.values())
-    out.print(f"  bundle {found.version}, {total:.1f} ms\n", style="dim", highlight=False)
+    out.print(f"  bundle {found.version}, {total:.1f} ms\n", style="dim", highlight=False, markup=False)
 
 
 def explanation(contributions: dict[str, float], out: Console, most: int = 12) -> None:
@@ -89,8 +79,7 @@ def explanation(contributions: dict[str, float], out: Console, most: int = 12) -
 def manifest(live: Live, out: Console) -> None:
     """What a bundle is."""
     found, contents = live.manifest, live.contents
-    made = table(live.version, "what", "value")
-    made.columns[1].justify = "left"
+    made = table(live.version, "what", "value", text=(1,))
     made.add_row("made", found.created)
     made.add_row("fingerprint", found.fingerprint[:16])
     for name, (start, end) in found.data_window.items():
@@ -132,7 +121,7 @@ def bench(measured: Measured, out: Console) -> None:
     out.print(
         f"in batches of {measured.batch}: {measured.throughput:,.0f} requests a second", highlight=False
     )
-    out.print(measured.machine, style="dim", highlight=False)
+    out.print(measured.machine, style="dim", highlight=False, markup=False)
 
 
 def bundles(found: Sequence[Manifest], marks: Mapping[str | None, str], out: Console) -> None:
@@ -152,21 +141,20 @@ def bundles(found: Sequence[Manifest], marks: Mapping[str | None, str], out: Con
 def verdict(found: Verdict, out: Console) -> None:
     """A line a gate; what is closed comes out red."""
     beside = f"beside {found.beside}" if found.beside else "with nothing to compare it with"
-    made = table(f"{found.version}, {beside}", "gate", "found", "")
-    made.columns[1].justify = made.columns[2].justify = "left"
+    made = table(f"{found.version}, {beside}", "gate", "found", "", text=(1,))
     for one in found.findings:
-        mark = "[green]open[/]" if one.passed else "[bold red]closed[/]"
-        made.add_row(one.gate, escape(one.sentence), mark)
+        mark = Text("open", "green") if one.passed else Text("closed", "bold red")
+        made.add_row(one.gate, one.sentence, mark)
     out.print(made)
 
 
 def difference(found: BundleDifference, out: Console) -> None:
     """How two bundles differ."""
-    made = table("", "what", found.a, found.b)
+    made = table("", "what", found.a, found.b, text=(1, 2))
     for name, pair in found.metrics.items():
         made.add_row(name, *(f"{value:.4f}" if value is not None else "" for value in pair))
     for name, pair in found.config.items():
-        made.add_row(f"config {name}", *(escape(str(value)) for value in pair))
+        made.add_row(f"config {name}", *(str(value) for value in pair))
     for name, change in {"features": found.features, "items": found.items, "users": found.users}.items():
         gone = f"{change.gone:,} only here {', '.join(change.examples_gone)}".rstrip()
         new = f"{change.new:,} only here {', '.join(change.examples_new)}".rstrip()
@@ -184,8 +172,8 @@ def difference(found: BundleDifference, out: Console) -> None:
 def frontier(found: Frontier, out: Console) -> None:
     """The kinds of index that no other is better than in everything, fastest first, and which to take."""
     title = f"{found.size:,} vectors of {found.dimension}, {found.queries} requests, one thread"
-    made = table(title, "index", "parameters", f"recall@{found.k}", "ms", "MiB beside vectors", "s to build")
-    made.columns[1].justify = "left"
+    columns = ("index", "parameters", f"recall@{found.k}", "ms", "MiB beside vectors", "s to build")
+    made = table(title, *columns, text=(1,))
     for point in found.best:
         made.add_row(
             point.spec,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from funnel.cli.common import (
     EMBEDDINGS,
@@ -102,16 +101,15 @@ def _warn_if_changed(config_file: Path, data: Path | None, config: Config) -> No
 
 def _print(lines: Sequence[Line]) -> None:
     """A line a step."""
-    from funnel import show
+    from funnel.terminal import table
 
-    made = show.table("", "step", "", "s", "MiB", "why", "what")
-    made.columns[1].justify = made.columns[4].justify = made.columns[5].justify = "left"
+    made = table("", "step", "", "s", "MiB", "why", "what", text=(1, 4, 5))
     for line in lines:
         seconds = f"{line.seconds:.1f}" if line.action in ("ran", "failed") else ""
         size = f"{line.bytes / 2**20:.1f}" if line.bytes else ""
         style = {"failed": "bold red", "ran": "bold", "runs": "bold"}.get(line.action, "dim")
         what = ", ".join(_words(line.facts))
-        made.add_row(line.step, line.action, seconds, size, escape(line.why), escape(what), style=style)
+        made.add_row(line.step, line.action, seconds, size, line.why, what, style=style)
     Console().print(made)
 
 

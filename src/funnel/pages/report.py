@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
+from funnel.evaluation.advice import gain
 from funnel.evaluation.compare import label, short
 from funnel.evaluation.report import Report
 from funnel.evaluation.rows import Row
@@ -39,7 +40,7 @@ def write_page(report: Report, folder: Path, examples: Sequence[ExampleUser] = (
 
     Raises FunnelError where the `plot` extra is not installed.
     """
-    filters: template.Filters = {"short": short, "label": label}
+    filters: template.Filters = {"short": short, "label": label, "gain": gain}
     return template.write(folder / "report.html", "report.html", _content(report, examples), filters)
 
 
