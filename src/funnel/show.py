@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from funnel.evaluation import Report
     from funnel.evaluation.frontier import Frontier
     from funnel.gates import Verdict
+    from funnel.gates.comparable import Marked
     from funnel.gates.diff import BundleDifference
     from funnel.pipeline.build import Built
     from funnel.profile.figures import Profile
@@ -124,18 +125,35 @@ def bench(measured: Measured, out: Console) -> None:
     out.print(measured.machine, style="dim", highlight=False, markup=False)
 
 
-def bundles(found: Sequence[Manifest], marks: Mapping[str | None, str], out: Console) -> None:
-    """What is in a store. marks: which version is current, which previous."""
+def bundles(
+    found: Sequence[Manifest], marks: Mapping[str | None, str], measured: Sequence[Marked], out: Console
+) -> None:
+    """What is in a store. marks: which version is current, which previous. measured: on what, for each."""
     metrics = sorted({name for one in found for name in one.metrics})
-    made = table("bundles", "version", "made", *metrics, "MiB", "")
-    for one in found:
+    made = table("bundles", "version", "", "made", *metrics, "on", "MiB", text=(1,))
+    for one, on in zip(found, measured, strict=True):
         figures = [f"{value:.4f}" if (value := one.metrics.get(name)) is not None else "" for name in metrics]
         size = sum(entry.bytes for entry in one.files.values()) / 2**20
         style = "bold" if marks.get(one.version) == "current" else None
-        made.add_row(
-            one.version, one.created[:16], *figures, f"{size:.1f}", marks.get(one.version, ""), style=style
-        )
+        mark = marks.get(one.version, "")
+        made.add_row(one.version, mark, one.created[:16], *figures, on.mark, f"{size:.1f}", style=style)
     out.print(made)
+    for line in _measured_on(measured):
+        out.print(line, style="dim", highlight=False, markup=False)
+
+
+def _measured_on(measured: Sequence[Marked]) -> list[str]:
+    """What the marks stand for, and which figures are not to be compared."""
+    said = {one.mark.rstrip("0123456789"): one.rules for one in measured}
+    lines = [f"on {mark}: {rules or 'a report that cannot be read'}" for mark, rules in said.items()]
+    if len(said) > 1:
+        lines.append("figures with different letters are of different tasks: do not compare them")
+    if len({one.mark for one in measured}) > len(said):
+        lines.append(
+            "a letter's numbers are other test windows or data: a difference may be the days' and not the "
+            "bundle's; gates ask both the same requests"
+        )
+    return lines
 
 
 def verdict(found: Verdict, out: Console) -> None:
@@ -160,6 +178,10 @@ def difference(found: BundleDifference, out: Console) -> None:
         new = f"{change.new:,} only here {', '.join(change.examples_new)}".rstrip()
         made.add_row(f"{name}, {change.shared:,} shared", gone, new)
     out.print(made)
+    if found.unlike:
+        out.print("the figures are not of the same requests, do not compare them:", style="bold yellow")
+        for one in found.unlike:
+            out.print(f"  {one}", highlight=False, markup=False)
     said = found.answers
     score = "" if said.score is None else f", scores of shared items {said.score:.4f} apart"
     out.print(

@@ -19,18 +19,22 @@ def bundles(store: Indexes = INDEXES, as_json: Json = False) -> None:
     """The bundles of a store, newest first, with their figures; which is published, and which was before."""
     from funnel import show
     from funnel.artifacts import Store
+    from funnel.gates.comparable import marked
 
     kept = Store(store)
     published = [one.model_dump(mode="json", exclude={"gates"}) for one in kept.publications()]
+    found = kept.versions()
+    measured = marked(kept, found)
     marks = {kept.anchor(): "anchor", kept.previous(): "previous", kept.published(): "current"}
     if as_json:
         listed = [
             {**one.model_dump(mode="json", include={"version", "created", "metrics"}),
-             "is": marks.get(one.version, "")} for one in kept.versions()
+             "is": marks.get(one.version, ""), "measured_on": on.model_dump()}
+            for one, on in zip(found, measured, strict=True)
         ]  # fmt: skip
         print_json({"bundles": listed, "publications": published})
         return
-    show.bundles(kept.versions(), marks, Console())
+    show.bundles(found, marks, measured, Console())
 
 
 @app.command()
