@@ -14,6 +14,9 @@ from rich.text import Text
 #: The least that a column of text is folded to.
 _FOLDED = 12
 
+#: Columns of blanks between two: what pads the one, and what the box has there.
+_BETWEEN = 2
+
 
 class FittingTable(Table):
     """A table whose columns of text are folded where the terminal is narrow; where that is not enough, the
@@ -45,14 +48,14 @@ class FittingTable(Table):
             width if column.no_wrap else min(width, _FOLDED)
             for column, width in zip(self.columns, widths, strict=True)
         ]
-        beside = [1 + width for width in least]  # and what separates it
-        groups, used = [[0]], beside[0] if beside else 0
-        for number in range(1, len(beside)):
-            if used + beside[number] > room + 1 and len(groups[-1]) > 1:
+        edges = 2 if self.show_edge else 0
+        groups, used = [[0]], edges + sum(least[:1])
+        for number, width in list(enumerate(least))[1:]:
+            if used + _BETWEEN + width > room and len(groups[-1]) > 1:
                 groups.append([0])
-                used = beside[0]
+                used = edges + least[0]
             groups[-1].append(number)
-            used += beside[number]
+            used += _BETWEEN + width
         return groups
 
     def _part(self, group: Sequence[int], *, first: bool) -> Table:
