@@ -74,7 +74,7 @@ def test_a_part_that_is_better_than_the_whole(report: Report, a: str, b: str, so
 def test_a_baseline_that_orders_better_than_retrieval_and_is_no_source(report: Report) -> None:
     made = lost(report, "retrieve", "co-visitation", 0.02)
     (one,) = [one for one in about(of(made), "retrieve") if one.key == "retrieve.sources"]
-    assert "name `covisitation` there" in one.sentence
+    assert "`covisitation` is none of the `sources`" in one.sentence
     has = {**CONFIG, "retrieve": {"sources": ["towers", "covisitation", "popular"], "k": 100}}
     again = advise(made.model_copy(update={"config": has}))
     assert [one for one in about(again, "retrieve") if one.key == "retrieve.sources"] == []

@@ -17,7 +17,7 @@ from funnel.evaluation.advice import gain
 from funnel.evaluation.compare import short
 from funnel.evaluation.frontier import Point
 from funnel.evaluation.levers import advise
-from funnel.pages.report import write_page
+from funnel.pages.report import coded, write_page
 
 PEOPLE = [
     {
@@ -99,9 +99,11 @@ def test_table_and_page_bear_names_and_advice(report, tmp_path):
     assert len(report.advice) >= 2
     said = " ".join(text.split())
     for number, one in enumerate(report.advice, 1):
-        assert one.sentence in page
+        assert one.sentence.replace("`", "") in re.sub("</?code>", "", page)
         assert f"{number}. {one.key}{gain(one)} {one.sentence}" in said
     assert "there is left behind each stage: retrieve" in said
+    assert "<code>k</code> under [retrieve]" in page
+    assert coded("`a < b` and <b>") == "<code>a &lt; b</code> and &lt;b&gt;"
     named = report.model_copy(update={"config": {"name": "world"}})
     assert named.title == "world"
 

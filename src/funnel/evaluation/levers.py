@@ -79,7 +79,7 @@ def _beside(report: Report) -> Iterator[Advice]:
     for one in report.comparisons:
         source = _SOURCES.get(one.b)
         if one.a == first and one.difference.worse and source and source not in (sources or (source,)):
-            said = f"{one.sentence}, which is none of the `sources` under [retrieve]: name `{source}` there"
+            said = f"{one.sentence}; `{source}` is none of the `sources` under [retrieve]: name it there"
             yield at_most("retrieve", "retrieve.sources", -one.difference.mean, said)
 
 

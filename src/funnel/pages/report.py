@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -40,8 +42,13 @@ def write_page(report: Report, folder: Path, examples: Sequence[ExampleUser] = (
 
     Raises FunnelError where the `plot` extra is not installed.
     """
-    filters: template.Filters = {"short": short, "label": label, "gain": gain}
+    filters: template.Filters = {"short": short, "label": label, "gain": gain, "coded": coded}
     return template.write(folder / "report.html", "report.html", _content(report, examples), filters)
+
+
+def coded(text: str) -> str:
+    """A sentence as HTML: escaped, and what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _content(report: Report, examples: Sequence[ExampleUser]) -> dict[str, Any]:
