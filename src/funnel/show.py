@@ -40,8 +40,8 @@ def profile(found: Profile, out: Console) -> None:
 
 def published(built: Built, out: Console) -> None:
     """Where things are now."""
-    out.print(f"published  {built.folder}")
-    out.print(f"report     {built.folder / 'report.html'}")
+    out.print(f"published  {built.folder}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"report     {built.folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
 
 
 def answer(found: Answer, live: Live, out: Console) -> None:

@@ -63,6 +63,11 @@ class StageShare(Settings):
     lost: float
 
 
+def only_source(source: str) -> str:
+    """How to serve one source, in words."""
+    return f'`sources = ["{source}"]` under [retrieve] serves that source alone'
+
+
 def gain(of: Advice) -> str:
     """The gain in words, for behind the key: " (+.0123)", " (at most +.2)"; empty where it is not known."""
     if of.gain is None:

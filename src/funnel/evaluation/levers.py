@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from funnel.evaluation.advice import About, Advice
+from funnel.evaluation.advice import About, Advice, only_source
 from funnel.evaluation.compare import label, short
 from funnel.evaluation.learning import training
 from funnel.evaluation.losses import at_most, final, kept, option, retrieve, search, shortlist, stages
@@ -70,7 +70,7 @@ def _alone(report: Report, name: str) -> str:
     source = _SOURCES.get(name, name)
     held = source in (option(report, "retrieve", "sources") or ())
     gate = "the gate `baselines` holds this" if held else "it is none of them now"
-    return f'`sources = ["{source}"]` under [retrieve] serves that source alone; {gate}'
+    return f"{only_source(source)}; {gate}"
 
 
 def _beside(report: Report) -> Iterator[Advice]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
 from funnel.evaluation import paired
+from funnel.evaluation.advice import only_source
 from funnel.evaluation.walk import one_step, walk
 from funnel.gates import quality
 from funnel.gates.config import GatesConfig
@@ -51,5 +52,5 @@ def _beside(
     found = quality.fall_beyond_chance("baselines", what, change, alone, config.baseline_fall, change.hi)
     if found.passed:
         return found
-    advice = f'; `sources = ["{name}"]` under [retrieve] serves it alone' if " " not in name else ""
+    advice = f"; {only_source(name)}" if " " not in name else ""
     return found.model_copy(update={"sentence": found.sentence + advice})
