@@ -146,6 +146,8 @@ def test_a_useless_ranker_is_left_out(movies: Path, built: TinyBuild, tmp_path: 
     live = Live(tmp_path)
     assert live.manifest.fallback == ("ranker_not_better_on_other_users",)
     assert [row.name for row in made.report.rows][-3:] == ["retrieve", "filter", "rerank"]
+    (advice,) = [one for one in made.report.advice if one.about == "ranker"]
+    assert "the ranker was left out: it was not better than the retrieval order" in advice.sentence
     assert "retrieval_order_kept" in live.recommend(7).reasons
 
 

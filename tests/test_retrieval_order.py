@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from funnel.artifacts import Store
 from funnel.bundle.contents import Contents, load_contents
-from funnel.evaluation import compute
+from funnel.evaluation import Report, compute
+from funnel.evaluation.levers import advise
 from funnel.pipeline.order import retrieval_order
-from funnel.pipeline.report import worse_than_baselines
+from funnel.pipeline.report import evaluate
 from funnel.stages import Retrieve
 from funnel.types import Examples, Requests
 from tests.tiny import TinyBuild
@@ -111,10 +113,28 @@ def test_a_single_source_is_what_it_is(built: TinyBuild, examples: Examples) -> 
 
 def test_the_report_says_what_to_do_where_a_baseline_is_better(built: TinyBuild) -> None:
     report = built.built.report
-    assert worse_than_baselines(report) == []
+    assert [one for one in report.advice if one.about == "part_better"] == []
     worse = []
     for one in report.comparisons:
         lost = one.difference.model_copy(update={"mean": -0.02, "lo": -0.04, "hi": -0.003, "better": False})
         worse.append(one.model_copy(update={"difference": lost}) if one.b == "co-visitation" else one)
-    (advice,) = worse_than_baselines(report.model_copy(update={"comparisons": tuple(worse)}))
-    assert 'sources = ["covisitation"]' in advice
+    found = advise(report.model_copy(update={"comparisons": tuple(worse)}))
+    (one,) = [one for one in found if one.about == "part_better"]
+    assert 'sources = ["covisitation"]' in one.sentence
+
+
+def test_a_bundle_knows_how_it_came_about(built: TinyBuild) -> None:
+    """Its report says so, and so does one that is made again of the bundle."""
+    report = built.built.report
+    training, ranker = report.origin.training, report.origin.ranker
+    assert training is not None
+    assert ranker is not None
+    assert (len(training.validation), training.most) == (6, 6)
+    assert training.validation[training.best] == max(one or 0 for one in training.validation)
+    assert (ranker.left_out, ranker.lists) == (None, 800)
+    assert report.title.startswith("movies on ")
+    assert Report.load(built.built.folder / "report.json").advice == report.advice
+    again = evaluate(Store(built.indexes), "current", built.prepared)
+    assert again.origin == report.origin
+    assert [one.sentence for one in again.advice] == [one.sentence for one in report.advice]
+    assert not (built.built.folder / "training.json").exists()

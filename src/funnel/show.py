@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from funnel.evaluation import as_table
 from funnel.profile.table import as_table as profile_table
 from funnel.serving.reasons import in_words
+from funnel.terminal import table
 from funnel.tune import advice
 
 if TYPE_CHECKING:
@@ -21,19 +20,12 @@ if TYPE_CHECKING:
     from funnel.evaluation import Report
     from funnel.evaluation.frontier import Frontier
     from funnel.gates import Verdict
+    from funnel.gates.comparable import Marked
     from funnel.gates.diff import BundleDifference
     from funnel.pipeline.build import Built
     from funnel.profile.figures import Profile
     from funnel.serving.live import Live
     from funnel.serving.response import Answer
-
-
-def table(title: str, *columns: str) -> Table:
-    """An empty table in the house style: the first column left, the others right."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(columns):
-        made.add_column(column, justify="left" if number == 0 else "right")
-    return made
 
 
 def report(found: Report, out: Console) -> None:
@@ -48,16 +40,15 @@ def profile(found: Profile, out: Console) -> None:
 
 def published(built: Built, out: Console) -> None:
     """Where things are now."""
-    out.print(f"published  {built.folder}")
-    out.print(f"report     {built.folder / 'report.html'}")
+    out.print(f"published  {built.folder}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"report     {built.folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
 
 
 def answer(found: Answer, live: Live, out: Console) -> None:
     """One user's items, with where they came from and why."""
     contents = live.contents
     title = contents.catalogue.title
-    made = table(f"user {found.user_id}", "item", "score", "found by", "because")
-    made.columns[2].justify = made.columns[3].justify = "left"
+    made = table(f"user {found.user_id}", "item", "score", "found by", "because", text=(2, 3))
     for item in found.items:
         sources = " ".join(f"{name}#{rank}" for name, rank in item.sources.items())
         because = ", ".join(in_words(code, contents) for code in item.reasons)
@@ -65,11 +56,11 @@ def answer(found: Answer, live: Live, out: Console) -> None:
     out.print(made)
     met = [title(item) for item in live.history(found.user_id)[-5:]]
     if met:
-        out.print(f"  met last: {', '.join(met)}", style="dim", highlight=False)
+        out.print(f"  met last: {', '.join(met)}", style="dim", highlight=False, markup=False)
     if found.reasons:
-        out.print(f"  reason codes: {', '.join(found.reasons)}", style="dim", highlight=False)
+        out.print(f"  reason codes: {', '.join(found.reasons)}", style="dim", highlight=False, markup=False)
     total = sum(found.milliseconds.values())
-    out.print(f"  bundle {found.version}, {total:.1f} ms\n", style="dim", highlight=False)
+    out.print(f"  bundle {found.version}, {total:.1f} ms\n", style="dim", highlight=False, markup=False)
 
 
 def explanation(contributions: dict[str, float], out: Console, most: int = 12) -> None:
@@ -89,8 +80,7 @@ def explanation(contributions: dict[str, float], out: Console, most: int = 12) -
 def manifest(live: Live, out: Console) -> None:
     """What a bundle is."""
     found, contents = live.manifest, live.contents
-    made = table(live.version, "what", "value")
-    made.columns[1].justify = "left"
+    made = table(live.version, "what", "value", text=(1,))
     made.add_row("made", found.created)
     made.add_row("fingerprint", found.fingerprint[:16])
     for name, (start, end) in found.data_window.items():
@@ -132,46 +122,66 @@ def bench(measured: Measured, out: Console) -> None:
     out.print(
         f"in batches of {measured.batch}: {measured.throughput:,.0f} requests a second", highlight=False
     )
-    out.print(measured.machine, style="dim", highlight=False)
+    out.print(measured.machine, style="dim", highlight=False, markup=False)
 
 
-def bundles(found: Sequence[Manifest], marks: Mapping[str | None, str], out: Console) -> None:
-    """What is in a store. marks: which version is current, which previous."""
+def bundles(
+    found: Sequence[Manifest], marks: Mapping[str | None, str], measured: Sequence[Marked], out: Console
+) -> None:
+    """What is in a store. marks: which version is current, which previous. measured: on what, for each."""
     metrics = sorted({name for one in found for name in one.metrics})
-    made = table("bundles", "version", "made", *metrics, "MiB", "")
-    for one in found:
+    made = table("bundles", "version", "", "made", *metrics, "on", "MiB", text=(1,))
+    for one, on in zip(found, measured, strict=True):
         figures = [f"{value:.4f}" if (value := one.metrics.get(name)) is not None else "" for name in metrics]
         size = sum(entry.bytes for entry in one.files.values()) / 2**20
         style = "bold" if marks.get(one.version) == "current" else None
-        made.add_row(
-            one.version, one.created[:16], *figures, f"{size:.1f}", marks.get(one.version, ""), style=style
-        )
+        mark = marks.get(one.version, "")
+        made.add_row(one.version, mark, one.created[:16], *figures, on.mark, f"{size:.1f}", style=style)
     out.print(made)
+    for line in _measured_on(measured):
+        out.print(line, style="dim", highlight=False, markup=False)
+
+
+def _measured_on(measured: Sequence[Marked]) -> list[str]:
+    """What the marks stand for, and which figures are not to be compared."""
+    said = {one.mark.rstrip("0123456789"): one.rules for one in measured}
+    lines = [f"on {mark}: {rules or 'a report that cannot be read'}" for mark, rules in said.items()]
+    if len(said) > 1:
+        lines.append("figures with different letters are of different tasks: do not compare them")
+    if len({one.mark for one in measured}) > len(said):
+        lines.append(
+            "a letter's numbers are other test windows or data: a difference may be the days' and not the "
+            "bundle's; gates ask both the same requests"
+        )
+    return lines
 
 
 def verdict(found: Verdict, out: Console) -> None:
     """A line a gate; what failed comes out red."""
     beside = f"beside {found.beside}" if found.beside else "with nothing to compare it with"
-    made = table(f"{found.version}, {beside}", "gate", "found", "")
-    made.columns[1].justify = made.columns[2].justify = "left"
+    made = table(f"{found.version}, {beside}", "gate", "found", "", text=(1,))
     for one in found.findings:
-        mark = "[green]passed[/]" if one.passed else "[bold red]failed[/]"
-        made.add_row(one.gate, escape(one.sentence), mark)
+        mark = Text("passed", "green") if one.passed else Text("failed", "bold red")
+        made.add_row(one.gate, one.sentence, mark)
     out.print(made)
 
 
 def difference(found: BundleDifference, out: Console) -> None:
     """How two bundles differ."""
-    made = table("", "what", found.a, found.b)
+    made = table("", "what", found.a, found.b, text=(1, 2))
     for name, pair in found.metrics.items():
         made.add_row(name, *(f"{value:.4f}" if value is not None else "" for value in pair))
     for name, pair in found.config.items():
-        made.add_row(f"config {name}", *(escape(str(value)) for value in pair))
+        made.add_row(f"config {name}", *(str(value) for value in pair))
     for name, change in {"features": found.features, "items": found.items, "users": found.users}.items():
         gone = f"{change.gone:,} only here {', '.join(change.examples_gone)}".rstrip()
         new = f"{change.new:,} only here {', '.join(change.examples_new)}".rstrip()
         made.add_row(f"{name}, {change.shared:,} shared", gone, new)
     out.print(made)
+    if found.unlike:
+        out.print("the figures are not of the same requests, do not compare them:", style="bold yellow")
+        for one in found.unlike:
+            out.print(f"  {one}", highlight=False, markup=False)
     said = found.answers
     score = "" if said.score is None else f", scores of shared items {said.score:.4f} apart"
     out.print(
@@ -184,8 +194,8 @@ def difference(found: BundleDifference, out: Console) -> None:
 def frontier(found: Frontier, out: Console) -> None:
     """The kinds of index that no other is better than in everything, fastest first, and which to take."""
     title = f"{found.size:,} vectors of {found.dimension}, {found.queries} requests, one thread"
-    made = table(title, "index", "parameters", f"recall@{found.k}", "ms", "MiB beside vectors", "s to build")
-    made.columns[1].justify = "left"
+    columns = ("index", "parameters", f"recall@{found.k}", "ms", "MiB beside vectors", "s to build")
+    made = table(title, *columns, text=(1,))
     for point in found.best:
         made.add_row(
             point.spec,

@@ -88,6 +88,7 @@ def test_comparisons_say_what_their_intervals_say(report, world):
         ("rank", "co-visitation"),
         ("rerank", "rank"),
         ("retrieve", "co-visitation"),
+        ("rerank", "exact"),
     ]
     lists = {step.name: step.candidates.items for step in StubFunnel(world).trace(world.examples.requests)}
     ndcg = {name: compute("ndcg@10", items, world.examples.targets) for name, items in lists.items()}

@@ -13,9 +13,11 @@ from stub_world import measured
 
 from funnel.errors import FunnelError
 from funnel.evaluation import as_table
+from funnel.evaluation.advice import gain
 from funnel.evaluation.compare import short
 from funnel.evaluation.frontier import Point
-from funnel.pages.report import write_page
+from funnel.evaluation.levers import advise
+from funnel.pages.report import coded, write_page
 
 PEOPLE = [
     {
@@ -37,14 +39,14 @@ PEOPLE = [
 
 
 def printed(report) -> str:
-    console = Console(width=100, file=io.StringIO(), color_system=None)
+    console = Console(width=80, file=io.StringIO(), color_system=None)
     console.print(as_table(report))
     return console.file.getvalue()
 
 
 def test_the_table_fits_and_holds_every_row(report):
     text = printed(report)
-    assert max(len(line) for line in text.splitlines()) <= 100
+    assert max(len(line) for line in text.splitlines()) <= 80
     assert "…" not in text
     for row in report.rows:
         line = next(line for line in text.splitlines() if line.startswith(row.name))
@@ -85,6 +87,25 @@ def test_the_page_holds_the_numbers_and_needs_nothing_else(report, tmp_path):
     assert '"d": 64' in text
     assert report.subject.checksum in text
     assert not re.search(r'(src|href)="(?!#)', page.replace("xlink:href", "use")), "it must not load anything"
+
+
+def test_table_and_page_bear_names_and_advice(report, tmp_path):
+    report = report.model_copy(update={"config": {"name": "shop <nightly>"}})
+    report = report.model_copy(update={"advice": advise(report)})
+    page = unescape(write_page(report, tmp_path).read_text())
+    assert page.count("shop <nightly> on world") == 2  # the page's title and its head
+    text = printed(report)
+    assert "shop <nightly> on world" in text
+    assert len(report.advice) >= 2
+    said = " ".join(text.split())
+    for number, one in enumerate(report.advice, 1):
+        assert one.sentence.replace("`", "") in re.sub("</?code>", "", page)
+        assert f"{number}. {one.key}{gain(one)} {one.sentence}" in said
+    assert "there is left behind each stage: retrieve" in said
+    assert "<code>k</code> under [retrieve]" in page
+    assert coded("`a < b` and <b>") == "<code>a &lt; b</code> and &lt;b&gt;"
+    named = report.model_copy(update={"config": {"name": "world"}})
+    assert named.title == "world"
 
 
 def test_examples_are_shown_and_escaped(report, tmp_path):

@@ -19,20 +19,22 @@ def bundles(store: Indexes = INDEXES, as_json: Json = False) -> None:
     """The bundles of a store, newest first, with their figures; which is published, and which was before."""
     from funnel import show
     from funnel.artifacts import Store
+    from funnel.gates.comparable import marked
 
     kept = Store(store)
-    published = [
-        publication.model_dump(mode="json", exclude={"gates"}) for publication in kept.publications()
-    ]
+    published = [done.model_dump(mode="json", exclude={"gates"}) for done in kept.publications()]
+    manifests = kept.versions()
+    measured = marked(kept, manifests)
     marks = {kept.anchor(): "anchor", kept.previous(): "previous", kept.published(): "current"}
     if as_json:
         listed = [
             {**manifest.model_dump(mode="json", include={"version", "created", "metrics"}),
-             "is": marks.get(manifest.version, "")} for manifest in kept.versions()
+             "is": marks.get(manifest.version, ""), "measured_on": on.model_dump()}
+            for manifest, on in zip(manifests, measured, strict=True)
         ]  # fmt: skip
         print_json({"bundles": listed, "publications": published})
         return
-    show.bundles(kept.versions(), marks, Console())
+    show.bundles(manifests, marks, measured, Console())
 
 
 @app.command()

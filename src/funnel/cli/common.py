@@ -8,8 +8,26 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+class Commands(TyperGroup):
+    """A list of commands whose sentences are not cut."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Each command and what it does."""
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        rows = [(name, one.get_short_help_str(limit=1000)) for name, one in found.items() if one]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def group(**options: Any) -> typer.Typer:
+    """Commands whose help is plain text: as markup, "[gates]" in it would be a style, and not be printed."""
+    return typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None, **options)
+
+
+app = group(add_completion=False, pretty_exceptions_enable=False)
 console = Console(stderr=True)  # progress and messages; what a caller may pipe goes to stdout
 
 ConfigFile = Annotated[Path, typer.Argument(help="a TOML config, see configs/")]

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from funnel.cli.common import Json, app, print_json
 
@@ -22,6 +20,7 @@ def config(
 ) -> None:
     """Every key that a config file may have: what it takes, its default, what it is for."""
     from funnel.reference import keys, page
+    from funnel.terminal import plain
 
     matching = [key for key in keys() if pattern in key.name]
     if as_json:
@@ -29,8 +28,7 @@ def config(
     elif everything:
         typer.echo(page(), nl=False)
     else:
-        table = Table("key", "takes", "default", "", box=None, pad_edge=False)
-        table.columns[0].no_wrap = True
+        table = plain("key", "takes", "default", "what it is for", text=(1, 2, 3))
         for key in matching:
-            table.add_row(*map(Text, key))
-        Console().print(table if matching else f"no key contains {pattern!r}")
+            table.add_row(*key)
+        Console().print(table if matching else f"no key contains {pattern!r}", markup=False)

@@ -18,10 +18,11 @@ from funnel.cli.common import (
     Json,
     Version,
     app,
+    group,
     print_json,
 )
 
-data_app = typer.Typer(no_args_is_help=True, help="Look at a data set.")
+data_app = group(help="Look at a data set.")
 app.add_typer(data_app, name="data")
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from funnel.cli.common import (
     EMBEDDINGS,
@@ -100,17 +99,16 @@ def _warn_if_changed(config_file: Path, data: Path | None, config: Config) -> No
 
 def _print(lines: Sequence[Line]) -> None:
     """A line a step."""
-    from funnel import show
+    from funnel.terminal import table
 
-    table = show.table("", "step", "", "s", "MiB", "why", "what")
-    table.columns[1].justify = table.columns[4].justify = table.columns[5].justify = "left"
+    made = table("", "step", "", "s", "MiB", "why", "what", text=(1, 4, 5))
     for line in lines:
         seconds = f"{line.seconds:.1f}" if line.action in ("ran", "failed") else ""
         size = f"{line.bytes / 2**20:.1f}" if line.bytes else ""
         style = {"failed": "bold red", "ran": "bold", "runs": "bold"}.get(line.action, "dim")
         what = ", ".join(_words(line.facts))
-        table.add_row(line.step, line.action, seconds, size, escape(line.why), escape(what), style=style)
-    Console().print(table)
+        made.add_row(line.step, line.action, seconds, size, line.why, what, style=style)
+    Console().print(made)
 
 
 def _words(facts: Any) -> list[str]:

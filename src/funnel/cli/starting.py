@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from funnel.cli.common import Json, app, print_json
 
@@ -63,23 +62,18 @@ def _pairs(option: str, given: list[str] | None, names: tuple[str, ...]) -> dict
 
 
 def _print(guess: Guess, written: list[Path], config: Path | None) -> None:
-    from funnel import show
+    from funnel.terminal import table
 
     out = Console()
-    guessed = show.table("what was guessed", "where", "what", "how sure", "from what")
-    for column in guessed.columns:
-        column.justify, column.overflow = "left", "fold"
+    guessed = table("what was guessed", "where", "what", "how sure", "from what", text=(1, 2, 3))
     for finding in guess.findings:
         style = {"unsure": "bold yellow"}.get(finding.sure, "")
-        guessed.add_row(
-            escape(finding.where), escape(finding.what), finding.sure, escape(finding.because), style=style
-        )
+        guessed.add_row(finding.where, finding.what, finding.sure, finding.because, style=style)
     out.print(guessed)
     if guess.unused:
-        unused = show.table("what is not used", "where", "why")
-        unused.columns[0].overflow, unused.columns[1].justify = "fold", "left"
+        unused = table("what is not used", "where", "why", text=(1,))
         for left in guess.unused:
-            unused.add_row(escape(left.where), escape(left.why))
+            unused.add_row(left.where, left.why)
         out.print(unused)
     if guess.sampled:
         large = ", ".join(guess.sampled)

@@ -32,7 +32,8 @@ def compare(a: str, b: str, metric: str, difference: Difference) -> Comparison:
 
 
 def pairs(rows: Sequence[Row], metric: str, ranked: str = "rank") -> list[tuple[str, str]]:
-    """What a reader asks: does the ranker pay, does the list that is shown, is either better than a baseline?
+    """What a reader asks: does the ranker pay, does the list that is shown, is either better than a
+    baseline, or than the towers alone?
 
     ranked: the name of the ranking stage; the last stage where there is none of that name.
     """
@@ -46,6 +47,7 @@ def pairs(rows: Sequence[Row], metric: str, ranked: str = "rank") -> list[tuple[
         best = max(baselines, key=lambda name: means[name])
         asked[1:1] = [(ranked, name) for name in baselines]
         asked.append((first, best))
+    asked += [(final, row.name) for row in rows if row.kind == "exact"]
     return [(a, b) for a, b in dict.fromkeys(asked) if a != b]
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from pydantic import Field, JsonValue, ValidationError
 
 from funnel.errors import DataError
+from funnel.evaluation.advice import Advice, Origin
 from funnel.evaluation.compare import Comparison
 from funnel.evaluation.frontier import Point
 from funnel.evaluation.rows import Latency, Row
@@ -49,6 +50,8 @@ class Report(Settings):
     latency: Latency  #: of the whole funnel
     throughput: float  #: of the whole funnel, requests a second in batches
     notes: tuple[str, ...] = ()
+    origin: Origin = Origin()
+    advice: tuple[Advice, ...] = ()  #: what to do next, see `funnel.evaluation.levers`
     config: dict[str, JsonValue] = Field(default_factory=dict)
     versions: dict[str, str]
     machine: str
@@ -58,6 +61,13 @@ class Report(Settings):
     def k(self) -> int:
         """The length of the list that is shown."""
         return self.ks[0]
+
+    @property
+    def title(self) -> str:
+        """What is measured, in a line: the config's name, and the data set's where that is another one."""
+        name = self.config.get("name")
+        named = isinstance(name, str) and name not in ("", self.subject.dataset)
+        return f"{name} on {self.subject.dataset}" if named else self.subject.dataset
 
     def row(self, name: str) -> Row:
         """The row of this name; a KeyError names those there are."""

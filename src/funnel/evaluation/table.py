@@ -1,67 +1,71 @@
-"""The report for a terminal of 100 columns: quality, cost, and what follows from them."""
+"""The report for a terminal of 80 columns and more: quality, reach, cost, what follows, and what to do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.box import SIMPLE
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from funnel.evaluation.advice import gain
 from funnel.evaluation.compare import label, short
+from funnel.evaluation.losses import kept
 from funnel.evaluation.report import Report
 from funnel.evaluation.rows import Row, Value
+from funnel.terminal import FittingTable, plain
 
 _NONE = "\N{EN DASH}"
 
 
 def as_table(report: Report) -> RenderableType:
-    """Two tables and the sentences, for `rich.console.Console.print`; fits in 100 columns."""
+    """Three tables, the sentences and the advice, for `rich.console.Console.print`; fits in 80 columns."""
     subject = report.subject
     head = Text.assemble(
-        (subject.dataset, "bold"),
+        (report.title, "bold"),
         f"  {report.requests:,} requests, {report.targets:,} targets, {report.items:,} items\n",
         (subject.rules, "dim"),
     )
-    return Group(head, Text(), _quality(report), Text(), _cost(report), Text(), *_sentences(report))
+    tables = (_quality(report), Text(), _reach(report), Text(), _cost(report))
+    return Group(head, Text(), *tables, Text(), *_sentences(report), *_advice(report))
 
 
-def _quality(report: Report) -> Table:
+def _quality(report: Report) -> FittingTable:
     k = report.k
     names = [f"ndcg@{k}", f"recall@{k}", f"mrr@{k}", f"map@{k}"]
-    table = _table(
-        "",
-        "NDCG@" + str(k),
-        f"{report.level:.0%} interval",
-        *(label(n).replace("@", "\n@") for n in names[1:]),
-    )
-    for title in ("recall\nof all", "cover-\nage", "popu-\nlarity", "lost\nhere"):
-        table.add_column(title, justify="right")
-    if any(row.share_of_ideal is not None for row in report.rows):
-        table.add_column("of\nideal", justify="right")
+    ideal = any(row.share_of_ideal is not None for row in report.rows)
+    titles = [label(names[0]), f"{report.level:.0%} interval", *map(label, names[1:])]
+    table = plain("", *titles, *(["of ideal"] if ideal else []))
     best = {name: _best(report.rows, name) for name in names}
     for row in report.rows:
         bounds = row.metrics[names[0]]
         cells: list[RenderableType] = [
-            Text(row.name),
             _value(row, names[0], best),
             Text(f"{short(bounds.lo)} {short(bounds.hi)}", "dim"),
             *(_value(row, name, best) for name in names[1:]),
-            short(row.recall.mean, digits=3),
-            short(row.coverage, digits=3),
-            short(row.popularity.percentile, digits=3),
-            _NONE if row.lost is None else f"{row.lost:,}",
+            *([] if row.share_of_ideal is None else [f"{row.share_of_ideal:.0%}"]),
         ]
-        ideal = [] if row.share_of_ideal is None else [f"{row.share_of_ideal:.0%}"]
-        table.add_row(*cells, *ideal, end_section=_last_of_kind(report.rows, row), style=_style(row))
+        table.add_row(row.name, *cells, end_section=_last_of_kind(report.rows, row), style=_style(row))
     level = [short(report.chance[name]) for name in names]
     table.add_row("chance", level[0], "", *level[1:], style="dim")
     return table
 
 
-def _cost(report: Report) -> Table:
-    table = _table("", "in", "out", "p50 ms", "p95 ms", "p99 ms", "requests/s")
+def _reach(report: Report) -> FittingTable:
+    """What is found at all, and what is shown of the catalogue."""
+    table = plain("", "recall of all", "targets lost here", "coverage", "popularity")
+    for row in report.rows:
+        cells = [
+            short(row.recall.mean, digits=3),
+            _NONE if row.lost is None else f"{row.lost:,}",
+            short(row.coverage, digits=3),
+            short(row.popularity.percentile, digits=3),
+        ]
+        table.add_row(row.name, *cells, end_section=_last_of_kind(report.rows, row), style=_style(row))
+    return table
+
+
+def _cost(report: Report) -> FittingTable:
+    table = plain("", "in", "out", "p50 ms", "p95 ms", "p99 ms", "requests/s")
     for row in report.rows:
         if row.latency is None:
             continue
@@ -88,6 +92,17 @@ def _sentences(report: Report) -> list[Text]:
     return said + [Text(f"• {note}") for note in report.notes]
 
 
+def _advice(report: Report) -> list[Text]:
+    """What is lost where, and what to do next."""
+    shares = ", ".join(f"{one.stage} {one.share:.1%}" for one in kept(report))
+    lines = [Text(f"• of what people went on to take, there is left behind each stage: {shares}")]
+    if report.advice:
+        lines += [Text(), Text("what to do next, the largest gain first", "bold")]
+    for number, one in enumerate(report.advice, 1):
+        lines.append(Text.assemble(f"{number}. ", (f"{one.key}{gain(one)}", "bold"), f"  {one.sentence}"))
+    return lines
+
+
 def _further(report: Report) -> list[str]:
     """Metrics that have no column: those of plugins, of each stage."""
     final = report.rows[-1].metrics
@@ -97,13 +112,6 @@ def _further(report: Report) -> list[str]:
         f"{label(name)}: {', '.join(f'{row.name} {short(row.metrics[name].mean)}' for row in stages)}"
         for name in names
     ]
-
-
-def _table(*titles: str) -> Table:
-    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
-    for i, title in enumerate(titles):
-        table.add_column(title, justify="left" if i == 0 else "right", no_wrap=True)
-    return table
 
 
 def _best(rows: Sequence[Row], name: str) -> float:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
 from funnel.evaluation import paired
+from funnel.evaluation.advice import only_source
 from funnel.evaluation.walk import one_step, walk
 from funnel.gates import quality
 from funnel.gates.config import GatesConfig
@@ -54,5 +55,5 @@ def _beside(
     finding = quality.fall_beyond_chance("baselines", what, change, alone, config.baseline_fall, change.hi)
     if finding.passed:
         return finding
-    advice = f'; `sources = ["{name}"]` under [retrieve] serves it alone' if " " not in name else ""
+    advice = f"; {only_source(name)}" if " " not in name else ""
     return finding.model_copy(update={"sentence": finding.sentence + advice})

@@ -12,6 +12,7 @@ from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import Contents
 from funnel.bundle.holdout import translate
 from funnel.engine import Funnel
+from funnel.gates.comparable import measured_on, unlike
 from funnel.gates.judged import Judged
 from funnel.settings import Settings
 from funnel.types import Candidates, Float32, Int32, Requests
@@ -47,11 +48,14 @@ class Answers(Settings):
 
 
 class BundleDifference(Settings):
-    """Bundle b beside bundle a. metrics: on each one's own test window, (a, b). config: keys that differ."""
+    """Bundle b beside bundle a. metrics: on each one's own test window, (a, b). unlike: why these are not of
+    the same requests, in words; empty where they are. config: keys that differ.
+    """
 
     a: str
     b: str
     metrics: dict[str, tuple[float | None, float | None]]
+    unlike: tuple[str, ...]
     config: dict[str, tuple[Any, Any]]
     features: Change
     items: Change
@@ -67,6 +71,7 @@ def diff(store: Store, a: str, b: str) -> BundleDifference:
         a=old.manifest.version,
         b=new.manifest.version,
         metrics={name: (old.manifest.metrics.get(name), new.manifest.metrics.get(name)) for name in names},
+        unlike=unlike(*(measured_on(store.path(x.manifest.version), x.manifest) for x in (old, new))),
         config=_changed(_settings(old.manifest), _settings(new.manifest)),
         features=_change(_features(old.contents), _features(new.contents)),
         items=_change(old.contents.catalogue.ids.values.tolist(), new.contents.catalogue.ids.values.tolist()),

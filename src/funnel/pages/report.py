@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
+from funnel.evaluation.advice import gain
 from funnel.evaluation.compare import label, short
 from funnel.evaluation.report import Report
 from funnel.evaluation.rows import Row
@@ -39,8 +42,13 @@ def write_page(report: Report, folder: Path, examples: Sequence[ExampleUser] = (
 
     Raises FunnelError where the `plot` extra is not installed.
     """
-    filters: template.Filters = {"short": short, "label": label}
+    filters: template.Filters = {"short": short, "label": label, "gain": gain, "coded": coded}
     return template.write(folder / "report.html", "report.html", _content(report, examples), filters)
+
+
+def coded(text: str) -> str:
+    """A sentence as HTML: escaped, and what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _content(report: Report, examples: Sequence[ExampleUser]) -> dict[str, Any]:

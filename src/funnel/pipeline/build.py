@@ -21,6 +21,7 @@ from funnel.catalogue.users import Users
 from funnel.config import Config
 from funnel.data import shown_columns
 from funnel.evaluation import Report
+from funnel.evaluation.advice import Origin, RankerOutcome, Training
 from funnel.features import FeaturesConfig, Statistics
 from funnel.gates.serving import answers
 from funnel.index import FaissIndex
@@ -28,7 +29,7 @@ from funnel.pipeline.checks import check
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
 from funnel.pipeline.rank import train_ranker
-from funnel.pipeline.report import ranker_is_better, report_on, worse_than_baselines, write_report
+from funnel.pipeline.report import ranker_is_better, report_on, write_report
 from funnel.pipeline.train import served
 from funnel.pipeline.vectors import place_towers
 from funnel.ranker import Ranker
@@ -42,6 +43,9 @@ NOT_BETTER_ON_TEST = "ranker_not_better_on_test"
 
 #: What is known of the ranker until the bundle is finished; no part of it.
 _RANKED = "ranker.json"
+
+#: How the towers' training went, the same way.
+_TRAINED = "training.json"
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,18 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
     contents.statistics.save(folder / "statistics")
     save_settings(folder, contents)
     (folder / "schema.json").write_text(data.schema.model_dump_json(indent=1))
+    (folder / _TRAINED).write_text(_training(towers).model_dump_json())
     return {"items": index.size, "new_items": new, "index": index.spec, "recall": round(index.info.recall, 4)}
+
+
+def _training(towers: Path) -> Origin:
+    """How the training of a version went; its `towers.json` is of the first, which had a validation."""
+    about = json.loads((towers / "towers.json").read_text())
+    seen = about.get("validation", {}).get("ndcg@100")
+    if seen is None:  # exported by an earlier funnel
+        return Origin()
+    most = about["config"]["epochs"]
+    return Origin(training=Training(validation=seen, best=about["best_epoch"], most=most))
 
 
 def _index(prepared: Prepared, encoder: QueryEncoder) -> FaissIndex:
@@ -133,7 +148,11 @@ def add_ranker(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> d
     better = ranker is not None and facts.verdict is not None and facts.verdict.better
     if ranker is not None and better:
         ranker.save(folder / "ranker")
-    said = {"weights": facts.order.weights, "notes": facts.sentences()}
+    said = {
+        "weights": facts.order.weights,
+        "notes": facts.sentences(),
+        "outcome": facts.outcome(grown=ranker is not None).model_dump(mode="json"),
+    }
     (folder / _RANKED).write_text(json.dumps(said, indent=1))
     return {"lists": facts.lists, "trees": facts.trees, "better": better}
 
@@ -156,22 +175,26 @@ def finish(prepared: Prepared, draft: Draft, *, progress: bool = False) -> tuple
     Returns the report, and users of the test window to try.
     """
     config, folder = prepared.config, draft.folder
-    ranked = json.loads((folder / _RANKED).read_text())
-    (folder / _RANKED).unlink()
+    ranked, trained = (json.loads((folder / name).read_text()) for name in (_RANKED, _TRAINED))
+    for name in (_RANKED, _TRAINED):
+        (folder / name).unlink()
+    origin = Origin.model_validate({**trained, "ranker": ranked["outcome"]})
     ranker = Ranker.load(folder / "ranker") if (folder / "ranker").is_dir() else None
     contents = replace(configured(folder, config), weights=ranked["weights"], ranker=ranker)
     save_settings(folder, contents)
     notes, fallback = list(ranked["notes"]), [] if ranker is not None else [NOT_BETTER_HELD_OUT]
     with step("evaluate"):
-        report = report_on(load_contents(folder), prepared, notes=notes, progress=progress)
+        report = report_on(load_contents(folder), prepared, origin=origin, notes=notes, progress=progress)
     if ranker is not None and not ranker_is_better(report):
         fallback = [NOT_BETTER_ON_TEST]
-        notes.append(report.comparison("rank", "retrieve").sentence + ": the retrieval order is kept")
+        said = report.comparison("rank", "retrieve").sentence
+        notes.append(f"{said}: the retrieval order is kept")
+        left_out = RankerOutcome.model_validate({**ranked["outcome"], "left_out": said})
+        origin = origin.model_copy(update={"ranker": left_out})
         save_settings(folder, contents.without_ranker())
         with step("evaluate without the ranker"):
-            report = report_on(load_contents(folder), prepared, notes=notes, progress=progress)
-    notes += (advice := worse_than_baselines(report))
-    report = report.model_copy(update={"notes": (*report.notes, *advice)})
+            report = report_on(load_contents(folder), prepared, origin=origin, notes=notes, progress=progress)
+    notes += [one.sentence for one in report.advice if one.about == "part_better"]
     contents = load_contents(folder)
     with step("write the report"):
         examples = write_report(report, contents, prepared, folder)

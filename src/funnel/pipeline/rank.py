@@ -9,6 +9,7 @@ import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.evaluation import Difference, compute, paired
+from funnel.evaluation.advice import RankerOutcome
 from funnel.pipeline.chunks import chunks
 from funnel.pipeline.order import Order, retrieval_order
 from funnel.pipeline.prepare import Prepared
@@ -40,6 +41,25 @@ class RankerFacts:
     trees: int = 0
     objective: str = ""
     users: int | None = None
+
+    def outcome(self, *, grown: bool) -> RankerOutcome:
+        """For the report's advice. grown: whether there were lists to grow a ranker on."""
+        return RankerOutcome(
+            left_out=self._left_out(grown),
+            held_out=self.verdict,
+            lists=self.lists,
+            positives=self.positives,
+            missed=self.missed,
+            trees=self.trees,
+        )
+
+    def _left_out(self, grown: bool) -> str | None:
+        """Why there is no ranker."""
+        if self.users is not None:
+            return f"its window has {self.users} users, and it takes {FOLDS} to hold some out"
+        if not grown or self.verdict is None:
+            return "too little of what was taken in its window was retrieved"
+        return None if self.verdict.better else "it was not better than the retrieval order"
 
     def sentences(self) -> list[str]:
         """For the report's notes."""

@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 
 from funnel import plugins
-from funnel.artifacts import Store
+from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.config import EvaluateConfig
 from funnel.engine import Funnel
-from funnel.errors import BundleError
+from funnel.errors import BundleError, DataError
 from funnel.evaluation import Recommend, Report, Subject
 from funnel.evaluation import evaluate as measure
+from funnel.evaluation.advice import Origin, RankerOutcome
 from funnel.evaluation.frontier import Point, measure_settings
+from funnel.evaluation.levers import advise
 from funnel.evaluation.metrics import Metric
 from funnel.index import FaissIndex
 from funnel.pages.report import ExampleUser, write_page
@@ -31,9 +33,15 @@ _QUERIES = 50
 
 
 def report_on(
-    contents: Contents, prepared: Prepared, *, notes: Sequence[str] = (), progress: bool = False
+    contents: Contents,
+    prepared: Prepared,
+    *,
+    origin: Origin | None = None,
+    notes: Sequence[str] = (),
+    progress: bool = False,
 ) -> Report:
-    """Every stage of the bundle's funnel on the test window, beside the baselines and exact search."""
+    """Every stage of the bundle's funnel on the test window, beside the baselines and exact search; what to
+    do next, as far as `origin` says how the bundle came about."""
     config, split, data = prepared.config, prepared.split, prepared.dataset
     depth = max(config.evaluate.ks)
     statistics = contents.statistics
@@ -50,6 +58,7 @@ def report_on(
             "popular": _alone(PopularSource(statistics), depth),
             "recent-popular": _alone(PopularSource(statistics, statistics.recent_window), depth),
             "co-visitation": _alone(CovisitationSource(statistics), depth),
+            **_further_sources(contents, depth),
         },
         exact=contents.exact(depth),
         approximate=_alone(TowerSource(contents.encoder, contents.index), depth),
@@ -62,7 +71,15 @@ def report_on(
         notes=[*data.notes, *notes],
         progress=progress,
     )
-    return report.model_copy(update={"frontier": _frontier(contents, split.test.requests, config.seed)})
+    frontier = _frontier(contents, split.test.requests, config.seed)
+    report = report.model_copy(update={"frontier": frontier, "origin": origin or Origin()})
+    return report.model_copy(update={"advice": advise(report)})
+
+
+def _further_sources(contents: Contents, k: int) -> dict[str, Recommend]:
+    """Each source that no other row shows alone, so that one that is better than the whole is seen."""
+    shown = {"towers", "covisitation", "popular"}
+    return {one.name: _alone(one, k) for one in contents.sources() if one.name not in shown}
 
 
 def _further(config: EvaluateConfig) -> dict[str, Metric]:
@@ -104,21 +121,6 @@ def ranker_is_better(report: Report) -> bool:
     return report.comparison("rank", "retrieve").difference.better
 
 
-#: The source of `[retrieve]` that answers as a baseline of the report does, as far as one may.
-_SOURCES = {"popular": "popular", "recent-popular": "popular", "co-visitation": "covisitation"}
-
-
-def worse_than_baselines(report: Report) -> list[str]:
-    """What to do where a baseline is better than the ranked list on the test window, interval and all."""
-    stages = {row.name for row in report.rows if row.kind == "stage"} - {report.comparisons[0].b}
-    return [
-        f"{one.sentence}: more than one source, or the ranker, does harm here. `sources = "
-        f'["{_SOURCES[one.b]}"]` under [retrieve] serves that source alone; the gate `baselines` holds this'
-        for one in report.comparisons
-        if one.difference.worse and one.b in _SOURCES and one.a in stages
-    ]
-
-
 def evaluate(store: Store, version: str, prepared: Prepared, *, progress: bool = False) -> Report:
     """The report on a bundle of the store, measured on the test window of `prepared`.
 
@@ -148,7 +150,17 @@ def evaluate_bundle(
             f"bundle {version} has {len(contents.catalogue.ids)} items, {prepared.dataset.name} has "
             f"{len(prepared.dataset.items)} or other ones; build a bundle from this data first"
         )
-    return contents, report_on(contents, prepared, progress=progress)
+    origin = _origin(store.path(version), manifest)
+    return contents, report_on(contents, prepared, origin=origin, progress=progress)
+
+
+def _origin(folder: Path, manifest: Manifest) -> Origin:
+    """How a bundle came about: as its own report says; without one, what the manifest has."""
+    try:
+        return Report.load(folder / "report.json").origin
+    except DataError:
+        left_out = ", ".join(manifest.fallback)
+        return Origin(ranker=RankerOutcome(left_out=left_out) if left_out else None)
 
 
 def write_report(report: Report, contents: Contents, prepared: Prepared, folder: Path) -> list[ExampleUser]:

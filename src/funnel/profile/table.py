@@ -1,21 +1,20 @@
-"""A profile for a terminal of 100 columns."""
+"""A profile for a terminal of 80 columns and more."""
 
 from __future__ import annotations
 
-from rich.box import SIMPLE
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from funnel.profile.columns import ColumnProfile
 from funnel.profile.figures import Profile
+from funnel.terminal import FittingTable, plain
 
 _NONE = "\N{EN DASH}"
-_VALUES = 34  # what 100 columns leave for examples
+_VALUES = 34  # the most of examples
 
 
 def as_table(profile: Profile) -> RenderableType:
-    """Tables one under the other, for `rich.console.Console.print`; fits in 100 columns."""
+    """Tables one under the other, for `rich.console.Console.print`; fits in 80 columns."""
     rows = ", ".join(f"{n:,} {table}" for table, n in profile.rows.items())
     parts: list[RenderableType] = [
         Text.assemble((profile.name, "bold"), f"  {rows}"),
@@ -43,9 +42,8 @@ def _when(profile: Profile) -> str:
     return f"{span.first.replace('T', ' ')} to {span.last.replace('T', ' ')}, {span.days:,.0f} days"
 
 
-def _columns(profile: Profile) -> Table:
-    table = _table("column", "kind", "missing", "unexpected", "distinct", left=2)
-    table.add_column("values", no_wrap=True)
+def _columns(profile: Profile) -> FittingTable:
+    table = plain("column", "kind", "missing", "unexpected", "distinct", "values", text=(1, 5))
     for column in profile.columns:
         table.add_row(
             Text.assemble((f"{column.table}.", "dim"), column.name),
@@ -72,8 +70,8 @@ def shorten(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1].rstrip(" ,") + "…"
 
 
-def _tails(profile: Profile) -> Table:
-    table = _table("events of", "number", "without", "median", "mean", "most", "Gini", "top 1% have")
+def _tails(profile: Profile) -> FittingTable:
+    table = plain("events of", "number", "without", "median", "mean", "most", "Gini", "top 1% have")
     for name, tail in (("users", profile.users), ("items", profile.items)):
         shares = [f"{tail.gini:.2f}", f"{tail.top:.1%}"]
         numbers = [
@@ -87,10 +85,9 @@ def _tails(profile: Profile) -> Table:
     return table
 
 
-def _parts(profile: Profile) -> Table:
-    table = _table(f"split: {profile.protocol}", "requests", "events", "users", "items")
-    for title in ("cold users", "cold items", "history"):
-        table.add_column(title, justify="right")
+def _parts(profile: Profile) -> FittingTable:
+    titles = ("requests", "events", "users", "items", "cold users", "cold items", "history")
+    table = plain(f"split: {profile.protocol}", *titles)
     for part in profile.parts:
         sizes = [f"{part.events:,}", f"{part.users:,}", f"{part.items:,}"]
         if not part.requests:
@@ -110,10 +107,3 @@ def _balance(name: str, counts: dict[str, int]) -> Text:
 
 def _share(count: int, rows: int) -> RenderableType:
     return Text(f"{count / rows:.1%}", "yellow") if count else _NONE
-
-
-def _table(*titles: str, left: int = 1) -> Table:
-    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
-    for i, title in enumerate(titles):
-        table.add_column(title, justify="left" if i < left else "right", no_wrap=True)
-    return table

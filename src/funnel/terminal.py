@@ -1,0 +1,119 @@
+"""Tables for a terminal of any width: no figure and no name is cut, and nothing is read as markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.table import Column, Table
+from rich.text import Text
+
+#: The least that a column of text is folded to.
+_FOLDED = 12
+
+#: Columns of blanks between two: what pads the one, and what the box has there.
+_BETWEEN = 2
+
+
+class FittingTable(Table):
+    """A table whose columns of text are folded where the terminal is narrow; where that is not enough, the
+    columns that do not fit come below, behind the first column again. Cells, headers and titles that are
+    strings are taken as they are.
+    """
+
+    def add_row(self, *renderables: RenderableType | None, **options: Any) -> None:
+        """As rich's, without markup."""
+        super().add_row(*(Text(one) if isinstance(one, str) else one for one in renderables), **options)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table, or several one under the other."""
+        widths = [_width(column, console, options) for column in self.columns]
+        groups = self._groups(widths, options.max_width)
+        if len(groups) == 1:
+            yield from super().__rich_console__(console, options)
+            return
+        for number, group in enumerate(groups):
+            yield from self._part(group, first=number == 0).__rich_console__(console, options)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """It takes what there is."""
+        return Measurement(min(_FOLDED, options.max_width), options.max_width)
+
+    def _groups(self, widths: Sequence[int], room: int) -> list[list[int]]:
+        """Which columns stand side by side; the first stands in all."""
+        least = [
+            width if column.no_wrap else min(width, _FOLDED)
+            for column, width in zip(self.columns, widths, strict=True)
+        ]
+        edges = 2 if self.show_edge else 0
+        groups, used = [[0]], edges + sum(least[:1])
+        for number, width in list(enumerate(least))[1:]:
+            if used + _BETWEEN + width > room and len(groups[-1]) > 1:
+                groups.append([0])
+                used = edges + least[0]
+            groups[-1].append(number)
+            used += _BETWEEN + width
+        return groups
+
+    def _part(self, group: Sequence[int], *, first: bool) -> Table:
+        """These columns alone, with the title on the first."""
+        made = Table(
+            title=self.title if first else None,
+            title_justify=self.title_justify,
+            title_style=self.title_style,
+            box=self.box,
+            padding=self.padding,
+            pad_edge=self.pad_edge,
+            show_edge=self.show_edge,
+            header_style=self.header_style,
+        )
+        for number in group:
+            made.add_column(self.columns[number].header, **_layout(self.columns[number]))
+        cells = [list(self.columns[number].cells) for number in group]
+        for row, parts in zip(self.rows, zip(*cells, strict=True), strict=True):
+            made.add_row(*parts, style=row.style, end_section=row.end_section)
+        return made
+
+
+def table(title: str, *columns: str, text: Sequence[int] = ()) -> FittingTable:
+    """An empty table with a title. text: numbers of columns that hold text, beside the first: they are on the
+    left and may be folded; the others are on the right and are not."""
+    made = FittingTable(
+        title=Text(title) if title else None,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    _add(made, columns, (0, *text))
+    return made
+
+
+def plain(*columns: str, text: Sequence[int] = ()) -> FittingTable:
+    """The same without a title and without edges, for a page of tables."""
+    made = FittingTable(
+        box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim", show_edge=False
+    )
+    _add(made, columns, (0, *text))
+    return made
+
+
+def _add(made: FittingTable, columns: Sequence[str], text: Sequence[int]) -> None:
+    for number, column in enumerate(columns):
+        left = number in text
+        made.add_column(Text(column), justify="left" if left else "right", no_wrap=not left, overflow="fold")
+
+
+def _layout(column: Column) -> dict[str, Any]:
+    return {"justify": column.justify, "no_wrap": column.no_wrap, "overflow": column.overflow}
+
+
+def _width(column: Column, console: Console, options: ConsoleOptions) -> int:
+    """Of the widest line in it."""
+    cells: Iterator[RenderableType] = iter((column.header, *column.cells))
+    wide = options.update(max_width=10_000)
+    return max(Measurement.get(console, wide, cell).maximum for cell in cells)
