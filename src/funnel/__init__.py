@@ -26,10 +26,11 @@ if TYPE_CHECKING:
         GateError,
         NotFittedError,
     )
-    from funnel.evaluation import Report
+    from funnel.evaluation import Comparison, Report
     from funnel.evaluation.metrics import Metric
     from funnel.features import Family as Feature
     from funnel.gates import Case, Finding, Gate, Verdict
+    from funnel.gates.diff import BundleDifference, diff
     from funnel.gates.judge import judge
     from funnel.gates.publish import publish
     from funnel.pipeline.build import Built, build
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from funnel.pipeline.report import evaluate
     from funnel.pipeline.train import train_towers as train
     from funnel.plugins import register
+    from funnel.profile.figures import Profile
+    from funnel.profile.figures import profile as profile_data
     from funnel.serving.live import Live
     from funnel.serving.response import Answer, Recommendation
     from funnel.serving.state import Event, SqliteLog, StateLog
@@ -50,10 +53,12 @@ if TYPE_CHECKING:
 _HOME = {
     "Answer": "funnel.serving.response",
     "Built": "funnel.pipeline.build",
+    "BundleDifference": "funnel.gates.diff",
     "BundleError": "funnel.errors",
     "Candidates": "funnel.types",
     "Case": "funnel.gates",
     "Column": "funnel.data",
+    "Comparison": "funnel.evaluation",
     "Config": "funnel.config",
     "ConfigError": "funnel.errors",
     "DataError": "funnel.errors",
@@ -71,6 +76,7 @@ _HOME = {
     "NotFittedError": "funnel.errors",
     "Parts": "funnel.stages",
     "Prepared": "funnel.pipeline.prepare",
+    "Profile": "funnel.profile.figures",
     "Ragged": "funnel.types",
     "Reader": "funnel.data",
     "Recommendation": "funnel.serving.response",
@@ -86,10 +92,12 @@ _HOME = {
     "build": "funnel.pipeline.build",
     "choose": "funnel.stages",
     "configure": "funnel.config",
+    "diff": "funnel.gates.diff",
     "evaluate": "funnel.pipeline.report",
     "judge": "funnel.gates.judge",
     "load_config": "funnel.config:load",
     "prepare": "funnel.pipeline.prepare",
+    "profile_data": "funnel.profile.figures:profile",
     "publish": "funnel.gates.publish",
     "register": "funnel.plugins",
     "train": "funnel.pipeline.train:train_towers",
@@ -98,10 +106,12 @@ _HOME = {
 __all__ = [
     "Answer",
     "Built",
+    "BundleDifference",
     "BundleError",
     "Candidates",
     "Case",
     "Column",
+    "Comparison",
     "Config",
     "ConfigError",
     "DataError",
@@ -119,6 +129,7 @@ __all__ = [
     "NotFittedError",
     "Parts",
     "Prepared",
+    "Profile",
     "Ragged",
     "Reader",
     "Recommendation",
@@ -135,10 +146,12 @@ __all__ = [
     "build",
     "choose",
     "configure",
+    "diff",
     "evaluate",
     "judge",
     "load_config",
     "prepare",
+    "profile_data",
     "publish",
     "register",
     "train",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 from pydantic import Field, JsonValue, ValidationError
@@ -12,6 +13,7 @@ from funnel.evaluation.compare import Comparison
 from funnel.evaluation.frontier import Point
 from funnel.evaluation.rows import Latency, Row
 from funnel.settings import Settings
+from funnel.values.notebook import as_html
 
 
 class Subject(Settings):
@@ -74,11 +76,14 @@ class Report(Settings):
         known = ", ".join(f"{c.a}/{c.b}" for c in self.comparisons)
         raise KeyError(f"{a} was not compared with {b}; there are {known}")
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self, of: Literal["rows", "comparisons"] = "rows") -> pd.DataFrame:
         """A row for each row, by its name: kind, each metric's mean with `lo` and `hi`, p50 in milliseconds.
 
-        NaN where a row does not have a figure.
+        NaN where a row does not have a figure. of: "comparisons" for a row a comparison instead, see
+        `Comparison.to_frame`.
         """
+        if of == "comparisons":
+            return pd.DataFrame([one.to_record() for one in self.comparisons])
         rows = [
             {
                 "kind": row.kind,
@@ -96,7 +101,8 @@ class Report(Settings):
     def _repr_html_(self) -> str:
         """What a notebook shows: the means."""
         frame = self.to_frame()
-        return str(frame[[name for name in frame if not str(name).endswith((" lo", " hi"))]].to_html())
+        means = frame[[name for name in frame if not str(name).endswith((" lo", " hi"))]]
+        return as_html(means, f"{self.subject.dataset}, {self.requests:,} requests: {self.subject.rules}")
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
