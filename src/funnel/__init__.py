@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         GateError,
         NotFittedError,
     )
-    from funnel.evaluation import Comparison, Report
+    from funnel.evaluation import Comparison, Evaluation, Report
     from funnel.evaluation.metrics import Metric
     from funnel.features import Family as Feature
     from funnel.gates import Case, Finding, Gate, Verdict
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from funnel.gates.publish import publish
     from funnel.pipeline.build import Built, build
     from funnel.pipeline.prepare import Prepared, prepare
-    from funnel.pipeline.report import evaluate
+    from funnel.pipeline.report import evaluate, measure
     from funnel.pipeline.train import train_towers as train
     from funnel.plugins import register
     from funnel.profile.figures import Profile
@@ -64,6 +64,7 @@ _HOME = {
     "DataError": "funnel.errors",
     "Dataset": "funnel.data",
     "DownloadError": "funnel.errors",
+    "Evaluation": "funnel.evaluation",
     "Event": "funnel.serving.state",
     "Feature": "funnel.features:Family",
     "Finding": "funnel.gates",
@@ -96,6 +97,7 @@ _HOME = {
     "evaluate": "funnel.pipeline.report",
     "judge": "funnel.gates.judge",
     "load_config": "funnel.config:load",
+    "measure": "funnel.pipeline.report",
     "prepare": "funnel.pipeline.prepare",
     "profile_data": "funnel.profile.figures:profile",
     "publish": "funnel.gates.publish",
@@ -117,6 +119,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "DownloadError",
+    "Evaluation",
     "Event",
     "Feature",
     "Finding",
@@ -150,6 +153,7 @@ __all__ = [
     "evaluate",
     "judge",
     "load_config",
+    "measure",
     "prepare",
     "profile_data",
     "publish",

@@ -1,8 +1,9 @@
-"""Evaluate a loaded bundle on the test window, and write what was found."""
+"""Evaluate a bundle on the test window, and write what was found."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from funnel.artifacts import Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.config import EvaluateConfig
 from funnel.engine import Funnel
-from funnel.errors import BundleError
-from funnel.evaluation import Recommend, Report, Subject
-from funnel.evaluation import evaluate as measure
+from funnel.errors import BundleError, ConfigError
+from funnel.evaluation import Evaluation, Recommend, Report, Subject
+from funnel.evaluation import evaluate as measure_all
 from funnel.evaluation.frontier import Point, measure_settings
 from funnel.evaluation.metrics import Metric
 from funnel.index import FaissIndex
@@ -25,6 +26,7 @@ from funnel.pipeline.examples import example_users
 from funnel.pipeline.prepare import Prepared
 from funnel.stages import CovisitationSource, PopularSource, Retrieve, ShownSource, Source, TowerSource
 from funnel.types import Requests
+from funnel.values.nearest import hint
 
 #: Queries that the settings of the index are measured with.
 _QUERIES = 50
@@ -34,27 +36,38 @@ def report_on(
     contents: Contents, prepared: Prepared, *, notes: Sequence[str] = (), progress: bool = False
 ) -> Report:
     """Every stage of the bundle's funnel on the test window, beside the baselines and exact search."""
+    return measure_contents(contents, prepared, notes=notes, progress=progress).report
+
+
+def measure_contents(
+    contents: Contents,
+    prepared: Prepared,
+    *,
+    lists: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    progress: bool = False,
+) -> Evaluation:
+    """The report, and what its figures are means of. lists: rows whose lists are kept; default the last
+    stage. Raises: ConfigError for a row that there is not."""
     config, split, data = prepared.config, prepared.split, prepared.dataset
-    depth = max(config.evaluate.ks)
-    statistics = contents.statistics
-    as_shown = {} if split.test.requests.shown is None else {"as shown": _alone(ShownSource(), depth)}
-    report = measure(
-        funnel=contents.funnel(config.evaluate.ks[0]),
+    depth, funnel = max(config.evaluate.ks), contents.funnel(config.evaluate.ks[0])
+    baselines = _baselines(contents, split.test.requests, depth)
+    truth_scores = None if data.truth is None else data.truth.scores
+    ideal = [] if truth_scores is None else ["ideal"]
+    _are_rows(lists, [*baselines, *ideal, "exact", *funnel.names])
+    found = measure_all(
+        funnel=funnel,
         examples=split.test,
         subject=Subject(
             dataset=data.name, checksum=data.checksum(), protocol=_protocol(prepared), reading=split.reading
         ),
         popularity=np.bincount(split.test_statistics.items, minlength=len(contents.catalogue.ids)),
-        baselines={
-            **as_shown,
-            "popular": _alone(PopularSource(statistics), depth),
-            "recent-popular": _alone(PopularSource(statistics, statistics.recent_window), depth),
-            "co-visitation": _alone(CovisitationSource(statistics), depth),
-        },
+        baselines=baselines,
         exact=contents.exact(depth),
         approximate=_alone(TowerSource(contents.encoder, contents.index), depth),
-        truth_scores=None if data.truth is None else data.truth.scores,
+        truth_scores=truth_scores,
         also=_further(config.evaluate),
+        lists=lists or funnel.names[-1:],
         ks=config.evaluate.ks,
         seed=config.seed,
         latency_requests=config.evaluate.latency_requests,
@@ -62,7 +75,28 @@ def report_on(
         notes=[*data.notes, *notes],
         progress=progress,
     )
-    return report.model_copy(update={"frontier": _frontier(contents, split.test.requests, config.seed)})
+    frontier = _frontier(contents, split.test.requests, config.seed)
+    report = found.report.model_copy(update={"frontier": frontier})
+    return replace(found, report=report).named(data.user_ids, data.item_ids)
+
+
+def _baselines(contents: Contents, requests: Requests, depth: int) -> dict[str, Recommend]:
+    """What each source gives by itself, as deep as the report looks."""
+    statistics = contents.statistics
+    as_shown: dict[str, Source] = {} if requests.shown is None else {"as shown": ShownSource()}
+    sources = {
+        **as_shown,
+        "popular": PopularSource(statistics),
+        "recent-popular": PopularSource(statistics, statistics.recent_window),
+        "co-visitation": CovisitationSource(statistics),
+    }
+    return {name: _alone(source, depth) for name, source in sources.items()}
+
+
+def _are_rows(wanted: Sequence[str], rows: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in rows:
+            raise ConfigError(f"no row {name!r} in the report; {hint(name, rows)}")
 
 
 def _further(config: EvaluateConfig) -> dict[str, Metric]:
@@ -122,18 +156,28 @@ def worse_than_baselines(report: Report) -> list[str]:
 def evaluate(store: Store, version: str, prepared: Prepared, *, progress: bool = False) -> Report:
     """The report on a bundle of the store, measured on the test window of `prepared`.
 
-    version: "current" is the published one. Raises: see `evaluate_bundle`.
+    version: "current" is the published one. Raises: see `measure`.
     """
-    return evaluate_bundle(store, version, prepared, progress=progress)[1]
+    return measure(store, version, prepared, progress=progress).report
+
+
+def measure(
+    store: Store, version: str, prepared: Prepared, *, lists: Sequence[str] = (), progress: bool = False
+) -> Evaluation:
+    """The report on a bundle, and what its figures are means of: each request's own, and the lists.
+
+    version: "current" is the published one. lists: rows of the report whose lists are kept, four bytes a
+    position; default the last stage, which is what is shown.
+    Raises: BundleError when the bundle is damaged or was made for data of another schema or other items,
+    ConfigError for a row that there is not.
+    """
+    return evaluate_bundle(store, version, prepared, lists=lists, progress=progress)[1]
 
 
 def evaluate_bundle(
-    store: Store, version: str, prepared: Prepared, *, progress: bool = False
-) -> tuple[Contents, Report]:
-    """A bundle of the store, verified, loaded, and measured on the test window of `prepared`.
-
-    Raises: BundleError when the bundle is damaged or was made for data of another schema or other items.
-    """
+    store: Store, version: str, prepared: Prepared, *, lists: Sequence[str] = (), progress: bool = False
+) -> tuple[Contents, Evaluation]:
+    """A bundle of the store, verified, loaded, and measured on the test window; see `measure`."""
     version = store.current() if version == "current" else version
     manifest = store.verify(version)
     found = prepared.dataset.schema.fingerprint()
@@ -148,7 +192,7 @@ def evaluate_bundle(
             f"bundle {version} has {len(contents.catalogue.ids)} items, {prepared.dataset.name} has "
             f"{len(prepared.dataset.items)} or other ones; build a bundle from this data first"
         )
-    return contents, report_on(contents, prepared, progress=progress)
+    return contents, measure_contents(contents, prepared, lists=lists, progress=progress)
 
 
 def write_report(report: Report, contents: Contents, prepared: Prepared, folder: Path) -> list[ExampleUser]:
