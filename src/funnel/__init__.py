@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from funnel.serving.state import Event, SqliteLog, StateLog
     from funnel.stages import Parts, Source, Stage, choose
     from funnel.towers.losses import Loss
+    from funnel.towers.queries import Encoder, EncoderParts
     from funnel.types import Candidates, Ragged, Requests
 
     __version__: str
@@ -64,6 +65,8 @@ _HOME = {
     "DataError": "funnel.errors",
     "Dataset": "funnel.data",
     "DownloadError": "funnel.errors",
+    "Encoder": "funnel.towers.queries",
+    "EncoderParts": "funnel.towers.queries",
     "Evaluation": "funnel.evaluation",
     "Event": "funnel.serving.state",
     "Feature": "funnel.features:Family",
@@ -119,6 +122,8 @@ __all__ = [
     "DataError",
     "Dataset",
     "DownloadError",
+    "Encoder",
+    "EncoderParts",
     "Evaluation",
     "Event",
     "Feature",

@@ -22,6 +22,7 @@ from funnel.ranker import RankerConfig
 from funnel.settings import LONGEST_LIST, MOST_SEEDS, Settings
 from funnel.stages import RerankConfig, RetrieveConfig
 from funnel.towers.config import TowersConfig
+from funnel.towers.queries import EncoderConfig
 from funnel.values.nearest import hint
 
 
@@ -65,6 +66,7 @@ class Config(Settings):
     data: DataConfig
     split: SplitConfig = SplitConfig(kind="time")
     towers: TowersConfig = TowersConfig()
+    encoder: EncoderConfig = EncoderConfig()
     index: IndexConfig = IndexConfig()
     features: FeaturesConfig = FeaturesConfig()
     retrieve: RetrieveConfig = RetrieveConfig()
@@ -80,6 +82,7 @@ class Config(Settings):
         return plugins.needed(
             [
                 ("reader", self.data.reader),
+                ("encoder", self.encoder.name),
                 *(("source", name) for name in self.retrieve.sources),
                 *(("stage", name) for name in self.rerank.stages),
                 *(("feature", name) for name in self.features.groups),

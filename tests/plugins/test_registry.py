@@ -15,9 +15,12 @@ import pytest
 
 import funnel
 from funnel import plugins
+from funnel.bundle.contents import load_contents
 from funnel.features import CandidateFeatures
 from funnel.plugins import registry
 from funnel.stages import guard
+from funnel.towers import queries
+from funnel.towers.queries import EncoderConfig
 from funnel.types import Candidates
 from tests.tiny import TinyBuild
 
@@ -46,6 +49,8 @@ def refused(**sections: Any) -> str:
         ({"features": {"also": ["popularty"]}}, "no feature 'popularty'; did you mean 'popularity'?"),
         ({"evaluate": {"also": ["ndgc"]}}, "no metric 'ndgc'; did you mean 'ndcg'?"),
         ({"towers": {"loss": "gbc"}}, "no loss 'gbc'; did you mean 'gbce'?"),
+        ({"encoder": {"name": "twers"}}, "no encoder 'twers'; did you mean 'towers'?"),
+        ({"encoder": {"options": {"last": 3}}}, "encoder 'towers': it has no option 'last'"),
         ({"gates": {"also": ["qqqqq"]}}, "no gate 'qqqqq'; there are: "),
         (
             {"retrieve": {"options": {"populr": {}}}},
@@ -265,3 +270,67 @@ def test_a_gate_that_fails_or_says_nothing_is_closed(built: TinyBuild, gate: Any
     (found,) = [one for one in verdict.findings if one.gate == "mine"]
     assert not found.passed
     assert message in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("gives", "said"),
+    [
+        (
+            lambda queries: queries[:, :8],
+            r"float32 \[3, 16\], 16 numbers as an item has, not float32 \[3, 8\]",
+        ),
+        (lambda queries: queries.astype(np.float64), r"not float64 \[3, 16\]"),
+        (lambda queries: queries[:2], r"not float32 \[2, 16\]"),
+        (lambda queries: queries.tolist(), "not list"),
+        (lambda queries: queries * np.nan, "queries must be finite"),
+    ],
+)
+def test_an_encoder_gives_what_the_index_is_searched_with(built: TinyBuild, gives: Any, said: str) -> None:
+    contents = load_contents(built.built.folder)
+    requests = built.prepared.split.test.requests.take(np.arange(3))
+
+    class Wrong:
+        def encode(self, requests: Any, towers: Any) -> Any:
+            return gives(towers.encode(requests))
+
+    wrong = replace(contents, query_encoder=Wrong(), encoding=EncoderConfig.model_construct(name="wrong"))
+    with pytest.raises(funnel.FunnelError, match=f"encoder 'wrong' does not do what it must: .*{said}"):
+        wrong.retriever()(requests, Candidates.empty(3))
+
+
+def test_what_makes_no_encoder_is_refused_when_it_is_made(built: TinyBuild, tmp_path: Path) -> None:
+    funnel.register("encoder", "nothing")(lambda parts: None)
+    with pytest.raises(funnel.FunnelError, match="an object with a method `encode` is expected"):
+        queries.fitted(
+            EncoderConfig(name="nothing"),
+            load_contents(built.built.folder).encoder,
+            tmp_path,
+            built.prepared.split.train,
+        )
+
+
+def test_an_encoder_learns_from_what_towers_learn_from(built: TinyBuild, tmp_path: Path) -> None:
+    """For the ranker's window only from before it; and what was saved is what is loaded."""
+    known, indexes = [], tmp_path / "indexes"
+
+    @funnel.register("encoder", "curious")
+    class Curious:
+        def __init__(self, parts: funnel.EncoderParts) -> None:
+            if parts.known is not None:
+                known.append(int(parts.known.times.max()))
+                (parts.folder / "last").write_text(str(known[-1]))
+            self.last = int((parts.folder / "last").read_text())
+
+        def encode(self, requests: Any, towers: Any) -> Any:
+            return towers.encode(requests)
+
+    config = built.config.model_copy(update={"encoder": EncoderConfig(name="curious")})
+    (towers,) = built.embeddings.glob("movies-*")
+    made = funnel.build(replace(built.prepared, config=config), towers, funnel.Store(indexes))
+    split = built.prepared.split
+    assert known == [split.refit.times.max(), split.train.times.max()]  # type: ignore[union-attr]
+    assert known[0] < split.test.requests.times.min()
+    assert known[1] < split.ranker.requests.times.min()
+    contents = load_contents(made.folder)
+    assert contents.query_encoder.last == known[0]  # type: ignore[attr-defined]
+    assert [row.metrics for row in made.report.rows] == [row.metrics for row in built.built.report.rows]

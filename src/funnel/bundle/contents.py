@@ -30,8 +30,10 @@ from funnel.stages import (
     TowerSource,
     guard,
 )
+from funnel.towers import queries
 from funnel.towers.encoder import QueryEncoder
 from funnel.towers.items import ItemEncoder
+from funnel.towers.queries import Encoder, EncoderConfig, Queries
 from funnel.types import Float32
 
 
@@ -42,7 +44,8 @@ class Contents:
     weights: of each source in the retrieval order. ranker: None where the retrieval order is kept.
     exclude_seen: whether what a user met before is never returned. shown: columns of the lists that requests
     choose from; none where they choose from the catalogue. item_encoder: None in a bundle of an older funnel.
-    own: the bundle's own contents, where these have changed since it was built.
+    own: the bundle's own contents, where these have changed since it was built. encoding, query_encoder: what
+    makes a request's query, and its name in the config.
     """
 
     catalogue: Catalogue
@@ -56,6 +59,8 @@ class Contents:
     weights: dict[str, float]
     ranker: Ranker | None
     exclude_seen: bool
+    encoding: EncoderConfig
+    query_encoder: Encoder
     shown: tuple[str, ...] = ()
     item_encoder: ItemEncoder | None = None
     own: Contents | None = None
@@ -64,6 +69,11 @@ class Contents:
     def vectors(self) -> Float32:
         """Item vectors of the towers: [n_items, d]."""
         return self.encoder.item_vectors
+
+    @property
+    def queries(self) -> Queries:
+        """What makes queries of requests, beside the item vectors."""
+        return Queries(self.encoder, self.query_encoder, self.encoding.name)
 
     def sources(self) -> list[Source]:
         """The retrieval sources that the config names and the data has, in its order."""
@@ -78,7 +88,7 @@ class Contents:
     @property
     def parts(self) -> Parts:
         """What sources and stages are made from."""
-        return Parts(self.catalogue, self.users, self.encoder, self.index, self.statistics, self.rerank)
+        return Parts(self.catalogue, self.users, self.queries, self.index, self.statistics, self.rerank)
 
     def retriever(self, k: int | None = None) -> Retrieve:
         """The first stage: all sources, merged; k places (default: the config's), or as many as items."""
@@ -127,6 +137,7 @@ class Contents:
         """The plugins without which it does not answer."""
         return plugins.needed(
             [
+                ("encoder", self.encoding.name),
                 *(("source", name) for name in self.retrieve.sources),
                 *(("stage", name) for name in self.rerank.stages),
                 *(("feature", name) for name in self.features.groups),
@@ -136,7 +147,7 @@ class Contents:
     def exact(self, k: int) -> Funnel:
         """Every item scored with the towers: the reference that approximate search is held against."""
         index, threads = ExactIndex(self.vectors), os.cpu_count() or 1  # it is asked offline
-        return Funnel([Retrieve([TowerSource(self.encoder, index, threads=threads)], k)])
+        return Funnel([Retrieve([TowerSource(self.queries, index, threads=threads)], k)])
 
     def without_ranker(self) -> Contents:
         """The same, keeping the retrieval order."""
@@ -154,6 +165,8 @@ def save_settings(folder: Path, contents: Contents) -> None:
         "shown": contents.shown,
         "use_ranker": contents.ranker is not None,
     }
+    if contents.encoding != EncoderConfig():
+        settings["encoder"] = contents.encoding.model_dump(mode="json")
     if needs := contents.needs:
         settings["plugins"] = [one.model_dump(mode="json") for one in needs]
     (folder / "serve.json").write_text(json.dumps(settings, indent=1, sort_keys=True))
@@ -181,6 +194,7 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
     encoder = QueryEncoder.load(folder / "towers")
     if towers_fingerprint is not None and encoder.fingerprint != towers_fingerprint:
         raise BundleError(f"{folder}: the query tower is {encoder.fingerprint}, not {towers_fingerprint}")
+    encoding = EncoderConfig.model_validate(settings.get("encoder", {}))
     n_items, statistics = len(encoder.item_vectors), Statistics.load(folder / "statistics")
     contents = Contents(
         catalogue=Catalogue.load(folder / "items", encoder.item_specs),
@@ -196,6 +210,8 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         exclude_seen=settings["exclude_seen"],
         shown=tuple(settings.get("shown", ())),
         item_encoder=ItemEncoder.load(folder / "towers"),
+        encoding=encoding,
+        query_encoder=queries.loaded(encoding, encoder, folder),
     )
     if not n_items == len(contents.catalogue.ids) == statistics.n_items:
         raise BundleError(

@@ -64,7 +64,7 @@ def measure_contents(
         popularity=np.bincount(split.test_statistics.items, minlength=len(contents.catalogue.ids)),
         baselines=baselines,
         exact=contents.exact(depth),
-        approximate=_alone(TowerSource(contents.encoder, contents.index), depth),
+        approximate=_alone(TowerSource(contents.queries, contents.index), depth),
         truth_scores=truth_scores,
         also=_further(config.evaluate),
         lists=lists or funnel.names[-1:],
@@ -111,7 +111,7 @@ def _frontier(contents: Contents, requests: Requests, seed: int) -> tuple[Point,
     if not isinstance(contents.index, FaissIndex):
         return ()
     some = requests.take(np.sort(np.random.default_rng(seed).permutation(len(requests))[:_QUERIES]))
-    return measure_settings(contents.index, contents.vectors, contents.encoder.encode(some))
+    return measure_settings(contents.index, contents.vectors, contents.queries.encode(some))
 
 
 def _protocol(prepared: Prepared) -> str:
