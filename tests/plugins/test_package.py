@@ -137,6 +137,7 @@ def test_each_kind_did_its_part(workplace: Workplace) -> None:
     assert 0 < first["lo"] <= first["mean"] <= rows["rerank"]["metrics"]["hit_rate@10"]["mean"]
     assert first["mean"] <= rows["rerank"]["metrics"]["mrr@10"]["mean"]
     assert "first_right" in (bundle / "report.html").read_text()
+    assert 0 < report["chance"]["first_right@10"] < first["lo"]
     assert report["config"]["towers"]["loss"] == "bpr"
     assert rows["variety"]["candidates_out"] < rows["variety"]["candidates_in"]
 

@@ -18,7 +18,7 @@ from funnel import plugins
 from funnel.bundle.contents import load_contents
 from funnel.features import CandidateFeatures
 from funnel.plugins import registry
-from funnel.stages import guard
+from funnel.stages import TowerSource, guard
 from funnel.towers import queries
 from funnel.towers.queries import EncoderConfig
 from funnel.types import Candidates
@@ -223,7 +223,7 @@ def test_a_stage_may_add_nothing(message: str) -> None:
         source_ranks=np.empty((2, 3, 0), np.int32),
     )
     with pytest.raises(funnel.FunnelError, match=f"stage 'mine' does not do what it must: .*{message}"):
-        guard.GuardedStage(Mine())(None, given)  # type: ignore[arg-type]
+        guard.GuardedStage(Mine(), "mine")(None, given)  # type: ignore[arg-type]
 
 
 def test_a_feature_of_another_form_is_refused(built: TinyBuild) -> None:
@@ -334,3 +334,86 @@ def test_an_encoder_learns_from_what_towers_learn_from(built: TinyBuild, tmp_pat
     contents = load_contents(made.folder)
     assert contents.query_encoder.last == known[0]  # type: ignore[attr-defined]
     assert [row.metrics for row in made.report.rows] == [row.metrics for row in built.built.report.rows]
+
+
+def test_a_class_that_calls_itself_something_else_is_refused_when_it_is_registered() -> None:
+    class Mine:
+        name = "other"
+
+    for kind in ("source", "stage"):
+        said = f"{kind} 'mine' of .* calls itself 'other': set `name = 'mine'`"
+        with pytest.raises(funnel.ConfigError, match=said):
+            funnel.register(kind, "mine")(Mine)  # type: ignore[type-var, arg-type]
+    assert "no source 'mine'" in refused(retrieve={"sources": ["mine"]})
+
+
+def test_what_a_function_makes_is_called_what_it_is_registered_as(built: TinyBuild) -> None:
+    """Nobody can know its own name before it is made, which is after training."""
+
+    class Mine:
+        def __init__(self) -> None:
+            self.name = "other"
+
+        def __call__(self, requests: Any, candidates: Any) -> Any:
+            return candidates
+
+    funnel.register("source", "mine")(lambda parts: Mine())
+    funnel.register("stage", "mine")(lambda parts: Mine())
+    funnel.register("source", "towers_again")(lambda parts: TowerSource(parts.encoder, parts.index))
+    parts = loaded(built).parts
+    assert guard.source("mine", parts, {}).name == "mine"  # type: ignore[union-attr]
+    assert guard.stage("mine", parts, {}).name == "mine"  # type: ignore[union-attr]
+    assert guard.source("towers_again", parts, {}).name == "towers_again"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"retrieve": {"stages": ["diversify"]}}, "it stands behind the ranker, in rerank.stages"),
+        ({"retrieve": {"stages": ["thim"]}}, "no stage 'thim'; did you mean 'thin'?"),
+        ({"retrieve": {"stages": ["thin"], "options": {"thin": {"to": 3}}}}, "it has no option 'to'"),
+        (
+            {"retrieve": {"stages": ["thin"]}, "rerank": {"stages": ["thin"]}},
+            "'thin' is in retrieve.stages and in rerank.stages: choose one",
+        ),
+        (
+            {"retrieve": {"stages": ["popular"], "sources": ["towers", "popular"]}},
+            "'popular' is a source and a stage here",
+        ),
+    ],
+)  # fmt: skip
+def test_a_stage_in_front_of_the_ranker_is_named_rightly(sections: dict[str, Any], said: str) -> None:
+    funnel.register("stage", "thin")(lambda parts: None)
+    funnel.register("stage", "popular")(lambda parts: None)
+    assert said in refused(**sections)
+
+
+def test_a_stage_in_front_of_the_ranker_is_there_when_it_learns(built: TinyBuild, tmp_path: Path) -> None:
+    times = []
+
+    @funnel.register("stage", "thin")
+    class Thin:
+        name = "thin"
+
+        def __init__(self, parts: Any, *, keep: int = 2) -> None:
+            self.keep = keep
+
+        def __call__(self, requests: Any, candidates: Any) -> Any:
+            times.append(int(requests.times.max()))
+            return candidates.keep(candidates.items % self.keep == 0)
+
+    retrieve = built.config.retrieve.model_dump() | {"stages": ("thin",), "options": {"thin": {"keep": 3}}}
+    config = built.config.model_copy(update={"retrieve": type(built.config.retrieve)(**retrieve)})
+    (towers,) = built.embeddings.glob("movies-*")
+    made = funnel.build(replace(built.prepared, config=config), towers, funnel.Store(tmp_path / "indexes"))
+    test = int(built.prepared.split.test.requests.times.min())
+    assert min(times) < test <= max(times)
+    stages = [row.name for row in made.report.rows if row.kind == "stage"]
+    assert stages[:3] == ["retrieve", "filter", "thin"]
+    live = funnel.Live(tmp_path / "indexes", made.version)
+    answer = live.recommend(7, k=10)
+    live.close()
+    rows = built.prepared.dataset.item_vocabulary.rows([item.item_id for item in answer.items])
+    assert len(rows) == 10
+    assert (rows % 3 == 0).all()
+    assert "thin" in answer.milliseconds

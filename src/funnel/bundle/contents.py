@@ -112,14 +112,21 @@ class Contents:
             fitted=None if self.own is None else self.own.catalogue.features,
         )
 
+    def before_ranking(self, k: int | None = None) -> list[Stage]:
+        """What hands the ranker its shortlist, in training as when it serves: retrieval, the filter, and the
+        stages of plugins between them and the ranker. k: places; default the config's."""
+        shortlist, options = k or self.retrieve.k, self.retrieve.options
+        made = [guard.stage(name, self.parts, options.get(name, {})) for name in self.retrieve.stages]
+        between = [stage for stage in made if stage is not None]
+        return [self.retriever(k), Filter(shortlist), *between]
+
     def funnel(self, k: int | None = None, durations: Durations | None = None) -> Funnel:
         """Retrieve, filter, rank unless the retrieval order is kept, re-rank to k (default: the config's).
 
         durations: of stages so far, see `Funnel`.
         """
         k = k or self.rerank.k
-        shortlist = max(self.retrieve.k, k)
-        stages: list[Stage] = [self.retriever(shortlist), Filter(shortlist)]
+        stages = self.before_ranking(max(self.retrieve.k, k))
         if self.ranker is not None:
             stages.append(Rank(self.ranker, self.candidate_features()))
         return Funnel([*stages, *self._reranking(k)], durations=durations)
@@ -139,7 +146,7 @@ class Contents:
             [
                 ("encoder", self.encoding.name),
                 *(("source", name) for name in self.retrieve.sources),
-                *(("stage", name) for name in self.rerank.stages),
+                *(("stage", name) for name in (*self.retrieve.stages, *self.rerank.stages)),
                 *(("feature", name) for name in self.features.groups),
             ]
         )

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from funnel.errors import ConfigError, DataError
 from funnel.evaluation.bootstrap import paired
-from funnel.evaluation.chance import chance_level
+from funnel.evaluation.chance import chance_level, drawn_level
 from funnel.evaluation.compare import Comparison, compare, pairs
 from funnel.evaluation.evaluation import Evaluation
 from funnel.evaluation.ideal import TruthScores, best_by_truth, true_gains
@@ -89,7 +89,10 @@ def evaluate(
         seed=seed,
         rows=tuple(rows),
         comparisons=_comparisons(rows, metric, decisive, users, seed, resamples),
-        chance=chance_level(_with_a_chance(rows, also or ()), examples, n_items),
+        chance={
+            **chance_level(_with_a_chance(rows, also or ()), examples, n_items),
+            **drawn_level(also or {}, ks[0], examples, n_items, seed),
+        },
         search_recall=search_recall(exact, approximate, examples.requests, ks, seed),
         latency=Latency.of(clocks[-1].sum(axis=1)),
         throughput=len(examples) / max(sum(one.seconds for one in shown if one.kind == "stage"), 1e-9),

@@ -45,7 +45,7 @@ class Report(Settings):
     seed: int
     rows: tuple[Row, ...]  #: baselines, ideal, exact, then the stages in walking order
     comparisons: tuple[Comparison, ...]
-    chance: dict[str, float]  #: every metric's expectation for a random order
+    chance: dict[str, float]  #: every metric's mean for a random order: expected, of plugins by drawing
     search_recall: dict[int, float] | None  #: share of the exact first k that approximate search finds, by k
     frontier: tuple[Point, ...] = ()  #: what the bundle's own index finds and costs, exact search last
     latency: Latency  #: of the whole funnel

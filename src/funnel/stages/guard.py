@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel import plugins
-from funnel.errors import ConfigError
 from funnel.stages.parts import Parts
 from funnel.stages.sources import Found, Source
 from funnel.stages.stage import Skippable, Stage
@@ -15,13 +14,15 @@ from funnel.types import Candidates, Float32, Int32, Requests
 
 
 def source(name: str, parts: Parts, options: plugins.Given) -> Source | None:
-    """A source by name; None where these data do not have it. When called it raises FunnelError for what no
-    source may give."""
+    """A source by name; None where these data do not have it. It is called what it is registered as. When
+    called it raises FunnelError for what no source may give."""
     made = plugins.make("source", name, parts, options=options)
     if made is None or plugins.find("source", name).own:
         return made
-    _named(made, "source", name)
-    return made if isinstance(made, TowerSource) else GuardedSource(made, parts)
+    if isinstance(made, TowerSource):
+        made.name = name
+        return made
+    return GuardedSource(made, parts, name)
 
 
 def stage(name: str, parts: Parts, options: plugins.Given) -> Stage | None:
@@ -29,20 +30,14 @@ def stage(name: str, parts: Parts, options: plugins.Given) -> Stage | None:
     made = plugins.make("stage", name, parts, options=options)
     if made is None or plugins.find("stage", name).own:
         return made
-    _named(made, "stage", name)
-    return (GuardedSkippable if isinstance(made, Skippable) else GuardedStage)(made)
-
-
-def _named(made: Source | Stage, kind: str, name: str) -> None:
-    if getattr(made, "name", None) != name:
-        raise ConfigError(f"{kind} {name!r} must be called what it is registered as: set `name = {name!r}`")
+    return (GuardedSkippable if isinstance(made, Skippable) else GuardedStage)(made, name)
 
 
 class GuardedSource:
     """A source whose rows, scores and shapes are looked at."""
 
-    def __init__(self, inner: Source, parts: Parts) -> None:
-        self.name = inner.name
+    def __init__(self, inner: Source, parts: Parts, name: str) -> None:
+        self.name = name
         self._inner, self._parts = inner, parts
 
     def find(self, requests: Requests, k: int) -> Found:
@@ -75,8 +70,8 @@ class GuardedSource:
 class GuardedStage:
     """A stage that may reorder and drop what it was given, and nothing else."""
 
-    def __init__(self, inner: Stage) -> None:
-        self.name = inner.name
+    def __init__(self, inner: Stage, name: str) -> None:
+        self.name = name
         self._inner = inner
 
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
