@@ -39,7 +39,8 @@ def test_the_report_walks_the_stages_beside_baselines_and_exact_search(built: Ti
 
 
 def test_what_is_published_is_what_was_measured(built: TinyBuild) -> None:
-    contents, report = evaluate_bundle(Store(built.indexes), "current", built.prepared)
+    contents, found = evaluate_bundle(Store(built.indexes), "current", built.prepared)
+    report = found.report
     assert (contents.ranker is not None) == ranker_is_better(report)
     again = {row.name: row.metrics for row in report.rows}
     assert again == {row.name: row.metrics for row in built.built.report.rows}

@@ -26,22 +26,26 @@ if TYPE_CHECKING:
         GateError,
         NotFittedError,
     )
-    from funnel.evaluation import Report
+    from funnel.evaluation import Comparison, Evaluation, Report
     from funnel.evaluation.metrics import Metric
     from funnel.features import FeatureGroup as Feature
     from funnel.gates import Case, Finding, Gate, Verdict
+    from funnel.gates.diff import BundleDifference, diff
     from funnel.gates.judge import judge
     from funnel.gates.publish import publish
     from funnel.pipeline.build import Built, build
     from funnel.pipeline.prepare import Prepared, prepare
-    from funnel.pipeline.report import evaluate
+    from funnel.pipeline.report import evaluate, measure
     from funnel.pipeline.train import train_towers as train
     from funnel.plugins import register
+    from funnel.profile.figures import Profile
+    from funnel.profile.figures import profile as profile_data
     from funnel.serving.live import Live
     from funnel.serving.response import Answer, Recommendation
     from funnel.serving.state import Event, SqliteLog, StateLog
     from funnel.stages import Parts, Source, Stage, choose
     from funnel.towers.losses import Loss
+    from funnel.towers.queries import Encoder, EncoderParts
     from funnel.types import Candidates, Ragged, Requests
 
     __version__: str
@@ -50,15 +54,20 @@ if TYPE_CHECKING:
 _HOME = {
     "Answer": "funnel.serving.response",
     "Built": "funnel.pipeline.build",
+    "BundleDifference": "funnel.gates.diff",
     "BundleError": "funnel.errors",
     "Candidates": "funnel.types",
     "Case": "funnel.gates",
     "Column": "funnel.data",
+    "Comparison": "funnel.evaluation",
     "Config": "funnel.config",
     "ConfigError": "funnel.errors",
     "DataError": "funnel.errors",
     "Dataset": "funnel.data",
     "DownloadError": "funnel.errors",
+    "Encoder": "funnel.towers.queries",
+    "EncoderParts": "funnel.towers.queries",
+    "Evaluation": "funnel.evaluation",
     "Event": "funnel.serving.state",
     "Feature": "funnel.features:FeatureGroup",
     "Finding": "funnel.gates",
@@ -71,6 +80,7 @@ _HOME = {
     "NotFittedError": "funnel.errors",
     "Parts": "funnel.stages",
     "Prepared": "funnel.pipeline.prepare",
+    "Profile": "funnel.profile.figures",
     "Ragged": "funnel.types",
     "Reader": "funnel.data",
     "Recommendation": "funnel.serving.response",
@@ -86,10 +96,13 @@ _HOME = {
     "build": "funnel.pipeline.build",
     "choose": "funnel.stages",
     "configure": "funnel.config",
+    "diff": "funnel.gates.diff",
     "evaluate": "funnel.pipeline.report",
     "judge": "funnel.gates.judge",
     "load_config": "funnel.config:load",
+    "measure": "funnel.pipeline.report",
     "prepare": "funnel.pipeline.prepare",
+    "profile_data": "funnel.profile.figures:profile",
     "publish": "funnel.gates.publish",
     "register": "funnel.plugins",
     "train": "funnel.pipeline.train:train_towers",
@@ -98,15 +111,20 @@ _HOME = {
 __all__ = [
     "Answer",
     "Built",
+    "BundleDifference",
     "BundleError",
     "Candidates",
     "Case",
     "Column",
+    "Comparison",
     "Config",
     "ConfigError",
     "DataError",
     "Dataset",
     "DownloadError",
+    "Encoder",
+    "EncoderParts",
+    "Evaluation",
     "Event",
     "Feature",
     "Finding",
@@ -119,6 +137,7 @@ __all__ = [
     "NotFittedError",
     "Parts",
     "Prepared",
+    "Profile",
     "Ragged",
     "Reader",
     "Recommendation",
@@ -135,10 +154,13 @@ __all__ = [
     "build",
     "choose",
     "configure",
+    "diff",
     "evaluate",
     "judge",
     "load_config",
+    "measure",
     "prepare",
+    "profile_data",
     "publish",
     "register",
     "train",

@@ -22,6 +22,7 @@ from funnel.ranker import RankerConfig
 from funnel.settings import LONGEST_LIST, MOST_SEEDS, Settings
 from funnel.stages import RerankConfig, RetrieveConfig
 from funnel.towers.config import TowersConfig
+from funnel.towers.queries import EncoderConfig
 from funnel.values.nearest import hint
 
 
@@ -65,6 +66,7 @@ class Config(Settings):
     data: DataConfig
     split: SplitConfig = SplitConfig(kind="time")
     towers: TowersConfig = TowersConfig()
+    encoder: EncoderConfig = EncoderConfig()
     index: IndexConfig = IndexConfig()
     features: FeaturesConfig = FeaturesConfig()
     retrieve: RetrieveConfig = RetrieveConfig()
@@ -80,14 +82,21 @@ class Config(Settings):
         return plugins.needed(
             [
                 ("reader", self.data.reader),
+                ("encoder", self.encoder.name),
                 *(("source", name) for name in self.retrieve.sources),
-                *(("stage", name) for name in self.rerank.stages),
+                *(("stage", name) for name in (*self.retrieve.stages, *self.rerank.stages)),
                 *(("feature", name) for name in self.features.groups),
                 *(("metric", name) for name in self.evaluate.also),
                 *(("gate", name) for name in self.gates.also),
                 *(() if self.towers.loss == "auto" else (("loss", self.towers.loss),)),
             ]
         )
+
+    @model_validator(mode="after")
+    def _a_stage_stands_in_one_place(self) -> Self:
+        if both := sorted(set(self.retrieve.stages) & set(self.rerank.stages)):
+            raise ValueError(f"the stage {both[0]!r} is in retrieve.stages and in rerank.stages: choose one")
+        return self
 
     @model_validator(mode="after")
     def _index_fits_the_towers(self) -> Self:

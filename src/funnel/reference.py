@@ -16,6 +16,7 @@ from funnel.plugins.registry import names
 #: Keys that name plugins, and of which kind.
 NAMED = {
     "data.reader": "reader", "retrieve.sources": "source", "features.names": "feature", "towers.loss": "loss",
+    "encoder.name": "encoder",
     "rerank.stages": "stage",
 }  # fmt: skip
 

@@ -42,7 +42,7 @@ def tune(
     info = contents.index.info
     return measure(
         contents.vectors,
-        contents.encoder.encode(of_users(contents, np.sort(users))),
+        contents.queries.encode(of_users(contents, np.sort(users))),
         k=info.recall_k if k is None else k,
         goal=info.recall_goal if recall is None else recall,
         specs=specs,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.evaluation import Report, Subject, evaluate
+from funnel.evaluation import Evaluation, Report, Subject, evaluate
 from funnel.types import Candidates, Examples, Float32, Int32, Ragged, Requests
 
 SUBJECT = Subject(dataset="world", checksum="c0ffee" * 10 + "abcd", protocol="time .8/.9", reading="window")
@@ -110,6 +110,11 @@ class StubFunnel:
 
 def measured(world: World, examples: Examples | None = None, **options: object) -> Report:
     """The report of the stub funnel over a world."""
+    return evaluation(world, examples, **options).report
+
+
+def evaluation(world: World, examples: Examples | None = None, **options: object) -> Evaluation:
+    """The same, with what its figures are means of."""
     shortlist = 100
     settings: dict[str, object] = {
         "funnel": StubFunnel(world, shortlist),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from stub_world import World, measured
 
+from funnel import plugins
 from funnel.allow import Allow
 from funnel.errors import DataError
 from funnel.evaluation import chance_level, compute_all, random_targets
-from funnel.types import Examples, Ragged
+from funnel.evaluation.chance import drawn_level, random_places
+from funnel.types import Examples, Ragged, Requests
 
 NAMES = [f"{metric}@{k}" for metric in ("ndcg", "recall", "mrr", "map", "hit_rate") for k in (3, 10)]
 
@@ -79,3 +82,31 @@ def test_random_targets_may_be_returned_and_are_distinct(world):
 def test_too_few_items_to_draw_from():
     with pytest.raises(DataError, match="more targets than items"):
         random_targets(small(np.arange(9) == 1), 9, seed=1)
+
+
+def test_drawing_finds_what_is_expected(world: World) -> None:
+    """Of metrics whose expectation is known, with what is excluded left out."""
+    names = ("ndcg", "recall", "mrr", "map", "hit_rate")
+    metrics = {name: partial(plugins.make, "metric", name) for name in names}
+    drawn = drawn_level(metrics, 10, world.examples, len(world.popularity), seed=1)
+    exact = chance_level([f"{name}@10" for name in names], world.examples, len(world.popularity))
+    assert drawn == pytest.approx(exact, rel=0.08)
+    assert drawn != exact
+
+
+def test_a_target_that_may_not_be_shown_is_never_found_by_chance() -> None:
+    requests = Requests(
+        users=np.zeros(1, np.int32), times=np.zeros(1, np.int64), history=Ragged.from_lists([[0, 1]]),
+        history_times=Ragged(np.zeros(2, np.int64), np.array([0, 2])), exclude=Ragged.from_lists([[0, 1]]),
+    )  # fmt: skip
+    examples = Examples(requests, Ragged.from_lists([[0, 2, 3, 4]]))
+    rng = np.random.default_rng(0)
+    found = np.array([random_places(examples, 5, 5, rng).values for _ in range(300)])
+    assert (found[:, 0] == -1).all()
+    assert (np.sort(found[:, 1:], axis=1) == [0, 1, 2]).all()  # all three places, each once
+    assert all(abs((found[:, column] == 0).mean() - 1 / 3) < 0.12 for column in (1, 2, 3))
+
+
+def test_metrics_of_plugins_have_a_level(world: World) -> None:
+    first = measured(world, also={"mine": partial(plugins.make, "metric", "hit_rate")})
+    assert first.chance["mine@10"] == pytest.approx(first.chance["hit_rate@10"], rel=0.08)

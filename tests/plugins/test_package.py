@@ -33,6 +33,9 @@ epochs = 3
 history = 20
 loss = "bpr"
 options.bpr.margin = 0.1
+[encoder]
+name = "ridge"
+options = {{ last = 4, share = 0.3 }}
 [retrieve]
 k = 100
 sources = ["towers", "popular", "freshest"]
@@ -120,7 +123,7 @@ def test_the_bundle_says_what_it_needs(workplace: Workplace) -> None:
     needs = json.loads(manifest.read_text())["plugins"]
     assert {(one["kind"], one["name"]) for one in needs} == {
         *(("reader", "ratings_csv"), ("loss", "bpr"), ("source", "freshest"), ("feature", "nearest")),
-        *(("stage", "variety"), ("metric", "first_right"), ("gate", "different")),
+        *(("encoder", "ridge"), ("stage", "variety"), ("metric", "first_right"), ("gate", "different")),
     }
     assert {(one["distribution"], one["version"]) for one in needs} == {("funnel-example", "0.1.0")}
 
@@ -134,6 +137,7 @@ def test_each_kind_did_its_part(workplace: Workplace) -> None:
     assert 0 < first["lo"] <= first["mean"] <= rows["rerank"]["metrics"]["hit_rate@10"]["mean"]
     assert first["mean"] <= rows["rerank"]["metrics"]["mrr@10"]["mean"]
     assert "first_right" in (bundle / "report.html").read_text()
+    assert 0 < report["chance"]["first_right@10"] < first["lo"]
     assert report["config"]["towers"]["loss"] == "bpr"
     assert rows["variety"]["candidates_out"] < rows["variety"]["candidates_in"]
 
@@ -164,16 +168,51 @@ live.close()
     assert "variety" in stages
 
 
+def test_its_encoder_kept_what_it_learned(workplace: Workplace) -> None:
+    """In a file of the manifest; and the queries are what that file makes of the query tower's."""
+    (bundle,) = workplace.folder.glob("indexes/plugged-*")
+    assert "encoder/weights.npy" in json.loads((bundle / "manifest.json").read_text())["files"]
+    code = f"""
+import numpy as np, pandas as pd, funnel
+from pathlib import Path
+from funnel.bundle.contents import load_contents
+from funnel.bundle.holdout import HOLDOUT, Holdout
+folder = Path("indexes") / {bundle.name!r}
+contents = load_contents(folder)
+requests = Holdout.load(folder / HOLDOUT, contents).examples.requests
+weights, vectors = np.load(folder / "encoder/weights.npy"), contents.vectors
+wanted = contents.encoder.encode(requests)
+moved = 0
+for i in range(len(requests)):
+    last = requests.history[i][-4:]
+    if len(last):
+        wanted[i] += 0.3 * (vectors[last].mean(axis=0) @ weights - wanted[i])
+        moved += 1
+apart = float(np.abs(contents.queries.encode(requests) - wanted).max())
+live = funnel.Live("indexes", {bundle.name!r})
+live.items.upsert(pd.DataFrame({{"item_id": [900_002], "title": ["New"], "genres": [["Drama"]]}}))
+found = live.recommend(history=[1, 2, 3, 900_002], k=20).items
+live.items.delete([900_002])
+live.close()
+print(json.dumps([apart, moved, weights.shape, len(found)]))
+"""
+    apart, moved, shape, n = workplace.run(code)
+    assert apart < 1e-5
+    assert moved > 100
+    assert shape == [16, 16]
+    assert n == 20  # a history with an item that came since
+
+
 def test_its_parts_go_by_items_that_change_while_it_serves(workplace: Workplace) -> None:
     code = f"""
 import pandas as pd, funnel
 live = funnel.Live("indexes", {_version(workplace)!r})
-before = [item.sources for item in live.recommend(7, k=100).items if item.item_id == 900_001]
+before = [item.sources for item in live.recommend(7, k=200).items if item.item_id == 900_001]
 live.items.upsert(pd.DataFrame({{"item_id": [900_001], "title": ["New"], "genres": [["Western"]]}}))
 live.observe((1, 900_001), (2, 900_001))
-after = [item.sources for item in live.recommend(7, k=100).items if item.item_id == 900_001]
+after = [item.sources for item in live.recommend(7, k=200).items if item.item_id == 900_001]
 live.items.delete([900_001])
-gone = [item.sources for item in live.recommend(7, k=100).items if item.item_id == 900_001]
+gone = [item.sources for item in live.recommend(7, k=200).items if item.item_id == 900_001]
 live.close()
 print(json.dumps([before, after, gone]))
 """
@@ -193,9 +232,16 @@ def test_without_it_everything_says_so_by_name(workplace: Workplace) -> None:
         assert "source 'freshest' of funnel-example 0.1.0: pip install funnel-example==0.1.0" in said
         assert "stage 'variety' of funnel-example" in said
         assert "feature 'nearest' of funnel-example" in said
+        assert "encoder 'ridge' of funnel-example" in said
     config = workplace.command("train", "plugged.toml", installed=False)
     assert config.returncode == 1
-    for name in ("reader 'ratings_csv'", "loss 'bpr'", "source 'freshest'", "gate 'different'"):
+    for name in (
+        "reader 'ratings_csv'",
+        "loss 'bpr'",
+        "source 'freshest'",
+        "gate 'different'",
+        "encoder 'ridge'",
+    ):
         assert f"no {name}" in " ".join(config.stderr.split())
     assert "Traceback" not in config.stderr
 

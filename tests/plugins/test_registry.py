@@ -15,9 +15,12 @@ import pytest
 
 import funnel
 from funnel import plugins
+from funnel.bundle.contents import load_contents
 from funnel.features import CandidateFeatures
 from funnel.plugins import registry
-from funnel.stages import guard
+from funnel.stages import TowerSource, guard
+from funnel.towers import queries
+from funnel.towers.queries import EncoderConfig
 from funnel.types import Candidates
 from tests.tiny import TinyBuild
 
@@ -46,6 +49,8 @@ def refused(**sections: Any) -> str:
         ({"features": {"also": ["popularty"]}}, "no feature 'popularty'; did you mean 'popularity'?"),
         ({"evaluate": {"also": ["ndgc"]}}, "no metric 'ndgc'; did you mean 'ndcg'?"),
         ({"towers": {"loss": "gbc"}}, "no loss 'gbc'; did you mean 'gbce'?"),
+        ({"encoder": {"name": "twers"}}, "no encoder 'twers'; did you mean 'towers'?"),
+        ({"encoder": {"options": {"last": 3}}}, "encoder 'towers': it has no option 'last'"),
         ({"gates": {"also": ["qqqqq"]}}, "no gate 'qqqqq'; there are: "),
         (
             {"retrieve": {"options": {"populr": {}}}},
@@ -218,7 +223,7 @@ def test_a_stage_may_add_nothing(message: str) -> None:
         source_ranks=np.empty((2, 3, 0), np.int32),
     )
     with pytest.raises(funnel.FunnelError, match=f"stage 'mine' does not do what it must: .*{message}"):
-        guard.GuardedStage(Mine())(None, given)  # type: ignore[arg-type]
+        guard.GuardedStage(Mine(), "mine")(None, given)  # type: ignore[arg-type]
 
 
 def test_a_feature_of_another_form_is_refused(built: TinyBuild) -> None:
@@ -265,3 +270,150 @@ def test_a_gate_that_raises_or_finds_nothing_fails(built: TinyBuild, gate: Any, 
     (found,) = [one for one in verdict.findings if one.gate == "mine"]
     assert not found.passed
     assert message in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("gives", "said"),
+    [
+        (
+            lambda queries: queries[:, :8],
+            r"float32 \[3, 16\], 16 numbers as an item has, not float32 \[3, 8\]",
+        ),
+        (lambda queries: queries.astype(np.float64), r"not float64 \[3, 16\]"),
+        (lambda queries: queries[:2], r"not float32 \[2, 16\]"),
+        (lambda queries: queries.tolist(), "not list"),
+        (lambda queries: queries * np.nan, "queries must be finite"),
+    ],
+)
+def test_an_encoder_gives_what_the_index_is_searched_with(built: TinyBuild, gives: Any, said: str) -> None:
+    contents = load_contents(built.built.folder)
+    requests = built.prepared.split.test.requests.take(np.arange(3))
+
+    class Wrong:
+        def encode(self, requests: Any, towers: Any) -> Any:
+            return gives(towers.encode(requests))
+
+    wrong = replace(contents, query_encoder=Wrong(), encoding=EncoderConfig.model_construct(name="wrong"))
+    with pytest.raises(funnel.FunnelError, match=f"encoder 'wrong' does not do what it must: .*{said}"):
+        wrong.retriever()(requests, Candidates.empty(3))
+
+
+def test_what_makes_no_encoder_is_refused_when_it_is_made(built: TinyBuild, tmp_path: Path) -> None:
+    funnel.register("encoder", "nothing")(lambda parts: None)
+    with pytest.raises(funnel.FunnelError, match="an object with a method `encode` is expected"):
+        queries.fitted(
+            EncoderConfig(name="nothing"),
+            load_contents(built.built.folder).encoder,
+            tmp_path,
+            built.prepared.split.train,
+        )
+
+
+def test_an_encoder_learns_from_what_towers_learn_from(built: TinyBuild, tmp_path: Path) -> None:
+    """For the ranker's window only from before it; and what was saved is what is loaded."""
+    known, indexes = [], tmp_path / "indexes"
+
+    @funnel.register("encoder", "curious")
+    class Curious:
+        def __init__(self, parts: funnel.EncoderParts) -> None:
+            if parts.known is not None:
+                known.append(int(parts.known.times.max()))
+                (parts.folder / "last").write_text(str(known[-1]))
+            self.last = int((parts.folder / "last").read_text())
+
+        def encode(self, requests: Any, towers: Any) -> Any:
+            return towers.encode(requests)
+
+    config = built.config.model_copy(update={"encoder": EncoderConfig(name="curious")})
+    (towers,) = built.embeddings.glob("movies-*")
+    made = funnel.build(replace(built.prepared, config=config), towers, funnel.Store(indexes))
+    split = built.prepared.split
+    assert known == [split.refit.times.max(), split.train.times.max()]  # type: ignore[union-attr]
+    assert known[0] < split.test.requests.times.min()
+    assert known[1] < split.ranker.requests.times.min()
+    contents = load_contents(made.folder)
+    assert contents.query_encoder.last == known[0]  # type: ignore[attr-defined]
+    assert [row.metrics for row in made.report.rows] == [row.metrics for row in built.built.report.rows]
+
+
+def test_a_class_that_calls_itself_something_else_is_refused_when_it_is_registered() -> None:
+    class Mine:
+        name = "other"
+
+    for kind in ("source", "stage"):
+        said = f"{kind} 'mine' of .* calls itself 'other': set `name = 'mine'`"
+        with pytest.raises(funnel.ConfigError, match=said):
+            funnel.register(kind, "mine")(Mine)  # type: ignore[type-var, arg-type]
+    assert "no source 'mine'" in refused(retrieve={"sources": ["mine"]})
+
+
+def test_what_a_function_makes_is_called_what_it_is_registered_as(built: TinyBuild) -> None:
+    """Nobody can know its own name before it is made, which is after training."""
+
+    class Mine:
+        def __init__(self) -> None:
+            self.name = "other"
+
+        def __call__(self, requests: Any, candidates: Any) -> Any:
+            return candidates
+
+    funnel.register("source", "mine")(lambda parts: Mine())
+    funnel.register("stage", "mine")(lambda parts: Mine())
+    funnel.register("source", "towers_again")(lambda parts: TowerSource(parts.encoder, parts.index))
+    parts = loaded(built).parts
+    assert guard.source("mine", parts, {}).name == "mine"  # type: ignore[union-attr]
+    assert guard.stage("mine", parts, {}).name == "mine"  # type: ignore[union-attr]
+    assert guard.source("towers_again", parts, {}).name == "towers_again"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"retrieve": {"stages": ["diversify"]}}, "it stands behind the ranker, in rerank.stages"),
+        ({"retrieve": {"stages": ["thim"]}}, "no stage 'thim'; did you mean 'thin'?"),
+        ({"retrieve": {"stages": ["thin"], "options": {"thin": {"to": 3}}}}, "it has no option 'to'"),
+        (
+            {"retrieve": {"stages": ["thin"]}, "rerank": {"stages": ["thin"]}},
+            "'thin' is in retrieve.stages and in rerank.stages: choose one",
+        ),
+        (
+            {"retrieve": {"stages": ["popular"], "sources": ["towers", "popular"]}},
+            "'popular' is a source and a stage here",
+        ),
+    ],
+)  # fmt: skip
+def test_a_stage_in_front_of_the_ranker_is_named_rightly(sections: dict[str, Any], said: str) -> None:
+    funnel.register("stage", "thin")(lambda parts: None)
+    funnel.register("stage", "popular")(lambda parts: None)
+    assert said in refused(**sections)
+
+
+def test_a_stage_in_front_of_the_ranker_is_there_when_it_learns(built: TinyBuild, tmp_path: Path) -> None:
+    times = []
+
+    @funnel.register("stage", "thin")
+    class Thin:
+        name = "thin"
+
+        def __init__(self, parts: Any, *, keep: int = 2) -> None:
+            self.keep = keep
+
+        def __call__(self, requests: Any, candidates: Any) -> Any:
+            times.append(int(requests.times.max()))
+            return candidates.keep(candidates.items % self.keep == 0)
+
+    retrieve = built.config.retrieve.model_dump() | {"stages": ("thin",), "options": {"thin": {"keep": 3}}}
+    config = built.config.model_copy(update={"retrieve": type(built.config.retrieve)(**retrieve)})
+    (towers,) = built.embeddings.glob("movies-*")
+    made = funnel.build(replace(built.prepared, config=config), towers, funnel.Store(tmp_path / "indexes"))
+    test = int(built.prepared.split.test.requests.times.min())
+    assert min(times) < test <= max(times)
+    stages = [row.name for row in made.report.rows if row.kind == "stage"]
+    assert stages[:3] == ["retrieve", "filter", "thin"]
+    live = funnel.Live(tmp_path / "indexes", made.version)
+    answer = live.recommend(7, k=10)
+    live.close()
+    rows = built.prepared.dataset.item_vocabulary.rows([item.item_id for item in answer.items])
+    assert len(rows) == 10
+    assert (rows % 3 == 0).all()
+    assert "thin" in answer.milliseconds

@@ -105,6 +105,22 @@ def replace_line(path: Path, line: str) -> None:
     sync(path.parent)
 
 
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file beside `path` that takes its place when the block ends, and is gone where it fails.
+
+    Raises: BundleError where it cannot be written.
+    """
+    aside = path.with_name(f"{path.name}.new")
+    with changing(path):
+        try:
+            yield aside
+            aside.replace(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+
+
 def _whole(version: Path) -> bool:
     try:
         verify.check(version, version.name)

@@ -31,8 +31,10 @@ from funnel.stages import (
     TowerSource,
     guard,
 )
+from funnel.towers import queries
 from funnel.towers.encoder import QueryEncoder
 from funnel.towers.items import ItemEncoder
+from funnel.towers.queries import Encoder, EncoderConfig, Queries
 from funnel.types import Float32
 
 
@@ -43,7 +45,8 @@ class Contents:
     weights: of each source in the retrieval order. ranker: None where the retrieval order is kept.
     exclude_seen: whether items of a user's history are never returned. shown: columns of the lists that
     requests choose from; none where they choose from the catalogue. item_encoder: None in a bundle of an
-    older funnel. own: the bundle's own contents, where these have changed since it was built.
+    older funnel. own: the bundle's own contents, where these have changed since it was built. encoding,
+    query_encoder: what makes a request's query, and its name in the config.
     """
 
     catalogue: Catalogue
@@ -57,6 +60,8 @@ class Contents:
     weights: dict[str, float]
     ranker: Ranker | None
     exclude_seen: bool
+    encoding: EncoderConfig
+    query_encoder: Encoder
     shown: tuple[str, ...] = ()
     item_encoder: ItemEncoder | None = None
     own: Contents | None = None
@@ -65,6 +70,11 @@ class Contents:
     def vectors(self) -> Float32:
         """Item vectors of the towers: [n_items, d]."""
         return self.encoder.item_vectors
+
+    @property
+    def queries(self) -> Queries:
+        """What makes queries of requests, beside the item vectors."""
+        return Queries(self.encoder, self.query_encoder, self.encoding.name)
 
     def sources(self) -> list[Source]:
         """The retrieval sources that the config names and the data has, in its order."""
@@ -79,7 +89,7 @@ class Contents:
     @property
     def parts(self) -> Parts:
         """The parts that sources and stages are built from."""
-        return Parts(self.catalogue, self.users, self.encoder, self.index, self.statistics, self.rerank)
+        return Parts(self.catalogue, self.users, self.queries, self.index, self.statistics, self.rerank)
 
     def retriever(self, k: int | None = None) -> Retrieve:
         """The first stage: all sources, merged; k positions (default: the config's), or as many as items."""
@@ -103,14 +113,21 @@ class Contents:
             fitted=None if self.own is None else self.own.catalogue.features,
         )
 
+    def before_ranking(self, k: int | None = None) -> list[Stage]:
+        """What hands the ranker its shortlist, in training as when it serves: retrieval, the filter, and the
+        stages of plugins between them and the ranker. k: places; default the config's."""
+        shortlist, options = k or self.retrieve.k, self.retrieve.options
+        made = [guard.stage(name, self.parts, options.get(name, {})) for name in self.retrieve.stages]
+        between = [stage for stage in made if stage is not None]
+        return [self.retriever(k), Filter(shortlist), *between]
+
     def funnel(self, k: int | None = None, durations: Durations | None = None) -> Funnel:
         """Retrieve, filter, rank unless the retrieval order is kept, re-rank to k (default: the config's).
 
         durations: of stages so far, see `Funnel`.
         """
         k = k or self.rerank.k
-        shortlist = max(self.retrieve.k, k)
-        stages: list[Stage] = [self.retriever(shortlist), Filter(shortlist)]
+        stages = self.before_ranking(max(self.retrieve.k, k))
         if self.ranker is not None:
             stages.append(Rank(self.ranker, self.candidate_features()))
         return Funnel([*stages, *self._reranking(k)], durations=durations)
@@ -128,8 +145,9 @@ class Contents:
         """The plugins that are needed to answer."""
         return plugins.needed(
             [
+                ("encoder", self.encoding.name),
                 *(("source", name) for name in self.retrieve.sources),
-                *(("stage", name) for name in self.rerank.stages),
+                *(("stage", name) for name in (*self.retrieve.stages, *self.rerank.stages)),
                 *(("feature", name) for name in self.features.groups),
             ]
         )
@@ -137,7 +155,7 @@ class Contents:
     def exact(self, k: int) -> Funnel:
         """Every item scored with the towers: the reference that approximate search is held against."""
         index, threads = ExactIndex(self.vectors), os.cpu_count() or 1  # used offline only
-        return Funnel([Retrieve([TowerSource(self.encoder, index, threads=threads)], k)])
+        return Funnel([Retrieve([TowerSource(self.queries, index, threads=threads)], k)])
 
     def without_ranker(self) -> Contents:
         """The same, keeping the retrieval order."""
@@ -155,6 +173,8 @@ def save_settings(folder: Path, contents: Contents) -> None:
         "shown": contents.shown,
         "use_ranker": contents.ranker is not None,
     }
+    if contents.encoding != EncoderConfig():
+        settings["encoder"] = contents.encoding.model_dump(mode="json")
     if needs := contents.needs:
         settings["plugins"] = [plugin.model_dump(mode="json") for plugin in needs]
     (folder / "serve.json").write_text(json.dumps(settings, indent=1, sort_keys=True))
@@ -182,6 +202,7 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
     encoder = QueryEncoder.load(folder / "towers")
     if towers_fingerprint is not None and encoder.fingerprint != towers_fingerprint:
         raise BundleError(f"{folder}: the query tower is {encoder.fingerprint}, not {towers_fingerprint}")
+    encoding = EncoderConfig.model_validate(settings.get("encoder", {}))
     n_items, statistics = len(encoder.item_vectors), Statistics.load(folder / "statistics")
     contents = Contents(
         catalogue=Catalogue.load(folder / "items", encoder.item_specs),
@@ -197,6 +218,8 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         exclude_seen=settings["exclude_seen"],
         shown=tuple(settings.get("shown", ())),
         item_encoder=ItemEncoder.load(folder / "towers"),
+        encoding=encoding,
+        query_encoder=queries.loaded(encoding, encoder, folder),
     )
     if not n_items == len(contents.catalogue.ids) == statistics.n_items:
         raise BundleError(

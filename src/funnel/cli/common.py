@@ -58,6 +58,15 @@ def options(
     """Multi-stage ranking: train, build, evaluate, publish, recommend."""
 
 
+def check_output(path: Path | None) -> None:
+    """Raises: ConfigError where no file can be written there, before anything is worked out for it."""
+    from funnel.errors import ConfigError
+
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        what = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise ConfigError(f"{path}: {what}; the name of a file in a folder that is there is expected")
+
+
 def print_json(value: Any) -> None:
     """Strict JSON to stdout, for other programs."""
     from funnel.values.plain import as_json

@@ -18,6 +18,7 @@ from funnel.cli.common import (
     Json,
     Version,
     app,
+    check_output,
     group,
     print_json,
 )
@@ -132,17 +133,43 @@ def evaluate(
     store: Indexes = INDEXES,
     bundle: Version = "current",
     output: Annotated[Path | None, typer.Option(help="folder for report.json and report.html")] = None,
+    run_file: Annotated[
+        Path | None,
+        typer.Option("--run", help="also write the lists as a TREC run"),
+    ] = None,
+    qrels: Annotated[Path | None, typer.Option(help="also write what was right as TREC qrels")] = None,
+    row: Annotated[
+        str | None,
+        typer.Option(help="whose lists --run writes: a row of the report; default the last stage"),
+    ] = None,
+    per_request: Annotated[
+        Path | None, typer.Option(help="also write every request's own figures, as .parquet or .csv")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a bundle again on the test window of a data set, stage by stage."""
     from funnel import config as configs
     from funnel import show
     from funnel.artifacts import Store
+    from funnel.evaluation.pieces import check_table
     from funnel.pipeline import evaluate_bundle, prepare, write_report
 
+    if row is not None and run_file is None:
+        raise typer.BadParameter("--row says whose lists --run writes: give --run, too")
+    for path in (run_file, qrels, per_request):
+        check_output(path)
+    if per_request is not None:
+        check_table(per_request)
     prepared = prepare(configs.load(config_file, data=data))
-    contents, report = evaluate_bundle(Store(store), bundle, prepared, progress=True)
+    lists = [] if row is None else [row]
+    contents, found = evaluate_bundle(Store(store), bundle, prepared, lists=lists, progress=True)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
-        write_report(report, contents, prepared, output)
-    print_json(report.model_dump(mode="json")) if as_json else show.report(report, Console())
+        write_report(found.report, contents, prepared, output)
+    if run_file is not None:
+        found.write_run(run_file, row)
+    if qrels is not None:
+        found.write_qrels(qrels)
+    if per_request is not None:
+        found.save_per_request(per_request)
+    print_json(found.report.model_dump(mode="json")) if as_json else show.report(found.report, Console())

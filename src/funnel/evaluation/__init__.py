@@ -1,12 +1,13 @@
 """Is it good: metrics, intervals, the per-stage report, and its table and page.
 
-`evaluate` lets a funnel and its competitors answer the same requests and gives a `Report`; `as_table` makes
-it fit a terminal, `write_page` makes a page of it.
+`evaluate` lets a funnel and its competitors answer the same requests and gives an `Evaluation`: a `Report`,
+and what its figures are means of. `as_table` makes a report fit a terminal, `write_page` makes a page of it.
 """
 
 from funnel.evaluation.bootstrap import Difference, interval, paired
 from funnel.evaluation.chance import chance_level, random_targets
 from funnel.evaluation.compare import Comparison
+from funnel.evaluation.evaluation import Evaluation
 from funnel.evaluation.machine import machine, versions
 from funnel.evaluation.measure import evaluate
 from funnel.evaluation.metrics import compute, compute_all
@@ -18,6 +19,7 @@ from funnel.evaluation.walk import Recommend
 __all__ = [
     "Comparison",
     "Difference",
+    "Evaluation",
     "Latency",
     "Recommend",
     "Report",

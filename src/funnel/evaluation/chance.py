@@ -6,14 +6,17 @@ order puts a given target at each place with probability 1/N. The expectations b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from funnel.errors import DataError
-from funnel.evaluation.metrics import Float64, discounts, parse, sum_by
+from funnel.evaluation.metrics import Float64, Metric, checked, discounts, parse, sum_by
 from funnel.types import Bool, Examples, Int32, Int64, Ragged, Requests
+
+#: Random lists that stand for all, where only drawing tells.
+_LISTS = 20_000
 
 
 def chance_level(names: Iterable[str], examples: Examples, n_items: int) -> dict[str, float]:
@@ -45,6 +48,40 @@ def _expected(name: str, n: Float64, possible: Float64, totals: Float64) -> Floa
         first = -np.diff(missed, axis=0, prepend=1.0)  # the first hit is at this place
         value = (first / (place + 1 if metric == "mrr" else 1)).sum(axis=0)
     return value
+
+
+def drawn_level(
+    metrics: Mapping[str, Metric], k: int, examples: Examples, n_items: int, seed: int
+) -> dict[str, float]:
+    """The mean of any metric at k over lists in a random order, `NAME@k` -> mean.
+
+    Where nobody has worked out an expectation: every request is drawn a list for, again and again, until
+    there are 20,000 lists.
+    """
+    if not metrics:
+        return {}
+    rng, rounds = np.random.default_rng(seed), -(-_LISTS // len(examples))
+    sums = dict.fromkeys(metrics, 0.0)
+    for _ in range(rounds):
+        places = random_places(examples, n_items, k, rng)
+        for name, metric in metrics.items():
+            sums[name] += float(checked(name, metric(places, k), len(places)).mean())
+    return {f"{name}@{k}": total / rounds for name, total in sums.items()}
+
+
+def random_places(examples: Examples, n_items: int, k: int, rng: np.random.Generator) -> Ragged:
+    """Where lists of k in a uniformly random order show each target; −1 where they do not, or may not."""
+    requests, targets = examples.requests, examples.targets
+    request, n = targets.list_of, _returnable(requests, n_items)
+    free = _may_return(requests, request, targets.values, n_items)
+    place = np.full(len(request), -1, dtype=np.int64)
+    bad = free.copy()
+    while bad.any():  # rejection: a place that another target of the request has is drawn again
+        place[bad] = (rng.random(int(bad.sum())) * n[request[bad]]).astype(np.int64)
+        _, first = np.unique((request * (n_items + 1) + place)[free], return_index=True)
+        bad[free] = True
+        bad[np.flatnonzero(free)[first]] = False
+    return Ragged(np.where(place < k, place, -1).astype(np.int32), targets.offsets)
 
 
 def random_targets(examples: Examples, n_items: int, seed: int) -> Examples:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
 
 from funnel.evaluation.bootstrap import Difference
 from funnel.evaluation.rows import Row
 from funnel.settings import Settings
+from funnel.values.notebook import as_html
 
 _LABELS = {"ndcg": "NDCG", "recall": "Recall", "mrr": "MRR", "map": "MAP", "hit_rate": "Hit rate"}
 
@@ -19,6 +23,21 @@ class Comparison(Settings):
     metric: str
     difference: Difference
     sentence: str
+
+    def to_record(self) -> dict[str, Any]:
+        """a, b, metric, mean, lo, hi, better, worse."""
+        said = self.difference
+        bounds = {"mean": said.mean, "lo": said.lo, "hi": said.hi}
+        names = {"a": self.a, "b": self.b, "metric": self.metric}
+        return {**names, **bounds, "better": said.better, "worse": said.worse}
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row: a, b, metric, the mean of a − b with `lo` and `hi`, whether a is better or worse."""
+        return pd.DataFrame([self.to_record()])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return as_html(self.to_frame(), self.sentence)
 
 
 def compare(a: str, b: str, metric: str, difference: Difference) -> Comparison:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +13,9 @@ from pydantic import JsonValue
 
 from funnel.errors import ConfigError, DataError
 from funnel.evaluation.bootstrap import paired
-from funnel.evaluation.chance import chance_level
+from funnel.evaluation.chance import chance_level, drawn_level
 from funnel.evaluation.compare import Comparison, compare, pairs
+from funnel.evaluation.evaluation import Evaluation
 from funnel.evaluation.ideal import TruthScores, best_by_truth, true_gains
 from funnel.evaluation.machine import machine, versions
 from funnel.evaluation.metrics import Float64, Metric
@@ -36,6 +37,7 @@ def evaluate(
     approximate: Recommend | None = None,
     truth_scores: TruthScores | None = None,
     also: Mapping[str, Metric] | None = None,
+    lists: Collection[str] = (),
     ks: Sequence[int] = (10, 100, 500),
     seed: int,
     resamples: int = 1000,
@@ -43,14 +45,14 @@ def evaluate(
     config: Mapping[str, JsonValue] | None = None,
     notes: Sequence[str] = (),
     progress: bool = False,
-) -> Report:
+) -> Evaluation:
     """Let the funnel and its competitors answer the same requests, and report on all of them.
 
     popularity: [n_items], events of each item known before the requests; its length is the catalogue's size.
     baselines: competitors by name, a row each. exact: the towers over every item, without an index; with
         `approximate`, the same towers through the index, the recall of the search itself is measured.
     truth_scores: user rows [B] -> true scores [B, n_items], where the world is known; adds the row `ideal`.
-    also: metrics beside funnel's own, by name.
+    also: metrics beside funnel's own, by name. lists: names of the rows whose lists are kept.
     ks: depths; the first is the length of the list that is shown, at which everything is measured.
     latency_requests: how many requests are asked one at a time, in this thread; how many threads a
         competitor starts is its own affair.
@@ -63,7 +65,7 @@ def evaluate(
     competitors = _competitors(funnel, baselines, ideal, exact)
     clocks = [_seconds(each, examples.requests, latency_requests, seed) for each in competitors]
     gains = None if truth_scores is None else true_gains(truth_scores)
-    shown = walk(competitors, examples, n_items, ks[0], gains=gains, progress=progress)
+    shown = walk(competitors, examples, n_items, ks[0], gains=gains, lists=lists, progress=progress)
     _distinct(shown)
     places = {one.name: one.all_places(examples.targets.offsets) for one in shown}
     values = {one.name: row_values(places[one.name], ks, one.width, also) for one in shown}
@@ -76,7 +78,7 @@ def evaluate(
     )
     metric = f"ndcg@{ks[0]}"
     decisive = {name: found[metric] for name, found in values.items()}
-    return Report(
+    report = Report(
         subject=subject,
         requests=len(examples),
         targets=len(examples.targets.values),
@@ -87,7 +89,10 @@ def evaluate(
         seed=seed,
         rows=tuple(rows),
         comparisons=_comparisons(rows, metric, decisive, users, seed, resamples),
-        chance=chance_level(_with_a_chance(rows, also or ()), examples, n_items),
+        chance={
+            **chance_level(_with_a_chance(rows, also or ()), examples, n_items),
+            **drawn_level(also or {}, ks[0], examples, n_items, seed),
+        },
         search_recall=search_recall(exact, approximate, examples.requests, ks, seed),
         latency=Latency.of(clocks[-1].sum(axis=1)),
         throughput=len(examples) / max(sum(one.seconds for one in shown if one.kind == "stage"), 1e-9),
@@ -96,6 +101,16 @@ def evaluate(
         versions=versions(),
         machine=machine(),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return Evaluation(
+        report=report,
+        users=users,
+        times=examples.requests.times,
+        targets=examples.targets,
+        places=places,
+        widths={one.name: one.width for one in shown},
+        lists={one.name: one.all_lists() for one in shown if one.keep},
+        further=dict(also or {}),
     )
 
 

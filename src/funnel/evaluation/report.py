@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 from pydantic import Field, JsonValue, ValidationError
@@ -13,6 +14,7 @@ from funnel.evaluation.compare import Comparison
 from funnel.evaluation.frontier import Point
 from funnel.evaluation.rows import Latency, Row
 from funnel.settings import Settings
+from funnel.values.notebook import as_html
 
 
 class Subject(Settings):
@@ -44,7 +46,7 @@ class Report(Settings):
     seed: int
     rows: tuple[Row, ...]  #: baselines, ideal, exact, then the stages in walking order
     comparisons: tuple[Comparison, ...]
-    chance: dict[str, float]  #: every metric's expectation for a random order
+    chance: dict[str, float]  #: every metric's mean for a random order: expected, of plugins by drawing
     search_recall: dict[int, float] | None  #: share of the exact first k that approximate search finds, by k
     frontier: tuple[Point, ...] = ()  #: what the bundle's own index finds and costs, exact search last
     latency: Latency  #: of the whole funnel
@@ -84,11 +86,14 @@ class Report(Settings):
         known = ", ".join(f"{c.a}/{c.b}" for c in self.comparisons)
         raise KeyError(f"{a} was not compared with {b}; there are {known}")
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self, of: Literal["rows", "comparisons"] = "rows") -> pd.DataFrame:
         """A row for each row, by its name: kind, each metric's mean with `lo` and `hi`, p50 in milliseconds.
 
-        NaN where a row does not have a figure.
+        NaN where a row does not have a figure. of: "comparisons" for a row a comparison instead, see
+        `Comparison.to_frame`.
         """
+        if of == "comparisons":
+            return pd.DataFrame([one.to_record() for one in self.comparisons])
         rows = [
             {
                 "kind": row.kind,
@@ -106,7 +111,8 @@ class Report(Settings):
     def _repr_html_(self) -> str:
         """What a notebook shows: the means."""
         frame = self.to_frame()
-        return str(frame[[name for name in frame if not str(name).endswith((" lo", " hi"))]].to_html())
+        means = frame[[name for name in frame if not str(name).endswith((" lo", " hi"))]]
+        return as_html(means, f"{self.subject.dataset}, {self.requests:,} requests: {self.subject.rules}")
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from funnel import plugins
 from funnel.evaluation.advice import gain
 from funnel.evaluation.compare import label, short
 from funnel.evaluation.losses import kept
@@ -105,11 +106,12 @@ def _advice(report: Report) -> list[Text]:
 
 def _further(report: Report) -> list[str]:
     """Metrics that have no column: those of plugins, of each stage."""
-    final = report.rows[-1].metrics
-    names = [name for name in final if name.endswith(f"@{report.k}") and name not in report.chance]
+    own, final = plugins.names("metric", own=True), report.rows[-1].metrics
+    names = [name for name in final if name.endswith(f"@{report.k}") and name.partition("@")[0] not in own]
     stages = [row for row in report.rows if row.kind == "stage"]
     return [
         f"{label(name)}: {', '.join(f'{row.name} {short(row.metrics[name].mean)}' for row in stages)}"
+        + (f", chance {short(report.chance[name])}" if name in report.chance else "")
         for name in names
     ]
 

@@ -1,13 +1,14 @@
 """Lets every competitor answer the requests, in batches for the figures and one by one for the clock.
 
 A competitor is a funnel, whose stages each become a row, or one callable, which becomes one row. Of a batch
-only the targets' places and the exposure are kept, so memory stays bounded by the batch.
+only the targets' places and the exposure are kept, so memory stays bounded by the batch; and the items of
+those lists that somebody asked for.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -80,6 +81,8 @@ class RowTally:
     places: list[Int32] = field(default_factory=list)  #: of the targets, a batch each
     filled: list[Int64] = field(default_factory=list)  #: candidates a request, a batch each
     exposure: Int64 = field(init=False)  #: [n_items], within the first k
+    keep: bool = False  #: whether its lists are kept
+    lists: list[Int32] = field(default_factory=list)  #: item rows [B, K], a batch each
     true_dcg: list[Float64] = field(default_factory=list)  #: of the first k by `gains`, a batch each
     width: int = 0  #: most candidates of a request
     seconds: float = 0.0
@@ -96,6 +99,15 @@ class RowTally:
         """Candidates of each request: int64 [B]."""
         return np.concatenate(self.filled)
 
+    def all_lists(self) -> Int32:
+        """The lists that were kept, as wide as the longest: int32 [B, width], −1 behind the last item."""
+        out = np.full((len(self.candidates), self.width), -1, dtype=np.int32)
+        start = 0
+        for items in self.lists:
+            out[start : start + len(items), : items.shape[1]] = items[:, : self.width]
+            start += len(items)
+        return out
+
     def share_of(self, ideal: RowTally) -> float:
         """NDCG@k by the true chance of a click: the mean over requests of DCG over the ideal's DCG."""
         best = np.concatenate(ideal.true_dcg)
@@ -109,6 +121,8 @@ class RowTally:
         self.exposure += exposure(items, self.k, self.n_items)
         self.width = max(self.width, int(self.filled[-1].max(initial=0)))
         self.seconds += step.seconds
+        if self.keep:
+            self.lists.append(items.copy())  # and not a view of something wider
         if gains is not None:
             top = items[:, : self.k]
             worth = np.take_along_axis(gains, np.maximum(top, 0), axis=1) * (top >= 0)
@@ -122,11 +136,13 @@ def walk(
     k: int,
     *,
     gains: Callable[[Requests], Float32] | None = None,
+    lists: Collection[str] = (),
     progress: bool = False,
 ) -> list[RowTally]:
     """Every competitor answers every request; one `RowTally` a step, in the order of the competitors.
 
-    gains: requests -> [B, n_items], what each item is truly worth to whom, where that is known.
+    gains: requests -> [B, n_items], what each item is truly worth to whom, where that is known. lists: names
+    of the steps whose lists are kept.
     """
     rows: dict[tuple[int, int], RowTally] = {}
     starts = range(0, len(examples), _BATCH)
@@ -137,9 +153,15 @@ def walk(
         worth = None if gains is None else gains(batch.requests)
         for c, competitor in enumerate(competitors):
             for s, step in enumerate(competitor.answer(batch.requests)):
-                row = rows.setdefault((c, s), RowTally(competitor.kind, step.name, n_items, k))
+                row = rows.setdefault((c, s), _tally(competitor, step, n_items, k, lists))
                 row.add(step, batch.targets, worth)
     return [rows[key] for key in sorted(rows)]
+
+
+def _tally(
+    competitor: Competitor, step: TracedStep, n_items: int, k: int, lists: Collection[str]
+) -> RowTally:
+    return RowTally(competitor.kind, step.name, n_items, k, keep=step.name in lists)
 
 
 def time_each(competitor: Competitor, requests: Requests) -> Float64:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.artifacts import Manifest, Store
@@ -16,6 +17,7 @@ from funnel.gates.comparable import measured_on, unlike
 from funnel.gates.judged import Judged
 from funnel.settings import Settings
 from funnel.types import Candidates, Float32, Int32, Requests
+from funnel.values.notebook import as_html
 
 _BATCH, _NAMED = 256, 5
 #: Keys of configs in earlier manifests.
@@ -61,6 +63,27 @@ class BundleDifference(Settings):
     items: Change
     users: Change
     answers: Answers
+
+    def to_frame(self) -> pd.DataFrame:
+        """What differs, a row each by its part and name, with columns `a`, `b` and `both`.
+
+        Metrics and keys of the config have a value for a and for b; features, items and users how many are in
+        a alone, in b alone and in both; what is measured of the answers is of both. None where there is no
+        value.
+        """
+        rows: dict[tuple[str, str], dict[str, Any]] = {}
+        for part in ("metrics", "config"):
+            rows |= {(part, key): {"a": a, "b": b} for key, (a, b) in getattr(self, part).items()}
+        for part in ("features", "items", "users"):
+            found: Change = getattr(self, part)
+            rows[part, "number"] = {"a": found.gone, "b": found.new, "both": found.shared}
+        rows |= {("answers", name): {"both": value} for name, value in self.answers}
+        index = pd.MultiIndex.from_tuples(list(rows), names=["part", "name"])
+        return pd.DataFrame(list(rows.values()), index=index, columns=["a", "b", "both"], dtype=object)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return as_html(self.to_frame(), f"a: {self.a}, b: {self.b}")
 
 
 def diff(store: Store, a: str, b: str) -> BundleDifference:

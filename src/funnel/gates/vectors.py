@@ -44,7 +44,7 @@ def health(contents: Contents, config: GatesConfig, seed: int) -> list[Finding]:
 def search(contents: Contents, requests: Requests, config: GatesConfig, seed: int) -> Finding:
     """How much of exact search's first k the index finds."""
     k = min(contents.rerank.k, len(contents.catalogue.ids))
-    indexed = Retrieve([TowerSource(contents.encoder, contents.index)], k)
+    indexed = Retrieve([TowerSource(contents.queries, contents.index)], k)
     shares = search_recall(contents.exact(k), indexed, requests, [k], seed) or {}
     what = f"share of exact search's first {k} that the index finds"
     return at_least("search", shares.get(k, np.nan), config.search_recall, what)

@@ -35,6 +35,7 @@ from funnel.pipeline.vectors import place_towers
 from funnel.ranker import Ranker
 from funnel.stages import RerankConfig, RetrieveConfig
 from funnel.towers.encoder import QueryEncoder
+from funnel.towers.queries import Queries, fitted
 from funnel.types import Examples, Log, Requests
 
 #: Why a bundle keeps the retrieval order.
@@ -82,7 +83,9 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
     config, parts, data = prepared.config, prepared.split, prepared.dataset
     new = place_towers(prepared, served(towers), folder / "towers")
     encoder = QueryEncoder.load(folder / "towers")
-    index = _index(prepared, encoder)
+    known = parts.train if parts.refit is None else parts.refit
+    query_encoder = fitted(config.encoder, encoder, folder, known)
+    index = _index(prepared, Queries(encoder, query_encoder, config.encoder.name))
     index.save(folder / "index")
     history, times = data.log.by_user()
     contents = Contents(
@@ -97,6 +100,8 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
         weights={},
         ranker=None,
         exclude_seen=config.split.exclude_seen,
+        encoding=config.encoder,
+        query_encoder=query_encoder,
         shown=shown_columns(data) if config.split.protocol == "shown" else (),
     )
     contents.catalogue.save(folder / "items")
@@ -118,15 +123,15 @@ def _training(towers: Path) -> Origin:
     return Origin(training=Training(validation=seen, best=about["best_epoch"], most=most))
 
 
-def _index(prepared: Prepared, encoder: QueryEncoder) -> FaissIndex:
+def _index(prepared: Prepared, queries: Queries) -> FaissIndex:
     """The index of the towers' vectors, measured with queries of the ranker's window."""
     config = prepared.config
     return FaissIndex.build(
-        encoder.item_vectors,
+        queries.item_vectors,
         config.index,
-        encoder.encode(_sample(prepared.split.ranker, 500, config.seed).requests),
+        queries.encode(_sample(prepared.split.ranker, 500, config.seed).requests),
         seed=config.seed,
-        towers_fingerprint=encoder.fingerprint,
+        towers_fingerprint=queries.towers.fingerprint,
         threads=os.cpu_count() or 1,  # the same index, whatever their number
     )
 
@@ -162,10 +167,14 @@ def _before(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> Cont
     split, contents = prepared.split, configured(parts, prepared.config)
     if split.refit is None:
         return contents
+    encoder = contents.encoder
     if served(towers) != towers:
         place_towers(prepared, towers, folder / "towers")
         encoder = QueryEncoder.load(folder / "towers")
-        contents = replace(contents, encoder=encoder, index=_index(prepared, encoder))
+    if encoder is not contents.encoder or not contents.encoding.own:
+        then = fitted(contents.encoding, encoder, folder, split.train)
+        contents = replace(contents, encoder=encoder, query_encoder=then)
+        contents = replace(contents, index=_index(prepared, contents.queries))
     return replace(contents, statistics=Statistics.fit(split.ranker_known, split.ranker_statistics))
 
 

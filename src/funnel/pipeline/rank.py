@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from funnel.bundle.contents import Contents
+from funnel.engine import Funnel
 from funnel.evaluation import Difference, compute, paired
 from funnel.evaluation.advice import RankerOutcome
 from funnel.pipeline.chunks import chunks
@@ -16,7 +17,7 @@ from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
 from funnel.ranker import Ranker, RankerConfig, TrainingLists, concatenate, training_lists
 from funnel.ranker.config import FOLDS
-from funnel.stages import Filter, Rank
+from funnel.stages import Rank
 from funnel.types import Examples
 
 log = logging.getLogger(__name__)
@@ -157,16 +158,13 @@ def _folds(examples: Examples, seed: int) -> list[Examples]:
 
 def _lists(contents: Contents, examples: Examples, config: RankerConfig) -> TrainingLists:
     """Training lists from the shortlists that the funnel would hand to the ranker."""
-    retrieve, shorten = contents.retriever(), Filter(contents.retrieve.k)
-    features = contents.candidate_features()
+    shorten, features = Funnel(contents.before_ranking()), contents.candidate_features()
+    complete = contents.retriever().complete
     made = []
     for part in chunks(examples):
-        shortlist = shorten(part.requests, retrieve(part.requests))
-        made.append(
-            training_lists(
-                part.requests, shortlist, part.targets, features, config, complete=retrieve.complete
-            )
-        )
+        shortlist = shorten(part.requests)
+        lists = training_lists(part.requests, shortlist, part.targets, features, config, complete=complete)
+        made.append(lists)
     return concatenate(made).some(max(1, config.lists // FOLDS), config.seed)
 
 
@@ -177,13 +175,13 @@ def _verdicts(
 
     Each user is ranked by trees that were grown on others, and lists are whole, as they are when it serves.
     """
-    retrieve, shorten = contents.retriever(), Filter(contents.retrieve.k)
+    shorten = Funnel(contents.before_ranking())
     features = contents.candidate_features()
     before, after, users = [], [], []
     for number, fold in enumerate(folds):
         stages = [Rank(rankers[number], features) for rankers in tried]
         for part in chunks(fold):
-            shortlist = shorten(part.requests, retrieve(part.requests))
+            shortlist = shorten(part.requests)
             before.append(compute("ndcg@10", shortlist.items, part.targets))
             ranked = [rank(part.requests, shortlist).items for rank in stages]
             after.append([compute("ndcg@10", items, part.targets) for items in ranked])

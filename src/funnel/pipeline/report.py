@@ -1,8 +1,9 @@
-"""Evaluate a loaded bundle on the test window, and write what was found."""
+"""Evaluate a bundle on the test window, and write what was found."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.config import EvaluateConfig
 from funnel.engine import Funnel
-from funnel.errors import BundleError, DataError
-from funnel.evaluation import Recommend, Report, Subject
-from funnel.evaluation import evaluate as measure
+from funnel.errors import BundleError, ConfigError, DataError
+from funnel.evaluation import Evaluation, Recommend, Report, Subject
+from funnel.evaluation import evaluate as measure_all
 from funnel.evaluation.advice import Origin, RankerOutcome
 from funnel.evaluation.frontier import Point, measure_settings
 from funnel.evaluation.levers import advise
@@ -27,6 +28,7 @@ from funnel.pipeline.examples import example_users
 from funnel.pipeline.prepare import Prepared
 from funnel.stages import CovisitationSource, PopularSource, Retrieve, ShownSource, Source, TowerSource
 from funnel.types import Requests
+from funnel.values.nearest import hint
 
 #: Queries that the settings of the index are measured with.
 _QUERIES = 50
@@ -42,28 +44,39 @@ def report_on(
 ) -> Report:
     """Every stage of the bundle's funnel on the test window, beside the baselines and exact search; what to
     do next, as far as `origin` says how the bundle came about."""
+    return measure_contents(contents, prepared, origin=origin, notes=notes, progress=progress).report
+
+
+def measure_contents(
+    contents: Contents,
+    prepared: Prepared,
+    *,
+    origin: Origin | None = None,
+    lists: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    progress: bool = False,
+) -> Evaluation:
+    """The report, and what its figures are means of. lists: rows whose lists are kept; default the last
+    stage. Raises: ConfigError for a row that there is not."""
     config, split, data = prepared.config, prepared.split, prepared.dataset
-    depth = max(config.evaluate.ks)
-    statistics = contents.statistics
-    as_shown = {} if split.test.requests.shown is None else {"as shown": _alone(ShownSource(), depth)}
-    report = measure(
-        funnel=contents.funnel(config.evaluate.ks[0]),
+    depth, funnel = max(config.evaluate.ks), contents.funnel(config.evaluate.ks[0])
+    baselines = _baselines(contents, split.test.requests, depth)
+    truth_scores = None if data.truth is None else data.truth.scores
+    ideal = [] if truth_scores is None else ["ideal"]
+    _are_rows(lists, [*baselines, *ideal, "exact", *funnel.names])
+    found = measure_all(
+        funnel=funnel,
         examples=split.test,
         subject=Subject(
             dataset=data.name, checksum=data.checksum(), protocol=_protocol(prepared), reading=split.protocol
         ),
         popularity=np.bincount(split.test_statistics.items, minlength=len(contents.catalogue.ids)),
-        baselines={
-            **as_shown,
-            "popular": _alone(PopularSource(statistics), depth),
-            "recent-popular": _alone(PopularSource(statistics, statistics.recent_window), depth),
-            "co-visitation": _alone(CovisitationSource(statistics), depth),
-            **_further_sources(contents, depth),
-        },
+        baselines=baselines,
         exact=contents.exact(depth),
-        approximate=_alone(TowerSource(contents.encoder, contents.index), depth),
-        truth_scores=None if data.truth is None else data.truth.scores,
+        approximate=_alone(TowerSource(contents.queries, contents.index), depth),
+        truth_scores=truth_scores,
         also=_further(config.evaluate),
+        lists=lists or funnel.names[-1:],
         ks=config.evaluate.ks,
         seed=config.seed,
         latency_requests=config.evaluate.latency_requests,
@@ -72,14 +85,31 @@ def report_on(
         progress=progress,
     )
     frontier = _frontier(contents, split.test.requests, config.seed)
-    report = report.model_copy(update={"frontier": frontier, "origin": origin or Origin()})
-    return report.model_copy(update={"advice": advise(report)})
+    report = found.report.model_copy(update={"frontier": frontier, "origin": origin or Origin()})
+    report = report.model_copy(update={"advice": advise(report)})
+    return replace(found, report=report).named(data.user_ids, data.item_ids)
 
 
-def _further_sources(contents: Contents, k: int) -> dict[str, Recommend]:
-    """Each source that no other row shows alone, so that one that is better than the whole is seen."""
+def _baselines(contents: Contents, requests: Requests, depth: int) -> dict[str, Recommend]:
+    """What each source gives by itself, as deep as the report looks."""
+    statistics = contents.statistics
+    as_shown: dict[str, Source] = {} if requests.shown is None else {"as shown": ShownSource()}
+    sources = {
+        **as_shown,
+        "popular": PopularSource(statistics),
+        "recent-popular": PopularSource(statistics, statistics.recent_window),
+        "co-visitation": CovisitationSource(statistics),
+    }
+    # Each source that no other row shows alone, so that one that is better than the whole is seen.
     shown = {"towers", "covisitation", "popular"}
-    return {one.name: _alone(one, k) for one in contents.sources() if one.name not in shown}
+    further = {source.name: source for source in contents.sources() if source.name not in shown}
+    return {name: _alone(source, depth) for name, source in (sources | further).items()}
+
+
+def _are_rows(wanted: Sequence[str], rows: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in rows:
+            raise ConfigError(f"no row {name!r} in the report; {hint(name, rows)}")
 
 
 def _further(config: EvaluateConfig) -> dict[str, Metric]:
@@ -94,7 +124,7 @@ def _frontier(contents: Contents, requests: Requests, seed: int) -> tuple[Point,
     if not isinstance(contents.index, FaissIndex):
         return ()
     some = requests.take(np.sort(np.random.default_rng(seed).permutation(len(requests))[:_QUERIES]))
-    return measure_settings(contents.index, contents.vectors, contents.encoder.encode(some))
+    return measure_settings(contents.index, contents.vectors, contents.queries.encode(some))
 
 
 def _protocol(prepared: Prepared) -> str:
@@ -124,18 +154,28 @@ def ranker_is_better(report: Report) -> bool:
 def evaluate(store: Store, version: str, prepared: Prepared, *, progress: bool = False) -> Report:
     """The report on a bundle of the store, measured on the test window of `prepared`.
 
-    version: "current" is the published one. Raises: see `evaluate_bundle`.
+    version: "current" is the published one. Raises: see `measure`.
     """
-    return evaluate_bundle(store, version, prepared, progress=progress)[1]
+    return measure(store, version, prepared, progress=progress).report
+
+
+def measure(
+    store: Store, version: str, prepared: Prepared, *, lists: Sequence[str] = (), progress: bool = False
+) -> Evaluation:
+    """The report on a bundle, and what its figures are means of: each request's own, and the lists.
+
+    version: "current" is the published one. lists: rows of the report whose lists are kept, four bytes a
+    position; default the last stage, which is what is shown.
+    Raises: BundleError when the bundle is damaged or was made for data of another schema or other items,
+    ConfigError for a row that there is not.
+    """
+    return evaluate_bundle(store, version, prepared, lists=lists, progress=progress)[1]
 
 
 def evaluate_bundle(
-    store: Store, version: str, prepared: Prepared, *, progress: bool = False
-) -> tuple[Contents, Report]:
-    """A bundle of the store, verified, loaded, and measured on the test window of `prepared`.
-
-    Raises: BundleError when the bundle is damaged or was made for data of another schema or other items.
-    """
+    store: Store, version: str, prepared: Prepared, *, lists: Sequence[str] = (), progress: bool = False
+) -> tuple[Contents, Evaluation]:
+    """A bundle of the store, verified, loaded, and measured on the test window; see `measure`."""
     version = store.current() if version == "current" else version
     manifest = store.verify(version)
     found = prepared.dataset.schema.fingerprint()
@@ -151,7 +191,7 @@ def evaluate_bundle(
             f"{len(prepared.dataset.items)} or other ones; build a bundle from this data first"
         )
     origin = _origin(store.path(version), manifest)
-    return contents, report_on(contents, prepared, origin=origin, progress=progress)
+    return contents, measure_contents(contents, prepared, origin=origin, lists=lists, progress=progress)
 
 
 def _origin(folder: Path, manifest: Manifest) -> Origin:

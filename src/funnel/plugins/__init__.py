@@ -1,4 +1,4 @@
-"""What a config may name: readers, sources, stages, features, metrics, losses and gates, in one registry.
+"""What a config may name: readers, sources, stages, features, metrics, losses, encoders, gates.
 
     @funnel.register("metric", "first")
     def first(places, k): ...

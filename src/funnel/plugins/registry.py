@@ -29,8 +29,8 @@ def register(kind: Kind, name: str) -> Callable[[Made], Made]:
 
     name: what a config calls it; letters, digits and "_". Keyword-only arguments are its options: a config's
     values are checked by their annotations.
-    Raises: ConfigError for a kind that there is not, or a name that is taken by something else. The same
-    function defined again, as in a notebook, takes the place of what it was.
+    Raises: ConfigError for a kind that there is not, a name that is taken by something else, or a class whose
+    `name` is another. The same function defined again, as in a notebook, takes the place of what it was.
     """
     if kind not in get_args(Kind):
         raise ConfigError(f"no kind of plugin {kind!r}; {hint(kind, get_args(Kind))}")
@@ -38,6 +38,12 @@ def register(kind: Kind, name: str) -> Callable[[Made], Made]:
         raise ConfigError(f"{name!r} cannot name a {kind}: letters, digits and '_' are expected")
 
     def take(made: Made) -> Made:
+        called = vars(made).get("name") if isinstance(made, type) else None
+        if isinstance(called, str) and called != name:
+            raise ConfigError(
+                f"{kind} {name!r} of {made.__module__} calls itself {called!r}: "
+                f"set `name = {name!r}`, as it is registered"
+            )
         plugin, before = Plugin(kind, name, made), _PLUGINS.get((kind, name))
         if before is not None and _known_as(before.make) != _known_as(made):
             raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,11 @@ from funnel.data.schema import Column, TableName
 from funnel.settings import Settings
 from funnel.values.words import words
 
+#: What a frame of columns says of each.
+RECORD = (
+    "kind", "rows", "missing", "unexpected", "distinct", "examples", "common",
+    "smallest", "median", "largest",
+)  # fmt: skip
 BINS = 24
 MOST_COMMON = 5
 _HUGE = 1e300  # larger ones are so far apart that no float says how far
@@ -52,6 +58,14 @@ class ColumnProfile(Settings):
     distinct: int | None = None
     common: tuple[tuple[str, int], ...] = ()
     numbers: NumberSummary | None = None
+
+    def to_record(self) -> dict[str, Any]:
+        """Its figures under the names of `RECORD`; None where a kind does not have one."""
+        numbers = self.numbers
+        common = [value for value, _ in self.common]
+        counted = (self.kind, self.rows, self.missing, self.unexpected, self.distinct)
+        bounds = (None,) * 3 if numbers is None else (numbers.smallest, numbers.median, numbers.largest)
+        return dict(zip(RECORD, (*counted, list(self.examples), common, *bounds), strict=True))
 
 
 def profile_column(table: TableName, column: Column, values: pd.Series) -> ColumnProfile:

@@ -16,10 +16,11 @@ from funnel.data.schema import TableName
 from funnel.data.split_config import SplitConfig
 from funnel.data.splits import split
 from funnel.errors import DataError
-from funnel.profile.columns import ColumnProfile, profile_column
+from funnel.profile.columns import RECORD, ColumnProfile, profile_column
 from funnel.profile.log import ImpressionProfile, Span, SplitPart, request_part, shown, span, training_part
 from funnel.profile.tail import Tail, tail
 from funnel.settings import Settings
+from funnel.values.notebook import as_html
 from funnel.values.words import word
 
 _FEW = 20  # an event column with at most so many values is a label
@@ -49,6 +50,20 @@ class Profile(Settings):
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         return self.model_dump(mode="json")
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a column, by "table.column": kind, rows, missing, unexpected, distinct values, examples of
+        what is unexpected, the most frequent values, and the range of a number."""
+        return pd.DataFrame(
+            [column.to_record() for column in self.columns],
+            index=pd.Index([f"{column.table}.{column.name}" for column in self.columns], name="column"),
+            columns=list(RECORD),
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        rows = ", ".join(f"{n:,} {table}" for table, n in self.rows.items())
+        return as_html(self.to_frame(), "; ".join([f"{self.name}: {rows}", *self.notes]))
 
 
 def profile(dataset: Dataset, config: SplitConfig | None = None, seed: int = 0) -> Profile:

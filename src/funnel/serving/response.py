@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
+from funnel.values.notebook import as_html
 from funnel.values.plain import plain
 
 #: Reason codes of a whole answer.
@@ -50,6 +53,30 @@ class Answer:
     version: str
     reasons: tuple[str, ...]
     milliseconds: Mapping[str, float]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row an item, best first, by its position from 1: item_id, score, reasons, `sources.NAME` for its
+        rank in each source that found any of them, `attributes.NAME` for its columns."""
+        records = [
+            {
+                "item_id": item.item_id,
+                "score": item.score,
+                "reasons": list(item.reasons),
+                **{f"sources.{name}": rank for name, rank in item.sources.items()},
+                **{f"attributes.{name}": value for name, value in item.attributes.items()},
+            }
+            for item in self.items
+        ]
+        always = None if records else ["item_id", "score", "reasons"]
+        positions = pd.RangeIndex(1, len(records) + 1, name="position")
+        frame = pd.DataFrame(records, index=positions, columns=always)
+        ranks = [name for name in frame if str(name).startswith("sources.")]
+        return frame.astype(dict.fromkeys(ranks, "Int64"))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        missing = f"; {', '.join(self.reasons)}" if self.reasons else ""
+        return as_html(self.to_frame(), f"user {self.user_id}, {self.version}{missing}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for strict JSON: what is not finite is None; see `funnel.values.plain`."""

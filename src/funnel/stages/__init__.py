@@ -9,12 +9,12 @@ from funnel.stages.retrieve import Retrieve, source_weights
 from funnel.stages.sources import CovisitationSource, PopularSource, ShownSource, Source, choose
 from funnel.stages.stage import Skippable, Stage
 from funnel.stages.top import Top
-from funnel.stages.towers import Encoder, TowerSource
+from funnel.stages.towers import EmbeddingSpace, TowerSource
 
 __all__ = [
     "CovisitationSource",
     "Diversify",
-    "Encoder",
+    "EmbeddingSpace",
     "Filter",
     "Parts",
     "PopularSource",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
@@ -32,11 +33,23 @@ class RetrieveConfig(plugins.Optioned):
         description="items of each source, and the length of the shortlist; LightGBM takes no more",
     )
 
-    _each_once = field_validator("sources")(distinct)
+    stages: tuple[str, ...] = Field(
+        (), description="stages of plugins between retrieval and the ranker, in order; it learns behind them"
+    )
+
+    _each_once = field_validator("sources", "stages")(distinct)
 
     @model_validator(mode="after")
     def _are_there(self) -> Self:
-        plugins.check_options("source", self.sources, self.options)
+        if both := sorted(set(self.sources) & set(self.stages)):
+            raise ValueError(f"{both[0]!r} is a source and a stage here: one name, one set of options")
+        of_stages = {name: given for name, given in self.options.items() if name in self.stages}
+        of_sources = {name: given for name, given in self.options.items() if name not in self.stages}
+        plugins.check_options("source", self.sources, of_sources)
+        plugins.check_options("stage", self.stages, of_stages)
+        _not_reserved(self.stages)
+        if "diversify" in self.stages:
+            raise ValueError("diversify orders what is shown: it stands behind the ranker, in rerank.stages")
         return self
 
 
@@ -59,8 +72,10 @@ class RerankConfig(plugins.Optioned):
     @model_validator(mode="after")
     def _are_there(self) -> Self:
         plugins.check_options("stage", self.stages, self.options)
-        if reserved := sorted(RESERVED & set(self.stages)):
-            raise ValueError(
-                f"a stage cannot be called {reserved[0]!r}: reports know another one by that name"
-            )
+        _not_reserved(self.stages)
         return self
+
+
+def _not_reserved(stages: Collection[str]) -> None:
+    if taken := sorted(RESERVED & set(stages)):
+        raise ValueError(f"a stage cannot be called {taken[0]!r}: reports know another one by that name")

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel import plugins
-from funnel.errors import ConfigError
 from funnel.stages.parts import Parts
 from funnel.stages.sources import Retrieved, Source
 from funnel.stages.stage import Skippable, Stage
@@ -17,13 +16,15 @@ from funnel.types import Candidates, Float32, Int32, Requests
 
 
 def source(name: str, parts: Parts, options: plugins.Given) -> Source | None:
-    """A source by name; None where these data do not have it. When called it raises FunnelError for what no
-    source may give."""
+    """A source by name; None where these data do not have it. It is called what it is registered as. When
+    called it raises FunnelError for what no source may give."""
     built = plugins.make("source", name, parts, options=options)
     if built is None or plugins.find("source", name).own:
         return built
-    _named(built, "source", name)
-    return built if isinstance(built, TowerSource) else GuardedSource(built, parts)
+    if isinstance(built, TowerSource):
+        built.name = name
+        return built
+    return GuardedSource(built, parts, name)
 
 
 def stage(name: str, parts: Parts, options: plugins.Given) -> Stage | None:
@@ -31,20 +32,14 @@ def stage(name: str, parts: Parts, options: plugins.Given) -> Stage | None:
     built = plugins.make("stage", name, parts, options=options)
     if built is None or plugins.find("stage", name).own:
         return built
-    _named(built, "stage", name)
-    return (GuardedSkippable if isinstance(built, Skippable) else GuardedStage)(built)
-
-
-def _named(built: Source | Stage, kind: str, name: str) -> None:
-    if getattr(built, "name", None) != name:
-        raise ConfigError(f"{kind} {name!r} must be called what it is registered as: set `name = {name!r}`")
+    return (GuardedSkippable if isinstance(built, Skippable) else GuardedStage)(built, name)
 
 
 class GuardedSource:
     """A source whose rows, scores and shapes are looked at."""
 
-    def __init__(self, inner: Source, parts: Parts) -> None:
-        self.name = inner.name
+    def __init__(self, inner: Source, parts: Parts, name: str) -> None:
+        self.name = name
         self._inner, self._parts = inner, parts
 
     def find(self, requests: Requests, k: int) -> Retrieved:
@@ -77,8 +72,8 @@ class GuardedSource:
 class GuardedStage:
     """A stage that may reorder and drop what it was given, and nothing else."""
 
-    def __init__(self, inner: Stage) -> None:
-        self.name = inner.name
+    def __init__(self, inner: Stage, name: str) -> None:
+        self.name = name
         self._inner = inner
 
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:

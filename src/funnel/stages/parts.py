@@ -13,7 +13,7 @@ from funnel.types import Float32
 
 if TYPE_CHECKING:
     from funnel.stages.config import RerankConfig
-    from funnel.stages.towers import Encoder
+    from funnel.stages.towers import EmbeddingSpace
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class Parts:
     """A bundle's parts, as a source or a stage is made from them.
 
     catalogue: items, whose `features` and rows are written to in place while a bundle serves; read them when
-    you are called, and keep no copy. encoder, index: the query tower, its item vectors, and what searches
-    these. statistics: counts of events, as known at any moment. rerank: options of the list that is shown,
-    its `k` and `pool` as the request has them.
+    you are called, and keep no copy. encoder, index: what makes queries, the item vectors beside them, and
+    what searches these. statistics: counts of events, at any moment. rerank: options of the list that
+    is shown, its `k` and `pool` as the request has them.
     """
 
     catalogue: Catalogue
     users: Users
-    encoder: Encoder
+    encoder: EmbeddingSpace
     index: Index
     statistics: Statistics
     rerank: RerankConfig

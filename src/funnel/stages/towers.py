@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from funnel.stages.parts import Parts
 
 
-class Encoder(Protocol):
-    """The query tower: `funnel.towers.encoder.QueryEncoder` is one."""
+class EmbeddingSpace(Protocol):
+    """Item vectors, and requests as vectors beside them: `funnel.towers.queries.Queries` is one."""
 
     @property
     def item_vectors(self) -> Float32:
@@ -63,7 +63,7 @@ class TowerSource:
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: EmbeddingSpace,
         index: Index,
         *,
         params: Mapping[str, int] | None = None,

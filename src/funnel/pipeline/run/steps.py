@@ -167,7 +167,12 @@ STEPS = (
         _export,
         there=lambda run, result: (run.embeddings.folder / result.output).is_dir(),
     ),
-    PipelineStep("build", ("ingest", "export"), lambda run: run.sections("split", "seed", "index"), _build),
+    PipelineStep(
+        "build",
+        ("ingest", "export"),
+        lambda run: run.sections("split", "seed", "index", "encoder"),
+        _build,
+    ),
     PipelineStep(
         "rank",
         ("ingest", "export", "build"),

@@ -188,7 +188,7 @@ class Overlay:
         return FaissIndex.build(
             frozen(self.vectors[:n]),
             IndexConfig(spec=info.spec, k=info.recall_k, recall=info.recall_goal),
-            self.contents.encoder.encode(of_users(self.contents, some)),
+            self.contents.queries.encode(of_users(self.contents, some)),
             seed=seed,
             towers_fingerprint=info.towers_fingerprint,
         )
