@@ -26,7 +26,11 @@ from funnel.pages.report import ExampleUser, write_page
 from funnel.pipeline.examples import example_users
 from funnel.pipeline.prepare import Prepared
 from funnel.stages import CovisitationSource, PopularSource, Retrieve, ShownSource, Source, TowerSource
+from funnel.stages.config import RESERVED
 from funnel.types import Requests
+
+#: What other rows are called.
+_ROWS = ("as shown", "recent-popular", "co-visitation", "ideal", "exact")
 
 #: Queries that the settings of the index are measured with.
 _QUERIES = 50
@@ -79,7 +83,12 @@ def report_on(
 def _further_sources(contents: Contents, k: int) -> dict[str, Recommend]:
     """Each source that no other row shows alone, so that one that is better than the whole is seen."""
     shown = {"towers", "covisitation", "popular"}
-    return {one.name: _alone(one, k) for one in contents.sources() if one.name not in shown}
+    taken = {*RESERVED, *contents.rerank.stages, *_ROWS}
+    return {
+        f"{one.name} alone" if one.name in taken else one.name: _alone(one, k)
+        for one in contents.sources()
+        if one.name not in shown
+    }
 
 
 def _further(config: EvaluateConfig) -> dict[str, Metric]:
