@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from funnel.bundle.contents import Contents, load_contents
 from funnel.evaluation import Report, compute
 from funnel.evaluation.levers import advise
 from funnel.pipeline.order import retrieval_order
-from funnel.pipeline.report import evaluate
+from funnel.pipeline.report import evaluate, report_on
 from funnel.stages import Retrieve
 from funnel.types import Examples, Requests
 from tests.tiny import TinyBuild
@@ -138,3 +138,12 @@ def test_a_bundle_knows_how_it_came_about(built: TinyBuild) -> None:
     assert again.origin == report.origin
     assert [one.sentence for one in again.advice] == [one.sentence for one in report.advice]
     assert not (built.built.folder / "training.json").exists()
+
+
+def test_a_source_of_any_name_has_a_row_of_its_own(built: TinyBuild) -> None:
+    """Also one that is called as a row of the report is."""
+    test = built.prepared.split.test
+    made = contents(built, source("one", test, 0.5, 0), source("rank", test, 0.45, 1))
+    report = report_on(replace(made, ranker=None, weights={}), built.prepared)
+    names = [row.name for row in report.rows if row.kind == "baseline"]
+    assert names[-2:] == ["one", "rank alone"]

@@ -14,6 +14,7 @@ from funnel.gates.diff import diff
 def test_a_bundle_does_not_differ_from_itself(store: Store) -> None:
     found = diff(store, "current", "current")
     assert found.config == {}
+    assert found.unlike == ()
     assert all(a == b for a, b in found.metrics.values())
     assert (found.items.shared, found.items.gone, found.items.new) == (200, 0, 0)
     said = found.answers
@@ -25,6 +26,7 @@ def test_two_bundles_of_the_same_data(store: Store, second: str) -> None:
     found = diff(store, "current", second)
     assert found.config["ranker.leaves"] == (15, 14)
     assert found.features.shared > 10
+    assert found.unlike == ()  # the ranker is another one, and the requests are the same
     old, new = (load_contents(store.path(version)) for version in ("current", second))
     requests = Holdout.load(store.path(second) / HOLDOUT, new).examples.requests
     a, b = (one.funnel(10)(requests) for one in (old, new))

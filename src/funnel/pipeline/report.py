@@ -27,8 +27,12 @@ from funnel.pages.report import ExampleUser, write_page
 from funnel.pipeline.examples import example_users
 from funnel.pipeline.prepare import Prepared
 from funnel.stages import CovisitationSource, PopularSource, Retrieve, ShownSource, Source, TowerSource
+from funnel.stages.config import RESERVED
 from funnel.types import Requests
 from funnel.values.nearest import hint
+
+#: What other rows are called.
+_ROWS = ("as shown", "recent-popular", "co-visitation", "ideal", "exact")
 
 #: Queries that the settings of the index are measured with.
 _QUERIES = 50
@@ -102,7 +106,12 @@ def _baselines(contents: Contents, requests: Requests, depth: int) -> dict[str, 
     }
     # Each source that no other row shows alone, so that one that is better than the whole is seen.
     shown = {"towers", "covisitation", "popular"}
-    further = {source.name: source for source in contents.sources() if source.name not in shown}
+    taken = {*RESERVED, *contents.rerank.stages, *_ROWS}
+    further = {
+        f"{source.name} alone" if source.name in taken else source.name: source
+        for source in contents.sources()
+        if source.name not in shown
+    }
     return {name: _alone(source, depth) for name, source in (sources | further).items()}
 
 
