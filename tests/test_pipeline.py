@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from funnel.evaluation import random_targets
 from funnel.pipeline import build, evaluate_bundle, prepare, ranker_is_better, report_on, train_towers
 from funnel.synthetic import SyntheticConfig, write_world
 from funnel.towers.training.train import train
+from funnel.towers.training.warm import Start
 from tests.tiny import TinyBuild, build_movies, movie_config
 
 
@@ -108,16 +110,23 @@ def test_towers_of_an_earlier_funnel_are_trained_anew(
 
 
 def test_towers_that_serve_were_trained_on_all_that_the_test_window_may_know(built: TinyBuild) -> None:
-    """As many epochs as did best on the ranker's window, and nothing else from it."""
+    """From the first training's weights, for a third of the epochs that did best on the ranker's window, and
+    nothing else from it."""
     parts, config = built.prepared.split, built.config.towers
     version = Store(built.embeddings).path(Store(built.embeddings).versions()[0].version)
     first = json.loads((version / "towers.json").read_text())
+    prepared = built.prepared
+    start = Start.load(
+        version / "training", version.name, prepared.dataset.item_ids, prepared.item_encoder,
+        prepared.user_encoder,
+    )  # fmt: skip
     assert parts.refit is not None
     assert len(parts.refit) > len(parts.train)
     again = train(
-        parts.refit, built.prepared.item_features, built.prepared.item_encoder.specs,
-        built.prepared.user_features, built.prepared.user_encoder.specs, None,
-        config.model_copy(update={"epochs": first["best_epoch"] + 1}), seed=built.config.seed,
+        parts.refit, prepared.item_features, prepared.item_encoder.specs,
+        prepared.user_features, prepared.user_encoder.specs, None,
+        config.model_copy(update={"epochs": math.ceil((first["best_epoch"] + 1) / 3)}),
+        seed=built.config.seed, start_from=start,
     )  # fmt: skip
     served = np.load(built.built.folder / "towers" / "item_vectors.npy")
     np.testing.assert_array_equal(served, again.item_vectors)

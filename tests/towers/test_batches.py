@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +28,7 @@ def cut(lengths: list[int], history: int, clock: Clock = "order", seed: int = 0)
 
 def packed(data: Sequences, batch: int) -> list[Packed]:
     made = list(steps(data, batch, np.random.default_rng(0)))
-    return [step for step in made if isinstance(step, Packed)]
+    return [step for (step,) in made if isinstance(step, Packed)]
 
 
 @given(LENGTHS, st.integers(1, 12))
@@ -66,7 +67,7 @@ def test_of_a_set_about_half_is_read_and_the_rest_is_looked_for_once(
 ) -> None:
     data = cut(lengths, history, "none", seed)
     asked: dict[int, list[int]] = {}
-    for step in steps(data, 30, np.random.default_rng(0)):
+    for (step,) in steps(data, 30, np.random.default_rng(0)):
         assert isinstance(step, Sets)
         assert (step.read.lengths <= history).all()
         for row, user in enumerate(step.users):
@@ -131,3 +132,23 @@ def test_steps_are_about_as_large_as_asked_and_hardly_padded() -> None:
     made = packed(data, 1000)
     assert 900 < np.mean([len(step.targets) for step in made]) < 1100
     assert len(data.items.values) / sum(step.items.size for step in made) > 0.95
+
+
+@pytest.mark.parametrize("clock", ["order", "none"])
+@given(LENGTHS.filter(lambda lengths: sum(lengths) > 0), st.integers(1, 60))
+def test_the_parts_of_a_step_are_its_sequences_in_about_equal_shares(
+    clock: Clock, lengths: list[int], batch: int
+) -> None:
+    data = cut(lengths, 12, clock)
+    longest = int((data.items.lengths - data.skip).max())
+    whole = [step for (step,) in steps(data, batch, np.random.default_rng(0))]
+    divided = list(steps(data, batch, np.random.default_rng(0), parts=3))
+    assert len(whole) == len(divided)
+    for step, parts in zip(whole, divided, strict=True):
+        users = np.concatenate([part.users for part in parts])
+        sizes = [len(part.targets) for part in parts]
+        assert users.tolist() == step.users.tolist()
+        assert Counter(np.concatenate([part.targets for part in parts])) == Counter(step.targets)
+        assert all(sizes)
+        assert 1 <= len(parts) <= 3
+        assert max(sizes) <= sum(sizes) / 3 + longest  # a sequence is not cut

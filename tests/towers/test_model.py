@@ -56,7 +56,7 @@ def test_packed_sequences_have_the_queries_that_each_place_would_have_alone(
     events = Log(users, rng.integers(0, 50, 61).astype(np.int32), np.arange(61) ** 2, 7, 50, "time")
     vectors, columns = torch.randn(50, 16), tensors(user_table(np.arange(7) % 6, rng), list(USER_SPECS))
     asked = 0
-    for step in steps(sequences(events, 8, rng), batch, rng):
+    for (step,) in steps(sequences(events, 8, rng), batch, rng):
         assert isinstance(step, Packed)
         items, gaps, first, starts, asks = map(
             torch.from_numpy, (step.items, step.gaps, step.first, step.starts, step.asks)

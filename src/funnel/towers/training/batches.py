@@ -123,16 +123,29 @@ def _windows(lists: Ragged, longest: int) -> tuple[Int64, Int64, Int64, Int64]:
     return lists.offsets[:-1][of] + start, np.minimum(total[of] - start, longest), skip, of
 
 
-def steps(sequences: Sequences, batch: int, rng: np.random.Generator) -> Iterator[Packed | Sets]:
-    """Every sequence once, in random order, about `batch` trained places a step."""
+def steps(
+    sequences: Sequences, batch: int, rng: np.random.Generator, parts: int = 1
+) -> Iterator[tuple[Packed | Sets, ...]]:
+    """Every sequence once, in random order, about `batch` trained places a step.
+
+    A step comes in at most so many parts of about as many trained places each, which may be worked on side by
+    side.
+    """
     order = rng.permutation(len(sequences))
-    trained = np.cumsum(sequences.items.lengths[order] - sequences.skip[order])
-    n = max(1, round(int(trained[-1]) / batch)) if len(order) else 0
-    cuts = np.searchsorted(trained, np.arange(1, n) * trained[-1] / n) if n else np.empty(0, dtype=np.int64)
+    trained = sequences.items.lengths - sequences.skip
+    n = max(1, round(sequences.positions / batch))
     make = _sets_of if sequences.sets else _packed
-    for chosen in np.split(order, cuts):
-        if len(chosen):
-            yield make(sequences, chosen)
+    for chosen in _cut(order, trained, n):
+        yield tuple(make(sequences, part) for part in _cut(chosen, trained, parts))
+
+
+def _cut(order: Int64, trained: Int64, n: int) -> list[Int64]:
+    """At most n parts of an order with about as many trained places each; none is empty."""
+    total = np.cumsum(trained[order])
+    if not len(order):
+        return []
+    cuts = np.searchsorted(total, np.arange(1, n) * total[-1] / n)
+    return [part for part in np.split(order, cuts) if len(part)]
 
 
 def _packed(sequences: Sequences, chosen: Int64) -> Packed:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 NAME = "checkpoint.npz"
 
 #: To be raised when the same arguments come to train otherwise, or a checkpoint to hold something else.
-FORMAT = 2
+FORMAT = 3
 
 States = Mapping[str, Mapping[str, Tensor]]
 

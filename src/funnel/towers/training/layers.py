@@ -52,8 +52,10 @@ class Dropout(nn.Module):
     """Zeroes a share of the numbers in training and scales the rest up: any shape to the same.
 
     A random byte decides about each number, so the share is one of 256ths. Drawing torch's own took a tenth
-    of a training step.
+    of a training step. generator: what draws them; None is torch's own, which threads share.
     """
+
+    generator: torch.Generator | None = None
 
     def __init__(self, share: float) -> None:
         super().__init__()
@@ -62,7 +64,8 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self._below == 0:
             return x
-        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64)
+        words.random_(-(2**63), None, generator=self.generator)
         kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self._below
         return x * kept.to(x.dtype).mul_(256 / (256 - self._below))
 

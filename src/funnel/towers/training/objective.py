@@ -1,6 +1,9 @@
-"""One training step's loss: which items are encoded, and what the queries are compared with."""
+"""One training step's loss and its gradients: which items are encoded, and what queries are compared with."""
 
 from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,13 +14,29 @@ from funnel import plugins
 from funnel.towers.config import TowersConfig
 from funnel.towers.training.batches import Packed, Sets
 from funnel.towers.training.losses import Drawn
-from funnel.towers.training.model import TwoTowers
+from funnel.towers.training.model import QueryTower, TwoTowers
 from funnel.towers.training.negatives import Negatives
+from funnel.towers.training.workers import PARTS, Replica
 from funnel.types import Clock, Int64
+
+Part = Packed | Sets
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A part of a step. read, positives, negatives: rows of the encoded vectors. share: of the step's
+    positions."""
+
+    part: Part
+    read: Tensor
+    positives: Tensor
+    negatives: Tensor | None
+    drawn: Drawn | None
+    share: float
 
 
 class Objective:
-    """Holds the encoded columns as tensors and turns a step into a loss.
+    """Holds the encoded columns as tensors and turns a step into a loss and its gradients.
 
     counts: int64 [n_items], training events. item_columns, user_columns: whole tables, in the specs' order.
     """
@@ -32,27 +51,82 @@ class Objective:
         clock: Clock,
     ) -> None:
         self._model, self._items, self._users = model, item_columns, user_columns
+        self._replicas = [Replica(model.query) for _ in range(PARTS)]
+        self._weights = [w for w in (*model.query.parameters(), model.log_scale) if w.requires_grad]
         self._n_items = len(counts)
         self.negatives = Negatives(config, counts)
         self._name = config.loss_for(len(counts), clock)
         options = config.options.get(self._name)
         self._loss = plugins.make("loss", self._name, config, len(counts), options=options)
 
-    def __call__(self, step: Packed | Sets, rng: np.random.Generator) -> Tensor:
-        """Mean loss over the step's targets; `rng` draws the negatives."""
-        target, query_of = torch.from_numpy(step.targets), torch.from_numpy(step.query_of)
-        read = torch.from_numpy(step.read.values.astype(np.int64) if isinstance(step, Sets) else step.items)
+    def seed(self, rng: np.random.Generator) -> None:
+        """What dropout draws from now on."""
+        for replica in self._replicas:
+            replica.seed(int(rng.integers(1 << 62)))
+
+    def __call__(self, parts: tuple[Part, ...], rng: np.random.Generator, pool: Executor) -> float:
+        """The mean loss over the targets of a step, whose gradients become those of the weights.
+
+        parts: of the step, at most PARTS, which the pool works on side by side; `rng` draws the negatives,
+        which all of them share.
+        """
+        work, vectors = self._prepare(parts, rng)
+        leaf = vectors.detach().requires_grad_()
+        done = list(pool.map(lambda one, replica: self._part(one, leaf, replica.tower), work, self._replicas))
+        gradients = [_sum(parts) for parts in zip(*(part for _, part in done), strict=True)]
+        for weight, gradient in zip(self._weights, gradients[1:], strict=True):
+            weight.grad = gradient
+        vectors.backward(gradients[0])  # type: ignore[no-untyped-call]
+        return sum(loss for loss, _ in done)
+
+    def _prepare(self, parts: tuple[Part, ...], rng: np.random.Generator) -> tuple[list[_Work], Tensor]:
+        """Every part's work, and the vectors of all items that one of them names: [n, d]."""
+        targets, read = [torch.from_numpy(part.targets) for part in parts], [_read(part) for part in parts]
+        n = sum(len(target) for target in targets)
+        shares = [len(target) / n for target in targets]
         if not getattr(self._loss, "sampled", True):
             vectors = self._model.items(torch.arange(self._n_items), self._items)
-            return self._checked(self._loss(self._queries(step, read, vectors), vectors, target, query_of))
-        shared = step.query_of if isinstance(step, Sets) else None
-        drawn = Drawn(*(torch.from_numpy(a) for a in self.negatives.draw(step.targets, rng, shared)))
-        rows, local = torch.unique(torch.cat([target, drawn.items, read.flatten()]), return_inverse=True)
+            whole = zip(parts, read, targets, shares, strict=True)
+            return [_Work(part, rows, mine, None, None, share) for part, rows, mine, share in whole], vectors
+        drawn = self._draw(parts, rng)
+        named = [*targets, *read, drawn[0].items]
+        rows, local = torch.unique(torch.cat([items.flatten() for items in named]), return_inverse=True)
+        at = [
+            place.view(items.shape)
+            for place, items in zip(local.split([items.numel() for items in named]), named, strict=True)
+        ]
         vectors = self._model.items(rows, [column[rows] for column in self._items])
-        at = local.split([len(target), len(drawn.items), read.numel()])
-        queries = self._queries(step, at[2].view(read.shape), vectors)
-        positives, negatives = vectors[at[0]], vectors[at[1]]
-        return self._checked(self._loss(queries, positives, negatives, target, query_of, drawn))
+        each = zip(parts, at[len(parts) :], at, drawn, shares, strict=False)
+        return [_Work(part, mine, own, at[-1], of, share) for part, mine, own, of, share in each], vectors
+
+    def _draw(self, parts: tuple[Part, ...], rng: np.random.Generator) -> list[Drawn]:
+        """The step's negatives, as each part's queries and targets need them."""
+        sets = isinstance(parts[0], Sets)
+        queries = np.cumsum([0, *(int(part.query_of.max(initial=-1)) + 1 for part in parts)])
+        owners = [part.query_of + first for part, first in zip(parts, queries, strict=False)]
+        items, log_q, target_log_q = (
+            torch.from_numpy(array)
+            for array in self.negatives.draw(
+                np.concatenate([part.targets for part in parts]),
+                rng,
+                np.concatenate(owners) if sets else None,
+            )
+        )
+        of_targets = torch.split(target_log_q, [len(part.targets) for part in parts])
+        of_queries = torch.split(log_q, np.diff(queries).tolist()) if sets else [log_q] * len(parts)
+        return [Drawn(items, mine, own) for mine, own in zip(of_queries, of_targets, strict=True)]
+
+    def _part(self, work: _Work, vectors: Tensor, query: QueryTower) -> tuple[float, list[Tensor | None]]:
+        """A part's share of the loss, and the gradients of it: of the vectors, then of the weights."""
+        part, queries = work.part, self._queries(work, vectors, query)
+        target, query_of = torch.from_numpy(part.targets), torch.from_numpy(part.query_of)
+        if work.drawn is None:
+            loss = self._loss(queries, vectors, target, query_of)
+        else:
+            positives, negatives = vectors[work.positives], vectors[work.negatives]
+            loss = self._loss(queries, positives, negatives, target, query_of, work.drawn)
+        share = self._checked(loss) * work.share
+        return share.item(), list(torch.autograd.grad(share, [vectors, *self._weights], allow_unused=True))
 
     def _checked(self, loss: Tensor) -> Tensor:
         """Raises: FunnelError where a loss is none that towers can be trained with."""
@@ -60,14 +134,25 @@ class Objective:
             raise plugins.refused(f"loss {self._name!r}", "a finite scalar tensor is expected")
         return loss
 
-    def _queries(self, step: Packed | Sets, read: Tensor, vectors: Tensor) -> Tensor:
-        """Queries of all that ask, multiplied by 1 / temperature: [Q, d]. read: rows of `vectors`."""
-        user = [column[torch.from_numpy(step.users)] for column in self._users]
-        query = self._model.query
-        if isinstance(step, Sets):
-            queries = query.sets(read, torch.from_numpy(step.read.offsets), vectors, user)
+    def _queries(self, work: _Work, vectors: Tensor, query: QueryTower) -> Tensor:
+        """Queries of all that ask, multiplied by 1 / temperature: [Q, d]."""
+        part = work.part
+        user = [column[torch.from_numpy(part.users)] for column in self._users]
+        if isinstance(part, Sets):
+            queries = query.sets(work.read, torch.from_numpy(part.read.offsets), vectors, user)
         else:
-            rest = (step.first, step.starts, step.asks)
-            history, gaps = F.embedding(read, vectors), torch.from_numpy(step.gaps)
+            rest = (part.first, part.starts, part.asks)
+            history, gaps = F.embedding(work.read, vectors), torch.from_numpy(part.gaps)
             queries = query.packed(history, gaps, user, *(torch.from_numpy(a) for a in rest))
         return queries * self._model.scale()
+
+
+def _read(part: Part) -> Tensor:
+    """The items of the histories."""
+    return torch.from_numpy(part.read.values.astype(np.int64) if isinstance(part, Sets) else part.items)
+
+
+def _sum(gradients: tuple[Tensor | None, ...]) -> Tensor | None:
+    """In the order of the parts, so that the sum is the same each time; None where no part has one."""
+    there = [gradient for gradient in gradients if gradient is not None]
+    return sum(there[1:], start=there[0]) if there else None

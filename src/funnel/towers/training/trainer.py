@@ -6,6 +6,7 @@ import copy
 import logging
 import time
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from funnel.towers.training.smooth import Smoother
 from funnel.towers.training.trained import Epoch
 from funnel.towers.training.validate import TorchEncoder, ndcg
 from funnel.towers.training.warm import Start
+from funnel.towers.training.workers import PARTS, workers
 from funnel.types import Clock, Examples, Features, Log
 
 log = logging.getLogger(__name__)
@@ -99,13 +101,15 @@ class Trainer:
         # Seeded by the epoch's number, so that a resumed run needs no generator's state.
         rng = np.random.default_rng([self._seed, number])
         torch.manual_seed(int(rng.integers(1 << 62)))
+        self._objective.seed(rng)
         if number:
             self._objective.negatives.refresh(self.vectors())
         limit = self._config.reads(self._events.clock)
-        loss, positions = self._pass(sequences(self._events, limit, rng), rng, bar)
-        seconds = time.perf_counter() - began
-        held_out = self._validation
-        metric = None if held_out is None else ndcg(self._encoder(), held_out, VALIDATION_K)
+        with workers() as pool:
+            loss, positions = self._pass(sequences(self._events, limit, rng), rng, bar, pool)
+            seconds = time.perf_counter() - began
+            held_out = self._validation
+            metric = None if held_out is None else ndcg(self._encoder(), held_out, VALIDATION_K, pool)
         epoch = Epoch(number, loss, metric, positions, seconds)
         self.epochs.append(epoch)
         if self.best_epoch == number:
@@ -114,17 +118,18 @@ class Trainer:
         log.info("epoch %d: loss %.4f, validation %s, %.1f s", number, loss, metric, seconds)
         return epoch
 
-    def _pass(self, data: Sequences, rng: np.random.Generator, bar: TrainingProgress) -> tuple[float, int]:
+    def _pass(
+        self, data: Sequences, rng: np.random.Generator, bar: TrainingProgress, pool: Executor
+    ) -> tuple[float, int]:
         self._model.train()
         total, positions = 0.0, 0
-        for step in steps(data, self._config.batch_for(self._events.clock), rng):
-            n = len(step.targets)
-            loss = self._objective(step, rng)
+        for parts in steps(data, self._config.batch_for(self._events.clock), rng, PARTS):
+            n = sum(len(part.targets) for part in parts)
             self._optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss = self._objective(parts, rng, pool)
             self._optimiser.step()
             self._average()
-            total, positions = total + loss.item() * n, positions + n
+            total, positions = total + loss * n, positions + n
             bar.step(n, data.positions)
         return total / positions, positions
 

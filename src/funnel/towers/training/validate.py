@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +14,11 @@ from torch import Tensor
 from funnel.features.encoders import Spec
 from funnel.towers.inputs import histories, user_columns
 from funnel.towers.training.model import QueryTower, tensors
+from funnel.towers.training.workers import PARTS
 from funnel.types import Clock, Examples, Float32, Requests
 
-#: Scores, or numbers of history vectors, held at once: 128 MiB of float32.
-CHUNK = 1 << 25
+#: Scores, or numbers of history vectors, that each thread holds at once: 64 MiB of float32.
+CHUNK = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +49,26 @@ class TorchEncoder:
         return array
 
 
-def ndcg(encoder: TorchEncoder, examples: Examples, k: int) -> float:
+def ndcg(encoder: TorchEncoder, examples: Examples, k: int, pool: Executor | None = None) -> float:
     """Mean NDCG@k of exact search over all items, what `exclude` holds left out (Järvelin & Kekäläinen 2002).
 
-    The ideal has min(k, targets) first places. 0 where there are no examples.
+    The ideal has min(k, targets) first places. 0 where there are no examples. pool: threads that look at some
+    of the examples each.
     """
     discounts = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discounts)[np.clip(examples.targets.lengths, 1, k) - 1]
     n_items, d = encoder.vectors.shape
-    total, size = 0.0, max(1, CHUNK // max(n_items, encoder.limit * d))
-    for at in range(0, len(examples), size):
-        rows = np.arange(at, min(at + size, len(examples)))
+    size = max(1, min(CHUNK // max(n_items, encoder.limit * d), -(-len(examples) // PARTS)))
+    parts = [np.arange(at, min(at + size, len(examples))) for at in range(0, len(examples), size)]
+
+    def gained(rows: NDArray[np.int64]) -> float:
         found = _found(encoder, examples.take(rows), k)
-        total += float((found @ discounts[: found.shape[1]] / ideal[rows]).sum())
-    return total / max(1, len(examples))
+        return float((found @ discounts[: found.shape[1]] / ideal[rows]).sum())
+
+    return sum(map(gained, parts) if pool is None else pool.map(gained, parts)) / max(1, len(examples))
 
 
+@torch.no_grad()
 def _found(encoder: TorchEncoder, part: Examples, k: int) -> NDArray[np.bool_]:
     """Which of the best k places hold a target: bool [B, k]."""
     scores = torch.from_numpy(encoder.encode(part.requests)) @ encoder.vectors.T

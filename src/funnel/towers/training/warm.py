@@ -19,6 +19,7 @@ from funnel.errors import BundleError, ConfigError
 from funnel.features import TableEncoder
 from funnel.towers.encoder import read_specs
 from funnel.towers.training.model import TwoTowers
+from funnel.towers.training.trained import Trained
 from funnel.towers.training.weights import ABOUT, load_weights
 from funnel.types import Int64
 
@@ -36,7 +37,8 @@ class Start:
 
     state: of the earlier towers. ids: int64 [n_items], for each item of now the row of its embedding there;
     0, which the unseen share, for one that is new. values: for each table's column of codes, by name, the row
-    there of each row of now, 0 for a new value. columns: names of the earlier and of the present columns.
+    there of each row of now, 0 for a new value; a column that is not named has the same values. columns:
+    names of the earlier and of the present columns.
     """
 
     version: str
@@ -75,6 +77,19 @@ class Start:
             np.where(known, rows + 1, 0),
             {table: _values(before[table], now[table]) for table in now},
             {table: (names[table], list(now[table].specs)) for table in now},
+        )
+
+    @classmethod
+    def of(cls, trained: Trained) -> Start:
+        """From towers of the same items and columns, as they are."""
+        rows = trained.model.items.rows.numpy()
+        columns = {ITEMS: list(trained.item_specs), USERS: list(trained.user_specs)}
+        return cls(
+            "the first training",
+            trained.model.state_dict(),
+            rows,
+            {table: {} for table in columns},
+            {table: (names, names) for table, names in columns.items()},
         )
 
     @torch.no_grad()
