@@ -41,7 +41,7 @@ def test_it_is_built_and_serves(users: int, tmp_path: Path) -> None:
     prepared = prepare(config)
     store = Store(tmp_path / "indexes")
     built = build(prepared, train_towers(prepared, Store(tmp_path / "embeddings")), store)
-    told = any("it takes 4 to hold some out" in note for note in built.report.notes)
+    told = any(f"it takes {FOLDS} to hold some out" in note for note in built.report.notes)
     assert told == (users < FOLDS)
     live = Live(store.folder, built.version)
     assert (live.contents.ranker is None) or users >= FOLDS

@@ -125,6 +125,19 @@ def test_same_seed_same_model_whatever_the_threads(tmp_path: Path, ranker: Ranke
     assert not np.array_equal(other.predict(TEST.matrix), ranker.predict(TEST.matrix))
 
 
+def test_three_folds_on_two_threads_are_as_on_one() -> None:
+    """Threads take turns at the models, and are a tree ahead of early stopping."""
+    folds = np.arange(len(TRAIN)) % 3
+    options = SMALL | {"stop_after": 5, "trees": 40, "objective": "rank_xendcg"}
+    one, two = (
+        Ranker.cross_fit(TRAIN, folds, RankerConfig(**options | {"threads": threads})) for threads in (1, 2)
+    )
+    assert one[0].history == two[0].history
+    assert one[0].trees == int(np.argmax(one[0].history)) + 1
+    for alone, beside in zip(one, two, strict=True):
+        np.testing.assert_array_equal(alone.predict(TEST.matrix), beside.predict(TEST.matrix))
+
+
 def test_saved_and_loaded_it_predicts_the_same(tmp_path: Path, ranker: Ranker) -> None:
     ranker.save(tmp_path)
     loaded = Ranker.load(tmp_path)

@@ -12,7 +12,7 @@ from funnel.settings import MOST_SEEDS, Settings
 MOST_LEAVES = 65_536
 
 #: The ranker's window is cut into so many parts by user, for a verdict on users that were not trained on.
-FOLDS = 4
+FOLDS = 3
 
 
 class RankerConfig(Settings):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:  # its import takes a second or more, which who serves need no
 
 #: Called after each tree with its number from 1 and the validation lists' NDCG@10 (NaN without such lists).
 Progress = Callable[[int, float], None]
-
-T = TypeVar("T")
 
 #: Training rows that make another thread worth its waiting.
 ROWS_A_THREAD = 100_000
@@ -103,17 +102,18 @@ def _rounds(
 ) -> tuple[list[_Growing], list[float]]:
     """Grow models tree by tree, side by side, until the mean NDCG@10 has not risen for `stop_after` trees.
 
-    A model is made and grown in one thread: how much LightGBM prints is set for the thread that makes it.
-    Returns the models, and that mean after each tree; nothing of it where no lists are watched.
+    The threads take turns, tree after tree, and are one tree ahead of the mean, so that three models keep two
+    threads busy. How much LightGBM prints is set for the thread that makes a model, so each makes one first.
+    Returns the models, maybe with trees behind that mean's end, and the mean after each tree; nothing of it
+    where no lists are watched.
     """
     history: list[float] = []
     workers = min(len(makers), config.threads or os.cpu_count() or 1)
     with ExitStack() as stack:
-        pools = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(workers)]
-        at = [pools[number % workers] for number in range(len(makers))]
-        models = _each(at, makers)
-        for number in range(1, config.trees + 1):
-            value = float(np.mean(_each(at, [model.add for model in models])))
+        turns = cycle([stack.enter_context(ThreadPoolExecutor(1)) for _ in range(workers)])
+        models = [made.result() for made in [next(turns).submit(make) for make in makers]]
+        rounds = _trees(models, turns, config.trees)
+        for number, value in enumerate(rounds, 1):
             if progress is not None:
                 progress(number, value)
             if np.isnan(value):
@@ -124,10 +124,28 @@ def _rounds(
     return models, history
 
 
-def _each(at: Sequence[ThreadPoolExecutor], work: Sequence[Callable[[], T]]) -> list[T]:
-    """What each piece of work gives, done in its own thread."""
-    waiting = [pool.submit(one) for pool, one in zip(at, work, strict=True)]
-    return [one.result() for one in waiting]
+def _trees(models: Sequence[_Growing], turns: Iterator[ThreadPoolExecutor], most: int) -> Iterator[float]:
+    """The models' mean NDCG@10 after each tree, while the next is grown already."""
+    before: list[Future[float]] = []
+    for _ in range(most):
+        after: list[Future[float]] = []
+        for number, model in enumerate(models):
+            after.append(next(turns).submit(_next_tree, model, before[number] if before else None))
+        if before:
+            yield _mean(before)
+        before = after
+    yield _mean(before)
+
+
+def _next_tree(model: _Growing, before: Future[float] | None) -> float:
+    """Waits for the model's tree before, which another thread may grow."""
+    if before is not None:
+        before.result()
+    return model.add()
+
+
+def _mean(values: Sequence[Future[float]]) -> float:
+    return float(np.mean([value.result() for value in values]))
 
 
 def _threads(config: RankerConfig, lists: TrainingLists) -> int:
