@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -203,6 +204,18 @@ def test_files_that_are_no_table_are_named_and_do_no_harm(name: str, tmp_path: P
     (SHOP.write(tmp_path) / path).write_bytes(content)
     made, data = guessed(tmp_path)
     assert why in unused(made)[path]
+    assert who_what_when(data) == expected(SHOP.events)
+
+
+def test_what_is_said_of_lines_of_json_makes_a_table_of_them(tmp_path: Path) -> None:
+    path = SHOP.write(tmp_path) / "events.jsonl"
+    SHOP.events.to_json(path, orient="records", lines=True)
+    (tmp_path / "events.csv").unlink()
+    with pytest.raises(DataError) as error:
+        guess(tmp_path)
+    (said,) = re.findall(r"events\.jsonl: .*`(pandas.+)` makes one of it", str(error.value))
+    exec(said, {"pandas": pd, "FILE": str(path)})
+    _, data = guessed(tmp_path)
     assert who_what_when(data) == expected(SHOP.events)
 
 

@@ -12,11 +12,16 @@ from funnel.data.parts import NAMED_SUFFIXES
 from funnel.errors import DataError
 from funnel.init.findings import Unused
 
+_LINES = (
+    "a record a line, and no table: in Python, "
+    "`pandas.read_json(FILE, lines=True).to_parquet(FILE + '.parquet')` makes one of it"
+)
 _HINTS = {
-    ".gz": "compressed: unpack it", ".zip": "compressed: unpack it", ".bz2": "compressed: unpack it",
-    ".zst": "compressed: unpack it", ".xlsx": "a workbook: save each sheet as CSV",
+    ".gz": "compressed: unpack it, `gunzip -k FILE`", ".zip": "compressed: unpack it",
+    ".bz2": "compressed: unpack it",
+    ".zst": "compressed: unpack it, `unzstd FILE`", ".xlsx": "a workbook: save each sheet as CSV",
     ".xls": "a workbook: save each sheet as CSV", ".json": "no table: save it as CSV or Parquet",
-    ".jsonl": "no table: save it as CSV or Parquet", ".ndjson": "no table: save it as CSV or Parquet",
+    ".jsonl": _LINES, ".ndjson": _LINES,
     ".pkl": "a pickle, which is never opened: save it as Parquet", ".feather": "save it as Parquet",
     ".orc": "save it as Parquet", ".avro": "save it as Parquet",
     ".db": "a database: export its tables as CSV",

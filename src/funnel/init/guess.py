@@ -53,16 +53,25 @@ def guess(
     folder, found, unused = find(Path(place))
     samples = _samples(found, unused)
     if not samples:
-        seen = "".join(f"\n  {one.where}: {one.why}" for one in unused)
+        seen = _listed(unused)
         raise DataError(f"{place} holds no table that can be read{':' + seen if seen else ''}")
     _check_told(samples, keys or {})
     keyed = with_references([find_keys(one, keys or {}) for one in samples])
-    roles = find_roles(keyed, tables or {})
+    try:
+        roles = find_roles(keyed, tables or {})
+    except DataError as error:  # what is missing may be in a file that could not be read
+        seen = _listed(unused)
+        raise DataError(f"{error}" + (f"\nnot read:{seen}" if seen else "")) from error
     notes = Notes(roles.findings, [*unused, *roles.unused])
     made = Guess(folder, Description())
     _describe(made, roles, notes)
     made.findings, made.unused = notes.findings, notes.unused
     return made
+
+
+def _listed(unused: list[Unused]) -> str:
+    """A line a file."""
+    return "".join(f"\n  {one.where}: {one.why}" for one in unused)
 
 
 def _check_told(samples: list[Sample], keys: Mapping[str, str]) -> None:
