@@ -19,6 +19,7 @@ from funnel.features import FeaturesConfig
 from funnel.gates import GatesConfig
 from funnel.index import IndexConfig, check_spec
 from funnel.ranker import RankerConfig
+from funnel.rules import KINDS, Rule, check_together
 from funnel.settings import LONGEST_LIST, MOST_SEEDS, Settings
 from funnel.stages import RerankConfig, RetrieveConfig
 from funnel.towers.config import TowersConfig
@@ -71,6 +72,9 @@ class Config(Settings):
     ranker: RankerConfig = RankerConfig()
     rerank: RerankConfig = RerankConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    rules: tuple[Rule, ...] = Field(
+        (), max_length=100, description="what must hold of a list; see docs/rules.md for the tables of each kind"
+    )
     gates: GatesConfig = GatesConfig()
     store: StoreConfig = StoreConfig()
 
@@ -88,6 +92,11 @@ class Config(Settings):
                 *(() if self.towers.loss == "auto" else (("loss", self.towers.loss),)),
             ]
         )
+
+    @model_validator(mode="after")
+    def _rules_can_hold_together(self) -> Self:
+        check_together(self.rules, self.rerank.k)
+        return self
 
     @model_validator(mode="after")
     def _index_fits_the_towers(self) -> Self:
@@ -158,9 +167,16 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     """The keys that are valid where an unknown one was found."""
     model: type[BaseModel] = Config
     for part in location[:-1]:
+        if isinstance(part, int):  # which of a list's entries; behind it stands the kind
+            continue
+        if part in KINDS and model is Config:
+            model = KINDS[str(part)]
+            continue
         annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
         options = [annotation, *get_args(annotation)]
         found = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+        if part == "rules":
+            continue
         if not found:
             return []
         model = found[0]

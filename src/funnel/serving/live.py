@@ -40,7 +40,9 @@ from funnel.serving.request import RecentInteractions, Request, encode_request, 
 from funnel.serving.response import (
     ALL_FILTERED,
     FEWER_THAN_K,
+    GAVE_WAY,
     RETRIEVAL_ORDER,
+    RULES_NOT_PROVEN,
     SKIPPED,
     STATE_UNREADABLE,
     Answer,
@@ -303,6 +305,9 @@ class Live:
             reasons.append(FEWER_THAN_K if found else ALL_FILTERED)
         if loaded.contents.ranker is None:
             reasons.append(RETRIEVAL_ORDER)
+        for outcome in final.outcomes:
+            reasons += [f"{GAVE_WAY}{name}" for name in outcome.gave_way]
+            reasons += [] if outcome.proven else [RULES_NOT_PROVEN]
         if self._follower.error is not None:
             reasons.append(STATE_UNREADABLE)
         reasons += [f"{SKIPPED}{step.name}" for step in steps if step.skipped]

@@ -14,7 +14,7 @@ from funnel import plugins
 from funnel.settings import LONGEST_LIST, distinct
 
 #: What reports call the stages that are always there.
-RESERVED = frozenset({"retrieve", "filter", "rank", "rerank", "top"})
+RESERVED = frozenset({"retrieve", "filter", "eligible", "rank", "rerank", "rules", "top"})
 
 
 class RetrieveConfig(plugins.Optioned):

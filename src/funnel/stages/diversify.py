@@ -11,7 +11,7 @@ from funnel.features.arrays import frozen
 from funnel.plugins import register
 from funnel.stages._kernels import mmr
 from funnel.stages.stage import places
-from funnel.types import Candidates, Float32, Requests
+from funnel.types import Candidates, Float32, Int64, Requests
 
 if TYPE_CHECKING:
     from funnel.stages.parts import Parts
@@ -48,20 +48,31 @@ class Diversify:
             raise ConfigError(f"trade_off of {name} is {trade_off}; it must be within 0 and 1")
 
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
-        """The k picks in order; fewer where the pool holds fewer."""
-        pool = candidates.top(self._pool)
+        """The k picks in order. Where k is more than the pool, what is behind that stays behind it."""
         if self._trade_off == 1:
-            return pool.top(self._k)
+            return candidates.top(self._k)
+        pool = candidates.top(self._pool)
         shape = (len(pool), min(self._k, pool.items.shape[1]))
         # What is not picked stays an empty place; those come last, so their own columns can stand for them.
         picks = np.broadcast_to(np.arange(shape[1]), shape).copy()
         values = np.full(shape, -np.inf, dtype=np.float32)
         mmr(self._vectors, pool.items, _relevance(pool), self._trade_off, picks, values)
-        return pool.reorder(picks, values)
+        return _followed(pool.reorder(picks, values), candidates.top(self._k), picks)
 
     def skip(self, candidates: Candidates) -> Candidates:
         """The first k places as they are."""
         return candidates.top(self._k)
+
+
+def _followed(picked: Candidates, whole: Candidates, picks: Int64) -> Candidates:
+    """The picks, and behind them the places of the whole that were not in the pool, below their values."""
+    n = picks.shape[1]
+    if whole.items.shape[1] <= n:
+        return picked
+    below = np.minimum(picked.scores[:, -1:], 0) + whole.scores[:, n:] - whole.scores[:, n : n + 1]
+    scores = np.where(whole.filled[:, n:], below, -np.inf).astype(np.float32)
+    columns = np.concatenate([picks, np.broadcast_to(np.arange(n, whole.items.shape[1]), scores.shape)], axis=1)
+    return whole.reorder(columns, np.concatenate([picked.scores, scores], axis=1))
 
 
 def _relevance(candidates: Candidates) -> Float32:

@@ -1,0 +1,113 @@
+"""The list that rules leave is the one that a slow search through all lists finds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from funnel.catalogue.tables import Catalogue
+from funnel.data import Vocabulary
+from funnel.rules import Rule, Ruleset, check_rules, check_together
+from tests.rules import slow
+
+RULES: TypeAdapter[tuple[Rule, ...]] = TypeAdapter(tuple[Rule, ...])
+BRANDS, TAGS = ("a", "b", "c", None), ("x", "y", "z")
+WEEK = 7 * 86_400
+
+
+def catalogue(brands: list[str | None], tags: list[list[str]]) -> Catalogue:
+    frame = pd.DataFrame({"brand": pd.Series(brands, dtype="str"), "tags": tags})
+    return Catalogue(Vocabulary.of(np.arange(len(brands))), frame, {})
+
+
+def made(rules: list[dict[str, Any]], on: Catalogue) -> Ruleset:
+    found = RULES.validate_python(rules)
+    check_rules(found, on.layout)
+    return Ruleset(found, on)
+
+
+def things(brands: list[str | None], tags: list[list[str]]) -> list[slow.Thing]:
+    return [
+        slow.Thing(n, {"brand": frozenset({brand} - {None}), "tags": frozenset(some)})  # type: ignore[arg-type]
+        for n, (brand, some) in enumerate(zip(brands, tags, strict=True))
+    ]
+
+
+limits = st.builds(
+    lambda column, n, strict: {"kind": "at_most", "column": column, "n": n, "strict": strict},
+    st.sampled_from(["brand", "tags"]), st.integers(1, 3), st.booleans(),
+)  # fmt: skip
+leasts = st.builds(lambda tag, n: {"kind": "at_least", "where": {"tags": tag}, "n": n}, st.sampled_from(TAGS), st.integers(1, 4))
+pins = st.builds(lambda item, at: {"kind": "pin", "item": item, "position": at}, st.integers(0, 7), st.integers(1, 5))
+reserves = st.builds(
+    lambda brand, at: {"kind": "reserve", "where": {"brand": brand}, "positions": sorted(at)},
+    st.sampled_from("abc"), st.sets(st.integers(1, 5), min_size=1, max_size=2),
+)  # fmt: skip
+aparts = st.builds(
+    lambda column, strict: {
+        "kind": "apart", "column": column, "strict": strict,
+        "values": [["a", "b"], ["b", "c"]] if column == "brand" else [["x", "y", "z"]],
+    },
+    st.sampled_from(["brand", "tags"]), st.booleans(),
+)  # fmt: skip
+
+
+def contradict(rules: list[dict[str, Any]]) -> bool:
+    try:
+        check_together(RULES.validate_python(rules), 10)
+    except ValueError:
+        return True
+    return False
+
+
+def named(rules: list[dict[str, Any]], priorities: list[int]) -> list[dict[str, Any]]:
+    return [rule | {"name": f"r{n}", "priority": priorities[n]} for n, rule in enumerate(rules)]
+
+
+def cost_of(rule: dict[str, Any], k: int, n: int) -> tuple[bool, slow.Cost]:
+    match rule["kind"]:
+        case "at_most":
+            return rule["strict"], slow.at_most(rule["column"], rule["n"])
+        case "at_least":
+            return False, slow.at_least("tags", rule["where"]["tags"], rule["n"], k)
+        case "pin":
+            return False, slow.pin(rule["item"], rule["position"], k, rule["item"] < n)
+        case "reserve":
+            return False, slow.reserve("brand", rule["where"]["brand"], rule["positions"])
+        case _:
+            return rule["strict"], slow.apart(rule["column"], rule["values"])
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Any:
+    n, k = draw(st.integers(1, 6)), draw(st.integers(1, 4))
+    brands = draw(st.lists(st.sampled_from(BRANDS), min_size=n, max_size=n))
+    tags = draw(st.lists(st.lists(st.sampled_from(TAGS), max_size=3), min_size=n, max_size=n))
+    order = draw(st.permutations(range(n)))
+    rules = draw(st.lists(limits | leasts | pins | reserves | aparts, min_size=1, max_size=5))
+    rules = named(rules, draw(st.lists(st.integers(0, 1), min_size=5, max_size=5)))
+    while contradict(rules):
+        rules = rules[:-1]
+    return brands, tags, order, rules, k
+
+
+@settings(max_examples=1500, deadline=None)
+@given(cases())
+def test_the_list_is_the_best_of_all_lists(case: Any) -> None:
+    brands, tags, order, rules, k = case
+    on = catalogue(brands, tags)
+    items = np.array(order, dtype=np.int32)
+    places, scores, outcome = made(rules, on).arranged(items, -np.arange(len(items), dtype=np.float32), k)
+    by_priority = sorted(rules, key=lambda rule: -rule["priority"])
+    known = things(brands, tags)
+    shown, costs = slow.best([known[n] for n in order], k, [cost_of(rule, k, len(order)) for rule in by_priority])
+    assert items[places].tolist() == shown
+    assert list(outcome.gave_way) == [rule["name"] for rule, cost in zip(by_priority, costs, strict=True) if cost]
+    assert outcome.proven
+    assert scores.tolist() == (-places.astype(float)).tolist()
