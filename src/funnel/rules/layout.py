@@ -10,7 +10,7 @@ import numpy as np
 
 from funnel.rules.config import ApartRule, AtLeastRule, AtMostRule, CapRule, PinRule, ReserveRule, Rule
 from funnel.rules.problem import Problem, alike, led, numbered
-from funnel.rules.search import STEPS, solve
+from funnel.rules.search import solve
 from funnel.types import Int32, Int64, Occasion, Outcome
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Layout:
             return np.arange(k), Outcome()
         problem = self._problem(items, asked, occasion, request)
         out = np.zeros(k, dtype=np.int32)
-        length, proven, costs = solve(problem, self._strict, self._n_teams, k, STEPS, out)
+        length, proven, costs = solve(problem, self._strict, self._n_teams, k, out)
         chosen = out[:length].astype(np.int64)
         gave_way = costs > 0
         for (r, rule), place in zip(self._pins, self._pinned_at(items), strict=True):
@@ -69,8 +69,8 @@ class Layout:
         capacity, limit = self._owner_limit[owner], self._owner_number[owner]
         if occasion is not None:
             self._cap(capacity, owner, code, occasion, request)
-        leads, without = np.zeros(codes.shape, dtype=np.bool_), np.zeros((n, len(self._limits)), dtype=np.bool_)
-        led(groups, limit, leads, without)
+        leads = np.zeros(codes.shape, dtype=np.bool_)
+        led(groups, limit, len(self._limits), leads)
         counts = self._filters([rule.where for _, rule in self._least], items)
         fits = self._filters([rule.where for _, rule in self._reserved], items)
         pin, pin_rule, pinned = self._pinned(items, min(k, n))
@@ -79,7 +79,7 @@ class Layout:
         alike(groups, counts, fits, pinned, kinds, before)
         return Problem(
             groups, leads, capacity, self._owner_rule[owner], self._owner_team[owner], limit, self._limit_rule,
-            without, counts, np.array([min(rule.n, k) for _, rule in self._least], dtype=np.int32),
+            counts, np.array([min(rule.n, k) for _, rule in self._least], dtype=np.int32),
             np.array([r for r, _ in self._least], dtype=np.int32), pin, pin_rule, pinned, fits, reserved,
             reserved_rule, kinds, before,
         )  # fmt: skip

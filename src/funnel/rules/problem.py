@@ -20,7 +20,7 @@ class Problem(NamedTuple):
     `capacity` [G] items of it cost nothing, each further one costs its rule `rule` [G] one. Where `team` [G]
     is not −1, the group is a value that keeps apart from the others of its team: each value beyond the first
     costs one. leads: bool [N, W], one group a limit, by which bounds go. limit: int32 [G], the number of a
-    group's limit, −1 for teams; limit_rule: int32 [L]. without: bool [N, L], candidates without a group of it.
+    group's limit, −1 for teams; limit_rule: int32 [L].
     counts: bool [A, N], who counts for each of the least numbers `least` [A] of the rules `least_rule` [A].
     pin: int32 [K], the candidate wanted at a position, −1 = none; pin_rule: int32 [K]; pinned: int32 [N], the
     position of a pinned candidate, −1 = none.
@@ -37,7 +37,6 @@ class Problem(NamedTuple):
     team: Int32
     limit: Int32
     limit_rule: Int32
-    without: Bool
     counts: Bool
     least: Int32
     least_rule: Int32
@@ -92,7 +91,7 @@ def numbered(codes: Int32, owners: Int32, groups: Int32, of_owner: Int32, of_cod
 
 
 @compiled
-def led(groups: Int32, limit: Int32, leads: Bool, without: Bool) -> None:
+def led(groups: Int32, limit: Int32, limits: int, leads: Bool) -> None:
     """One group a candidate and limit: the most frequent one, which is the first to be full."""
     often = np.zeros(len(limit), dtype=np.int32)
     for i in range(groups.shape[0]):
@@ -100,16 +99,14 @@ def led(groups: Int32, limit: Int32, leads: Bool, without: Bool) -> None:
             if groups[i, w] >= 0:
                 often[groups[i, w]] += 1
     for i in range(groups.shape[0]):
-        for number in range(without.shape[1]):
+        for number in range(limits):
             best = -1
             for w in range(groups.shape[1]):
                 g = groups[i, w]
-                leads[i, w] &= g >= 0 and limit[g] != number
                 if g >= 0 and limit[g] == number:
                     h = groups[i, best] if best >= 0 else -1
                     if best < 0 or often[g] > often[h] or (often[g] == often[h] and g < h):
                         best = w
-            without[i, number] = best < 0
             if best >= 0:
                 leads[i, best] = True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -50,7 +50,7 @@ class Ruleset:
         self._bits: dict[int, tuple[int, Bitmap]] = {}
         self._caps = [rule for rule in self.rules if isinstance(rule, CapRule)]
         self._budgets = [rule for rule in self.rules if isinstance(rule, BudgetRule)]
-        self._boosts = [rule for rule in self.rules if isinstance(rule, BoostRule)]
+        self._boosts = [(rule.label, rule) for rule in self.rules if isinstance(rule, BoostRule)]
         self._layout = Layout([rule for rule in self.rules if not isinstance(rule, BoostRule | BudgetRule)], self)
         self.pins = [rule for rule in self.rules if isinstance(rule, PinRule)]
 
@@ -119,31 +119,30 @@ class Ruleset:
 
         items: int32 [n], candidates that are not blocked, best first; scores: float32 [n].
         """
-        order, scores, moved = self._boosted(items, scores)
+        order, scores, boosted = self._boosted(items, scores)
         chosen, outcome = self._layout.solve(items[order], k, occasion, request)
         places = order[chosen]
-        touched = [*outcome.touched, *[()] * (len(places) - len(outcome.touched))]
-        named = [(*one, *moved.get(int(place), ())) for one, place in zip(touched, places, strict=True)]
-        return places, scores[places], Outcome(outcome.gave_way, outcome.proven, tuple(named))
+        touched = outcome.touched
+        if boosted:
+            touched = tuple(
+                (*(touched[at] if touched else ()), *(label for label, mask in boosted if mask[place]))
+                for at, place in enumerate(places.tolist())
+            )
+        return places, scores[places], replace(outcome, touched=touched)
 
-    def _boosted(
-        self, items: Int32, scores: Float32
-    ) -> tuple[Int64, Float32, dict[int, tuple[str, ...]]]:
-        """The candidates' order and scores after boosts, and the rules that each was boosted by."""
+    def _boosted(self, items: Int32, scores: Float32) -> tuple[Int64, Float32, list[tuple[str, Bool]]]:
+        """The candidates' order and scores after boosts, and which were boosted by each rule."""
         if not self._boosts:
-            return np.arange(len(items)), scores, {}
+            return np.arange(len(items)), scores, []
         tiers, new = np.zeros(len(items), dtype=np.int64), scores.astype(np.float64)
-        moved: dict[int, tuple[str, ...]] = {}
-        for rule in reversed(self._boosts):  # the first by priority has the last word
-            at = self.passes(rule.where, items)
-            if rule.to is not None:
+        boosted = [(label, self.passes(rule.where, items)) for label, rule in self._boosts]
+        for (_, rule), (_, at) in zip(reversed(self._boosts), reversed(boosted), strict=True):
+            if rule.to is not None:  # the first by priority has the last word
                 tiers[at] = 1 if rule.to == "front" else -1
             elif rule.add is not None:
                 new[at] += rule.add
             elif rule.multiply is not None:
                 new[at] = np.where(new[at] < 0, new[at] / rule.multiply, new[at] * rule.multiply)
-            for place in np.flatnonzero(at).tolist():
-                moved[place] = (rule.label, *moved.get(place, ()))
         # As they came where nothing tells two apart.
         order = np.lexsort((np.arange(len(items)), -new, -tiers))
-        return order, new.astype(np.float32), moved
+        return order, new.astype(np.float32), boosted
