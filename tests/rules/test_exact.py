@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from funnel.catalogue.tables import Catalogue
 from funnel.data import Vocabulary
 from funnel.rules import Rule, Ruleset, check_rules, check_together
+from funnel.types import Occasion, Ragged
 from tests.rules import slow
 
 RULES: TypeAdapter[tuple[Rule, ...]] = TypeAdapter(tuple[Rule, ...])
@@ -57,6 +58,11 @@ aparts = st.builds(
     st.sampled_from(["brand", "tags"]), st.booleans(),
 )  # fmt: skip
 
+caps = st.builds(
+    lambda column, shows: {"kind": "cap", "column": column, "shows": shows, "per": "7d"},
+    st.sampled_from(["brand", "tags"]), st.integers(1, 3),
+)  # fmt: skip
+
 
 def contradict(rules: list[dict[str, Any]]) -> bool:
     try:
@@ -70,14 +76,24 @@ def named(rules: list[dict[str, Any]], priorities: list[int]) -> list[dict[str, 
     return [rule | {"name": f"r{n}", "priority": priorities[n]} for n, rule in enumerate(rules)]
 
 
-def cost_of(rule: dict[str, Any], k: int, n: int) -> tuple[bool, slow.Cost]:
+def shown_within(known: list[slow.Thing], shown: list[tuple[int, int]], column: str, value: str) -> int:
+    return sum(at > -WEEK and value in known[item].values[column] for item, at in shown)
+
+
+def cost_of(
+    rule: dict[str, Any], k: int, known: list[slow.Thing], shown: list[tuple[int, int]]
+) -> tuple[bool, slow.Cost]:
     match rule["kind"]:
         case "at_most":
             return rule["strict"], slow.at_most(rule["column"], rule["n"])
         case "at_least":
             return False, slow.at_least("tags", rule["where"]["tags"], rule["n"], k)
         case "pin":
-            return False, slow.pin(rule["item"], rule["position"], k, rule["item"] < n)
+            return False, slow.pin(rule["item"], rule["position"], k, rule["item"] < len(known))
+        case "cap":
+            column, shows = rule["column"], rule["shows"]
+            left = lambda value: max(0, shows - shown_within(known, shown, column, value))  # noqa: E731
+            return True, slow.at_most(column, shows, left)
         case "reserve":
             return False, slow.reserve("brand", rule["where"]["brand"], rule["positions"])
         case _:
@@ -90,24 +106,45 @@ def cases(draw: st.DrawFn) -> Any:
     brands = draw(st.lists(st.sampled_from(BRANDS), min_size=n, max_size=n))
     tags = draw(st.lists(st.lists(st.sampled_from(TAGS), max_size=3), min_size=n, max_size=n))
     order = draw(st.permutations(range(n)))
-    rules = draw(st.lists(limits | leasts | pins | reserves | aparts, min_size=1, max_size=5))
+    rules = draw(st.lists(limits | leasts | pins | reserves | aparts | caps, min_size=1, max_size=5))
     rules = named(rules, draw(st.lists(st.integers(0, 1), min_size=5, max_size=5)))
     while contradict(rules):
         rules = rules[:-1]
-    return brands, tags, order, rules, k
+    times = st.tuples(st.integers(0, n - 1), st.sampled_from([-2 * WEEK, -WEEK, 1 - WEEK, -1, 0]))
+    return brands, tags, order, rules, k, draw(st.lists(times, max_size=4))
+
+
+def occasion(shown: list[tuple[int, int]], now: int = 10 * WEEK) -> Occasion:
+    rows, times = [item for item, _ in shown], [now + at for _, at in shown]
+    return Occasion(
+        np.array([now]), np.array([0]), Ragged.from_lists([rows]), Ragged.from_lists([times], np.int64), np.array([True])
+    )
 
 
 @settings(max_examples=1500, deadline=None)
 @given(cases())
 def test_the_list_is_the_best_of_all_lists(case: Any) -> None:
-    brands, tags, order, rules, k = case
+    brands, tags, order, rules, k, impressions = case
     on = catalogue(brands, tags)
     items = np.array(order, dtype=np.int32)
-    places, scores, outcome = made(rules, on).arranged(items, -np.arange(len(items), dtype=np.float32), k)
+    places, scores, outcome = made(rules, on).arranged(
+        items, -np.arange(len(items), dtype=np.float32), k, occasion(impressions)
+    )
     by_priority = sorted(rules, key=lambda rule: -rule["priority"])
     known = things(brands, tags)
-    shown, costs = slow.best([known[n] for n in order], k, [cost_of(rule, k, len(order)) for rule in by_priority])
+    shown, costs = slow.best([known[n] for n in order], k, [cost_of(rule, k, known, impressions) for rule in by_priority])
     assert items[places].tolist() == shown
     assert list(outcome.gave_way) == [rule["name"] for rule, cost in zip(by_priority, costs, strict=True) if cost]
     assert outcome.proven
     assert scores.tolist() == (-places.astype(float)).tolist()
+
+
+def test_the_slow_search_finds_violations() -> None:
+    """The control: it tells lists apart by length, by cost in order of priority, and by rank."""
+    known = things(["a", "a", "b"], [["x"], ["y"], ["x"]])
+    one = slow.at_most("brand", 1)
+    assert slow.best(known, 2, [(True, one)]) == ([0, 2], [0])
+    assert slow.best(known[:2], 2, [(True, one)]) == ([0], [0])
+    assert slow.best(known[:2], 2, [(False, one)]) == ([0, 1], [1])
+    y = slow.at_least("tags", "y", 1, 1)
+    assert slow.best(known, 1, [(False, y), (False, slow.pin(0, 1, 1, True))]) == ([1], [0, 1])

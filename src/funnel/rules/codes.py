@@ -125,9 +125,12 @@ def _laid_out(catalogue: Catalogue, name: str) -> tuple[Int32, Int64, Any]:
         assert isinstance(column, Terms)
         values, codes = column.terms, np.repeat(np.arange(len(column.terms)), np.diff(column.offsets))
     n = catalogue.n_laid_out
-    order = np.argsort(column.rows, kind="stable")
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(column.rows, minlength=n))])
-    return codes[order].astype(np.int32), offsets.astype(np.int64), values
+    order = np.lexsort((codes, column.rows))
+    rows, codes = column.rows[order], codes[order]
+    first = np.ones(len(rows), dtype=np.bool_)  # a value that a list has twice counts once
+    first[1:] = (rows[1:] != rows[:-1]) | (codes[1:] != codes[:-1])
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows[first], minlength=n))])
+    return codes[first].astype(np.int32), offsets.astype(np.int64), values
 
 
 def _gathered(codes: Int32, offsets: Int64, rows: Int32) -> Int32:

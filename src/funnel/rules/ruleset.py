@@ -91,6 +91,9 @@ class Ruleset:
         if occasion is None or not len(rows):
             return out
         for rule in self._caps:
+            if not occasion.known[request]:
+                out |= (self.codes(rule.column).of(rows) >= 0).any(axis=1)
+                continue
             codes, left = self.left(rule, occasion, request)
             out |= np.isin(self.codes(rule.column).of(rows), codes[left <= 0]).any(axis=1)
         for budget in self._budgets:

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from funnel.allow import Allow
-from funnel.types.arrays import Features, Int32, Int64
+from funnel.types.arrays import Bool, Features, Int32, Int64
 from funnel.types.ragged import Ragged
 
 
@@ -35,19 +35,19 @@ class Occasion:
 
     now: int64 [B], seconds of the clock that impressions and budgets go by. keys: int64 [B], a number a
     request by which chance goes. impressions: rows of the items that each user was shown, as far back as
-    anybody asks; impression_times has the same offsets.
+    anybody asks; impression_times has the same offsets. known: whether they could be read.
     """
 
     now: Int64
     keys: Int64
     impressions: Ragged
     impression_times: Ragged
+    known: Bool
 
     def take(self, rows: NDArray[Any]) -> Occasion:
         """The occasions at these rows."""
-        return Occasion(
-            self.now[rows], self.keys[rows], self.impressions.take(rows), self.impression_times.take(rows)
-        )
+        impressions, times = self.impressions.take(rows), self.impression_times.take(rows)
+        return Occasion(self.now[rows], self.keys[rows], impressions, times, self.known[rows])
 
 
 @dataclass(frozen=True, slots=True)
