@@ -73,7 +73,9 @@ class Config(Settings):
     rerank: RerankConfig = RerankConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     rules: tuple[Rule, ...] = Field(
-        (), max_length=100, description="what must hold of a list; see docs/rules.md for the tables of each kind"
+        (),
+        max_length=100,
+        description="what must hold of a list; see docs/rules.md for the tables of each kind",
     )
     gates: GatesConfig = GatesConfig()
     store: StoreConfig = StoreConfig()

@@ -62,9 +62,7 @@ def apart(column: str, groups: Sequence[Sequence[str]]) -> Cost:
     return cost
 
 
-def best(
-    ranked: Sequence[Thing], k: int, rules: Sequence[tuple[bool, Cost]]
-) -> tuple[list[int], list[int]]:
+def best(ranked: Sequence[Thing], k: int, rules: Sequence[tuple[bool, Cost]]) -> tuple[list[int], list[int]]:
     """Names of the best list, and what it costs each rule. ranked: best first. rules: whether each is strict,
     by priority."""
     found: Any = None

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
@@ -44,8 +43,14 @@ limits = st.builds(
     lambda column, n, strict: {"kind": "at_most", "column": column, "n": n, "strict": strict},
     st.sampled_from(["brand", "tags"]), st.integers(1, 3), st.booleans(),
 )  # fmt: skip
-leasts = st.builds(lambda tag, n: {"kind": "at_least", "where": {"tags": tag}, "n": n}, st.sampled_from(TAGS), st.integers(1, 4))
-pins = st.builds(lambda item, at: {"kind": "pin", "item": item, "position": at}, st.integers(0, 7), st.integers(1, 5))
+leasts = st.builds(
+    lambda tag, n: {"kind": "at_least", "where": {"tags": tag}, "n": n},
+    st.sampled_from(TAGS),
+    st.integers(1, 4),
+)
+pins = st.builds(
+    lambda item, at: {"kind": "pin", "item": item, "position": at}, st.integers(0, 7), st.integers(1, 5)
+)
 reserves = st.builds(
     lambda brand, at: {"kind": "reserve", "where": {"brand": brand}, "positions": sorted(at)},
     st.sampled_from("abc"), st.sets(st.integers(1, 5), min_size=1, max_size=2),
@@ -117,7 +122,11 @@ def cases(draw: st.DrawFn) -> Any:
 def occasion(shown: list[tuple[int, int]], now: int = 10 * WEEK) -> Occasion:
     rows, times = [item for item, _ in shown], [now + at for _, at in shown]
     return Occasion(
-        np.array([now]), np.array([0]), Ragged.from_lists([rows]), Ragged.from_lists([times], np.int64), np.array([True])
+        np.array([now]),
+        np.array([0]),
+        Ragged.from_lists([rows]),
+        Ragged.from_lists([times], np.int64),
+        np.array([True]),
     )
 
 
@@ -132,9 +141,13 @@ def test_the_list_is_the_best_of_all_lists(case: Any) -> None:
     )
     by_priority = sorted(rules, key=lambda rule: -rule["priority"])
     known = things(brands, tags)
-    shown, costs = slow.best([known[n] for n in order], k, [cost_of(rule, k, known, impressions) for rule in by_priority])
+    shown, costs = slow.best(
+        [known[n] for n in order], k, [cost_of(rule, k, known, impressions) for rule in by_priority]
+    )
     assert items[places].tolist() == shown
-    assert list(outcome.gave_way) == [rule["name"] for rule, cost in zip(by_priority, costs, strict=True) if cost]
+    assert list(outcome.gave_way) == [
+        rule["name"] for rule, cost in zip(by_priority, costs, strict=True) if cost
+    ]
     assert outcome.proven
     assert scores.tolist() == (-places.astype(float)).tolist()
 

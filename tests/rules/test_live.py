@@ -16,7 +16,7 @@ import pytest
 
 from funnel import Live
 from funnel.artifacts import Store
-from funnel.errors import BundleError, ConfigError, DataError
+from funnel.errors import BundleError, DataError
 from funnel.serving.response import Answer
 from tests.serving.test_items import frame
 from tests.serving.test_reload import variant
@@ -144,7 +144,9 @@ def test_a_rule_goes_by_what_was_changed(ruled: Open) -> None:
 
 
 def test_competitors_are_not_together(ruled: Open) -> None:
-    live = ruled({"kind": "apart", "column": "genres", "values": [["Drama", "Comedy"], ["Horror", "Romance"]]})
+    live = ruled(
+        {"kind": "apart", "column": "genres", "values": [["Drama", "Comedy"], ["Horror", "Romance"]]}
+    )
     for user in range(1, 30):
         answer = live.recommend(user)
         present = {genre for some in genres(answer) for genre in some}
@@ -175,7 +177,11 @@ def test_a_cap_counts_impressions_and_nothing_else_does(ruled: Open) -> None:
 def test_what_is_left_of_a_cap_is_what_one_answer_may_use(ruled: Open) -> None:
     live = ruled({"kind": "cap", "column": "genres", "shows": 4, "per": "1d"})
     assert most(live.recommend(7)) == 4
-    horror = [row for row in range(1, 200) if "Horror" in live.contents.catalogue.records(live.contents.catalogue.ids.rows([row]))[0]["genres"]]
+    horror = [
+        row
+        for row in range(1, 200)
+        if "Horror" in live.contents.catalogue.records(live.contents.catalogue.ids.rows([row]))[0]["genres"]
+    ]
     live.observe(*[(7, item) for item in horror[:3]], kind="impression")
     every = [genre for some in genres(live.recommend(7)) for genre in some]
     assert every.count("Horror") <= 1

@@ -20,7 +20,11 @@ EVENING = [1.0] * 18 + [5.0] * 6
 def world(limits: list[float | None], spent: list[float | None]) -> Catalogue:
     n = len(limits)
     frame = pd.DataFrame(
-        {"campaign": [f"c{i // 2}" for i in range(n)], "budget": limits, "spent": np.array(spent, dtype=float)}
+        {
+            "campaign": [f"c{i // 2}" for i in range(n)],
+            "budget": limits,
+            "spent": np.array(spent, dtype=float),
+        }
     )
     return Catalogue(Vocabulary.of(np.arange(n)), frame, {})
 
@@ -34,7 +38,9 @@ def rule(**more: Any) -> dict[str, Any]:
     return {"kind": "budget", "limit": "budget", "spent": "spent", "by": "campaign", **more}
 
 
-def through_a_day(curve: list[float], wins: float, requests: int = 20_000, budget: float = 1000.0) -> np.ndarray:
+def through_a_day(
+    curve: list[float], wins: float, requests: int = 20_000, budget: float = 1000.0
+) -> np.ndarray:
     """What a campaign spent by each request of a day, who wins so many of the requests that it may take part
     in, each for 1.0; demand is even."""
     on = world([budget, budget], [0.0, 0.0])
@@ -53,7 +59,9 @@ def through_a_day(curve: list[float], wins: float, requests: int = 20_000, budge
 def test_money_lasts_for_the_day_and_goes_by_its_curve(curve: list[float]) -> None:
     """Two thirds of what could be won would be enough to spend it by a third of the day."""
     path = through_a_day(curve, 0.5)
-    plan = np.interp(np.arange(1, 20_001) / 20_000, np.arange(25) / 24, np.append(0, np.cumsum(curve)) / sum(curve))
+    plan = np.interp(
+        np.arange(1, 20_001) / 20_000, np.arange(25) / 24, np.append(0, np.cumsum(curve)) / sum(curve)
+    )
     assert (path <= 1000 * plan + 0.02 * 1000 + 1).all()
     assert (path >= 1000 * plan - 0.05 * 1000).all()
     assert 950 <= path[-1] <= 1000

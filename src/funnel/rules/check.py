@@ -34,7 +34,9 @@ def _check_column(rule: Rule, name: str, columns: Mapping[str, FilterColumn]) ->
     if column is None:
         raise ConfigError(f"rule {rule.label!r}: items have no column {name!r}; {hint(name, columns)}")
     if is_money and not (isinstance(column, Numbers) or not column.kinds):
-        raise ConfigError(f"rule {rule.label!r}: column {name!r} holds {_kinds(column)}; numbers are expected")
+        raise ConfigError(
+            f"rule {rule.label!r}: column {name!r} holds {_kinds(column)}; numbers are expected"
+        )
     if not is_money and not isinstance(column, Numbers | Terms):
         raise ConfigError(f"rule {rule.label!r}: column {name!r} has no values that could be counted")
 

@@ -119,6 +119,7 @@ def _key(value: Any) -> Any:
 def _laid_out(catalogue: Catalogue, name: str) -> tuple[Int32, Int64, Any]:
     """Codes by row, one behind the other, their offsets int64 [n + 1], and the values by code."""
     column = catalogue.layout[name]
+    values: Any
     if isinstance(column, Numbers):
         values, codes = np.unique(column.sorted, return_inverse=True)
     else:

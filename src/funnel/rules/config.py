@@ -136,7 +136,9 @@ class BudgetRule(_Rule):
 
     kind: Literal["budget"]
     limit: str = Field(min_length=1, description="column of items: what may be spent a day")
-    spent: str = Field(min_length=1, description="column of items: what was spent today; patch it as it grows")
+    spent: str = Field(
+        min_length=1, description="column of items: what was spent today; patch it as it grows"
+    )
     by: str = Field("item_id", min_length=1, description="column whose items share the budget: a campaign")
     curve: tuple[Annotated[float, Field(ge=0, le=1e9)], ...] = Field(
         (1.0,) * 24, min_length=1, max_length=1440, description="weights of equal parts of the day, in UTC"
@@ -201,7 +203,9 @@ def _check_positions(rules: Sequence[Rule]) -> None:
             keys = [("reserved position", position) for position in rule.positions]
         for key in keys:
             if key in taken:
-                raise ValueError(f"rules {taken[key]!r} and {rule.label!r} contradict: both want {key[0]} {key[1]}")
+                raise ValueError(
+                    f"rules {taken[key]!r} and {rule.label!r} contradict: both want {key[0]} {key[1]}"
+                )
             taken[key] = rule.label
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from funnel.catalogue.where import Where
 from funnel.rules.config import ApartRule, AtLeastRule, AtMostRule, CapRule, PinRule, ReserveRule, Rule
 from funnel.rules.problem import Problem, alike, led, numbered
 from funnel.rules.search import solve
-from funnel.types import Int32, Int64, Occasion, Outcome
+from funnel.types import Bool, Int32, Int64, Occasion, Outcome
 
 if TYPE_CHECKING:
     from funnel.rules.ruleset import Ruleset
@@ -42,9 +43,7 @@ class Layout:
         self._owner_number = np.where(numbers < len(limits), numbers, -1).astype(np.int32)
         self._owner_team = np.where(numbers < len(limits), -1, numbers - len(limits)).astype(np.int32)
 
-    def solve(
-        self, items: Int32, k: int, occasion: Occasion | None, request: int
-    ) -> tuple[Int64, Outcome]:
+    def solve(self, items: Int32, k: int, occasion: Occasion | None, request: int) -> tuple[Int64, Outcome]:
         """Places of the best list among the candidates [n], best first, and what the rules did."""
         asked, k = k, min(k, len(items))
         if not self._rules:
@@ -114,7 +113,9 @@ class Layout:
                     of.setdefault(codes.code(value), []).append(owner)
                 owner += 1
             of.pop(-1, None)  # an id that no item has
-            table = np.full((max(of, default=0) + 2, max(map(len, of.values()), default=1)), -1, dtype=np.int32)
+            table = np.full(
+                (max(of, default=0) + 2, max(map(len, of.values()), default=1)), -1, dtype=np.int32
+            )
             for code, some in of.items():
                 table[code, : len(some)] = some
             found.append((rule.column, table))
@@ -127,7 +128,7 @@ class Layout:
                 for value, left in zip(*self._set.left(rule, occasion, request), strict=True):
                     capacity[(owner == number) & (code == value)] = max(0, left)
 
-    def _filters(self, wheres: Sequence[dict[str, object]], items: Int32) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    def _filters(self, wheres: Sequence[Where], items: Int32) -> Bool:
         out = np.empty((len(wheres), len(items)), dtype=np.bool_)
         for number, where in enumerate(wheres):
             out[number] = self._set.passes(where, items)
@@ -168,7 +169,11 @@ class Layout:
             if row >= 0 and p.fits[row, place]:
                 out[position].append(self._labels[p.reserved_rule[position]])
             if place >= len(chosen):
-                out[position] += [self._labels[r] for r, counts in zip(p.least_rule, p.counts[:, place], strict=True) if counts]
+                out[position] += [
+                    self._labels[r]
+                    for r, counts in zip(p.least_rule, p.counts[:, place], strict=True)
+                    if counts
+                ]
         return tuple(map(tuple, out))
 
 

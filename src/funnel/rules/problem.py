@@ -62,7 +62,7 @@ def mixed(value: np.uint64) -> np.uint64:
 @compiled
 def numbered(codes: Int32, owners: Int32, groups: Int32, of_owner: Int32, of_code: Int32) -> int:
     """Groups [N, W] of codes and their owners [N, W]: the same pair, the same number, from 0; −1 where a code
-    is negative, and where a candidate has a pair twice. of_owner, of_code [N · W]: of each group.
+    is negative. A candidate has a pair once. of_owner, of_code [N · W]: of each group.
     Returns how many there are.
     """
     size = 16
@@ -83,10 +83,7 @@ def numbered(codes: Int32, owners: Int32, groups: Int32, of_owner: Int32, of_cod
                 table[slot] = count
                 of_owner[count], of_code[count] = owner, code
                 count += 1
-            twice = False
-            for other in range(w):
-                twice |= groups[i, other] == table[slot]
-            groups[i, w] = -1 if twice else table[slot]
+            groups[i, w] = table[slot]
     return count
 
 

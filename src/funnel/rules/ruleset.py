@@ -13,9 +13,7 @@ from funnel.catalogue.tables import Catalogue
 from funnel.catalogue.where import Bitmap, Where
 from funnel.rules.codes import Codes
 from funnel.rules.config import (
-    ApartRule,
     AtLeastRule,
-    AtMostRule,
     BoostRule,
     BudgetRule,
     CapRule,
@@ -51,7 +49,9 @@ class Ruleset:
         self._caps = [rule for rule in self.rules if isinstance(rule, CapRule)]
         self._budgets = [rule for rule in self.rules if isinstance(rule, BudgetRule)]
         self._boosts = [(rule.label, rule) for rule in self.rules if isinstance(rule, BoostRule)]
-        self._layout = Layout([rule for rule in self.rules if not isinstance(rule, BoostRule | BudgetRule)], self)
+        self._layout = Layout(
+            [rule for rule in self.rules if not isinstance(rule, BoostRule | BudgetRule)], self
+        )
         self.pins = [rule for rule in self.rules if isinstance(rule, PinRule)]
 
     @property

@@ -216,7 +216,12 @@ def _can_have(p: Problem, allow: Int32) -> bool:
                 best = -1
                 for w in range(p.groups.shape[1]):
                     g = p.groups[i, w]
-                    if p.counts[a, i] and g >= 0 and p.limit[g] == number and (best < 0 or often[g] > often[best]):
+                    if (
+                        p.counts[a, i]
+                        and g >= 0
+                        and p.limit[g] == number
+                        and (best < 0 or often[g] > often[best])
+                    ):
                         best = g
                 if best >= 0:
                     size[best] += 1
@@ -261,11 +266,7 @@ def _search(
     while depth < length:
         i, found = cursor[depth], False
         while i < n and not found:
-            if (
-                not s.taken[i]
-                and (p.before[i] < 0 or s.taken[p.before[i]])
-                and not _closed(p, s, i, allow)
-            ):
+            if not s.taken[i] and (p.before[i] < 0 or s.taken[p.before[i]]) and not _closed(p, s, i, allow):
                 steps += 1
                 memory.steps[0] -= 1
                 if steps > STEPS or memory.steps[0] < 0:
@@ -273,9 +274,8 @@ def _search(
                 _placed(p, s, i, depth, length, 1)
                 items += p.kinds[i]
                 key = _key(s, items, number)
-                found = (
-                    failed[np.int64(key & np.uint64(_REMEMBERED - 1))] != key
-                    and _possible(p, s, depth + 1, length, allow, widths, careful)
+                found = failed[np.int64(key & np.uint64(_REMEMBERED - 1))] != key and _possible(
+                    p, s, depth + 1, length, allow, widths, careful
                 )
                 if not found:
                     items -= p.kinds[i]

@@ -314,7 +314,9 @@ class Live:
         """The requests with what caps and budgets go by, where the bundle has such rules. time: default that
         of the clock."""
         seconds = arguments.moment(time)
-        occasion, error = occasion_of(loaded.contents, self._impressions, user_ids, seconds, loaded.manifest.seed)
+        occasion, error = occasion_of(
+            loaded.contents, self._impressions, user_ids, seconds, loaded.manifest.seed
+        )
         if error is not None:
             self._follower.error = error
         return requests if occasion is None else replace(requests, occasion=occasion)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -48,6 +48,10 @@ class RerankConfig(plugins.Optioned):
         50, ge=1, le=LONGEST_LIST, description="best places that may be re-ordered for diversity"
     )
     trade_off: float = Field(1.0, ge=0, le=1, description="1 keeps the ranker's order; less is more diverse")
+    kind: Literal["mmr", "dpp"] = Field(
+        "mmr",
+        description="how the list is made diverse: by the nearest item above, or by the volume of all together",
+    )
     stages: tuple[str, ...] = Field(
         ("diversify",),
         min_length=1,

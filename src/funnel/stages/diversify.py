@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from funnel.errors import ConfigError
 from funnel.features.arrays import frozen
 from funnel.plugins import register
 from funnel.stages._kernels import mmr
+from funnel.stages.dpp import dpp
 from funnel.stages.stage import places
 from funnel.types import Candidates, Float32, Int64, Requests
 
@@ -21,14 +22,17 @@ if TYPE_CHECKING:
 def diversify(parts: Parts) -> Diversify:
     """The options of `[rerank]`."""
     rerank = parts.rerank
-    return Diversify(parts.vectors, rerank.trade_off, pool=rerank.pool, k=rerank.k, name="rerank")
+    return Diversify(
+        parts.vectors, rerank.trade_off, pool=rerank.pool, k=rerank.k, name="rerank", kind=rerank.kind
+    )
 
 
 class Diversify:
-    """Maximal marginal relevance over the best `pool` places (Carbonell & Goldstein, SIGIR 1998).
+    """Maximal marginal relevance over the best `pool` places (Carbonell & Goldstein, SIGIR 1998), or the greedy
+    search of a determinantal point process, see `funnel.stages.dpp`.
 
-    Picks k items, each the one with the highest trade_off · relevance − (1 − trade_off) · (its highest cosine
-    with those picked before). Relevance is the score, brought to 0…1 over the request's pool. The picks'
+    By "mmr" picks k items, each the one with the highest trade_off · relevance − (1 − trade_off) · (its highest
+    cosine with those picked before). Relevance is the score, brought to 0…1 over the request's pool. The picks'
     scores become these values (which never rise); at trade_off = 1 order and scores stay as they were.
 
     vectors: float32 [n_items, d], of any length.
@@ -37,10 +41,12 @@ class Diversify:
     """
 
     def __init__(
-        self, vectors: Float32, trade_off: float, *, pool: int, k: int, name: str = "diversify"
-    ) -> None:
+        self, vectors: Float32, trade_off: float, *, pool: int, k: int, name: str = "diversify",
+        kind: Literal["mmr", "dpp"] = "mmr",
+    ) -> None:  # fmt: skip
         self.name = name
         self._vectors = frozen(vectors)
+        self._pick = {"mmr": mmr, "dpp": dpp}[kind]
         self._trade_off = float(trade_off)
         self._pool = places(pool, f"pool of {name}")
         self._k = places(k, f"k of {name}")
@@ -56,7 +62,7 @@ class Diversify:
         # What is not picked stays an empty place; those come last, so their own columns can stand for them.
         picks = np.broadcast_to(np.arange(shape[1]), shape).copy()
         values = np.full(shape, -np.inf, dtype=np.float32)
-        mmr(self._vectors, pool.items, _relevance(pool), self._trade_off, picks, values)
+        self._pick(self._vectors, pool.items, _relevance(pool), self._trade_off, picks, values)
         return _followed(pool.reorder(picks, values), candidates.top(self._k), picks)
 
     def skip(self, candidates: Candidates) -> Candidates:
@@ -71,7 +77,9 @@ def _followed(picked: Candidates, whole: Candidates, picks: Int64) -> Candidates
         return picked
     below = np.minimum(picked.scores[:, -1:], 0) + whole.scores[:, n:] - whole.scores[:, n : n + 1]
     scores = np.where(whole.filled[:, n:], below, -np.inf).astype(np.float32)
-    columns = np.concatenate([picks, np.broadcast_to(np.arange(n, whole.items.shape[1]), scores.shape)], axis=1)
+    columns = np.concatenate(
+        [picks, np.broadcast_to(np.arange(n, whole.items.shape[1]), scores.shape)], axis=1
+    )
     return whole.reorder(columns, np.concatenate([picked.scores, scores], axis=1))
 
 

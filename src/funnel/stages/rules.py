@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from funnel.catalogue.where import Where
 from funnel.rules import Ruleset
 from funnel.stages.retrieve import Retrieve
 from funnel.stages.sources import excluded
@@ -50,7 +53,9 @@ class Eligible:
     def _more(self, requests: Requests, b: int, found: Int32, kept: Int32) -> Int32:
         """Items to add to one list: int32 [m]."""
         found, kept = found[found >= 0], kept[kept >= 0]
-        pins = np.array([self._rules.catalogue.ids.row(rule.item) for rule in self._rules.pins], dtype=np.int32)
+        pins = np.array(
+            [self._rules.catalogue.ids.row(rule.item) for rule in self._rules.pins], dtype=np.int32
+        )
         pins = pins[(pins >= 0) & ~np.isin(pins, found)]
         single = requests.take(np.array([b]))
         pins = pins[~excluded(single, pins[None])[0] & ~self._blocked(requests, b, pins)]
@@ -68,7 +73,7 @@ class Eligible:
     def _blocked(self, requests: Requests, b: int, items: Int32) -> Bool:
         return self._rules.blocked(requests.occasion, b, items)
 
-    def _allowed(self, single: Requests, where: dict[str, object]) -> Requests:
+    def _allowed(self, single: Requests, where: Where) -> Requests:
         allow = self._rules.catalogue.allow(where)
         if single.allow is not None:
             allow = replace(allow, bits=allow.bits & single.allow.bits[single.allow.filter_of])
@@ -135,7 +140,7 @@ class Rules:
         return replace(listed, outcomes=tuple(outcomes))
 
 
-def _wider(values: np.ndarray, width: int, fill: float) -> np.ndarray:  # type: ignore[type-arg]
+def _wider(values: NDArray[Any], width: int, fill: float) -> NDArray[Any]:
     out = np.full((len(values), width, *values.shape[2:]), fill, dtype=values.dtype)
     out[:, : values.shape[1]] = values[:, :width]
     return out
