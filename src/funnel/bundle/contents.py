@@ -47,7 +47,8 @@ class Contents:
     weights: of each source in the retrieval order. ranker: None where the retrieval order is kept.
     exclude_seen: whether what a user met before is never returned. shown: columns of the lists that requests
     choose from; none where they choose from the catalogue. item_encoder: None in a bundle of an older funnel.
-    own: the bundle's own contents, where these have changed since it was built. rules: what must hold of a list.
+    own: the bundle's own contents, where these have changed since it was built. rules: what must hold of a
+    list.
     """
 
     catalogue: Catalogue

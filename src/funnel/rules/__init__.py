@@ -1,4 +1,5 @@
-"""What must hold of a list that is shown: rules as they are declared, and the list that keeps to them best."""
+"""What must hold of a list that is shown: rules as they are declared, and the list that keeps to them
+best."""
 
 from funnel.rules.check import check_rules
 from funnel.rules.config import KINDS, Rule, check_together, ordered

@@ -42,8 +42,8 @@ class Codes:
         codes = _gathered(self._rows, self._offsets, rows)
         if self._own:
             places = np.flatnonzero(self._is_own[np.minimum(rows, len(self._is_own) - 1)])
-            own = {place: self._own[row] for place, row in zip(places.tolist(), rows[places].tolist(), strict=True)
-                   if row in self._own}  # fmt: skip
+            pairs = zip(places.tolist(), rows[places].tolist(), strict=True)
+            own = {place: self._own[row] for place, row in pairs if row in self._own}
             width = max([codes.shape[1], *map(len, own.values())])
             wider = np.full((len(rows), width), -1, dtype=np.int32)
             wider[:, : codes.shape[1]] = codes

@@ -167,8 +167,8 @@ Rule: TypeAlias = Annotated[
 
 #: Settings of each kind of rule.
 KINDS: dict[str, type[_Rule]] = {
-    "at_most": AtMostRule, "at_least": AtLeastRule, "pin": PinRule, "reserve": ReserveRule, "boost": BoostRule,
-    "apart": ApartRule, "cap": CapRule, "budget": BudgetRule,
+    "at_most": AtMostRule, "at_least": AtLeastRule, "pin": PinRule, "reserve": ReserveRule,
+    "boost": BoostRule, "apart": ApartRule, "cap": CapRule, "budget": BudgetRule,
 }  # fmt: skip
 
 

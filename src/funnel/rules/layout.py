@@ -77,7 +77,8 @@ class Layout:
         kinds, before = np.empty(n, dtype=np.uint64), np.empty(n, dtype=np.int32)
         alike(groups, counts, fits, pinned, kinds, before)
         return Problem(
-            groups, leads, capacity, self._owner_rule[owner], self._owner_team[owner], limit, self._limit_rule,
+            groups, leads, capacity, self._owner_rule[owner], self._owner_team[owner], limit,
+            self._limit_rule,
             counts, np.array([min(rule.n, k) for _, rule in self._least], dtype=np.int32),
             np.array([r for r, _ in self._least], dtype=np.int32), pin, pin_rule, pinned, fits, reserved,
             reserved_rule, kinds, before,
@@ -157,8 +158,8 @@ class Layout:
         return row, rule_of
 
     def _touched(self, p: Problem, chosen: Int64) -> tuple[tuple[str, ...], ...]:
-        """By position, the rules that put an item there: it is pinned, fits a reserved position, or counts for
-        a least number and is further down in the candidates' order than the list is long."""
+        """By position, the rules that put an item there: it is pinned, fits a reserved position, or counts
+        for a least number and is further down in the candidates' order than the list is long."""
         if not (self._pins or self._reserved or self._least):
             return ()
         out: list[list[str]] = [[] for _ in chosen]

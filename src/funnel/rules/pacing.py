@@ -1,11 +1,11 @@
 """Which campaigns may spend now: a budget that lasts for its day.
 
-Probabilistic throttling after a plan of the day, as in Agarwal, Ghosh, Wei and You (Budget pacing for targeted
-online advertisements at LinkedIn, KDD 2014), with a proportional controller in place of their stepwise one: a
-campaign that is behind its plan takes part in every request, one that is `slack` of its budget ahead in none,
-and between the two its chance falls evenly. So what is spent stays within `slack` of the plan from above, what
-was missed is caught up, and nothing but the hot numbers has to be shared between processes. Chance is a hash
-of the request and the campaign: the same request has the same answer.
+Probabilistic throttling after a plan of the day, as in Agarwal, Ghosh, Wei and You (Budget pacing for
+targeted online advertisements at LinkedIn, KDD 2014), with a proportional controller in place of their
+stepwise one: a campaign that is behind its plan takes part in every request, one that is `slack` of its
+budget ahead in none, and between the two its chance falls evenly. So what is spent stays within `slack` of
+the plan from above, what was missed is caught up, and nothing but the hot numbers has to be shared between
+processes. Chance is a hash of the request and the campaign: the same request has the same answer.
 """
 
 from __future__ import annotations

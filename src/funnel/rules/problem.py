@@ -16,18 +16,18 @@ UInt64 = NDArray[np.uint64]
 class Problem(NamedTuple):
     """N candidates, best first, and R rules by priority; a list of at most K positions is wanted.
 
-    groups: int32 [N, W], the groups of each candidate, −1 = none. A group is a value of a column with a limit:
-    `capacity` [G] items of it cost nothing, each further one costs its rule `rule` [G] one. Where `team` [G]
-    is not −1, the group is a value that keeps apart from the others of its team: each value beyond the first
-    costs one. leads: bool [N, W], one group a limit, by which bounds go. limit: int32 [G], the number of a
-    group's limit, −1 for teams; limit_rule: int32 [L].
+    groups: int32 [N, W], the groups of each candidate, −1 = none. A group is a value of a column with a
+    limit: `capacity` [G] items of it cost nothing, each further one costs its rule `rule` [G] one. Where
+    `team` [G] is not −1, the group is a value that keeps apart from the others of its team: each value
+    beyond the first costs one. leads: bool [N, W], one group a limit, by which bounds go. limit: int32 [G],
+    the number of a group's limit, −1 for teams; limit_rule: int32 [L].
     counts: bool [A, N], who counts for each of the least numbers `least` [A] of the rules `least_rule` [A].
     pin: int32 [K], the candidate wanted at a position, −1 = none; pin_rule: int32 [K]; pinned: int32 [N], the
     position of a pinned candidate, −1 = none.
     fits: bool [P, N], who may be at a reserved position; reserved: int32 [K], its row in `fits`, −1 = none;
     reserved_rule: int32 [K].
-    kinds: uint64 [N], equal for candidates that are the same to all rules. before: int32 [N], the candidate of
-    the same kind before this one, −1 = none.
+    kinds: uint64 [N], equal for candidates that are the same to all rules. before: int32 [N], the candidate
+    of the same kind before this one, −1 = none.
     """
 
     groups: Int32

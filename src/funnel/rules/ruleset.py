@@ -1,4 +1,5 @@
-"""Rules on a catalogue: what is out of the question for a request, and the list that keeps to the rest best."""
+"""Rules on a catalogue: what is out of the question for a request, and the list that keeps to the rest
+best."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The list that keeps to the rules best: positions are filled one after another, with a look at what is left.
 
 The order of what is wanted is that of `solve`. Which sets of items are possible is in general a hard question
-(with three columns that have limits it is three-dimensional matching), so that the search has a limit; what it
-gives then still keeps to the strict rules.
+(with three columns that have limits it is three-dimensional matching), so that the search has a limit; what
+it gives then still keeps to the strict rules.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from funnel.compiling import compiled
 from funnel.rules.problem import Problem, UInt64, mixed
 from funnel.types import Bool, Int32, Int64
 
-#: Steps of one search, and of all for a list: what is not decided by then counts as impossible, and the answer
-#: says so.
+#: Steps of one search, and of all for a list: what is not decided by then counts as impossible, and the
+#: answer says so.
 STEPS, ALL_STEPS = 1_000, 4_000
 
 #: An allowance that is none.
@@ -362,11 +362,12 @@ def _cheapest(
 
 @compiled
 def solve(p: Problem, strict: Bool, n_teams: int, k: int, out: Int32) -> tuple[int, bool, Int32]:
-    """The best list, into out [K]: its length, whether that is proven, and what it costs each rule: int32 [R].
+    """The best list, into out [K]: its length, whether that is proven, and what it costs each rule: int32
+    [R].
 
     Best is, in this order: strict rules cost nothing; as many items as can be, up to k; the other rules cost
-    as little as can be, each before the next; and the first position has the candidate that is first in order,
-    then the second, and so on.
+    as little as can be, each before the next; and the first position has the candidate that is first in
+    order, then the second, and so on.
     """
     n_rules, k = len(strict), min(k, p.groups.shape[0])
     allow, trial = np.zeros(n_rules, np.int32), np.zeros(k, np.int32)

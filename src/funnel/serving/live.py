@@ -165,8 +165,9 @@ class Live:
         error. An event from before the end of the bundle's data comes late, and is put behind it; events
         count in the order in which they come.
 
-        Raises: DataError for another kind, an event without ids, with a time in another unit, or one that is more than ten
-        minutes ahead of the clock; BundleError when it cannot be kept. Then none of the events is taken in.
+        Raises: DataError for another kind, an event without ids, with a time in another unit, or one that is
+        more than ten minutes ahead of the clock; BundleError when it cannot be kept. Then none of the events
+        is taken in.
         """
         if kind not in KINDS:
             raise DataError(f"kind is {shown(kind)}; {hint(kind, KINDS)}")

@@ -50,7 +50,7 @@ class RerankConfig(plugins.Optioned):
     trade_off: float = Field(1.0, ge=0, le=1, description="1 keeps the ranker's order; less is more diverse")
     kind: Literal["mmr", "dpp"] = Field(
         "mmr",
-        description="how the list is made diverse: by the nearest item above, or by the volume of all together",
+        description="how a list is made diverse: by the nearest item above, or by the volume of all",
     )
     stages: tuple[str, ...] = Field(
         ("diversify",),

@@ -28,12 +28,13 @@ def diversify(parts: Parts) -> Diversify:
 
 
 class Diversify:
-    """Maximal marginal relevance over the best `pool` places (Carbonell & Goldstein, SIGIR 1998), or the greedy
-    search of a determinantal point process, see `funnel.stages.dpp`.
+    """Maximal marginal relevance over the best `pool` places (Carbonell & Goldstein, SIGIR 1998), or the
+    greedy search of a determinantal point process, see `funnel.stages.dpp`.
 
-    By "mmr" picks k items, each the one with the highest trade_off · relevance − (1 − trade_off) · (its highest
-    cosine with those picked before). Relevance is the score, brought to 0…1 over the request's pool. The picks'
-    scores become these values (which never rise); at trade_off = 1 order and scores stay as they were.
+    By "mmr" picks k items, each the one with the highest trade_off · relevance − (1 − trade_off) · (its
+    highest cosine with those picked before). Relevance is the score, brought to 0…1 over the request's pool.
+    The picks' scores become these values (which never rise); at trade_off = 1 order and scores stay as they
+    were.
 
     vectors: float32 [n_items, d], of any length.
 

@@ -15,14 +15,14 @@ _NOTHING = 1e-6
 def dpp(
     vectors: Float32, items: Int32, relevance: Float32, trade_off: float, picks: Int64, values: Float32
 ) -> None:
-    """picks, values [B, k] from items, relevance [B, P], by Chen, Zhang and Zhou (Fast greedy MAP inference for
-    determinantal point process to improve recommendation diversity, NeurIPS 2018).
+    """picks, values [B, k] from items, relevance [B, P], by Chen, Zhang and Zhou (Fast greedy MAP inference
+    for determinantal point process to improve recommendation diversity, NeurIPS 2018).
 
     The kernel is L_ij = exp(α (r_i + r_j)) (1 + cos_ij) / 2 with α = trade_off / 2 (1 − trade_off): relevance
     counts as trade_off, the logarithm of the determinant of similarities as 1 − trade_off. A pick is the item
     that lifts the determinant most; its value is the logarithm of by how much, so that values never rise. An
-    update of the Cholesky factor makes a pick cost O(P · k). What adds nothing any more comes behind, the most
-    relevant first. Ties go to the lower item row.
+    update of the Cholesky factor makes a pick cost O(P · k). What adds nothing any more comes behind, the
+    most relevant first. Ties go to the lower item row.
     """
     n_requests, pool = items.shape
     width, k = vectors.shape[1], picks.shape[1]
@@ -63,8 +63,8 @@ def dpp(
 
 @compiled
 def _condition(unit: Float32, own: Float32, factor: Float32, free: Int64, chosen: int, place: int) -> None:
-    """What each free item still adds, given one more pick: a row of the Cholesky factor. Relevance divides out
-    of it, so that similarities alone are in it."""
+    """What each free item still adds, given one more pick: a row of the Cholesky factor. Relevance divides
+    out of it, so that similarities alone are in it."""
     root = np.sqrt(own[chosen])
     for j in range(unit.shape[0]):
         if not free[j]:

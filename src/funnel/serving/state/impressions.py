@@ -1,7 +1,7 @@
 """What users were shown, in one SQLite file that the processes of a machine share.
 
-It lies beside the state's own file: an impression changes no history, no count and nothing else that a request
-follows, so that nobody has to look at it but a rule that counts impressions.
+It lies beside the state's own file: an impression changes no history, no count and nothing else that a
+request follows, so that nobody has to look at it but a rule that counts impressions.
 """
 
 from __future__ import annotations
