@@ -159,6 +159,10 @@ def _explain(problem: Any) -> str:
         return f"unknown key '{place}'; {hint(problem['loc'][-1], valid, 'known here: ')}"
     if problem["type"] == "missing":
         return f"'{place}' is missing"
+    if problem["type"].startswith("union_tag_"):
+        kind = problem["input"].get("kind") if isinstance(problem["input"], dict) else None
+        found = "is missing" if kind is None else f"is {kind!r:.200}"
+        return f"'{place}.kind' {found}; {hint(kind, KINDS)}"
     message = problem["msg"].removeprefix("Value error, ")
     if isinstance(problem["input"], dict) and problem["type"] == "value_error":  # of several keys together
         return f"{place}: {message}" if place else message

@@ -13,7 +13,7 @@ from funnel.gates import quality
 from funnel.gates.config import GatesConfig
 from funnel.gates.figures import Figures, ndcg
 from funnel.gates.findings import Finding
-from funnel.stages import PopularSource, Retrieve, Source
+from funnel.stages import PopularSource, Retrieve, Rules, Source
 from funnel.types import Examples
 
 
@@ -29,13 +29,19 @@ def beside_sources(
     alone["popular of all time"] = PopularSource(contents.statistics)
     n_items, k, users = len(contents.catalogue.ids), figures.k, examples.requests.users
     shown = walk(
-        [one_step("baseline", name, _one(source, k)) for name, source in alone.items()], examples, n_items, k
+        [one_step("baseline", name, _one(contents, source, k)) for name, source in alone.items()],
+        examples,
+        n_items,
+        k,
     )
     return [_beside(one.name, figures.final, ndcg(one, examples, k), users, config, seed) for one in shown]
 
 
-def _one(source: Source, k: int) -> Funnel:
-    return Funnel([Retrieve([source], k)])
+def _one(contents: Contents, source: Source, k: int) -> Funnel:
+    """A source alone, under the rules that the list that is shown keeps to."""
+    if not contents.rules:
+        return Funnel([Retrieve([source], k)])
+    return Funnel([Retrieve([source], max(contents.retrieve.k, k)), Rules(contents.ruleset, k)])
 
 
 def _beside(

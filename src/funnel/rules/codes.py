@@ -17,7 +17,7 @@ from funnel.values.words import word
 _NO_ROWS = np.empty(0, dtype=np.int32)
 
 
-class Codes:
+class ColumnCodes:
     """For each row the codes of its values; equal values of the column have equal codes.
 
     The column `item_id` has the row itself as its code. Written in place by whoever looks first after a
@@ -29,13 +29,13 @@ class Codes:
         self._version = 0
         self._own: dict[int, Int32] = {}
         self._is_own = np.zeros(0, dtype=np.bool_)
-        self._rows, self._offsets, self._known = _NO_ROWS, np.zeros(1, dtype=np.int64), _Known([])
+        self._rows, self._offsets, self._known = _NO_ROWS, np.zeros(1, dtype=np.int64), _KnownValues([])
         if name != "item_id":
             self._rows, self._offsets, values = _laid_out(catalogue, name)
-            self._known = _Known(values)
+            self._known = _KnownValues(values)
 
     def of(self, rows: Int32) -> Int32:
-        """Codes of some rows: int32 [n, W], −1 where there are fewer."""
+        """ColumnCodes of some rows: int32 [n, W], −1 where there are fewer."""
         if self._name == "item_id":
             return rows[:, None]
         self._catch_up()
@@ -89,8 +89,8 @@ class Codes:
             self._is_own = more
 
 
-class _Known:
-    """Codes of values: their place among those of the bundle, or the next number."""
+class _KnownValues:
+    """ColumnCodes of values: their place among those of the bundle, or the next number."""
 
     def __init__(self, values: Any) -> None:
         self._values = values
@@ -117,7 +117,7 @@ def _key(value: Any) -> Any:
 
 
 def _laid_out(catalogue: Catalogue, name: str) -> tuple[Int32, Int64, Any]:
-    """Codes by row, one behind the other, their offsets int64 [n + 1], and the values by code."""
+    """ColumnCodes by row, one behind the other, their offsets int64 [n + 1], and the values by code."""
     column = catalogue.layout[name]
     values: Any
     if isinstance(column, Numbers):

@@ -39,7 +39,7 @@ class _Rule(Settings):
 class AtMostRule(_Rule):
     """At most n items of each value of a column."""
 
-    kind: Literal["at_most"]
+    kind: Literal["at_most"] = Field(description="at most n items of each value of a column")
     column: str = Field(min_length=1, description=_COLUMN)
     n: StrictInt = Field(ge=1, le=1000, description="items of one value in a list")
     strict: bool = Field(False, description="true: rather a shorter list than one more")
@@ -48,7 +48,7 @@ class AtMostRule(_Rule):
 class AtLeastRule(_Rule):
     """At least n items that pass a filter."""
 
-    kind: Literal["at_least"]
+    kind: Literal["at_least"] = Field(description="at least n items that pass a filter")
     where: Where = Field(min_length=1, description="filter on item columns, as in a request")
     n: StrictInt = Field(ge=1, le=1000, description="items in a list")
 
@@ -56,7 +56,7 @@ class AtLeastRule(_Rule):
 class PinRule(_Rule):
     """One item at a position."""
 
-    kind: Literal["pin"]
+    kind: Literal["pin"] = Field(description="one item at a position")
     item: StrictInt | StrictStr = Field(description="its id")
     position: Position = Field(description="from 1")
 
@@ -64,7 +64,7 @@ class PinRule(_Rule):
 class ReserveRule(_Rule):
     """Positions that are for items that pass a filter."""
 
-    kind: Literal["reserve"]
+    kind: Literal["reserve"] = Field(description="positions for items that pass a filter")
     where: Where = Field(min_length=1, description="filter on item columns, as in a request")
     positions: tuple[Position, ...] = Field(min_length=1, max_length=1000, description="from 1")
 
@@ -74,7 +74,7 @@ class ReserveRule(_Rule):
 class BoostRule(_Rule):
     """Items that pass a filter rank higher or lower; one of `multiply`, `add` and `to`."""
 
-    kind: Literal["boost"]
+    kind: Literal["boost"] = Field(description="items that pass a filter rank higher, or lower")
     where: Where = Field(min_length=1, description="filter on item columns, as in a request")
     multiply: float | None = Field(
         None, gt=0, description="factor of a score; a negative score is divided by it, so that 2 always lifts"
@@ -93,7 +93,7 @@ class BoostRule(_Rule):
 class ApartRule(_Rule):
     """Values of a column of which a list has one at most: competitors."""
 
-    kind: Literal["apart"]
+    kind: Literal["apart"] = Field(description="competitors: values of which a list has one at most")
     column: str = Field(min_length=1, description=_COLUMN)
     values: tuple[tuple[StrictStr | StrictInt, ...], ...] = Field(
         min_length=1, max_length=10_000, description="groups of values that keep apart"
@@ -112,7 +112,7 @@ class ApartRule(_Rule):
 class CapRule(_Rule):
     """A user is shown items of a value so often in a time, counted from observed impressions."""
 
-    kind: Literal["cap"]
+    kind: Literal["cap"] = Field(description="so many impressions of a value for a user in a time")
     column: str = Field(min_length=1, description=f"{_COLUMN}; item_id for each item by itself")
     shows: StrictInt = Field(ge=1, le=10_000, description="impressions of one value")
     per: str = Field(description='time, such as "30m", "1d" or "90d", which is the longest')
@@ -134,14 +134,14 @@ class CapRule(_Rule):
 class BudgetRule(_Rule):
     """Money that lasts for the day: what is spent is out, and what runs ahead of its day is throttled."""
 
-    kind: Literal["budget"]
+    kind: Literal["budget"] = Field(description="money that lasts for the day")
     limit: str = Field(min_length=1, description="column of items: what may be spent a day")
     spent: str = Field(
         min_length=1, description="column of items: what was spent today; patch it as it grows"
     )
     by: str = Field("item_id", min_length=1, description="column whose items share the budget: a campaign")
     curve: tuple[Annotated[float, Field(ge=0, le=1e9)], ...] = Field(
-        (1.0,) * 24, min_length=1, max_length=1440, description="weights of equal parts of the day, in UTC"
+        (1.0,), min_length=1, max_length=1440, description="weights of equal parts of the day, in UTC"
     )
     slack: float = Field(
         0.02, gt=0, le=1, description="share of the budget ahead of plan at which an item is out altogether"

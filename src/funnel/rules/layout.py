@@ -12,7 +12,7 @@ from funnel.catalogue.where import Where
 from funnel.rules.config import ApartRule, AtLeastRule, AtMostRule, CapRule, PinRule, ReserveRule, Rule
 from funnel.rules.problem import Problem, alike, led, numbered
 from funnel.rules.search import solve
-from funnel.types import Bool, Int32, Int64, Occasion, Outcome
+from funnel.types import Bool, Int32, Int64, Occasion, RulesOutcome
 
 if TYPE_CHECKING:
     from funnel.rules.ruleset import Ruleset
@@ -43,11 +43,13 @@ class Layout:
         self._owner_number = np.where(numbers < len(limits), numbers, -1).astype(np.int32)
         self._owner_team = np.where(numbers < len(limits), -1, numbers - len(limits)).astype(np.int32)
 
-    def solve(self, items: Int32, k: int, occasion: Occasion | None, request: int) -> tuple[Int64, Outcome]:
+    def solve(
+        self, items: Int32, k: int, occasion: Occasion | None, request: int
+    ) -> tuple[Int64, RulesOutcome]:
         """Places of the best list among the candidates [n], best first, and what the rules did."""
         asked, k = k, min(k, len(items))
         if not self._rules:
-            return np.arange(k), Outcome()
+            return np.arange(k), RulesOutcome()
         problem = self._problem(items, asked, occasion, request)
         out = np.zeros(k, dtype=np.int32)
         length, proven, costs = solve(problem, self._strict, self._n_teams, k, out)
@@ -56,7 +58,7 @@ class Layout:
         for (r, rule), place in zip(self._pins, self._pinned_at(items), strict=True):
             gave_way[r] |= rule.position <= asked and (place < 0 or rule.position > length)
         labels = [label for label, gave in zip(self._labels, gave_way.tolist(), strict=True) if gave]
-        return chosen, Outcome(tuple(labels), bool(proven), self._touched(problem, chosen))
+        return chosen, RulesOutcome(tuple(labels), bool(proven), self._touched(problem, chosen))
 
     def _problem(self, items: Int32, k: int, occasion: Occasion | None, request: int) -> Problem:
         n = len(items)
@@ -85,7 +87,7 @@ class Layout:
         )  # fmt: skip
 
     def _columns(self, items: Int32) -> tuple[Int32, Int32]:
-        """Codes of all columns with a limit and of all teams, and whose they are: int32 [n, W] each."""
+        """ColumnCodes of all columns with a limit and of all teams, and whose they are: int32 [n, W] each."""
         codes = [self._set.codes(rule.column).of(items) for _, rule in self._limits]
         owners = [np.full(one.shape[1], number, dtype=np.int32) for number, one in enumerate(codes)]
         whose = [np.broadcast_to(owner, one.shape) for owner, one in zip(owners, codes, strict=True)]

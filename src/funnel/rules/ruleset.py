@@ -12,7 +12,7 @@ import numpy as np
 from funnel.allow import has_bits
 from funnel.catalogue.tables import Catalogue
 from funnel.catalogue.where import Bitmap, Where
-from funnel.rules.codes import Codes
+from funnel.rules.codes import ColumnCodes
 from funnel.rules.config import (
     AtLeastRule,
     BoostRule,
@@ -24,8 +24,8 @@ from funnel.rules.config import (
     ordered,
 )
 from funnel.rules.layout import Layout
-from funnel.rules.pacing import takes_part
-from funnel.types import Bool, Float32, Int32, Int64, Occasion, Outcome
+from funnel.rules.pacing import Float64, takes_part
+from funnel.types import Bool, Float32, Int32, Int64, Occasion, RulesOutcome
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,11 @@ class Ruleset:
     def __init__(self, rules: Sequence[Rule], catalogue: Catalogue) -> None:
         self.rules = ordered(rules)
         self.catalogue = catalogue
-        self._codes: dict[str, Codes] = {}
+        columns = [rule.columns for rule in self.rules]
+        money = [(rule.limit, rule.spent) for rule in self.rules if isinstance(rule, BudgetRule)]
+        names = dict.fromkeys(name for some in columns for name in some)
+        hot = {name for some in money for name in some}
+        self._codes = {name: ColumnCodes(catalogue, name) for name in names if name not in hot}
         self._bits: dict[int, tuple[int, Bitmap]] = {}
         self._caps = [rule for rule in self.rules if isinstance(rule, CapRule)]
         self._budgets = [rule for rule in self.rules if isinstance(rule, BudgetRule)]
@@ -73,10 +77,8 @@ class Ruleset:
             Quota(rule.where, len(rule.positions)) for rule in self.rules if isinstance(rule, ReserveRule)
         ]
 
-    def codes(self, name: str) -> Codes:
+    def codes(self, name: str) -> ColumnCodes:
         """A column's values as numbers."""
-        if name not in self._codes:
-            self._codes[name] = Codes(self.catalogue, name)
         return self._codes[name]
 
     def passes(self, where: Where, rows: Int32) -> Bool:
@@ -112,12 +114,12 @@ class Ruleset:
         values, often = np.unique(codes[codes >= 0], return_counts=True)
         return values.astype(np.int32), rule.shows - often.astype(np.int64)
 
-    def _numbers(self, name: str, rows: Int32) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def _numbers(self, name: str, rows: Int32) -> Float64:
         return np.array(self.catalogue.values_of(name, rows), dtype=np.float64)
 
     def arranged(
         self, items: Int32, scores: Float32, k: int, occasion: Occasion | None = None, request: int = 0
-    ) -> tuple[Int64, Float32, Outcome]:
+    ) -> tuple[Int64, Float32, RulesOutcome]:
         """The list of at most k items: their places among the candidates int64 [m], their scores, and what
         the rules did.
 

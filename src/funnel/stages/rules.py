@@ -18,6 +18,9 @@ from funnel.types import Bool, Candidates, Int32, Ragged, Requests
 #: How often candidates are looked for again in place of those that a request cannot be given.
 _AGAIN = 3
 
+#: Items that are taken of a further search, where fewer are wanted: other rules may want some of them out.
+_AT_LEAST = 16
+
 
 class Eligible:
     """Drops what frequency caps and budgets keep from a request, and adds what rules need: pinned items, and
@@ -53,22 +56,27 @@ class Eligible:
     def _more(self, requests: Requests, b: int, found: Int32, kept: Int32) -> Int32:
         """Items to add to one list: int32 [m]."""
         found, kept = found[found >= 0], kept[kept >= 0]
-        pins = np.array(
-            [self._rules.catalogue.ids.row(rule.item) for rule in self._rules.pins], dtype=np.int32
-        )
-        pins = pins[(pins >= 0) & ~np.isin(pins, found)]
-        single = requests.take(np.array([b]))
-        pins = pins[~excluded(single, pins[None])[0] & ~self._blocked(requests, b, pins)]
-        more = [pins]
+        more = [self._pins(requests, b, found)]
         for quota in self._rules.quotas:
             have = int(self._rules.passes(quota.where, np.concatenate([kept, *more])).sum())
             if have < quota.n:
-                allowed = self._allowed(single, quota.where)
-                more.append(self._found(allowed, requests, b, np.concatenate([found, *more]), quota.n - have))
+                known = np.concatenate([found, *more])
+                more.append(self._found(requests, b, known, quota.n - have, quota.where))
         missing = self._k - len(kept) - sum(map(len, more))
         if missing > 0 and len(kept) < len(found):
-            more.append(self._found(single, requests, b, np.concatenate([found, *more]), missing))
+            more.append(self._found(requests, b, np.concatenate([found, *more]), missing))
         return np.concatenate(more).astype(np.int32)
+
+    def _pins(self, requests: Requests, b: int, found: Int32) -> Int32:
+        """Pinned items that are not among the candidates and may be given."""
+        rows = np.array(
+            [self._rules.catalogue.ids.row(rule.item) for rule in self._rules.pins], dtype=np.int32
+        )
+        rows = rows[(rows >= 0) & ~np.isin(rows, found)]
+        if not len(rows):
+            return rows
+        bad = excluded(requests.take(np.array([b])), rows[None])[0]
+        return rows[~bad & ~self._blocked(requests, b, rows)]
 
     def _blocked(self, requests: Requests, b: int, items: Int32) -> Bool:
         return self._rules.blocked(requests.occasion, b, items)
@@ -79,22 +87,24 @@ class Eligible:
             allow = replace(allow, bits=allow.bits & single.allow.bits[single.allow.filter_of])
         return replace(single, allow=allow)
 
-    def _found(self, single: Requests, requests: Requests, b: int, known: Int32, wanted: int) -> Int32:
+    def _found(
+        self, requests: Requests, b: int, known: Int32, wanted: int, where: Where | None = None
+    ) -> Int32:
         """Items of a request beside those that are known: at least as many as are wanted, where a few further
         searches find them."""
-        more: list[Int32] = []
+        single = requests.take(np.array([b]))
+        single = single if where is None else self._allowed(single, where)
+        barred = known[:0] if single.exclude is None else single.exclude[0]
+        more: list[Int32] = [known[:0]]
         for _ in range(_AGAIN):
-            barred = [] if single.exclude is None else [single.exclude[0]]
-            beside = np.concatenate([*barred, known, *more]).astype(np.int32)
+            beside = np.concatenate([barred, known, *more]).astype(np.int32)
             rows = self._retriever(replace(single, exclude=Ragged.from_lists([beside]))).items[0]
-            rows = rows[rows >= 0][: max(2 * wanted, 16)]
-            if not len(rows):
-                break
+            rows = rows[rows >= 0][: max(2 * wanted, _AT_LEAST)]
             more.append(rows)
-            if sum(int((~self._blocked(requests, b, some)).sum()) for some in more) >= wanted:
+            free = ~self._blocked(requests, b, np.concatenate(more))
+            if not len(rows) or free.sum() >= wanted:
                 break
-        rows = np.concatenate([known[:0], *more]).astype(np.int32)
-        return rows[~self._blocked(requests, b, rows)]
+        return np.concatenate(more).astype(np.int32)[free]
 
     def _with(self, requests: Requests, kept: Candidates, more: list[Int32]) -> Candidates:
         """Items behind the lists, scored below what is there."""

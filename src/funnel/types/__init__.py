@@ -8,7 +8,7 @@ from funnel.types.arrays import Bool, Clock, Features, Float32, Int32, Int64
 from funnel.types.candidates import Candidates
 from funnel.types.growable import growable
 from funnel.types.log import Log
-from funnel.types.outcome import Outcome
+from funnel.types.outcome import RulesOutcome
 from funnel.types.ragged import Ragged
 from funnel.types.requests import Examples, Occasion, Requests, Shown
 
@@ -23,9 +23,9 @@ __all__ = [
     "Int64",
     "Log",
     "Occasion",
-    "Outcome",
     "Ragged",
     "Requests",
+    "RulesOutcome",
     "Shown",
     "growable",
 ]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from funnel.order import keys, moved
 from funnel.types.arrays import Bool, Float32, Int32
-from funnel.types.outcome import Outcome
+from funnel.types.outcome import RulesOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Candidates:
     sources: tuple[str, ...]
     source_scores: Float32
     source_ranks: Int32
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: tuple[RulesOutcome, ...] = ()
 
     @classmethod
     def empty(cls, n: int, sources: tuple[str, ...] = ()) -> Candidates:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RulesOutcome:
     """Of one list. gave_way: names of the rules that could not hold. proven: whether it is known that no list
     keeps to the rules better. touched: by position, the names of the rules that put an item there.
     """
