@@ -206,6 +206,19 @@ def test_impressions_that_cannot_be_read_show_nothing_that_has_a_cap(ruled: Open
         Live(live._store.folder)
 
 
+def test_a_budget_that_is_spent_is_out_in_the_next_answer(ruled: Open) -> None:
+    """The movies have one column of numbers, which is limit and spent here: what has a year is spent."""
+    live = ruled({"kind": "budget", "limit": "year", "spent": "year"})
+    answer = live.recommend(7)
+    assert answer.items == ()
+    assert "all_filtered" in answer.reasons
+    live.items.patch([20, 21, 22], {"year": None})
+    assert set(ids(live.recommend("new"))) == {20, 21, 22}
+    assert set(ids(live.recommend_many(["new"])[0])) == {20, 21, 22}
+    live.items.patch([21], {"year": 0.0})
+    assert set(ids(live.recommend("new"))) == {20, 22}
+
+
 def test_an_unknown_kind_is_refused(ruled: Open) -> None:
     live = ruled()
     with pytest.raises(DataError, match="did you mean 'impression'"):

@@ -35,7 +35,7 @@ class ColumnCodes:
             self._known = _KnownValues(values)
 
     def of(self, rows: Int32) -> Int32:
-        """ColumnCodes of some rows: int32 [n, W], −1 where there are fewer."""
+        """Codes of some rows: int32 [n, W], −1 where there are fewer."""
         if self._name == "item_id":
             return rows[:, None]
         self._catch_up()
@@ -90,7 +90,7 @@ class ColumnCodes:
 
 
 class _KnownValues:
-    """ColumnCodes of values: their place among those of the bundle, or the next number."""
+    """Codes of values: their place among those of the bundle, or the next number."""
 
     def __init__(self, values: Any) -> None:
         self._values = values
@@ -117,7 +117,7 @@ def _key(value: Any) -> Any:
 
 
 def _laid_out(catalogue: Catalogue, name: str) -> tuple[Int32, Int64, Any]:
-    """ColumnCodes by row, one behind the other, their offsets int64 [n + 1], and the values by code."""
+    """Codes by row, one behind the other, their offsets int64 [n + 1], and the values by code."""
     column = catalogue.layout[name]
     values: Any
     if isinstance(column, Numbers):

@@ -87,7 +87,7 @@ class Layout:
         )  # fmt: skip
 
     def _columns(self, items: Int32) -> tuple[Int32, Int32]:
-        """ColumnCodes of all columns with a limit and of all teams, and whose they are: int32 [n, W] each."""
+        """Codes of all columns with a limit and of all teams, and whose they are: int32 [n, W] each."""
         codes = [self._set.codes(rule.column).of(items) for _, rule in self._limits]
         owners = [np.full(one.shape[1], number, dtype=np.int32) for number, one in enumerate(codes)]
         whose = [np.broadcast_to(owner, one.shape) for owner, one in zip(owners, codes, strict=True)]

@@ -22,7 +22,7 @@ class Parts:
     catalogue: items, whose `features` and rows are written to in place while a bundle serves; read them when
     you are called, and keep no copy. encoder, index: the query tower, its item vectors, and what searches
     these. statistics: what was known of events, at any moment. rerank: options of the list that is shown, its
-    `k` and `pool` as the request has them.
+    `k` and `pool` as the request has them; where rules choose the list, `k` is every candidate.
     """
 
     catalogue: Catalogue
