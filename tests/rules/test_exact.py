@@ -161,3 +161,21 @@ def test_the_slow_search_finds_violations() -> None:
     assert slow.best(known[:2], 2, [(False, one)]) == ([0, 1], [1])
     y = slow.at_least("tags", "y", 1, 1)
     assert slow.best(known, 1, [(False, y), (False, slow.pin(0, 1, 1, True))]) == ([1], [0, 1])
+
+
+def test_a_long_list_is_kept_to_as_a_short_one() -> None:
+    """A plain walk down the candidates is the best list where limits are all that there is."""
+    rng = np.random.default_rng(0)
+    brands = [f"b{number}" for number in rng.integers(0, 900, size=4000)]
+    on = catalogue(brands, [["x"] if number % 7 else ["y"] for number in range(4000)])
+    order = rng.permutation(4000).astype(np.int32)
+    seen: dict[str, int] = {}
+    wanted = []
+    for item in order.tolist():
+        seen[brands[item]] = seen.get(brands[item], 0) + 1
+        wanted += [item] if seen[brands[item]] <= 3 else []
+    rules = made([{"kind": "at_most", "column": "brand", "n": 3}], on)
+    places, _, outcome = rules.arranged(order, np.zeros(4000, dtype=np.float32), 2000)
+    assert order[places].tolist() == wanted[:2000]
+    assert outcome.proven
+    assert outcome.gave_way == ()

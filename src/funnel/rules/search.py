@@ -17,8 +17,8 @@ from funnel.rules.problem import Problem, UInt64
 from funnel.rules.state import begun, closed, key, moved, placed
 from funnel.types import Bool, Int32, Int64
 
-#: Steps of one search, and of all for a list: what is not decided by then counts as impossible, and the
-#: answer says so.
+#: Steps of one search, and of all for a list, beside those that every list takes: what is not decided by
+#: then counts as impossible, and the answer says so.
 STEPS, ALL_STEPS = 1_000, 4_000
 
 #: An allowance that is none.
@@ -63,7 +63,7 @@ def _search(
             if not s.taken[i] and (p.before[i] < 0 or s.taken[p.before[i]]) and not closed(p, s, i, allow):
                 steps += 1
                 memory.steps[0] -= 1
-                if steps > STEPS or memory.steps[0] < 0:
+                if steps > STEPS + length or memory.steps[0] < 0:
                     return _UNDECIDED
                 placed(p, s, i, depth, length, 1)
                 items += p.kinds[i]
@@ -165,7 +165,7 @@ def solve(p: Problem, strict: Bool, n_teams: int, k: int, out: Int32) -> tuple[i
     """
     n_rules, k = len(strict), min(k, p.groups.shape[0])
     allow, trial = np.zeros(n_rules, np.int32), np.zeros(k, np.int32)
-    memory = Memory(np.zeros(_REMEMBERED, np.uint64), np.zeros(1, np.int64), np.full(1, ALL_STEPS))
+    memory = Memory(np.zeros(_REMEMBERED, np.uint64), np.zeros(1, np.int64), np.full(1, ALL_STEPS + 8 * k))
     for careful in (False, True):
         if _search(p, n_teams, k, allow, memory, out, careful) == _FOUND:
             return k, True, allow
