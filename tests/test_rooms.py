@@ -93,12 +93,9 @@ RIGHT_NAMES = {
 }
 #: Rooms that may still have old words. None is to be added; one without them is taken off.
 OLD_ROOMS = {
-    "evaluation",
     "init",
     "pages",
-    "pipeline",
     "plugins",
-    "ranker",
     "serving",
     "show",
     "towers.training",
