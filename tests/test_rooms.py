@@ -93,10 +93,8 @@ RIGHT_NAMES = {
 }
 #: Rooms that may still have old words. None is to be added; one without them is taken off.
 OLD_ROOMS = {
-    "evaluation",
     "init",
     "pages",
-    "pipeline",
     "plugins",
     "artifacts.writing",
     "bundle.contents",
@@ -112,7 +110,6 @@ OLD_ROOMS = {
     "stages.rules",
     "terminal",
     "towers.queries",
-    "ranker",
     "serving",
     "show",
     "towers.training",

@@ -57,7 +57,7 @@ def manifest(version: str, **metrics: float) -> Manifest:
 def test_bundles() -> None:
     many = {f"ndcg@{k}": k / 1000 for k in (5, 10, 20, 50, 100, 500, 1000)}
     found = [manifest(LONG, **many), manifest("short", **{"recall@10": 0.7654})]
-    on = [Marked(mark="a1", rules="x: global time; event reading"), Marked(mark="?", rules=None)]
+    on = [Marked(mark="a1", rules="x: global time; protocol event"), Marked(mark="?", rules=None)]
     text = printed(lambda out: show.bundles(found, {"short": "current"}, on, out))
     is_whole(text, LONG, "short", "current", "0.7654", "2026-01-02T03:04", "a1", "?")
     is_whole(text, *(f"{value:.4f}" for value in many.values()), *many)
@@ -182,10 +182,10 @@ def test_marks_of_what_was_measured(built: TinyBuild) -> None:
     assert found is not None
     assert unlike(found, found) == ()
     days = found.subject.model_copy(
-        update={"protocol": "global time: towers before 2020-01-01", "checksum": "x"}
+        update={"windows": "global time: towers before 2020-01-01", "checksum": "x"}
     )
     later = found.model_copy(update={"subject": days})
-    shown = found.model_copy(update={"subject": found.subject.model_copy(update={"reading": "shown"})})
+    shown = found.model_copy(update={"subject": found.subject.model_copy(update={"protocol": "shown"})})
     fewer = found.model_copy(update={"split": {**found.split, "max_requests": 7}})
     other = found.model_copy(update={"subject": found.subject.model_copy(update={"dataset": "other"})})
     many = [found, later, shown, fewer, other, None, found]

@@ -31,7 +31,7 @@ def test_rows_stand_in_walking_order(report):
 
 
 def test_figures_are_those_of_the_whole_batch(report, world):
-    """Batches, places and sums give what one plain pass over all lists gives."""
+    """Batches, positions and sums give what one plain pass over all lists gives."""
     lists = {step.name: step.candidates for step in StubFunnel(world).trace(world.examples.requests)}
     for name, found in lists.items():
         row = report.row(name)
@@ -48,10 +48,10 @@ def test_positives_are_lost_once_and_stay_in_the_denominator(report, world):
     left = report.targets
     for row in stages:
         left -= row.lost
-        assert row.found == left
+        assert row.hits == left
         wanted, found = world.examples.targets, row.recall.mean
         assert found <= 1
-        assert row.found <= len(wanted.values)
+        assert row.hits <= len(wanted.values)
     assert report.row("retrieve").lost > 0
     assert report.row("filter").lost > 0
     assert report.row("rank").lost == 0

@@ -70,7 +70,7 @@ def run(
     try:
         outcome = pipeline.run(
             config, *stores, start=from_step, keep=keep or (), start_from=start_from,
-            progress=True, told=lines.append,
+            progress=True, on_step=lines.append,
         )  # fmt: skip
     finally:
         if lines and not as_json:

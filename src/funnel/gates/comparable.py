@@ -15,8 +15,11 @@ from funnel.settings import Settings
 
 _UNKNOWN = "what was measured: a report cannot be read"
 
-#: Options of `[split]` that say where windows lie; a report's protocol has the days that came of them.
+#: Options of `[split]` that say where windows lie; a report's `windows` have the days that came of them.
 _WINDOWS = ("ranker", "test")
+
+#: Options that the report's windows and protocol say already; `protocol` was `reading` once.
+_NAMED = ("kind", "protocol", "reading")
 
 
 class MeasuredOn(Settings):
@@ -27,17 +30,17 @@ class MeasuredOn(Settings):
 
     @property
     def rules(self) -> str:
-        """Data set, protocol and reading in words, without days: equal where figures are of one kind."""
-        protocol = self.subject.protocol.partition(":")[0]
+        """Data set, windows and protocol in words, without days: equal where figures are of one kind."""
+        windows = self.subject.windows.partition(":")[0]
         options = [f"{name} = {json.dumps(value)}" for name, value in sorted(self.split.items())]
-        options = [one for one in options if not one.startswith(("kind", "reading"))]
-        said = f"{self.subject.dataset}: {protocol}; {self.subject.reading} reading"
-        return f"{said}; {', '.join(options)}" if options else said
+        options = [one for one in options if not one.startswith(_NAMED)]
+        rules = f"{self.subject.dataset}: {windows}; protocol {self.subject.protocol}"
+        return f"{rules}; {', '.join(options)}" if options else rules
 
     @property
     def window(self) -> tuple[str, str]:
-        """The protocol with its days, and the content of the data: equal where requests are the same."""
-        return self.subject.protocol, self.subject.checksum
+        """The windows with their days, and the content of the data: equal where requests are the same."""
+        return self.subject.windows, self.subject.checksum
 
 
 def measured_on(folder: Path, manifest: Manifest) -> MeasuredOn | None:
@@ -59,11 +62,11 @@ def unlike(a: MeasuredOn | None, b: MeasuredOn | None) -> tuple[str, ...]:
     one, other = a.subject, b.subject
     pairs = {
         "data set": (one.dataset, other.dataset),
+        "windows": (one.windows, other.windows),
         "protocol": (one.protocol, other.protocol),
-        "reading": (one.reading, other.reading),
         **{
             f"split.{name}": (a.split.get(name), b.split.get(name))
-            for name in sorted({*a.split, *b.split} - {"kind", "reading"})
+            for name in sorted({*a.split, *b.split} - {*_NAMED})
         },
     }
     said = [f"{name}: {old} and {new}" for name, (old, new) in pairs.items() if old != new]

@@ -69,11 +69,11 @@ def measure_contents(
     truth_scores = None if data.truth is None else data.truth.scores
     ideal = [] if truth_scores is None else ["ideal"]
     _are_rows(lists, [*baselines, *ideal, "exact", *funnel.names])
-    found = measure_all(
+    result = measure_all(
         funnel=funnel,
         examples=split.test,
         subject=Subject(
-            dataset=data.name, checksum=data.checksum(), protocol=_protocol(prepared), reading=split.protocol
+            dataset=data.name, checksum=data.checksum(), windows=_windows(prepared), protocol=split.protocol
         ),
         popularity=np.bincount(split.test_statistics.items, minlength=len(contents.catalogue.ids)),
         baselines=baselines,
@@ -94,9 +94,9 @@ def measure_contents(
         progress=progress,
     )
     frontier = _frontier(contents, split.test.requests, config.seed)
-    report = found.report.model_copy(update={"frontier": frontier, "origin": origin or Origin()})
+    report = result.report.model_copy(update={"frontier": frontier, "origin": origin or Origin()})
     report = report.model_copy(update={"advice": advise(report)})
-    return replace(found, report=report).named(data.user_ids, data.item_ids)
+    return replace(result, report=report).named(data.user_ids, data.item_ids)
 
 
 def _baselines(contents: Contents, requests: Requests, depth: int) -> dict[str, Recommend]:
@@ -141,8 +141,8 @@ def _frontier(contents: Contents, requests: Requests, seed: int) -> tuple[Point,
     return measure_settings(contents.index, contents.vectors, contents.queries.encode(some))
 
 
-def _protocol(prepared: Prepared) -> str:
-    """How requests and targets came about, in words."""
+def _windows(prepared: Prepared) -> str:
+    """How the events were divided, in words."""
     split = prepared.split
     if split.kind == "time":
         ranker, test = (
@@ -192,11 +192,11 @@ def evaluate_bundle(
     """A bundle of the store, verified, loaded, and measured on the test window; see `measure`."""
     version = store.current() if version == "current" else version
     manifest = store.verify(version)
-    found = prepared.dataset.schema.fingerprint()
-    if manifest.schema_fingerprint != found:
+    fingerprint = prepared.dataset.schema.fingerprint()
+    if manifest.schema_fingerprint != fingerprint:
         raise BundleError(
             f"bundle {version} was made for data of another schema ({manifest.schema_fingerprint[:12]}) "
-            f"than {prepared.dataset.name} has ({found[:12]}); build one from this data first"
+            f"than {prepared.dataset.name} has ({fingerprint[:12]}); build one from this data first"
         )
     contents = load_contents(store.path(version), manifest.towers_fingerprint)
     if not np.array_equal(contents.catalogue.ids.values, prepared.dataset.item_ids):
