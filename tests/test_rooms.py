@@ -93,7 +93,6 @@ RIGHT_NAMES = {
 }
 #: Rooms that may still have old words. None is to be added; one without them is taken off.
 OLD_ROOMS = {
-    "init",
     "pages",
     "plugins",
     "serving",
