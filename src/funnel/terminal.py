@@ -105,7 +105,9 @@ def plain(*columns: str, text: Sequence[int] = ()) -> FittingTable:
 def _add(fitting: FittingTable, columns: Sequence[str], text: Sequence[int]) -> None:
     for number, column in enumerate(columns):
         left = number in text
-        fitting.add_column(Text(column), justify="left" if left else "right", no_wrap=not left, overflow="fold")
+        fitting.add_column(
+            Text(column), justify="left" if left else "right", no_wrap=not left, overflow="fold"
+        )
 
 
 def _layout(column: Column) -> dict[str, Any]:

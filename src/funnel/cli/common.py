@@ -17,7 +17,9 @@ class Commands(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Each command and what it does."""
         commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
-        rows = [(name, command.get_short_help_str(limit=1000)) for name, command in commands.items() if command]
+        rows = [
+            (name, command.get_short_help_str(limit=1000)) for name, command in commands.items() if command
+        ]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 

@@ -172,4 +172,6 @@ def evaluate(
         evaluation.write_qrels(qrels)
     if per_request is not None:
         evaluation.save_per_request(per_request)
-    print_json(evaluation.report.model_dump(mode="json")) if as_json else show.report(evaluation.report, Console())
+    print_json(evaluation.report.model_dump(mode="json")) if as_json else show.report(
+        evaluation.report, Console()
+    )
