@@ -272,7 +272,7 @@ def test_one_item():
 
 
 def test_a_report_of_an_earlier_version_is_read(world, tmp_path):
-    """Its subject had `windows` as "protocol" and `protocol` as "reading", rows "found", the report "made"."""
+    """Its subject had `windows` as "protocol" and `protocol` as "reading", rows "found", it "made"."""
     report = measured(world)
     raw = json.loads(report.model_dump_json())
     subject = raw["subject"]
