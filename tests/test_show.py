@@ -105,7 +105,7 @@ def test_a_verdict() -> None:
     )
     found = Verdict(version="v", served=None, beside=None, figures={}, findings=findings)
     text = printed(lambda out: show.verdict(found, out))
-    is_whole(text, LONG, OTHER, "[tail]", "open", "closed")
+    is_whole(text, LONG, OTHER, "[tail]", "passed", "failed")
 
 
 def test_the_frontier() -> None:
@@ -191,7 +191,7 @@ def test_marks_of_what_was_measured(built: TinyBuild) -> None:
     many = [found, later, shown, fewer, other, None, found]
     assert [mark.mark for mark in marks(many)] == ["a1", "a2", "b1", "c1", "d1", "?", "a1"]
     assert [bool(unlike(found, each)) for each in many] == [False, True, True, True, True, True, False]
-    assert "reading: event and shown" in unlike(found, shown)
+    assert "protocol: event and shown" in unlike(found, shown)
     assert "split.max_requests: None and 7" in unlike(found, fewer)
     assert "content of the data" in unlike(found, later)
     assert [mark.mark for mark in marked(store, [one, one])] == ["a1", "a1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -268,3 +269,16 @@ def test_one_item():
     report = measured(tiny, Examples(requests, Ragged.from_lists([[0], [0]])), ks=(10,))
     assert report.row("rank").metrics["ndcg@10"].mean == 1
     assert report.chance["ndcg@10"] == pytest.approx(1)
+
+
+def test_a_report_of_an_earlier_version_is_read(world, tmp_path):
+    """Its subject had `windows` as "protocol" and `protocol` as "reading", rows "found", it "made"."""
+    report = measured(world)
+    raw = json.loads(report.model_dump_json())
+    subject = raw["subject"]
+    subject["reading"], subject["protocol"] = subject["protocol"], subject.pop("windows")
+    raw["made"] = raw.pop("created")
+    for row in raw["rows"]:
+        row["found"] = row.pop("hits")
+    (tmp_path / "report.json").write_text(json.dumps(raw))
+    assert Report.load(tmp_path / "report.json") == report
