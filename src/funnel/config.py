@@ -19,6 +19,7 @@ from funnel.features import FeaturesConfig
 from funnel.gates import GatesConfig
 from funnel.index import IndexConfig, check_spec
 from funnel.ranker import RankerConfig
+from funnel.rules import KINDS, Rule, check_together
 from funnel.settings import LONGEST_LIST, MOST_SEEDS, Settings
 from funnel.stages import RerankConfig, RetrieveConfig
 from funnel.towers.config import TowersConfig
@@ -73,6 +74,11 @@ class Config(Settings):
     ranker: RankerConfig = RankerConfig()
     rerank: RerankConfig = RerankConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    rules: tuple[Rule, ...] = Field(
+        (),
+        max_length=100,
+        description="what must hold of a list; see docs/rules.md for the tables of each kind",
+    )
     gates: GatesConfig = GatesConfig()
     store: StoreConfig = StoreConfig()
 
@@ -96,6 +102,11 @@ class Config(Settings):
     def _a_stage_stands_in_one_place(self) -> Self:
         if both := sorted(set(self.retrieve.stages) & set(self.rerank.stages)):
             raise ValueError(f"the stage {both[0]!r} is in retrieve.stages and in rerank.stages: choose one")
+        return self
+
+    @model_validator(mode="after")
+    def _rules_can_hold_together(self) -> Self:
+        check_together(self.rules, self.rerank.k)
         return self
 
     @model_validator(mode="after")
@@ -157,6 +168,10 @@ def _explain(problem: Any) -> str:
         return f"unknown key '{path}'; {hint(problem['loc'][-1], valid, 'known here: ')}"
     if problem["type"] == "missing":
         return f"'{path}' is missing"
+    if problem["type"].startswith("union_tag_"):
+        kind = problem["input"].get("kind") if isinstance(problem["input"], dict) else None
+        kind_given = "is missing" if kind is None else f"is {kind!r:.200}"
+        return f"'{path}.kind' {kind_given}; {hint(kind, KINDS)}"
     message = problem["msg"].removeprefix("Value error, ")
     if isinstance(problem["input"], dict) and problem["type"] == "value_error":  # of several keys together
         return f"{path}: {message}" if path else message
@@ -167,9 +182,16 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     """The keys that are valid where an unknown one was found."""
     model: type[BaseModel] = Config
     for part in location[:-1]:
+        if isinstance(part, int):  # which of a list's entries; behind it stands the kind
+            continue
+        if part in KINDS and model is Config:
+            model = KINDS[str(part)]
+            continue
         annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
         options = [annotation, *get_args(annotation)]
         models = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+        if part == "rules":
+            continue
         if not models:
             return []
         model = models[0]

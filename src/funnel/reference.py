@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from funnel.config import Config
 from funnel.plugins.registry import names
+from funnel.rules import KINDS
 
 #: Keys that name plugins, and of which kind.
 NAMED = {
@@ -48,6 +49,7 @@ def keys(model: type[BaseModel] = Config, section: str = "") -> Iterator[Key]:
 
 def page() -> str:
     """The reference as Markdown, a table a section."""
+    every = [*keys(), *of_rules()]
     lines = [
         "# Config reference",
         "",
@@ -55,15 +57,28 @@ def page() -> str:
         "default.",
     ]
     section = None
-    for key in keys():
+    for key in every:
         group, _, name = key.name.rpartition(".")
         if group != section:
             section = group
-            lines += ["", f"## {f'[{group}]' if group else 'At the top'}", ""]
+            lines += ["", f"## {_heading(group)}", ""]
             lines += ["| key | takes | default | |", "|---|---|---|---|"]
         cells = (f"`{name}`", key.kind, f"`{key.default}`" if key.default else "", key.description)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def of_rules() -> Iterator[Key]:
+    """The keys of each kind of `[[rules]]` table."""
+    for kind, model in KINDS.items():
+        yield from keys(model, f"rules.{kind}.")
+
+
+def _heading(group: str) -> str:
+    table, _, kind = group.partition(".")
+    if table == "rules":
+        return f'[[rules]] kind = "{kind}"'
+    return f"[{group}]" if group else "At the top"
 
 
 def _described(name: str, field: FieldInfo) -> str:

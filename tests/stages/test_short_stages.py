@@ -96,6 +96,55 @@ def test_diversify_equals_a_slow_mmr(vectors: np.ndarray, trade_off: float) -> N
     np.testing.assert_array_equal(one.scores[0], out.scores[3])
 
 
+def slow_dpp(
+    vectors: np.ndarray, items: list[int], scores: np.ndarray, trade_off: float, k: int
+) -> list[int]:
+    """The greedy list by determinants of the whole kernel."""
+    unit = vectors[items] / np.linalg.norm(vectors[items], axis=1, keepdims=True)
+    relevance = (scores - scores.min()) / (scores.max() - scores.min())
+    quality = np.exp(trade_off / (2 * (1 - trade_off)) * relevance.astype(np.float64))
+    kernel = quality[:, None] * (1 + unit.astype(np.float64) @ unit.T.astype(np.float64)) / 2 * quality
+    chosen: list[int] = []
+    while len(chosen) < k:
+        left = [place for place in range(len(items)) if place not in chosen]
+        volume = {j: round(np.linalg.slogdet(kernel[np.ix_([*chosen, j], [*chosen, j])])[1], 6) for j in left}
+        chosen.append(max(left, key=lambda j: (volume[j], -items[j])))
+    return [items[place] for place in chosen]
+
+
+@pytest.mark.parametrize("trade_off", [0.0, 0.3, 0.7, 0.95])
+def test_a_determinantal_process_equals_a_slow_one(vectors: np.ndarray, trade_off: float) -> None:
+    rng = np.random.default_rng(5)
+    items = np.stack([rng.permutation(200)[:30] for _ in range(20)])
+    scores = -np.sort(-rng.normal(size=(20, 30)).astype(np.float32), axis=1)
+    out = Diversify(vectors, trade_off, pool=25, k=6, kind="dpp")(ask(20), ranked(items.tolist(), scores))
+    for b in range(20):
+        assert out.items[b].tolist() == slow_dpp(
+            vectors, items[b, :25].tolist(), scores[b, :25], trade_off, 6
+        )
+    assert (np.diff(out.scores, axis=1) <= 1e-6).all()
+
+
+def test_twins_and_what_adds_nothing_come_behind_in_their_order() -> None:
+    vectors = np.array([[1, 0], [2, 0], [0, 1], [3, 0]], dtype=np.float32)
+    before = ranked([[0, 1, 3, 2], [3, -1, -1, -1]], [[1, 0.9, 0.8, 0], [7, 0, 0, 0]])
+    out = Diversify(vectors, 0.5, pool=4, k=4, kind="dpp")(ask(2), before)
+    assert out.items.tolist() == [[0, 2, 1, 3], [3, -1, -1, -1]]
+    assert (np.diff(out.scores[0]) <= 0).all()
+
+
+@pytest.mark.parametrize("kind", ["mmr", "dpp"])
+def test_what_is_behind_the_pool_stays_behind_it(vectors: np.ndarray, kind: Any) -> None:
+    rng = np.random.default_rng(7)
+    before = ranked([rng.permutation(200)[:30].tolist(), [*rng.permutation(200)[:12].tolist(), *[-1] * 18]])
+    out = Diversify(vectors, 0.3, pool=10, k=25, kind=kind)(ask(2), before)
+    pool = Diversify(vectors, 0.3, pool=10, k=10, kind=kind)(ask(2), before)
+    assert out.items[:, :10].tolist() == pool.items.tolist()
+    assert out.items[:, 10:].tolist() == before.items[:, 10:25].tolist()
+    assert (np.diff(out.scores[0]) <= 1e-6).all(), out.scores[0]
+    assert np.isneginf(out.scores[1, 12:]).all()
+
+
 def test_trade_off_one_changes_nothing(vectors: np.ndarray) -> None:
     items = [np.random.default_rng(6).permutation(200)[:30].tolist()]
     before = ranked(items)

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from funnel import plugins
 from funnel.catalogue.tables import Catalogue
 from funnel.catalogue.users import Users
@@ -20,13 +22,16 @@ from funnel.features import CandidateFeatures, FeaturesConfig, Statistics
 from funnel.index import ExactIndex, FaissIndex, Index
 from funnel.ranker import Ranker
 from funnel.ranker.calibration import Head, load_heads
+from funnel.rules import Rule, Ruleset, check_rules
 from funnel.stages import (
+    Eligible,
     Filter,
     Parts,
     Rank,
     RerankConfig,
     Retrieve,
     RetrieveConfig,
+    Rules,
     Source,
     Stage,
     Top,
@@ -48,8 +53,9 @@ class Contents:
     exclude_seen: whether items of a user's history are never returned. shown: columns of the lists that
     requests choose from; none where they choose from the catalogue. item_encoder: None in a bundle of an
     older funnel. own: the bundle's own contents, where these have changed since it was built. encoding,
-    query_encoder: what makes a request's query, and its name in the config. heads: the ranker's scores as
-    probabilities, by kind of event; none where there is no ranker, and in a bundle of an older funnel.
+    query_encoder: what makes a request's query, and its name in the config. rules: what must hold of a list.
+    heads: the ranker's scores as probabilities, by kind of event; none where there is no ranker, and in a
+    bundle of an older funnel.
     """
 
     catalogue: Catalogue
@@ -69,6 +75,7 @@ class Contents:
     item_encoder: ItemEncoder | None = None
     own: Contents | None = None
     heads: Mapping[str, Head] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
 
     @property
     def vectors(self) -> Float32:
@@ -132,13 +139,23 @@ class Contents:
         """
         k = k or self.rerank.k
         stages = self.before_ranking(max(self.retrieve.k, k))
+        if self.rules:
+            stages.append(Eligible(self.ruleset, self.retriever(max(self.retrieve.k, k)), k))
         if self.ranker is not None:
             stages.append(Rank(self.ranker, self.candidate_features()))
-        return Funnel([*stages, *self._reranking(k)], durations=durations)
+        if self.rules:  # which choose k of all, in the order that the stages before them give
+            last = [*self._reranking(len(self.catalogue.ids), self.rerank.pool), Rules(self.ruleset, k)]
+            return Funnel([*stages, *last], durations=durations)
+        return Funnel([*stages, *self._reranking(k, max(self.rerank.pool, k))], durations=durations)
 
-    def _reranking(self, k: int) -> list[Stage]:
+    @cached_property
+    def ruleset(self) -> Ruleset:
+        """The rules on these items."""
+        return Ruleset(self.rules, self.catalogue)
+
+    def _reranking(self, k: int, pool: int) -> list[Stage]:
         """The stages behind the ranker, of which the last leaves k items at most."""
-        rerank = self.rerank.model_copy(update={"k": k, "pool": max(self.rerank.pool, k)})
+        rerank = self.rerank.model_copy(update={"k": k, "pool": pool})
         parts = replace(self.parts, rerank=rerank)
         built = [guard.stage(name, parts, rerank.options.get(name, {})) for name in rerank.stages]
         stages = [stage for stage in built if stage is not None]
@@ -179,6 +196,8 @@ def save_settings(folder: Path, contents: Contents) -> None:
     }
     if contents.encoding != EncoderConfig():
         settings["encoder"] = contents.encoding.model_dump(mode="json")
+    if contents.rules:
+        settings["rules"] = [rule.model_dump(mode="json") for rule in contents.rules]
     if needs := contents.needs:
         settings["plugins"] = [plugin.model_dump(mode="json") for plugin in needs]
     (folder / "serve.json").write_text(json.dumps(settings, indent=1, sort_keys=True))
@@ -225,7 +244,9 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         encoding=encoding,
         query_encoder=queries.loaded(encoding, encoder, folder),
         heads=load_heads(folder / "ranker") if settings["use_ranker"] else {},
+        rules=TypeAdapter(tuple[Rule, ...]).validate_python(settings.get("rules", ())),
     )
+    check_rules(contents.rules, contents.catalogue.layout)
     if not n_items == len(contents.catalogue.ids) == statistics.n_items:
         raise BundleError(
             f"{folder}: {n_items} item vectors, {len(contents.catalogue.ids)} items and statistics of "

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from funnel.allow import Allow
+from funnel.catalogue.columns import FilterColumn
 from funnel.catalogue.encoded import check_specs, load_features, save_features
 from funnel.catalogue.frames import read_frame, write_frame
 from funnel.catalogue.ids import Ids
@@ -21,7 +22,7 @@ from funnel.catalogue.where import Bitmap, Filters, Where
 from funnel.data import Vocabulary
 from funnel.errors import BundleError
 from funnel.features import Spec, TableEncoder
-from funnel.types import Features
+from funnel.types import Features, Int32
 from funnel.values.texts import save_ids
 
 
@@ -109,6 +110,31 @@ class Catalogue:
             for values in (self.values[name] for name in wanted)
         ]
         return [dict(zip(wanted, values_of_row, strict=True)) for values_of_row in zip(*columns, strict=True)]
+
+    @property
+    def layout(self) -> Mapping[str, FilterColumn]:
+        """The bundle's columns as they are laid out for filters, by name."""
+        return self.filters.columns
+
+    @property
+    def n_laid_out(self) -> int:
+        """Rows that `layout` is of."""
+        return len(self.frame)
+
+    @property
+    def changes(self) -> int:
+        """Another number whenever an item was changed while it serves."""
+        return 0
+
+    def changed_since(self, changes: int) -> Int32:
+        """Rows of items that were changed behind that number, maybe more than once."""
+        return np.empty(0, dtype=np.int32)
+
+    def values_of(self, name: str, rows: Int32) -> list[Any]:
+        """Some items' values of one column."""
+        values = self.values[name]
+        found = values[rows] if isinstance(values, np.ndarray) else values.take(pa.array(rows))
+        return found.tolist() if isinstance(found, np.ndarray) else found.to_pylist()
 
     @property
     def names(self) -> list[str]:

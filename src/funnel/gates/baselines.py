@@ -14,7 +14,7 @@ from funnel.gates import quality
 from funnel.gates.config import GatesConfig
 from funnel.gates.figures import Figures, ndcg
 from funnel.gates.findings import Finding
-from funnel.stages import PopularSource, Retrieve, Source
+from funnel.stages import PopularSource, Retrieve, Rules, Source
 from funnel.types import Examples
 
 
@@ -30,7 +30,7 @@ def beside_sources(
     alone["popular of all time"] = PopularSource(contents.statistics)
     n_items, k, users = len(contents.catalogue.ids), figures.k, examples.requests.users
     steps = walk(
-        [one_step("baseline", name, _alone(source, k)) for name, source in alone.items()],
+        [one_step("baseline", name, _alone(contents, source, k)) for name, source in alone.items()],
         examples,
         n_items,
         k,
@@ -38,8 +38,11 @@ def beside_sources(
     return [_beside(step.name, figures.final, ndcg(step, examples, k), users, config, seed) for step in steps]
 
 
-def _alone(source: Source, k: int) -> Funnel:
-    return Funnel([Retrieve([source], k)])
+def _alone(contents: Contents, source: Source, k: int) -> Funnel:
+    """A source alone, under the rules that the list that is shown keeps to."""
+    if not contents.rules:
+        return Funnel([Retrieve([source], k)])
+    return Funnel([Retrieve([source], max(contents.retrieve.k, k)), Rules(contents.ruleset, k)])
 
 
 def _beside(

@@ -140,8 +140,9 @@ def _index(prepared: Prepared, queries: Queries) -> FaissIndex:
 def configured(folder: Path, config: Config) -> Contents:
     """The parts in a folder, with the settings of the stages."""
     return replace(
-        load_contents(folder), features=config.features, retrieve=config.retrieve, rerank=config.rerank
-    )
+        load_contents(folder), features=config.features, retrieve=config.retrieve, rerank=config.rerank,
+        rules=config.rules,
+    )  # fmt: skip
 
 
 def add_ranker(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from funnel.artifacts import Store
 from funnel.bundle.contents import load_contents
 from funnel.catalogue.schemas import load_schema
+from funnel.catalogue.where import Filters
 from funnel.data import shown_columns
 from funnel.data.windows import show
 from funnel.errors import BundleError, ConfigError, DataError
@@ -17,6 +18,7 @@ from funnel.features import CandidateFeatures, Statistics
 from funnel.gates import Arrived, arrived
 from funnel.index import check_fits
 from funnel.pipeline.prepare import Prepared
+from funnel.rules import check_rules
 from funnel.settings import LONGEST_LIST
 
 #: Clocks of machines that log events differ by less than this, in seconds.
@@ -43,6 +45,7 @@ def check_config(prepared: Prepared) -> None:
     config, n_items = prepared.config, len(prepared.dataset.items)
     check_fits(config.index, n_items, config.towers.d)
     _check_lists(prepared, n_items)
+    _check_rules(prepared)
     _check_sources(prepared)
     _check_features(prepared)
 
@@ -56,6 +59,11 @@ def _check_lists(prepared: Prepared, n_items: int) -> None:
             f'ranker.missed is "append": up to {appended:,} positives would be added to retrieve.k = '
             f"{config.retrieve.k:,} rows, and LightGBM takes {LONGEST_LIST:,} at most; lower retrieve.k"
         )
+
+
+def _check_rules(prepared: Prepared) -> None:
+    if prepared.config.rules:
+        check_rules(prepared.config.rules, Filters.of(prepared.dataset.items).columns)
 
 
 def _check_sources(prepared: Prepared) -> None:

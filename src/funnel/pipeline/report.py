@@ -28,6 +28,7 @@ from funnel.index import FaissIndex
 from funnel.pages.report import ExampleUser, write_page
 from funnel.pipeline.examples import example_users
 from funnel.pipeline.prepare import Prepared
+from funnel.pipeline.rules import costs_of_rules
 from funnel.ranker.outcomes import Outcomes
 from funnel.stages import CovisitationSource, PopularSource, Retrieve, ShownSource, Source, TowerSource
 from funnel.stages.config import RESERVED
@@ -90,7 +91,11 @@ def measure_contents(
         seed=config.seed,
         latency_requests=config.evaluate.latency_requests,
         config=config.model_dump(mode="json"),
-        notes=[*data.notes, *notes],
+        notes=[
+            *data.notes,
+            *notes,
+            *costs_of_rules(contents, split.test, config.evaluate.ks[0], config.seed),
+        ],
         progress=progress,
     )
     frontier = _frontier(contents, split.test.requests, config.seed)

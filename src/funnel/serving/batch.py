@@ -103,6 +103,7 @@ def _lists(live: Live, loaded: Loaded, users: Int64, k: int, allow: Allow | None
     since = [live.recent_interactions(one) for one in ids.tolist()]
     requests = of_users(contents, users, recent=since)
     requests = requests if allow is None else filtered(requests, allow)
+    requests = live.on_occasion(loaded, requests, ids.tolist())
     found = loaded.funnel(k)(requests)
     user, place = np.nonzero(found.filled)
     return pa.table(

@@ -13,10 +13,13 @@ from funnel.features.observed import ROOM
 from funnel.serving.loaded import KEPT
 from funnel.serving.reload import Reload
 from funnel.serving.state.follower import COMPACT_AT, MOST, Follower
+from funnel.serving.state.impressions import ImpressionLog
 from funnel.serving.watcher import Watcher
 
 
-def health(follower: Follower, reload: Reload, watcher: Watcher | None) -> dict[str, Any]:
+def health(
+    follower: Follower, reload: Reload, watcher: Watcher | None, impressions: ImpressionLog
+) -> dict[str, Any]:
     """See `Live.health`."""
     bundle, now = follower.overlay.bundle, time.time()
     created = datetime.fromisoformat(bundle.manifest.created)
@@ -28,12 +31,12 @@ def health(follower: Follower, reload: Reload, watcher: Watcher | None) -> dict[
         "reloaded_at": reload.at,
         "refused": None if reload.refused is None else asdict(reload.refused),
         "watching": watcher is not None and watcher.alive,
-        "state": _state(follower),
+        "state": _state(follower, impressions),
         "memory": _memory(follower),
     }
 
 
-def _state(follower: Follower) -> dict[str, Any]:
+def _state(follower: Follower, impressions: ImpressionLog) -> dict[str, Any]:
     """The log, and how far it is in what is served."""
     overlay = follower.overlay
     found: dict[str, Any] = {
@@ -43,7 +46,7 @@ def _state(follower: Follower) -> dict[str, Any]:
         "skipped": overlay.skipped,
     }
     try:
-        return found | follower.state.sizes()
+        return found | follower.state.sizes() | {"impressions": impressions.size()}
     except BundleError as error:
         return found | {"error": str(error)}
 

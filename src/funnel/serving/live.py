@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 import time as clocks
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -29,10 +30,11 @@ from funnel.artifacts.store import CURRENT, Store
 from funnel.bundle.contents import Contents
 from funnel.catalogue.where import Where
 from funnel.engine import RANK, Step
-from funnel.errors import BundleError, FunnelError
+from funnel.errors import BundleError, DataError, FunnelError
 from funnel.serving import arguments
 from funnel.serving.health import health
 from funnel.serving.loaded import Loaded, Refused
+from funnel.serving.occasion import occasion_of
 from funnel.serving.probabilities import ranked
 from funnel.serving.reasons import recommendations
 from funnel.serving.reload import Reload
@@ -40,22 +42,29 @@ from funnel.serving.request import RecentInteractions, Request, encode_request, 
 from funnel.serving.response import (
     ALL_FILTERED,
     FEWER_THAN_K,
+    GAVE_WAY,
     RETRIEVAL_ORDER,
+    RULES_NOT_PROVEN,
     SKIPPED,
     STATE_UNREADABLE,
     Answer,
 )
 from funnel.serving.state import Event, SqliteLog, StateLog
 from funnel.serving.state.follower import Follower
+from funnel.serving.state.impressions import ImpressionLog
 from funnel.serving.state.interactions import checked
 from funnel.serving.state.items import LiveItems
 from funnel.serving.state.retention import retain
 from funnel.serving.state.users import LiveUsers
 from funnel.serving.watcher import Watcher
 from funnel.types import Requests
+from funnel.values.nearest import hint
 from funnel.values.shown import shown
 
 log = logging.getLogger(__name__)
+
+#: Kinds of events that are observed.
+KINDS = ("interaction", "impression")
 
 
 class Live:
@@ -88,10 +97,12 @@ class Live:
         self._by_clock = moment == "now"
         loaded = Loaded.load(self._store, version)
         self._state = SqliteLog(self._store.folder / "live" / "state.sqlite") if state is None else state
+        self._impressions = ImpressionLog(self._store.folder / "live" / "impressions.sqlite")
+        self._impressions.size()  # damaged, it is told now
         self._follower = Follower(self._state, loaded)
         self._reload = Reload(self._store, self._follower)
         retain(self._store, self._state)
-        self.items, self.users = LiveItems(self._follower), LiveUsers(self._follower)
+        self.items, self.users = LiveItems(self._follower), LiveUsers(self._follower, self._impressions)
         self._watcher = None if watch is None else Watcher(self, self._store.folder / CURRENT, watch)
 
     @property
@@ -134,26 +145,37 @@ class Live:
         if self._watcher is not None:
             self._watcher.stop()
         self._state.close()
+        self._impressions.close()
 
     def health(self) -> dict[str, Any]:
         """What an operator looks at, as plain values for JSON: the version and its age, the last reload and
         why it failed, the position in the state and whether it can be read, and every structure in memory
         that grows while it serves, with its size and its bound.
         """
-        return health(self._follower, self._reload, self._watcher)
+        return health(self._follower, self._reload, self._watcher, self._impressions)
 
-    def observe(self, *events: Event | tuple[Any, ...]) -> None:
+    def observe(self, *events: Event | tuple[Any, ...], kind: str = "interaction") -> None:
         """Take in that users interacted with items: (user id, item id, seconds), or without the time, which
         is then now.
+
+        kind: "interaction", or "impression": the users were shown the items. Impressions are what frequency
+        caps count, in the next answer of every process; no history and no count of an item has them.
 
         On return the users' next answers go by it, and the items' counts have it, in every process; nobody
         else's answers change but by these counts. A user or an item that the bundle does not know is no
         error. An event from before the end of the bundle's data comes late, and is put behind it; events
         count in the order in which they come.
 
-        Raises: DataError for an event without ids, with a time in another unit, or one that is more than ten
-        minutes ahead of the clock; BundleError when it cannot be kept. Then none of the events is taken in.
+        Raises: DataError for another kind, an event without ids, with a time in another unit, or one that is
+        more than ten minutes ahead of the clock; BundleError when it cannot be kept. Then none of the events
+        is taken in.
         """
+        if kind not in KINDS:
+            raise DataError(f"kind is {shown(kind)}; {hint(kind, KINDS)}")
+        if kind == "impression":
+            if seen := checked(events, 0):
+                self._impressions.observe(seen)
+            return
         statistics = self._follower.overlay.own.statistics
         taken = checked(events, statistics.end if statistics.clock == "time" else None)
         if taken:
@@ -206,6 +228,7 @@ class Live:
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
         request = Request(user_id, history, user, where, exclude, self._moment(time))
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
+        requests = self.on_occasion(loaded, requests, [user_id], time)
         left = None if limit is None else limit - (perf_counter() - began)
         steps = loaded.funnel(wanted).trace(requests, seconds=left)
         return self._answer(loaded, user_id, requests, steps, wanted, reasons, columns)
@@ -226,6 +249,7 @@ class Live:
         requests, reasons = encode_requests(loaded.contents, users, where, self._moment(time), since)
         if not users:
             return []
+        requests = self.on_occasion(loaded, requests, users, time)
         steps = loaded.funnel(wanted).trace(requests)
         answers = []
         for place, (user_id, codes) in enumerate(zip(users, reasons, strict=True)):
@@ -284,6 +308,19 @@ class Live:
             self._follower.error = str(error)
             return ()
 
+    def on_occasion(
+        self, loaded: Loaded, requests: Requests, user_ids: Sequence[Any], time: int | None = None
+    ) -> Requests:
+        """The requests with what caps and budgets go by, where the bundle has such rules. time: default that
+        of the clock."""
+        seconds = arguments.moment(time)
+        occasion, error = occasion_of(
+            loaded.contents, self._impressions, user_ids, seconds, loaded.manifest.seed
+        )
+        if error is not None:
+            self._follower.error = error
+        return requests if occasion is None else replace(requests, occasion=occasion)
+
     def _answer(
         self,
         loaded: Loaded,
@@ -301,6 +338,9 @@ class Live:
             reasons.append(FEWER_THAN_K if found else ALL_FILTERED)
         if loaded.contents.ranker is None:
             reasons.append(RETRIEVAL_ORDER)
+        for outcome in final.outcomes:
+            reasons += [f"{GAVE_WAY}{name}" for name in outcome.gave_way]
+            reasons += [] if outcome.proven else [RULES_NOT_PROVEN]
         if self._follower.error is not None:
             reasons.append(STATE_UNREADABLE)
         reasons += [f"{SKIPPED}{step.name}" for step in steps if step.skipped]

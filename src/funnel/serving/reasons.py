@@ -9,7 +9,7 @@ import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.serving.probabilities import probabilities
-from funnel.serving.response import Recommendation
+from funnel.serving.response import RULE, Recommendation
 from funnel.types import Candidates, Int32, Requests
 
 
@@ -32,12 +32,14 @@ def recommendations(
     scores, ranks = final.scores[0, :n].tolist(), final.source_ranks[0, :n].tolist()
     has_history = len(requests.history.values) > 0
     probable = probabilities(contents.heads, ranked, rows)
-    made = []
+    made: list[Recommendation] = []
+    rules = final.outcomes[0].touched if final.outcomes else ()
     for item_id, score, of_sources, like, columns, chances in zip(
         ids, scores, ranks, likes, records, probable, strict=True
     ):
         sources = {name: rank + 1 for name, rank in zip(final.sources, of_sources, strict=True) if rank >= 0}
-        reasons = tuple(_codes(sources, like, has_history=has_history))
+        ruled = [f"{RULE}{name}" for name in rules[len(made)]] if rules else []
+        reasons = (*ruled, *_codes(sources, like, has_history=has_history))
         made.append(Recommendation(item_id, score, sources, reasons, columns, chances))
     return tuple(made)
 
@@ -62,4 +64,6 @@ def _codes(sources: dict[str, int], like: Any, *, has_history: bool) -> list[str
 def in_words(code: str, contents: Contents) -> str:
     """A reason code for people; `similar_to` names the other item by its title."""
     name, _, other = code.partition(":")
-    return f"like {contents.catalogue.title(other)}" if other else name.replace("_", " ")
+    if name == "similar_to":
+        return f"like {contents.catalogue.title(other)}"
+    return code.replace(":", " ") if other else name.replace("_", " ")

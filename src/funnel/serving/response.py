@@ -22,6 +22,12 @@ RETRIEVAL_ORDER = "retrieval_order_kept"
 STATE_UNREADABLE = "state_unreadable"
 #: Followed by the name of a stage that a deadline left out.
 SKIPPED = "skipped:"
+#: Followed by the name of a rule that could not hold.
+GAVE_WAY = "gave_way:"
+#: The search for a list that keeps to the rules better was ended at its limit.
+RULES_NOT_PROVEN = "rules_not_proven"
+#: Of an item, followed by the name of a rule that put it where it is.
+RULE = "rule:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,7 @@ class Recommendation:
     """One item of an answer.
 
     score: of the last stage that scored. sources: the rank (from 1) in each source that found the item.
-    reasons: `similar_to:<item id>`, `matches_history`, `matches_profile`, `popular`.
+    reasons: `rule:<name>`, `similar_to:<item id>`, `matches_history`, `matches_profile`, `popular`.
     attributes: the item's columns. probabilities: by head, that it happens, see docs/probabilities.md; none
     where the ranker did not score or its bundle has no calibration.
     """

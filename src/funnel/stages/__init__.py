@@ -6,6 +6,7 @@ from funnel.stages.filter import Filter
 from funnel.stages.parts import Parts
 from funnel.stages.rank import Rank
 from funnel.stages.retrieve import Retrieve, source_weights
+from funnel.stages.rules import Eligible, Rules
 from funnel.stages.sources import CovisitationSource, PopularSource, ShownSource, Source, choose
 from funnel.stages.stage import Skippable, Stage
 from funnel.stages.top import Top
@@ -14,6 +15,7 @@ from funnel.stages.towers import EmbeddingSpace, TowerSource
 __all__ = [
     "CovisitationSource",
     "Diversify",
+    "Eligible",
     "EmbeddingSpace",
     "Filter",
     "Parts",
@@ -22,6 +24,7 @@ __all__ = [
     "RerankConfig",
     "Retrieve",
     "RetrieveConfig",
+    "Rules",
     "ShownSource",
     "Skippable",
     "Source",

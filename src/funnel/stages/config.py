@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,7 +15,7 @@ from funnel import plugins
 from funnel.settings import LONGEST_LIST, distinct
 
 #: What reports call the stages that are always there.
-RESERVED = frozenset({"retrieve", "filter", "rank", "rerank", "top"})
+RESERVED = frozenset({"retrieve", "filter", "eligible", "rank", "rerank", "rules", "top"})
 
 
 class RetrieveConfig(plugins.Optioned):
@@ -61,6 +61,10 @@ class RerankConfig(plugins.Optioned):
         50, ge=1, le=LONGEST_LIST, description="best positions that may be re-ordered for diversity"
     )
     trade_off: float = Field(1.0, ge=0, le=1, description="1 keeps the ranker's order; less is more diverse")
+    kind: Literal["mmr", "dpp"] = Field(
+        "mmr",
+        description="how a list is made diverse: by the nearest item above, or by the volume of all",
+    )
     stages: tuple[str, ...] = Field(
         ("diversify",),
         min_length=1,

@@ -23,7 +23,7 @@ class Parts:
     catalogue: items, whose `features` and rows are written to in place while a bundle serves; read them when
     you are called, and keep no copy. encoder, index: what makes queries, the item vectors beside them, and
     what searches these. statistics: counts of events, at any moment. rerank: options of the list that
-    is shown, its `k` and `pool` as the request has them.
+    is shown, its `k` and `pool` as the request has them; where rules choose the list, `k` is every candidate.
     """
 
     catalogue: Catalogue

@@ -8,8 +8,9 @@ from funnel.types.arrays import Bool, Clock, Features, Float32, Int32, Int64
 from funnel.types.candidates import Candidates
 from funnel.types.growable import growable
 from funnel.types.log import Log
+from funnel.types.outcome import RulesOutcome
 from funnel.types.ragged import Ragged
-from funnel.types.requests import Examples, Requests, Shown
+from funnel.types.requests import Examples, Occasion, Requests, Shown
 
 __all__ = [
     "Bool",
@@ -21,8 +22,10 @@ __all__ = [
     "Int32",
     "Int64",
     "Log",
+    "Occasion",
     "Ragged",
     "Requests",
+    "RulesOutcome",
     "Shown",
     "growable",
 ]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from funnel.order import keys, moved
 from funnel.types.arrays import Bool, Float32, Int32
+from funnel.types.outcome import RulesOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Candidates:
     sources: the names of the S sources.
     source_scores: float32 [B, K, S], NaN where the source did not score the item.
     source_ranks: int32 [B, K, S], from 0, −1 where the source did not return the item.
+    outcomes: what rules did to each list; empty where there were none. Behind rules the scores are the items'
+        own, in an order that is the rules'.
     """
 
     items: Int32
@@ -28,6 +31,7 @@ class Candidates:
     sources: tuple[str, ...]
     source_scores: Float32
     source_ranks: Int32
+    outcomes: tuple[RulesOutcome, ...] = ()
 
     @classmethod
     def empty(cls, n: int, sources: tuple[str, ...] = ()) -> Candidates:
@@ -51,6 +55,7 @@ class Candidates:
             sources=self.sources,
             source_scores=self.source_scores[rows],
             source_ranks=self.source_ranks[rows],
+            outcomes=tuple(self.outcomes[row] for row in rows) if self.outcomes else (),
         )
 
     @property

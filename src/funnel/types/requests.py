@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from funnel.allow import Allow
-from funnel.types.arrays import Features, Int32, Int64
+from funnel.types.arrays import Bool, Features, Int32, Int64
 from funnel.types.ragged import Ragged
 
 
@@ -31,6 +31,27 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Occasion:
+    """What is known of a request that is answered live, and of none that is replayed.
+
+    now: int64 [B], seconds of the clock that impressions and budgets go by. keys: int64 [B], a number a
+    request by which chance goes. impressions: rows of the items that each user was shown, as far back as
+    anybody asks; impression_times has the same offsets. known: whether they could be read.
+    """
+
+    now: Int64
+    keys: Int64
+    impressions: Ragged
+    impression_times: Ragged
+    known: Bool
+
+    def take(self, rows: NDArray[Any]) -> Occasion:
+        """The occasions at these rows."""
+        impressions, times = self.impressions.take(rows), self.impression_times.take(rows)
+        return Occasion(self.now[rows], self.keys[rows], impressions, times, self.known[rows])
+
+
+@dataclass(frozen=True, slots=True)
 class Requests:
     """A batch of requests.
 
@@ -42,6 +63,7 @@ class Requests:
     allow: which items each request may be given; None means every item may be returned.
     user_features: encoded user columns, first dimension B.
     shown: the items to choose from; None where that is the whole catalogue.
+    occasion: what frequency caps and budgets go by; None where a request is replayed, which has neither.
     """
 
     users: Int32
@@ -52,6 +74,7 @@ class Requests:
     allow: Allow | None = None
     user_features: Features = field(default_factory=dict)
     shown: Shown | None = None
+    occasion: Occasion | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -67,6 +90,7 @@ class Requests:
             allow=None if self.allow is None else self.allow.take(rows),
             user_features={name: column[rows] for name, column in self.user_features.items()},
             shown=None if self.shown is None else self.shown.take(rows),
+            occasion=None if self.occasion is None else self.occasion.take(rows),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.allow import Allow, has_bits, packed, put_bits
+from funnel.catalogue.columns import FilterColumn
 from funnel.catalogue.tables import Catalogue
 from funnel.catalogue.where import Bitmap, Where
 from funnel.data import Schema
@@ -145,6 +146,21 @@ class LiveCatalogue(Catalogue):
     def live_filters(self) -> LiveFilters:
         """The columns as they are now, for filters."""
         return LiveFilters(self.own.filters, self.room, self.changed, self.values_of)
+
+    @property
+    def layout(self) -> Mapping[str, FilterColumn]:
+        """See `Catalogue.layout`."""
+        return self.own.layout
+
+    @property
+    def changes(self) -> int:
+        """See `Catalogue.changes`."""
+        return self.changed.version
+
+    def changed_since(self, changes: int) -> Int32:
+        """See `Catalogue.changed_since`."""
+        rows = self.changed.recent_interactions(changes)
+        return self.changed.every() if rows is None else rows
 
     def values_of(self, name: str, rows: Int32) -> list[Any]:
         """Some items' values of one column."""

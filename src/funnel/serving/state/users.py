@@ -8,6 +8,7 @@ from typing import Any
 
 from funnel.errors import DataError
 from funnel.serving.state.follower import Follower
+from funnel.serving.state.impressions import ImpressionLog
 from funnel.serving.state.log import Event
 from funnel.values.ids import written
 from funnel.values.shown import shown
@@ -22,18 +23,20 @@ class Erased:
 
     events: how many of the user's events were removed from the store's log. bundle: the version in use, where
     its files hold the user: no answer reads them any more; the files themselves are gone when that version
-    is, so build the next one from data without the user, and remove the older ones.
+    is, so build the next one from data without the user, and remove the older ones. impressions: how many of
+    what the user was shown were removed.
     """
 
     events: int
     bundle: str | None
+    impressions: int = 0
 
 
 class LiveUsers:
     """What people did since the bundle was built, for every process on the store."""
 
-    def __init__(self, follower: Follower) -> None:
-        self._follower = follower
+    def __init__(self, follower: Follower, impressions: ImpressionLog) -> None:
+        self._follower, self._impressions = follower, impressions
 
     def events(self, user_id: Any) -> list[Event]:
         """The newest events of a user that were observed and are kept, oldest first; at most 200.
@@ -58,6 +61,7 @@ class LiveUsers:
             raise DataError(f"user id {shown(user_id)} is none")
         overlay = self._follower.follow()
         known = overlay.own.users.ids.row(user_id) >= 0
+        impressions = self._impressions.forget(user)
         events = self._follower.state.forget_user(user, max(time.time(), overlay.bundle.data_read))
         self._follower.follow()
-        return Erased(events, overlay.bundle.version if known else None)
+        return Erased(events, overlay.bundle.version if known else None, impressions)

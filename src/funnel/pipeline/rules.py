@@ -1,0 +1,42 @@
+"""What each rule costs, measured on the test window."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from funnel.bundle.contents import Contents
+from funnel.evaluation.metrics import compute
+from funnel.rules import Ruleset
+from funnel.stages import Rules
+from funnel.types import Candidates, Examples
+
+#: Requests that it is measured with.
+_MOST = 1000
+
+
+def costs_of_rules(contents: Contents, examples: Examples, k: int, seed: int) -> list[str]:
+    """A sentence a rule: NDCG@k with all rules, and with all but this one, on a sample of the requests.
+
+    Caps and budgets go by the clock and by what was shown, of which a replayed request has neither; they are
+    left out.
+    """
+    rules = [rule for rule in contents.rules if rule.kind not in ("cap", "budget")]
+    if not rules:
+        return []
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(examples))[:_MOST])
+    some = examples.take(chosen)
+    ranked = contents.funnel(k).trace(some.requests)[-2].candidates
+    whole = _ndcg(Rules(contents.ruleset, k)(some.requests, ranked), some, k)
+    out = []
+    for rule in rules:
+        others = Ruleset([one for one in contents.rules if one is not rule], contents.catalogue)
+        without = _ndcg(Rules(others, k)(some.requests, ranked), some, k)
+        out.append(
+            f"rule {rule.label!r}: NDCG@{k} {whole:.4f} with all rules, {without:.4f} without this one "
+            f"({len(some):,} requests)"
+        )
+    return out
+
+
+def _ndcg(listed: Candidates, examples: Examples, k: int) -> float:
+    return float(compute(f"ndcg@{k}", listed.items, examples.targets).mean())

@@ -1,0 +1,160 @@
+"""Values of an item column as numbers, by row, kept up with a catalogue that changes while it serves."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.catalogue.layout import Numbers, Terms
+from funnel.catalogue.tables import Catalogue
+from funnel.compiling import compiled
+from funnel.types import Int32, Int64
+from funnel.values.words import word
+
+_NO_ROWS = np.empty(0, dtype=np.int32)
+
+
+class ColumnCodes:
+    """For each row the codes of its values; equal values of the column have equal codes.
+
+    The column `item_id` has the row itself as its code. Written in place by whoever looks first after a
+    change: two threads that do so at once write the same.
+    """
+
+    def __init__(self, catalogue: Catalogue, name: str) -> None:
+        self._catalogue, self._name = catalogue, name
+        self._version = 0
+        self._own: dict[int, Int32] = {}
+        self._is_own = np.zeros(0, dtype=np.bool_)
+        self._rows, self._offsets, self._known = _NO_ROWS, np.zeros(1, dtype=np.int64), _KnownValues([])
+        if name != "item_id":
+            self._rows, self._offsets, values = _laid_out(catalogue, name)
+            self._known = _KnownValues(values)
+
+    def of(self, rows: Int32) -> Int32:
+        """Codes of some rows: int32 [n, W], −1 where there are fewer."""
+        if self._name == "item_id":
+            return rows[:, None]
+        self._catch_up()
+        codes = _gathered(self._rows, self._offsets, rows)
+        if self._own:
+            places = np.flatnonzero(self._is_own[np.minimum(rows, len(self._is_own) - 1)])
+            pairs = zip(places.tolist(), rows[places].tolist(), strict=True)
+            own = {place: self._own[row] for place, row in pairs if row in self._own}
+            width = max([codes.shape[1], *map(len, own.values())])
+            wider = np.full((len(rows), width), -1, dtype=np.int32)
+            wider[:, : codes.shape[1]] = codes
+            for place, some in own.items():
+                wider[place] = -1
+                wider[place, : len(some)] = some
+            return wider
+        return codes
+
+    def code(self, value: Any) -> int:
+        """The code of one value, which no item needs to have."""
+        if self._name == "item_id":
+            return self._catalogue.ids.row(value)
+        column = self._catalogue.layout.get(self._name)
+        written = column is not None and column.kinds == {"text"} and not isinstance(value, str)
+        return self._known.code(word(value, self._name) if written else value)
+
+    def _catch_up(self) -> None:
+        version = self._catalogue.changes
+        if version == self._version:
+            return
+        rows = self._catalogue.changed_since(self._version)
+        if len(rows):
+            rows = np.unique(rows)
+            self._make_room(int(rows[-1]) + 1)
+            for row, value in zip(rows.tolist(), self._catalogue.values_of(self._name, rows), strict=True):
+                codes = self._known.codes(value)
+                if np.array_equal(codes, np.unique(self._bundled(row))):
+                    self._own.pop(row, None)  # most changes are of other columns
+                else:
+                    self._own[row] = codes
+            self._is_own[rows] = True
+        self._version = version
+
+    def _bundled(self, row: int) -> Int32:
+        inside = row + 1 < len(self._offsets)
+        return self._rows[self._offsets[row] : self._offsets[row + 1]] if inside else _NO_ROWS
+
+    def _make_room(self, n: int) -> None:
+        if n > len(self._is_own):
+            more = np.zeros(max(n, 2 * len(self._is_own), len(self._offsets)), dtype=np.bool_)
+            more[: len(self._is_own)] = self._is_own
+            self._is_own = more
+
+
+class _KnownValues:
+    """Codes of values: their place among those of the bundle, or the next number."""
+
+    def __init__(self, values: Any) -> None:
+        self._values = values
+        self._by: dict[Any, int] | None = None
+        self._next = count(len(values))
+
+    def code(self, value: Any) -> int:
+        if self._by is None:
+            self._by = {_key(one): code for code, one in enumerate(self._values)}
+        key = _key(value)
+        found = self._by.get(key)
+        return self._by.setdefault(key, next(self._next)) if found is None else found
+
+    def codes(self, value: Any) -> Int32:
+        """Of what an item has in the column: none, one or several values."""
+        each = value if isinstance(value, list | tuple | set | frozenset | np.ndarray) else [value]
+        there = [one for one in each if one is not None and one == one]
+        return np.unique([self.code(one) for one in there]).astype(np.int32)
+
+
+def _key(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    return isinstance(value, bool), value  # Python takes True and 1 for equal
+
+
+def _laid_out(catalogue: Catalogue, name: str) -> tuple[Int32, Int64, Any]:
+    """Codes by row, one behind the other, their offsets int64 [n + 1], and the values by code."""
+    column = catalogue.layout[name]
+    values: Any
+    if isinstance(column, Numbers):
+        values, codes = np.unique(column.sorted, return_inverse=True)
+    else:
+        assert isinstance(column, Terms)
+        values, codes = column.terms, np.repeat(np.arange(len(column.terms)), np.diff(column.offsets))
+    n = catalogue.n_laid_out
+    order = np.lexsort((codes, column.rows))
+    rows, codes = column.rows[order], codes[order]
+    first = np.ones(len(rows), dtype=np.bool_)  # a value that a list has twice counts once
+    first[1:] = (rows[1:] != rows[:-1]) | (codes[1:] != codes[:-1])
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows[first], minlength=n))])
+    return codes[first].astype(np.int32), offsets.astype(np.int64), values
+
+
+def _gathered(codes: Int32, offsets: Int64, rows: Int32) -> Int32:
+    width = _widest(offsets, rows)
+    out: NDArray[np.int32] = np.empty((len(rows), width), dtype=np.int32)
+    _gather(codes, offsets, rows, out)
+    return out
+
+
+@compiled
+def _widest(offsets: Int64, rows: Int32) -> int:
+    width = 1
+    for row in rows:
+        if row + 1 < len(offsets):
+            width = max(width, offsets[row + 1] - offsets[row])
+    return width
+
+
+@compiled
+def _gather(codes: Int32, offsets: Int64, rows: Int32, out: Int32) -> None:
+    for i in range(len(rows)):
+        row, n = rows[i], 0
+        if row + 1 < len(offsets):
+            n = offsets[row + 1] - offsets[row]
+        for w in range(out.shape[1]):
+            out[i, w] = codes[offsets[row] + w] if w < n else -1

@@ -1,0 +1,184 @@
+"""From rules and candidates to the arrays of a `Problem`, and from its solution to what the rules did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from funnel.catalogue.where import Where
+from funnel.rules.config import ApartRule, AtLeastRule, AtMostRule, CapRule, PinRule, ReserveRule, Rule
+from funnel.rules.problem import Problem, alike, led, numbered
+from funnel.rules.search import solve
+from funnel.types import Bool, Int32, Int64, Occasion, RulesOutcome
+
+if TYPE_CHECKING:
+    from funnel.rules.ruleset import Ruleset
+
+#: A limit that no list reaches.
+_NONE = np.iinfo(np.int32).max
+
+
+class Layout:
+    """Rules about a whole list, by priority. Owners of groups are limits, and behind them teams."""
+
+    def __init__(self, rules: Sequence[Rule], ruleset: Ruleset) -> None:
+        self._rules, self._set = rules, ruleset
+        self._labels = [rule.label for rule in rules]
+        self._limits = [(r, rule) for r, rule in enumerate(rules) if isinstance(rule, AtMostRule | CapRule)]
+        self._least = [(r, rule) for r, rule in enumerate(rules) if isinstance(rule, AtLeastRule)]
+        self._pins = [(r, rule) for r, rule in enumerate(rules) if isinstance(rule, PinRule)]
+        self._reserved = [(r, rule) for r, rule in enumerate(rules) if isinstance(rule, ReserveRule)]
+        self._apart = [(r, rule) for r, rule in enumerate(rules) if isinstance(rule, ApartRule)]
+        self._strict = np.array([_is_strict(rule) for rule in rules], dtype=np.bool_)
+        self._limit_rule = np.array([r for r, _ in self._limits], dtype=np.int32)
+        limits = [rule.n if isinstance(rule, AtMostRule) else rule.shows for _, rule in self._limits]
+        teams = [(r, rule, group) for r, rule in self._apart for group in rule.values]
+        self._n_teams = len(teams)
+        self._owner_limit = np.array([*limits, *[_NONE] * len(teams)], dtype=np.int32)
+        self._owner_rule = np.array([*self._limit_rule, *[r for r, _, _ in teams]], dtype=np.int32)
+        numbers = np.arange(len(limits) + len(teams), dtype=np.int32)
+        self._owner_number = np.where(numbers < len(limits), numbers, -1).astype(np.int32)
+        self._owner_team = np.where(numbers < len(limits), -1, numbers - len(limits)).astype(np.int32)
+
+    def solve(
+        self, items: Int32, k: int, occasion: Occasion | None, request: int
+    ) -> tuple[Int64, RulesOutcome]:
+        """Places of the best list among the candidates [n], best first, and what the rules did."""
+        asked, k = k, min(k, len(items))
+        if not self._rules:
+            return np.arange(k), RulesOutcome()
+        problem = self._problem(items, asked, occasion, request)
+        out = np.zeros(k, dtype=np.int32)
+        length, proven, costs = solve(problem, self._strict, self._n_teams, k, out)
+        chosen = out[:length].astype(np.int64)
+        gave_way = costs > 0
+        for (r, rule), place in zip(self._pins, self._pinned_at(items), strict=True):
+            gave_way[r] |= rule.position <= asked and (place < 0 or rule.position > length)
+        labels = [label for label, gave in zip(self._labels, gave_way.tolist(), strict=True) if gave]
+        return chosen, RulesOutcome(tuple(labels), bool(proven), self._touched(problem, chosen))
+
+    def _problem(self, items: Int32, k: int, occasion: Occasion | None, request: int) -> Problem:
+        n = len(items)
+        codes, owners = self._columns(items)
+        groups = np.empty(codes.shape, dtype=np.int32)
+        owner, code = np.empty(codes.size, dtype=np.int32), np.empty(codes.size, dtype=np.int32)
+        count = numbered(codes, owners, groups, owner, code)
+        owner, code = owner[:count], code[:count]
+        capacity, limit = self._owner_limit[owner], self._owner_number[owner]
+        if occasion is not None:
+            self._cap(capacity, owner, code, occasion, request)
+        leads = np.zeros(codes.shape, dtype=np.bool_)
+        led(groups, limit, len(self._limits), leads)
+        counts = self._filters([rule.where for _, rule in self._least], items)
+        fits = self._filters([rule.where for _, rule in self._reserved], items)
+        pin, pin_rule, pinned = self._pinned(items, min(k, n))
+        reserved, reserved_rule = self._reservations(min(k, n))
+        kinds, before = np.empty(n, dtype=np.uint64), np.empty(n, dtype=np.int32)
+        alike(groups, counts, fits, pinned, kinds, before)
+        return Problem(
+            groups, leads, capacity, self._owner_rule[owner], self._owner_team[owner], limit,
+            self._limit_rule,
+            counts, np.array([min(rule.n, k) for _, rule in self._least], dtype=np.int32),
+            np.array([r for r, _ in self._least], dtype=np.int32), pin, pin_rule, pinned, fits, reserved,
+            reserved_rule, kinds, before,
+        )  # fmt: skip
+
+    def _columns(self, items: Int32) -> tuple[Int32, Int32]:
+        """Codes of all columns with a limit and of all teams, and whose they are: int32 [n, W] each."""
+        codes = [self._set.codes(rule.column).of(items) for _, rule in self._limits]
+        owners = [np.full(one.shape[1], number, dtype=np.int32) for number, one in enumerate(codes)]
+        whose = [np.broadcast_to(owner, one.shape) for owner, one in zip(owners, codes, strict=True)]
+        for column, table in self._teams:
+            values = self._set.codes(column).of(items)
+            teams = table[np.where(values < len(table) - 1, values, -1)].reshape(len(items), -1)
+            whose.append(teams)
+            codes.append(np.where(teams >= 0, np.repeat(values, table.shape[1], axis=1), np.int32(-1)))
+        if not codes:
+            return np.empty((len(items), 0), dtype=np.int32), np.empty((len(items), 0), dtype=np.int32)
+        return (
+            np.ascontiguousarray(np.concatenate(codes, axis=1)),
+            np.ascontiguousarray(np.concatenate(whose, axis=1)),
+        )
+
+    @cached_property
+    def _teams(self) -> list[tuple[str, Int32]]:
+        """For each rule of competitors its column, and by code the owners that a value belongs to: int32
+        [values + 1, most of one value], −1 = none; the last row is that of all other values."""
+        found, owner = [], len(self._limits)
+        for _, rule in self._apart:
+            codes = self._set.codes(rule.column)
+            of: dict[int, list[int]] = {}
+            for group in rule.values:
+                for value in group:
+                    of.setdefault(codes.code(value), []).append(owner)
+                owner += 1
+            of.pop(-1, None)  # an id that no item has
+            table = np.full(
+                (max(of, default=0) + 2, max(map(len, of.values()), default=1)), -1, dtype=np.int32
+            )
+            for code, some in of.items():
+                table[code, : len(some)] = some
+            found.append((rule.column, table))
+        return found
+
+    def _cap(self, capacity: Int32, owner: Int32, code: Int32, occasion: Occasion, request: int) -> None:
+        """What of a cap is left to the user, in place of the whole of it."""
+        for number, (_, rule) in enumerate(self._limits):
+            if isinstance(rule, CapRule):
+                for value, left in zip(*self._set.left(rule, occasion, request), strict=True):
+                    capacity[(owner == number) & (code == value)] = max(0, left)
+
+    def _filters(self, wheres: Sequence[Where], items: Int32) -> Bool:
+        out = np.empty((len(wheres), len(items)), dtype=np.bool_)
+        for number, where in enumerate(wheres):
+            out[number] = self._set.passes(where, items)
+        return out
+
+    def _pinned_at(self, items: Int32) -> list[int]:
+        """The place of each pinned item among the candidates, −1 where it is not there."""
+        found = [np.flatnonzero(items == self._set.catalogue.ids.row(rule.item)) for _, rule in self._pins]
+        return [int(places[0]) if len(places) else -1 for places in found]
+
+    def _pinned(self, items: Int32, k: int) -> tuple[Int32, Int32, Int32]:
+        pin, pin_rule = np.full(k, -1, dtype=np.int32), np.full(k, -1, dtype=np.int32)
+        pinned = np.full(len(items), -1, dtype=np.int32)
+        for (r, rule), place in zip(self._pins, self._pinned_at(items), strict=True):
+            if place >= 0 and rule.position <= k:
+                pin[rule.position - 1], pin_rule[rule.position - 1] = place, r
+                pinned[place] = rule.position - 1
+        return pin, pin_rule, pinned
+
+    def _reservations(self, k: int) -> tuple[Int32, Int32]:
+        row, rule_of = np.full(k, -1, dtype=np.int32), np.full(k, -1, dtype=np.int32)
+        for number, (r, rule) in enumerate(self._reserved):
+            for position in rule.positions:
+                if position <= k:
+                    row[position - 1], rule_of[position - 1] = number, r
+        return row, rule_of
+
+    def _touched(self, p: Problem, chosen: Int64) -> tuple[tuple[str, ...], ...]:
+        """By position, the rules that put an item there: it is pinned, fits a reserved position, or counts
+        for a least number and is further down in the candidates' order than the list is long."""
+        if not (self._pins or self._reserved or self._least):
+            return ()
+        out: list[list[str]] = [[] for _ in chosen]
+        for position, place in enumerate(chosen.tolist()):
+            if p.pin[position] == place:
+                out[position].append(self._labels[p.pin_rule[position]])
+            row = p.reserved[position]
+            if row >= 0 and p.fits[row, place]:
+                out[position].append(self._labels[p.reserved_rule[position]])
+            if place >= len(chosen):
+                out[position] += [
+                    self._labels[r]
+                    for r, counts in zip(p.least_rule, p.counts[:, place], strict=True)
+                    if counts
+                ]
+        return tuple(map(tuple, out))
+
+
+def _is_strict(rule: Rule) -> bool:
+    return isinstance(rule, CapRule) or (isinstance(rule, AtMostRule | ApartRule) and rule.strict)

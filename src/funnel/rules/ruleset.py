@@ -1,0 +1,154 @@
+"""Rules on a catalogue: what is out of the question for a request, and the list that keeps to the rest
+best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from funnel.allow import has_bits
+from funnel.catalogue.tables import Catalogue
+from funnel.catalogue.where import Bitmap, Where
+from funnel.rules.codes import ColumnCodes
+from funnel.rules.config import (
+    AtLeastRule,
+    BoostRule,
+    BudgetRule,
+    CapRule,
+    PinRule,
+    ReserveRule,
+    Rule,
+    ordered,
+)
+from funnel.rules.layout import Layout
+from funnel.rules.pacing import Float64, takes_part
+from funnel.types import Bool, Float32, Int32, Int64, Occasion, RulesOutcome
+
+
+@dataclass(frozen=True)
+class Quota:
+    """So many items that pass a filter are wanted."""
+
+    where: Where
+    n: int
+
+
+class Ruleset:
+    """Rules, by priority, on a catalogue. Thread-safe.
+
+    `blocked` says which items a request cannot be given; `arranged` makes its list of the others.
+    """
+
+    def __init__(self, rules: Sequence[Rule], catalogue: Catalogue) -> None:
+        self.rules = ordered(rules)
+        self.catalogue = catalogue
+        columns = [rule.columns for rule in self.rules]
+        money = [(rule.limit, rule.spent) for rule in self.rules if isinstance(rule, BudgetRule)]
+        names = dict.fromkeys(name for some in columns for name in some)
+        hot = {name for some in money for name in some}
+        self._codes = {name: ColumnCodes(catalogue, name) for name in names if name not in hot}
+        self._bits: dict[int, tuple[int, Bitmap]] = {}
+        self._caps = [rule for rule in self.rules if isinstance(rule, CapRule)]
+        self._budgets = [rule for rule in self.rules if isinstance(rule, BudgetRule)]
+        self._boosts = [(rule.label, rule) for rule in self.rules if isinstance(rule, BoostRule)]
+        self._layout = Layout(
+            [rule for rule in self.rules if not isinstance(rule, BoostRule | BudgetRule)], self
+        )
+        self.pins = [rule for rule in self.rules if isinstance(rule, PinRule)]
+
+    @property
+    def window(self) -> int:
+        """Seconds that impressions count for; 0 where nothing asks for them."""
+        return max((rule.seconds for rule in self._caps), default=0)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether an answer depends on the clock or on impressions."""
+        return bool(self._caps or self._budgets)
+
+    @cached_property
+    def quotas(self) -> list[Quota]:
+        """What lists must have of some kind, so that candidates of it can be looked for."""
+        wanted = [Quota(rule.where, rule.n) for rule in self.rules if isinstance(rule, AtLeastRule)]
+        return wanted + [
+            Quota(rule.where, len(rule.positions)) for rule in self.rules if isinstance(rule, ReserveRule)
+        ]
+
+    def codes(self, name: str) -> ColumnCodes:
+        """A column's values as numbers."""
+        return self._codes[name]
+
+    def passes(self, where: Where, rows: Int32) -> Bool:
+        """Whether some items pass a filter of a rule: bool, shape of rows."""
+        changes, kept = self.catalogue.changes, self._bits.get(id(where))
+        if kept is None or kept[0] != changes:
+            kept = self._bits[id(where)] = changes, self.catalogue.compile(where)
+        return has_bits(kept[1], rows)
+
+    def blocked(self, occasion: Occasion | None, request: int, rows: Int32) -> Bool:
+        """Items that caps and budgets keep from a request: bool, shape of rows [n]."""
+        out = np.zeros(len(rows), dtype=np.bool_)
+        if occasion is None or not len(rows):
+            return out
+        for rule in self._caps:
+            if not occasion.known[request]:
+                out |= (self.codes(rule.column).of(rows) >= 0).any(axis=1)
+                continue
+            codes, left = self.left(rule, occasion, request)
+            out |= np.isin(self.codes(rule.column).of(rows), codes[left <= 0]).any(axis=1)
+        for budget in self._budgets:
+            limits, spent = self._numbers(budget.limit, rows), self._numbers(budget.spent, rows)
+            campaigns = self.codes(budget.by).of(rows)[:, 0]
+            now, key = int(occasion.now[request]), int(occasion.keys[request])
+            out |= ~takes_part(budget, now, key, campaigns, limits, spent)
+        return out
+
+    def left(self, rule: CapRule, occasion: Occasion, request: int) -> tuple[Int32, Int64]:
+        """Values that the user was shown within the rule's time, and how often each may be shown still."""
+        now = int(occasion.now[request])
+        recent = occasion.impression_times[request] > now - rule.seconds
+        codes = self.codes(rule.column).of(occasion.impressions[request][recent])
+        values, often = np.unique(codes[codes >= 0], return_counts=True)
+        return values.astype(np.int32), rule.shows - often.astype(np.int64)
+
+    def _numbers(self, name: str, rows: Int32) -> Float64:
+        return np.array(self.catalogue.values_of(name, rows), dtype=np.float64)
+
+    def arranged(
+        self, items: Int32, scores: Float32, k: int, occasion: Occasion | None = None, request: int = 0
+    ) -> tuple[Int64, Float32, RulesOutcome]:
+        """The list of at most k items: their places among the candidates int64 [m], their scores, and what
+        the rules did.
+
+        items: int32 [n], candidates that are not blocked, best first; scores: float32 [n].
+        """
+        order, scores, boosted = self._boosted(items, scores)
+        chosen, outcome = self._layout.solve(items[order], k, occasion, request)
+        places = order[chosen]
+        touched = outcome.touched
+        if boosted:
+            touched = tuple(
+                (*(touched[at] if touched else ()), *(label for label, mask in boosted if mask[place]))
+                for at, place in enumerate(places.tolist())
+            )
+        return places, scores[places], replace(outcome, touched=touched)
+
+    def _boosted(self, items: Int32, scores: Float32) -> tuple[Int64, Float32, list[tuple[str, Bool]]]:
+        """The candidates' order and scores after boosts, and which were boosted by each rule."""
+        if not self._boosts:
+            return np.arange(len(items)), scores, []
+        tiers, new = np.zeros(len(items), dtype=np.int64), scores.astype(np.float64)
+        boosted = [(label, self.passes(rule.where, items)) for label, rule in self._boosts]
+        for (_, rule), (_, at) in zip(reversed(self._boosts), reversed(boosted), strict=True):
+            if rule.to is not None:  # the first by priority has the last word
+                tiers[at] = 1 if rule.to == "front" else -1
+            elif rule.add is not None:
+                new[at] += rule.add
+            elif rule.multiply is not None:
+                new[at] = np.where(new[at] < 0, new[at] / rule.multiply, new[at] * rule.multiply)
+        # As they came where nothing tells two apart.
+        order = np.lexsort((np.arange(len(items)), -new, -tiers))
+        return order, new.astype(np.float32), boosted

@@ -1,0 +1,189 @@
+"""The list that keeps to the rules best: positions are filled one after another, with a look at what is left.
+
+The order of what is wanted is that of `solve`. Which sets of items are possible is in general a hard question
+(with three columns that have limits it is three-dimensional matching), so that the search has a limit; what
+it gives then still keeps to the strict rules.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from funnel.compiling import compiled
+from funnel.rules.bounds import can_have, possible
+from funnel.rules.problem import Problem, UInt64
+from funnel.rules.state import begun, closed, key, moved, placed
+from funnel.types import Bool, Int32, Int64
+
+#: Steps of one search, and of all for a list, beside those that every list takes: what is not decided by
+#: then counts as impossible, and the answer says so.
+STEPS, ALL_STEPS = 1_000, 4_000
+
+#: An allowance that is none.
+_FREE = 1 << 20
+
+_IMPOSSIBLE, _FOUND, _UNDECIDED = 0, 1, 2
+_REMEMBERED = 4096
+
+
+class Memory(NamedTuple):
+    """What searches for one list share. failed: uint64, states that lead nowhere. searches: how many began.
+    steps: how many are left."""
+
+    failed: UInt64
+    searches: Int64
+    steps: Int64
+
+
+@compiled
+def _search(
+    p: Problem, n_teams: int, length: int, allow: Int32, memory: Memory, out: Int32, careful: bool
+) -> int:
+    """The first list of this length, in the candidates' order, that costs no rule more than is allowed.
+
+    careful: look at all candidates that are left before each step. Without, nothing is tried a second time:
+    what is found then is the same list, and nearly always it is found.
+    """
+    n, steps, depth = p.groups.shape[0], 0, 0
+    s, failed = begun(p, len(allow), n_teams), memory.failed
+    widths = np.zeros((len(p.limit_rule), p.groups.shape[1] + 1), np.int32)
+    if length > n:
+        return _IMPOSSIBLE
+    if careful and not (possible(p, s, 0, length, allow, widths, True) and can_have(p, allow)):
+        return _IMPOSSIBLE
+    memory.searches[0] += 1
+    number = memory.searches[0]
+    cursor, first = np.zeros(length + 1, np.int32), np.zeros(length + 1, np.int32)
+    items = np.uint64(0)
+    while depth < length:
+        i, found = cursor[depth], False
+        while i < n and not found:
+            if not s.taken[i] and (p.before[i] < 0 or s.taken[p.before[i]]) and not closed(p, s, i, allow):
+                steps += 1
+                memory.steps[0] -= 1
+                if steps > STEPS + length or memory.steps[0] < 0:
+                    return _UNDECIDED
+                placed(p, s, i, depth, length, 1)
+                items += p.kinds[i]
+                mark = key(s, items, number)
+                found = failed[np.int64(mark & np.uint64(_REMEMBERED - 1))] != mark and possible(
+                    p, s, depth + 1, length, allow, widths, careful
+                )
+                if not found:
+                    items -= p.kinds[i]
+                    placed(p, s, i, depth, length, -1)
+            i += 1
+        if found:
+            out[depth], cursor[depth] = i - 1, i
+            depth += 1
+            start = first[depth - 1]
+            while start < n and s.taken[start]:
+                start += 1
+            cursor[depth] = first[depth] = start
+            continue
+        if depth == 0:
+            return _IMPOSSIBLE
+        if not careful:
+            return _UNDECIDED
+        mark = key(s, items, number)
+        failed[np.int64(mark & np.uint64(_REMEMBERED - 1))] = mark
+        depth -= 1
+        items -= p.kinds[out[depth]]
+        placed(p, s, out[depth], depth, length, -1)
+    return _FOUND
+
+
+@compiled
+def _greedy(p: Problem, n_teams: int, most: int, allow: Int32, out: Int32) -> int:
+    """As many items as go in without a look ahead: how many."""
+    s = begun(p, len(allow), n_teams)
+    count = 0
+    for i in range(p.groups.shape[0]):
+        if count == most:
+            break
+        moved(p, s, i, 1)
+        fine = True
+        for r in range(len(allow)):
+            fine &= s.used[r] <= allow[r]
+        if fine:
+            out[count] = i
+            count += 1
+        else:
+            moved(p, s, i, -1)
+    return count
+
+
+@compiled
+def _costs(p: Problem, n_teams: int, length: int, n_rules: int, chosen: Int32) -> Int32:
+    """What a list costs each rule: int32 [R]."""
+    s = begun(p, n_rules, n_teams)
+    for position in range(length):
+        placed(p, s, chosen[position], position, length, 1)
+    for a in range(len(p.least)):
+        s.used[p.least_rule[a]] += max(0, p.least[a] - s.have[a])
+    return s.used
+
+
+@compiled
+def _copied(trial: Int32, length: int, out: Int32) -> None:
+    for position in range(length):
+        out[position] = trial[position]
+
+
+@compiled
+def _cheapest(
+    p: Problem, n_teams: int, length: int, r: int, allow: Int32, memory: Memory, trial: Int32, out: Int32
+) -> bool:
+    """Set the least that a rule can cost, with a list that costs no more into out; whether it is proven.
+
+    What is possible at a cost is possible at a higher one, so that the cost is found by halving.
+    """
+    low, high, proven = 0, _costs(p, n_teams, length, len(allow), out)[r], True
+    while low < high:
+        allow[r] = (low + high) // 2
+        status = _search(p, n_teams, length, allow, memory, trial, True)
+        if status == _FOUND:
+            _copied(trial, length, out)
+            high = _costs(p, n_teams, length, len(allow), out)[r]
+        else:
+            low = allow[r] + 1
+            proven &= status != _UNDECIDED
+    allow[r] = high
+    return proven
+
+
+@compiled
+def solve(p: Problem, strict: Bool, n_teams: int, k: int, out: Int32) -> tuple[int, bool, Int32]:
+    """The best list, into out [K]: its length, whether that is proven, and what it costs each rule: int32
+    [R].
+
+    Best is, in this order: strict rules cost nothing; as many items as can be, up to k; the other rules cost
+    as little as can be, each before the next; and the first position has the candidate that is first in
+    order, then the second, and so on.
+    """
+    n_rules, k = len(strict), min(k, p.groups.shape[0])
+    allow, trial = np.zeros(n_rules, np.int32), np.zeros(k, np.int32)
+    memory = Memory(np.zeros(_REMEMBERED, np.uint64), np.zeros(1, np.int64), np.full(1, ALL_STEPS + 8 * k))
+    for careful in (False, True):
+        if _search(p, n_teams, k, allow, memory, out, careful) == _FOUND:
+            return k, True, allow
+    proven = True
+    for r in range(n_rules):
+        allow[r] = 0 if strict[r] else _FREE
+    length = _greedy(p, n_teams, k, allow, out)
+    for longer in range(k, length, -1):
+        status = _search(p, n_teams, longer, allow, memory, trial, True)
+        proven &= status != _UNDECIDED
+        if status == _FOUND:
+            length = longer
+            _copied(trial, length, out)
+            break
+    for r in range(n_rules):
+        if not strict[r]:
+            proven &= _cheapest(p, n_teams, length, r, allow, memory, trial, out)
+    status = _search(p, n_teams, length, allow, memory, trial, True)
+    if status == _FOUND:
+        _copied(trial, length, out)
+    return length, proven and status != _UNDECIDED, _costs(p, n_teams, length, n_rules, out)

@@ -1,0 +1,61 @@
+"""What frequency caps and budgets go by: the clock, chance, and what a user was shown."""
+
+from __future__ import annotations
+
+import hashlib
+import time as clocks
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funnel.bundle.contents import Contents
+from funnel.errors import BundleError
+from funnel.serving import arguments
+from funnel.serving.state.impressions import ImpressionLog
+from funnel.types import Occasion, Ragged
+from funnel.values.ids import written
+
+
+def occasion_of(
+    contents: Contents, log: ImpressionLog, user_ids: Sequence[Any], time: int | None, seed: int
+) -> tuple[Occasion | None, str | None]:
+    """The occasion of requests of these users; None where no rule asks for it. Why impressions could not be
+    read, where they could not: then nothing that has a cap may be shown.
+
+    time: of the request, default that of the clock.
+    """
+    if not contents.rules or not contents.ruleset.is_live:
+        return None, None
+    now = int(clocks.time()) if time is None else time
+    users = [written(arguments.known(one)) for one in user_ids]
+    error, found = None, []
+    for user in users:
+        some: list[tuple[str, int]] = []
+        if user is not None and contents.ruleset.window:
+            try:
+                some = log.of(user, now - contents.ruleset.window)
+            except BundleError as wrong:
+                error = str(wrong)
+        found.append(some)
+    rows, times = _in_rows(contents, found)
+    keys = np.array([_key(user, now, seed) for user in users], dtype=np.int64)
+    known = np.full(len(users), error is None)
+    return Occasion(np.full(len(users), now, dtype=np.int64), keys, rows, times, known), error
+
+
+def _in_rows(contents: Contents, found: Sequence[Sequence[tuple[str, int]]]) -> tuple[Ragged, Ragged]:
+    """Impressions as rows of items and times; of items that are not there any more nothing is known."""
+    rows = [contents.catalogue.ids.rows([item for item, _ in some]) for some in found]
+    times = [np.array([at for _, at in some], dtype=np.int64) for some in found]
+    there = [one >= 0 for one in rows]
+    return (
+        Ragged.from_lists([one[kept] for one, kept in zip(rows, there, strict=True)]),
+        Ragged.from_lists([one[kept] for one, kept in zip(times, there, strict=True)], np.int64),
+    )
+
+
+def _key(user: str | None, now: int, seed: int) -> int:
+    """The same for the same user, second and seed, on any machine."""
+    text = f"{seed}\0{now}\0{'' if user is None else user}".encode(errors="surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little", signed=True)

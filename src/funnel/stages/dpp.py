@@ -1,0 +1,80 @@
+"""Greedy search for the most probable list of a determinantal point process."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from funnel.compiling import compiled
+from funnel.types import Float32, Int32, Int64
+
+#: What an item must add to the determinant to be told from what is there: below it, all of it is.
+_NOTHING = 1e-6
+
+
+@compiled
+def dpp(
+    vectors: Float32, items: Int32, relevance: Float32, trade_off: float, picks: Int64, values: Float32
+) -> None:
+    """picks, values [B, k] from items, relevance [B, P], by Chen, Zhang and Zhou (Fast greedy MAP inference
+    for determinantal point process to improve recommendation diversity, NeurIPS 2018).
+
+    The kernel is L_ij = exp(α (r_i + r_j)) (1 + cos_ij) / 2 with α = trade_off / 2 (1 − trade_off): relevance
+    counts as trade_off, the logarithm of the determinant of similarities as 1 − trade_off. A pick is the item
+    that lifts the determinant most; its value is the logarithm of by how much, so that values never rise. An
+    update of the Cholesky factor makes a pick cost O(P · k). What adds nothing any more comes behind, the
+    most relevant first. Ties go to the lower item row.
+    """
+    n_requests, pool = items.shape
+    width, k = vectors.shape[1], picks.shape[1]
+    alpha = trade_off / (2 * (1 - trade_off))
+    unit = np.empty((pool, width), dtype=np.float64)
+    for b in range(n_requests):
+        free, own = np.zeros(pool, dtype=np.bool_), np.zeros(pool, dtype=np.float64)
+        factor = np.zeros((k, pool), dtype=np.float64)
+        for j in range(pool):
+            if items[b, j] < 0:
+                continue
+            free[j], own[j] = True, 1.0
+            norm = 0.0
+            for d in range(width):
+                norm += vectors[items[b, j], d] * vectors[items[b, j], d]
+            scale = 1 / np.sqrt(norm) if norm > 0 else 0.0
+            for d in range(width):
+                unit[j, d] = vectors[items[b, j], d] * scale
+        last = 0.0
+        for place in range(k):
+            chosen, gain = -1, 0.0
+            for j in range(pool):
+                if free[j]:
+                    new = own[j] > _NOTHING
+                    mine = 2 * alpha * relevance[b, j] + (np.log(own[j]) if new else -1e9)
+                    if chosen < 0 or mine > gain or (mine == gain and items[b, j] < items[b, chosen]):
+                        chosen, gain = j, mine
+            if chosen < 0:
+                break
+            if gain < -1e8:
+                gain = last - 1.0
+            last = gain
+            picks[b, place], values[b, place] = chosen, gain
+            free[chosen] = False
+            if own[chosen] > _NOTHING:
+                _condition(unit, own, factor, free, chosen, place)
+
+
+@compiled
+def _condition(unit: Float32, own: Float32, factor: Float32, free: Int64, chosen: int, place: int) -> None:
+    """What each free item still adds, given one more pick: a row of the Cholesky factor. Relevance divides
+    out of it, so that similarities alone are in it."""
+    root = np.sqrt(own[chosen])
+    for j in range(unit.shape[0]):
+        if not free[j]:
+            continue
+        cosine = 0.0
+        for d in range(unit.shape[1]):
+            cosine += unit[j, d] * unit[chosen, d]
+        shared = 0.0
+        for earlier in range(place):
+            shared += factor[earlier, chosen] * factor[earlier, j]
+        entry = ((1 + cosine) / 2 - shared) / root
+        factor[place, j] = entry
+        own[j] -= entry * entry

@@ -1,0 +1,156 @@
+"""The two stages of rules: what is out of the question before the ranker, and the list behind it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.catalogue.where import Where
+from funnel.rules import Ruleset
+from funnel.stages.retrieve import Retrieve
+from funnel.stages.sources import excluded
+from funnel.stages.stage import positive
+from funnel.types import Bool, Candidates, Int32, Ragged, Requests
+
+#: How often candidates are looked for again in place of those that a request cannot be given.
+_AGAIN = 3
+
+#: Items that are taken of a further search, where fewer are wanted: other rules may want some of them out.
+_AT_LEAST = 16
+
+
+class Eligible:
+    """Drops what frequency caps and budgets keep from a request, and adds what rules need: pinned items, and
+    candidates of a kind of which there are too few, or in place of what was dropped.
+
+    What is added has the towers' score and no rank in a source, as an item that none of them returned.
+
+    k: items wanted; more candidates are looked for only where fewer are left.
+    """
+
+    def __init__(self, ruleset: Ruleset, retriever: Retrieve, k: int, *, name: str = "eligible") -> None:
+        self.name = name
+        self._rules, self._retriever = ruleset, retriever
+        self._k = positive(k, f"k of {name}")
+
+    def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
+        """The candidates that may be given, and behind them what is added."""
+        kept = self._without_blocked(requests, candidates)
+        if requests.shown is not None:  # a given list is ranked, and nothing is added to it
+            return kept
+        more = [self._more(requests, b, candidates.items[b], kept.items[b]) for b in range(len(kept))]
+        return self._with(requests, kept, more) if any(map(len, more)) else kept
+
+    def _without_blocked(self, requests: Requests, candidates: Candidates) -> Candidates:
+        if requests.occasion is None or not self._rules.is_live:
+            return candidates
+        bad = np.zeros(candidates.items.shape, dtype=np.bool_)
+        for b, items in enumerate(candidates.items):
+            n = int(np.count_nonzero(items >= 0))
+            bad[b, :n] = self._rules.blocked(requests.occasion, b, np.ascontiguousarray(items[:n]))
+        return candidates.keep(~bad) if bad.any() else candidates
+
+    def _more(self, requests: Requests, b: int, found: Int32, kept: Int32) -> Int32:
+        """Items to add to one list: int32 [m]."""
+        found, kept = found[found >= 0], kept[kept >= 0]
+        more = [self._pins(requests, b, found)]
+        for quota in self._rules.quotas:
+            have = int(self._rules.passes(quota.where, np.concatenate([kept, *more])).sum())
+            if have < quota.n:
+                known = np.concatenate([found, *more])
+                more.append(self._found(requests, b, known, quota.n - have, quota.where))
+        missing = self._k - len(kept) - sum(map(len, more))
+        if missing > 0 and len(kept) < len(found):
+            more.append(self._found(requests, b, np.concatenate([found, *more]), missing))
+        return np.concatenate(more).astype(np.int32)
+
+    def _pins(self, requests: Requests, b: int, found: Int32) -> Int32:
+        """Pinned items that are not among the candidates and may be given."""
+        rows = np.array(
+            [self._rules.catalogue.ids.row(rule.item) for rule in self._rules.pins], dtype=np.int32
+        )
+        rows = rows[(rows >= 0) & ~np.isin(rows, found)]
+        if not len(rows):
+            return rows
+        bad = excluded(requests.take(np.array([b])), rows[None])[0]
+        return rows[~bad & ~self._blocked(requests, b, rows)]
+
+    def _blocked(self, requests: Requests, b: int, items: Int32) -> Bool:
+        return self._rules.blocked(requests.occasion, b, items)
+
+    def _allowed(self, single: Requests, where: Where) -> Requests:
+        allow = self._rules.catalogue.allow(where)
+        if single.allow is not None:
+            allow = replace(allow, bits=allow.bits & single.allow.bits[single.allow.filter_of])
+        return replace(single, allow=allow)
+
+    def _found(
+        self, requests: Requests, b: int, known: Int32, wanted: int, where: Where | None = None
+    ) -> Int32:
+        """Items of a request beside those that are known: at least as many as are wanted, where a few further
+        searches find them."""
+        single = requests.take(np.array([b]))
+        single = single if where is None else self._allowed(single, where)
+        barred = known[:0] if single.exclude is None else single.exclude[0]
+        more: list[Int32] = [known[:0]]
+        for _ in range(_AGAIN):
+            beside = np.concatenate([barred, known, *more]).astype(np.int32)
+            rows = self._retriever(replace(single, exclude=Ragged.from_lists([beside]))).items[0]
+            rows = rows[rows >= 0][: max(2 * wanted, _AT_LEAST)]
+            more.append(rows)
+            free = ~self._blocked(requests, b, np.concatenate(more))
+            if not len(rows) or free.sum() >= wanted:
+                break
+        return np.concatenate(more).astype(np.int32)[free]
+
+    def _with(self, requests: Requests, kept: Candidates, more: list[Int32]) -> Candidates:
+        """Items behind the lists, scored below what is there."""
+        lengths = kept.filled.sum(axis=1)
+        width = int(max(n + len(some) for n, some in zip(lengths.tolist(), more, strict=True)))
+        items, scores = _wider(kept.items, width, -1), _wider(kept.scores, width, -np.inf)
+        for b, (n, some) in enumerate(zip(lengths.tolist(), more, strict=True)):
+            last = float(scores[b, n - 1]) if n else 0.0
+            items[b, n : n + len(some)] = some
+            scores[b, n : n + len(some)] = last - (1e-6 + 1e-4 * abs(last)) * np.arange(1, len(some) + 1)
+        wider = Candidates(
+            items, scores, kept.sources, _wider(kept.source_scores, width, np.nan),
+            _wider(kept.source_ranks, width, -1),
+        )  # fmt: skip
+        return self._retriever.complete(requests, wider)
+
+
+class Rules:
+    """The list of k items that keeps to the rules best; see `funnel.rules.search`. The scores are the items'
+    own, boosts included, so that they need not fall from position to position.
+    """
+
+    def __init__(self, ruleset: Ruleset, k: int, *, name: str = "rules") -> None:
+        self.name = name
+        self._rules, self._k = ruleset, positive(k, f"k of {name}")
+
+    def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
+        """At most k positions, and what the rules did to each list."""
+        n, width = len(candidates), min(self._k, candidates.items.shape[1])
+        columns = np.full((n, width), -1, dtype=np.int64)
+        scores = np.full((n, width), -np.inf, dtype=np.float32)
+        outcomes = []
+        for b in range(n):
+            m = int(np.count_nonzero(candidates.items[b] >= 0))
+            chosen, own, outcome = self._rules.arranged(
+                candidates.items[b, :m], candidates.scores[b, :m], self._k, requests.occasion, b
+            )
+            columns[b, : len(chosen)], scores[b, : len(chosen)] = chosen, own
+            outcomes.append(outcome)
+        empty = columns < 0
+        listed = candidates.reorder(np.maximum(columns, 0), scores)
+        listed.items[empty], listed.source_ranks[empty], listed.source_scores[empty] = -1, -1, np.nan
+        return replace(listed, outcomes=tuple(outcomes))
+
+
+def _wider(values: NDArray[Any], width: int, fill: float) -> NDArray[Any]:
+    out = np.full((len(values), width, *values.shape[2:]), fill, dtype=values.dtype)
+    out[:, : values.shape[1]] = values[:, :width]
+    return out
