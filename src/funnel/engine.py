@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Any
+
+from numpy.typing import NDArray
 
 from funnel.durations import Durations
 from funnel.errors import ConfigError
 from funnel.stages import Skippable, Stage
 from funnel.types import Candidates, Requests
+
+#: The name of the stage whose scores are the ranker's.
+RANK = "rank"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,10 @@ class Step:
     candidates: Candidates
     seconds: float
     skipped: bool = False
+
+    def of(self, rows: NDArray[Any]) -> Step:
+        """The same of some of the requests."""
+        return replace(self, candidates=self.candidates.take(rows))
 
 
 class Funnel:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from funnel.errors import BundleError, FunnelError
 from funnel.features import CandidateFeatures, FeaturesConfig, Statistics
 from funnel.index import ExactIndex, FaissIndex, Index
 from funnel.ranker import Ranker
+from funnel.ranker.calibration import Head, load_heads
 from funnel.rules import Rule, Ruleset, check_rules
 from funnel.stages import (
     Eligible,
@@ -52,6 +54,8 @@ class Contents:
     requests choose from; none where they choose from the catalogue. item_encoder: None in a bundle of an
     older funnel. own: the bundle's own contents, where these have changed since it was built. encoding,
     query_encoder: what makes a request's query, and its name in the config. rules: what must hold of a list.
+    heads: the ranker's scores as probabilities, by kind of event; none where there is no ranker, and in a
+    bundle of an older funnel.
     """
 
     catalogue: Catalogue
@@ -70,6 +74,7 @@ class Contents:
     shown: tuple[str, ...] = ()
     item_encoder: ItemEncoder | None = None
     own: Contents | None = None
+    heads: Mapping[str, Head] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
 
     @property
@@ -175,7 +180,7 @@ class Contents:
 
     def without_ranker(self) -> Contents:
         """The same, keeping the retrieval order."""
-        return replace(self, ranker=None)
+        return replace(self, ranker=None, heads={})
 
 
 def save_settings(folder: Path, contents: Contents) -> None:
@@ -238,6 +243,7 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         item_encoder=ItemEncoder.load(folder / "towers"),
         encoding=encoding,
         query_encoder=queries.loaded(encoding, encoder, folder),
+        heads=load_heads(folder / "ranker") if settings["use_ranker"] else {},
         rules=TypeAdapter(tuple[Rule, ...]).validate_python(settings.get("rules", ())),
     )
     check_rules(contents.rules, contents.catalogue.layout)

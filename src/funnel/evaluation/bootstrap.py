@@ -74,13 +74,22 @@ def intervals(
     values = np.asarray(values, dtype=np.float64)
     if len(values) == 0 or not np.isfinite(values).all():
         raise DataError("an interval needs at least one value, and only finite ones")
-    table = _by_cluster(values, clusters)
+    sums = resampled_sums(_by_cluster(values, clusters), seed=seed, resamples=resamples)
+    return bounds(sums[:, :-1] / sums[:, -1:], level)
+
+
+def bounds(drawn: Float64, level: float) -> Float64:
+    """The middle share `level` of what resamples gave, [R] or [R, M]: lo over hi."""
+    tail = (1.0 - level) / 2.0
+    return np.quantile(drawn, [tail, 1.0 - tail], axis=0)
+
+
+def resampled_sums(table: Float64, *, seed: int, resamples: int) -> Float64:
+    """Sums over as many rows as there are, drawn with replacement: table [C, M] -> [resamples, M]."""
     rng = np.random.default_rng(seed)
     block = max(1, _BLOCK // len(table))
     sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
-    sums = np.concatenate([_sums(table, rng.integers(0, len(table), (size, len(table)))) for size in sizes])
-    tail = (1.0 - level) / 2.0
-    return np.quantile(sums[:, :-1] / sums[:, -1:], [tail, 1.0 - tail], axis=0)
+    return np.concatenate([_sums(table, rng.integers(0, len(table), (size, len(table)))) for size in sizes])
 
 
 def paired(

@@ -22,7 +22,16 @@ from funnel.evaluation.metrics import Float64, Metric
 from funnel.evaluation.report import Report, Subject
 from funnel.evaluation.rows import Latency, Row, make_rows, row_values, with_intervals
 from funnel.evaluation.search import search_recall
-from funnel.evaluation.walk import Competitor, Recommend, RowTally, Traced, one_step, time_each, walk
+from funnel.evaluation.walk import (
+    Competitor,
+    Observer,
+    Recommend,
+    RowTally,
+    Traced,
+    one_step,
+    time_each,
+    walk,
+)
 from funnel.types import Examples, Int32, Requests
 
 
@@ -38,6 +47,7 @@ def evaluate(
     truth_scores: TruthScores | None = None,
     also: Mapping[str, Metric] | None = None,
     lists: Collection[str] = (),
+    observers: Mapping[str, Observer] | None = None,
     ks: Sequence[int] = (10, 100, 500),
     seed: int,
     resamples: int = 1000,
@@ -56,6 +66,7 @@ def evaluate(
         index, the recall of the search itself is measured.
     truth_scores: user rows [B] -> true scores [B, n_items], where the world is known; adds the row `ideal`.
     also: metrics beside funnel's own, by name. lists: names of the rows whose lists are kept.
+    observers: what gets the candidates of a stage, by its name.
     ks: depths; the first is the length of the list that is shown, at which everything is measured.
     seed, resamples: of the bootstrap; the seed draws the requests that are timed, too.
     latency_requests: how many requests are timed one at a time, from this thread.
@@ -68,7 +79,16 @@ def evaluate(
     competitors = _competitors(funnel, baselines, ideal, exact)
     clocks = [_seconds(each, examples.requests, latency_requests, seed) for each in competitors]
     gains = None if truth_scores is None else true_gains(truth_scores)
-    shown = walk(competitors, examples, n_items, ks[0], gains=gains, lists=lists, progress=progress)
+    shown = walk(
+        competitors,
+        examples,
+        n_items,
+        ks[0],
+        gains=gains,
+        lists=lists,
+        observers=observers,
+        progress=progress,
+    )
     _distinct(shown)
     positions = {tally.name: tally.all_positions(examples.targets.offsets) for tally in shown}
     values = {tally.name: row_values(positions[tally.name], ks, tally.width, also) for tally in shown}

@@ -12,6 +12,7 @@ from funnel.errors import DataError
 from funnel.evaluation.advice import Advice, Origin
 from funnel.evaluation.compare import Comparison
 from funnel.evaluation.frontier import Point
+from funnel.evaluation.reliability import Reliability
 from funnel.evaluation.rows import Latency, Row
 from funnel.settings import Settings
 from funnel.values.notebook import as_html
@@ -64,6 +65,7 @@ class Report(Settings):
     frontier: tuple[Point, ...] = ()  #: what the bundle's own index finds and costs, exact search last
     latency: Latency  #: of the whole funnel
     throughput: float  #: of the whole funnel, requests a second in batches
+    probabilities: tuple[Reliability, ...] = ()  #: how right they are, a head each
     notes: tuple[str, ...] = ()
     origin: Origin = Origin()
     advice: tuple[Advice, ...] = ()  #: what to do next, see `funnel.evaluation.levers`

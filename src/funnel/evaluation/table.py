@@ -89,6 +89,7 @@ def _sentences(report: Report) -> list[Text]:
     if report.search_recall:
         shares = ", ".join(f"{share:.1%} of the first {k}" for k, share in report.search_recall.items())
         lines.append(Text(f"• approximate search finds {shares} that exact search finds"))
+    lines += [Text(f"• {each.sentence}") for each in report.probabilities]
     lines += [Text(f"• {sentence}") for sentence in _further(report)]
     return lines + [Text(f"• {note}") for note in report.notes]
 

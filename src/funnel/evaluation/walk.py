@@ -8,7 +8,7 @@ those lists that were requested.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -22,6 +22,9 @@ from funnel.types import Candidates, Examples, Float32, Int32, Int64, Ragged, Re
 
 Kind = Literal["baseline", "ideal", "exact", "stage"]
 Recommend = Callable[[Requests], Candidates]
+
+#: Gets each batch, the numbers of its requests [B], and what a stage left of it.
+Observer = Callable[[Examples, Int64, Candidates], None]
 
 _BATCH = 256
 _WARM = 3  # the first so many are not timed: compilation and cold caches are not what is measured
@@ -137,24 +140,29 @@ def walk(
     *,
     gains: Callable[[Requests], Float32] | None = None,
     lists: Collection[str] = (),
+    observers: Mapping[str, Observer] | None = None,
     progress: bool = False,
 ) -> list[RowTally]:
     """Run every competitor on every request; one `RowTally` a step, in the order of the competitors.
 
     n_items: size of the catalogue. k: depth of exposure and of `true_dcg`. gains: requests -> [B, n_items],
     the true worth of each item, where it is known. lists: names of the steps whose lists are kept.
+    observers: by the name of the step that they watch.
     """
     rows: dict[tuple[int, int], RowTally] = {}
     starts = range(0, len(examples), _BATCH)
     console = Console(stderr=True)
     shown = progress and console.is_terminal
     for start in track(starts, "Evaluating", console=console, disable=not shown):
-        batch = examples.take(np.arange(start, min(start + _BATCH, len(examples))))
+        numbers = np.arange(start, min(start + _BATCH, len(examples)))
+        batch = examples.take(numbers)
         worth = None if gains is None else gains(batch.requests)
         for c, competitor in enumerate(competitors):
             for s, step in enumerate(competitor.answer(batch.requests)):
                 row = rows.setdefault((c, s), _tally(competitor, step, n_items, k, lists))
                 row.add(step, batch.targets, worth)
+                if observers and step.name in observers:
+                    observers[step.name](batch, numbers, step.candidates)
     return [rows[key] for key in sorted(rows)]
 
 

@@ -94,7 +94,7 @@ class LiveRankings(Rankings):
         if (ranking := kept.get((time, window))) is not None:
             return ranking
         self._begin(time, window)
-        earlier = [one for one in kept if one[1] == window and one[0] < time]
+        earlier = [key for key in kept if key[1] == window and key[0] < time]
         return kept[max(earlier)] if earlier else self._fitted.at(self._last, window)
 
     def _begin(self, time: int, window: int | None) -> None:

@@ -41,6 +41,12 @@ class GatesConfig(plugins.Optioned):
     slice_requests: int = Field(50, ge=2, description="slices: requests that a part must have to be judged")
     latency_ms: float = Field(50.0, gt=0, description="latency: 95th percentile of single requests")
     parity: float = Field(0.99, ge=0, le=1, description="parity: least share of lists that come out the same")
+    calibration_error: float = Field(
+        0.02, ge=0, le=1, description="calibration: largest ECE, beyond what chance would have"
+    )
+    calibration_ratio: float = Field(
+        1.5, ge=1, description="calibration: predicted over happened or the other way round, beyond chance"
+    )
     concentration: float = Field(0.8, ge=0, le=1, description="concentration: positions of the k most shown")
     popularity_rise: float = Field(0.1, ge=0, description="popularity: rise of the shown items' percentile")
     reachable: float = Field(0.05, ge=0, le=1, description="reach: least share of items on a shortlist")

@@ -14,6 +14,7 @@ from funnel.gates.figures import Figures, measure, popular
 from funnel.gates.findings import Finding, Verdict, could_not_look
 from funnel.gates.judged import Judged
 from funnel.gates.parts import parts
+from funnel.gates.probabilities import calibration
 from funnel.gates.reference import reference
 from funnel.gates.tables import Arrived
 from funnel.plugins import register
@@ -81,6 +82,11 @@ def _vectors(case: Case) -> list[Finding]:
 @register("gate", "search")
 def _search(case: Case) -> list[Finding]:
     return [vectors.search(case.contents, case.examples.requests, case.config, case.seed)]
+
+
+@register("gate", "calibration")
+def _calibration(case: Case) -> list[Finding]:
+    return calibration(case.contents, case.new.schema, case.examples, case.config, case.seed)
 
 
 @register("gate", "concentration")

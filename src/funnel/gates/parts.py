@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,43 @@ _HISTORIES = {"no history": (0, 1), "a history of 1 to 9": (1, 10), "a history o
 
 def parts(contents: Contents, schema: Schema, examples: Examples) -> dict[str, Bool]:
     """By length of history, by popularity of what was taken, by each common value of a category: bool [B]."""
-    lengths = examples.requests.history.lengths
-    by_name = {name: (lengths >= low) & (lengths < high) for name, (low, high) in _HISTORIES.items()}
+    by_name = _histories(examples)
     popular = _any(_head(contents)[examples.targets.values], examples)
     by_name |= {"popular items": popular, "items of the long tail": ~popular}
     for column in schema.columns("items"):
         if column.kind in _NAMED and column.name in contents.catalogue.frame.columns:
             by_name |= _item_values(contents, column.name, examples)
+    return by_name | _users(contents, examples)
+
+
+def known_parts(
+    contents: Contents, schema: Schema, examples: Examples
+) -> tuple[Iterator[tuple[str, Bool]], Iterator[tuple[str, Bool]]]:
+    """Parts by what is known before anything happens: of the requests, bool [B], and of the items that may be
+    returned, bool [n_items]. By what was taken, as in `parts`, a probability could not be judged.
+    """
+    return iter((_histories(examples) | _users(contents, examples)).items()), _items(contents, schema)
+
+
+def _items(contents: Contents, schema: Schema) -> Iterator[tuple[str, Bool]]:
+    head, frame = _head(contents), contents.catalogue.frame
+    yield from (("popular items", head), ("items of the long tail", ~head))
+    for column in schema.columns("items"):
+        if column.kind in _NAMED and column.name in frame.columns:
+            cells = [_values(cell) for cell in frame[column.name]]
+            counts = Counter(value for cell in cells for value in cell)
+            for value, _ in counts.most_common(_MOST):
+                inside = np.fromiter((value in cell for cell in cells), np.bool_, count=len(cells))
+                yield f"items.{column.name} = {value}", inside
+
+
+def _histories(examples: Examples) -> dict[str, Bool]:
+    lengths = examples.requests.history.lengths
+    return {name: (lengths >= low) & (lengths < high) for name, (low, high) in _HISTORIES.items()}
+
+
+def _users(contents: Contents, examples: Examples) -> dict[str, Bool]:
+    by_name: dict[str, Bool] = {}
     for name, spec in contents.users.encoder.specs.items():
         if spec.kind == "category" and name in examples.requests.user_features:
             by_name |= _user_values(contents, name, np.asarray(examples.requests.user_features[name]))

@@ -131,14 +131,14 @@ class OverlayIndex:
         if allow is not None and allow.bits is self._living:
             allow = None
         if allow is None:
-            found = _unfiltered(base, queries, k, options)
+            results = _unfiltered(base, queries, k, options)
         else:
             allow = checked_allow(allow, len(queries), self.size)
-            found = _filtered(base, queries, k, allow, options)
+            results = _filtered(base, queries, k, allow, options)
         if before % 2 or base.changes != before:
             delta = np.union1d(delta, base.delta).astype(np.int32)
-            found = _without(found, delta)
-        return _merged(found, self._beside(queries, k, allow, delta, threads), k)
+            results = _without(results, delta)
+        return _merged(results, self._beside(queries, k, allow, delta, threads), k)
 
     def _beside(
         self, queries: Float32, k: int, allow: Allow | None, delta: Int32, threads: int
@@ -186,10 +186,10 @@ def _filtered(base: _Base, queries: Float32, k: int, allow: Allow, options: Any)
     return base.index.search(queries, k, allow=Allow(bits, allow.filter_of, base.index.size), **options)
 
 
-def _without(found: tuple[Int32, Float32], rows: Int32) -> tuple[Int32, Float32]:
+def _without(results: tuple[Int32, Float32], rows: Int32) -> tuple[Int32, Float32]:
     """A result without some rows."""
-    out = np.isin(found[0], rows)
-    return np.where(out, np.int32(-1), found[0]), np.where(out, np.float32(-np.inf), found[1])
+    out = np.isin(results[0], rows)
+    return np.where(out, np.int32(-1), results[0]), np.where(out, np.float32(-np.inf), results[1])
 
 
 def _merged(first: tuple[Int32, Float32], second: tuple[Int32, Float32], k: int) -> tuple[Int32, Float32]:

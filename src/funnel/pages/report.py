@@ -62,6 +62,7 @@ def _content(report: Report, examples: Sequence[ExampleUser]) -> dict[str, Any]:
         "layers": picture.layers(report),
         "step": picture.HEIGHT + picture.GAP,
         "height": picture.HEIGHT,
+        "reliability": [plots.reliability(each) for each in report.probabilities],
         "plots": {draw.__name__: draw(report) for draw in _PLOTS},
         "config": {name: json.dumps(value, indent=1) for name, value in report.config.items()},
         "examples": examples,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from funnel.evaluation.compare import label, short
+from funnel.evaluation.reliability import Reliability
 from funnel.evaluation.report import Report
 from funnel.evaluation.rows import Row
 from funnel.pages.drawing import ACCENT, INK, MUTED, empty_plot
@@ -136,6 +137,32 @@ def frontier(report: Report) -> str:
         axes.tick_params(axis="y", colors=MUTED)
         axes.set_xlabel("milliseconds a search, one thread")
         axes.set_ylabel("share of exact search's items found")
+    return plot.svg
+
+
+def reliability(measured: Reliability) -> str:
+    """What happened against what was predicted, a dot a bin with its interval; the line is where both are the
+    same. Logarithmic: most candidates are improbable."""
+    low = 0.5 * min(each.predicted for each in measured.bins if each.predicted > 0)
+    high = min(1.0, 2 * max(max(each.predicted, each.happened.hi) for each in measured.bins))
+    with empty_plot("reliability", 5.6, 3.4) as plot:
+        axes = plot.axes
+        axes.plot([low, high], [low, high], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
+        for each in measured.bins:
+            share, x = each.happened, max(each.predicted, low)
+            axes.plot([x, x], [max(share.lo, low), max(share.hi, low)], color=ACCENT, linewidth=4, alpha=0.28)
+            axes.plot(x, max(share.mean, low), "o", color=ACCENT, markersize=5)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlim(low, high)
+        axes.set_ylim(low, high)
+        axes.grid(True, axis="both")
+        axes.minorticks_off()
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
+        axes.tick_params(axis="y", colors=MUTED)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("happened")
     return plot.svg
 
 

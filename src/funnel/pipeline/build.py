@@ -33,6 +33,7 @@ from funnel.pipeline.report import ranker_is_better, report_on, write_report
 from funnel.pipeline.train import served
 from funnel.pipeline.vectors import copy_towers
 from funnel.ranker import Ranker
+from funnel.ranker.calibration import load_heads, save_heads
 from funnel.stages import RerankConfig, RetrieveConfig
 from funnel.towers.encoder import QueryEncoder
 from funnel.towers.queries import Queries, fitted
@@ -159,6 +160,7 @@ def add_ranker(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> d
     better = ranker is not None and facts.verdict is not None and facts.verdict.better
     if ranker is not None and better:
         ranker.save(folder / "ranker")
+        save_heads(folder / "ranker", facts.heads)
     description = {
         "weights": facts.order.weights,
         "notes": facts.sentences(),
@@ -195,7 +197,8 @@ def finish(prepared: Prepared, draft: Draft, *, progress: bool = False) -> tuple
         (folder / name).unlink()
     origin = Origin.model_validate({**trained, "ranker": ranked["outcome"]})
     ranker = Ranker.load(folder / "ranker") if (folder / "ranker").is_dir() else None
-    contents = replace(configured(folder, config), weights=ranked["weights"], ranker=ranker)
+    heads = {} if ranker is None else load_heads(folder / "ranker")
+    contents = replace(configured(folder, config), weights=ranked["weights"], ranker=ranker, heads=heads)
     save_settings(folder, contents)
     notes, fallback = list(ranked["notes"]), [] if ranker is not None else [NOT_BETTER_HELD_OUT]
     with step("evaluate"):

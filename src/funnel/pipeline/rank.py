@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
+from funnel.errors import DataError
 from funnel.evaluation import Difference, compute, paired
 from funnel.evaluation.advice import RankerOutcome
 from funnel.pipeline.chunks import chunks
@@ -16,7 +18,9 @@ from funnel.pipeline.order import Order, retrieval_order
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
 from funnel.ranker import Ranker, RankerConfig, TrainingLists, concatenate, training_lists
+from funnel.ranker.calibration import EVENT, Head, calibrate
 from funnel.ranker.config import FOLDS
+from funnel.ranker.outcomes import Outcomes
 from funnel.stages import Rank
 from funnel.types import Examples
 
@@ -30,6 +34,7 @@ class RankerFacts:
     order: the retrieval order, which the ranker must beat. verdict: NDCG@10 of the ranker's order less that
     of the retrieval order in the ranker's window, each user ranked by trees that were grown on others; None
     when there was nothing to train on. users: the number of users, where too few to hold some out.
+    heads: its scores as probabilities, fitted on the scores of that verdict; none where `no_heads` says why.
     """
 
     order: Order
@@ -42,6 +47,8 @@ class RankerFacts:
     trees: int = 0
     objective: str = ""
     users: int | None = None
+    heads: Mapping[str, Head] = field(default_factory=dict)
+    no_heads: str = ""
 
     def outcome(self, *, trained: bool) -> RankerOutcome:
         """For the report's advice. trained: whether there were lists to train a ranker on."""
@@ -84,7 +91,17 @@ class RankerFacts:
                 f"the retrieval order on NDCG@10: {self.verdict.mean:+.4f} "
                 f"[{self.verdict.lo:.4f}, {self.verdict.hi:.4f}]"
             )
-        return notes
+        return [*notes, *self._of_heads()]
+
+    def _of_heads(self) -> list[str]:
+        """How probabilities came about."""
+        sentences = [
+            f"p_{name} is {head.calibration.method} of the ranker's scores, fitted on {head.rows:,} "
+            f"candidates that its trees did not see, {head.base_rate:.3%} of which happened; log loss on "
+            "other users: " + ", ".join(f"{method} {loss:.5f}" for method, loss in head.log_loss.items())
+            for name, head in self.heads.items()
+        ]
+        return [*sentences, *([f"there are no probabilities: {self.no_heads}"] if self.no_heads else [])]
 
 
 def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None, RankerFacts]:
@@ -122,13 +139,26 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     with step("grow trees for each fold"):
         tried = Ranker.cross_fit_each(every, fold_of, config.ranker)
     with step("judge them on users that they were not grown on"):
-        verdicts = _verdicts(contents, tried, folds, config.seed)
+        verdicts, outcomes = _verdicts(contents, tried, folds, config.seed)
     best = int(np.argmax([verdict.mean for verdict in verdicts]))
+    with step("calibrate its scores"):
+        heads, no_heads = _heads(outcomes[best])
     parts = tried[best]
     chosen = parts[0].config.model_copy(update={"trees": parts[0].trees})
     with step("grow the ranker"):
         ranker = Ranker.fit(every, None, chosen)
+    facts = replace(facts, heads=heads, no_heads=no_heads)
     return ranker, replace(facts, verdict=verdicts[best], trees=chosen.trees, objective=chosen.objective)
+
+
+def _heads(outcomes: Outcomes) -> tuple[dict[str, Head], str]:
+    """Probabilities of what is a target; where too little happened, none, and why. outcomes: whose requests
+    are called by their fold."""
+    try:
+        return {EVENT: calibrate(outcomes.scores, outcomes.labels, outcomes.requests)}, ""
+    except DataError as error:
+        log.warning("no probabilities: %s", error)
+        return {}, str(error)
 
 
 def _too_few(contents: Contents, examples: Examples) -> tuple[None, RankerFacts]:
@@ -171,11 +201,14 @@ def _lists(contents: Contents, examples: Examples, config: RankerConfig) -> Trai
 
 def _verdicts(
     contents: Contents, tried: list[list[Ranker]], folds: list[Examples], seed: int
-) -> list[Difference]:
-    """NDCG@10 of the shortlists as ranked less that as retrieved, for each objective that was tried.
+) -> tuple[list[Difference], list[Outcomes]]:
+    """NDCG@10 of the shortlists as ranked less that as retrieved, paired by request, and what came of each
+    candidate: one an objective tried.
 
     Each user is ranked by trees that were grown on others, and lists are whole, as they are in serving.
     """
+    size, width = sum(map(len, folds)), min(contents.retrieve.k, len(contents.catalogue.ids))
+    outcomes = [Outcomes.bounded(size, width, seed) for _ in tried]
     shorten = Funnel(contents.before_ranking())
     features = contents.candidate_features()
     before, after, users = [], [], []
@@ -184,11 +217,14 @@ def _verdicts(
         for part in chunks(fold):
             shortlist = shorten(part.requests)
             before.append(compute("ndcg@10", shortlist.items, part.targets))
-            ranked = [rank(part.requests, shortlist).items for rank in stages]
-            after.append([compute("ndcg@10", items, part.targets) for items in ranked])
+            ranked = [rank(part.requests, shortlist) for rank in stages]
+            after.append([compute("ndcg@10", each.items, part.targets) for each in ranked])
+            for kept, each in zip(outcomes, ranked, strict=True):
+                kept.add(each, part.targets, np.full(len(part), number))
             users.append(part.requests.users)
     base, clusters = np.concatenate(before), np.concatenate(users)
-    return [
+    verdicts = [
         paired(np.concatenate(values), base, clusters=clusters, seed=seed)
         for values in zip(*after, strict=True)
     ]
+    return verdicts, outcomes

@@ -14,7 +14,7 @@ from funnel import plugins
 from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.config import EvaluateConfig
-from funnel.engine import Funnel
+from funnel.engine import RANK, Funnel
 from funnel.errors import BundleError, ConfigError, DataError
 from funnel.evaluation import Evaluation, Recommend, Report, Subject
 from funnel.evaluation import evaluate as measure_all
@@ -22,11 +22,14 @@ from funnel.evaluation.advice import Origin, RankerOutcome
 from funnel.evaluation.frontier import Point, measure_settings
 from funnel.evaluation.levers import advise
 from funnel.evaluation.metrics import Metric
+from funnel.evaluation.reliability import Reliability
+from funnel.gates.probabilities import measure_probabilities
 from funnel.index import FaissIndex
 from funnel.pages.report import ExampleUser, write_page
 from funnel.pipeline.examples import example_users
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.rules import costs_of_rules
+from funnel.ranker.outcomes import Outcomes
 from funnel.stages import CovisitationSource, PopularSource, Retrieve, ShownSource, Source, TowerSource
 from funnel.stages.config import RESERVED
 from funnel.types import Requests
@@ -69,6 +72,7 @@ def measure_contents(
     truth_scores = None if data.truth is None else data.truth.scores
     ideal = [] if truth_scores is None else ["ideal"]
     _are_rows(lists, [*baselines, *ideal, "exact", *funnel.names])
+    outcomes = Outcomes.bounded(len(split.test), contents.retrieve.k, config.seed)
     result = measure_all(
         funnel=funnel,
         examples=split.test,
@@ -82,6 +86,7 @@ def measure_contents(
         truth_scores=truth_scores,
         also=_further(config.evaluate),
         lists=lists or funnel.names[-1:],
+        observers={RANK: outcomes.observe} if contents.heads else None,
         ks=config.evaluate.ks,
         seed=config.seed,
         latency_requests=config.evaluate.latency_requests,
@@ -94,8 +99,11 @@ def measure_contents(
         progress=progress,
     )
     frontier = _frontier(contents, split.test.requests, config.seed)
+    probable: tuple[Reliability, ...] = ()
+    if outcomes.labels.any():  # else nothing was found of what came, and the rows above say it
+        probable = measure_probabilities(contents, data.schema, split.test, outcomes, config.seed)
     report = result.report.model_copy(update={"frontier": frontier, "origin": origin or Origin()})
-    report = report.model_copy(update={"advice": advise(report)})
+    report = report.model_copy(update={"advice": advise(report), "probabilities": probable})
     return replace(result, report=report).named(data.user_ids, data.item_ids)
 
 

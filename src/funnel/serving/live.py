@@ -29,12 +29,13 @@ from funnel.artifacts.manifest import Manifest
 from funnel.artifacts.store import CURRENT, Store
 from funnel.bundle.contents import Contents
 from funnel.catalogue.where import Where
-from funnel.engine import Step
+from funnel.engine import RANK, Step
 from funnel.errors import BundleError, DataError, FunnelError
 from funnel.serving import arguments
 from funnel.serving.health import health
 from funnel.serving.loaded import Loaded, Refused
 from funnel.serving.occasion import occasion_of
+from funnel.serving.probabilities import ranked
 from funnel.serving.reasons import recommendations
 from funnel.serving.reload import Reload
 from funnel.serving.request import RecentInteractions, Request, encode_request, encode_requests, history_of
@@ -253,10 +254,8 @@ class Live:
         answers = []
         for place, (user_id, codes) in enumerate(zip(users, reasons, strict=True)):
             row = np.array([place])
-            own = replace(steps[-1], candidates=steps[-1].candidates.take(row))
-            answers.append(
-                self._answer(loaded, user_id, requests.take(row), [*steps[:-1], own], wanted, codes)
-            )
+            own = [step.of(row) if step.name in (steps[-1].name, RANK) else step for step in steps]
+            answers.append(self._answer(loaded, user_id, requests.take(row), own, wanted, codes))
         return answers
 
     def explain(
@@ -347,7 +346,7 @@ class Live:
         reasons += [f"{SKIPPED}{step.name}" for step in steps if step.skipped]
         return Answer(
             user_id=user_id,
-            items=recommendations(loaded.contents, requests, final, attributes),
+            items=recommendations(loaded.contents, requests, final, attributes, ranked(steps)),
             version=loaded.version,
             reasons=tuple(reasons),
             milliseconds={step.name: 1000 * step.seconds for step in steps},

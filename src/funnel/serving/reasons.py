@@ -8,16 +8,22 @@ from typing import Any
 import numpy as np
 
 from funnel.bundle.contents import Contents
+from funnel.serving.probabilities import probabilities
 from funnel.serving.response import RULE, Recommendation
 from funnel.types import Candidates, Int32, Requests
 
 
 def recommendations(
-    contents: Contents, requests: Requests, final: Candidates, attributes: Sequence[str] | None = None
+    contents: Contents,
+    requests: Requests,
+    final: Candidates,
+    attributes: Sequence[str] | None = None,
+    ranked: Candidates | None = None,
 ) -> tuple[Recommendation, ...]:
     """The filled positions of a single answer, with ids, sources and reason codes.
 
-    attributes: names of item columns; default all but vectors.
+    attributes: names of item columns; default all but vectors. ranked: what the ranker left, for
+    probabilities; None where it did not rank.
     """
     n = int(np.count_nonzero(final.items[0] >= 0))  # empty places come last
     rows = final.items[0, :n]
@@ -25,13 +31,16 @@ def recommendations(
     likes = _likes(contents, requests, final.items[:1, :n])
     scores, ranks = final.scores[0, :n].tolist(), final.source_ranks[0, :n].tolist()
     has_history = len(requests.history.values) > 0
+    probable = probabilities(contents.heads, ranked, rows)
     made: list[Recommendation] = []
     rules = final.outcomes[0].touched if final.outcomes else ()
-    for item_id, score, of_sources, like, columns in zip(ids, scores, ranks, likes, records, strict=True):
+    for item_id, score, of_sources, like, columns, chances in zip(
+        ids, scores, ranks, likes, records, probable, strict=True
+    ):
         sources = {name: rank + 1 for name, rank in zip(final.sources, of_sources, strict=True) if rank >= 0}
         ruled = [f"{RULE}{name}" for name in rules[len(made)]] if rules else []
         reasons = (*ruled, *_codes(sources, like, has_history=has_history))
-        made.append(Recommendation(item_id, score, sources, reasons, columns))
+        made.append(Recommendation(item_id, score, sources, reasons, columns, chances))
     return tuple(made)
 
 

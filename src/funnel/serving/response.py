@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -36,7 +36,8 @@ class Recommendation:
 
     score: of the last stage that scored. sources: the rank (from 1) in each source that found the item.
     reasons: `rule:<name>`, `similar_to:<item id>`, `matches_history`, `matches_profile`, `popular`.
-    attributes: the item's columns.
+    attributes: the item's columns. probabilities: by head, that it happens, see docs/probabilities.md; none
+    where the ranker did not score or its bundle has no calibration.
     """
 
     item_id: Any
@@ -44,6 +45,7 @@ class Recommendation:
     sources: Mapping[str, int]
     reasons: tuple[str, ...]
     attributes: Mapping[str, Any]
+    probabilities: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,15 @@ class Answer:
 
     def to_frame(self) -> pd.DataFrame:
         """A row an item, best first, by its position from 1: item_id, score, reasons, `sources.NAME` for its
-        rank in each source that found any of them, `attributes.NAME` for its columns."""
+        rank in each source that found any of them, `probabilities.NAME` for those of each head, and
+        `attributes.NAME` for its columns."""
         records = [
             {
                 "item_id": item.item_id,
                 "score": item.score,
                 "reasons": list(item.reasons),
                 **{f"sources.{name}": rank for name, rank in item.sources.items()},
+                **{f"probabilities.{name}": value for name, value in item.probabilities.items()},
                 **{f"attributes.{name}": value for name, value in item.attributes.items()},
             }
             for item in self.items
@@ -95,6 +99,7 @@ class Answer:
                 {
                     "item_id": plain(item.item_id),
                     "score": plain(item.score),
+                    "probabilities": plain(item.probabilities),
                     "sources": dict(item.sources),
                     "reasons": plain(item.reasons),
                     "attributes": plain(item.attributes),

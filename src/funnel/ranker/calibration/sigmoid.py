@@ -1,0 +1,129 @@
+"""Parametric calibration: a logistic curve of the score (Platt) or of its two tails (beta)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from funnel.compiling import compiled
+from funnel.settings import Settings
+from funnel.types import Bool
+
+Float64 = NDArray[np.float64]
+
+#: Newton's method ends after so many steps, or when the mean log loss falls by less than LEAST_GAIN.
+_MOST_STEPS, _LEAST_GAIN = 50, 1e-12
+
+
+class Sigmoid(Settings):
+    """log odds = a · ln σ(z) − b · ln(1 − σ(z)) + c with z = (score − centre) / scale and σ the logistic
+    function: beta calibration (Kull, Silva Filho & Flach 2017, AISTATS) of σ(z).
+
+    a, b: not below 0, so that the probability never falls: the slope for low scores and that for high ones.
+    Where they are equal, the log odds are a · z + c: Platt's.
+    """
+
+    method: Literal["beta", "platt"]
+    centre: float
+    scale: float = Field(gt=0)
+    a: float = Field(ge=0)
+    b: float = Field(ge=0)
+    c: float
+
+    def __call__(self, scores: NDArray[Any]) -> Float64:
+        """The probability at each score: float64, of the same shape."""
+        z = (np.asarray(scores, dtype=np.float64) - self.centre) / self.scale
+        low, high = np.logaddexp(0.0, -z), np.logaddexp(0.0, z)
+        odds: Float64 = np.exp(-np.logaddexp(0.0, self.a * low - self.b * high - self.c))
+        return odds
+
+
+def fit_beta(scores: NDArray[Any], labels: Bool) -> Sigmoid:
+    """The beta curve of the least log loss. scores: [N]. labels: bool [N].
+
+    A slope that comes out below zero is set to zero and the others are fitted again, as in the paper.
+    """
+    centre, scale, z = _standard(scores)
+    targets, free = _targets(labels), [True, True]
+    slopes = _newton(z, targets, _of_beta(free))
+    while (slopes[:2] < 0).any():
+        free[int(np.argmin(slopes[:2]))] = False
+        slopes = _newton(z, targets, _of_beta(free))
+    a, b, c = slopes.tolist()
+    return Sigmoid(method="beta", centre=centre, scale=scale, a=a, b=b, c=c)
+
+
+def fit_platt(scores: NDArray[Any], labels: Bool) -> Sigmoid:
+    """The logistic curve of the least log loss (Platt 1999), constant where it would fall.
+
+    scores: [N]. labels: bool [N].
+    """
+    centre, scale, z = _standard(scores)
+    targets = _targets(labels)
+    slopes = _newton(z, targets, np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+    if slopes[0] < 0:
+        slopes = _newton(z, targets, _of_beta([False, False]))
+    a, b, c = slopes.tolist()
+    return Sigmoid(method="platt", centre=centre, scale=scale, a=a, b=b, c=c)
+
+
+def _standard(scores: NDArray[Any]) -> tuple[float, float, Float64]:
+    """Centre, scale, and the scores in these: any ranker's scores are then of the same size."""
+    values = np.asarray(scores, dtype=np.float64)
+    centre, scale = float(values.mean()), float(values.std())
+    scale = scale if scale > 0 else 1.0
+    return centre, scale, (values - centre) / scale
+
+
+def _targets(labels: Bool) -> tuple[float, float, Bool]:
+    """What stands for "not" and "happened": Platt's (N + 1) / (N + 2), so that separated rows have a best
+    curve too."""
+    happened = int(labels.sum())
+    return 1 / (len(labels) - happened + 2), (happened + 1) / (happened + 2), labels
+
+
+def _of_beta(free: list[bool]) -> Float64:
+    """The columns of a, b and c that are fitted; the rest stay 0."""
+    return np.eye(3)[:, [*np.flatnonzero(free).tolist(), 2]]
+
+
+def _newton(z: Float64, targets: tuple[float, float, Bool], basis: Float64) -> Float64:
+    """a, b and c of the least log loss among basis @ x, by Newton's method with halved steps."""
+    low, high, labels = targets
+    x = np.zeros(basis.shape[1])
+    loss, gradient, hessian = _derivatives(z, labels, low, high, basis @ x)
+    for _ in range(_MOST_STEPS):
+        curvature = basis.T @ hessian @ basis + 1e-12 * np.eye(len(x))
+        step = np.linalg.lstsq(curvature, basis.T @ gradient, rcond=None)[0]
+        while True:
+            at = _derivatives(z, labels, low, high, basis @ (x - step))
+            if at[0] <= loss or np.abs(step).max() < 1e-12:
+                break
+            step = step / 2
+        gain = loss - at[0]
+        x, (loss, gradient, hessian) = x - step, at
+        if gain < _LEAST_GAIN:
+            break
+    return basis @ x
+
+
+@compiled
+def _derivatives(z: Any, labels: Any, low: Any, high: Any, slopes: Any) -> Any:
+    """The mean log loss with its gradient [3] and Hessian [3, 3] in a, b and c."""
+    loss, gradient, hessian = 0.0, np.zeros(3), np.zeros((3, 3))
+    for row in range(len(z)):
+        tail = np.log1p(np.exp(-abs(z[row])))
+        columns = (-(max(-z[row], 0.0) + tail), max(z[row], 0.0) + tail, 1.0)
+        odds = slopes[0] * columns[0] + slopes[1] * columns[1] + slopes[2]
+        target = high if labels[row] else low
+        small = np.exp(-abs(odds))
+        chance = 1 / (1 + small) if odds >= 0 else small / (1 + small)
+        loss += max(odds, 0.0) + np.log1p(small) - target * odds
+        for i in range(3):
+            gradient[i] += (chance - target) * columns[i]
+            for j in range(3):
+                hessian[i, j] += chance * (1 - chance) * columns[i] * columns[j]
+    return loss / len(z), gradient / len(z), hessian / len(z)

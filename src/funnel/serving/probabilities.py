@@ -1,0 +1,56 @@
+"""What is probable of the items of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.compiling import compiled
+from funnel.engine import RANK, Step
+from funnel.ranker.calibration import Head
+from funnel.types import Candidates, Float32, Int32
+
+_NOTHING: Mapping[str, float] = {}
+
+
+def ranked(steps: Sequence[Step]) -> Candidates | None:
+    """What the ranker left, with its scores; None where there is none, or a deadline left it out."""
+    return next((step.candidates for step in steps if step.name == RANK and not step.skipped), None)
+
+
+def probabilities(
+    heads: Mapping[str, Head], scored: Candidates | None, items: Int32
+) -> Sequence[Mapping[str, float]]:
+    """For each item the probability of each kind of event, by head. Later stages may have other scores:
+    probabilities go by the ranker's own.
+
+    scored: the ranker's candidates of the one request. items: int32 [n], of that list.
+    """
+    if not heads or scored is None or not len(items):
+        return [_NOTHING] * len(items)
+    scores = scores_of(items, scored.items[0], scored.scores[0])
+    columns = {name: head(scores).tolist() for name, head in heads.items()}
+    there = np.isfinite(scores).tolist()
+    return [
+        {name: column[at] for name, column in columns.items()} if known else _NOTHING
+        for at, known in enumerate(there)
+    ]
+
+
+def scores_of(items: NDArray[Any], listed: Int32, scores: Float32) -> Float32:
+    """The score of each item in a list that has it, NaN where it has not: float32 [n]."""
+    return _look_up(items, listed, scores)
+
+
+@compiled
+def _look_up(items: Any, listed: Any, scores: Any) -> Any:
+    out = np.full(len(items), np.nan, dtype=np.float32)
+    for at in range(len(items)):
+        for position in range(len(listed)):
+            if listed[position] == items[at]:
+                out[at] = scores[position]
+                break
+    return out
