@@ -59,7 +59,8 @@ vectors = rng.normal(size=(n, 16)).astype(np.float32)
 queries = vectors[:3] + 0.1
 allow = Allow(Allow.of(rng.random(n) < 0.3, 1).bits, np.zeros(3, np.int32), n)
 indexes = [ExactIndex(vectors)]
-indexes.append(FaissIndex.build(vectors, IndexConfig(spec="IVF64,Flat", k=10), queries, seed=0, towers_fingerprint="x"))
+config = IndexConfig(spec="IVF64,Flat", k=10)
+indexes.append(FaissIndex.build(vectors, config, queries, seed=0, towers_fingerprint="x"))
 
 def read(turn):
     for index in indexes:
@@ -110,7 +111,8 @@ gone = set()
 
 def read(turn):
     kinds = (
-        {}, {"where": {"year": {"ge": 1995}}}, {"where": {"not": {"genres": "Drama"}}}, {"history": [3, 4, 5]},
+        {}, {"where": {"year": {"ge": 1995}}}, {"where": {"not": {"genres": "Drama"}}},
+        {"history": [3, 4, 5]},
         {"where": {"or": [{"year": 1850.0}, {"genres": ["Western", "Horror"]}]}},
         {"time": 1_100_000_000 + 86_400 * (turn % 50)}, {"exclude": list(range(1, 60))},
     )
@@ -146,7 +148,8 @@ from funnel.catalogue.where import Filters
 state._REMEMBERED = 50
 n, rng = 20_000, np.random.default_rng(0)
 values, changed = np.zeros(n), ChangedRows(n)
-live = LiveFilters(Filters.of(pd.DataFrame({"price": values.copy()})), n, changed, lambda _, rows: values[rows].tolist())
+own = Filters.of(pd.DataFrame({"price": values.copy()}))
+live = LiveFilters(own, n, changed, lambda _, rows: values[rows].tolist())
 written = [0]
 
 def read(turn):

@@ -15,8 +15,8 @@ from funnel.types import Int32, Int64
 #: Events whose moments are kept; of older ones only the item's number of events is.
 ROOM = 1 << 20
 
-#: Events that may be added while a view of the state is read before the oldest that it knows are written over,
-#: and that are put in together at most.
+#: Events that may be added while a view is read before the oldest that it knows are written over, and that
+#: are put in together at most.
 _SPARE = 4096
 
 
