@@ -61,6 +61,7 @@ def main(
     newest = Store(embeddings).versions()[0].version
     towers = Store(embeddings).path(newest)
     kept = {name: Store(embeddings).verify(newest).config[name] for name in ("seed", "towers", "split")}
+    kept["split"] = {{"reading": "protocol"}.get(key, key): value for key, value in kept["split"].items()}
     config = parse(
         {
             **kept, "name": "larger", "data": {"reader": "synthetic", "path": str(data)},

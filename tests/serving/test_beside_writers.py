@@ -148,8 +148,8 @@ from funnel.catalogue.where import Filters
 state._REMEMBERED = 50
 n, rng = 20_000, np.random.default_rng(0)
 values, changed = np.zeros(n), ChangedRows(n)
-filters = Filters.of(pd.DataFrame({"price": values.copy()}))
-live = LiveFilters(filters, n, changed, lambda _, rows: values[rows].tolist())
+own = Filters.of(pd.DataFrame({"price": values.copy()}))
+live = LiveFilters(own, n, changed, lambda _, rows: values[rows].tolist())
 written = [0]
 
 def read(turn):

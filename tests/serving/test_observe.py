@@ -14,7 +14,7 @@ import pytest
 
 from funnel import Live
 from funnel.artifacts import Store
-from funnel.errors import DataError
+from funnel.errors import DataError, FunnelError
 from funnel.serving import batch
 from funnel.serving.batch import recommend_all
 from funnel.serving.request import Request, encode_request
@@ -260,3 +260,11 @@ def test_parts_of_another_state_are_not_taken(
     live.items.delete([victim])
     assert list(recommend_all(live, tmp_path / "recs.parquet", k=5))
     assert victim not in set(pd.read_parquet(tmp_path / "recs.parquet")["item_id"])
+
+
+def test_a_state_is_named_by_a_path_or_a_text(tmp_path: Path) -> None:
+    log = SqliteLog(str(tmp_path / "state.sqlite"))
+    log.observe([Event("1", "2", 3)])
+    assert SqliteLog(tmp_path / "state.sqlite").events_of("1", 5) == [Event("1", "2", 3)]
+    with pytest.raises(FunnelError, match="path of a state is 7"):
+        SqliteLog(7)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -98,3 +99,17 @@ def test_a_bundle_that_arrives_in_pieces_is_taken_up(built: TinyBuild, tmp_path:
     assert soon(lambda: live.version == draft.version)
     assert soon(lambda: live.refused is None)
     live.close()
+
+
+def test_a_forked_worker_watches_before_its_first_request(built: TinyBuild) -> None:
+    live = Live(built.indexes, watch=60)
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            os.write(write, str(live.health()["watching"]).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read, 10) == b"True"
+    live.close()
+    assert live.health()["watching"] is False or soon(lambda: not live.health()["watching"])

@@ -152,6 +152,8 @@ class Live:
         why it failed, the position in the state and whether it can be read, and every structure in memory
         that grows while it serves, with its size and its bound.
         """
+        if self._watcher is not None:
+            self._watcher.keep_on()
         return health(self._follower, self._reload, self._watcher, self._impressions)
 
     def observe(self, *events: Event | tuple[Any, ...], kind: str = "interaction") -> None:

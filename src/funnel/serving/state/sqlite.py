@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from funnel.errors import BundleError
+from funnel.errors import BundleError, FunnelError
 from funnel.serving.state.connections import Connections
 from funnel.serving.state.log import Changes, Counted, Event, Forgotten, ItemChange, Patch, digest
+from funnel.values.shown import shown
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +54,14 @@ class SqliteLog:
 
     A row of `items` and `patches` carries a checksum, so that a damaged one is found and not served. Each
     item has one row, however often it changes.
+
+    Raises: FunnelError when path is no path.
     """
 
-    def __init__(self, path: Path, *, synced: bool = False) -> None:
-        self.path = path
+    def __init__(self, path: str | Path, *, synced: bool = False) -> None:
+        if not isinstance(path, str | Path):
+            raise FunnelError(f"the path of a state is {shown(path)}; it must be a path or a text")
+        self.path = path = Path(path)
         self._connections = Connections(path, _TABLES, _check, synced=synced)
         self._file: tuple[int, int] | None = None
         self._generation = self._until_pruned = 0
