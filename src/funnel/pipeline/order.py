@@ -9,7 +9,7 @@ import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.evaluation import Difference, compute, paired
-from funnel.pipeline.chunks import chunks
+from funnel.pipeline.chunks import each_chunk
 from funnel.stages import Retrieve, source_weights
 from funnel.types import Examples, Int32
 
@@ -73,7 +73,7 @@ def _verdicts(
 
 def _ten(retrieve: Retrieve, examples: Examples) -> Int32:
     """The first ten items of each request: int32 [B, 10]."""
-    lists = [retrieve(part.requests).top(10).items for part in chunks(examples)]
+    lists = list(each_chunk(lambda part: retrieve(part.requests).top(10).items, examples))
     return np.concatenate(
         [np.pad(items, ((0, 0), (0, 10 - items.shape[1])), constant_values=-1) for items in lists]
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from funnel.engine import Funnel
 from funnel.errors import DataError
 from funnel.evaluation import Difference, compute, paired
 from funnel.evaluation.advice import RankerOutcome
-from funnel.pipeline.chunks import chunks
+from funnel.pipeline.chunks import each_chunk
 from funnel.pipeline.order import Order, retrieval_order
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
@@ -22,7 +23,7 @@ from funnel.ranker.calibration import EVENT, Head, calibrate
 from funnel.ranker.config import FOLDS
 from funnel.ranker.outcomes import Outcomes
 from funnel.stages import Rank
-from funnel.types import Examples
+from funnel.types import Candidates, Examples
 
 log = logging.getLogger(__name__)
 
@@ -191,12 +192,12 @@ def _lists(contents: Contents, examples: Examples, config: RankerConfig) -> Trai
     """Training lists from the shortlists that the funnel passes to the ranker."""
     shorten, features = Funnel(contents.before_ranking()), contents.candidate_features()
     complete = contents.retriever().complete
-    parts = []
-    for part in chunks(examples):
+
+    def lists(part: Examples) -> TrainingLists:
         shortlist = shorten(part.requests)
-        lists = training_lists(part.requests, shortlist, part.targets, features, config, complete=complete)
-        parts.append(lists)
-    return concatenate(parts).some(max(1, config.lists // FOLDS), config.seed)
+        return training_lists(part.requests, shortlist, part.targets, features, config, complete=complete)
+
+    return concatenate(list(each_chunk(lists, examples))).some(max(1, config.lists // FOLDS), config.seed)
 
 
 def _verdicts(
@@ -214,10 +215,8 @@ def _verdicts(
     before, after, users = [], [], []
     for number, fold in enumerate(folds):
         stages = [Rank(rankers[number], features) for rankers in tried]
-        for part in chunks(fold):
-            shortlist = shorten(part.requests)
+        for part, shortlist, ranked in each_chunk(partial(_ranked, shorten, stages), fold):
             before.append(compute("ndcg@10", shortlist.items, part.targets))
-            ranked = [rank(part.requests, shortlist) for rank in stages]
             after.append([compute("ndcg@10", each.items, part.targets) for each in ranked])
             for kept, each in zip(outcomes, ranked, strict=True):
                 kept.add(each, part.targets, np.full(len(part), number))
@@ -228,3 +227,11 @@ def _verdicts(
         for values in zip(*after, strict=True)
     ]
     return verdicts, outcomes
+
+
+def _ranked(
+    shorten: Funnel, stages: Sequence[Rank], part: Examples
+) -> tuple[Examples, Candidates, list[Candidates]]:
+    """Some requests, their shortlists, and these as each of the stages ranks them."""
+    shortlist = shorten(part.requests)
+    return part, shortlist, [rank(part.requests, shortlist) for rank in stages]
