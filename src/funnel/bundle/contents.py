@@ -20,6 +20,7 @@ from funnel.index import ExactIndex, FaissIndex, Index
 from funnel.ranker import Ranker
 from funnel.stages import (
     Filter,
+    Given,
     Parts,
     Rank,
     RerankConfig,
@@ -131,6 +132,19 @@ class Contents:
         if self.ranker is not None:
             stages.append(Rank(self.ranker, self.candidate_features()))
         return Funnel([*stages, *self._reranking(k)], durations=durations)
+
+    def ranking(self, k: int | None = None, durations: Durations | None = None) -> Funnel:
+        """What ranks a list that the request brings (`Requests.shown`) and keeps all of it: its items placed
+        as the ranker learned, the stages of plugins between, the ranker. k: re-rank to k as well."""
+        (
+            retrieve,
+            *_,
+        ) = stages = self.before_ranking()
+        first = retrieve if self.shown else Given(self.retriever(), self.retrieve.k)
+        stages = [first, *stages[2:]]
+        if self.ranker is not None:
+            stages.append(Rank(self.ranker, self.candidate_features()))
+        return Funnel([*stages, *([] if k is None else self._reranking(k))], durations=durations)
 
     def _reranking(self, k: int) -> list[Stage]:
         """The stages behind the ranker, of which the last leaves k items at most."""

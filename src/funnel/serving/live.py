@@ -32,6 +32,7 @@ from funnel.catalogue.where import Where
 from funnel.engine import Step
 from funnel.errors import BundleError, FunnelError
 from funnel.serving import arguments
+from funnel.serving.given import among, given_items, living_item
 from funnel.serving.health import health
 from funnel.serving.loaded import Loaded, Refused
 from funnel.serving.reasons import recommendations
@@ -183,6 +184,7 @@ class Live:
         time: int | None = None,
         deadline: float | None = None,
         attributes: Iterable[str] | None = None,
+        seen: Literal["exclude", "allow"] | None = None,
     ) -> Answer:
         """The best k items for one user.
 
@@ -193,6 +195,8 @@ class Live:
         deadline: milliseconds from now. Ranking and diversity are left out when more than one in ten of their
         latest runs would have ended later; the answer's reasons then hold "skipped:rank" or "skipped:rerank".
         attributes: names of the item columns to return; default all but vectors. None of them: [].
+        seen: "exclude" leaves out the items of the history, "allow" returns them like all others; default as
+            the bundle's config has it (`split.exclude_seen`).
         A user or an item never seen is no error: the answer says so in `reasons`.
 
         Raises: FunnelError for an argument that cannot be meant, naming it: k < 1, a `time` that is not in
@@ -204,26 +208,32 @@ class Live:
         limit = None if deadline is None else arguments.milliseconds(deadline) / 1000
         loaded = self.served()
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
-        request = Request(user_id, history, user, where, exclude, self._moment(time))
+        request = Request(user_id, history, user, where, exclude, self._moment(time), seen)
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         left = None if limit is None else limit - (perf_counter() - began)
         steps = loaded.funnel(wanted).trace(requests, seconds=left)
         return self._answer(loaded, user_id, requests, steps, wanted, reasons, columns)
 
     def recommend_many(
-        self, user_ids: Iterable[Any], k: int = 10, *, where: Where | None = None, time: int | None = None
+        self,
+        user_ids: Iterable[Any],
+        k: int = 10,
+        *,
+        where: Where | None = None,
+        time: int | None = None,
+        seen: Literal["exclude", "allow"] | None = None,
     ) -> list[Answer]:
         """The best k items for each of several users, in their order, all from one version.
 
         The same answers as one by one, in a fraction of the time; `milliseconds` are of the whole batch.
-        where, time: the same for all, see `recommend`.
+        where, time, seen: the same for all, see `recommend`.
 
         Raises: see `recommend`.
         """
         wanted, users = arguments.item_count(k), arguments.ids(user_ids, "user_ids")
         loaded = self.served()
         since = [self.recent_interactions(one) for one in users]
-        requests, reasons = encode_requests(loaded.contents, users, where, self._moment(time), since)
+        requests, reasons = encode_requests(loaded.contents, users, where, self._moment(time), since, seen)
         if not users:
             return []
         steps = loaded.funnel(wanted).trace(requests)
@@ -236,6 +246,42 @@ class Live:
             )
         return answers
 
+    def rank(
+        self,
+        user_id: Any,
+        items: Iterable[Any],
+        *,
+        history: Iterable[Any] | None = None,
+        user: Mapping[str, Any] | None = None,
+        time: int | None = None,
+        attributes: Iterable[str] | None = None,
+        rerank: bool = False,
+    ) -> Answer:
+        """All of a given list, best first: a page of search results, the bidders of an auction.
+
+        items: at most 10,000 item ids. Each item has the score that it has in `recommend` where it is found
+        there, and which it would have where it is not; what else is in the list changes nothing. Without a
+        ranker it is the retrieval order. Items that the user interacted with are ranked as well.
+        rerank: also what stands behind the ranker, such as diversity, for at most 1,000 items.
+        For the other arguments see `recommend`.
+
+        An item that is given more than once comes back once ("duplicate_items" in the answer's reasons). One
+        that cannot come back is named there: "unknown_item:ID", "deleted_item:ID". An empty list has an empty
+        answer, with "no_items".
+
+        Raises: FunnelError for an argument that cannot be meant, naming it: a text, a table or more than
+        10,000 ids as `items`; ConfigError when `user` names an unknown column.
+        """
+        loaded = self.served()
+        columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
+        rows, missing = given_items(loaded.contents, items)
+        funnel = loaded.ranking(arguments.reranked(rerank, len(rows)))
+        request = Request(user_id, history, user, time=self._moment(time))
+        requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
+        requests = among(loaded.contents, requests, rows)
+        steps = funnel.trace(requests)
+        return self._answer(loaded, user_id, requests, steps, len(rows), missing + reasons, columns)
+
     def explain(
         self,
         user_id: Any,
@@ -244,31 +290,27 @@ class Live:
         history: Iterable[Any] | None = None,
         user: Mapping[str, Any] | None = None,
         time: int | None = None,
+        seen: Literal["exclude", "allow"] | None = None,
     ) -> dict[str, float]:
         """Each feature's SHAP contribution to the ranker's score of an item, largest first; they and `base`
-        add up to the score. For the other arguments see `recommend`.
+        add up to the score that `rank` gives it, and `recommend` where it finds it. For the other arguments
+        see `recommend`.
 
-        Raises: FunnelError when the item is unknown or not on this user's shortlist, or when the bundle keeps
-        the retrieval order.
+        Raises: FunnelError when the item is unknown or deleted, or when the bundle keeps the retrieval order.
         """
         loaded = self.served()
         contents, version = loaded.contents, loaded.version
         if contents.ranker is None:
             raise FunnelError(f"{version} keeps the retrieval order: there is no ranker to explain")
-        item = contents.catalogue.ids.row(arguments.known(item_id))
-        if item < 0:
-            raise FunnelError(f"item {shown(item_id)} is not in the catalogue of {version}")
-        request = Request(user_id, history, user, time=self._moment(time))
+        row = living_item(contents, version, item_id)
+        request = Request(user_id, history, user, time=self._moment(time), seen=seen)
         requests, _ = encode_request(contents, request, self.recent_interactions(user_id))
-        steps = loaded.funnel(contents.rerank.k).trace(requests)
-        rank = [step.name for step in steps].index("rank")
-        shortlist = steps[rank - 1].candidates
-        place = np.flatnonzero(shortlist.items[0] == item)
-        if len(place) == 0:
-            raise FunnelError(
-                f"item {shown(item_id)} is not on the shortlist of user {shown(user_id)}: it was not ranked"
-            )
-        return contents.ranker.explain(contents.candidate_features().matrix(requests, shortlist)[0, place])
+        requests = among(contents, requests, np.array([row], dtype=np.int32))
+        steps = loaded.ranking().trace(requests)
+        placed = steps[[step.name for step in steps].index("rank") - 1].candidates
+        if not placed.filled.any():
+            raise FunnelError(f"item {shown(item_id)} was left out by a stage in front of the ranker")
+        return contents.ranker.explain(contents.candidate_features().matrix(requests, placed)[0, 0])
 
     def history(self, user_id: Any) -> list[Any]:
         """The item ids that a user interacted with, oldest first; none for an unknown user."""
@@ -299,7 +341,7 @@ class Live:
         """What the last step of one request left, and the codes of what was missing."""
         final = steps[-1].candidates
         found = int(final.filled.sum())
-        if found < wanted:
+        if found < wanted:  # of a given list: what a stage of a plugin left out
             reasons.append(FEWER_THAN_K if found else ALL_FILTERED)
         if loaded.contents.ranker is None:
             reasons.append(RETRIEVAL_ORDER)

@@ -3,6 +3,7 @@
 from funnel.stages.config import RerankConfig, RetrieveConfig
 from funnel.stages.diversify import Diversify
 from funnel.stages.filter import Filter
+from funnel.stages.given import Given
 from funnel.stages.parts import Parts
 from funnel.stages.rank import Rank
 from funnel.stages.retrieve import Retrieve, source_weights
@@ -16,6 +17,7 @@ __all__ = [
     "Diversify",
     "EmbeddingSpace",
     "Filter",
+    "Given",
     "Parts",
     "PopularSource",
     "Rank",

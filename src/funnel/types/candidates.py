@@ -21,6 +21,8 @@ class Candidates:
     sources: the names of the S sources.
     source_scores: float32 [B, K, S], NaN where the source did not score the item.
     source_ranks: int32 [B, K, S], from 0, −1 where the source did not return the item.
+    source_bests: float32 [B, S], the best score of each source among all that it returned for the request,
+        where the positions are others than these; None where the best is at one of the positions.
     """
 
     items: Int32
@@ -28,6 +30,7 @@ class Candidates:
     sources: tuple[str, ...]
     source_scores: Float32
     source_ranks: Int32
+    source_bests: Float32 | None = None
 
     @classmethod
     def empty(cls, n: int, sources: tuple[str, ...] = ()) -> Candidates:
@@ -51,6 +54,7 @@ class Candidates:
             sources=self.sources,
             source_scores=self.source_scores[rows],
             source_ranks=self.source_ranks[rows],
+            source_bests=None if self.source_bests is None else self.source_bests[rows],
         )
 
     @property
@@ -67,6 +71,7 @@ class Candidates:
             sources=self.sources,
             source_scores=source_scores,
             source_ranks=source_ranks,
+            source_bests=self.source_bests,
         )
 
     def ranked_by(self, scores: Float32) -> Candidates:
@@ -85,6 +90,7 @@ class Candidates:
             sources=self.sources,
             source_scores=np.ascontiguousarray(self.source_scores[:, :k]),
             source_ranks=np.ascontiguousarray(self.source_ranks[:, :k]),
+            source_bests=self.source_bests,
         )
 
     def keep(self, mask: Bool) -> Candidates:
