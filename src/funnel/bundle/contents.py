@@ -19,8 +19,11 @@ from funnel.features import CandidateFeatures, FeaturesConfig, Statistics
 from funnel.index import ExactIndex, FaissIndex, Index
 from funnel.ranker import Ranker
 from funnel.stages import (
+    VECTOR_WEIGHT,
+    CovisitationSource,
     Filter,
     Given,
+    ItemQueries,
     Parts,
     Rank,
     RerankConfig,
@@ -145,6 +148,15 @@ class Contents:
         if self.ranker is not None:
             stages.append(Rank(self.ranker, self.candidate_features()))
         return Funnel([*stages, *([] if k is None else self._reranking(k))], durations=durations)
+
+    def neighbours(self, k: int, durations: Durations | None = None) -> Funnel:
+        """What finds the k items nearest to the newest of a request's history: by co-visitation with all of
+        it first, then by that item's vector. The ranker, which learned what a user wants next, has no part."""
+        towers = TowerSource(ItemQueries(self.vectors), self.index)
+        sources: list[Source] = [CovisitationSource(self.statistics), towers]
+        found = min(max(k, self.retrieve.k), len(self.catalogue.ids))
+        retrieve = Retrieve(sources, found, {towers.name: VECTOR_WEIGHT})
+        return Funnel([retrieve, Filter(k)], durations=durations)
 
     def _reranking(self, k: int) -> list[Stage]:
         """The stages behind the ranker, of which the last leaves k items at most."""

@@ -96,6 +96,27 @@ def rank(
     _print(live, answer, explained, as_json)
 
 
+@app.command()
+def similar(
+    item: Annotated[str, typer.Argument(help="an item id")],
+    k: Annotated[int, typer.Option("-k", help="how many items")] = 10,
+    where: Annotated[
+        list[str] | None, typer.Option(help="column=value, again for more; or a whole filter as JSON")
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="somebody whose history counts as well")] = None,
+    seen: Annotated[str | None, typer.Option(help="items of that history: exclude or allow")] = None,
+    store: Indexes = INDEXES,
+    bundle: Version = "current",
+    as_json: Json = False,
+) -> None:
+    """The items nearest to an item."""
+    from funnel.serving.live import Live
+
+    live = Live(store, bundle)
+    answer = live.similar(item, k, user_id=user, where=_filters(where or []), seen=_seen(seen))
+    _print(live, answer, None, as_json)
+
+
 def _print(live: Live, answer: Answer, explained: dict[str, float] | None, as_json: bool) -> None:
     from funnel import show
 

@@ -49,8 +49,8 @@ def recommend_all(
 
     Parts are kept in `<output>.parts` until the last is there. Run again after an interruption, it goes on
     behind the last part, unless the bundle, the items, k, the filter or `seen` have changed: then it starts
-    anew. The file appears whole or not at all; Parquet names the bundle in its metadata. All users are answered from
-    one state of the items. Memory: one chunk's candidates.
+    anew. The file appears whole or not at all; Parquet names the bundle in its metadata. All users are
+    answered from one state of the items. Memory: one chunk's candidates.
 
     Raises: BundleError when the file cannot be written, FunnelError when k < 1, ConfigError when `output` is
     of another kind or the filter cannot be answered; nothing is written then.

@@ -53,6 +53,21 @@ def is_living(contents: Contents, rows: Int32) -> Bool:
     return (rows >= 0) & allow.holds(first, np.maximum(rows, 0))
 
 
+def beside(requests: Requests, row: int) -> Requests:
+    """The same request, whose newest interaction is with this item, which it does not return."""
+    history = np.append(requests.history.values, np.int32(row)).astype(np.int32)
+    times = np.append(requests.history_times.values, requests.times - 1)
+    offsets = np.array([0, len(history)], dtype=np.int64)
+    given = np.empty(0, np.int32) if requests.exclude is None else requests.exclude.values
+    exclude = np.append(given, np.int32(row)).astype(np.int32)
+    return replace(
+        requests,
+        history=Ragged(history, offsets),
+        history_times=Ragged(times, offsets),
+        exclude=Ragged(exclude, np.array([0, len(exclude)], dtype=np.int64)),
+    )
+
+
 def among(contents: Contents, requests: Requests, rows: Int32) -> Requests:
     """A request that chooses from these items. Where the ranker learned from lists that were shown, their
     order is what it knows as position; else nothing goes by it."""

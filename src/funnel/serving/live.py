@@ -32,7 +32,7 @@ from funnel.catalogue.where import Where
 from funnel.engine import Step
 from funnel.errors import BundleError, FunnelError
 from funnel.serving import arguments
-from funnel.serving.given import among, given_items, living_item
+from funnel.serving.given import among, beside, given_items, living_item
 from funnel.serving.health import health
 from funnel.serving.loaded import Loaded, Refused
 from funnel.serving.reasons import recommendations
@@ -40,6 +40,7 @@ from funnel.serving.reload import Reload
 from funnel.serving.request import RecentInteractions, Request, encode_request, encode_requests, history_of
 from funnel.serving.response import (
     ALL_FILTERED,
+    EMPTY_HISTORY,
     FEWER_THAN_K,
     RETRIEVAL_ORDER,
     SKIPPED,
@@ -281,6 +282,41 @@ class Live:
         requests = among(loaded.contents, requests, rows)
         steps = funnel.trace(requests)
         return self._answer(loaded, user_id, requests, steps, len(rows), missing + reasons, columns)
+
+    def similar(
+        self,
+        item_id: Any,
+        k: int = 10,
+        *,
+        user_id: Any = None,
+        where: Where | None = None,
+        exclude: Iterable[Any] | None = (),
+        time: int | None = None,
+        attributes: Iterable[str] | None = None,
+        seen: Literal["exclude", "allow"] | None = None,
+    ) -> Answer:
+        """The k items nearest to an item, never itself: those that users most often interact with beside it,
+        and behind them those with the nearest vectors, which a new item has by its columns.
+
+        user_id: somebody whose history counts as well, before the item; what they have seen is left out as
+        `seen` says. For the other arguments see `recommend`.
+        An item that the catalogue does not have, or no longer, is no error: the answer is empty, and its
+        reasons have "unknown_item:ID" or "deleted_item:ID".
+
+        Raises: see `recommend`.
+        """
+        wanted, loaded = arguments.item_count(k), self.served()
+        columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
+        rows, missing = given_items(loaded.contents, [item_id])
+        history = () if user_id is None else None
+        request = Request(user_id, history, None, where, exclude, self._moment(time), seen)
+        requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
+        if not len(rows):
+            return Answer(user_id, (), loaded.version, tuple(missing), {})
+        requests = beside(requests, int(rows[0]))
+        steps = loaded.neighbours(wanted).trace(requests)
+        codes = [] if user_id is None else [code for code in reasons if code != EMPTY_HISTORY]
+        return self._answer(loaded, user_id, requests, steps, wanted, codes, columns)
 
     def explain(
         self,

@@ -26,7 +26,8 @@ from funnel.serving.request import Request, encode_request
 KEPT = 32
 
 #: What ends in k items of the catalogue; what ranks a list, and re-ranks it to k items unless k is None.
-Wanted: TypeAlias = tuple[Literal["recommend", "rank"], int | None]
+#: What finds the k neighbours of an item.
+Wanted: TypeAlias = tuple[Literal["recommend", "rank", "similar"], int | None]
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,10 @@ class Loaded:
         """The funnel that ranks a list which a request brings; k: re-ranks it to k items as well."""
         return self._kept(("rank", k))
 
+    def neighbours(self, k: int) -> Funnel:
+        """The funnel that finds an item's neighbours, at most all there are or a million."""
+        return self._kept(("similar", min(k, len(self.contents.catalogue.ids), MOST_ITEMS)))
+
     def _kept(self, wanted: Wanted) -> Funnel:
         funnel = self.funnels.get(wanted)
         if funnel is None:
@@ -85,6 +90,8 @@ class Loaded:
 
     def _made(self, contents: Contents, wanted: Wanted) -> Funnel:
         kind, k = wanted
+        if kind == "similar":
+            return contents.neighbours(k or 1, self.durations)
         return (contents.funnel if kind == "recommend" else contents.ranking)(k, self.durations)
 
     def with_contents(self, contents: Contents) -> Loaded:

@@ -7,17 +7,20 @@ from funnel.stages.given import Given
 from funnel.stages.parts import Parts
 from funnel.stages.rank import Rank
 from funnel.stages.retrieve import Retrieve, source_weights
+from funnel.stages.similar import VECTOR_WEIGHT, ItemQueries
 from funnel.stages.sources import CovisitationSource, PopularSource, ShownSource, Source, choose
 from funnel.stages.stage import Skippable, Stage
 from funnel.stages.top import Top
 from funnel.stages.towers import EmbeddingSpace, TowerSource
 
 __all__ = [
+    "VECTOR_WEIGHT",
     "CovisitationSource",
     "Diversify",
     "EmbeddingSpace",
     "Filter",
     "Given",
+    "ItemQueries",
     "Parts",
     "PopularSource",
     "Rank",
