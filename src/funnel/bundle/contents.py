@@ -151,7 +151,7 @@ class Contents:
 
     def neighbours(self, k: int, durations: Durations | None = None) -> Funnel:
         """What finds the k items nearest to the newest of a request's history: by co-visitation with all of
-        it first, then by that item's vector. The ranker, which learned what a user wants next, has no part."""
+        it first, then by that item's vector. The ranker, which knows what a user wants next, has no part."""
         towers = TowerSource(ItemQueries(self.vectors), self.index)
         sources: list[Source] = [CovisitationSource(self.statistics), towers]
         found = min(max(k, self.retrieve.k), len(self.catalogue.ids))
