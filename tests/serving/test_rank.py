@@ -19,7 +19,11 @@ from funnel import Live
 from funnel.artifacts import Store
 from funnel.bundle.contents import save_settings
 from funnel.errors import FunnelError
+from funnel.serving.given import among
+from funnel.serving.request import Request, encode_request
 from funnel.serving.response import Answer
+from funnel.stages import Filter
+from funnel.types import Candidates, Int32
 from tests.serving.test_items import frame
 from tests.serving.test_reload import variant
 from tests.tiny import TinyBuild
@@ -52,6 +56,28 @@ def test_the_retrieved_shortlist_has_the_order_and_scores_of_recommend(live: Liv
     assert scores(ranked) == scores(found)
     assert [item.sources for item in ranked.items] == [item.sources for item in found.items]
     assert ranked.reasons == found.reasons
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_no_feature_of_an_item_goes_by_the_rest_of_the_list(live: Live, user: Any) -> None:
+    """Also where the list has what is above all that was retrieved: what the user has seen."""
+    contents = live.contents
+    requests, _ = encode_request(contents, Request(user))
+    retrieve = contents.ranking().stages[0]
+
+    def rows(items: Int32) -> dict[int, bytes]:
+        asked = among(contents, requests, items)
+        placed = retrieve(asked, Candidates.empty(1))
+        matrix = contents.candidate_features().matrix(asked, placed)[0]
+        return {item: row.tobytes() for item, row in zip(placed.items[0].tolist(), matrix, strict=True)}
+
+    shortlist = Filter(contents.retrieve.k)(requests, contents.retriever()(requests))
+    retrieved = contents.candidate_features().matrix(requests, shortlist)[0]
+    together = rows(np.arange(200, dtype=np.int32))
+    for item in range(200):
+        assert rows(np.array([item], dtype=np.int32))[item] == together[item]
+    for item, row in zip(shortlist.items[0].tolist(), retrieved, strict=True):
+        assert together[item] == row.tobytes()
 
 
 def test_without_a_ranker_it_is_the_retrieval_order(built: TinyBuild, tmp_path: Path) -> None:
