@@ -117,6 +117,16 @@ def test_tables_for_people(built: TinyBuild) -> None:
         assert attributes["year"] < 1990 or "Comedy" in attributes["genres"]
     assert "no JSON" in refused("recommend", 7, *store, "--where", "{genres: Comedy}")
     assert "unknown_user" in ok("recommend", "nobody", *store)
+    ranked = json.loads(ok("rank", 7, "--items", "5, 9,x", *store, "--json", "--explain"))
+    assert {item["item_id"] for item in ranked["items"]} == {5, 9}
+    assert ranked["reasons"] == ["unknown_item:'x'"]
+    assert sum(ranked["explained"].values()) == pytest.approx(ranked["items"][0]["score"], abs=1e-4)
+    near = json.loads(ok("similar", 5, "-k", 3, *store, "--json"))
+    assert len(near["items"]) == 3
+    assert 5 not in [item["item_id"] for item in near["items"]]
+    everything = json.loads(ok("recommend", 7, "-k", 200, "--seen", "allow", *store, "--json"))
+    assert len(everything["items"]) == 200
+    assert "seen is 'no'" in refused("recommend", 7, "--seen", "no", *store)
     assert "unknown_items_in_history" in ok("recommend", 7, *store, "--history", "1,2,99999")
     assert built.built.version in ok("inspect", *store)
     assert "whole funnel" in ok("bench", *store, "--requests", 10)

@@ -143,8 +143,11 @@ def test_explain_adds_up_to_the_score(live: Live) -> None:
 def test_explain_says_what_it_cannot(live: Live) -> None:
     with pytest.raises(FunnelError, match="not in the catalogue"):
         live.explain(7, "no such item")
-    with pytest.raises(FunnelError, match="not on the shortlist"):
-        live.explain(7, live.history(7)[0])
+
+
+def test_explain_adds_up_for_items_that_recommend_does_not_return(live: Live) -> None:
+    seen = live.history(7)[0]
+    assert sum(live.explain(7, seen).values()) == pytest.approx(live.rank(7, [seen]).items[0].score, abs=1e-4)
 
 
 def test_there_is_nothing_to_serve(tmp_path: Path) -> None:

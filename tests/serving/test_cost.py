@@ -65,6 +65,9 @@ def peak(do: Callable[[], Any]) -> int:
 
 CALLS: dict[str, Callable[[Live], Any]] = {
     "recommend": lambda live: live.recommend(7, 10),
+    "rank": lambda live: live.rank(7, range(1, 101)),
+    "similar": lambda live: live.similar(5, 10, user_id=7),
+    "seen": lambda live: live.recommend(7, 10, seen="allow"),
     "recommend_many": lambda live: live.recommend_many([1, 2, 3], 10),
     "explain": lambda live: live.explain(7, live.recommend(7).items[0].item_id),
     "history": lambda live: live.history(7),

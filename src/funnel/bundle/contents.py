@@ -24,8 +24,12 @@ from funnel.ranker import Ranker
 from funnel.ranker.calibration import Head, load_heads
 from funnel.rules import Rule, Ruleset, check_rules
 from funnel.stages import (
+    VECTOR_WEIGHT,
+    CovisitationSource,
     Eligible,
     Filter,
+    Given,
+    ItemQueries,
     Parts,
     Rank,
     RerankConfig,
@@ -152,6 +156,29 @@ class Contents:
     def ruleset(self) -> Ruleset:
         """The rules on these items."""
         return Ruleset(self.rules, self.catalogue)
+
+    def ranking(self, k: int | None = None, durations: Durations | None = None) -> Funnel:
+        """What ranks a list that the request brings (`Requests.shown`) and keeps all of it: its items placed
+        as the ranker learned, the stages of plugins between, the ranker. Rules, which choose from a catalogue,
+        have no part. k: re-rank to k as well."""
+        stages = self.before_ranking()
+        first = stages[0] if self.shown else Given(self.retriever(), self.retrieve.k)
+        stages = [first, *stages[2:]]
+        if self.ranker is not None:
+            stages.append(Rank(self.ranker, self.candidate_features()))
+        return Funnel(
+            [*stages, *([] if k is None else self._reranking(k, max(self.rerank.pool, k)))],
+            durations=durations,
+        )
+
+    def neighbours(self, k: int, durations: Durations | None = None) -> Funnel:
+        """What finds the k items nearest to the newest of a request's history: by co-visitation with all of
+        it first, then by that item's vector. The ranker, which knows what a user wants next, has no part."""
+        towers = TowerSource(ItemQueries(self.vectors), self.index)
+        sources: list[Source] = [CovisitationSource(self.statistics), towers]
+        found = min(max(k, self.retrieve.k), len(self.catalogue.ids))
+        retrieve = Retrieve(sources, found, {towers.name: VECTOR_WEIGHT})
+        return Funnel([retrieve, Filter(k)], durations=durations)
 
     def _reranking(self, k: int, pool: int) -> list[Stage]:
         """The stages behind the ranker, of which the last leaves k items at most."""

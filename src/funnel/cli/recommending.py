@@ -6,7 +6,7 @@ import json
 import math
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -17,6 +17,7 @@ from funnel.errors import ConfigError
 
 if TYPE_CHECKING:
     from funnel.serving.live import Live
+    from funnel.serving.response import Answer
 
 
 @app.command()
@@ -47,11 +48,13 @@ def recommend(
     bundle: Version = "current",
     everyone: Annotated[bool, typer.Option("--all", help="every user's list, into a file")] = False,
     output: Annotated[Path | None, typer.Option(help="that file, .parquet or .csv")] = None,
+    seen: Annotated[
+        str | None, typer.Option(help="items of the history: exclude or allow; default the bundle's")
+    ] = None,
     explain: Annotated[bool, typer.Option(help="why the first item is first: SHAP contributions")] = False,
     as_json: Json = False,
 ) -> None:
     """The best items for a user, with reasons; or with --all for every user, as data."""
-    from funnel import show
     from funnel.serving.live import Live
 
     if everyone != (user is None) or everyone != (output is not None):
@@ -62,13 +65,61 @@ def recommend(
     filters = _filters(where or [])
     live = Live(store, bundle)
     if output is not None:
-        _everyone(live, output, k, filters, as_json)
+        _everyone(live, output, k, filters, _seen(seen), as_json)
         return
-    items = None if history is None else [part for part in history.split(",") if part]
-    answer = live.recommend(user, k, history=items, where=filters)
+    items = None if history is None else _ids(history)
+    answer = live.recommend(user, k, history=items, where=filters, seen=_seen(seen))
     explained = None
     if explain and answer.items:
-        explained = live.explain(user, answer.items[0].item_id, history=items)
+        explained = live.explain(user, answer.items[0].item_id, history=items, seen=_seen(seen))
+    _print(live, answer, explained, as_json)
+
+
+@app.command()
+def rank(
+    user: Annotated[str, typer.Argument(help="a user id")],
+    items: Annotated[str, typer.Option(help="item ids, with commas")],
+    history: Annotated[str | None, typer.Option(help="item ids, oldest first, with commas")] = None,
+    rerank: Annotated[bool, typer.Option(help="also the stages behind the ranker")] = False,
+    store: Indexes = INDEXES,
+    bundle: Version = "current",
+    explain: Annotated[bool, typer.Option(help="why the first item is first: SHAP contributions")] = False,
+    as_json: Json = False,
+) -> None:
+    """All of a given list, best first for a user."""
+    from funnel.serving.live import Live
+
+    live, met = Live(store, bundle), None if history is None else _ids(history)
+    answer = live.rank(user, _ids(items), history=met, rerank=rerank)
+    first = answer.items[0].item_id if explain and answer.items else None
+    explained = None if first is None else live.explain(user, first, history=met)
+    _print(live, answer, explained, as_json)
+
+
+@app.command()
+def similar(
+    item: Annotated[str, typer.Argument(help="an item id")],
+    k: Annotated[int, typer.Option("-k", help="how many items")] = 10,
+    where: Annotated[
+        list[str] | None, typer.Option(help="column=value, again for more; or a whole filter as JSON")
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="somebody whose history counts as well")] = None,
+    seen: Annotated[str | None, typer.Option(help="items of that history: exclude or allow")] = None,
+    store: Indexes = INDEXES,
+    bundle: Version = "current",
+    as_json: Json = False,
+) -> None:
+    """The items nearest to an item."""
+    from funnel.serving.live import Live
+
+    live = Live(store, bundle)
+    answer = live.similar(item, k, user_id=user, where=_filters(where or []), seen=_seen(seen))
+    _print(live, answer, None, as_json)
+
+
+def _print(live: Live, answer: Answer, explained: dict[str, float] | None, as_json: bool) -> None:
+    from funnel import show
+
     if as_json:
         print_json(answer.to_dict() | ({"explained": explained} if explained else {}))
         return
@@ -77,11 +128,31 @@ def recommend(
         show.explanation(explained, Console())
 
 
-def _everyone(live: Live, output: Path, k: int, where: dict[str, Any], as_json: bool) -> None:
+def _ids(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _seen(text: str | None) -> Literal["exclude", "allow"] | None:
+    """Raises: FunnelError for another word."""
+    if text is None:
+        return None
+    from funnel.serving.arguments import seen
+
+    return "exclude" if seen(text, True) else "allow"
+
+
+def _everyone(
+    live: Live,
+    output: Path,
+    k: int,
+    where: dict[str, Any],
+    seen: Literal["exclude", "allow"] | None,
+    as_json: bool,
+) -> None:
     """All lists into a file; says how far it is."""
     from funnel.serving.batch import recommend_all
 
-    done, steps = 0, recommend_all(live, output, k, where=where)
+    done, steps = 0, recommend_all(live, output, k, where=where, seen=seen)
     with Progress(console=console) as bar:
         task = bar.add_task("Recommending", total=None)
         for done, of in steps:

@@ -154,6 +154,11 @@ class Statistics:
             pick(ranking.items, ranking.counts, members, excluded, allowed, rows, scores)
         return rows, scores
 
+    def ranked_counts(self, items: Int32, times: Int64, window: int | None = None) -> Int32:
+        """Events of items [B, K] as `most_popular` counts them for requests [B]: int32 [B, K]."""
+        moments = np.broadcast_to(self._floor(times)[:, None], items.shape)
+        return self.events.count(items, moments, [window], cut=True)[..., 0]
+
     def observe(self, items: NDArray[Any], times: NDArray[Any]) -> None:
         """Count new events, in the order in which they came; one thread at a time. See `EventCounts` for the
         moments that they count at, and `Observed` for what one costs. Pairs stay as they were fitted.

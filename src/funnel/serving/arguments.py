@@ -24,6 +24,9 @@ from funnel.values.times import seconds
 #: At most so many ids are taken in one argument, and so many items are in an answer.
 MOST_IDS, MOST_ITEMS = 100_000, 1_000_000
 
+#: At most so many items are ranked in one call, and re-ranked, whose cost goes by the square of it.
+MOST_RANKED, MOST_RERANKED = 10_000, 1_000
+
 #: Whole numbers of more bits are no ids; Python does not write very long ones at all.
 _MOST_BITS = 4_096
 
@@ -55,19 +58,43 @@ def moment(time: Any) -> int | None:
     return None if time is None else seconds(time, "time")
 
 
-def ids(values: Any, what: str) -> list[Any]:
+def seen(value: Any, exclude_seen: bool) -> bool:
+    """Whether what a user interacted with is left out; None: as the bundle has it.
+
+    Raises: FunnelError unless it is "exclude", "allow" or None.
+    """
+    if value is None:
+        return exclude_seen
+    if not isinstance(value, str) or value not in ("exclude", "allow"):
+        raise FunnelError(f'seen is {shown(value)}; it must be "exclude" or "allow"')
+    return value == "exclude"
+
+
+def reranked(value: Any, items: int) -> int | None:
+    """To how many items a list is re-ranked: all of them, None where it is not.
+
+    Raises: FunnelError unless it is a truth value, or for more than 1,000 items.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise FunnelError(f"rerank is {shown(value)}; it must be True or False")
+    if value and items > MOST_RERANKED:
+        raise FunnelError(f"{items:,} items are to be re-ranked; at most {MOST_RERANKED:,} are")
+    return max(items, 1) if value else None
+
+
+def ids(values: Any, what: str, most: int = MOST_IDS) -> list[Any]:
     """Ids in their order, whatever each is: from a list, an array, a Series, a generator.
 
-    what: the argument's name. Raises: FunnelError for a text, a number, a mapping, a table, or more than
-    100,000 ids.
+    what: the argument's name. most: how many are taken. Raises: FunnelError for a text, a number, a mapping,
+    a table, or more ids than that.
     """
     flat = not isinstance(values, np.ndarray) or values.ndim == 1
     wrong = isinstance(values, str | bytes | bytearray | memoryview | Mapping | pd.DataFrame)
     if wrong or not flat or not isinstance(values, Iterable):
         raise FunnelError(f"{what} is {shown(values)}; a list of {_of(what)} ids is expected")
-    found = list(islice(values, MOST_IDS + 1))
-    if len(found) > MOST_IDS:
-        raise FunnelError(f"{what} holds more than {MOST_IDS:,} ids; at most that many are taken")
+    found = list(islice(values, most + 1))
+    if len(found) > most:
+        raise FunnelError(f"{what} holds more than {most:,} ids; at most that many are taken")
     return found
 
 

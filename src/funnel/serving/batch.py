@@ -7,6 +7,7 @@ import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from funnel.artifacts.writing import changing
 from funnel.catalogue.where import Where
 from funnel.errors import ConfigError
 from funnel.index.checks import at_least_one
+from funnel.serving import arguments
 from funnel.serving.live import Live
 from funnel.serving.loaded import Loaded
 from funnel.serving.request import filtered, of_users
@@ -31,18 +33,24 @@ CHUNK = 1024
 
 
 def recommend_all(
-    live: Live, output: Path, k: int = 10, *, where: Where | None = None
+    live: Live,
+    output: Path,
+    k: int = 10,
+    *,
+    where: Where | None = None,
+    seen: Literal["exclude", "allow"] | None = None,
 ) -> Iterator[tuple[int, int]]:
     """The best k items of every user that the bundle knows, into a file of user_id, rank (from 1), item_id
     and score, in the order of users and ranks; yields how many users are done, of how many.
 
     output: ends in .parquet or .csv, which says what is written. where: a filter on item columns that holds
-    for everyone, see `funnel.catalogue.where`; a user for whom nothing passes has no rows.
+    for everyone, see `funnel.catalogue.where`; a user for whom nothing passes has no rows. seen: see
+    `Live.recommend`.
 
     Parts are kept in `<output>.parts` until the last is there. Run again after an interruption, it goes on
-    behind the last part, unless the bundle, the items, k or the filter have changed: then it starts anew. The
-    file appears whole or not at all; Parquet names the bundle in its metadata. All users are answered from
-    one state of the items. Memory: one chunk's candidates.
+    behind the last part, unless the bundle, the items, k, the filter or `seen` have changed: then it starts
+    anew. The file appears whole or not at all; Parquet names the bundle in its metadata. All users are
+    answered from one state of the items. Memory: one chunk's candidates.
 
     Raises: BundleError when the file cannot be written, FunnelError when k < 1, ConfigError when `output` is
     of another kind or the filter cannot be answered; nothing is written then.
@@ -52,12 +60,13 @@ def recommend_all(
     k = at_least_one("k", k)
     loaded, state = live.served(), live.items.state
     allow = loaded.contents.catalogue.allow(where) if where else None
-    about = {**_about(loaded, where), "items": state, "k": k, "chunk": CHUNK}
+    excluded = arguments.seen(seen, loaded.contents.exclude_seen)
+    about = {**_about(loaded, where), "items": state, "k": k, "chunk": CHUNK, "exclude_seen": excluded}
     return _write(live, loaded, output, about, k, allow)
 
 
 def _write(
-    live: Live, loaded: Loaded, output: Path, about: dict[str, object], k: int, allow: Allow | None
+    live: Live, loaded: Loaded, output: Path, about: dict[str, Any], k: int, allow: Allow | None
 ) -> Iterator[tuple[int, int]]:
     """Part after part. about: what the parts are made of."""
     n = len(loaded.contents.users.ids)
@@ -69,7 +78,8 @@ def _write(
         with changing(output):
             if not path.exists():
                 aside = path.with_suffix(".new")
-                pq.write_table(_lists(live, loaded, np.arange(start, stop), k, allow), aside)
+                lists = _lists(live, loaded, np.arange(start, stop), k, allow, about["exclude_seen"])
+                pq.write_table(lists, aside)
                 aside.replace(path)
         yield stop, n
     with changing(output):
@@ -94,14 +104,16 @@ def _prepare(parts: Path, what: dict[str, object]) -> None:
     about.write_text(json.dumps(what))
 
 
-def _lists(live: Live, loaded: Loaded, users: Int64, k: int, allow: Allow | None) -> pa.Table:
+def _lists(
+    live: Live, loaded: Loaded, users: Int64, k: int, allow: Allow | None, exclude_seen: bool
+) -> pa.Table:
     """The lists of these users, by row: one line a place."""
     contents = loaded.contents
     ids = contents.users.ids.values[users]
     users = users[contents.users.ids.rows(ids) >= 0]  # who was forgotten has no list
     ids = contents.users.ids.values[users]
     since = [live.recent_interactions(one) for one in ids.tolist()]
-    requests = of_users(contents, users, recent=since)
+    requests = of_users(contents, users, recent=since, seen="exclude" if exclude_seen else "allow")
     requests = requests if allow is None else filtered(requests, allow)
     requests = live.on_occasion(loaded, requests, ids.tolist())
     found = loaded.funnel(k)(requests)

@@ -32,6 +32,7 @@ from funnel.catalogue.where import Where
 from funnel.engine import RANK, Step
 from funnel.errors import BundleError, DataError, FunnelError
 from funnel.serving import arguments
+from funnel.serving.given import among, beside, given_items, living_item
 from funnel.serving.health import health
 from funnel.serving.loaded import Loaded, Refused
 from funnel.serving.occasion import occasion_of
@@ -41,6 +42,7 @@ from funnel.serving.reload import Reload
 from funnel.serving.request import RecentInteractions, Request, encode_request, encode_requests, history_of
 from funnel.serving.response import (
     ALL_FILTERED,
+    EMPTY_HISTORY,
     FEWER_THAN_K,
     GAVE_WAY,
     RETRIEVAL_ORDER,
@@ -207,6 +209,7 @@ class Live:
         time: int | None = None,
         deadline: float | None = None,
         attributes: Iterable[str] | None = None,
+        seen: Literal["exclude", "allow"] | None = None,
     ) -> Answer:
         """The best k items for one user.
 
@@ -217,6 +220,8 @@ class Live:
         deadline: milliseconds from now. Ranking and diversity are left out when more than one in ten of their
         latest runs would have ended later; the answer's reasons then hold "skipped:rank" or "skipped:rerank".
         attributes: names of the item columns to return; default all but vectors. None of them: [].
+        seen: "exclude" leaves out the items of the history, "allow" returns them like all others; default as
+            the bundle's config has it (`split.exclude_seen`).
         A user or an item never seen is no error: the answer says so in `reasons`.
 
         Raises: FunnelError for an argument that cannot be meant, naming it: k < 1, a `time` that is not in
@@ -228,7 +233,7 @@ class Live:
         limit = None if deadline is None else arguments.milliseconds(deadline) / 1000
         loaded = self.served()
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
-        request = Request(user_id, history, user, where, exclude, self._moment(time))
+        request = Request(user_id, history, user, where, exclude, self._moment(time), seen)
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         requests = self.on_occasion(loaded, requests, [user_id], time)
         left = None if limit is None else limit - (perf_counter() - began)
@@ -236,19 +241,25 @@ class Live:
         return self._answer(loaded, user_id, requests, steps, wanted, reasons, columns)
 
     def recommend_many(
-        self, user_ids: Iterable[Any], k: int = 10, *, where: Where | None = None, time: int | None = None
+        self,
+        user_ids: Iterable[Any],
+        k: int = 10,
+        *,
+        where: Where | None = None,
+        time: int | None = None,
+        seen: Literal["exclude", "allow"] | None = None,
     ) -> list[Answer]:
         """The best k items for each of several users, in their order, all from one version.
 
         The same answers as one by one, in a fraction of the time; `milliseconds` are of the whole batch.
-        where, time: the same for all, see `recommend`.
+        where, time, seen: the same for all, see `recommend`.
 
         Raises: see `recommend`.
         """
         wanted, users = arguments.item_count(k), arguments.ids(user_ids, "user_ids")
         loaded = self.served()
         since = [self.recent_interactions(one) for one in users]
-        requests, reasons = encode_requests(loaded.contents, users, where, self._moment(time), since)
+        requests, reasons = encode_requests(loaded.contents, users, where, self._moment(time), since, seen)
         if not users:
             return []
         requests = self.on_occasion(loaded, requests, users, time)
@@ -260,6 +271,77 @@ class Live:
             answers.append(self._answer(loaded, user_id, requests.take(row), own, wanted, codes))
         return answers
 
+    def rank(
+        self,
+        user_id: Any,
+        items: Iterable[Any],
+        *,
+        history: Iterable[Any] | None = None,
+        user: Mapping[str, Any] | None = None,
+        time: int | None = None,
+        attributes: Iterable[str] | None = None,
+        rerank: bool = False,
+    ) -> Answer:
+        """All of a given list, best first: a page of search results, the bidders of an auction.
+
+        items: at most 10,000 item ids. Each item has the score that it has in `recommend` where it is found
+        there, and which it would have where it is not; what else is in the list changes nothing. Without a
+        ranker it is the retrieval order. Items that the user interacted with are ranked as well.
+        rerank: also what stands behind the ranker, such as diversity, for at most 1,000 items.
+        For the other arguments see `recommend`.
+
+        An item that is given more than once comes back once ("duplicate_items" in the answer's reasons). One
+        that cannot come back is named there: "unknown_item:ID", "deleted_item:ID". An empty list has an empty
+        answer, with "no_items".
+
+        Raises: FunnelError for an argument that cannot be meant, naming it: a text, a table or more than
+        10,000 ids as `items`; ConfigError when `user` names an unknown column.
+        """
+        loaded = self.served()
+        columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
+        rows, missing = given_items(loaded.contents, items)
+        funnel = loaded.ranking(arguments.reranked(rerank, len(rows)))
+        request = Request(user_id, history, user, time=self._moment(time))
+        requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
+        requests = among(loaded.contents, requests, rows)
+        steps = funnel.trace(requests)
+        return self._answer(loaded, user_id, requests, steps, len(rows), missing + reasons, columns)
+
+    def similar(
+        self,
+        item_id: Any,
+        k: int = 10,
+        *,
+        user_id: Any = None,
+        where: Where | None = None,
+        exclude: Iterable[Any] | None = (),
+        time: int | None = None,
+        attributes: Iterable[str] | None = None,
+        seen: Literal["exclude", "allow"] | None = None,
+    ) -> Answer:
+        """The k items nearest to an item, never itself: those that users most often interact with beside it,
+        and behind them those with the nearest vectors, which a new item has by its columns.
+
+        user_id: somebody whose history counts as well, before the item; what they have seen is left out as
+        `seen` says. For the other arguments see `recommend`.
+        An item that the catalogue does not have, or no longer, is no error: the answer is empty, and its
+        reasons have "unknown_item:ID" or "deleted_item:ID".
+
+        Raises: see `recommend`.
+        """
+        wanted, loaded = arguments.item_count(k), self.served()
+        columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
+        rows, missing = given_items(loaded.contents, [item_id])
+        history = () if user_id is None else None
+        request = Request(user_id, history, None, where, exclude, self._moment(time), seen)
+        requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
+        if not len(rows):
+            return Answer(user_id, (), loaded.version, tuple(missing), {})
+        requests = beside(requests, int(rows[0]))
+        steps = loaded.neighbours(wanted).trace(requests)
+        codes = [] if user_id is None else [code for code in reasons if code != EMPTY_HISTORY]
+        return self._answer(loaded, user_id, requests, steps, wanted, codes, columns)
+
     def explain(
         self,
         user_id: Any,
@@ -268,31 +350,27 @@ class Live:
         history: Iterable[Any] | None = None,
         user: Mapping[str, Any] | None = None,
         time: int | None = None,
+        seen: Literal["exclude", "allow"] | None = None,
     ) -> dict[str, float]:
         """Each feature's SHAP contribution to the ranker's score of an item, largest first; they and `base`
-        add up to the score. For the other arguments see `recommend`.
+        add up to the score that `rank` gives it, and `recommend` where it finds it. For the other arguments
+        see `recommend`.
 
-        Raises: FunnelError when the item is unknown or not on this user's shortlist, or when the bundle keeps
-        the retrieval order.
+        Raises: FunnelError when the item is unknown or deleted, or when the bundle keeps the retrieval order.
         """
         loaded = self.served()
         contents, version = loaded.contents, loaded.version
         if contents.ranker is None:
             raise FunnelError(f"{version} keeps the retrieval order: there is no ranker to explain")
-        item = contents.catalogue.ids.row(arguments.known(item_id))
-        if item < 0:
-            raise FunnelError(f"item {shown(item_id)} is not in the catalogue of {version}")
-        request = Request(user_id, history, user, time=self._moment(time))
+        row = living_item(contents, version, item_id)
+        request = Request(user_id, history, user, time=self._moment(time), seen=seen)
         requests, _ = encode_request(contents, request, self.recent_interactions(user_id))
-        steps = loaded.funnel(contents.rerank.k).trace(requests)
-        rank = [step.name for step in steps].index("rank")
-        shortlist = steps[rank - 1].candidates
-        place = np.flatnonzero(shortlist.items[0] == item)
-        if len(place) == 0:
-            raise FunnelError(
-                f"item {shown(item_id)} is not on the shortlist of user {shown(user_id)}: it was not ranked"
-            )
-        return contents.ranker.explain(contents.candidate_features().matrix(requests, shortlist)[0, place])
+        requests = among(contents, requests, np.array([row], dtype=np.int32))
+        steps = loaded.ranking().trace(requests)
+        placed = steps[[step.name for step in steps].index("rank") - 1].candidates
+        if not placed.filled.any():
+            raise FunnelError(f"item {shown(item_id)} was left out by a stage in front of the ranker")
+        return contents.ranker.explain(contents.candidate_features().matrix(requests, placed)[0, 0])
 
     def history(self, user_id: Any) -> list[Any]:
         """The item ids that a user interacted with, oldest first; none for an unknown user."""
@@ -336,7 +414,7 @@ class Live:
         """What the last step of one request left, and the codes of what was missing."""
         final = steps[-1].candidates
         found = int(final.filled.sum())
-        if found < wanted:
+        if found < wanted:  # of a given list: what a stage of a plugin left out
             reasons.append(FEWER_THAN_K if found else ALL_FILTERED)
         if loaded.contents.ranker is None:
             reasons.append(RETRIEVAL_ORDER)

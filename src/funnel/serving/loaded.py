@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -21,8 +22,12 @@ from funnel.serving.background import in_background
 from funnel.serving.reasons import recommendations
 from funnel.serving.request import Request, encode_request
 
-#: Funnels that are kept, one for each number of items asked for; one more takes the place of the oldest.
+#: Funnels that are kept, one for each kind and number of items asked for; one more takes the oldest's place.
 KEPT = 32
+
+#: What ends in k items of the catalogue; what ranks a list, and re-ranks it to k items unless k is None.
+#: What finds the k neighbours of an item.
+Wanted: TypeAlias = tuple[Literal["recommend", "rank", "similar"], int | None]
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Loaded:
     manifest: Manifest
     schema: Schema
     contents: Contents
-    funnels: dict[int, Funnel] = field(default_factory=dict)
+    funnels: dict[Wanted, Funnel] = field(default_factory=dict)
     durations: Durations = field(default_factory=Durations)
 
     @classmethod
@@ -65,17 +70,33 @@ class Loaded:
 
     def funnel(self, k: int) -> Funnel:
         """The funnel that ends in k items, at most all there are or a million; the last 32 made are kept."""
-        k = min(k, len(self.contents.catalogue.ids), MOST_ITEMS)
-        funnel = self.funnels.get(k)
+        return self._kept(("recommend", min(k, len(self.contents.catalogue.ids), MOST_ITEMS)))
+
+    def ranking(self, k: int | None = None) -> Funnel:
+        """The funnel that ranks a list which a request brings; k: re-ranks it to k items as well."""
+        return self._kept(("rank", k))
+
+    def neighbours(self, k: int) -> Funnel:
+        """The funnel that finds an item's neighbours, at most all there are or a million."""
+        return self._kept(("similar", min(k, len(self.contents.catalogue.ids), MOST_ITEMS)))
+
+    def _kept(self, wanted: Wanted) -> Funnel:
+        funnel = self.funnels.get(wanted)
         if funnel is None:
             while len(self.funnels) >= KEPT:
                 self.funnels.pop(next(iter(list(self.funnels))), None)
-            funnel = self.funnels[k] = self.contents.funnel(k, self.durations)
+            funnel = self.funnels[wanted] = self._made(self.contents, wanted)
         return funnel
+
+    def _made(self, contents: Contents, wanted: Wanted) -> Funnel:
+        kind, k = wanted
+        if kind == "similar":
+            return contents.neighbours(k or 1, self.durations)
+        return (contents.funnel if kind == "recommend" else contents.ranking)(k, self.durations)
 
     def with_contents(self, contents: Contents) -> Loaded:
         """The same version with other contents, and the funnels that it has been asked for made again."""
-        funnels = {k: contents.funnel(k, self.durations) for k in list(self.funnels)}
+        funnels = {wanted: self._made(contents, wanted) for wanted in list(self.funnels)}
         return replace(self, contents=contents, funnels=funnels)
 
     def following(self, other: Loaded) -> Loaded:

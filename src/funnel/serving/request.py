@@ -41,6 +41,7 @@ class Request:
     where: Where | None = None
     exclude: Iterable[Any] | None = ()
     time: int | None = None
+    seen: Any = None
 
 
 def encode_request(
@@ -64,7 +65,7 @@ def encode_request(
         times=np.array([now], dtype=np.int64),
         history=history,
         history_times=times,
-        exclude=_excluded(contents, request.exclude, history.values),
+        exclude=_excluded(contents, request, history.values),
         allow=_allowed(contents, request.where, 1),
         user_features=users.features_of([row], [columns]),
     )
@@ -77,10 +78,11 @@ def encode_requests(
     where: Where | None,
     time: int | None,
     recent: Sequence[RecentInteractions] = (),
+    seen: Any = None,
 ) -> tuple[Requests, list[list[str]]]:
-    """A request a user, and the reason codes of each. Raises: see `ask`."""
+    """A request a user, and the reason codes of each. Raises: see `encode_request`."""
     rows = contents.users.ids.rows([arguments.known(one) for one in user_ids])
-    requests = of_users(contents, rows, time, recent)
+    requests = of_users(contents, rows, time, recent, seen)
     requests = replace(requests, allow=_allowed(contents, where, len(rows)))
     reasons = [
         ([UNKNOWN_USER] if row < 0 else []) + ([] if length else [EMPTY_HISTORY])
@@ -96,11 +98,16 @@ def filtered(requests: Requests, allow: Allow) -> Requests:
 
 
 def of_users(
-    contents: Contents, rows: NDArray[Any], time: int | None = None, recent: Sequence[RecentInteractions] = ()
+    contents: Contents,
+    rows: NDArray[Any],
+    time: int | None = None,
+    recent: Sequence[RecentInteractions] = (),
+    seen: Any = None,
 ) -> Requests:
     """Requests of users by row, −1 for one never seen, with what the bundle knows of them.
 
     recent: what each did beside that. time: default one second after the last event that the bundle knows.
+    seen: see `Live.recommend`.
     """
     users, rows = contents.users, np.asarray(rows, dtype=np.int32)
     history, times = users.history.take(rows), users.history_times.take(rows)
@@ -113,7 +120,7 @@ def of_users(
         times=np.full(len(rows), _moment(contents, time), dtype=np.int64),
         history=history,
         history_times=times,
-        exclude=history if contents.exclude_seen else None,
+        exclude=history if arguments.seen(seen, contents.exclude_seen) else None,
         allow=contents.catalogue.living(len(rows)),
         user_features=users.features_of(rows.tolist(), [{}] * len(rows)),
     )
@@ -184,10 +191,10 @@ def _with(
     )
 
 
-def _excluded(contents: Contents, given: Iterable[Any] | None, seen: Int32) -> Ragged:
+def _excluded(contents: Contents, request: Request, history: Int32) -> Ragged:
     """What must not be returned: what was given, and the user's items, where those are excluded."""
-    seen = seen if contents.exclude_seen else seen[:0]
-    ids = [] if given is None else arguments.ids(given, "exclude")
+    seen = history if arguments.seen(request.seen, contents.exclude_seen) else history[:0]
+    ids = [] if request.exclude is None else arguments.ids(request.exclude, "exclude")
     if not ids:
         return _one_list(seen)
     rows = _rows(contents, ids)

@@ -17,6 +17,11 @@ UNKNOWN_ITEMS_IN_HISTORY = "unknown_items_in_history"
 EMPTY_HISTORY = "empty_history"
 ALL_FILTERED = "all_filtered"
 FEWER_THAN_K = "fewer_than_k"
+#: Of a list that was given: it is empty; it holds an item more than once, which counts once; and, followed by
+#: what was given, an item that the catalogue does not have, or no longer.
+NO_ITEMS = "no_items"
+DUPLICATE_ITEMS = "duplicate_items"
+UNKNOWN_ITEM, DELETED_ITEM = "unknown_item:", "deleted_item:"
 RETRIEVAL_ORDER = "retrieval_order_kept"
 #: The log of changes cannot be read: the answer goes by what was known before.
 STATE_UNREADABLE = "state_unreadable"

@@ -68,6 +68,8 @@ def _ask(live: Live, users: list[Any], items: list[Any]) -> None:
     answer = live.recommend(users[0])
     live.recommend(None, 3, history=items, exclude=items[:1], where={"not": {"or": []}})
     live.recommend_many([*users, None], 3)
+    live.rank(users[0], items)
+    live.similar(items[-1], 3)
     if live.contents.ranker is not None and answer.items:
         live.explain(users[0], answer.items[0].item_id)
 

@@ -11,6 +11,7 @@ from funnel.errors import ConfigError
 from funnel.order import best
 from funnel.ranker import contains
 from funnel.stages._kernels import merge
+from funnel.stages.placing import behind_all, copy_found, found_score, ranks_among
 from funnel.stages.sources import Retrieved, Source, excluded
 from funnel.stages.stage import positive
 from funnel.stages.towers import TowerSource
@@ -77,6 +78,37 @@ class Retrieve:
         for number, vectors in queries.items():
             self._fill(merged, number, vectors)
         return merged.ranked_by(merged.scores)
+
+    def places(self, requests: Requests, items: Int32, found: Candidates) -> Candidates:
+        """Given items, each with what retrieval would have said of it beside what it found.
+
+        items: int32 [B, K], −1 is none. found: what this stage gave for the same requests. An item that a
+        source did not find, since it is excluded or beyond the source's k, has the rank that its score gives
+        it among those found, and none where k are ahead of it. So an item that was found has its own scores,
+        ranks and fused score, and no item's depend on the other items given. What no source has a rank for
+        comes last, below 0, in the order that the sources give it together.
+        """
+        shape = (*items.shape, len(self._sources))
+        placed = Candidates(
+            items=items,
+            scores=np.zeros(items.shape, dtype=np.float32),
+            sources=self.sources,
+            source_scores=np.full(shape, np.nan, dtype=np.float32),
+            source_ranks=np.full(shape, -1, dtype=np.int32),
+        )
+        scores = np.stack([found_score(source, requests, items) for source in self._sources])
+        for number, source in enumerate(self._sources):
+            ranks = placed.source_ranks[..., number] = ranks_among(
+                found, number, items, scores[number], self._k
+            )
+            known = ranks >= 0 if not isinstance(source, TowerSource) else items >= 0
+            placed.source_scores[..., number] = np.where(known, scores[number], np.nan)
+            placed.scores[:] += np.where(ranks >= 0, self._shares[number, ranks], np.float32(0))
+        nowhere = np.where((placed.source_ranks < 0).all(axis=2), items, np.int32(-1))
+        behind = behind_all(nowhere, scores, self._weights, self._constant + self._k + 1)
+        np.copyto(placed.scores, behind, where=nowhere >= 0)
+        copy_found(found, placed)
+        return placed.ranked_by(placed.scores)
 
     def complete(self, requests: Requests, candidates: Candidates) -> Candidates:
         """The same candidates with the towers' score at every item, also at those that no source returned."""

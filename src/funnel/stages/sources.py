@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,14 @@ class Source(Protocol):
 
     def score(self, requests: Requests, items: Int32) -> Float32:
         """The source's scores of given items: float32 [B, K], −inf where it would not return one."""
+
+
+@runtime_checkable
+class FoundScore(Protocol):
+    """A source whose `find` scores items otherwise than its `score`."""
+
+    def found_score(self, requests: Requests, items: Int32) -> Float32:
+        """What `find` would give to given items: float32 [B, K], −inf where it would not return one."""
 
 
 def excluded(requests: Requests, items: Int32) -> Bool:
@@ -126,6 +134,10 @@ class PopularSource:
     def score(self, requests: Requests, items: Int32) -> Float32:
         """See `Source.score`; counted up to the request itself."""
         return _positive(self._statistics.counts(items, requests.times[:, None], self._window))
+
+    def found_score(self, requests: Requests, items: Int32) -> Float32:
+        """See `FoundScore`; `find` counts up to the moment of the ranking that it reads."""
+        return _positive(self._statistics.ranked_counts(items, requests.times, self._window))
 
 
 class ShownSource:

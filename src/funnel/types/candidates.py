@@ -24,6 +24,8 @@ class Candidates:
     source_ranks: int32 [B, K, S], from 0, −1 where the source did not return the item.
     outcomes: what rules did to each list; empty where there were none. Behind rules the scores are the items'
         own, in an order that is the rules'.
+    source_bests: float32 [B, S], the best score of each source among all that it returned for the request,
+        where the positions are others than these; None where the best is at one of the positions.
     """
 
     items: Int32
@@ -32,6 +34,7 @@ class Candidates:
     source_scores: Float32
     source_ranks: Int32
     outcomes: tuple[RulesOutcome, ...] = ()
+    source_bests: Float32 | None = None
 
     @classmethod
     def empty(cls, n: int, sources: tuple[str, ...] = ()) -> Candidates:
@@ -56,6 +59,7 @@ class Candidates:
             source_scores=self.source_scores[rows],
             source_ranks=self.source_ranks[rows],
             outcomes=tuple(self.outcomes[row] for row in rows) if self.outcomes else (),
+            source_bests=None if self.source_bests is None else self.source_bests[rows],
         )
 
     @property
@@ -72,6 +76,7 @@ class Candidates:
             sources=self.sources,
             source_scores=source_scores,
             source_ranks=source_ranks,
+            source_bests=self.source_bests,
         )
 
     def ranked_by(self, scores: Float32) -> Candidates:
@@ -90,6 +95,7 @@ class Candidates:
             sources=self.sources,
             source_scores=np.ascontiguousarray(self.source_scores[:, :k]),
             source_ranks=np.ascontiguousarray(self.source_ranks[:, :k]),
+            source_bests=self.source_bests,
         )
 
     def keep(self, mask: Bool) -> Candidates:
