@@ -141,7 +141,7 @@ def configured(folder: Path, config: Config) -> Contents:
     """The parts in a folder, with the settings of the stages."""
     return replace(
         load_contents(folder), features=config.features, retrieve=config.retrieve, rerank=config.rerank,
-        rules=config.rules,
+        rules=config.rules, rank=config.rank,
     )  # fmt: skip
 
 
