@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import funnel
 from funnel import config as configs
 from funnel.artifacts import Store
 from funnel.bundle.contents import load_contents, save_settings
+from funnel.cli import app
 from funnel.errors import ConfigError
 from funnel.evaluation import Report
 from funnel.pipeline import build, prepare
@@ -98,6 +101,24 @@ def test_what_has_no_value_or_a_negative_one_stays_behind_and_is_there(
     assert scores == sorted(scores, reverse=True)
     written = json.loads(json.dumps(answer.to_dict(), allow_nan=False))
     assert written["items"][-1]["value"]["expected"] is None
+
+
+def test_a_new_item_has_a_value_at_once(built: TinyBuild, live: funnel.Live) -> None:
+    first = live.recommend(user_of(built), k=1).items[0]
+    columns = {name: [value] for name, value in first.attributes.items()}
+    live.items.upsert(pd.DataFrame({"item_id": [777_777], **columns, "year": [90_000]}))
+    items = live.recommend(user_of(built), k=100).items
+    new = [item for item in items if item.item_id == 777_777]
+    assert all(item.value["year"] == 90_000 and item is items[0] for item in new)
+    assert new
+
+
+def test_explain_prints_the_parts(store: Path, built: TinyBuild) -> None:
+    arguments = ["recommend", str(user_of(built)), "-k", "3", "--store", str(store), "--explain"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "what the order goes by" in result.output
+    assert "p_event" in result.output
 
 
 def valued(store: Path, **rank: Any) -> Any:

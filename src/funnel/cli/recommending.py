@@ -75,6 +75,7 @@ def recommend(
     show.answer(answer, live, Console())
     if explained:
         show.explanation(explained, Console())
+        show.values(answer, Console())
 
 
 def _everyone(live: Live, output: Path, k: int, where: dict[str, Any], as_json: bool) -> None:
