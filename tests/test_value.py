@@ -106,7 +106,7 @@ def test_what_has_no_value_or_a_negative_one_stays_behind_and_is_there(
 def test_a_new_item_has_a_value_at_once(built: TinyBuild, live: funnel.Live) -> None:
     first = live.recommend(user_of(built), k=1).items[0]
     columns = {name: [value] for name, value in first.attributes.items()}
-    live.items.upsert(pd.DataFrame({"item_id": [777_777], **columns, "year": [90_000]}))
+    live.items.upsert(pd.DataFrame({**columns, "item_id": [777_777], "year": [90_000]}))
     (new,) = live.recommend(user_of(built), where={"year": {"gt": 80_000}}).items
     assert new.item_id == 777_777
     assert new.value["expected"] == pytest.approx(new.probabilities["event"] * (90_000 - 1979))
