@@ -21,7 +21,7 @@ from funnel.index import IndexConfig, check_spec
 from funnel.ranker import RankerConfig
 from funnel.rules import KINDS, Rule, check_together
 from funnel.settings import LONGEST_LIST, MOST_SEEDS, Settings
-from funnel.stages import RerankConfig, RetrieveConfig
+from funnel.stages import RankConfig, RerankConfig, RetrieveConfig
 from funnel.towers.config import TowersConfig
 from funnel.towers.queries import EncoderConfig
 from funnel.values.nearest import hint
@@ -72,6 +72,7 @@ class Config(Settings):
     features: FeaturesConfig = FeaturesConfig()
     retrieve: RetrieveConfig = RetrieveConfig()
     ranker: RankerConfig = RankerConfig()
+    rank: RankConfig = RankConfig()
     rerank: RerankConfig = RerankConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     rules: tuple[Rule, ...] = Field(

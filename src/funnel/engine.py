@@ -86,12 +86,14 @@ class Funnel:
         over, or when more than one in ten of its latest runs would have ended later; then it is tried again
         now and then (see `Runs`). What finds and filters candidates always runs.
         """
-        candidates, steps = Candidates.empty(len(requests)), []
+        candidates, steps, skipped = Candidates.empty(len(requests)), list[Step](), set[str]()
         end = math.inf if seconds is None else self._clock() + seconds
         for stage, skippable in zip(self._stages, self._skippable, strict=True):
             start = self._clock()
             runs = None if skippable is None else self._durations.of(stage.name, candidates.items.size)
-            if skippable is not None and runs is not None and runs.leave_out(end - start):
+            idle = getattr(stage, "needs", None) in skipped
+            if skippable is not None and (idle or (runs is not None and runs.leave_out(end - start))):
+                skipped.add(stage.name)
                 candidates = skippable.skip(candidates)
                 steps.append(Step(stage.name, candidates, self._clock() - start, skipped=True))
                 continue

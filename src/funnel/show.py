@@ -77,6 +77,18 @@ def explanation(contributions: dict[str, float], out: Console, most: int = 12) -
     out.print(made)
 
 
+def values(answer: Answer, out: Console) -> None:
+    """What each item's expected value is made of; nothing where lists are not ordered by one."""
+    items = [item for item in answer.items if item.value]
+    if not items:
+        return
+    names = list(items[0].value)
+    parts = table("what the order goes by", "item", *names)
+    for item in items:
+        parts.add_row(str(item.item_id), *(f"{item.value[name]:.4g}" for name in names))
+    out.print(parts)
+
+
 def manifest(live: Live, out: Console) -> None:
     """What a bundle is."""
     found, contents = live.manifest, live.contents

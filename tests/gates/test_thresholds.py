@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +13,14 @@ import pytest
 
 from funnel.bundle.contents import Contents, load_contents
 from funnel.bundle.holdout import HOLDOUT, Holdout
+from funnel.catalogue.schemas import load_schema
 from funnel.data import Schema
 from funnel.features import Spec
 from funnel.gates import Arrived, Finding, GatesConfig, arrived, catalogue, quality, serving, vectors
 from funnel.gates.baselines import beside_sources
 from funnel.gates.figures import Figures
+from funnel.gates.probabilities import calibration
+from funnel.ranker.calibration import Isotonic
 from tests.tiny import TinyBuild
 
 from .test_power import World
@@ -28,6 +32,7 @@ class Made:
 
     contents: Contents
     holdout: Holdout
+    folder: Path
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,7 @@ def made(built: TinyBuild) -> Made:
     contents = load_contents(built.built.folder)
     holdout = Holdout.load(built.built.folder / HOLDOUT, contents)
     some = holdout.examples.take(np.arange(60))
-    return Made(contents, Holdout(some, holdout.answers[:60]))
+    return Made(contents, Holdout(some, holdout.answers[:60]), built.built.folder)
 
 
 def table(items: int = 100, missing: int = 0, columns: tuple[str, ...] = ("genre",)) -> Arrived:
@@ -152,6 +157,14 @@ def little_reached(made: Made, config: GatesConfig) -> list[Finding]:
     return catalogue.reach(shown(few), shown(all_items), 1000, config)
 
 
+def overconfident(made: Made, config: GatesConfig) -> list[Finding]:
+    """Three in ten are promised of every candidate."""
+    curve = Isotonic(scores=(0.0,), probabilities=(0.3,))
+    heads = {"event": made.contents.heads["event"].model_copy(update={"calibration": curve})}
+    schema = load_schema(made.folder)
+    return calibration(replace(made.contents, heads=heads), schema, made.holdout.examples, config, 0)
+
+
 #: Of each threshold: the gate, what it looks at, a value that fails it, one that lets the same pass, and
 #: what else must be said for it to decide.
 SCENES: dict[str, tuple[str, Callable[[Made, GatesConfig], list[Finding]], Any, Any, dict[str, Any]]] = {
@@ -174,6 +187,8 @@ SCENES: dict[str, tuple[str, Callable[[Made, GatesConfig], list[Finding]], Any, 
     "slice_requests": ("slices", parts_fell, 50, 2000, {}),
     "latency_ms": ("latency", late, 1e-6, 1e6, {}),
     "parity": ("parity", other_answers, 0.99, 0.4, {}),
+    "calibration_error": ("calibration", overconfident, 0.1, 1.0, {"calibration_ratio": 1e6}),
+    "calibration_ratio": ("calibration", overconfident, 1.5, 1e6, {"calibration_error": 1.0}),
     "concentration": ("concentration", concentrated, 0.5, 0.9, {}),
     "popularity_rise": ("popularity", popular_shown, 0.1, 0.9, {}),
     "reachable": ("reach", little_reached, 0.2, 0.05, {"reachable_fall": 1.0}),

@@ -25,13 +25,16 @@ from funnel.ranker.calibration import Head, load_heads
 from funnel.rules import Rule, Ruleset, check_rules
 from funnel.stages import (
     VECTOR_WEIGHT,
+    ByValue,
     CovisitationSource,
     Eligible,
+    ExpectedValue,
     Filter,
     Given,
     ItemQueries,
     Parts,
     Rank,
+    RankConfig,
     RerankConfig,
     Retrieve,
     RetrieveConfig,
@@ -42,6 +45,7 @@ from funnel.stages import (
     TowerSource,
     guard,
 )
+from funnel.stages.value import check_names, number_columns
 from funnel.towers import queries
 from funnel.towers.encoder import QueryEncoder
 from funnel.towers.items import ItemEncoder
@@ -59,7 +63,7 @@ class Contents:
     older funnel. own: the bundle's own contents, where these have changed since it was built. encoding,
     query_encoder: what makes a request's query, and its name in the config. rules: what must hold of a list.
     heads: the ranker's scores as probabilities, by kind of event; none where there is no ranker, and in a
-    bundle of an older funnel.
+    bundle of an older funnel. rank: by what the ranked list is ordered.
     """
 
     catalogue: Catalogue
@@ -80,6 +84,7 @@ class Contents:
     own: Contents | None = None
     heads: Mapping[str, Head] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
+    rank: RankConfig = field(default_factory=RankConfig)
 
     @property
     def vectors(self) -> Float32:
@@ -147,10 +152,20 @@ class Contents:
             stages.append(Eligible(self.ruleset, self.retriever(max(self.retrieve.k, k)), k))
         if self.ranker is not None:
             stages.append(Rank(self.ranker, self.candidate_features()))
+        if self.expected_value is not None:
+            stages.append(ByValue(self.expected_value))
         if self.rules:  # which choose k of all, in the order that the stages before them give
             last = [*self._reranking(len(self.catalogue.ids), self.rerank.pool), Rules(self.ruleset, k)]
             return Funnel([*stages, *last], durations=durations)
         return Funnel([*stages, *self._reranking(k, max(self.rerank.pool, k))], durations=durations)
+
+    @cached_property
+    def expected_value(self) -> ExpectedValue | None:
+        """What items are ordered by; None where that is the ranker's score, or nothing is known to be
+        probable."""
+        if self.rank.value is None or not self.heads or self.ranker is None:
+            return None
+        return ExpectedValue(self.rank, self.heads, self.catalogue)
 
     @cached_property
     def ruleset(self) -> Ruleset:
@@ -159,7 +174,7 @@ class Contents:
 
     def ranking(self, k: int | None = None, durations: Durations | None = None) -> Funnel:
         """What ranks a list that the request brings (`Requests.shown`) and keeps all of it: its items placed
-        as the ranker learned, the stages of plugins between, the ranker. Rules, which choose from a catalogue,
+        as the ranker learned, the stages of plugins between, the ranker. Rules choose from a catalogue and
         have no part. k: re-rank to k as well."""
         stages = self.before_ranking()
         first = stages[0] if self.shown else Given(self.retriever(), self.retrieve.k)
@@ -225,6 +240,8 @@ def save_settings(folder: Path, contents: Contents) -> None:
         settings["encoder"] = contents.encoding.model_dump(mode="json")
     if contents.rules:
         settings["rules"] = [rule.model_dump(mode="json") for rule in contents.rules]
+    if contents.rank != RankConfig():
+        settings["rank"] = contents.rank.model_dump(mode="json")
     if needs := contents.needs:
         settings["plugins"] = [plugin.model_dump(mode="json") for plugin in needs]
     (folder / "serve.json").write_text(json.dumps(settings, indent=1, sort_keys=True))
@@ -271,9 +288,12 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         encoding=encoding,
         query_encoder=queries.loaded(encoding, encoder, folder),
         heads=load_heads(folder / "ranker") if settings["use_ranker"] else {},
+        rank=RankConfig.model_validate(settings.get("rank", {})),
         rules=TypeAdapter(tuple[Rule, ...]).validate_python(settings.get("rules", ())),
     )
     check_rules(contents.rules, contents.catalogue.layout)
+    if contents.heads:
+        check_names(contents.rank, contents.heads, number_columns(contents.catalogue))
     if not n_items == len(contents.catalogue.ids) == statistics.n_items:
         raise BundleError(
             f"{folder}: {n_items} item vectors, {len(contents.catalogue.ids)} items and statistics of "

@@ -126,6 +126,7 @@ def _print(live: Live, answer: Answer, explained: dict[str, float] | None, as_js
     show.answer(answer, live, Console())
     if explained:
         show.explanation(explained, Console())
+        show.values(answer, Console())
 
 
 def _ids(text: str) -> list[str]:

@@ -35,7 +35,15 @@ def beside_sources(
         n_items,
         k,
     )
-    return [_beside(step.name, figures.final, ndcg(step, examples, k), users, config, seed) for step in steps]
+    own = _own_order(figures)
+    return [_beside(step.name, own, ndcg(step, examples, k), users, config, seed) for step in steps]
+
+
+def _own_order(figures: Figures) -> NDArray[np.float64]:
+    """NDCG@k of the list that is shown; where that is ordered by value, of the ranked one: a source that
+    knows of no value must not be better at what people take."""
+    by_value = "value" in figures.stages
+    return figures.stages["rank"][f"ndcg@{figures.k}"] if by_value else figures.final
 
 
 def _alone(contents: Contents, source: Source, k: int) -> Funnel:

@@ -145,7 +145,7 @@ def configured(folder: Path, config: Config) -> Contents:
     """The parts in a folder, with the config's settings of the stages."""
     return replace(
         load_contents(folder), features=config.features, retrieve=config.retrieve, rerank=config.rerank,
-        rules=config.rules,
+        rules=config.rules, rank=config.rank,
     )  # fmt: skip
 
 

@@ -20,8 +20,10 @@ from funnel.features import CandidateFeatures, Statistics
 from funnel.gates import Arrived, arrived
 from funnel.index import check_fits
 from funnel.pipeline.prepare import Prepared
+from funnel.ranker.calibration import EVENT
 from funnel.rules import check_rules
 from funnel.settings import LONGEST_LIST
+from funnel.stages import check_names
 
 #: Seconds by which an event may be in the future: clocks of machines that log events differ by less.
 AHEAD = 86_400
@@ -48,6 +50,7 @@ def check_config(prepared: Prepared) -> None:
     check_fits(config.index, n_items, config.towers.d)
     _check_lists(prepared, n_items)
     _check_rules(prepared)
+    _check_value(prepared)
     _check_sources(prepared)
     _check_features(prepared)
 
@@ -66,6 +69,12 @@ def _check_lists(prepared: Prepared, n_items: int) -> None:
 def _check_rules(prepared: Prepared) -> None:
     if prepared.config.rules:
         check_rules(prepared.config.rules, Filters.of(prepared.dataset.items).columns)
+
+
+def _check_value(prepared: Prepared) -> None:
+    """The columns that the expected value reads are there, and numbers."""
+    columns = [one.name for one in prepared.dataset.schema.items if one.kind == "number"]
+    check_names(prepared.config.rank, [EVENT], columns)
 
 
 def _check_sources(prepared: Prepared) -> None:

@@ -23,12 +23,14 @@ from funnel.evaluation.frontier import Point, measure_settings
 from funnel.evaluation.levers import advise
 from funnel.evaluation.metrics import Metric
 from funnel.evaluation.reliability import Reliability
+from funnel.evaluation.walk import Observer
 from funnel.gates.probabilities import measure_probabilities
 from funnel.index import FaissIndex
 from funnel.pages.report import ExampleUser, write_page
 from funnel.pipeline.examples import example_users
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.rules import costs_of_rules
+from funnel.pipeline.value import ValueTally
 from funnel.ranker.outcomes import Outcomes
 from funnel.stages import CovisitationSource, PopularSource, Retrieve, ShownSource, Source, TowerSource
 from funnel.stages.config import RESERVED
@@ -72,6 +74,7 @@ def measure_contents(
     truth_scores = None if data.truth is None else data.truth.scores
     ideal = [] if truth_scores is None else ["ideal"]
     _are_rows(lists, [*baselines, *ideal, "exact", *funnel.names])
+    worth = ValueTally.of(contents, config.evaluate.ks[0])
     outcomes = Outcomes.bounded(len(split.test), contents.retrieve.k, config.seed)
     result = measure_all(
         funnel=funnel,
@@ -86,7 +89,7 @@ def measure_contents(
         truth_scores=truth_scores,
         also=_further(config.evaluate),
         lists=lists or funnel.names[-1:],
-        observers={RANK: outcomes.observe} if contents.heads else None,
+        observers=_observers(contents, outcomes, worth),
         ks=config.evaluate.ks,
         seed=config.seed,
         latency_requests=config.evaluate.latency_requests,
@@ -103,8 +106,20 @@ def measure_contents(
     if outcomes.labels.any():  # else nothing was found of what came, and the rows above say it
         probable = measure_probabilities(contents, data.schema, split.test, outcomes, config.seed)
     report = result.report.model_copy(update={"frontier": frontier, "origin": origin or Origin()})
-    report = report.model_copy(update={"advice": advise(report), "probabilities": probable})
+    further = () if worth is None else (worth.sentence,)
+    report = report.model_copy(
+        update={"advice": advise(report), "probabilities": probable, "notes": (*report.notes, *further)}
+    )
     return replace(result, report=report).named(data.user_ids, data.item_ids)
+
+
+def _observers(
+    contents: Contents, outcomes: Outcomes, worth: ValueTally | None
+) -> dict[str, Observer] | None:
+    """What watches stages: the ranker's for probabilities, and those around the value."""
+    if not contents.heads:
+        return None
+    return {RANK: outcomes.observe} if worth is None else {RANK: worth.before(outcomes), "value": worth.after}
 
 
 def _baselines(contents: Contents, requests: Requests, depth: int) -> dict[str, Recommend]:

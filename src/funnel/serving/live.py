@@ -45,6 +45,7 @@ from funnel.serving.response import (
     EMPTY_HISTORY,
     FEWER_THAN_K,
     GAVE_WAY,
+    NO_VALUE,
     RETRIEVAL_ORDER,
     RULES_NOT_PROVEN,
     SKIPPED,
@@ -418,6 +419,8 @@ class Live:
             reasons.append(FEWER_THAN_K if found else ALL_FILTERED)
         if loaded.contents.ranker is None:
             reasons.append(RETRIEVAL_ORDER)
+        if loaded.contents.rank.value is not None and loaded.contents.expected_value is None:
+            reasons.append(NO_VALUE)
         for outcome in final.outcomes:
             reasons += [f"{GAVE_WAY}{name}" for name in outcome.gave_way]
             reasons += [] if outcome.proven else [RULES_NOT_PROVEN]

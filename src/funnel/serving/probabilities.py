@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from funnel.compiling import compiled
 from funnel.engine import RANK, Step
 from funnel.ranker.calibration import Head
+from funnel.stages import ExpectedValue
 from funnel.types import Candidates, Float32, Int32
 
 _NOTHING: Mapping[str, float] = {}
@@ -38,6 +39,21 @@ def probabilities(
         {name: column[at] for name, column in columns.items()} if known else _NOTHING
         for at, known in enumerate(there)
     ]
+
+
+def values(
+    expected: ExpectedValue | None, scored: Candidates | None, items: Int32
+) -> Sequence[tuple[Mapping[str, float], bool]]:
+    """For each item its expected value and what that was made of, and whether it reaches every floor."""
+    if expected is None or scored is None or not len(items):
+        return [(_NOTHING, True)] * len(items)
+    scores = scores_of(items, scored.items[0], scored.scores[0])
+    valued = expected.of(items, scores)
+    names = [*valued.parts, "expected"]
+    columns = [*(part.tolist() for part in valued.parts.values()), valued.values.tolist()]
+    rows = zip(*columns, strict=True)
+    pairs = zip(rows, valued.reached.tolist(), strict=True)
+    return [(dict(zip(names, row, strict=True)), reached) for row, reached in pairs]
 
 
 def scores_of(items: NDArray[Any], listed: Int32, scores: Float32) -> Float32:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from funnel.bundle.contents import Contents
-from funnel.serving.probabilities import probabilities
-from funnel.serving.response import RULE, Recommendation
+from funnel.serving.probabilities import probabilities, values
+from funnel.serving.response import BELOW_FLOOR, NO_VALUE, RULE, Recommendation
 from funnel.types import Candidates, Int32, Requests
 
 
@@ -32,15 +33,20 @@ def recommendations(
     scores, ranks = final.scores[0, :n].tolist(), final.source_ranks[0, :n].tolist()
     has_history = len(requests.history.values) > 0
     probable = probabilities(contents.heads, ranked, rows)
+    worth = values(contents.expected_value, ranked, rows)
     made: list[Recommendation] = []
     rules = final.outcomes[0].touched if final.outcomes else ()
-    for item_id, score, of_sources, like, columns, chances in zip(
-        ids, scores, ranks, likes, records, probable, strict=True
+    for item_id, score, of_sources, like, columns, chances, (value, reached) in zip(
+        ids, scores, ranks, likes, records, probable, worth, strict=True
     ):
         sources = {name: rank + 1 for name, rank in zip(final.sources, of_sources, strict=True) if rank >= 0}
         ruled = [f"{RULE}{name}" for name in rules[len(made)]] if rules else []
-        reasons = (*ruled, *_codes(sources, like, has_history=has_history))
-        made.append(Recommendation(item_id, score, sources, reasons, columns, chances))
+        reasons = (
+            *ruled,
+            *_of_value(value, reached=reached),
+            *_codes(sources, like, has_history=has_history),
+        )
+        made.append(Recommendation(item_id, score, sources, reasons, columns, chances, value))
     return tuple(made)
 
 
@@ -49,6 +55,13 @@ def _likes(contents: Contents, requests: Requests, items: Int32) -> list[Any]:
     rows = contents.statistics.covisitation.nearest(requests.history, items)[0]
     ids = iter(contents.catalogue.ids.take(rows[rows >= 0]))
     return [next(ids) if there else None for there in (rows >= 0).tolist()]
+
+
+def _of_value(value: Mapping[str, float], *, reached: bool) -> list[str]:
+    """Why an item stands behind others of less expected value."""
+    if value and math.isnan(value["expected"]):
+        return [NO_VALUE]
+    return [] if reached else [BELOW_FLOOR]
 
 
 def _codes(sources: dict[str, int], like: Any, *, has_history: bool) -> list[str]:

@@ -23,6 +23,10 @@ NO_ITEMS = "no_items"
 DUPLICATE_ITEMS = "duplicate_items"
 UNKNOWN_ITEM, DELETED_ITEM = "unknown_item:", "deleted_item:"
 RETRIEVAL_ORDER = "retrieval_order_kept"
+#: Of an item: its value is not known, or it is below a floor; it stands behind those that are not. Of a whole
+#: answer: no expected value was used, since there are no probabilities.
+NO_VALUE = "no_value"
+BELOW_FLOOR = "below_floor"
 #: The log of changes cannot be read: the answer goes by what was known before.
 STATE_UNREADABLE = "state_unreadable"
 #: Followed by the name of a stage that a deadline left out.
@@ -42,7 +46,8 @@ class Recommendation:
     score: of the last stage that scored. sources: the rank (from 1) in each source that found the item.
     reasons: `rule:<name>`, `similar_to:<item id>`, `matches_history`, `matches_profile`, `popular`.
     attributes: the item's columns. probabilities: by head, that it happens, see docs/probabilities.md; none
-    where the ranker did not score or its bundle has no calibration.
+    where the ranker did not score or its bundle has no calibration. value: what it was ordered by, `expected`
+    (NaN where that is not known), and by name what the expression of `[rank]` read; empty without one.
     """
 
     item_id: Any
@@ -51,6 +56,7 @@ class Recommendation:
     reasons: tuple[str, ...]
     attributes: Mapping[str, Any]
     probabilities: Mapping[str, float] = field(default_factory=dict)
+    value: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class Answer:
     def to_frame(self) -> pd.DataFrame:
         """A row an item, best first, by its position from 1: item_id, score, reasons, `sources.NAME` for its
         rank in each source that found any of them, `probabilities.NAME` for those of each head, and
-        `attributes.NAME` for its columns."""
+        `attributes.NAME` for its columns; `value.NAME` for what it was ordered by."""
         records = [
             {
                 "item_id": item.item_id,
@@ -78,6 +84,7 @@ class Answer:
                 "reasons": list(item.reasons),
                 **{f"sources.{name}": rank for name, rank in item.sources.items()},
                 **{f"probabilities.{name}": value for name, value in item.probabilities.items()},
+                **{f"value.{name}": value for name, value in item.value.items()},
                 **{f"attributes.{name}": value for name, value in item.attributes.items()},
             }
             for item in self.items
@@ -105,6 +112,7 @@ class Answer:
                     "item_id": plain(item.item_id),
                     "score": plain(item.score),
                     "probabilities": plain(item.probabilities),
+                    **({"value": plain(item.value)} if item.value else {}),
                     "sources": dict(item.sources),
                     "reasons": plain(item.reasons),
                     "attributes": plain(item.attributes),

@@ -1,6 +1,6 @@
 """Decide: retrieve, merge, filter, rank, diversify, cut."""
 
-from funnel.stages.config import RerankConfig, RetrieveConfig
+from funnel.stages.config import RankConfig, RerankConfig, RetrieveConfig
 from funnel.stages.diversify import Diversify
 from funnel.stages.filter import Filter
 from funnel.stages.given import Given
@@ -13,19 +13,23 @@ from funnel.stages.sources import CovisitationSource, PopularSource, ShownSource
 from funnel.stages.stage import Skippable, Stage
 from funnel.stages.top import Top
 from funnel.stages.towers import EmbeddingSpace, TowerSource
+from funnel.stages.value import ByValue, ExpectedValue, check_names
 
 __all__ = [
     "VECTOR_WEIGHT",
+    "ByValue",
     "CovisitationSource",
     "Diversify",
     "Eligible",
     "EmbeddingSpace",
+    "ExpectedValue",
     "Filter",
     "Given",
     "ItemQueries",
     "Parts",
     "PopularSource",
     "Rank",
+    "RankConfig",
     "RerankConfig",
     "Retrieve",
     "RetrieveConfig",
@@ -36,6 +40,7 @@ __all__ = [
     "Stage",
     "Top",
     "TowerSource",
+    "check_names",
     "choose",
     "source_weights",
 ]

@@ -12,10 +12,15 @@ import funnel.stages.diversify
 import funnel.stages.sources
 import funnel.stages.towers  # noqa: F401
 from funnel import plugins
-from funnel.settings import LONGEST_LIST, distinct
+from funnel.errors import ConfigError
+from funnel.settings import LONGEST_LIST, Settings, distinct
+from funnel.stages.formula import Formula
 
 #: What reports call the stages that are always there.
-RESERVED = frozenset({"retrieve", "filter", "eligible", "rank", "rerank", "rules", "top"})
+RESERVED = frozenset({"retrieve", "filter", "eligible", "rank", "value", "rerank", "rules", "top"})
+
+#: What stands before the name of a head in an expression: `p_event`.
+PREFIX = "p_"
 
 
 class RetrieveConfig(plugins.Optioned):
@@ -50,6 +55,38 @@ class RetrieveConfig(plugins.Optioned):
         _not_reserved(self.stages)
         if "diversify" in self.stages:
             raise ValueError("diversify orders what is shown: it stands behind the ranker, in rerank.stages")
+        return self
+
+
+class RankConfig(Settings):
+    """By what the ranked list is ordered before diversity and rules."""
+
+    value: str | None = Field(
+        None,
+        description="expected value as an expression over probabilities (`p_event`) and item columns of "
+        'numbers, such as "p_event * bid"; + - * / ** min max log exp abs; default the ranker\'s order',
+    )
+    floor: dict[str, float] = Field(
+        default_factory=dict,
+        description="least values of probabilities and columns: items below come behind all others",
+    )
+
+    @field_validator("value")
+    @classmethod
+    def _can_be_read(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                names = Formula.parse(value).names
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+            if not names:
+                raise ValueError("it reads no probability and no column: every item would have one value")
+        return value
+
+    @model_validator(mode="after")
+    def _floor_is_of_a_value(self) -> Self:
+        if self.floor and self.value is None:
+            raise ValueError("rank.floor is given without rank.value; give both, or neither")
         return self
 
 

@@ -145,7 +145,7 @@ def _beside(run: Context) -> str | None:
 
 def _checked(run: Context) -> dict[str, Any]:
     """The inputs of the checks."""
-    sections = run.sections("split", "seed", "gates", "index", "features", "retrieve")
+    sections = run.sections("split", "seed", "gates", "index", "features", "retrieve", "rank")
     return {**sections, "d": run.config.towers.d, "missed": run.config.ranker.missed}
 
 
@@ -187,7 +187,7 @@ STEPS = (
         "evaluate",
         ("ingest", "build", "rank"),
         lambda run: {
-            **run.sections("split", "seed", "features", "retrieve", "rerank", "evaluate"),
+            **run.sections("split", "seed", "features", "retrieve", "rank", "rerank", "evaluate"),
             "holdout": run.config.gates.holdout,
         },
         _evaluate,

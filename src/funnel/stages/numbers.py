@@ -1,0 +1,51 @@
+"""An item column of numbers by row, kept up with a catalogue that changes while it serves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.catalogue.tables import Catalogue
+from funnel.types import Int32
+
+
+class NumberColumn:
+    """For each row its number, NaN where there is none.
+
+    Written in place by whoever looks first after a change, which costs by the rows that were changed: two
+    threads that do so at once write the same.
+    """
+
+    def __init__(self, catalogue: Catalogue, name: str) -> None:
+        self._catalogue, self._name = catalogue, name
+        self._version = catalogue.changes
+        every = np.arange(len(catalogue.ids), dtype=np.int32)
+        self._values = numbers(catalogue.values_of(name, every))
+
+    def of(self, rows: Int32) -> NDArray[np.float64]:
+        """Of some rows, of any shape: float64. A negative row has no number that means anything."""
+        self._catch_up()
+        return self._values[rows]
+
+    def _catch_up(self) -> None:
+        version = self._catalogue.changes
+        if version == self._version:
+            return
+        rows = np.unique(self._catalogue.changed_since(self._version))
+        if len(rows):
+            self._make_room(int(rows[-1]) + 1)
+            self._values[rows] = numbers(self._catalogue.values_of(self._name, rows))
+        self._version = version
+
+    def _make_room(self, n: int) -> None:
+        if n > len(self._values):
+            more = np.full(max(n, len(self._values) * 9 // 8), np.nan)
+            more[: len(self._values)] = self._values
+            self._values = more
+
+
+def numbers(values: list[Any]) -> NDArray[np.float64]:
+    """Plain values as numbers: NaN for None."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

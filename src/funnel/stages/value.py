@@ -1,0 +1,121 @@
+"""The stage that orders what was ranked by expected value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.catalogue.layout import Numbers
+from funnel.catalogue.tables import Catalogue
+from funnel.errors import ConfigError
+from funnel.ranker.calibration import Head
+from funnel.stages.config import PREFIX, RankConfig
+from funnel.stages.formula import Float64, Formula
+from funnel.stages.numbers import NumberColumn
+from funnel.types import Bool, Candidates, Float32, Int32, Requests
+from funnel.values.nearest import hint
+
+#: Values beyond are as much as this: scores have to stay numbers of 32 bits.
+_MOST = 1e30
+
+
+class Valued(NamedTuple):
+    """values: of each item, NaN where it is not known. reached: whether it is at or above every floor. parts:
+    what the expression read, by name. All of the shape of the items."""
+
+    values: Float64
+    reached: Bool
+    parts: Mapping[str, Float64]
+
+
+class ExpectedValue:
+    """The expression of a config over probabilities and item columns.
+
+    Raises: ConfigError for a name that is neither a head nor a column of numbers.
+    """
+
+    def __init__(self, config: RankConfig, heads: Mapping[str, Head], catalogue: Catalogue) -> None:
+        assert config.value is not None
+        self._formula, self._floor = Formula.parse(config.value), config.floor
+        check_names(config, heads, number_columns(catalogue))
+        reads = {*self._formula.names, *config.floor}
+        self._heads = {name: head for name, head in _prefixed(heads).items() if name in reads}
+        self._columns = {name: NumberColumn(catalogue, name) for name in reads - {*self._heads}}
+
+    def of(self, items: Int32, scores: Float32) -> Valued:
+        """items, scores: of one shape, the ranker's scores. A negative item is worth NaN."""
+        parts = {name: head(scores) for name, head in self._heads.items()}
+        parts |= {name: column.of(items) for name, column in self._columns.items()}
+        values = np.broadcast_to(self._formula(parts), items.shape)
+        known = np.isfinite(values) & (items >= 0)
+        reached = np.ones(items.shape, dtype=np.bool_)
+        for name, least in self._floor.items():
+            reached &= parts[name] >= least
+        return Valued(np.where(known, np.clip(values, -_MOST, _MOST), np.nan), reached, parts)
+
+
+def number_columns(catalogue: Catalogue) -> list[str]:
+    """Columns that an expression can read."""
+    return [name for name, column in catalogue.layout.items() if isinstance(column, Numbers)]
+
+
+def check_names(config: RankConfig, heads: Sequence[str] | Mapping[str, Any], columns: Sequence[str]) -> None:
+    """Raises: ConfigError for a name that is neither `p_` and a head nor a column of numbers, with the
+    nearest."""
+    if config.value is None:
+        return
+    known = [*(PREFIX + name for name in heads), *columns]
+    Formula.parse(config.value).check(known)
+    for name in config.floor:
+        if name not in known:
+            raise ConfigError(f"rank.floor: {name!r} is not known; {hint(name, known)}")
+
+
+class ByValue:
+    """Orders the ranked list by expected value; of equal value in the ranker's order.
+
+    Behind all others come, in this order, items below a floor and items whose value is not known (a column
+    without a value, a division by zero, the logarithm of a negative number): none is dropped. Scores are
+    the values; those of what comes behind are below the least of the others, and no value.
+    """
+
+    #: Without the ranker's scores there is no probability, and the order stays.
+    needs = "rank"
+
+    def __init__(self, expected: ExpectedValue, *, name: str = "value") -> None:
+        self.name = name
+        self._expected = expected
+
+    def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
+        """The same positions by value."""
+        if candidates.items.shape[1] == 0:
+            return candidates
+        valued = self._expected.of(candidates.items, candidates.scores)
+        known, filled = ~np.isnan(valued.values), candidates.filled
+        tier = np.where(known, np.where(valued.reached, 0, 1), 2)
+        tier = np.where(filled, tier, 3)
+        columns = np.lexsort((-np.where(known, valued.values, 0.0), tier), axis=1)
+        scores = np.take_along_axis(np.where(known, valued.values, 0.0), columns, axis=1)
+        return candidates.reorder(columns, _falling(scores, np.take_along_axis(tier, columns, axis=1)))
+
+    def skip(self, candidates: Candidates) -> Candidates:
+        """The order that they came in."""
+        return candidates
+
+
+def _falling(scores: Float64, tier: NDArray[Any]) -> Float32:
+    """Scores of the first tier as they are; of later ones below, falling from position to position; −inf at
+    empty ones."""
+    first, width = tier == 0, scores.shape[1]
+    least = np.min(scores, axis=1, keepdims=True, initial=np.inf, where=first)
+    least = np.where(np.isfinite(least), least, 0.0)
+    step = np.maximum(1.0, np.abs(least) * 1e-3)
+    behind = least - step * (1 + np.arange(width) / width)
+    return np.where(first, scores, np.where(tier < 3, behind, -np.inf)).astype(np.float32)
+
+
+def _prefixed(heads: Mapping[str, Head]) -> dict[str, Head]:
+    return {PREFIX + name: head for name, head in heads.items()}
