@@ -181,6 +181,8 @@ class Contents:
         stages = [first, *stages[2:]]
         if self.ranker is not None:
             stages.append(Rank(self.ranker, self.candidate_features()))
+        if self.expected_value is not None:
+            stages.append(ByValue(self.expected_value))
         return Funnel(
             [*stages, *([] if k is None else self._reranking(k, max(self.rerank.pool, k)))],
             durations=durations,
