@@ -63,7 +63,7 @@ def test_every_command_in_turn(config: Path, movies: Path, tmp_path: Path) -> No
     trained = json.loads(done.stdout)
     said = _steps(done.stderr)
     assert [line for line in said if line.startswith("epoch ")]
-    steps = ["read and split the data", "train the towers", "train the towers once more, for the test window"]
+    steps = ["read and split the data", "train the towers", "go on training the towers, for the test window"]
     assert [line.split(":")[0] for line in said if line[-2:] == " s" and "epoch" not in line] == [
         *steps, "export the towers",
     ]  # fmt: skip

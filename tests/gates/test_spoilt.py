@@ -67,7 +67,7 @@ def test_a_sound_bundle_passes_beside_another(store: Store, second: str) -> None
     gates = {one.gate for one in verdict.findings}
     assert gates == {
         "schema", "rows", "gaps", "baselines", "finite", "norms", "collapse", "dimensions", "search",
-        "stages", "slices", "popularity", "reach", "concentration", "parity", "latency",
+        "stages", "slices", "popularity", "reach", "concentration", "calibration", "parity", "latency",
     }  # fmt: skip
     last = store.publications()[-1]
     assert not last.forced
