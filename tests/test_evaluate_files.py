@@ -48,7 +48,7 @@ def test_from_the_command_line(built: TinyBuild, config: Path, tmp_path: Path) -
     right = {tuple(line.split()[::2]) for line in (tmp_path / "qrels.trec").read_text().splitlines()}
     hits = sum((line[0], line[2]) in right for line in lines)
     (retrieve,) = (row for row in report["rows"] if row["name"] == "retrieve")
-    assert hits == retrieve["found"] > 0
+    assert hits == retrieve["hits"] > 0
 
 
 @pytest.mark.parametrize(

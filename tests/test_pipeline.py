@@ -31,7 +31,7 @@ def test_the_report_walks_the_stages_beside_baselines_and_exact_search(built: Ti
     assert [row.name for row in report.rows] == [
         "popular", "recent-popular", "co-visitation", "exact", "retrieve", "filter", "rank", "rerank",
     ]  # fmt: skip
-    assert report.subject.reading == "event"
+    assert report.subject.protocol == "event"
     assert report.search_recall == {10: 1.0, 50: 1.0}
     for row in report.rows:
         ndcg = row.metrics["ndcg@10"]

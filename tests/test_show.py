@@ -57,7 +57,7 @@ def manifest(version: str, **metrics: float) -> Manifest:
 def test_bundles() -> None:
     many = {f"ndcg@{k}": k / 1000 for k in (5, 10, 20, 50, 100, 500, 1000)}
     found = [manifest(LONG, **many), manifest("short", **{"recall@10": 0.7654})]
-    on = [Marked(mark="a1", rules="x: global time; event reading"), Marked(mark="?", rules=None)]
+    on = [Marked(mark="a1", rules="x: global time; protocol event"), Marked(mark="?", rules=None)]
     text = printed(lambda out: show.bundles(found, {"short": "current"}, on, out))
     is_whole(text, LONG, "short", "current", "0.7654", "2026-01-02T03:04", "a1", "?")
     is_whole(text, *(f"{value:.4f}" for value in many.values()), *many)
@@ -105,7 +105,7 @@ def test_a_verdict() -> None:
     )
     found = Verdict(version="v", served=None, beside=None, figures={}, findings=findings)
     text = printed(lambda out: show.verdict(found, out))
-    is_whole(text, LONG, OTHER, "[tail]", "open", "closed")
+    is_whole(text, LONG, OTHER, "[tail]", "passed", "failed")
 
 
 def test_the_frontier() -> None:
@@ -182,16 +182,16 @@ def test_marks_of_what_was_measured(built: TinyBuild) -> None:
     assert found is not None
     assert unlike(found, found) == ()
     days = found.subject.model_copy(
-        update={"protocol": "global time: towers before 2020-01-01", "checksum": "x"}
+        update={"windows": "global time: towers before 2020-01-01", "checksum": "x"}
     )
     later = found.model_copy(update={"subject": days})
-    shown = found.model_copy(update={"subject": found.subject.model_copy(update={"reading": "shown"})})
+    shown = found.model_copy(update={"subject": found.subject.model_copy(update={"protocol": "shown"})})
     fewer = found.model_copy(update={"split": {**found.split, "max_requests": 7}})
     other = found.model_copy(update={"subject": found.subject.model_copy(update={"dataset": "other"})})
     many = [found, later, shown, fewer, other, None, found]
     assert [mark.mark for mark in marks(many)] == ["a1", "a2", "b1", "c1", "d1", "?", "a1"]
     assert [bool(unlike(found, each)) for each in many] == [False, True, True, True, True, True, False]
-    assert "reading: event and shown" in unlike(found, shown)
+    assert "protocol: event and shown" in unlike(found, shown)
     assert "split.max_requests: None and 7" in unlike(found, fewer)
     assert "content of the data" in unlike(found, later)
     assert [mark.mark for mark in marked(store, [one, one])] == ["a1", "a1"]

@@ -100,7 +100,7 @@ class Config(Settings):
         )
 
     @model_validator(mode="after")
-    def _a_stage_stands_in_one_place(self) -> Self:
+    def _each_stage_is_named_once(self) -> Self:
         if both := sorted(set(self.retrieve.stages) & set(self.rerank.stages)):
             raise ValueError(f"the stage {both[0]!r} is in retrieve.stages and in rerank.stages: choose one")
         return self

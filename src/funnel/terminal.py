@@ -14,7 +14,7 @@ from rich.text import Text
 #: The least that a column of text is folded to.
 _FOLDED = 12
 
-#: Columns of blanks between two: what pads the one, and what the box has there.
+#: Columns of blanks between two: the padding of the left one, and one of the box.
 _BETWEEN = 2
 
 
@@ -25,8 +25,8 @@ class FittingTable(Table):
     """
 
     def add_row(self, *renderables: RenderableType | None, **options: Any) -> None:
-        """As rich's, without markup."""
-        super().add_row(*(Text(one) if isinstance(one, str) else one for one in renderables), **options)
+        """Add a row, as `rich.table.Table` does, but without markup."""
+        super().add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in renderables), **options)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The table, or several one under the other."""
@@ -39,11 +39,11 @@ class FittingTable(Table):
             yield from self._part(group, first=number == 0).__rich_console__(console, options)
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """It takes what there is."""
+        """It fits any width."""
         return Measurement(min(_FOLDED, options.max_width), options.max_width)
 
     def _groups(self, widths: Sequence[int], room: int) -> list[list[int]]:
-        """Which columns stand side by side; the first stands in all."""
+        """Groups of columns that fit side by side; the first column is in each."""
         least = [
             width if column.no_wrap else min(width, _FOLDED)
             for column, width in zip(self.columns, widths, strict=True)
@@ -59,8 +59,8 @@ class FittingTable(Table):
         return groups
 
     def _part(self, group: Sequence[int], *, first: bool) -> Table:
-        """These columns alone, with the title on the first."""
-        made = Table(
+        """A table of some of the columns, with the title if it is the first part."""
+        fitting = Table(
             title=self.title if first else None,
             title_justify=self.title_justify,
             title_style=self.title_style,
@@ -71,17 +71,17 @@ class FittingTable(Table):
             header_style=self.header_style,
         )
         for number in group:
-            made.add_column(self.columns[number].header, **_layout(self.columns[number]))
+            fitting.add_column(self.columns[number].header, **_layout(self.columns[number]))
         cells = [list(self.columns[number].cells) for number in group]
         for row, parts in zip(self.rows, zip(*cells, strict=True), strict=True):
-            made.add_row(*parts, style=row.style, end_section=row.end_section)
-        return made
+            fitting.add_row(*parts, style=row.style, end_section=row.end_section)
+        return fitting
 
 
 def table(title: str, *columns: str, text: Sequence[int] = ()) -> FittingTable:
     """An empty table with a title. text: numbers of columns that hold text, beside the first: they are on the
     left and may be folded; the others are on the right and are not."""
-    made = FittingTable(
+    fitting = FittingTable(
         title=Text(title) if title else None,
         title_justify="left",
         title_style="bold",
@@ -89,23 +89,25 @@ def table(title: str, *columns: str, text: Sequence[int] = ()) -> FittingTable:
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    _add(made, columns, (0, *text))
-    return made
+    _add(fitting, columns, (0, *text))
+    return fitting
 
 
 def plain(*columns: str, text: Sequence[int] = ()) -> FittingTable:
     """The same without a title and without edges, for a page of tables."""
-    made = FittingTable(
+    fitting = FittingTable(
         box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim", show_edge=False
     )
-    _add(made, columns, (0, *text))
-    return made
+    _add(fitting, columns, (0, *text))
+    return fitting
 
 
-def _add(made: FittingTable, columns: Sequence[str], text: Sequence[int]) -> None:
+def _add(fitting: FittingTable, columns: Sequence[str], text: Sequence[int]) -> None:
     for number, column in enumerate(columns):
         left = number in text
-        made.add_column(Text(column), justify="left" if left else "right", no_wrap=not left, overflow="fold")
+        fitting.add_column(
+            Text(column), justify="left" if left else "right", no_wrap=not left, overflow="fold"
+        )
 
 
 def _layout(column: Column) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def _layout(column: Column) -> dict[str, Any]:
 
 
 def _width(column: Column, console: Console, options: ConsoleOptions) -> int:
-    """Of the widest line in it."""
+    """The width of the widest line in a column."""
     cells: Iterator[RenderableType] = iter((column.header, *column.cells))
     wide = options.update(max_width=10_000)
     return max(Measurement.get(console, wide, cell).maximum for cell in cells)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from funnel.evaluation import Evaluation, Report, Subject, evaluate
 from funnel.types import Candidates, Examples, Float32, Int32, Ragged, Requests
 
-SUBJECT = Subject(dataset="world", checksum="c0ffee" * 10 + "abcd", protocol="time .8/.9", reading="window")
+SUBJECT = Subject(dataset="world", checksum="c0ffee" * 10 + "abcd", windows="time .8/.9", protocol="window")
 
 
 class Step(NamedTuple):

@@ -13,7 +13,7 @@ from funnel import plugins
 from funnel.allow import Allow
 from funnel.errors import DataError
 from funnel.evaluation import chance_level, compute_all, random_targets
-from funnel.evaluation.chance import drawn_level, random_places
+from funnel.evaluation.chance import drawn_level, random_positions
 from funnel.types import Examples, Ragged, Requests
 
 NAMES = [f"{metric}@{k}" for metric in ("ndcg", "recall", "mrr", "map", "hit_rate") for k in (3, 10)]
@@ -34,7 +34,7 @@ def test_equals_the_mean_of_random_lists(allow):
     order = np.argsort(rng.random((20_000, 2, 9)), axis=2)
     open_ = np.broadcast_to(True if allow is None else allow, (2, 9)).copy()
     open_[0, [0, 4]] = False
-    for b in range(2):  # what may not be returned goes behind, as empty places
+    for b in range(2):  # what may not be returned goes behind, as empty positions
         mine = open_[b][order[:, b]]
         lists = np.take_along_axis(
             np.where(mine, order[:, b], -1), np.argsort(~mine, axis=1, kind="stable"), axis=1
@@ -101,9 +101,9 @@ def test_a_target_that_may_not_be_shown_is_never_found_by_chance() -> None:
     )  # fmt: skip
     examples = Examples(requests, Ragged.from_lists([[0, 2, 3, 4]]))
     rng = np.random.default_rng(0)
-    found = np.array([random_places(examples, 5, 5, rng).values for _ in range(300)])
+    found = np.array([random_positions(examples, 5, 5, rng).values for _ in range(300)])
     assert (found[:, 0] == -1).all()
-    assert (np.sort(found[:, 1:], axis=1) == [0, 1, 2]).all()  # all three places, each once
+    assert (np.sort(found[:, 1:], axis=1) == [0, 1, 2]).all()  # all three positions, each once
     assert all(abs((found[:, column] == 0).mean() - 1 / 3) < 0.12 for column in (1, 2, 3))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -31,7 +32,7 @@ def test_rows_stand_in_walking_order(report):
 
 
 def test_figures_are_those_of_the_whole_batch(report, world):
-    """Batches, places and sums give what one plain pass over all lists gives."""
+    """Batches, positions and sums give what one plain pass over all lists gives."""
     lists = {step.name: step.candidates for step in StubFunnel(world).trace(world.examples.requests)}
     for name, found in lists.items():
         row = report.row(name)
@@ -48,10 +49,10 @@ def test_positives_are_lost_once_and_stay_in_the_denominator(report, world):
     left = report.targets
     for row in stages:
         left -= row.lost
-        assert row.found == left
+        assert row.hits == left
         wanted, found = world.examples.targets, row.recall.mean
         assert found <= 1
-        assert row.found <= len(wanted.values)
+        assert row.hits <= len(wanted.values)
     assert report.row("retrieve").lost > 0
     assert report.row("filter").lost > 0
     assert report.row("rank").lost == 0
@@ -268,3 +269,16 @@ def test_one_item():
     report = measured(tiny, Examples(requests, Ragged.from_lists([[0], [0]])), ks=(10,))
     assert report.row("rank").metrics["ndcg@10"].mean == 1
     assert report.chance["ndcg@10"] == pytest.approx(1)
+
+
+def test_a_report_of_an_earlier_version_is_read(world, tmp_path):
+    """Its subject had `windows` as "protocol" and `protocol` as "reading", rows "found", it "made"."""
+    report = measured(world)
+    raw = json.loads(report.model_dump_json())
+    subject = raw["subject"]
+    subject["reading"], subject["protocol"] = subject["protocol"], subject.pop("windows")
+    raw["made"] = raw.pop("created")
+    for row in raw["rows"]:
+        row["found"] = row.pop("hits")
+    (tmp_path / "report.json").write_text(json.dumps(raw))
+    assert Report.load(tmp_path / "report.json") == report

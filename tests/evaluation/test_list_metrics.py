@@ -18,7 +18,7 @@ METRICS = ("ndcg", "recall", "mrr", "map", "hit_rate")
 
 @st.composite
 def lists(draw):
-    """Ranked lists with empty places at the end, and distinct targets; K above and below the catalogue."""
+    """Ranked lists with empty positions at the end, and distinct targets; K above and below the catalogue."""
     n_items, n, width = draw(st.integers(2, 30)), draw(st.integers(1, 6)), draw(st.integers(1, 12))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     items = np.full((n, width), -1, dtype=np.int32)

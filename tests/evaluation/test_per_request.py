@@ -35,8 +35,8 @@ def found(world: World) -> Evaluation:
 
 def ndcg(shown: list[str], right: set[str], k: int) -> float:
     """Slow and exact."""
-    gain = sum(1 / math.log2(place + 2) for place, item in enumerate(shown[:k]) if item in right)
-    best = sum(1 / math.log2(place + 2) for place in range(min(k, len(right))))
+    gain = sum(1 / math.log2(position + 2) for position, item in enumerate(shown[:k]) if item in right)
+    best = sum(1 / math.log2(position + 2) for position in range(min(k, len(right))))
     return gain / best if right else 0.0
 
 
@@ -81,8 +81,8 @@ def test_who_is_not_known_has_no_row_of_users(found: Evaluation) -> None:
 
 
 def test_metrics_of_plugins_are_among_them(world: World) -> None:
-    def first(places: object, k: int) -> object:
-        return np.bincount(places.list_of, weights=places.values == 0, minlength=len(places))  # type: ignore[attr-defined]
+    def first(positions: object, k: int) -> object:
+        return np.bincount(positions.list_of, weights=positions.values == 0, minlength=len(positions))  # type: ignore[attr-defined]
 
     found = evaluation(world, also={"first": first})
     frame = found.per_request("rerank")

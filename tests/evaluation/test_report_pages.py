@@ -101,7 +101,7 @@ def test_table_and_page_bear_names_and_advice(report, tmp_path):
     for number, one in enumerate(report.advice, 1):
         assert one.sentence.replace("`", "") in re.sub("</?code>", "", page)
         assert f"{number}. {one.key}{gain(one)} {one.sentence}" in said
-    assert "there is left behind each stage: retrieve" in said
+    assert "share of the targets that is left after each stage: retrieve" in said
     assert "<code>k</code> under [retrieve]" in page
     assert coded("`a < b` and <b>") == "<code>a &lt; b</code> and &lt;b&gt;"
     named = report.model_copy(update={"config": {"name": "world"}})

@@ -15,7 +15,8 @@ from funnel.allow import Allow
 from funnel.errors import BundleError, DataError
 from funnel.features import Statistics
 from funnel.features.counts import EventCounts
-from funnel.features.observed import Observed, upto
+from funnel.features.observed import Observed, Recent, upto
+from funnel.features.popular import Ranking
 from funnel.types import Log, Ragged
 from tests.features.worlds import DAY, make_log
 
@@ -187,6 +188,58 @@ def test_what_was_observed_is_in_the_rankings_of_later_days_alone() -> None:
     statistics.observe(np.full(500, rare), np.full(500, today + 10))
     assert statistics.popular(today, 60).tolist() == before.tolist()
     assert statistics.popular(later, 1).tolist() == [rare]
+
+
+def test_no_call_waits_for_the_ranking_of_a_later_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rankings are counted by who computes them: the caller, or what is done later."""
+    computed: list[int] = []
+    usual = Ranking.of
+
+    def counted(events: EventCounts, time: int, window: int | None) -> Ranking:
+        computed.append(time)
+        return usual(events, time, window)
+
+    monkeypatch.setattr(Ranking, "of", counted)
+    fitted, waiting = Statistics.fit(LOG, LOG), []
+    before = fitted.popular(fitted.end, 60)
+    first = list(computed)
+    served = fitted.serving(LOG.n_items, waiting.append)
+    served.observe(np.full(500, before[-1]), np.full(500, served.end + 10))
+    tomorrow = served.end + 3 * DAY
+    for time in (served.end, tomorrow, tomorrow + 5, tomorrow + DAY):
+        assert served.popular(time, 60).tolist() == before.tolist()
+    assert (computed, len(waiting)) == (first, 1)  # one at a time
+    waiting.pop()()
+    assert served.popular(tomorrow, 1).tolist() == [before[-1]]
+    assert served.popular(tomorrow + DAY, 1).tolist() == [before[-1]]  # the day before stands for it
+    waiting.pop()()
+    assert computed == [*first, tomorrow // DAY * DAY, (tomorrow + DAY) // DAY * DAY]
+    exact = fitted.serving(LOG.n_items)
+    exact.observe(np.full(500, before[-1]), np.full(500, served.end + 10))
+    for time in (served.end, tomorrow, tomorrow + DAY):
+        assert served.popular(time, 60).tolist() == exact.popular(time, 60).tolist()
+
+
+def test_a_ranking_that_fails_is_tried_again() -> None:
+    fitted, waiting = Statistics.fit(LOG, LOG), []
+
+    def no_thread(work: object) -> None:
+        waiting.append(work)
+        raise RuntimeError("can't start new thread")
+
+    served = fitted.serving(LOG.n_items, no_thread)
+    for n in (1, 2):
+        assert served.popular(served.end + 3 * DAY, 5).tolist() == fitted.popular(fitted.end, 5).tolist()
+        assert len(waiting) == n
+
+
+def test_links_that_were_written_over_end_a_walk() -> None:
+    """What a reader meets that was overtaken by 2^20 events: links that lead up, and round and round."""
+    one = np.zeros(4, np.int64)
+    for before, jump in (([3, 0, 1, 2], [3, 0, 1, 2]), ([3, 3, 3, 3], [-1, -1, -1, -1])):
+        links = np.array(before), np.array(jump)
+        view = Recent(np.array([4]), np.array([4], np.int32), one + 9, *links, one.astype(np.int32), 0, 4, 0)
+        assert upto(view, 0, 5) >= 0
 
 
 def test_observing_ignores_rows_outside_the_catalogue() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,3 +118,31 @@ def test_a_change_costs_by_what_changes(world: World) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20_000
+
+
+class Meanwhile:
+    """An index in whose searches something happens."""
+
+    def __init__(self, index: ExactIndex) -> None:
+        self.index, self.size, self.spec = index, index.size, index.spec
+        self.before = self.after = lambda: None
+
+    def search(self, *arguments: Any, **more: Any) -> Any:
+        self.before()
+        found = self.index.search(*arguments, **more)
+        self.after()
+        return found
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("filtered", [False, True])
+def test_a_row_that_is_replaced_during_a_search_is_found_once(when: str, filtered: bool) -> None:
+    """Neither lost between the index and what is beside it, nor there twice."""
+    vectors = mixture(3, 50)
+    base, bits = Meanwhile(ExactIndex(vectors)), Allow.of(np.ones(50, dtype=np.bool_), 1).bits
+    changing = OverlayIndex(base, vectors, bits)
+    allow = Allow.of(np.ones(50, dtype=np.bool_), 1) if filtered else None
+    setattr(base, when, lambda: changing.put(np.array([7, 9], dtype=np.int32)))
+    for _ in range(2):
+        found = changing.search(mixture(4, 1), 50, allow=allow)[0][0]
+        assert sorted(found.tolist()) == list(range(50))

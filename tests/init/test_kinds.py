@@ -10,9 +10,9 @@ import pytest
 
 from funnel.data.table_file import TableFile
 from funnel.init.event_kinds import ENOUGH_EVENTS, find_kinds
-from funnel.init.found import Found
 from funnel.init.keys import find_keys
 from funnel.init.sampling import Sample
+from funnel.init.table_files import TableFiles
 
 from .shops import Shop, guessed, kinds, shop, unused
 
@@ -110,7 +110,7 @@ def sampled(kinds_of_events: list[str], users: int) -> Sample:
         },
         dtype="str",
     )
-    found = Found("events.csv", (Path("events.csv"),))
+    found = TableFiles("events.csv", (Path("events.csv"),))
     return Sample(found, TableFile(path="events.csv"), frame, n, True)
 
 

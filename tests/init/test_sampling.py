@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from funnel.init import guess, sampling
-from funnel.init.found import Found
 from funnel.init.sampling import sample
+from funnel.init.table_files import TableFiles
 
 from .shops import shop
 
@@ -31,7 +31,7 @@ def test_every_sampled_row_is_a_row_of_the_file(
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows([("user_id", "item_id", "note"), *rows])
     monkeypatch.setattr(sampling, "MOST_BYTES", rng.randrange(6_000, 40_000))
-    found = sample(Found("events.csv", (path,)))
+    found = sample(TableFiles("events.csv", (path,)))
     looked = [
         tuple("" if pd.isna(one) else one for one in row) for row in found.frame.itertuples(index=False)
     ]
@@ -52,7 +52,7 @@ def test_a_large_file_is_read_in_part_and_that_is_said(
     assert made.sampled == ("events",)
     assert made.rows["events"] == pytest.approx(3000, rel=0.05)
     assert any("looked at" in one.because for one in made.findings if one.where == "events.csv")
-    looked = sample(Found("events.csv", (tmp_path / "events.csv",))).frame
+    looked = sample(TableFiles("events.csv", (tmp_path / "events.csv",))).frame
     assert len(looked) < 700
     assert looked["timestamp"].iloc[-1] == base.events["timestamp"].iloc[-1]
 
@@ -67,7 +67,7 @@ def test_a_large_parquet_file_too(
     monkeypatch.setattr(sampling, "MOST_ROWS", 300)
     made = guess(tmp_path)
     assert (made.sampled, made.rows["events"]) == (("events",), 3000)
-    looked = sample(Found("events.parquet", (tmp_path / "events.parquet",))).frame
+    looked = sample(TableFiles("events.parquet", (tmp_path / "events.parquet",))).frame
     assert len(looked) == 300
     if rows_in_a_group == 100:
         assert looked["timestamp"].iloc[-1] == base.events["timestamp"].iloc[-1]
@@ -79,7 +79,7 @@ def test_of_many_parts_three_are_looked_at(tmp_path: Path, monkeypatch: pytest.M
     for part in range(10):
         events.iloc[part * 300 : (part + 1) * 300].to_csv(tmp_path / "events" / f"{part}.csv", index=False)
     monkeypatch.setattr(sampling, "MOST_BYTES", 30_000)
-    found = sample(Found("events", tuple(sorted((tmp_path / "events").iterdir()))))
+    found = sample(TableFiles("events", tuple(sorted((tmp_path / "events").iterdir()))))
     assert found.rows == pytest.approx(3000, rel=0.05)
     first = pd.to_datetime(found.frame["timestamp"])
     assert first.min() == pd.to_datetime(events["timestamp"]).min()

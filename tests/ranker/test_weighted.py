@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from funnel.ranker import RankerConfig, graded_ndcg
 from funnel.ranker.objective import Graded, Gradients
-from funnel.ranker.places import kept_negatives
+from funnel.ranker.sampling import kept_negatives
 from tests.ranker.test_ranker import SMALL, TRAIN
 
 SEEDS = st.integers(0, 10_000)

@@ -96,5 +96,5 @@ def test_a_bundle_that_arrives_in_pieces_is_taken_up(built: TinyBuild, tmp_path:
     assert live.version != draft.version
     away.rename(whole)
     assert soon(lambda: live.version == draft.version)
-    assert live.refused is None
+    assert soon(lambda: live.refused is None)
     live.close()

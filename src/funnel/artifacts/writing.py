@@ -111,13 +111,13 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Raises: BundleError where it cannot be written.
     """
-    aside = path.with_name(f"{path.name}.new")
+    hidden = path.with_name(f"{path.name}.new")
     with changing(path):
         try:
-            yield aside
-            aside.replace(path)
+            yield hidden
+            hidden.replace(path)
         except BaseException:
-            aside.unlink(missing_ok=True)
+            hidden.unlink(missing_ok=True)
             raise
 
 

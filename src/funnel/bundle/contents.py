@@ -133,8 +133,8 @@ class Contents:
         """What hands the ranker its shortlist, in training as when it serves: retrieval, the filter, and the
         stages of plugins between them and the ranker. k: places; default the config's."""
         shortlist, options = k or self.retrieve.k, self.retrieve.options
-        made = [guard.stage(name, self.parts, options.get(name, {})) for name in self.retrieve.stages]
-        between = [stage for stage in made if stage is not None]
+        stages = [guard.stage(name, self.parts, options.get(name, {})) for name in self.retrieve.stages]
+        between = [stage for stage in stages if stage is not None]
         return [self.retriever(k), Filter(shortlist), *between]
 
     def funnel(self, k: int | None = None, durations: Durations | None = None) -> Funnel:

@@ -1,4 +1,4 @@
-"""What the commands share: the app, the options that several of them take, and how JSON is printed."""
+"""Shared by the commands: the app, options of several commands, and JSON output."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ class Commands(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Each command and what it does."""
-        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
-        rows = [(name, one.get_short_help_str(limit=1000)) for name, one in found.items() if one]
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        rows = [
+            (name, command.get_short_help_str(limit=1000)) for name, command in commands.items() if command
+        ]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
@@ -59,7 +61,7 @@ def options(
 
 
 def check_output(path: Path | None) -> None:
-    """Raises: ConfigError where no file can be written there, before anything is worked out for it."""
+    """Raises: ConfigError where no file can be written there, before anything is computed for it."""
     from funnel.errors import ConfigError
 
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):

@@ -162,14 +162,16 @@ def evaluate(
         check_table(per_request)
     prepared = prepare(configs.load(config_file, data=data))
     lists = [] if row is None else [row]
-    contents, found = evaluate_bundle(Store(store), bundle, prepared, lists=lists, progress=True)
+    contents, evaluation = evaluate_bundle(Store(store), bundle, prepared, lists=lists, progress=True)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
-        write_report(found.report, contents, prepared, output)
+        write_report(evaluation.report, contents, prepared, output)
     if run_file is not None:
-        found.write_run(run_file, row)
+        evaluation.write_run(run_file, row)
     if qrels is not None:
-        found.write_qrels(qrels)
+        evaluation.write_qrels(qrels)
     if per_request is not None:
-        found.save_per_request(per_request)
-    print_json(found.report.model_dump(mode="json")) if as_json else show.report(found.report, Console())
+        evaluation.save_per_request(per_request)
+    print_json(evaluation.report.model_dump(mode="json")) if as_json else show.report(
+        evaluation.report, Console()
+    )

@@ -70,7 +70,7 @@ def run(
     try:
         outcome = pipeline.run(
             config, *stores, start=from_step, keep=keep or (), start_from=start_from,
-            progress=True, told=lines.append,
+            progress=True, on_step=lines.append,
         )  # fmt: skip
     finally:
         if lines and not as_json:
@@ -101,14 +101,14 @@ def _print(lines: Sequence[Line]) -> None:
     """A line a step."""
     from funnel.terminal import table
 
-    made = table("", "step", "", "s", "MiB", "why", "what", text=(1, 4, 5))
+    steps = table("", "step", "", "s", "MiB", "why", "what", text=(1, 4, 5))
     for line in lines:
         seconds = f"{line.seconds:.1f}" if line.action in ("ran", "failed") else ""
         size = f"{line.bytes / 2**20:.1f}" if line.bytes else ""
         style = {"failed": "bold red", "ran": "bold", "runs": "bold"}.get(line.action, "dim")
         what = ", ".join(_words(line.facts))
-        made.add_row(line.step, line.action, seconds, size, line.why, what, style=style)
-    Console().print(made)
+        steps.add_row(line.step, line.action, seconds, size, line.why, what, style=style)
+    Console().print(steps)
 
 
 def _words(facts: Any) -> list[str]:

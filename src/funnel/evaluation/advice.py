@@ -1,4 +1,4 @@
-"""What a report is advised by and what it advises: values that are kept in report.json."""
+"""Advice, and what is known of a bundle's training that advice is based on: values in report.json."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ About = Literal["part_better", "ranker", "order", "retrieve", "shortlist", "sear
 
 
 class Training(Settings):
-    """How the training of the towers went, as advice reads it."""
+    """How the training of the towers went."""
 
     validation: tuple[float | None, ...]  #: NDCG@100 after each epoch; None where nothing was held out
     best: int  #: the number of the epoch that was kept, from 0
@@ -20,18 +20,18 @@ class Training(Settings):
 
 
 class RankerOutcome(Settings):
-    """What came of the ranker. left_out: why the bundle is without it, None where it ranks."""
+    """How the ranker came out. left_out: why the bundle does without it, None where it has one."""
 
     left_out: str | None
-    held_out: Difference | None = None  #: NDCG@10 less the retrieval order's, on users it was not grown on
-    lists: int = 0  #: that it was grown on
+    held_out: Difference | None = None  #: NDCG@10 less the retrieval order's, on users held out
+    lists: int = 0  #: that it was trained on
     missed: int = 0  #: positives of its window that were not retrieved
     positives: int = 0  #: positives that were
     trees: int = 0  #: kept
 
 
 class Origin(Settings):
-    """How a bundle came about, as far as it is known: a bundle of an earlier funnel does not say."""
+    """How towers and ranker of a bundle were trained; None where an earlier version did not record it."""
 
     training: Training | None = None
     ranker: RankerOutcome | None = None
@@ -40,9 +40,9 @@ class Origin(Settings):
 class Advice(Settings):
     """One thing to do about a bundle.
 
-    about: what it is about. key: of the config, e.g. "towers.epochs". gain: of the NDCG@k of the list that
-    is shown; None where nothing says how much. measured: the gain was seen in this report; else it is what
-    there would be if this step alone were perfect, or went on as it did, and all others stayed as they are.
+    about: the part of the funnel. key: of the config, e.g. "towers.epochs". gain: in NDCG@k of the list that
+    is shown; None where it is unknown. measured: whether this report measured the gain. Else it is an upper
+    bound: the gain if this part alone were perfect and all others stayed the same.
     """
 
     about: About
@@ -53,9 +53,9 @@ class Advice(Settings):
 
 
 class StageShare(Settings):
-    """Of all that people went on to take, the share that is still there behind a stage.
+    """The share of the targets that is left after a stage.
 
-    share: mean recall of its whole list, over requests. lost: of the share before.
+    share: mean recall of its whole list, over requests. lost: the share of the stage before, less this one.
     """
 
     stage: str
@@ -64,12 +64,12 @@ class StageShare(Settings):
 
 
 def only_source(source: str) -> str:
-    """How to serve one source, in words."""
+    """How to configure a bundle with this source alone, in words."""
     return f'`sources = ["{source}"]` under [retrieve] serves that source alone'
 
 
 def gain(of: Advice) -> str:
-    """The gain in words, for behind the key: " (+.0123)", " (at most +.2)"; empty where it is not known."""
+    """The gain in words, to follow the key: " (+.0123)", " (at most +.2)"; empty where it is not known."""
     if of.gain is None:
         return ""
     return f" ({'' if of.measured else 'at most '}{short(of.gain, sign=True)})"

@@ -1,4 +1,4 @@
-"""How sure a mean over requests is: percentile bootstrap, by request or by user.
+"""Intervals of means over requests: percentile bootstrap, by request or by user.
 
 Resample the requests with replacement, take the mean of each resample, and read the interval off the
 quantiles of those means (Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13). For two systems
@@ -25,7 +25,7 @@ from funnel.errors import DataError
 from funnel.evaluation.metrics import Float64, sum_by
 from funnel.settings import Settings
 
-_BLOCK = 2**20  # drawn requests held at once: 8 MiB
+_BLOCK = 2**20  # drawn requests in memory at once: 8 MiB
 
 
 class Difference(Settings):
@@ -53,8 +53,10 @@ def interval(
     """The interval of the mean of `values` [B]: (lo, hi).
 
     clusters: [B], equal where requests belong together (user rows); −1 stands alone. None: all stand alone.
-    Of one request, or one user's, nothing is known but its own value: lo = hi = the mean.
-    Raises DataError for no values, or one that is not finite.
+    Where there is one request, or one user, lo = hi = the mean.
+    Raises: DataError for no values, or one that is not finite.
+
+        lo, hi = interval(ndcg, users, seed=0)
     """
     bounds = intervals(np.asarray(values)[:, None], clusters, seed=seed, level=level, resamples=resamples)
     return float(bounds[0, 0]), float(bounds[1, 0])
@@ -99,7 +101,10 @@ def paired(
     level: float = 0.95,
     resamples: int = 1000,
 ) -> Difference:
-    """Is a better than b on the same requests? a, b: [B], one metric of two systems, request by request."""
+    """The mean of a − b with its interval. a, b: [B], one metric of two systems on the same requests.
+
+    Raises: DataError where the lengths differ.
+    """
     if len(a) != len(b):
         raise DataError(f"a paired comparison needs the same requests; there are {len(a)} and {len(b)}")
     change = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
@@ -108,7 +113,7 @@ def paired(
 
 
 def _by_cluster(values: Float64, clusters: NDArray[Any] | None) -> Float64:
-    """What is resampled: the sums of the values of each cluster and its number of requests, [C, M + 1]."""
+    """The sums of the values of each cluster, and its number of requests: float64 [C, M + 1]."""
     table = np.column_stack([values, np.ones(len(values))])
     if clusters is None:
         return table

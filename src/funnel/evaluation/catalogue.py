@@ -1,4 +1,4 @@
-"""What a set of lists does to the catalogue: how much of it is shown, and how much of that is popular."""
+"""Coverage and popularity bias: how much of the catalogue lists show, and how popular that is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from funnel.types import Int32, Int64
 
 
 class Popularity(Settings):
-    """How popular the shown items are. Pooled over all shown places."""
+    """How popular the shown items are, over all shown positions."""
 
     percentile: (
         float  #: mean share of the catalogue that is less popular (ties half): .5 is unbiased, 1 the hit list
@@ -24,7 +24,7 @@ class Popularity(Settings):
 
 
 def exposure(items: Int32, k: int, n_items: int) -> Int64:
-    """How often each catalogue row stands within the first k places: int64 [n_items].
+    """How often each item stands at one of the first k positions: int64 [n_items].
 
     items: int32 [B, K], −1 = empty. Exposures of several batches add up.
     """
@@ -38,10 +38,10 @@ def coverage(shown: Int64) -> float:
 
 
 def popularity_bias(shown: Int64, counts: NDArray[Any]) -> Popularity:
-    """How far the shown items lean to the popular ones.
+    """How popular the shown items are.
 
     shown: an `exposure`, [n_items]. counts: [n_items], events of each item, known before the requests.
-    Nothing shown gives zeros.
+    All figures are 0 where nothing was shown.
     """
     if len(shown) != len(counts):
         raise DataError(f"exposure of {len(shown)} items but popularity of {len(counts)}; one each is needed")

@@ -1,7 +1,7 @@
-"""What a random order reaches, so that a reader sees how far above it a figure is.
+"""What lists in a random order reach, for comparison with measured figures.
 
 For a request with N items that may be returned and T targets, P of them among the N, a uniformly random
-order puts a given target at each place with probability 1/N. The expectations below are exact.
+order puts a given target at each position with probability 1/N. The expectations below are exact.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from funnel.errors import DataError
 from funnel.evaluation.metrics import Float64, Metric, checked, discounts, parse, sum_by
 from funnel.types import Bool, Examples, Int32, Int64, Ragged, Requests
 
-#: Random lists that stand for all, where only drawing tells.
+#: So many random lists are drawn for a metric whose expectation has no formula here.
 _LISTS = 20_000
 
 
 def chance_level(names: Iterable[str], examples: Examples, n_items: int) -> dict[str, float]:
-    """The expected mean of each metric ("ndcg@10") for random lists that obey exclude and allow."""
+    """The expected mean of each metric ("ndcg@10") for random lists that obey exclude and allow.
+
+    names: of funnel's own metrics. n_items: size of the catalogue. Returns name -> mean.
+    """
     n = _returnable(examples.requests, n_items).astype(np.float64)
     open_ = _may_return(examples.requests, examples.targets.list_of, examples.targets.values, n_items)
     possible = sum_by(examples.targets.list_of, open_, len(examples))
@@ -29,11 +32,11 @@ def chance_level(names: Iterable[str], examples: Examples, n_items: int) -> dict
 
 
 def _expected(name: str, n: Float64, possible: Float64, totals: Float64) -> Float64:
-    """Request by request: float64 [B]. n, possible, totals: N, P and T above."""
+    """One metric's expectation, request by request: float64 [B]. n, possible, totals: N, P and T above."""
     metric, k = parse(name)
-    share = np.divide(possible, n, out=np.zeros_like(n), where=n > 0)  # the chance that a place is a hit
-    place = np.arange(k)[:, None]
-    exists = place < n  # [k, B]
+    share = np.divide(possible, n, out=np.zeros_like(n), where=n > 0)  # the chance that a position is a hit
+    position = np.arange(k)[:, None]
+    exists = position < n  # [k, B]
     if metric == "recall":
         value = share * np.minimum(k, n) / np.maximum(totals, 1)
     elif metric == "ndcg":
@@ -41,54 +44,54 @@ def _expected(name: str, n: Float64, possible: Float64, totals: Float64) -> Floa
         value = share * (discounts(k)[:, None] * exists).sum(axis=0) / ideal
     elif metric == "map":
         others = np.divide(possible - 1, n - 1, out=np.zeros_like(n), where=n > 1)
-        precision = (1 + place * others) / (place + 1)
+        precision = (1 + position * others) / (position + 1)
         value = share * (precision * exists).sum(axis=0) / np.maximum(totals, 1)
     else:
-        missed = np.where(exists, 1 - possible / np.maximum(n - place, 1), 1).clip(0).cumprod(axis=0)
-        first = -np.diff(missed, axis=0, prepend=1.0)  # the first hit is at this place
-        value = (first / (place + 1 if metric == "mrr" else 1)).sum(axis=0)
+        missed = np.where(exists, 1 - possible / np.maximum(n - position, 1), 1).clip(0).cumprod(axis=0)
+        first = -np.diff(missed, axis=0, prepend=1.0)  # the first hit is at this position
+        value = (first / (position + 1 if metric == "mrr" else 1)).sum(axis=0)
     return value
 
 
 def drawn_level(
     metrics: Mapping[str, Metric], k: int, examples: Examples, n_items: int, seed: int
 ) -> dict[str, float]:
-    """The mean of any metric at k over lists in a random order, `NAME@k` -> mean.
+    """The mean of metrics of plugins at k over lists in a random order: `NAME@k` -> mean.
 
-    Where nobody has worked out an expectation: every request is drawn a list for, again and again, until
-    there are 20,000 lists.
+    Their expectation is not known, so it is estimated: lists are drawn for every request, round after round,
+    until there are 20,000.
     """
     if not metrics:
         return {}
     rng, rounds = np.random.default_rng(seed), -(-_LISTS // len(examples))
     sums = dict.fromkeys(metrics, 0.0)
     for _ in range(rounds):
-        places = random_places(examples, n_items, k, rng)
+        positions = random_positions(examples, n_items, k, rng)
         for name, metric in metrics.items():
-            sums[name] += float(checked(name, metric(places, k), len(places)).mean())
+            sums[name] += float(checked(name, metric(positions, k), len(positions)).mean())
     return {f"{name}@{k}": total / rounds for name, total in sums.items()}
 
 
-def random_places(examples: Examples, n_items: int, k: int, rng: np.random.Generator) -> Ragged:
-    """Where lists of k in a uniformly random order show each target; −1 where they do not, or may not."""
+def random_positions(examples: Examples, n_items: int, k: int, rng: np.random.Generator) -> Ragged:
+    """Each target's position in a uniformly random list of k; −1 where it is not listed, or may not be."""
     requests, targets = examples.requests, examples.targets
     request, n = targets.list_of, _returnable(requests, n_items)
     free = _may_return(requests, request, targets.values, n_items)
-    place = np.full(len(request), -1, dtype=np.int64)
+    position = np.full(len(request), -1, dtype=np.int64)
     bad = free.copy()
-    while bad.any():  # rejection: a place that another target of the request has is drawn again
-        place[bad] = (rng.random(int(bad.sum())) * n[request[bad]]).astype(np.int64)
-        _, first = np.unique((request * (n_items + 1) + place)[free], return_index=True)
+    while bad.any():  # rejection: a position that another target of the request has is drawn again
+        position[bad] = (rng.random(int(bad.sum())) * n[request[bad]]).astype(np.int64)
+        _, first = np.unique((request * (n_items + 1) + position)[free], return_index=True)
         bad[free] = True
         bad[np.flatnonzero(free)[first]] = False
-    return Ragged(np.where(place < k, place, -1).astype(np.int32), targets.offsets)
+    return Ragged(np.where(position < k, position, -1).astype(np.int32), targets.offsets)
 
 
 def random_targets(examples: Examples, n_items: int, seed: int) -> Examples:
     """The same requests with as many targets each, drawn anew and uniformly from what may be returned.
 
-    Every figure measured on these must fall to `chance_level`, or something knows the answers.
-    Raises DataError where a request has fewer items to return than targets.
+    Every figure measured on these must fall to `chance_level`; else the targets leaked into the funnel.
+    Raises: DataError where a request has fewer items to return than targets.
     """
     targets, requests = examples.targets, examples.requests
     if (targets.lengths > _returnable(requests, n_items)).any():

@@ -1,4 +1,4 @@
-"""Which row is better than which, as paired differences and as sentences."""
+"""Comparisons of two rows of a report: the paired difference, and a sentence about it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LABELS = {"ndcg": "NDCG", "recall": "Recall", "mrr": "MRR", "map": "MAP", "hit_
 
 
 class Comparison(Settings):
-    """Row a against row b, request by request."""
+    """Row a compared with row b, request by request, on one metric."""
 
     a: str
     b: str
@@ -25,11 +25,11 @@ class Comparison(Settings):
     sentence: str
 
     def to_record(self) -> dict[str, Any]:
-        """a, b, metric, mean, lo, hi, better, worse."""
-        said = self.difference
-        bounds = {"mean": said.mean, "lo": said.lo, "hi": said.hi}
+        """As a flat record: a, b, metric, mean, lo, hi, better, worse."""
+        difference = self.difference
+        bounds = {"mean": difference.mean, "lo": difference.lo, "hi": difference.hi}
         names = {"a": self.a, "b": self.b, "metric": self.metric}
-        return {**names, **bounds, "better": said.better, "worse": said.worse}
+        return {**names, **bounds, "better": difference.better, "worse": difference.worse}
 
     def to_frame(self) -> pd.DataFrame:
         """One row: a, b, metric, the mean of a − b with `lo` and `hi`, whether a is better or worse."""
@@ -51,9 +51,10 @@ def compare(a: str, b: str, metric: str, difference: Difference) -> Comparison:
 
 
 def pairs(rows: Sequence[Row], metric: str, ranked: str = "rank") -> list[tuple[str, str]]:
-    """What a reader asks: does the ranker pay, does the list that is shown, is either better than a
-    baseline, or than the towers alone?
+    """The pairs of rows that a report compares, by name: each (a, b) asks whether a is better than b.
 
+    They are the ranked list against the retrieval order and against each baseline, the shown list against
+    the ranked one and against exact search, and the retrieval order against the best baseline.
     ranked: the name of the ranking stage; the last stage where there is none of that name.
     """
     means: Mapping[str, float] = {row.name: row.metrics[metric].mean for row in rows}
@@ -61,13 +62,13 @@ def pairs(rows: Sequence[Row], metric: str, ranked: str = "rank") -> list[tuple[
     baselines = [row.name for row in rows if row.kind == "baseline"]
     first, final = stages[0], stages[-1]
     ranked = ranked if ranked in stages else final
-    asked = [(ranked, first), (final, ranked)]
+    wanted = [(ranked, first), (final, ranked)]
     if baselines:
         best = max(baselines, key=lambda name: means[name])
-        asked[1:1] = [(ranked, name) for name in baselines]
-        asked.append((first, best))
-    asked += [(final, row.name) for row in rows if row.kind == "exact"]
-    return [(a, b) for a, b in dict.fromkeys(asked) if a != b]
+        wanted[1:1] = [(ranked, name) for name in baselines]
+        wanted.append((first, best))
+    wanted += [(final, row.name) for row in rows if row.kind == "exact"]
+    return [(a, b) for a, b in dict.fromkeys(wanted) if a != b]
 
 
 def label(metric: str) -> str:

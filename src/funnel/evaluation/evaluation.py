@@ -1,4 +1,4 @@
-"""What a report's figures are means of: each request's own figures, and the lists themselves."""
+"""The figures of each single request, whose means a report has, and the lists themselves."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from funnel.types import Int32, Int64, Ragged
 if TYPE_CHECKING:
     import ranx
 
-#: Requests whose figures are worked out together.
+#: So many requests are written at a time: bounds memory, not results.
 PIECE = 65_536
 
 
 @dataclass(frozen=True, repr=False)
 class Evaluation:
-    """A report, and what its figures are means of, so that anyone can test significance in their own way.
+    """A report with the figures of each single request, for significance tests of your own.
 
-    users, times: [B], of the requests, in their order. targets: item rows of each. places: by row of the
-    report, where its lists show each target. widths: its longest list. lists: by row, where they were kept,
-    its item rows [B, W], best first, −1 behind the last. user_ids, item_ids: of rows; None where rows are
-    all that is known. further: metrics beside funnel's own.
+    users, times: [B], of the requests, in their order. targets: the item rows that count as right.
+    positions: by row of the report, each target's position in its lists. widths: by row, the length of its
+    longest list. lists: by row, where they were kept, int32 [B, W] item rows, best first, −1 behind the last.
+    further: metrics beside funnel's own. user_ids, item_ids: the ids of rows; None where they are not known.
 
-    Memory: four bytes a target and row, four bytes a position of the lists that were kept. Figures are worked
-    out when they are asked for.
+    Memory: four bytes a target and row, and four bytes a position of the lists that were kept. Figures are
+    computed when they are requested.
     """
 
     report: Report
     users: Int32
     times: Int64
     targets: Ragged
-    places: Mapping[str, Ragged]
+    positions: Mapping[str, Ragged]
     widths: Mapping[str, int]
     lists: Mapping[str, Int32]
     further: Mapping[str, Metric]
@@ -61,17 +61,19 @@ class Evaluation:
         return self.report._repr_html_()
 
     def named(self, user_ids: NDArray[Any], item_ids: NDArray[Any]) -> Evaluation:
-        """The same, by ids in place of row numbers."""
+        """The same evaluation, whose tables and files have ids in place of row numbers."""
         return replace(self, user_ids=user_ids, item_ids=item_ids)
 
     def per_request(self, *rows: str, start: int = 0, stop: int | None = None) -> pd.DataFrame:
-        """Every figure of every request: request, user_id, time, row, and a column a metric.
+        """The figures of every request: columns request, user_id, time, row, and one a metric.
 
-        rows: of the report; none for all. start, stop: of the requests, to go through many in pieces: the
-        frame has eight bytes a figure, a dozen figures a request and row. time: seconds since 1970, UTC,
-        where the data have a clock. "recall" is of the whole list, however long; a metric deeper than a
-        row's lists are long is NaN. The mean over all requests is the report's figure.
+        rows: names of rows of the report; none for all. start, stop: a part of the requests, for going
+        through many of them in pieces (a dozen figures of eight bytes for each request and row).
+        time: seconds since 1970, UTC, where the data have a clock. "recall" is of the whole list, however
+        long. A metric deeper than a row's lists are long is NaN. A column's mean is the report's figure.
         Raises: KeyError naming the rows that there are.
+
+            frame = evaluation.per_request("rank", "retrieve")
         """
         some = np.arange(len(self))[start:stop]
         about = {"request": some, "user_id": self._names(self.users[some]), "time": self.times[some]}
@@ -114,35 +116,35 @@ class Evaluation:
         return trec.run(self._lists(row), self._item)
 
     def qrels(self) -> dict[str, dict[str, int]]:
-        """What was right, as ranx and pytrec_eval take it: request -> item id -> 1."""
+        """The targets, as ranx and pytrec_eval take them: request -> item id -> 1."""
         return trec.qrels(self.targets, self._item)
 
     def ranx(self, row: str | None = None) -> tuple[ranx.Qrels, ranx.Run]:
-        """`qrels` and `run` as ranx has them. Raises: FunnelError where ranx is not installed."""
+        """`qrels` and `run` as objects of ranx. Raises: FunnelError where ranx is not installed."""
         return trec.ranx(self.qrels(), self.run(row), row or self.last)
 
     def write_run(self, path: Path, row: str | None = None, *, tag: str = "funnel") -> None:
         """The lists of a row as a TREC run, `qid Q0 docid rank score tag` a line; whole or not at all.
 
-        qid is the request's number in `per_request`, rank counts from 1. What would divide a line, and "%",
-        is written in an id as in an address: "a b" is "a%20b".
+        qid is the request's number in `per_request`, rank counts from 1. White space, control
+        characters and "%" in an id are percent-encoded: "a b" is "a%20b".
         """
         trec.write(path, trec.run_lines(self._lists(row), self._item, tag))
 
     def write_qrels(self, path: Path) -> None:
-        """What was right as TREC qrels, `qid 0 docid 1` a line; whole or not at all."""
+        """The targets as TREC qrels, `qid 0 docid 1` a line; whole or not at all."""
         trec.write(path, trec.qrels_lines(self.targets, self._item))
 
     @property
     def last(self) -> str:
-        """The row of what is shown: the last stage."""
+        """The name of the row of the list that is shown: the last stage."""
         return self.report.rows[-1].name
 
     def _rows(self, rows: Sequence[str]) -> list[str]:
         return [self.report.row(name).name for name in rows or [row.name for row in self.report.rows]]
 
     def _values(self, name: str, some: NDArray[Any]) -> dict[str, Float64]:
-        return row_values(self.places[name].take(some), self.report.ks, self.widths[name], self.further)
+        return row_values(self.positions[name].take(some), self.report.ks, self.widths[name], self.further)
 
     def _names(self, users: NDArray[Any]) -> Any:
         if self.user_ids is None:
@@ -154,8 +156,8 @@ class Evaluation:
         name = self.report.row(row or self.last).name
         if name not in self.lists:
             kept = ", ".join(self.lists) or "none"
-            said = f"the lists of {name!r} were not kept (kept: {kept})"
-            raise DataError(f"{said}; measure with lists=[{name!r}]")
+            problem = f"the lists of {name!r} were not kept (kept: {kept})"
+            raise DataError(f"{problem}; measure with lists=[{name!r}]")
         return self.lists[name]
 
     def _item(self, row: int) -> str:

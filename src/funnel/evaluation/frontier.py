@@ -1,4 +1,4 @@
-"""Which kinds of index are worth having for these vectors: recall, milliseconds, memory and build time."""
+"""Measures kinds of index on given vectors: recall, milliseconds, memory and build time."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 #: Recalls that each kind is tuned for, beside the goal.
 RECALLS = (0.8, 0.9, 0.95, 0.98, 0.99)
-#: Up to here graphs are tried, which take minutes to build for a million vectors. Rotations and residual
-#: quantisers (OPQ, RQ, LSQ) take minutes to train for 40,000 already: they are for who asks for them.
+#: Up to so many vectors graphs are tried, which take minutes to build for a million. Rotations and residual
+#: quantisers (OPQ, RQ, LSQ) take minutes to train for 40,000 already: they are tried only when named.
 _SLOW_BUILDS = 300_000
 #: Times that differ by less are equal: then the smaller index is the better one.
 _EQUAL = 1.1
@@ -86,10 +86,10 @@ def kinds(n: int, d: int) -> tuple[str, ...]:
     half = d if d % 2 else d // 2
     some = [f"IVF{size}" for size in dict.fromkeys((max(1, lists // 4), lists))]
     codes = ["Flat", "SQ8", f"PQ{d}x4fs", f"PQ{half}x4fs", "RaBitQfs"]
-    found = ["Flat", "SQ8", f"PQ{half}x4fs", *(f"{ivf},{code}" for ivf in some for code in codes)]
+    specs = ["Flat", "SQ8", f"PQ{half}x4fs", *(f"{ivf},{code}" for ivf in some for code in codes)]
     if n <= _SLOW_BUILDS:
-        found.append("HNSW32")
-    return tuple(dict.fromkeys(found))
+        specs.append("HNSW32")
+    return tuple(dict.fromkeys(specs))
 
 
 def measure(
@@ -152,10 +152,10 @@ def _points(
 def measure_settings(
     index: FaissIndex, vectors: Float32, queries: Float32, *, threads: int = 1, rounds: int = 3
 ) -> tuple[Point, ...]:
-    """What an index that is there finds and costs from one setting to the next, and exact search as the last
-    point; empty where the index is exact search. Nothing is built: `build_seconds` are 0.
+    """Recall and cost of an existing index at several settings, with exact search as the last point.
 
-    vectors: what it is of, float32 [n, d]. queries: float32 [Q, d]. Recall is at the index's own k.
+    Empty where the index is exact search itself. Nothing is built: `build_seconds` are 0.
+    vectors: those in the index, float32 [n, d]. queries: float32 [Q, d]. Recall is at the index's own k.
     """
     if not index.parameters or len(queries) == 0:
         return ()
@@ -169,7 +169,7 @@ def _rising(
     index: FaissIndex, queries: Float32, wanted: np.ndarray, goal: float, seconds: float, threads: int,
     rounds: int,
 ) -> Iterator[Point]:  # fmt: skip
-    """An index at rising recall; a recall that it does not reach gives its highest, once."""
+    """Points of an index, by rising recall; for a recall that it does not reach, the highest that it does."""
     size = index.bytes
     tried: list[dict[str, int]] = []
     for share in sorted({*RECALLS, goal}) if index.parameters else [1.0]:
@@ -187,7 +187,7 @@ def _rising(
 
 
 def _median_ms(index: FaissIndex, queries: Float32, k: int, rounds: int) -> float:
-    """Of each query the shortest of some rounds: what others do on the machine only ever adds."""
+    """The median over queries of the shortest of some rounds: other work on the machine only adds time."""
     seconds = np.empty((rounds, len(queries)))
     for i in range(rounds):
         for j in range(len(queries)):

@@ -1,4 +1,4 @@
-"""The best possible lists, where the world that made the data is known."""
+"""The best possible lists, where the true preferences behind the data are known."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def best_by_truth(truth_scores: TruthScores, n_items: int, k: int) -> Callable[[
     rows = max(1, _SCORES // max(n_items, 1))
 
     def recommend(requests: Requests) -> Candidates:
-        found = Candidates.empty(0)
+        empty = Candidates.empty(0)
         parts = [
             _best(truth_scores(part.users), part, min(k, n_items))
             for start in range(0, len(requests), rows)
             for part in [requests.take(np.arange(start, min(start + rows, len(requests))))]
         ]
-        items = np.concatenate([items for items, _ in parts]) if parts else found.items
-        scores = np.concatenate([scores for _, scores in parts]) if parts else found.scores
+        items = np.concatenate([items for items, _ in parts]) if parts else empty.items
+        scores = np.concatenate([scores for _, scores in parts]) if parts else empty.scores
         blank = np.empty((*items.shape, 0))
         return Candidates(items, scores, (), blank.astype(np.float32), blank.astype(np.int32))
 
@@ -39,7 +39,7 @@ def best_by_truth(truth_scores: TruthScores, n_items: int, k: int) -> Callable[[
 def true_gains(truth_scores: TruthScores) -> Callable[[Requests], Float32]:
     """Requests -> the true chance that each item is clicked once it is looked at: float32 [B, n_items].
 
-    That is the sigmoid of the true score. What was clicked in a log also tells what was shown; this does not.
+    That is the sigmoid of the true score. Clicks in a log depend on what was shown; this does not.
     """
     return lambda requests: (1 / (1 + np.exp(-truth_scores(requests.users)))).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Whether the towers were done learning, read off the validation of their epochs."""
+"""Advice about the towers' training, from the validation figure of each epoch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from funnel.evaluation.compare import short
 if TYPE_CHECKING:
     from funnel.evaluation.report import Report
 
-#: Validation that grew by less than this share since the first epoch is flat.
+#: Validation that rose by less than this share since the first epoch counts as flat.
 _FLAT = 0.05
 
 
 def training(report: Report) -> Iterator[Advice]:
-    """Towers that stopped while they learned, that did not learn, or got worse from the first epoch on."""
+    """Advice where training ended while validation still rose, never rose, or fell from the start."""
     seen = report.origin.training
     if seen is None:
         return
@@ -28,9 +28,9 @@ def training(report: Report) -> Iterator[Advice]:
     elif seen.best == 0:
         yield _advice("towers.lr", None, f"{_best(curve, seen)}, and worse after it: try a lower `lr`")
     elif curve[seen.best] <= (1 + _FLAT) * curve[0]:
-        said = f"{_best(curve, seen)}, hardly above the first ({short(curve[0])})"
+        sentence = f"{_best(curve, seen)}, hardly above the first ({short(curve[0])})"
         yield _advice(
-            "towers.lr", None, f"{said}: they learned little; try another `lr`, and look at the data"
+            "towers.lr", None, f"{sentence}: they learned little; try another `lr`, and look at the data"
         )
 
 
@@ -39,8 +39,8 @@ def _unfinished(report: Report, seen: Training, curve: list[float]) -> Advice:
     earlier = curve[max(0, seen.best - max(1, len(curve) // 4))]
     final = report.rows[-1].metrics[f"ndcg@{report.k}"].mean
     gain = final * (curve[seen.best] / earlier - 1) if len(curve) > 1 and earlier > 0 else None
-    said = f"{_best(curve, seen)}, which was the last that `epochs` under [towers] allows"
-    return _advice("towers.epochs", gain, f"{said}: they were still learning; allow {2 * seen.most}")
+    sentence = f"{_best(curve, seen)}, which was the last that `epochs` under [towers] allows"
+    return _advice("towers.epochs", gain, f"{sentence}: they were still learning; allow {2 * seen.most}")
 
 
 def _best(curve: list[float], seen: Training) -> str:

@@ -1,8 +1,8 @@
-"""What to do next about a bundle, read off its report: one list, the largest gain first.
+"""Advice about a bundle, derived from its report: one list, the largest gain first.
 
-Where a part is better than the whole, that was measured and comes first. What a stage could win is reckoned
-by the product of shares: if this stage lost nothing and all others stayed as they are, the list that is shown
-would hold as many times more as the stage lost.
+Where a source or a baseline alone is better than the whole funnel, that was measured and comes first. What a
+stage could win is an upper bound: recall behind a stage is a product of the shares that the stages keep, so a
+stage that kept everything would raise the final figure by 1 / its own share, if all others stayed the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from funnel.evaluation.losses import at_most, final, kept, option, retrieve, sea
 if TYPE_CHECKING:
     from funnel.evaluation.report import Report
 
-#: The source of `[retrieve]` that answers as a row of the report does, as far as one may.
+#: By row of the report, the source of `[retrieve]` that comes nearest to it.
 _SOURCES = {
     "popular": "popular",
     "recent-popular": "popular",
@@ -26,10 +26,10 @@ _SOURCES = {
     "exact": "towers",
 }
 
-#: A ranker that learned from this share of `ranker.lists` would take more.
+#: A ranker that got this share of `ranker.lists` is taken to be held back by that limit.
 _NEARLY = 0.9
 
-#: By the key: what gives the ranker more to learn from.
+#: By key of the config, what to write about it where the ranker needs more to learn from.
 _MORE = {
     "ranker.trees": "The ranker grew all the trees that it may, and was still getting better: give it "
     "more `trees`",
@@ -42,29 +42,39 @@ _MORE = {
 
 
 def advise(report: Report) -> tuple[Advice, ...]:
-    """Everything that the report says to do: what was measured, then what a step could win at most; the
-    largest gain first."""
-    found = [*_parts(report), *_beside(report), *_rerank(report), *_order(report), *shortlist(report)]
-    found += [*retrieve(report), *search(report), *training(report)]
-    return tuple(sorted(found, key=lambda one: (not one.measured, one.gain is None, -(one.gain or 0.0))))
+    """All advice about a report: first what was measured, then what a stage could win at most, each part with
+    the largest gain first.
+
+        for advice in advise(report):
+            print(advice.key, advice.gain, advice.sentence)
+    """
+    advices = [*_parts(report), *_beside(report), *_rerank(report), *_order(report), *shortlist(report)]
+    advices += [*retrieve(report), *search(report), *training(report)]
+    return tuple(sorted(advices, key=_by_gain))
+
+
+def _by_gain(advice: Advice) -> tuple[bool, bool, float]:
+    """What was measured first, what has no figure last, else the largest gain first."""
+    return not advice.measured, advice.gain is None, -(advice.gain or 0.0)
 
 
 def _parts(report: Report) -> Iterator[Advice]:
-    """Where a source or a baseline is better than the list that is ranked or shown."""
+    """Advice where one source or baseline alone is better than the ranked or the shown list."""
     alone = {row.name for row in report.rows if row.kind in ("baseline", "exact")}
     whole = {row.name for row in stages(report)[1:]}
     worst: dict[str, Any] = {}
-    for one in report.comparisons:
-        if one.difference.worse and one.a in whole and one.b in alone:
-            worst.setdefault(one.b, one)
-    for name, one in worst.items():
-        said = f"{one.sentence}: more than one source, or the ranker, does harm here. {_alone(report, name)}"
+    for comparison in report.comparisons:
+        if comparison.difference.worse and comparison.a in whole and comparison.b in alone:
+            worst.setdefault(comparison.b, comparison)
+    for name, comparison in worst.items():
+        why = "more than one source, or the ranker, does harm here"
+        sentence = f"{comparison.sentence}: {why}. {_alone(report, name)}"
         key = "ranker.lists" if name == "as shown" else "retrieve.sources"
-        yield _measured("part_better", key, -one.difference.mean, said)
+        yield _measured("part_better", key, -comparison.difference.mean, sentence)
 
 
 def _alone(report: Report, name: str) -> str:
-    """How to serve what is better alone."""
+    """How to serve the row `name` alone, in words."""
     if name == "as shown":
         return "Until it does not, go on with the order that people were shown"
     source = _SOURCES.get(name, name)
@@ -74,39 +84,46 @@ def _alone(report: Report, name: str) -> str:
 
 
 def _beside(report: Report) -> Iterator[Advice]:
-    """A baseline that orders better than all sources together, and is none of them."""
+    """Advice where a baseline that is not among the sources is better than all sources together."""
     first, sources = stages(report)[0].name, option(report, "retrieve", "sources")
-    for one in report.comparisons:
-        source = _SOURCES.get(one.b)
-        if one.a == first and one.difference.worse and source and source not in (sources or (source,)):
-            said = f"{one.sentence}; `{source}` is none of the `sources` under [retrieve]: name it there"
-            yield at_most("retrieve", "retrieve.sources", -one.difference.mean, said)
+    for comparison in report.comparisons:
+        source = _SOURCES.get(comparison.b)
+        if (
+            comparison.a == first
+            and comparison.difference.worse
+            and source
+            and source not in (sources or (source,))
+        ):
+            sentence = (
+                f"{comparison.sentence}; `{source}` is none of the `sources` under [retrieve]: name it there"
+            )
+            yield at_most("retrieve", "retrieve.sources", -comparison.difference.mean, sentence)
 
 
 def _rerank(report: Report) -> Iterator[Advice]:
-    """Where what is behind the ranker costs."""
+    """Advice where the stages after the ranker make its list worse."""
     last = report.rows[-1].name
-    for one in report.comparisons:
-        if one.a == last and one.b == "rank" and one.difference.worse:
+    for comparison in report.comparisons:
+        if comparison.a == last and comparison.b == "rank" and comparison.difference.worse:
             more = "that is what diversity costs; `trade_off = 1.0` under [rerank] keeps the ranker's order"
-            said = f"{one.sentence}: {more}"
-            yield _measured("rerank", "rerank.trade_off", -one.difference.mean, said)
+            sentence = f"{comparison.sentence}: {more}"
+            yield _measured("rerank", "rerank.trade_off", -comparison.difference.mean, sentence)
 
 
 def _order(report: Report) -> Iterator[Advice]:
-    """What is on the shortlist and not on top of it, and what the ranker lacks."""
-    shares = {one.stage: one.share for one in kept(report)[:-1]}
+    """Advice where targets are on the shortlist, but not at its top."""
+    shares = {stage.stage: stage.share for stage in kept(report)[:-1]}
     gain = shares.get("filter", next(iter(shares.values()), 0.0)) - final(report)
     if gain <= 0:
         return
     if _without_ranker(report):
         yield at_most("ranker", _ranker_key(report), gain, _left_out(report))
         return
-    said = (
+    sentence = (
         f"a perfect order of the shortlist would reach {short(final(report) + gain, digits=3)} on "
         f"{label(f'ndcg@{report.k}')}, and this one reaches {short(final(report), digits=3)}"
     )
-    yield at_most("order", _ranker_key(report), gain, f"{said}. {_MORE[_ranker_key(report)]}")
+    yield at_most("order", _ranker_key(report), gain, f"{sentence}. {_MORE[_ranker_key(report)]}")
 
 
 def _without_ranker(report: Report) -> bool:
@@ -117,7 +134,7 @@ def _without_ranker(report: Report) -> bool:
 
 
 def _ranker_key(report: Report) -> str:
-    """The key that gives the ranker more to learn from."""
+    """The key of the config that gives the ranker more to learn from."""
     ranker, window = report.origin.ranker, "split.ranker"
     if option(report, "split", "kind") not in (None, "time"):
         window = "features.also"  # the window is what the data say
@@ -130,7 +147,7 @@ def _ranker_key(report: Report) -> str:
 
 
 def _left_out(report: Report) -> str:
-    """Why there is no ranker, and what would give one a chance."""
+    """Why there is no ranker, and what would help one, in words."""
     more, ranker = _MORE[_ranker_key(report)], report.origin.ranker
     if ranker is None:
         return f"the ranker was left out, and this bundle does not say why. {more}"

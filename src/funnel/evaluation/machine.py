@@ -1,4 +1,4 @@
-"""What the figures were measured with: library versions and the machine."""
+"""Library versions and the machine that figures were measured with."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _LIBRARIES = ("funnel-rank", "numpy", "faiss-cpu", "lightgbm", "onnxruntime", "n
 
 def versions() -> dict[str, str]:
     """Python and the installed libraries that a figure may depend on."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in _LIBRARIES:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def machine() -> str:

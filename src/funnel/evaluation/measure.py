@@ -1,4 +1,4 @@
-"""Makes the report: everyone answers the same requests, and every figure comes from those answers."""
+"""Measures a funnel and its competitors on the same requests, and makes the report."""
 
 from __future__ import annotations
 
@@ -56,19 +56,22 @@ def evaluate(
     notes: Sequence[str] = (),
     progress: bool = False,
 ) -> Evaluation:
-    """Let the funnel and its competitors answer the same requests, and report on all of them.
+    """Measure a funnel and its competitors on the same requests.
 
+    funnel: its stages become a row each. examples: requests and the item rows that count as right.
+    subject: what is measured, for the report.
     popularity: [n_items], events of each item known before the requests; its length is the catalogue's size.
-    baselines: competitors by name, a row each. exact: the towers over every item, without an index; with
-        `approximate`, the same towers through the index, the recall of the search itself is measured.
+    baselines: competitors by name, a row each.
+    exact: the towers over every item, without an index; with `approximate`, the same towers through the
+        index, the recall of the search itself is measured.
     truth_scores: user rows [B] -> true scores [B, n_items], where the world is known; adds the row `ideal`.
     also: metrics beside funnel's own, by name. lists: names of the rows whose lists are kept.
     observers: what gets the candidates of a stage, by its name.
     ks: depths; the first is the length of the list that is shown, at which everything is measured.
-    latency_requests: how many requests are asked one at a time, in this thread; how many threads a
-        competitor starts is its own affair.
-    config, notes: carried along, for whoever reads the report.
-    Raises DataError where there is no request, ConfigError for bad ks or a name that two rows share.
+    seed, resamples: of the bootstrap; the seed draws the requests that are timed, too.
+    latency_requests: how many requests are timed one at a time, from this thread.
+    config, notes: copied into the report.
+    Raises: DataError where there is no request, ConfigError for bad ks or a name that two rows share.
     """
     ks = _depths(examples, ks)
     n_items, users = len(popularity), examples.requests.users
@@ -87,17 +90,17 @@ def evaluate(
         progress=progress,
     )
     _distinct(shown)
-    places = {one.name: one.all_places(examples.targets.offsets) for one in shown}
-    values = {one.name: row_values(places[one.name], ks, one.width, also) for one in shown}
+    positions = {tally.name: tally.all_positions(examples.targets.offsets) for tally in shown}
+    values = {tally.name: row_values(positions[tally.name], ks, tally.width, also) for tally in shown}
     rows = make_rows(
         shown,
-        places=places,
+        positions=positions,
         values=with_intervals(values, users, seed=seed, resamples=resamples),
         popularity=popularity,
         seconds=[column for clock in clocks for column in clock.T],
     )
     metric = f"ndcg@{ks[0]}"
-    decisive = {name: found[metric] for name, found in values.items()}
+    decisive = {name: figures[metric] for name, figures in values.items()}
     report = Report(
         subject=subject,
         requests=len(examples),
@@ -115,27 +118,27 @@ def evaluate(
         },
         search_recall=search_recall(exact, approximate, examples.requests, ks, seed),
         latency=Latency.of(clocks[-1].sum(axis=1)),
-        throughput=len(examples) / max(sum(one.seconds for one in shown if one.kind == "stage"), 1e-9),
+        throughput=len(examples) / max(sum(tally.seconds for tally in shown if tally.kind == "stage"), 1e-9),
         notes=tuple(notes),
         config=dict(config or {}),
         versions=versions(),
         machine=machine(),
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     return Evaluation(
         report=report,
         users=users,
         times=examples.requests.times,
         targets=examples.targets,
-        places=places,
-        widths={one.name: one.width for one in shown},
-        lists={one.name: one.all_lists() for one in shown if one.keep},
+        positions=positions,
+        widths={tally.name: tally.width for tally in shown},
+        lists={tally.name: tally.all_lists() for tally in shown if tally.keep},
         further=dict(also or {}),
     )
 
 
 def _depths(examples: Examples, ks: Sequence[int]) -> tuple[int, ...]:
-    """ks in order and distinct, or an error that says why nothing can be evaluated."""
+    """The depths, distinct and rising. Raises: see `evaluate`."""
     if len(examples) == 0:
         raise DataError("nothing to evaluate: no request has a target; the test window may be empty")
     if not ks or min(ks) < 1:
@@ -146,7 +149,7 @@ def _depths(examples: Examples, ks: Sequence[int]) -> tuple[int, ...]:
 def _competitors(
     funnel: Traced, baselines: Mapping[str, Recommend], ideal: Recommend | None, exact: Recommend | None
 ) -> list[Competitor]:
-    """Everyone who answers, in the order of the rows; the funnel is last."""
+    """All competitors in the order of the report's rows; the funnel is last."""
     competitors = [one_step("baseline", name, recommend) for name, recommend in baselines.items()]
     competitors += [one_step("ideal", "ideal", ideal)] if ideal else []
     competitors += [one_step("exact", "exact", exact)] if exact else []
@@ -154,15 +157,15 @@ def _competitors(
 
 
 def _with_a_chance(rows: Sequence[Row], also: Container[str]) -> list[str]:
-    """The metrics that a random order's expectation is known of: funnel's own."""
-    found = dict.fromkeys(name for row in rows for name in row.metrics)
-    return [name for name in found if name.partition("@")[0] not in also]
+    """The metrics whose expectation for a random order is known: funnel's own."""
+    names = dict.fromkeys(name for row in rows for name in row.metrics)
+    return [name for name in names if name.partition("@")[0] not in also]
 
 
 def _comparisons(
     rows: Sequence[Row], metric: str, values: Mapping[str, Float64], users: Int32, seed: int, resamples: int
 ) -> tuple[Comparison, ...]:
-    """Row against row on one metric, of which values holds [B] by row."""
+    """Rows compared on one metric. values: by row, float64 [B]."""
     return tuple(
         compare(a, b, metric, paired(values[a], values[b], users, seed=seed, resamples=resamples))
         for a, b in pairs(rows, metric)
@@ -170,7 +173,10 @@ def _comparisons(
 
 
 def _seconds(competitor: Competitor, requests: Requests, n: int, seed: int) -> Float64:
-    """Seconds a step of single requests: [n, steps]; the same sample for everyone, the ideal is not timed."""
+    """Seconds of each step for requests on their own: float64 [n, steps]; the ideal is not timed.
+
+    The sample is the same for every competitor.
+    """
     if competitor.kind == "ideal":
         return np.empty((0, 1))
     sample = np.random.default_rng(seed).permutation(len(requests))[: max(n, 1)]
@@ -178,6 +184,7 @@ def _seconds(competitor: Competitor, requests: Requests, n: int, seed: int) -> F
 
 
 def _distinct(shown: Sequence[RowTally]) -> None:
+    """Raises: ConfigError for a name that two rows share."""
     twice = [name for name, times in Counter(s.name for s in shown).items() if times > 1]
     if twice:
         raise ConfigError(

@@ -21,15 +21,15 @@ def check_table(path: Path) -> None:
 
 
 def write_pieces(path: Path, pieces: Iterable[pd.DataFrame]) -> None:
-    """Frames of the same columns, one behind the other, as a .parquet or .csv file: whole or not at all.
+    """Write frames of the same columns, at least one, to a .parquet or .csv file: whole or not at all.
 
-    At least one. Raises: ConfigError for another name, BundleError where it cannot be written.
+    Raises: ConfigError for another name, BundleError where it cannot be written.
     """
     check_table(path)
     tables = (pa.Table.from_pandas(piece, preserve_index=False) for piece in pieces)
     first = next(tables)
     kind = CSVWriter if path.suffix == ".csv" else pq.ParquetWriter
-    with whole_file(path) as aside, kind(aside, first.schema) as writer:
+    with whole_file(path) as hidden, kind(hidden, first.schema) as writer:
         writer.write_table(first)
         for table in tables:
             writer.write_table(table.cast(first.schema))

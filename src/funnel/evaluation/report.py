@@ -1,12 +1,12 @@
-"""The per-stage report: what each step found, lost and cost, next to the baselines, with intervals."""
+"""The report: what each stage finds, loses and costs, beside baselines, with intervals."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import AliasChoices, Field, JsonValue, ValidationError, model_validator
 
 from funnel.errors import DataError
 from funnel.evaluation.advice import Advice, Origin
@@ -23,18 +23,31 @@ class Subject(Settings):
 
     dataset: str
     checksum: str  #: of the data set's content
-    protocol: str  #: how requests and targets came about, e.g. "time: towers to .8, ranker to .9, test after"
-    reading: str  #: "window", "event" or "shown"
+    windows: str  #: how the events were divided, e.g. "time: towers to .8, ranker to .9, test after"
+    protocol: str  #: what a request is: "window", "event" or "shown", see `split.protocol`
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, raw: Any) -> Any:
+        """Earlier reports have `windows` as "protocol", and `protocol` as "reading"."""
+        if isinstance(raw, dict) and "reading" in raw:
+            rest = {name: value for name, value in raw.items() if name not in ("protocol", "reading")}
+            return {**rest, "windows": raw.get("protocol"), "protocol": raw["reading"]}
+        return raw
 
     @property
     def rules(self) -> str:
-        """Protocol, reading, and what is ranked, in words."""
-        ranked = "the list that was shown is ranked" if self.reading == "shown" else "every item ranked"
-        return f"{self.protocol}; {self.reading} reading; {ranked}"
+        """Windows, protocol, and what is ranked, in words."""
+        ranked = "the list that was shown is ranked" if self.protocol == "shown" else "every item ranked"
+        return f"{self.windows}; protocol {self.protocol}; {ranked}"
 
 
 class Report(Settings):
-    """One evaluation. Round trip: `report.save(path)`, `Report.load(path)`."""
+    """One evaluation of a bundle, as values: `report.json`. Reports of earlier versions are read too.
+
+    report = Report.load(Path("report.json"))
+    print(report.row("rank").metrics["ndcg@10"].mean)
+    """
 
     subject: Subject
     requests: int
@@ -47,7 +60,7 @@ class Report(Settings):
     seed: int
     rows: tuple[Row, ...]  #: baselines, ideal, exact, then the stages in walking order
     comparisons: tuple[Comparison, ...]
-    chance: dict[str, float]  #: every metric's mean for a random order: expected, of plugins by drawing
+    chance: dict[str, float]  #: every metric's mean for lists in a random order: exact, of plugins drawn
     search_recall: dict[int, float] | None  #: share of the exact first k that approximate search finds, by k
     frontier: tuple[Point, ...] = ()  #: what the bundle's own index finds and costs, exact search last
     latency: Latency  #: of the whole funnel
@@ -59,7 +72,8 @@ class Report(Settings):
     config: dict[str, JsonValue] = Field(default_factory=dict)
     versions: dict[str, str]
     machine: str
-    made: str  #: UTC, ISO 8601
+    #: when, UTC, ISO 8601; "made" in reports of earlier versions
+    created: str = Field(validation_alias=AliasChoices("created", "made"))
 
     @property
     def k(self) -> int:
@@ -74,28 +88,28 @@ class Report(Settings):
         return f"{name} on {self.subject.dataset}" if named else self.subject.dataset
 
     def row(self, name: str) -> Row:
-        """The row of this name; a KeyError names those there are."""
+        """The row of this name. Raises: KeyError naming the rows there are."""
         for row in self.rows:
             if row.name == name:
                 return row
         raise KeyError(f"no row {name!r}; there are {', '.join(row.name for row in self.rows)}")
 
     def comparison(self, a: str, b: str) -> Comparison:
-        """Row a against row b; a KeyError names the pairs there are."""
-        for found in self.comparisons:
-            if (found.a, found.b) == (a, b):
-                return found
+        """The comparison of row a with row b. Raises: KeyError naming the pairs there are."""
+        for comparison in self.comparisons:
+            if (comparison.a, comparison.b) == (a, b):
+                return comparison
         known = ", ".join(f"{c.a}/{c.b}" for c in self.comparisons)
         raise KeyError(f"{a} was not compared with {b}; there are {known}")
 
     def to_frame(self, of: Literal["rows", "comparisons"] = "rows") -> pd.DataFrame:
-        """A row for each row, by its name: kind, each metric's mean with `lo` and `hi`, p50 in milliseconds.
+        """The report's rows as a data frame, indexed by name: kind, each metric's mean with the bounds of its
+        interval (`lo`, `hi`), and p50 in milliseconds; NaN where a row does not have a figure.
 
-        NaN where a row does not have a figure. of: "comparisons" for a row a comparison instead, see
-        `Comparison.to_frame`.
+        of: "comparisons" for a frame of the comparisons instead, see `Comparison.to_frame`.
         """
         if of == "comparisons":
-            return pd.DataFrame([one.to_record() for one in self.comparisons])
+            return pd.DataFrame([comparison.to_record() for comparison in self.comparisons])
         rows = [
             {
                 "kind": row.kind,
@@ -122,7 +136,7 @@ class Report(Settings):
 
     @classmethod
     def load(cls, path: Path) -> Report:
-        """Read what `save` wrote; DataError where there is no such file, or it is something else."""
+        """Read what `save` wrote. Raises: DataError where there is no such file, or it is something else."""
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValidationError) as wrong:

@@ -1,4 +1,4 @@
-"""Metrics of scored rows with labels: what the ranker alone is judged by."""
+"""Metrics of scored rows with labels, for a ranker on its own."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def graded_ndcg(
 
 def _dcg(gain: Float64, group: NDArray[np.int64], sizes: NDArray[Any], k: int) -> Float64:
     sizes = np.asarray(sizes)
-    place = np.arange(len(gain)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    discounted = np.where(place < k, gain * discounts(k)[np.minimum(place, k - 1)], 0.0)
+    position = np.arange(len(gain)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    discounted = np.where(position < k, gain * discounts(k)[np.minimum(position, k - 1)], 0.0)
     return sum_by(group, discounted, len(sizes))
 
 

@@ -18,7 +18,7 @@ def search_recall(
 ) -> dict[int, float] | None:
     """The mean share of exact search's first k items among approximate search's first k, for each k.
 
-    Both are asked the same seeded sample of at most 2,000 requests. A k beyond what exact search returns is
+    Both get the same seeded sample of at most 2,000 requests. A k beyond what exact search returns is
     left out; None where either is missing.
     """
     if exact is None or approximate is None:
@@ -27,13 +27,13 @@ def search_recall(
     shares: dict[int, list[float]] = {k: [] for k in ks}
     for start in range(0, len(sample), _BATCH):
         batch = requests.take(sample[start : start + _BATCH])
-        wanted, found = exact(batch).items, approximate(batch).items
+        wanted, approximated = exact(batch).items, approximate(batch).items
         for k in ks:
             if k <= wanted.shape[1]:
-                shares[k].extend(compute(f"recall@{k}", found, _as_targets(wanted[:, :k])))
+                shares[k].extend(compute(f"recall@{k}", approximated, _as_targets(wanted[:, :k])))
     return {k: float(np.mean(share)) for k, share in shares.items() if share}
 
 
 def _as_targets(items: Int32) -> Ragged:
-    """The filled places of lists [B, K], a list each."""
+    """The items of lists [B, K] without the empty positions, a list each."""
     return Ragged.from_lengths(items[items >= 0], (items >= 0).sum(axis=1))

@@ -52,7 +52,7 @@ def _quality(report: Report) -> FittingTable:
 
 
 def _reach(report: Report) -> FittingTable:
-    """What is found at all, and what is shown of the catalogue."""
+    """Recall of the whole lists, targets lost at each stage, and how much of the catalogue is shown."""
     table = plain("", "recall of all", "targets lost here", "coverage", "popularity")
     for row in report.rows:
         cells = [
@@ -85,28 +85,30 @@ def _out(report: Report) -> str:
 
 
 def _sentences(report: Report) -> list[Text]:
-    said = [Text(f"• {comparison.sentence}") for comparison in report.comparisons]
+    lines = [Text(f"• {comparison.sentence}") for comparison in report.comparisons]
     if report.search_recall:
         shares = ", ".join(f"{share:.1%} of the first {k}" for k, share in report.search_recall.items())
-        said.append(Text(f"• approximate search finds {shares} that exact search finds"))
-    said += [Text(f"• {each.sentence}") for each in report.probabilities]
-    said += [Text(f"• {sentence}") for sentence in _further(report)]
-    return said + [Text(f"• {note}") for note in report.notes]
+        lines.append(Text(f"• approximate search finds {shares} that exact search finds"))
+    lines += [Text(f"• {each.sentence}") for each in report.probabilities]
+    lines += [Text(f"• {sentence}") for sentence in _further(report)]
+    return lines + [Text(f"• {note}") for note in report.notes]
 
 
 def _advice(report: Report) -> list[Text]:
-    """What is lost where, and what to do next."""
-    shares = ", ".join(f"{one.stage} {one.share:.1%}" for one in kept(report))
-    lines = [Text(f"• of what people went on to take, there is left behind each stage: {shares}")]
+    """The share of the targets that each stage keeps, and the report's advice."""
+    shares = ", ".join(f"{stage.stage} {stage.share:.1%}" for stage in kept(report))
+    lines = [Text(f"• share of the targets that is left after each stage: {shares}")]
     if report.advice:
         lines += [Text(), Text("what to do next, the largest gain first", "bold")]
-    for number, one in enumerate(report.advice, 1):
-        lines.append(Text.assemble(f"{number}. ", (f"{one.key}{gain(one)}", "bold"), f"  {one.sentence}"))
+    for number, advice in enumerate(report.advice, 1):
+        lines.append(
+            Text.assemble(f"{number}. ", (f"{advice.key}{gain(advice)}", "bold"), f"  {advice.sentence}")
+        )
     return lines
 
 
 def _further(report: Report) -> list[str]:
-    """Metrics that have no column: those of plugins, of each stage."""
+    """Metrics without a column in the tables, which are those of plugins: a sentence each, for all stages."""
     own, final = plugins.names("metric", own=True), report.rows[-1].metrics
     names = [name for name in final if name.endswith(f"@{report.k}") and name.partition("@")[0] not in own]
     stages = [row for row in report.rows if row.kind == "stage"]

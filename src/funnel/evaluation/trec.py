@@ -1,4 +1,4 @@
-"""Lists and what was right in the forms of TREC and ranx, for evaluators that are not ours."""
+"""Lists and targets in the formats of TREC and ranx, for other evaluators."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 #: An item row's id, as text.
 Named = Callable[[int], str]
 
-#: What divides fields and lines, and the sign that stands for it.
+#: What would divide fields or lines, and "%", which the encoding itself uses.
 _DIVIDES = re.compile(r"[\s%\x00-\x1f\x7f-\x9f]")
 
 
 def run(lists: Int32, item: Named) -> dict[str, dict[str, float]]:
     """request -> item id -> score, counting down from the lists' width to 1. lists: [B, W], −1 = empty."""
     return {
-        str(request): {item(row): float(lists.shape[1] - place) for place, row in _shown(lists[request])}
+        str(request): {
+            item(row): float(lists.shape[1] - position) for position, row in _shown(lists[request])
+        }
         for request in range(len(lists))
     }
 
@@ -40,9 +42,9 @@ def qrels(targets: Ragged, item: Named) -> dict[str, dict[str, int]]:
 def run_lines(lists: Int32, item: Named, tag: str) -> Iterator[str]:
     """`qid Q0 docid rank score tag`; evaluators sort by the score, which counts down by position."""
     for request in range(len(lists)):
-        for place, row in _shown(lists[request]):
-            score = lists.shape[1] - place
-            yield f"{request} Q0 {field(item(row))} {place + 1} {score} {field(tag)}\n"
+        for position, row in _shown(lists[request]):
+            score = lists.shape[1] - position
+            yield f"{request} Q0 {field(item(row))} {position + 1} {score} {field(tag)}\n"
 
 
 def qrels_lines(targets: Ragged, item: Named) -> Iterator[str]:
@@ -53,20 +55,20 @@ def qrels_lines(targets: Ragged, item: Named) -> Iterator[str]:
 
 
 def field(text: str) -> str:
-    """An id in one piece; `urllib.parse.unquote` gives it back."""
-    return _DIVIDES.sub(lambda found: quote(found[0], safe=""), text)
+    """An id without anything that divides fields; `urllib.parse.unquote` gives the id back."""
+    return _DIVIDES.sub(lambda divider: quote(divider[0], safe=""), text)
 
 
 def write(path: Path, lines: Iterable[str]) -> None:
     """A text file, whole or not at all. Raises: BundleError where it cannot be written."""
-    with whole_file(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
+    with whole_file(path) as hidden, hidden.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(lines)
 
 
 def ranx(
     right: dict[str, dict[str, int]], shown: dict[str, dict[str, float]], name: str
 ) -> tuple[library.Qrels, library.Run]:
-    """As ranx has them. Raises: FunnelError where it is not installed."""
+    """Qrels and run as objects of ranx. Raises: FunnelError where it is not installed."""
     try:
         from ranx import Qrels, Run
     except ImportError as missing:
@@ -75,5 +77,5 @@ def ranx(
 
 
 def _shown(items: Int32) -> list[tuple[int, int]]:
-    """Position and item row of each place that is not empty."""
-    return [(place, row) for place, row in enumerate(items.tolist()) if row >= 0]
+    """(position, item row) of each position that is not empty."""
+    return [(position, row) for position, row in enumerate(items.tolist()) if row >= 0]

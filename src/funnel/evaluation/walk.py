@@ -1,8 +1,8 @@
-"""Lets every competitor answer the requests, in batches for the figures and one by one for the clock.
+"""Runs every competitor on the requests: in batches for the figures, and one by one for latencies.
 
 A competitor is a funnel, whose stages each become a row, or one callable, which becomes one row. Of a batch
-only the targets' places and the exposure are kept, so memory stays bounded by the batch; and the items of
-those lists that somebody asked for.
+only the targets' positions and the exposure are kept, so memory stays bounded by the batch, and the items of
+those lists that were requested.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from funnel.evaluation.catalogue import exposure
-from funnel.evaluation.metrics import Float64, find_places
+from funnel.evaluation.metrics import Float64, find_positions
 from funnel.types import Candidates, Examples, Float32, Int32, Int64, Ragged, Requests
 
 Kind = Literal["baseline", "ideal", "exact", "stage"]
@@ -27,7 +27,7 @@ Recommend = Callable[[Requests], Candidates]
 Observer = Callable[[Examples, Int64, Candidates], None]
 
 _BATCH = 256
-_WARM = 3  # untimed first answers: compilation and cold caches are not what is measured
+_WARM = 3  # the first so many are not timed: compilation and cold caches are not what is measured
 
 
 class TracedStep(Protocol):
@@ -56,7 +56,7 @@ class Timed(NamedTuple):
 
 
 class Competitor(NamedTuple):
-    """How to let it answer, and what kind of row its steps are."""
+    """kind: of the rows that its steps become. answer: runs it on requests."""
 
     kind: Kind
     answer: Callable[[Requests], Sequence[TracedStep]]
@@ -67,21 +67,21 @@ def one_step(kind: Kind, name: str, recommend: Recommend) -> Competitor:
 
     def answer(requests: Requests) -> Sequence[TracedStep]:
         start = time.perf_counter()
-        found = recommend(requests)
-        return [Timed(name, found, time.perf_counter() - start)]
+        candidates = recommend(requests)
+        return [Timed(name, candidates, time.perf_counter() - start)]
 
     return Competitor(kind, answer)
 
 
 @dataclass
 class RowTally:
-    """What one row showed over all requests."""
+    """What is counted for one row of the report over all requests."""
 
     kind: Kind
     name: str
     n_items: int
     k: int
-    places: list[Int32] = field(default_factory=list)  #: of the targets, a batch each
+    positions: list[Int32] = field(default_factory=list)  #: of the targets, a batch each
     filled: list[Int64] = field(default_factory=list)  #: candidates a request, a batch each
     exposure: Int64 = field(init=False)  #: [n_items], within the first k
     keep: bool = False  #: whether its lists are kept
@@ -93,9 +93,9 @@ class RowTally:
     def __post_init__(self) -> None:
         self.exposure = np.zeros(self.n_items, dtype=np.int64)
 
-    def all_places(self, offsets: Int64) -> Ragged:
-        """Places of the targets of all requests; offsets: of those targets."""
-        return Ragged(np.concatenate(self.places), offsets)
+    def all_positions(self, offsets: Int64) -> Ragged:
+        """The targets' positions in all requests. offsets: those of the targets."""
+        return Ragged(np.concatenate(self.positions), offsets)
 
     @property
     def candidates(self) -> Int64:
@@ -103,7 +103,7 @@ class RowTally:
         return np.concatenate(self.filled)
 
     def all_lists(self) -> Int32:
-        """The lists that were kept, as wide as the longest: int32 [B, width], −1 behind the last item."""
+        """The kept lists, as wide as the longest: int32 [B, width], −1 behind the last item."""
         out = np.full((len(self.candidates), self.width), -1, dtype=np.int32)
         start = 0
         for items in self.lists:
@@ -117,9 +117,9 @@ class RowTally:
         return float(np.mean(np.concatenate(self.true_dcg)[best > 0] / best[best > 0]))
 
     def add(self, step: TracedStep, targets: Ragged, gains: Float32 | None = None) -> None:
-        """Take in one batch. gains: [B, n_items], what each item is truly worth, where that is known."""
+        """Count one batch. gains: [B, n_items], the true worth of each item, where it is known."""
         items = step.candidates.items
-        self.places.append(find_places(items, targets).values)
+        self.positions.append(find_positions(items, targets).values)
         self.filled.append((items >= 0).sum(axis=1))
         self.exposure += exposure(items, self.k, self.n_items)
         self.width = max(self.width, int(self.filled[-1].max(initial=0)))
@@ -143,10 +143,11 @@ def walk(
     observers: Mapping[str, Observer] | None = None,
     progress: bool = False,
 ) -> list[RowTally]:
-    """Every competitor answers every request; one `RowTally` a step, in the order of the competitors.
+    """Run every competitor on every request; one `RowTally` a step, in the order of the competitors.
 
-    gains: requests -> [B, n_items], what each item is truly worth to whom, where that is known. lists: names
-    of the steps whose lists are kept. observers: by the name of the step that they watch.
+    n_items: size of the catalogue. k: depth of exposure and of `true_dcg`. gains: requests -> [B, n_items],
+    the true worth of each item, where it is known. lists: names of the steps whose lists are kept.
+    observers: by the name of the step that they watch.
     """
     rows: dict[tuple[int, int], RowTally] = {}
     starts = range(0, len(examples), _BATCH)
@@ -172,7 +173,7 @@ def _tally(
 
 
 def time_each(competitor: Competitor, requests: Requests) -> Float64:
-    """Seconds a step for each request, asked one at a time: float64 [B, steps]."""
+    """Seconds of each step for each request on its own: float64 [B, steps]."""
     singles = [requests.take(np.array([i])) for i in range(len(requests))]
     for single in singles[:_WARM]:
         competitor.answer(single)

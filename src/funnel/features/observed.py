@@ -15,6 +15,10 @@ from funnel.types import Int32, Int64
 #: Events whose moments are kept; of older ones only the item's number of events is.
 ROOM = 1 << 20
 
+#: Events that may be added, while a view of the state is read, before the oldest that it knows are written
+#: over; and most that are put in together.
+_SPARE = 4096
+
 
 class Recent(NamedTuple):
     """`Observed` as compiled code takes it, at one moment: events from `tail` to before `number` are there.
@@ -23,6 +27,10 @@ class Recent(NamedTuple):
     item's newest event. totals: int32 [n_items], all its events. times: int64. before: int64, the number of
     the item's event before this one. jump: int64, that of one further back. nth: int32, the number of the
     item's events up to this one. end: all observed events are at or after this moment.
+
+    All arrays are written to while this is read: heads lead to events behind `number`, which are passed by,
+    and an event near `tail` may be written over by one that is 2^20 younger. So links are followed back only,
+    never up, which ends whatever stands in them.
     """
 
     heads: Int64
@@ -45,14 +53,14 @@ class Observed:
     with an earlier time than the one before it, counts as of that.
 
     n_items: of the catalogue. end: one second after the last fitted event. room: events that are kept.
-    `view` gives one state, which stays what it is while another thread adds; one thread may add at a time.
+    `view` gives one state, which stays what it is while another thread adds some thousands; one thread may
+    add at a time. Memory is taken when the first event comes, and by the system when it is written to.
     """
 
     def __init__(self, n_items: int, end: int, room: int = ROOM) -> None:
         self._room, self._end, self._last = room, end, end
         self._heads, self._totals = np.zeros(n_items, np.int64), np.zeros(n_items, np.int32)
-        self._size = min(room, 1024)
-        self._rows = self._allocated(self._size)
+        self._rows = _allocated(1)
         self._view = self._at(0)
 
     @property
@@ -82,37 +90,26 @@ class Observed:
         rows = np.ascontiguousarray(items[inside], dtype=np.int32)
         when = np.maximum.accumulate(np.maximum(np.asarray(times, dtype=np.int64)[inside], self._last))
         count = self.count
-        for part, moments in zip(_parts(rows, self._room), _parts(when, self._room), strict=True):
-            self._reserve(count + len(part))
+        if len(rows) and not count:  # a view without an event does not look at them
+            self._rows = _allocated(self._room + _SPARE)
+        for part, moments in zip(_parts(rows), _parts(when), strict=True):
             _link(self._at(count), part, moments)
             count += len(part)
             self._last = int(moments[-1])
             self._view = self._at(count)
 
-    def _reserve(self, count: int) -> None:
-        """Twice the room until it is all there."""
-        if count <= self._size or self._size == self._room:
-            return
-        while self._size < min(count, self._room):
-            self._size = min(2 * self._size, self._room)
-        times, before, jump, nth = self._rows
-        self._rows = rows = self._allocated(self._size)
-        n = len(times)
-        rows[0][:n], rows[1][:n], rows[2][:n], rows[3][:n] = times, before, jump, nth
-
-    @staticmethod
-    def _allocated(size: int) -> tuple[Int64, Int64, Int64, Int32]:
-        """times, before, jump and nth."""
-        longs = [np.zeros(size, np.int64) for _ in range(3)]
-        return longs[0], longs[1], longs[2], np.zeros(size, np.int32)
-
     def _at(self, count: int) -> Recent:
-        return Recent(self._heads, self._totals, *self._rows, max(0, count - self._size), count, self._end)
+        return Recent(self._heads, self._totals, *self._rows, max(0, count - self._room), count, self._end)
 
 
-def _parts(values: NDArray[Any], size: int) -> list[NDArray[Any]]:
-    """At most `size` at once: what is added together must fit in the ring."""
-    return [values[at : at + size] for at in range(0, len(values), size)]
+def _allocated(size: int) -> tuple[Int64, Int64, Int64, Int32]:
+    """times, before, jump and nth."""
+    longs = [np.zeros(size, np.int64) for _ in range(3)]
+    return longs[0], longs[1], longs[2], np.zeros(size, np.int32)
+
+
+def _parts(values: NDArray[Any]) -> list[NDArray[Any]]:
+    return [values[at : at + _SPARE] for at in range(0, len(values), _SPARE)]
 
 
 @compiled
@@ -148,7 +145,10 @@ def newest_before(recent: Any, number: int, time: int) -> int:
             return number
         jump = recent.jump[slot]
         later = jump >= recent.tail and (jump >= recent.number or recent.times[jump % size] >= time)
-        number = jump if later else recent.before[slot]
+        further = jump if later else recent.before[slot]
+        if further >= number:
+            break
+        number = further
     return -1
 
 
@@ -158,10 +158,11 @@ def oldest(recent: Any, number: int) -> int:
     size = len(recent.times)
     while True:
         slot = number % size
-        if recent.jump[slot] >= recent.tail:
-            number = recent.jump[slot]
-        elif recent.before[slot] >= recent.tail:
-            number = recent.before[slot]
+        jump, before = recent.jump[slot], recent.before[slot]
+        if recent.tail <= jump < number:
+            number = jump
+        elif recent.tail <= before < number:
+            number = before
         else:
             return number
 
@@ -175,7 +176,7 @@ def upto(recent: Any, item: int, time: int) -> int:
         return recent.nth[newest % size]
     if number < recent.tail:
         return recent.totals[item]
-    return recent.nth[oldest(recent, number) % size] - 1
+    return max(recent.nth[oldest(recent, number) % size] - 1, 0)
 
 
 @compiled

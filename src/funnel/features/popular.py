@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,6 +15,11 @@ from funnel.features.arrays import frozen
 from funnel.features.counts import EventCounts
 from funnel.features.kernels import passes, slot_of, table_bits
 from funnel.types import Int32
+
+log = logging.getLogger(__name__)
+
+#: Has something done in the background.
+Later: TypeAlias = Callable[[Callable[[], object]], None]
 
 #: A time and a window.
 Moment: TypeAlias = tuple[int, int | None]
@@ -54,11 +62,56 @@ class Rankings:
     def at(self, time: int, window: int | None) -> Ranking:
         """See `Ranking.of`."""
         ranking = self._kept.get((time, window))
-        if ranking is None:
-            ranking = Ranking.of(self._events, time, window)
-            newest = list(self._kept.items())[1 - _KEPT :]
-            self._kept = {**dict(newest), (time, window): ranking}
+        return self._computed(time, window) if ranking is None else ranking
+
+    def _computed(self, time: int, window: int | None) -> Ranking:
+        ranking = Ranking.of(self._events, time, window)
+        newest = list(self._kept.items())[1 - _KEPT :]
+        self._kept = {**dict(newest), (time, window): ranking}
         return ranking
+
+
+class LiveRankings(Rankings):
+    """Rankings of what is observed while it serves, which no request waits for.
+
+    Up to the end of what was fitted they are `fitted`'s, to which events that come change nothing. A later
+    one is computed in the background, one at a time, and until it is there the latest that was computed
+    before its moment stands for it: at first that of the end of what was fitted.
+
+    later: has something done in the background.
+    """
+
+    def __init__(self, events: EventCounts, fitted: Rankings, last: int, later: Later) -> None:
+        super().__init__(events)
+        self._fitted, self._last, self._later = fitted, last, later
+        self._busy_in = 0  # the process that computes: a child of a fork has no part in it
+
+    def at(self, time: int, window: int | None) -> Ranking:
+        """The ranking at a moment, or one that stands for it."""
+        if time <= self._events.end:
+            return self._fitted.at(time, window)
+        kept = self._kept
+        if (ranking := kept.get((time, window))) is not None:
+            return ranking
+        self._begin(time, window)
+        earlier = [key for key in kept if key[1] == window and key[0] < time]
+        return kept[max(earlier)] if earlier else self._fitted.at(self._last, window)
+
+    def _begin(self, time: int, window: int | None) -> None:
+        if self._busy_in == os.getpid():
+            return
+        self._busy_in = os.getpid()
+        try:
+            self._later(lambda: self._compute(time, window))
+        except RuntimeError as error:  # no thread to be had: the next request tries again
+            self._busy_in = 0
+            log.warning("the popular items stay those of an earlier day: %s", error)
+
+    def _compute(self, time: int, window: int | None) -> None:
+        try:
+            self._computed(time, window)
+        finally:
+            self._busy_in = 0
 
 
 @compiled

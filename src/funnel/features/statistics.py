@@ -17,7 +17,7 @@ from funnel.features.counts import EventCounts
 from funnel.features.covisitation import fit_covisitation, fit_transitions
 from funnel.features.kernels import bitmaps, item_lists
 from funnel.features.neighbours import Neighbours
-from funnel.features.popular import Rankings, pick
+from funnel.features.popular import Later, LiveRankings, Rankings, pick
 from funnel.features.spectral import Spectral
 from funnel.features.statistics_file import StatisticsFile
 from funnel.types import Clock, Float32, Int32, Int64, Log, Ragged
@@ -55,7 +55,7 @@ class Statistics:
         self.spectral = spectral
         self.fitted_items = len(events.offsets) - 1
         self.events = events
-        self._rankings = Rankings(events)
+        self._rankings: Rankings = Rankings(events)
 
     @classmethod
     def fit(cls, known: Log, matrices: Log, *, windows: Sequence[int | None] | None = None) -> Statistics:
@@ -162,16 +162,23 @@ class Statistics:
         """
         self.events.observed.add(np.atleast_1d(items), np.atleast_1d(times))
 
-    def serving(self, n_items: int) -> Statistics:
+    def serving(self, n_items: int, later: Later | None = None) -> Statistics:
         """The same with nothing observed, for a catalogue of n_items: further ones have no events and no
         neighbours yet. It shares every array, at no cost by the number of items.
+
+        later: has something done in the background; with it no call of `most_popular` waits for the ranking
+        of a moment behind the end of what was fitted, see `LiveRankings`. None: each is exact.
         """
         lists, steps = self.covisitation.extended(n_items), self.transitions
         spectral = None if self.spectral is None else self.spectral.extended(n_items)
         events = self.events.serving(n_items)
-        return Statistics(
+        served = Statistics(
             self.clock, self.windows, events, lists, steps and steps.extended(n_items), spectral
         )
+        if later is not None:
+            last = int(self._floor(np.array([self.end], dtype=np.int64))[0])
+            served._rankings = LiveRankings(events, self._rankings, last, later)
+        return served
 
     def save(self, folder: Path) -> None:
         """Write arrays as `.npy` and the rest as `statistics.json`; what was observed is not in it."""

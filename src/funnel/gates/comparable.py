@@ -15,8 +15,11 @@ from funnel.settings import Settings
 
 _UNKNOWN = "what was measured: a report cannot be read"
 
-#: Options of `[split]` that say where windows lie; a report's protocol has the days that came of them.
+#: Options of `[split]` that say where windows lie; a report's `windows` have the days that came of them.
 _WINDOWS = ("ranker", "test")
+
+#: Options that the report's windows and protocol say already; `protocol` was `reading` once.
+_NAMED = ("kind", "protocol", "reading")
 
 
 class MeasuredOn(Settings):
@@ -27,17 +30,17 @@ class MeasuredOn(Settings):
 
     @property
     def rules(self) -> str:
-        """Data set, protocol and reading in words, without days: equal where figures are of one kind."""
-        protocol = self.subject.protocol.partition(":")[0]
+        """Data set, windows and protocol in words, without days: equal where figures are of one kind."""
+        windows = self.subject.windows.partition(":")[0]
         options = [f"{name} = {json.dumps(value)}" for name, value in sorted(self.split.items())]
-        options = [one for one in options if not one.startswith(("kind", "reading"))]
-        said = f"{self.subject.dataset}: {protocol}; {self.subject.reading} reading"
-        return f"{said}; {', '.join(options)}" if options else said
+        options = [option for option in options if not option.startswith(_NAMED)]
+        rules = f"{self.subject.dataset}: {windows}; protocol {self.subject.protocol}"
+        return f"{rules}; {', '.join(options)}" if options else rules
 
     @property
     def window(self) -> tuple[str, str]:
-        """The protocol with its days, and the content of the data: equal where requests are the same."""
-        return self.subject.protocol, self.subject.checksum
+        """The windows with their days, and the content of the data: equal where requests are the same."""
+        return self.subject.windows, self.subject.checksum
 
 
 def measured_on(folder: Path, manifest: Manifest) -> MeasuredOn | None:
@@ -46,8 +49,8 @@ def measured_on(folder: Path, manifest: Manifest) -> MeasuredOn | None:
         subject = Subject.model_validate(json.loads((folder / "report.json").read_bytes())["subject"])
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
         return None
-    found = manifest.config.get("split")
-    split = found if isinstance(found, dict) else {}
+    section = manifest.config.get("split")
+    split = section if isinstance(section, dict) else {}
     return MeasuredOn(subject=subject, split={k: v for k, v in split.items() if k not in _WINDOWS})
 
 
@@ -56,18 +59,18 @@ def unlike(a: MeasuredOn | None, b: MeasuredOn | None) -> tuple[str, ...]:
     are."""
     if a is None or b is None:
         return (_UNKNOWN,)
-    one, other = a.subject, b.subject
+    first, other = a.subject, b.subject
     pairs = {
-        "data set": (one.dataset, other.dataset),
-        "protocol": (one.protocol, other.protocol),
-        "reading": (one.reading, other.reading),
+        "data set": (first.dataset, other.dataset),
+        "windows": (first.windows, other.windows),
+        "protocol": (first.protocol, other.protocol),
         **{
             f"split.{name}": (a.split.get(name), b.split.get(name))
-            for name in sorted({*a.split, *b.split} - {"kind", "reading"})
+            for name in sorted({*a.split, *b.split} - {*_NAMED})
         },
     }
-    said = [f"{name}: {old} and {new}" for name, (old, new) in pairs.items() if old != new]
-    return (*said, "content of the data") if one.checksum != other.checksum else tuple(said)
+    differences = [f"{name}: {old} and {new}" for name, (old, new) in pairs.items() if old != new]
+    return (*differences, "content of the data") if first.checksum != other.checksum else tuple(differences)
 
 
 class Marked(Settings):
@@ -80,23 +83,24 @@ class Marked(Settings):
     rules: str | None
 
 
-def marks(found: Sequence[MeasuredOn | None]) -> list[Marked]:
+def marks(bundles: Sequence[MeasuredOn | None]) -> list[Marked]:
     """A mark for each, by first come: only figures with the same mark are of the same requests."""
     rules: dict[str, dict[tuple[str, str], int]] = {}
-    made = []
-    for one in found:
-        if one is None:
-            made.append(Marked(mark="?", rules=None))
+    marked_bundles = []
+    for measured in bundles:
+        if measured is None:
+            marked_bundles.append(Marked(mark="?", rules=None))
             continue
-        windows = rules.setdefault(one.rules, {})
-        number = windows.setdefault(one.window, len(windows) + 1)
-        made.append(Marked(mark=f"{_letters(list(rules).index(one.rules))}{number}", rules=one.rules))
-    return made
+        windows = rules.setdefault(measured.rules, {})
+        number = windows.setdefault(measured.window, len(windows) + 1)
+        letters = _letters(list(rules).index(measured.rules))
+        marked_bundles.append(Marked(mark=f"{letters}{number}", rules=measured.rules))
+    return marked_bundles
 
 
 def marked(store: Store, manifests: Sequence[Manifest]) -> list[Marked]:
     """`marks` of bundles of a store."""
-    return marks([measured_on(store.path(one.version), one) for one in manifests])
+    return marks([measured_on(store.path(manifest.version), manifest) for manifest in manifests])
 
 
 def _letters(number: int) -> str:

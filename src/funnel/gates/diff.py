@@ -75,8 +75,8 @@ class BundleDifference(Settings):
         for part in ("metrics", "config"):
             rows |= {(part, key): {"a": a, "b": b} for key, (a, b) in getattr(self, part).items()}
         for part in ("features", "items", "users"):
-            found: Change = getattr(self, part)
-            rows[part, "number"] = {"a": found.gone, "b": found.new, "both": found.shared}
+            change: Change = getattr(self, part)
+            rows[part, "number"] = {"a": change.gone, "b": change.new, "both": change.shared}
         rows |= {("answers", name): {"both": value} for name, value in self.answers}
         index = pd.MultiIndex.from_tuples(list(rows), names=["part", "name"])
         return pd.DataFrame(list(rows.values()), index=index, columns=["a", "b", "both"], dtype=object)

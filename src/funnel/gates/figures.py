@@ -71,6 +71,6 @@ def ndcg(step: RowTally, examples: Examples, k: int) -> Float64:
 
 def _values(step: RowTally, examples: Examples, k: int, *, whole: bool) -> dict[str, Float64]:
     """whole: also the recall of the whole list, however narrow: one that has shrunk has lost what it held."""
-    values = row_values(step.all_places(examples.targets.offsets), [k], step.width)
+    values = row_values(step.all_positions(examples.targets.offsets), [k], step.width)
     names = [f"ndcg@{k}", "recall"] if whole else [f"ndcg@{k}"]
     return {name: np.asarray(values[name]) for name in names}

@@ -26,7 +26,9 @@ class _Base:
     """An index and which of its rows are out of date. Written to in place.
 
     hidden: bool [base.size], the n_hidden rows that it must not return. visible: the others as a bitmap.
-    delta: int32 [m], rows that are searched beside it.
+    delta: int32 [m], rows that are searched beside it. changes: odd while a change is under way.
+
+    A row is put beside before it is hidden, so that whoever does not find it in the base finds it there.
     """
 
     index: Index
@@ -34,6 +36,7 @@ class _Base:
     visible: NDArray[np.uint64]
     n_hidden: int
     delta: Int32
+    changes: int = 0
 
     @classmethod
     def of(cls, index: Index) -> _Base:
@@ -65,13 +68,18 @@ class OverlayIndex:
 
     def put(self, rows: Int32) -> None:
         """Add or replace rows, with the vectors that they have now."""
-        self._base.hide(rows)
-        self._base.delta = np.union1d(self._base.delta, rows).astype(np.int32)
+        self._change(rows, np.union1d(self._base.delta, rows))
 
     def drop(self, rows: Int32) -> None:
         """Remove rows."""
-        self._base.hide(rows)
-        self._base.delta = np.setdiff1d(self._base.delta, rows).astype(np.int32)
+        self._change(rows, np.setdiff1d(self._base.delta, rows))
+
+    def _change(self, rows: Int32, delta: NDArray[Any]) -> None:
+        base = self._base
+        base.changes += 1
+        base.delta = delta.astype(np.int32)
+        base.hide(rows)
+        base.changes += 1
 
     def rebase(self, index: Index, fresh: Int32, gone: Int32) -> None:
         """Search another index from now on.
@@ -113,19 +121,36 @@ class OverlayIndex:
         params: Mapping[str, int] | None = None,
         threads: int = 1,
     ) -> tuple[Int32, Float32]:
-        """See `Index.search`. A filter whose bits are those of `living` is none: that holds anyway."""
+        """See `Index.search`. A filter whose bits are those of `living` is none: that holds anyway.
+
+        Where rows are changed meanwhile, each is found once, as it was or as it is.
+        """
         queries, k = checked_queries(queries, self._vectors.shape[1]), at_least_one("k", k)
         base, options = self._base, {"params": params, "threads": threads}
-        delta = base.delta
-        if allow is None or allow.bits is self._living:
-            beside = among(self._vectors, queries, k, delta, threads)
-            return _merged(_unfiltered(base, queries, k, options), beside, k)
-        allow = checked_allow(allow, len(queries), self.size)
+        before, delta = base.changes, base.delta
+        if allow is not None and allow.bits is self._living:
+            allow = None
+        if allow is None:
+            results = _unfiltered(base, queries, k, options)
+        else:
+            allow = checked_allow(allow, len(queries), self.size)
+            results = _filtered(base, queries, k, allow, options)
+        if before % 2 or base.changes != before:
+            delta = np.union1d(delta, base.delta).astype(np.int32)
+            results = _without(results, delta)
+        return _merged(results, self._beside(queries, k, allow, delta, threads), k)
+
+    def _beside(
+        self, queries: Float32, k: int, allow: Allow | None, delta: Int32, threads: int
+    ) -> tuple[Int32, Float32]:
+        """The best of the rows that are searched beside the base."""
+        if allow is None:
+            return among(self._vectors, queries, k, delta, threads)
 
         def passing(some: Float32, bits: Any, _: int) -> tuple[Int32, Float32]:
             return among(self._vectors, some, k, delta[has_bits(bits, delta)], threads)
 
-        return _merged(_filtered(base, queries, k, allow, options), by_filter(queries, k, allow, passing), k)
+        return by_filter(queries, k, allow, passing)
 
 
 def _read_only(vectors: Float32) -> Float32:
@@ -159,6 +184,12 @@ def _filtered(base: _Base, queries: Float32, k: int, allow: Allow, options: Any)
     """The base's best that are not hidden and pass."""
     bits = allow.bits[:, : base.visible.shape[1]] & base.visible
     return base.index.search(queries, k, allow=Allow(bits, allow.filter_of, base.index.size), **options)
+
+
+def _without(results: tuple[Int32, Float32], rows: Int32) -> tuple[Int32, Float32]:
+    """A result without some rows."""
+    out = np.isin(results[0], rows)
+    return np.where(out, np.int32(-1), results[0]), np.where(out, np.float32(-np.inf), results[1])
 
 
 def _merged(first: tuple[Int32, Float32], second: tuple[Int32, Float32], k: int) -> tuple[Int32, Float32]:

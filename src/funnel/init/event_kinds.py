@@ -1,7 +1,7 @@
-"""Which kinds of events count: the deepest that there is enough of, since funnel learns one kind of yes.
+"""Chooses the kinds of events that count as interactions: the deepest of which there are enough.
 
-A purchase says more than a view, and there are few of them. From the deepest kind on, shallower ones are
-added until there is enough to learn from; where there never is, all that say yes count.
+A purchase says more than a view, but purchases are few. Starting with the deepest kind, shallower ones are
+added until there is enough to learn from; where there never is, all positive kinds count.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from funnel.init.findings import Conclusion, Unused
 from funnel.init.keys import Keyed
 from funnel.values.words import words
 
-#: Enough: so many events that count, and so many of them a user, in the mean over all users of the log.
+#: Enough are so many events that count, and so many of them a user, as a mean over all users of the log.
 ENOUGH_EVENTS = 10_000
 ENOUGH_A_USER = 5.0
 
 _MOST_KINDS = 30
-#: From the shallowest to the deepest, words that name how far somebody went.
+#: Words for kinds of events, from the shallowest to the deepest.
 _DEPTHS = (
     """
     view views viewed pageview page_view detail visit read open opened play watch watched seen
@@ -41,8 +41,8 @@ _DEPTHS = (
     apply
     """,
 )
-_RANKS = {word: rank for rank, found in enumerate(_DEPTHS) for word in found.split()}
-#: Kinds that are no yes: what was only shown, and what takes something back.
+_RANKS = {word: rank for rank, kinds in enumerate(_DEPTHS) for word in kinds.split()}
+#: Kinds that are not positive: what was only shown, and what takes something back.
 _NO_WORDS = """
     cancel canceled cancelled delete deleted dislike disliked error exposure hide hover
     impression impressions login logout refund refunded remove removed report return returned
@@ -66,17 +66,17 @@ def find_kinds(keyed: Keyed, keys: dict[str, str]) -> KindCounts:
     if name is None:
         return KindCounts({})
     frame = keyed.sample.frame
-    found = words(frame[name], name)
-    counts = found.value_counts() * (keyed.sample.rows / max(len(frame), 1))
+    kinds = words(frame[name], name)
+    counts = kinds.value_counts() * (keyed.sample.rows / max(len(frame), 1))
     users = frame[keys["user_id"]].nunique()
-    a_user = found.value_counts() / max(users, 1)
+    a_user = kinds.value_counts() / max(users, 1)
     yes = [kind for kind in counts.index if not _says_no(kind)]
     chosen = _enough(yes, counts, a_user)
-    told = ", ".join(f"{kind} {counts[kind]:,.0f}" for kind in counts.index)
+    counted = ", ".join(f"{kind} {counts[kind]:,.0f}" for kind in counts.index)
     most = "all of them" if len(chosen) == len(counts) else "the deepest that there is enough of"
     estimated = "" if keyed.sample.whole else " (estimated, users by what was read)"
     because = (
-        f"{most}: {told}{estimated}, {a_user[chosen].sum():.1f} a user; "
+        f"{most}: {counted}{estimated}, {a_user[chosen].sum():.1f} a user; "
         f"enough is {ENOUGH_EVENTS:,} and {ENOUGH_A_USER:g} a user"
     )
     left = [kind for kind in counts.index if kind not in chosen]
@@ -99,9 +99,9 @@ def _column(keyed: Keyed, keys: dict[str, str]) -> str | None:
         present = frame[name].dropna()
         if not len(present) or not isinstance(present.iloc[0], str):
             continue
-        found = set(present.unique()[: _MOST_KINDS + 1])
-        if 2 <= len(found) <= _MOST_KINDS and (_named(name) or _known(found)):
-            if not _known(found) and all(one.replace(".", "").isdigit() for one in found):
+        kinds = set(present.unique()[: _MOST_KINDS + 1])
+        if 2 <= len(kinds) <= _MOST_KINDS and (_named(name) or _known(kinds)):
+            if not _known(kinds) and all(kind.replace(".", "").isdigit() for kind in kinds):
                 continue
             return name
     return None
@@ -111,14 +111,14 @@ def _named(name: str) -> bool:
     return "_".join(names.words(name)) in names.EXACT["kind"] | {"event_type", "event_name", "action_type"}
 
 
-def _known(found: set[str] | list[str]) -> bool:
+def _known(kinds: set[str] | list[str]) -> bool:
     """Whether at least half of the kinds are words that are known."""
-    return sum(_rank(kind) is not None or _says_no(kind) for kind in found) * 2 >= len(found)
+    return sum(_rank(kind) is not None or _says_no(kind) for kind in kinds) * 2 >= len(kinds)
 
 
 def _rank(kind: str) -> int | None:
     parts = names.words(kind)
-    ranks = [_RANKS[one] for one in ("_".join(parts), *parts) if one in _RANKS]
+    ranks = [_RANKS[kind] for kind in ("_".join(parts), *parts) if kind in _RANKS]
     return max(ranks, default=None)
 
 
@@ -127,10 +127,10 @@ def _says_no(kind: str) -> bool:
 
 
 def _enough(yes: list[str], counts: pd.Series, a_user: pd.Series) -> list[str]:
-    """Kinds of one depth come together; of an unknown depth, the rarer is the deeper."""
+    """The kinds that count. Kinds of the same depth are added together; unknown ones are deeper if rarer."""
     depth = {kind: -1 if (rank := _rank(kind)) is None else rank for kind in yes}
     if not any(rank >= 0 for rank in depth.values()):
-        depth = {kind: place for place, kind in enumerate(yes)}  # the commonest first
+        depth = {kind: position for position, kind in enumerate(yes)}  # the commonest first
     chosen: list[str] = []
     for rank in sorted(set(depth.values()), reverse=True):
         chosen += [kind for kind in yes if depth[kind] == rank]

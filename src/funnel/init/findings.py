@@ -1,4 +1,4 @@
-"""What was guessed, from what, and how sure that is; and what could not be used, and why."""
+"""Guesses with their reasons and how sure they are; and what is not used, and why."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Unused(Settings):
 
 @dataclass
 class Notes:
-    """What is said while it is guessed."""
+    """Collects conclusions and what is not used."""
 
     findings: list[Conclusion] = field(default_factory=list)
     unused: list[Unused] = field(default_factory=list)
 
     def leave(self, where: str, why: str) -> None:
-        """Something is not used."""
+        """Note that something is not used."""
         self.unused.append(Unused(where=where, why=why))

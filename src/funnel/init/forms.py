@@ -1,4 +1,4 @@
-"""How the files of a table are written, as `schema.json` says it: keys, times, gaps, kinds that count."""
+"""Works out how the files of a table are to be read: keys, times, gaps, kinds of events that count."""
 
 from __future__ import annotations
 
@@ -18,33 +18,37 @@ from funnel.init.sampling import Sample
 from funnel.values.missing import quoted
 from funnel.values.truths import truth
 
-#: Clocks of machines that log events differ by less than this, in seconds.
+#: Seconds by which an event may be in the future: clocks of machines that log events differ by less.
 _AHEAD = 86_400
 
 _NO_GAP = ("position", "clicked")
 
 
 def find_form(table: TableName, keyed: Keyed, keys: dict[str, str], notes: Notes) -> TableFile:
-    """How the files are written. Raises: DataError where the times are not what they look like."""
-    found = keyed.sample
-    form = found.form.model_copy(
+    """The entry of a table in `schema.json`: how its files are read.
+
+    keyed: the sampled table. keys: its columns by key. notes: get what was concluded and what is left out.
+    Raises: DataError where the times cannot be read in the form that they seem to have.
+    """
+    sample = keyed.sample
+    form = sample.form.model_copy(
         update={
             "columns": _columns(table, keyed, keys, notes),
-            "decimal": find_decimal(found.frame, found.form.separator) if found.found.is_text else ".",
+            "decimal": find_decimal(sample.frame, sample.form.separator) if sample.files.is_text else ".",
             "skip_gaps": _gaps(table, keyed, keys, notes),
         }
     )
-    notes.findings.append(_written(found, form))
+    notes.findings.append(_written(sample, form))
     notes.findings += [_of_key(table, keyed, key, name) for key, name in keys.items() if key != "time"]
     if "time" in keys:
         form = _with_times(table, keyed, keys["time"], form, notes)
-    for one in found.odd_rows[:3]:
-        notes.leave(str(found), f"{one}: funnel refuses such a file; correct the row")
+    for value in sample.odd_rows[:3]:
+        notes.leave(str(sample), f"{value}: funnel refuses such a file; correct the row")
     return _with_kinds(keyed, keys, form, notes) if table == "events" else form
 
 
 def _columns(table: TableName, keyed: Keyed, keys: dict[str, str], notes: Notes) -> dict[str, str | None]:
-    """The keys whose columns have other names, and names of keys that columns of something else have."""
+    """Columns by key, where the names differ; and None for a column with a key's name that is no such key."""
     columns: dict[str, str | None] = {key: name for key, name in keys.items() if key != name}
     for name in KEYS[table] + OPTIONAL[table]:
         if name not in keyed.sample.names or keys.get(name) == name:
@@ -58,13 +62,13 @@ def _columns(table: TableName, keyed: Keyed, keys: dict[str, str], notes: Notes)
         if name not in columns:
             columns[name] = None
         if name not in keys.values():
-            what = f"its name is one that funnel has a use for, but it is no {name}: rename it to use it"
+            what = f"its name has a meaning for funnel, but it is no {name}: rename it to use it"
             notes.leave(f"{table}.{name}", what)
     return columns
 
 
 def _gaps(table: TableName, keyed: Keyed, keys: dict[str, str], notes: Notes) -> bool:
-    """Whether rows lack an id or a time, which are then left out and counted."""
+    """Whether there are rows without an id or a time, which are left out and counted."""
     shares = {
         name: float(keyed.sample.frame[name].isna().mean())
         for key, name in keys.items()
@@ -98,11 +102,11 @@ def _with_times(table: TableName, keyed: Keyed, name: str, form: TableFile, note
 
 
 def _with_kinds(keyed: Keyed, keys: dict[str, str], form: TableFile, notes: Notes) -> TableFile:
-    """The rows that count."""
+    """The form with the rows that count as events."""
     clicked = keyed.best("clicked")
     if clicked is not None and keyed.sample.frame[clicked].nunique() > 1:
         present = keyed.sample.frame[clicked].dropna().astype("str").unique()
-        values = tuple(one for one in present if truth(one, clicked))
+        values = tuple(value for value in present if truth(value, clicked))
         because = "the rows with a click are the events"
         what = f"{', '.join(values)} count"
         notes.findings.append(
@@ -126,23 +130,23 @@ def _of_ratings(name: str) -> Conclusion:
     return Conclusion(where=f"events.{name}", what="each rating counts", because=because, sure="unsure")
 
 
-def _written(found: Sample, form: TableFile) -> Conclusion:
-    rows = f"{found.rows:,} rows"
-    if not found.whole:
-        rows = f"about {rows}, {len(found.frame):,} looked at"
-    if not found.found.is_text:
-        return Conclusion(where=found.found.path, what="Parquet", because=rows, sure="certain")
+def _written(sample: Sample, form: TableFile) -> Conclusion:
+    rows = f"{sample.rows:,} rows"
+    if not sample.whole:
+        rows = f"about {rows}, {len(sample.frame):,} looked at"
+    if not sample.files.is_text:
+        return Conclusion(where=sample.files.path, what="Parquet", because=rows, sure="certain")
     separator = {"\t": "tab"}.get(form.separator, form.separator)
     what = f"CSV, {separator} between, {form.encoding}"
     what += ", decimal comma" if form.decimal == "," else ""
     rows += f"; {', '.join(form.missing)} for no value" if form.missing else ""
-    return Conclusion(where=found.found.path, what=what, because=rows, sure="likely")
+    return Conclusion(where=sample.files.path, what=what, because=rows, sure="likely")
 
 
 def _of_key(table: TableName, keyed: Keyed, key: str, name: str) -> Conclusion:
     score = keyed.scores.get(key, {}).get(name, 0.0)
     from_what, sure = _reason(score)
-    examples = ", ".join(quoted(one) for one in keyed.sample.frame[name].dropna().iloc[:2])
+    examples = ", ".join(quoted(value) for value in keyed.sample.frame[name].dropna().iloc[:2])
     return Conclusion(where=f"{table}.{name}", what=key, because=f"{from_what}: {examples}", sure=sure)
 
 

@@ -1,4 +1,4 @@
-"""From a folder of foreign files to what `schema.json` says of it."""
+"""Guesses the `schema.json` of a folder of data files."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from funnel.init.attributes import describing
 from funnel.init.columns import find_columns
 from funnel.init.findings import Conclusion, Notes, Unused
 from funnel.init.forms import find_form
-from funnel.init.found import Found, find, numbered
 from funnel.init.keys import find_keys
 from funnel.init.references import with_references
 from funnel.init.roles import find_roles
 from funnel.init.sampling import Sample, columns_of, merged, sample
+from funnel.init.table_files import TableFiles, find, numbered
 from funnel.init.taken import Roles
 from funnel.types import Clock
 
@@ -27,10 +27,11 @@ _TABLES: tuple[TableName, ...] = ("events", "items", "users", "impressions")
 
 @dataclass
 class Guess:
-    """What `init` makes of a folder.
+    """The guessed schema of a folder.
 
-    folder: where `schema.json` belongs. rows: of each table, estimated where only parts were looked at, which
-    `sampled` names. findings: each guess, with its reason; unused: what the schema leaves out, and why.
+    folder: where `schema.json` belongs. description: its content. rows: of each table, estimated for those in
+    `sampled`, of which only parts were read. findings: each guess with its reason. unused: what the schema
+    leaves out, and why.
     """
 
     folder: Path
@@ -42,78 +43,81 @@ class Guess:
 
 
 def guess(
-    place: Path, *, tables: Mapping[TableName, str] | None = None, keys: Mapping[str, str] | None = None
+    path: Path, *, tables: Mapping[TableName, str] | None = None, keys: Mapping[str, str] | None = None
 ) -> Guess:
-    """Look at the files of a folder, or at a single one, and guess what each column is.
+    """Guess the role of each file in a folder, or of a single file, and of each column.
 
-    Reads up to some 24 MB of a table, from its beginning, middle and end. tables: files by the table that
-    they are, such as {"events": "log.csv"}; keys: columns by the key that they are: {"user_id": "who"}.
-    Raises: DataError where there is nothing to read, or nothing that can be events.
+    Reads up to about 24 MB of a table, from its beginning, middle and end.
+    tables: given files by table, such as {"events": "log.csv"}. keys: given columns by key, such as
+    {"user_id": "who"}. Raises: DataError where there is nothing to read, or no file can be events.
+
+        guessed = guess(Path("export"), keys={"user_id": "who"})
     """
-    folder, found, unused = find(Path(place))
-    samples = _samples(found, unused)
+    folder, files, unused = find(Path(path))
+    samples = _samples(files, unused)
     if not samples:
         seen = _listed(unused)
-        raise DataError(f"{place} holds no table that can be read{':' + seen if seen else ''}")
-    _check_told(samples, keys or {})
-    keyed = with_references([find_keys(one, keys or {}) for one in samples])
+        raise DataError(f"{path} holds no table that can be read{':' + seen if seen else ''}")
+    _check_given(samples, keys or {})
+    keyed = with_references([find_keys(table, keys or {}) for table in samples])
     try:
         roles = find_roles(keyed, tables or {})
     except DataError as error:  # what is missing may be in a file that could not be read
         seen = _listed(unused)
         raise DataError(f"{error}" + (f"\nnot read:{seen}" if seen else "")) from error
     notes = Notes(roles.findings, [*unused, *roles.unused])
-    made = Guess(folder, Description())
-    _describe(made, roles, notes)
-    made.findings, made.unused = notes.findings, notes.unused
-    return made
+    guessed = Guess(folder, Description())
+    _describe(guessed, roles, notes)
+    guessed.findings, guessed.unused = notes.findings, notes.unused
+    return guessed
 
 
 def _listed(unused: list[Unused]) -> str:
-    """A line a file."""
-    return "".join(f"\n  {one.where}: {one.why}" for one in unused)
+    """One line for each file."""
+    return "".join(f"\n  {entry.where}: {entry.why}" for entry in unused)
 
 
-def _check_told(samples: list[Sample], keys: Mapping[str, str]) -> None:
+def _check_given(samples: list[Sample], keys: Mapping[str, str]) -> None:
     for key, column in keys.items():
-        if not any(column in one.frame for one in samples):
-            have = "; ".join(f"{one}: {', '.join(map(str, one.frame.columns))}" for one in samples)
+        if not any(column in table.frame for table in samples):
+            have = "; ".join(f"{table}: {', '.join(map(str, table.frame.columns))}" for table in samples)
             raise DataError(f"--key {key}={column}: no file has a column {column!r}; there are {have}")
 
 
-def _samples(found: list[Found], unused: list[Unused]) -> list[Sample]:
+def _samples(files: list[TableFiles], unused: list[Unused]) -> list[Sample]:
     """A sample a table; files whose names differ by a number are one table where their columns agree."""
     samples: list[Sample] = []
     groups: dict[tuple[str, frozenset[str]], list[Sample]] = {}
-    for one in found:
+    for entry in files:
         try:
-            made = sample(one)
-            _check_parts(one)
+            table = sample(entry)
+            _check_parts(entry)
         except DataError as error:
-            unused.append(Unused(where=one.path, why=str(error)))
+            unused.append(Unused(where=entry.path, why=str(error)))
             continue
-        pattern = numbered(one.path) if one.parts[0].name == one.path else None
+        pattern = numbered(entry.path) if entry.parts[0].name == entry.path else None
         if pattern is None:
-            samples.append(made)
+            samples.append(table)
         else:
-            groups.setdefault((pattern[1], frozenset(map(str, made.frame))), []).append(made)
+            groups.setdefault((pattern[1], frozenset(map(str, table.frame))), []).append(table)
     for (pattern_, _), members in groups.items():
         alone = len(members) == 1 or sum(name == pattern_ for name, _ in groups) > 1
         samples += members if alone else [merged(members, pattern_)]
     return samples
 
 
-def _check_parts(found: Found) -> None:
+def _check_parts(files: TableFiles) -> None:
     """Raises: DataError where a folder holds several tables, and not the parts of one."""
-    first, last = (set(columns_of(Found(part.name, (part,)))) for part in (found.parts[0], found.parts[-1]))
-    if len(found.parts) > 1 and len(first & last) * 2 < len(first | last):
+    ends = (files.parts[0], files.parts[-1])
+    first, last = (set(columns_of(TableFiles(part.name, (part,)))) for part in ends)
+    if len(files.parts) > 1 and len(first & last) * 2 < len(first | last):
         raise DataError(
-            f"{found.path} holds several tables ({found.parts[0].name} and {found.parts[-1].name} have other "
+            f"{files.path} holds several tables ({files.parts[0].name} and {files.parts[-1].name} have other "
             "columns), and not the parts of one: give that folder to `funnel init`"
         )
 
 
-def _describe(made: Guess, roles: Roles, notes: Notes) -> None:
+def _describe(guessed: Guess, roles: Roles, notes: Notes) -> None:
     _add_described(roles)
     files: dict[TableName, TableFile] = {}
     columns: dict[TableName, tuple[Column, ...]] = {}
@@ -124,13 +128,13 @@ def _describe(made: Guess, roles: Roles, notes: Notes) -> None:
             continue
         form = find_form(table, keyed, roles.keys[table], notes)
         files[table], columns[table] = find_columns(table, keyed, _names(roles, table), form, notes)
-        made.rows[table] = keyed.sample.rows
+        guessed.rows[table] = keyed.sample.rows
     clock: Clock = "time" if "time" in roles.keys["events"] else "order"
     if clock == "order":
         because = "no column holds moments: the events of a user are taken in the order of the file"
         notes.findings.append(Conclusion(where="events", what="no time", because=because, sure="unsure"))
-    made.sampled = tuple(table for table, keyed in roles.tables.items() if not keyed.sample.whole)
-    made.description = Description(clock=clock, files=files, **columns)
+    guessed.sampled = tuple(table for table, keyed in roles.tables.items() if not keyed.sample.whole)
+    guessed.description = Description(clock=clock, files=files, **columns)
 
 
 def _add_described(roles: Roles) -> None:
@@ -141,11 +145,13 @@ def _add_described(roles: Roles) -> None:
     for table, key in described:
         if table in roles.tables or events.best("clicked"):
             continue
-        if found := describing(events, keys[key], taken):
-            because = f"no file has them, and these columns of events describe them: {', '.join(found)}"
+        if described_by := describing(events, keys[key], taken):
+            because = (
+                f"no file has them, and these columns of events describe them: {', '.join(described_by)}"
+            )
             roles.take(table, events, {key: keys[key]}, because, "unsure")
-            roles.only[table] = found
-            taken |= set(found)
+            roles.only[table] = described_by
+            taken |= set(described_by)
 
 
 def _names(roles: Roles, table: TableName) -> list[str]:
@@ -153,7 +159,7 @@ def _names(roles: Roles, table: TableName) -> list[str]:
     keyed = roles.tables[table]
     if table in roles.only:
         return list(roles.only[table])
-    others = {name for found in roles.only.values() for name in found} if table == "events" else set()
+    others = {name for columns in roles.only.values() for name in columns} if table == "events" else set()
     if table == "events" and keyed is roles.tables.get("impressions"):
         others |= set(roles.keys["impressions"].values())
     return [name for name in keyed.sample.names if name not in others]

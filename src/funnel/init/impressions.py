@@ -1,4 +1,4 @@
-"""Whether what looks like impressions keeps to what a list is."""
+"""Checks that impressions are lists, each shown to one user at one time."""
 
 from __future__ import annotations
 

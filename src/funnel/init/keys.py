@@ -1,4 +1,4 @@
-"""Which columns of one table are its keys: by their names and by what is in them."""
+"""Scores the columns of a table as keys, by their names and their values."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from funnel.values.missing import quoted
 from funnel.values.truths import truths
 from funnel.values.words import words
 
-#: A name that says it, whatever a caller says by `--key`.
-TOLD = 2.0
+#: The score of a column that the caller gave by `--key`: above any other.
+GIVEN = 2.0
 
 
 @dataclass(frozen=True)
 class Keyed:
-    """A sampled table with what its columns could be. scores: by key, then by column; 0 is left out."""
+    """A sampled table with scores of its columns as keys.
+
+    scores: by key, then by column; 0 is left out. times: by column, for columns that hold moments.
+    """
 
     sample: Sample
     scores: Mapping[str, Mapping[str, float]]
@@ -34,20 +37,20 @@ class Keyed:
 
     def best(self, key: str) -> str | None:
         """The column that is most likely this key; the first of equal ones."""
-        found = self.scores[key]
-        return max(found, key=lambda name: found[name]) if found else None
+        scores = self.scores[key]
+        return max(scores, key=lambda name: scores[name]) if scores else None
 
     def score(self, key: str) -> float:
-        """Of the best column; 0 where there is none."""
+        """The score of the best column; 0 where there is none."""
         return max(self.scores[key].values(), default=0.0)
 
     @cached_property
     def ids(self) -> dict[str, pd.Index]:
-        """The distinct values of columns that can be ids, in writing, by column."""
+        """By column, for those that can be ids: the distinct values as text."""
         return {
-            name: found
+            name: distinct
             for name in self.sample.names
-            if (found := _distinct(self.sample.frame[name])) is not None
+            if (distinct := _distinct(self.sample.frame[name])) is not None
         }
 
     def unique(self, name: str) -> bool:
@@ -55,33 +58,36 @@ class Keyed:
         return not self.sample.frame[name].dropna().duplicated().any()
 
 
-def find_keys(sample: Sample, told: Mapping[str, str]) -> Keyed:
-    """told: keys whose columns the caller names."""
+def find_keys(sample: Sample, given: Mapping[str, str]) -> Keyed:
+    """Score the columns of a sampled table. given: columns by key, as the caller named them.
+
+    Raises: DataError where the column given as time holds no moments.
+    """
     frame = sample.frame
     columns = {name: frame[name] for name in sample.names}
     times = {
-        name: found
+        name: in_column
         for name, column in columns.items()
-        if _may_be_time(name, column) and (found := find_moments(column))
+        if _may_be_time(name, column) and (in_column := find_moments(column))
     }
     ids = {name: column for name, column in columns.items() if _distinct(column) is not None}
     scores: dict[str, dict[str, float]] = {key: _scored(ids, partial(_role, key)) for key in names.ROLES}
-    if not scores["user_id"]:  # who has no number has an address
+    if not scores["user_id"]:  # without a number, the address identifies the user
         scores["user_id"] = _scored(ids, lambda n, _: 0.4 * (names.words(n)[-1:] in (["email"], ["mail"])))
     if not scores["request_id"]:  # a visit is a list where lists have no name of their own
         scores["request_id"] = _scored(columns, lambda name, _: 0.4 * (names.words(name)[:1] == ["session"]))
     scores["time"] = {name: _time_score(name, columns[name]) for name in times}
     scores["position"] = _scored(columns, lambda n, c: names.exact("position", n) * _are_positions(c))
     scores["clicked"] = _scored(columns, lambda n, c: names.exact("clicked", n) * _are_truths(c))
-    for key, name in told.items():
+    for key, name in given.items():
         if key == "time" and name in columns and name not in times:
-            if (found := find_moments(columns[name])) is None:
+            if (in_column := find_moments(columns[name])) is None:
                 raise DataError(f"{sample}: {name} holds no moments, but {quoted(columns[name].iloc[0])}")
-            times[name] = found
+            times[name] = in_column
         if name in columns:
-            for found_scores in scores.values():
-                found_scores.pop(name, None)
-            scores[key] = {**scores.get(key, {}), name: TOLD}
+            for by_column in scores.values():
+                by_column.pop(name, None)
+            scores[key] = {**scores.get(key, {}), name: GIVEN}
     _each_once(scores)
     return Keyed(sample, scores, times)
 
@@ -91,15 +97,15 @@ def _role(key: str, name: str, _: pd.Series) -> float:
 
 
 def _scored(columns: Mapping[str, pd.Series], score: Callable[[str, pd.Series], float]) -> dict[str, float]:
-    found = {name: float(score(name, column)) for name, column in columns.items()}
-    return {name: one for name, one in found.items() if one}
+    scores = {name: float(score(name, column)) for name, column in columns.items()}
+    return {name: value for name, value in scores.items() if value}
 
 
 def _each_once(scores: dict[str, dict[str, float]]) -> None:
-    """A column is what it is most; `content_request_id` is no item."""
-    for name in {name for found in scores.values() for name in found}:
-        most = max(found.get(name, 0.0) for found in scores.values())
-        holders = [key for key, found in scores.items() if name in found]
+    """Keep only the best score of each column: `content_request_id` is not an item."""
+    for name in {name for by_column in scores.values() for name in by_column}:
+        most = max(by_column.get(name, 0.0) for by_column in scores.values())
+        holders = [key for key, by_column in scores.items() if name in by_column]
         winner = next(key for key in holders if scores[key][name] == most)
         for key in holders:
             if key != winner:
@@ -107,15 +113,15 @@ def _each_once(scores: dict[str, dict[str, float]]) -> None:
 
 
 def _may_be_time(name: str, column: pd.Series) -> bool:
-    """Numbers are moments only where the name says so; dates in writing are in any case."""
+    """Whether to look for moments: in numbers only where the name says so, in dates as text always."""
     if names.exact("time", name) or pd.api.types.is_datetime64_any_dtype(column.dtype):
         return True
     some = list(column.dropna().iloc[:5])
-    return bool(some) and all(isinstance(one, str) and any(mark in one for mark in "-/.") for one in some)
+    return bool(some) and all(isinstance(text, str) and any(mark in text for mark in "-/.") for text in some)
 
 
 def _time_score(name: str, column: pd.Series) -> float:
-    """The finer a clock, the better; a birthday and an update are moments of something else."""
+    """A score as the time of events: the finer, the better; a birthday or an update is another moment."""
     about = {
         "birth",
         "birthday",
@@ -130,12 +136,12 @@ def _time_score(name: str, column: pd.Series) -> float:
     }
     if about & set(names.words(name)):
         return 0.1
-    said = names.exact("time", name) or 0.3
-    return float(said + 0.2 * column.nunique() / max(len(column), 1))
+    by_name = names.exact("time", name) or 0.3
+    return float(by_name + 0.2 * column.nunique() / max(len(column), 1))
 
 
 def _distinct(column: pd.Series) -> pd.Index | None:
-    """The ids of a column in writing; None for fractions, lists, truth values and long texts."""
+    """The distinct ids of a column as text; None for fractions, lists, truth values and long texts."""
     present = column.dropna()
     if not len(present) or pd.api.types.is_bool_dtype(column.dtype):
         return None
@@ -145,10 +151,10 @@ def _distinct(column: pd.Series) -> pd.Index | None:
         return None
     try:
         distinct = present.drop_duplicates() if present.dtype != object else present
-        found = words(distinct, "").dropna().drop_duplicates()
+        texts = words(distinct, "").dropna().drop_duplicates()
     except FunnelError:
         return None
-    return None if not len(found) or found.str.len().median() > 80 else pd.Index(found)
+    return None if not len(texts) or texts.str.len().median() > 80 else pd.Index(texts)
 
 
 def _are_positions(column: pd.Series) -> bool:

@@ -1,4 +1,4 @@
-"""What kind of column a column is: from its values, and where those do not tell, from its name."""
+"""Guesses the kind of a column from its values, and where those leave it open, from its name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ _ADDRESS = re.compile(r"https?://\S+|www\.\S+|[^@\s]+@[^@\s]+\.[a-z]+", re.IGNOR
 
 @dataclass(frozen=True)
 class Kind:
-    """A column's kind; None where no kind takes it. inside: what separates several values in a cell."""
+    """A column's kind; None where no kind fits.
+
+    why: the reason. size: of vectors. inside: what separates several values in a cell.
+    """
 
     kind: ColumnKind | None
     why: str
@@ -43,7 +46,7 @@ def _no(why: str) -> Kind:
 
 
 def find_kind(name: str, column: pd.Series, decimal: str) -> Kind:
-    """The kind that the reader takes all sampled values as; without one where there is none."""
+    """The kind as which the reader accepts all sampled values. decimal: the sign of fractions."""
     present = column.dropna()
     if len(present) and isinstance(column.dtype, pd.StringDtype):
         present = present[present.str.strip() != ""]
@@ -52,19 +55,19 @@ def find_kind(name: str, column: pd.Series, decimal: str) -> Kind:
     if len(column) == len(present) > 1 and present.dtype != object and present.nunique() == 1:
         return _no(f"{quoted(present.iloc[0])} in every row that was looked at: it tells none from another")
     some = present.iloc[np.linspace(0, len(present) - 1, min(len(present), _LOOKED_AT)).astype(int)]
-    found = _of_texts(name, some, present, decimal) if _is_text(present) else _of_types(name, present)
-    return found if found.kind is None else _checked(found, present, decimal)
+    result = _of_texts(name, some, present, decimal) if _is_text(present) else _of_types(name, present)
+    return result if result.kind is None else _checked(result, present, decimal)
 
 
-def _checked(found: Kind, present: pd.Series, decimal: str) -> Kind:
-    """What the reader itself says of the sample."""
-    kind: Any = found.kind
+def _checked(result: Kind, present: pd.Series, decimal: str) -> Kind:
+    """The kind, if the reader accepts the sample as it."""
+    kind: Any = result.kind
     try:
-        values = split_cells(present, found.inside) if found.inside else present
-        convert(in_our_decimals(values, decimal) if kind == "number" else values, kind, found.size, "it")
+        values = split_cells(present, result.inside) if result.inside else present
+        convert(in_our_decimals(values, decimal) if kind == "number" else values, kind, result.size, "it")
     except FunnelError as error:
         return _no(str(error).removeprefix("it "))
-    return found
+    return result
 
 
 def _is_text(present: pd.Series) -> bool:
@@ -74,7 +77,7 @@ def _is_text(present: pd.Series) -> bool:
 
 
 def _of_types(name: str, present: pd.Series) -> Kind:
-    """Columns of a file that knows types."""
+    """The kind of a column of a file with types."""
     dtype, first = present.dtype, present.iloc[0]
     if pd.api.types.is_bool_dtype(dtype):
         return Kind("boolean", "truth values, by the file's type", "certain")
@@ -93,8 +96,8 @@ def _of_types(name: str, present: pd.Series) -> Kind:
 
 def _of_lists(present: pd.Series) -> Kind:
     sizes = present.map(len)
-    filled = [one for value in present.iloc[:200] for one in value]
-    if filled and all(isinstance(one, float | np.floating) for one in filled):
+    filled = [value for cell in present.iloc[:200] for value in cell]
+    if filled and all(isinstance(value, float | np.floating) for value in filled):
         size = int(sizes.mode().iloc[0])
         if odd := int((sizes != size).sum()):
             return _no(f"lists of numbers of different lengths: {odd} of {len(present)} do not have {size}")
@@ -190,10 +193,10 @@ def find_decimal(frame: pd.DataFrame, separator: str) -> str:
     fraction = r"(,\d{2})" if separator == "," else r"(,\d+)?"
     comma = rf"-?(\d+|\d{{1,3}}(\.\d{{3}})+){fraction}"
     has_comma = any(
-        len(one) and one.str.contains(",").any() and one.str.fullmatch(comma).all() for one in texts
+        len(value) and value.str.contains(",").any() and value.str.fullmatch(comma).all() for value in texts
     )
     dot = r"\.(\d{1,2}|\d{4,})$"
-    has_dot = any(_are_numbers(one) and one.str.contains(dot.replace("(", "(?:")).any() for one in texts)
+    has_dot = any(_are_numbers(text) and text.str.contains(dot.replace("(", "(?:")).any() for text in texts)
     return "," if has_comma and not has_dot else "."
 
 

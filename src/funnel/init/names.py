@@ -1,4 +1,4 @@
-"""What the name of a column or of a file says: its words, in several languages."""
+"""The meaning of names of columns and files, by their words in several languages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ID_WORDS = """
 """
 _ID = frozenset(_ID_WORDS.split())
 
-#: Words that name who or what a key is of.
+#: By key, words for what it identifies.
 _ROLES = {
     "user_id": """
     user users customer customers visitor visitors client clients member members account buyer
@@ -62,7 +62,7 @@ _EXACT = {
 }  # fmt: skip
 EXACT = {key: frozenset(words.split()) for key, words in _EXACT.items()}
 
-#: What names of files say of their rows.
+#: Words in names of files that are logs, and that are impressions.
 LOGS = frozenset(
     [
         "events",
@@ -116,22 +116,22 @@ def role(key: str, name: str) -> float:
     """
     if name == key:
         return 1.0
-    found = _apart(key, words(name))
-    mine = [word for word in found if word in ROLES[key]]
-    rest = [word for word in found if word not in ROLES[key] and word not in _ID]
+    parts = _apart(key, words(name))
+    mine = [word for word in parts if word in ROLES[key]]
+    rest = [word for word in parts if word not in ROLES[key] and word not in _ID]
     if not mine or _ABOUT & set(rest):
         return 0.0
-    has_id = len(mine) + len(rest) < len(found)
+    has_id = len(mine) + len(rest) < len(parts)
     if rest:
         return 0.5 if has_id or _CODES & set(mine) else 0.0
     return 0.9 if has_id else 0.8
 
 
-def _apart(key: str, found: list[str]) -> list[str]:
+def _apart(key: str, parts: list[str]) -> list[str]:
     """`userid` and `productid` are two words each."""
     apart = []
     ends = ("id", "nr", "no", "key", "nummer", "number", "num", "code")
-    for word in found:
+    for word in parts:
         stem = next((word.removesuffix(end) for end in ends if word.endswith(end)), word)
         apart += [stem, "id"] if word not in ROLES[key] and stem in ROLES[key] else [word]
     return apart
@@ -139,8 +139,8 @@ def _apart(key: str, found: list[str]) -> list[str]:
 
 def is_key_word(name: str) -> bool:
     """Whether a name says that values are ids or codes, and no amounts."""
-    found = words(name)
-    return bool(found) and found[-1] in _ID - {"num", "number", "no", "nr", "numero", "nummer"}
+    parts = words(name)
+    return bool(parts) and parts[-1] in _ID - {"num", "number", "no", "nr", "numero", "nummer"}
 
 
 def is_bare_id(name: str) -> bool:
@@ -150,10 +150,10 @@ def is_bare_id(name: str) -> bool:
 
 def exact(key: str, name: str) -> float:
     """1 where the whole name is one of the words of a key, 0.7 where its last or first is, 0 else."""
-    found = words(name)
-    if "_".join(found) in EXACT[key] or name == key:
+    parts = words(name)
+    if "_".join(parts) in EXACT[key] or name == key:
         return 1.0
-    if found and (found[-1] in EXACT[key] or found[0] in EXACT[key]):
+    if parts and (parts[-1] in EXACT[key] or parts[0] in EXACT[key]):
         return 0.7
     return 0.0
 

@@ -1,4 +1,4 @@
-"""Keys of a log by their values: a column whose ids are those of a table of users, or of items."""
+"""Finds keys of a log by their values: columns whose ids are those of a table of users or items."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ _SCORE = 0.5
 
 
 def with_references(tables: Sequence[Keyed]) -> list[Keyed]:
-    """The tables, where those without a user or an item by name have one by value."""
-    return [_completed(one, tables) for one in tables]
+    """The tables with further keys: where no name of a column tells the user or item, the values may."""
+    return [_completed(keyed, tables) for keyed in tables]
 
 
-def _completed(one: Keyed, tables: Sequence[Keyed]) -> Keyed:
-    scores = {key: dict(found) for key, found in one.scores.items()}
+def _completed(keyed: Keyed, tables: Sequence[Keyed]) -> Keyed:
+    scores = {key: dict(columns) for key, columns in keyed.scores.items()}
     for key in ("user_id", "item_id"):
         if scores[key]:
             continue
-        taken = {name for found in scores.values() for name in found}
-        for name in one.ids:
-            if name not in taken and not one.unique(name) and _refers(one, name, key, tables):
+        taken = {name for columns in scores.values() for name in columns}
+        for name in keyed.ids:
+            if name not in taken and not keyed.unique(name) and _refers(keyed, name, key, tables):
                 scores[key][name] = _SCORE
-    return replace(one, scores=scores)
+    return replace(keyed, scores=scores)
 
 
-def _refers(one: Keyed, name: str, key: str, tables: Sequence[Keyed]) -> bool:
+def _refers(keyed: Keyed, name: str, key: str, tables: Sequence[Keyed]) -> bool:
     for other in tables:
-        said = max((names.role(key, word) for word in names.words(other.sample.found.stem)), default=0.0)
-        if other is one or not said:
+        by_name = max((names.role(key, word) for word in names.words(other.sample.files.stem)), default=0.0)
+        if other is keyed or not by_name:
             continue
         for theirs, ids in other.ids.items():
-            if other.unique(theirs) and len(one.ids[name].intersection(ids)) >= _LEAST * len(one.ids[name]):
+            if other.unique(theirs) and len(keyed.ids[name].intersection(ids)) >= _LEAST * len(
+                keyed.ids[name]
+            ):
                 return True
     return False

@@ -1,4 +1,4 @@
-"""Some rows of a table, in bounded memory: from its beginning, its middle and its end."""
+"""Reads a sample of a table in bounded memory: from its beginning, its middle and its end."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from funnel.data.table_file import TableFile
 from funnel.errors import DataError
 from funnel.init.blocks import Block, blocks
 from funnel.init.csv_form import find_encoding, sniff
-from funnel.init.found import Found
+from funnel.init.table_files import TableFiles
 from funnel.values.arrow import joined
 
-#: Bytes of CSV and rows of Parquet that are looked at; of a longer table a third each at three places.
+#: Bytes of CSV and rows of Parquet that are read; of a longer table a third each from three parts.
 MOST_BYTES = 24 << 20
 MOST_ROWS = 60_000
 
 
-#: What programs write for no value, beside an empty field.
+#: Texts that programs write for a missing value, beside an empty field.
 _NO_VALUE = ("NULL", "null", "\\N", "NaN", "nan", "N/A", "n/a", "#N/A", "None", "<NA>", "NaT")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows of a table as they are. rows: of all of it, estimated where not `whole`.
+    """Rows of a table, unconverted.
 
-    form: how its files are written. odd_rows: what was said of rows that are not as long as the header.
+    files: of the table. form: how they are written. rows: of the whole table, estimated where not `whole`.
+    odd_rows: messages about rows that are longer or shorter than the header.
     """
 
-    found: Found
+    files: TableFiles
     form: TableFile
     frame: pd.DataFrame = field(repr=False)
     rows: int
@@ -44,7 +45,7 @@ class Sample:
     odd_rows: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return self.found.path
+        return self.files.path
 
     @property
     def names(self) -> list[str]:
@@ -52,68 +53,68 @@ class Sample:
         return [str(name) for name in self.frame]
 
 
-def sample(found: Found) -> Sample:
-    """Raises: DataError where the files are no table, are damaged, or are not of one form."""
+def sample(files: TableFiles) -> Sample:
+    """Read a sample. Raises: DataError where the files are no table, are damaged, or differ in form."""
     try:
-        return _of_csv(found) if found.is_text else _of_parquet(found)
+        return _of_csv(files) if files.is_text else _of_parquet(files)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(f"{found.path} cannot be read: {error}") from error
+        raise DataError(f"{files.path} cannot be read: {error}") from error
 
 
-def columns_of(found: Found) -> list[str]:
+def columns_of(files: TableFiles) -> list[str]:
     """The names of a table's columns, by its first file. Raises: as `sample`."""
     try:
-        if found.is_text:
-            return sniff(found.parts[0], found.path)[1]
-        return list(pq.ParquetFile(found.parts[0]).schema_arrow.names)
+        if files.is_text:
+            return sniff(files.parts[0], files.path)[1]
+        return list(pq.ParquetFile(files.parts[0]).schema_arrow.names)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(f"{found.path} cannot be read: {error}") from error
+        raise DataError(f"{files.path} cannot be read: {error}") from error
 
 
-def _of_csv(found: Found) -> Sample:
-    form, _ = sniff(found.parts[0], found.path)
-    looked = _three(found.parts) if found.size > MOST_BYTES else found.parts
+def _of_csv(files: TableFiles) -> Sample:
+    form, _ = sniff(files.parts[0], files.path)
+    looked = _three(files.parts) if files.size > MOST_BYTES else files.parts
     form = form.model_copy(update={"encoding": _one_encoding(looked)})
     odd: list[str] = []
     tables, size = [], 0
     for part in looked:
-        for block in blocks(part, MOST_BYTES // len(looked) if found.size > MOST_BYTES else None, form):
+        for block in blocks(part, MOST_BYTES // len(looked) if files.size > MOST_BYTES else None, form):
             size += len(block.data)
             tables.append(_table(block, form, part, odd))
     frame = _frame(tables)
-    whole = size >= found.size
-    rows = len(frame) if whole else int(len(frame) * found.size / max(size, 1))
+    whole = size >= files.size
+    rows = len(frame) if whole else int(len(frame) * files.size / max(size, 1))
     words = tuple(word for word in _NO_VALUE if (frame == word).any(axis=None))
     frame = frame.mask(frame.isin(words)) if words else frame
-    return Sample(found, form.model_copy(update={"missing": words}), frame, rows, whole, tuple(odd))
+    return Sample(files, form.model_copy(update={"missing": words}), frame, rows, whole, tuple(odd))
 
 
 def _one_encoding(parts: Sequence[Path]) -> str:
-    """utf-8 is a part of what the others say: one that is not decides."""
-    found = [find_encoding(part) for part in parts]
-    return next((encoding for encoding in found if encoding != "utf-8"), "utf-8")
+    """The encoding of all parts: a part in plain ASCII is valid in any, so one that is not UTF-8 decides."""
+    encodings = [find_encoding(part) for part in parts]
+    return next((encoding for encoding in encodings if encoding != "utf-8"), "utf-8")
 
 
 def _table(block: Block, form: TableFile, part: Path, odd: list[str]) -> Any:
     def note(row: Any) -> str:
         half = block.cut and row.text is not None and row.text.count('"') % 2 == 1
         if block.first and not half:
-            place = "" if row.number is None else f"row {row.number}: "
+            position = "" if row.number is None else f"row {row.number}: "
             expected = f"{row.actual_columns} fields where the header has {row.expected_columns}"
-            odd.append(f"{part.name}: {place}{expected}")
+            odd.append(f"{part.name}: {position}{expected}")
         return "skip"
 
     return read_csv(io.BytesIO(block.data), form, note)
 
 
-def _of_parquet(found: Found) -> Sample:
-    files = [pq.ParquetFile(part) for part in found.parts]
-    rows = sum(file.metadata.num_rows for file in files)
+def _of_parquet(files: TableFiles) -> Sample:
+    opened = [pq.ParquetFile(part) for part in files.parts]
+    rows = sum(file.metadata.num_rows for file in opened)
     whole = rows <= MOST_ROWS
-    looked = files if whole else _three(files)
+    looked = opened if whole else _three(opened)
     each = rows if whole else MOST_ROWS // len(looked)
     frame = _frame([table for file in looked for table in _batches(file, each)])
-    return Sample(found, TableFile(path=found.path), frame, rows, whole)
+    return Sample(files, TableFile(path=files.path), frame, rows, whole)
 
 
 def _batches(file: Any, most: int) -> Iterator[Any]:
@@ -151,10 +152,10 @@ def _frame(tables: Sequence[Any]) -> pd.DataFrame:
 
 def _three(things: Sequence[Any]) -> list[Any]:
     """The first, one in the middle, and the last."""
-    return [things[place] for place in sorted({0, len(things) // 2, len(things) - 1})]
+    return [things[position] for position in sorted({0, len(things) // 2, len(things) - 1})]
 
 
 def merged(samples: Sequence[Sample], pattern: str) -> Sample:
     """Several tables of one form as one, by the pattern that finds their files."""
-    found = Found(pattern, tuple(part for one in samples for part in one.found.parts))
-    return replace(sample(found), found=found)
+    files = TableFiles(pattern, tuple(part for table in samples for part in table.files.parts))
+    return replace(sample(files), files=files)

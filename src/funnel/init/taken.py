@@ -1,4 +1,4 @@
-"""Which file was taken for which table, and what was said on the way."""
+"""The role of each file, with what was concluded on the way."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ class Roles:
     only: dict[TableName, tuple[str, ...]] = field(default_factory=dict)
 
     def take(self, table: TableName, keyed: Keyed, keys: Mapping[str, str], because: str, sure: Sure) -> None:
-        """A table gets its role."""
+        """Give a file the role of a table, and note the reason."""
         self.tables[table], self.keys[table] = keyed, dict(keys)
         self.findings.append(Conclusion(where=str(keyed.sample), what=table, because=because, sure=sure))

@@ -1,4 +1,4 @@
-"""Whether a column holds moments, and in which unit or form."""
+"""Recognises moments in a column, and their unit or format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|[+-]\d\d(
 _LIKE = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?([T ].*)?|\d\d?[-/.]\d\d?[-/.]\d{4}([T ,].*)?")
 _ZONE = re.compile(r"(?:Z|[+-]\d\d(?::?\d\d)?)$")
 
-#: Seconds since 1970 from 1990 to 2100: other numbers are no moments, or of another unit.
+#: Seconds since 1970 for 1990 and 2100: numbers outside are no moments, or have another unit.
 _FROM, _TO = 631_152_000, 4_102_444_800
 _UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 
@@ -39,7 +39,7 @@ _FORMATS = tuple(day + clock for day in _DAYS for clock in _CLOCKS) + _OTHERS
 
 @dataclass(frozen=True)
 class Moments:
-    """How the moments of a column are written. form: the options of a `TableFile`; seconds: of the sample."""
+    """How the moments of a column are written. form: options of a `TableFile`. seconds: of the sample."""
 
     form: dict[str, Any]
     why: str
@@ -53,7 +53,7 @@ def is_moment_like(text: str) -> bool:
 
 
 def find_moments(column: pd.Series) -> Moments | None:
-    """How the present values of a column are moments; None where they are none."""
+    """How the moments in a column are written; None where its values are no moments."""
     present = column.dropna()
     if not len(present):
         return None
@@ -90,7 +90,7 @@ def _of_numbers(numbers: pd.Series, written: pd.Series) -> Moments | None:
     for unit, size in _UNITS.items():
         seconds = numbers / size
         if ((seconds >= _FROM) & (seconds <= _TO)).mean() >= 0.99 and (seconds > 0).all():
-            low, high = (pd.Timestamp(int(one), unit="s") for one in (seconds.min(), seconds.max()))
+            low, high = (pd.Timestamp(int(moment), unit="s") for moment in (seconds.min(), seconds.max()))
             form = {} if unit == "seconds" else {"unit": unit}
             why = f"numbers that are {unit} from {low:%Y-%m-%d} to {high:%Y-%m-%d}"
             return Moments(form, why, "likely", seconds)
@@ -100,7 +100,7 @@ def _of_numbers(numbers: pd.Series, written: pd.Series) -> Moments | None:
 
 
 def _of_format(texts: pd.Series) -> Moments | None:
-    """The format that all values have; of several, the one by which they lie closest together."""
+    """The format that all values have; of several, the one in which the dates lie closest together."""
     fitting = []
     for format in _FORMATS:
         if not _fits(texts.iloc[:20], format) or (dates := _parsed(texts, format)) is None:
@@ -109,10 +109,10 @@ def _of_format(texts: pd.Series) -> Moments | None:
         fitting.append((float(seconds.max() - seconds.min()), format, seconds))
     if not fitting:
         return None
-    fitting.sort(key=lambda one: one[0])
+    fitting.sort(key=lambda fit: fit[0])
     _, format, seconds = fitting[0]
     others = [other for _, other, _ in fitting[1:]]
-    low, high = (pd.Timestamp(int(one), unit="s") for one in (seconds.min(), seconds.max()))
+    low, high = (pd.Timestamp(int(moment), unit="s") for moment in (seconds.min(), seconds.max()))
     why = f"all are {format}, from {low:%Y-%m-%d} to {high:%Y-%m-%d}"
     if others:
         why += f"; {others[0]} would fit as well, with dates further apart"

@@ -1,4 +1,4 @@
-"""Writing what was guessed: `schema.json` beside the data, and a config that says what can be changed."""
+"""Writes a guess: `schema.json` beside the data, and a commented config."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from funnel.errors import DataError
 from funnel.gates import GatesConfig
 from funnel.init.guess import Guess
 
-#: A fall of this, over the root of the number of requests, is about what the gates can tell from chance.
-_TOLD_APART = 8.0
+#: The gates can tell a fall from chance if it is at least about this over the root of the number of requests.
+_CHANCE = 8.0
 _MOST_REQUESTS = 20_000
 
 
 _LINKS = "where the data may not be written to, give a folder of links to the files"
 
 
-def write(made: Guess, config: Path | None, *, data: str, force: bool = False) -> list[Path]:
-    """`schema.json` into the folder, and the config, which names the folder as `data`; the paths written.
+def write(guess: Guess, config: Path | None, *, data: str, force: bool = False) -> list[Path]:
+    """Write `schema.json` into the folder, and a config that names the folder as `data`. Returns the paths.
 
     Raises: DataError where one of them is there already, unless `force`, or cannot be written.
     """
-    schema = made.folder / DESCRIPTION
-    wanted = {schema: schema_json(made)}
+    schema = guess.folder / DESCRIPTION
+    wanted = {schema: schema_json(guess)}
     if config is not None:
-        wanted[config] = config_toml(made, config.stem, data)
+        wanted[config] = config_toml(guess, config.stem, data)
     if not force and (there := [path for path in wanted if path.exists()]):
         names = " and ".join(map(str, there))
         raise DataError(
@@ -47,22 +47,24 @@ def write(made: Guess, config: Path | None, *, data: str, force: bool = False) -
     return list(wanted)
 
 
-def schema_json(made: Guess) -> str:
-    """What `schema.json` says, without what is as it is by default."""
-    found = made.description.model_dump(mode="json", exclude_defaults=True)
+def schema_json(guess: Guess) -> str:
+    """The text of `schema.json`, without defaults."""
+    description = guess.description.model_dump(mode="json", exclude_defaults=True)
     order = ("name", "clock", "files", "events", "items", "users", "impressions")
     return (
         json.dumps(
-            {"clock": "time", **{k: found[k] for k in order if k in found}}, indent=2, ensure_ascii=False
+            {"clock": "time", **{k: description[k] for k in order if k in description}},
+            indent=2,
+            ensure_ascii=False,
         )
         + "\n"
     )
 
 
-def config_toml(made: Guess, name: str, data: str) -> str:
+def config_toml(guess: Guess, name: str, data: str) -> str:
     """A config for these data, with a comment on each choice. Raises: ConfigError; it is checked."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-")[:100] or "shop"
-    text = "\n".join([*_head(name, data), *_split(made), *_gates(made), ""])
+    text = "\n".join([*_head(name, data), *_split(guess), *_gates(guess), ""])
     configs.parse(tomllib.loads(text), where="the config that init made")
     return text
 
@@ -79,10 +81,10 @@ def _head(name: str, data: str) -> list[str]:
     ]
 
 
-def _split(made: Guess) -> list[str]:
-    if any(one.what == "split" for one in made.findings):
+def _split(guess: Guess) -> list[str]:
+    if any(finding.what == "split" for finding in guess.findings):
         return ["[split]", 'kind = "given"   # the column `split` says train and test', ""]
-    if made.description.clock != "time":
+    if guess.description.clock != "time":
         return [
             "[split]",
             'kind = "leave_one_out"   # there are no times: the last event of each user is predicted',
@@ -97,7 +99,7 @@ def _split(made: Guess) -> list[str]:
         f"max_requests = {_MOST_REQUESTS}    # of a window, by chance: more take longer",
         "exclude_seen = true     # what a user had is not shown again; false where people buy the same again",
     ]
-    if "impressions" in (made.description.files or {}):
+    if "impressions" in (guess.description.files or {}):
         lines += [
             "# There are impressions: to rank the lists that were shown, and not the whole catalogue, write",
             '# protocol = "shown" and exclude_seen = false.',
@@ -105,10 +107,10 @@ def _split(made: Guess) -> list[str]:
     return [*lines, ""]
 
 
-def _gates(made: Guess) -> list[str]:
-    """A gate that asks what so few requests cannot tell would hold the first bundle for nothing."""
-    requests = max(min(0.1 * made.rows.get("events", 0), _MOST_REQUESTS), 1)
-    fall = min(math.ceil(10 * _TOLD_APART / math.sqrt(requests)) / 10, 1.0)
+def _gates(guess: Guess) -> list[str]:
+    """A threshold that so few requests can support; a stricter one would refuse bundles by chance."""
+    requests = max(min(0.1 * guess.rows.get("events", 0), _MOST_REQUESTS), 1)
+    fall = min(math.ceil(10 * _CHANCE / math.sqrt(requests)) / 10, 1.0)
     if fall <= GatesConfig().visible_fall:
         return []
     return [
@@ -119,22 +121,22 @@ def _gates(made: Guess) -> list[str]:
 
 
 def _replace(wanted: Mapping[Path, str]) -> None:
-    """All of them written aside before the first is renamed: a full disk leaves what was there."""
-    aside: dict[Path, Path] = {}
+    """Write all files under hidden names before the first is renamed: a full disk changes nothing."""
+    hidden: dict[Path, Path] = {}
     path = Path()
     try:
         for path, text in wanted.items():
             handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-            aside[path] = Path(name)
+            hidden[path] = Path(name)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
             os.chmod(name, 0o644)
-        for path, written in aside.items():
+        for path, written in hidden.items():
             os.replace(written, path)
     except OSError as error:
         raise DataError(
             f"{path} cannot be written ({error.strerror}), and nothing is changed: {_LINKS}"
         ) from error
     finally:
-        for written in aside.values():
+        for written in hidden.values():
             written.unlink(missing_ok=True)

@@ -44,7 +44,7 @@ def _layer(report: Report, row: Row, i: int, n: int) -> Layer:
         top=top,
         shade=0.16 + 0.84 * (i / max(n - 1, 1)) ** 1.2,
         candidates=f"{row.candidates_out:,.0f}",
-        kept=row.found / max(report.targets, 1),
+        kept=row.hits / max(report.targets, 1),
         lost=row.lost or 0,
     )
 

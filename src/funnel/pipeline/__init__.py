@@ -1,4 +1,4 @@
-"""From a config to a bundle: read, split, train the towers, index, train the ranker, evaluate, write.
+"""Steps from a config to a bundle: read, split, train the towers, index, train the ranker, evaluate, write.
 
 prepared = prepare(config)
 towers = train_towers(prepared, Store("embeddings"))

@@ -1,4 +1,4 @@
-"""Put a bundle together from trained towers: index, statistics, ranker, report; written as one version."""
+"""Build a bundle from trained towers: index, statistics, ranker, report; written as one version."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from funnel.pipeline.progress import step
 from funnel.pipeline.rank import train_ranker
 from funnel.pipeline.report import ranker_is_better, report_on, write_report
 from funnel.pipeline.train import served
-from funnel.pipeline.vectors import place_towers
+from funnel.pipeline.vectors import copy_towers
 from funnel.ranker import Ranker
 from funnel.ranker.calibration import load_heads, save_heads
 from funnel.stages import RerankConfig, RetrieveConfig
@@ -43,10 +43,10 @@ from funnel.types import Examples, Log, Requests
 NOT_BETTER_HELD_OUT = "ranker_not_better_on_other_users"
 NOT_BETTER_ON_TEST = "ranker_not_better_on_test"
 
-#: What is known of the ranker until the bundle is finished; no part of it.
+#: The ranker's training, in a draft until the bundle is finished, which does not have it.
 _RANKED = "ranker.json"
 
-#: How the towers' training went, the same way.
+#: The towers' training, in the same way.
 _TRAINED = "training.json"
 
 
@@ -61,10 +61,14 @@ class Built:
 
 
 def build(prepared: Prepared, towers: Path, store: Store, *, progress: bool = False) -> Built:
-    """Index, rank, evaluate, write. What is measured is what was written and loaded back.
+    """Build the index, train the ranker, evaluate, and write a bundle as a new version of the store.
 
-    The ranker is left out when it is not better than the retrieval order, be it on users of its own window
-    that it was not grown on, or on the test window: the bundle then keeps the retrieval order and says so.
+    towers: the folder that `train_towers` returned. The bundle that is evaluated was loaded from disk.
+    The ranker is left out when it is not better than the retrieval order, either on users of its own window
+    that it was not trained on, or on the test window; the report and the manifest then say so.
+    Raises: see `funnel.pipeline.checks.check`.
+
+        built = build(prepared, towers, Store("indexes"))
     """
     check(prepared, store)
     with store.writing(prepared.config.name) as draft:
@@ -77,12 +81,12 @@ def build(prepared: Prepared, towers: Path, store: Store, *, progress: bool = Fa
 
 
 def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any]:
-    """Everything but the ranker, towers and statistics as the test window may know them.
+    """Write all parts of a bundle but the ranker. Towers and statistics know what came before the test.
 
-    Settings of later stages are left at their defaults here; see `configured`.
+    Settings of later stages have their defaults here, see `configured`. Returns figures of the parts.
     """
     config, parts, data = prepared.config, prepared.split, prepared.dataset
-    new = place_towers(prepared, served(towers), folder / "towers")
+    new = copy_towers(prepared, served(towers), folder / "towers")
     encoder = QueryEncoder.load(folder / "towers")
     known = parts.train if parts.refit is None else parts.refit
     query_encoder = fitted(config.encoder, encoder, folder, known)
@@ -115,7 +119,7 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
 
 
 def _training(towers: Path) -> Origin:
-    """How the training of a version went; its `towers.json` is of the first, which had a validation."""
+    """How the towers of a version were trained. `towers.json` is of the first, validated training."""
     about = json.loads((towers / "towers.json").read_text())
     seen = about.get("validation", {}).get("ndcg@100")
     if seen is None:  # exported by an earlier funnel
@@ -138,7 +142,7 @@ def _index(prepared: Prepared, queries: Queries) -> FaissIndex:
 
 
 def configured(folder: Path, config: Config) -> Contents:
-    """The parts in a folder, with the settings of the stages."""
+    """The parts in a folder, with the config's settings of the stages."""
     return replace(
         load_contents(folder), features=config.features, retrieve=config.retrieve, rerank=config.rerank,
         rules=config.rules, rank=config.rank,
@@ -146,9 +150,10 @@ def configured(folder: Path, config: Config) -> Contents:
 
 
 def add_ranker(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> dict[str, Any]:
-    """Train a ranker: ranker/, where it is better, and ranker.json.
+    """Train a ranker into a folder: ranker/, where it beats the retrieval order, and ranker.json.
 
-    It learns from what these parts retrieved before its window: towers and statistics are of that time.
+    It is trained on what the parts would have retrieved in its window: with towers and statistics that know
+    only what came before it. Returns figures of the ranker.
     """
     with tempfile.TemporaryDirectory(dir=folder, prefix=".before-") as before:
         ranker, facts = train_ranker(_before(prepared, towers, parts, Path(before)), prepared)
@@ -156,23 +161,23 @@ def add_ranker(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> d
     if ranker is not None and better:
         ranker.save(folder / "ranker")
         save_heads(folder / "ranker", facts.heads)
-    said = {
+    description = {
         "weights": facts.order.weights,
         "notes": facts.sentences(),
-        "outcome": facts.outcome(grown=ranker is not None).model_dump(mode="json"),
+        "outcome": facts.outcome(trained=ranker is not None).model_dump(mode="json"),
     }
-    (folder / _RANKED).write_text(json.dumps(said, indent=1))
+    (folder / _RANKED).write_text(json.dumps(description, indent=1))
     return {"lists": facts.lists, "trees": facts.trees, "better": better}
 
 
 def _before(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> Contents:
-    """The parts as they were before the ranker's window."""
+    """The parts with towers and statistics that know only what came before the ranker's window."""
     split, contents = prepared.split, configured(parts, prepared.config)
     if split.refit is None:
         return contents
     encoder = contents.encoder
     if served(towers) != towers:
-        place_towers(prepared, towers, folder / "towers")
+        copy_towers(prepared, towers, folder / "towers")
         encoder = QueryEncoder.load(folder / "towers")
     if encoder is not contents.encoder or not contents.encoding.own:
         then = fitted(contents.encoding, encoder, folder, split.train)
@@ -182,7 +187,7 @@ def _before(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> Cont
 
 
 def finish(prepared: Prepared, draft: Draft, *, progress: bool = False) -> tuple[Report, tuple[str, ...]]:
-    """Parts and ranker in a draft become a bundle: measured, described.
+    """Evaluate the parts and the ranker in a draft, and write report, holdout and manifest.
 
     Returns the report, and users of the test window to try.
     """
@@ -200,30 +205,30 @@ def finish(prepared: Prepared, draft: Draft, *, progress: bool = False) -> tuple
         report = report_on(load_contents(folder), prepared, origin=origin, notes=notes, progress=progress)
     if ranker is not None and not ranker_is_better(report):
         fallback = [NOT_BETTER_ON_TEST]
-        said = report.comparison("rank", "retrieve").sentence
-        notes.append(f"{said}: the retrieval order is kept")
-        left_out = RankerOutcome.model_validate({**ranked["outcome"], "left_out": said})
+        sentence = report.comparison("rank", "retrieve").sentence
+        notes.append(f"{sentence}: the retrieval order is kept")
+        left_out = RankerOutcome.model_validate({**ranked["outcome"], "left_out": sentence})
         origin = origin.model_copy(update={"ranker": left_out})
         save_settings(folder, contents.without_ranker())
         with step("evaluate without the ranker"):
             report = report_on(load_contents(folder), prepared, origin=origin, notes=notes, progress=progress)
-    notes += [one.sentence for one in report.advice if one.about == "part_better"]
+    notes += [advice.sentence for advice in report.advice if advice.about == "part_better"]
     contents = load_contents(folder)
     with step("write the report"):
         examples = write_report(report, contents, prepared, folder)
         _holdout(contents, prepared).save(folder / HOLDOUT)
     draft.describe(**_manifest(prepared, contents, report, fallback, notes))
-    return report, tuple(one["user"] for one in examples)
+    return report, tuple(example["user"] for example in examples)
 
 
 def _sample(examples: Examples, n: int, seed: int) -> Examples:
-    """At most n examples, seeded."""
+    """At most n examples, drawn by the seed."""
     chosen = np.random.default_rng(seed).permutation(len(examples))[:n]
     return examples.take(np.sort(chosen))
 
 
 def _holdout(contents: Contents, prepared: Prepared) -> Holdout:
-    """A seeded part of the test window, with what the bundle answers."""
+    """A seeded sample of the test window, with the bundle's recommendations."""
     examples = _sample(prepared.split.test, prepared.config.gates.holdout, prepared.config.seed)
     return Holdout(examples, answers(contents, examples.requests))
 
@@ -231,7 +236,7 @@ def _holdout(contents: Contents, prepared: Prepared) -> Holdout:
 def _manifest(
     prepared: Prepared, contents: Contents, report: Report, fallback: list[str], notes: list[str]
 ) -> dict[str, Any]:
-    """What the manifest says beside the files' hashes."""
+    """The fields of the manifest beside the files' hashes."""
     config, data = prepared.config, prepared.dataset
     last, k = report.rows[-1], report.k
     return {
@@ -251,7 +256,7 @@ def _manifest(
 
 
 def windows(prepared: Prepared) -> dict[str, tuple[str, str]]:
-    """First and last moment of each window; empty where the data has no clock."""
+    """First and last moment of each window, ISO 8601; empty where the data has no clock."""
     parts = prepared.split
     if parts.train.clock != "time":
         return {}

@@ -1,5 +1,7 @@
-"""What data and config must keep to before a night is spent on them: one set of checks for `train`, `build`,
-`demo` and `run`. An error names the check or the key, what was found, and what would be right."""
+"""Checks of data and config before hours are spent on training: for `train`, `build`, `demo` and `run`.
+
+An error names the check or the key of the config, the value, and what would be right.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +25,19 @@ from funnel.rules import check_rules
 from funnel.settings import LONGEST_LIST
 from funnel.stages import check_names
 
-#: Clocks of machines that log events differ by less than this, in seconds.
+#: Seconds by which an event may be in the future: clocks of machines that log events differ by less.
 AHEAD = 86_400
 
-
-#: Events that are enough to see which features data of this form have.
+#: So many events are enough to see which features the data give.
 _SOME = 1000
 
 
 def check(prepared: Prepared, store: Store | None = None) -> str | None:
-    """All of them, the quick ones first. store: of bundles, whose published one new tables are held against.
+    """Run all checks, the quick ones first.
 
+    store: of bundles; the new tables are compared with those of its published bundle.
     Returns the version that the tables were compared with, None for none.
-    Raises: DataError for data that would not be taken, ConfigError for settings that these data cannot have.
+    Raises: DataError for data that a gate would refuse, ConfigError for settings that do not fit the data.
     """
     check_times(prepared)
     check_config(prepared)
@@ -43,7 +45,7 @@ def check(prepared: Prepared, store: Store | None = None) -> str | None:
 
 
 def check_config(prepared: Prepared) -> None:
-    """Raises: ConfigError for a setting that would end in an error after training, on these data."""
+    """Raises: ConfigError for a setting that would fail on these data only after training."""
     config, n_items = prepared.config, len(prepared.dataset.items)
     check_fits(config.index, n_items, config.towers.d)
     _check_lists(prepared, n_items)
@@ -54,7 +56,7 @@ def check_config(prepared: Prepared) -> None:
 
 
 def _check_lists(prepared: Prepared, n_items: int) -> None:
-    """LightGBM takes lists of so many rows: what is retrieved, and what is appended to it."""
+    """Raises: ConfigError where lists with appended positives may be longer than LightGBM takes."""
     config = prepared.config
     appended = int(prepared.split.ranker.targets.lengths.max(initial=0))
     if config.ranker.missed == "append" and min(config.retrieve.k, n_items) + appended > LONGEST_LIST:
@@ -71,7 +73,7 @@ def _check_rules(prepared: Prepared) -> None:
 
 def _check_value(prepared: Prepared) -> None:
     """The columns that the expected value reads are there, and numbers."""
-    columns = [one.name for one in prepared.dataset.schema.items if one.kind == "number"]
+    columns = [column.name for column in prepared.dataset.schema.items if column.kind == "number"]
     check_names(prepared.config.rank, [EVENT], columns)
 
 
@@ -84,7 +86,7 @@ def _check_sources(prepared: Prepared) -> None:
 
 
 def _check_features(prepared: Prepared) -> None:
-    """Which columns there are depends on the form of the data, not on how many there are."""
+    """Raises: ConfigError for features that these data do not give, which a few events are enough to see."""
     statistics, towers = _tiny(prepared), prepared.config.towers
     CandidateFeatures(
         prepared.config.features,
@@ -99,7 +101,7 @@ def _check_features(prepared: Prepared) -> None:
 
 
 def _tiny(prepared: Prepared) -> Statistics:
-    """Statistics of the first events alone."""
+    """Statistics of the first events only."""
     known = prepared.split.ranker_known
     some = known.where(np.arange(len(known)) < _SOME)
     return Statistics.fit(some, some)
@@ -110,20 +112,20 @@ def check_times(prepared: Prepared) -> None:
     data = prepared.dataset
     if data.clock != "time":
         return
-    late = data.events["time"].to_numpy() > time.time() + AHEAD
-    if late.any():
-        one = data.events.iloc[int(np.argmax(late))]
+    ahead = data.events["time"].to_numpy() > time.time() + AHEAD
+    if ahead.any():
+        first = data.events.iloc[int(np.argmax(ahead))]
         raise DataError(
-            f"check `times`: {int(late.sum())} events are in the future, first that of user "
-            f"{one['user_id']} and item {one['item_id']} at {show(int(one['time']))}; times are seconds "
-            "since 1970, not milliseconds"
+            f"check `times`: {int(ahead.sum())} events are in the future, first that of user "
+            f"{first['user_id']} and item {first['item_id']} at {show(int(first['time']))}; times are "
+            "seconds since 1970, not milliseconds"
         )
 
 
 def check_beside(prepared: Prepared, store: Store) -> str | None:
-    """The gates on tables, before training: the published version that they compared with, None for none.
+    """Run the gates on tables before training. Returns the published version that they compared with.
 
-    Raises: DataError naming each that is closed.
+    None where there is no published bundle to compare with. Raises: DataError naming each gate that failed.
     """
     version = store.published()
     if version is None:
@@ -141,9 +143,9 @@ def check_beside(prepared: Prepared, store: Store) -> str | None:
         (prepared.item_features, prepared.item_encoder.specs),
         (prepared.user_features, prepared.user_encoder.specs),
     )
-    closed = [one for one in arrived(new, published, prepared.config.gates) if not one.passed]
-    if closed:
-        lines = [f"  check `{one.gate}`: {one.sentence}" for one in closed]
+    failed = [finding for finding in arrived(new, published, prepared.config.gates) if not finding.passed]
+    if failed:
+        lines = [f"  check `{finding.gate}`: {finding.sentence}" for finding in failed]
         raise DataError(
             "\n".join(
                 [

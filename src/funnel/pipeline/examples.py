@@ -1,4 +1,4 @@
-"""Three requests of the test window, answered: what a reader of the report can judge by eye."""
+"""Three requests of the test window with their recommendations, as examples in the report's page."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from funnel.pipeline.prepare import Prepared
 from funnel.serving.reasons import in_words, recommendations
 from funnel.serving.response import Recommendation
 
-_MET = 6  # of a history, the latest so many are told
+_HISTORY = 6  # the latest items of a history that are shown
 
 
 def example_users(contents: Contents, prepared: Prepared) -> list[ExampleUser]:
-    """The test requests with the shortest, the middle and the longest history, with what they were given."""
+    """The test requests with the shortest, the middle and the longest history, with their recommendations."""
     test, funnel = prepared.split.test, contents.funnel()
     by_length = np.argsort(test.requests.history.lengths, kind="stable")
     chosen = np.unique([0, len(by_length) // 2, len(by_length) - 1])
-    made = []
+    examples = []
     for row in by_length[chosen]:
-        one = test.take(np.array([row]))
-        items = recommendations(contents, one.requests, funnel(one.requests))
-        met = contents.catalogue.ids.values[one.requests.history.values[-_MET:]]
-        taken = set(contents.catalogue.ids.values[one.targets.values].tolist())
-        made.append(
+        example = test.take(np.array([row]))
+        items = recommendations(contents, example.requests, funnel(example.requests))
+        history = contents.catalogue.ids.values[example.requests.history.values[-_HISTORY:]]
+        taken = set(contents.catalogue.ids.values[example.targets.values].tolist())
+        examples.append(
             ExampleUser(
-                user=str(contents.users.ids.values[one.requests.users[0]]),
-                history=[contents.catalogue.title(item) for item in met],
+                user=str(contents.users.ids.values[example.requests.users[0]]),
+                history=[contents.catalogue.title(item) for item in history],
                 items=[_item(item, contents, hit=item.item_id in taken) for item in items],
             )
         )
-    return made
+    return examples
 
 
 def _item(item: Recommendation, contents: Contents, *, hit: bool) -> ExampleItem:

@@ -1,4 +1,4 @@
-"""The retrieval order: all sources together, or the one that is better alone."""
+"""The retrieval order: that of all sources merged, or of one source that is better alone."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from funnel.pipeline.chunks import chunks
 from funnel.stages import Retrieve, source_weights
 from funnel.types import Examples, Int32
 
-#: Weight of the other sources where one is better alone: what only they find comes behind all that it finds.
+#: Weight of the other sources where one is better alone: what only they find comes after all that it finds.
 _BEHIND = 1e-6
 
 
 @dataclass(frozen=True)
 class Order:
-    """weights: of the sources, for `Retrieve`. alone: the one whose order it is; None where they are merged.
-    verdicts: NDCG@10 of each source alone less that of all together, in the ranker's window."""
+    """How retrieved candidates are ordered.
+
+    weights: of the sources, for `Retrieve`. alone: the source that decides the order; None where all do.
+    verdicts: NDCG@10 of each source alone less that of all together, in the ranker's window.
+    """
 
     weights: dict[str, float]
     alone: str | None
@@ -29,19 +32,21 @@ class Order:
     def sentence(self) -> str:
         """For the report's notes."""
         if self.alone is not None:
-            found = self.verdicts[self.alone]
+            verdict = self.verdicts[self.alone]
             return (
                 f"the retrieval order is that of {self.alone} alone: in the ranker's window it is better "
-                f"than all sources together on NDCG@10: {found.mean:+.4f} [{found.lo:.4f}, {found.hi:.4f}]"
+                f"than all sources together on NDCG@10: {verdict.mean:+.4f} "
+                f"[{verdict.lo:.4f}, {verdict.hi:.4f}]"
             )
         shares = ", ".join(f"{name} {weight:.2f}" for name, weight in self.weights.items())
         return f"sources weigh, in the retrieval order: {shares}; none is better alone"
 
 
 def retrieval_order(contents: Contents, examples: Examples, seed: int) -> Order:
-    """Each source weighed by its own NDCG@10, unless one is better alone than all together.
+    """Weigh each source by its own NDCG@10, unless one alone is better than all together.
 
-    By the rule that holds for the ranker: a paired bootstrap over users whose whole interval is above zero.
+    "Better" is the rule that holds for the ranker, too: the whole interval of a paired bootstrap over users
+    is above zero.
     """
     lists = {source.name: _ten(Retrieve([source], 10), examples) for source in contents.sources()}
     weights = source_weights(lists, examples.targets)
@@ -68,7 +73,7 @@ def _verdicts(
 
 def _ten(retrieve: Retrieve, examples: Examples) -> Int32:
     """The first ten items of each request: int32 [B, 10]."""
-    found = [retrieve(part.requests).top(10).items for part in chunks(examples)]
+    lists = [retrieve(part.requests).top(10).items for part in chunks(examples)]
     return np.concatenate(
-        [np.pad(items, ((0, 0), (0, 10 - items.shape[1])), constant_values=-1) for items in found]
+        [np.pad(items, ((0, 0), (0, 10 - items.shape[1])), constant_values=-1) for items in lists]
     )

@@ -1,4 +1,4 @@
-"""Read a data set, split it, and encode its tables with what the training window knows."""
+"""Read a data set, split it, and encode its tables with encoders fitted on the training window."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from funnel.features import TableEncoder
 from funnel.pipeline.progress import step
 from funnel.types import Examples, Features
 
-#: Clocks of machines that log events differ by less than this, in seconds.
-AHEAD = 86_400
-
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set, split, and encoded with what the towers' training window knows.
+    """A data set, split, and encoded with encoders fitted on the towers' training window.
 
     Requests of both windows carry their users' encoded columns. read_at: seconds since 1970 at which reading
     the data began.
@@ -36,12 +33,12 @@ class Prepared:
 
     @cached_property
     def item_features(self) -> Features:
-        """The items' encoded columns, made when they are first needed: of a million items that takes long."""
+        """The items' encoded columns, computed at first use, since a million items take long."""
         return self.item_encoder.encode(self.dataset.items)
 
 
 def prepare(config: Config, dataset: Dataset | None = None) -> Prepared:
-    """Read and split the data; fit encoders on the rows that the towers' training window meets.
+    """Read and split the data; fit encoders on the users and items of the towers' training window.
 
     dataset: in place of what `config.data` says.
     Raises: DataError; see `prepare_from` and `Dataset`.
@@ -57,7 +54,7 @@ def prepare_from(
     read_at: float,
     encoders: tuple[TableEncoder, TableEncoder] | None = None,
 ) -> Prepared:
-    """The same from a data set that was read. encoders: of users and items, those of towers that are kept."""
+    """`prepare` for a data set in memory. encoders: of users and items, of towers that are kept."""
     parts = split(dataset, config.split, config.seed)
     user_encoder, item_encoder = encoders or _fitted(dataset, parts)
     user_features = user_encoder.encode(dataset.users)

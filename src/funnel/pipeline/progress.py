@@ -1,4 +1,4 @@
-"""How far a build is: a line of the log for each step that ended, with what it took."""
+"""Progress of a build: a line of the log for each step that ended, with its seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train the ranker on what the real retriever returns for the ranker's window, and judge it there."""
+"""Train the ranker on what the retriever returns for the ranker's window, and judge it there."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RankerFacts:
-    """How the ranker came about.
+    """How the ranker was trained.
 
-    order: of retrieval, which the ranker must beat. verdict: NDCG@10 of the ranker's order less that of the
-    retrieval order, in the ranker's window, each user ranked by trees that were grown on others; None when
-    there was nothing to train on. users: how many there are, where they are too few to hold some out.
+    order: the retrieval order, which the ranker must beat. verdict: NDCG@10 of the ranker's order less that
+    of the retrieval order in the ranker's window, each user ranked by trees that were grown on others; None
+    when there was nothing to train on. users: the number of users, where too few to hold some out.
     heads: its scores as probabilities, fitted on the scores of that verdict; none where `no_heads` says why.
     """
 
@@ -50,10 +50,10 @@ class RankerFacts:
     heads: Mapping[str, Head] = field(default_factory=dict)
     no_heads: str = ""
 
-    def outcome(self, *, grown: bool) -> RankerOutcome:
-        """For the report's advice. grown: whether there were lists to grow a ranker on."""
+    def outcome(self, *, trained: bool) -> RankerOutcome:
+        """For the report's advice. trained: whether there were lists to train a ranker on."""
         return RankerOutcome(
-            left_out=self._left_out(grown),
+            left_out=self._left_out(trained),
             held_out=self.verdict,
             lists=self.lists,
             positives=self.positives,
@@ -61,37 +61,37 @@ class RankerFacts:
             trees=self.trees,
         )
 
-    def _left_out(self, grown: bool) -> str | None:
+    def _left_out(self, trained: bool) -> str | None:
         """Why there is no ranker."""
         if self.users is not None:
             return f"its window has {self.users} users, and it takes {FOLDS} to hold some out"
-        if not grown or self.verdict is None:
+        if not trained or self.verdict is None:
             return "too little of what was taken in its window was retrieved"
         return None if self.verdict.better else "it was not better than the retrieval order"
 
     def sentences(self) -> list[str]:
         """For the report's notes."""
-        said = [self.order.sentence()]
-        said.append(
+        notes = [self.order.sentence()]
+        notes.append(
             f"the ranker saw {self.lists:,} lists with {self.rows:,} rows and {self.positives:,} positives; "
             f"{self.missed:,} more were not retrieved ({self.missed_choice}); "
             f"{self.trees} trees were kept{self.objective and f', objective {self.objective}'}"
         )
         if self.users is not None:
-            said.append(
+            notes.append(
                 f"the ranker's window has {self.users} users, and it takes {FOLDS} to hold some out: "
                 "there is no ranker"
             )
         elif self.verdict is None:
-            said.append("nothing that was taken in the ranker's window was retrieved: there is no ranker")
+            notes.append("nothing that was taken in the ranker's window was retrieved: there is no ranker")
         else:
             what = "better" if self.verdict.better else "not better"
-            said.append(
+            notes.append(
                 f"in its own window, on users that it was not grown on, the ranker is {what} than "
                 f"the retrieval order on NDCG@10: {self.verdict.mean:+.4f} "
                 f"[{self.verdict.lo:.4f}, {self.verdict.hi:.4f}]"
             )
-        return [*said, *self._of_heads()]
+        return [*notes, *self._of_heads()]
 
     def _of_heads(self) -> list[str]:
         """How probabilities came about."""
@@ -105,11 +105,12 @@ class RankerFacts:
 
 
 def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None, RankerFacts]:
-    """A ranker for the candidates that `contents` retrieves, and how well its kind does on other users.
+    """Train a ranker for the candidates that `contents` retrieves, and judge it on users held out.
 
-    Cross-fitting: each fold is judged by trees that were grown on the others; the ranker is then grown on
-    all, with the objective whose trees did best on the folds' whole lists, and as many trees as did best on
-    the lists that are trained on.
+    Cross-fitting: the users of each fold are ranked by trees that were grown on the other folds. The ranker
+    is then grown on all users, with the objective that did best on the folds' whole lists, and the number of
+    trees that did best on the training lists. None where users or retrieved
+    positives are too few.
     """
     config, examples = prepared.config, prepared.split.ranker
     if _users(examples) < FOLDS:
@@ -139,7 +140,7 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
         tried = Ranker.cross_fit_each(every, fold_of, config.ranker)
     with step("judge them on users that they were not grown on"):
         verdicts, outcomes = _verdicts(contents, tried, folds, config.seed)
-    best = int(np.argmax([one.mean for one in verdicts]))
+    best = int(np.argmax([verdict.mean for verdict in verdicts]))
     with step("calibrate its scores"):
         heads, no_heads = _heads(outcomes[best])
     parts = tried[best]
@@ -161,7 +162,7 @@ def _heads(outcomes: Outcomes) -> tuple[dict[str, Head], str]:
 
 
 def _too_few(contents: Contents, examples: Examples) -> tuple[None, RankerFacts]:
-    """With fewer users than parts nobody can be held out: there is no ranker, and sources weigh the same."""
+    """With fewer users than folds nobody can be held out: there is no ranker, and sources weigh the same."""
     log.warning(
         "%d users in the ranker's window, and %d are needed to hold some out: the retrieval order is kept",
         _users(examples),
@@ -172,30 +173,30 @@ def _too_few(contents: Contents, examples: Examples) -> tuple[None, RankerFacts]
 
 
 def _users(examples: Examples) -> int:
-    """How many there are; each that was never seen is one of its own."""
+    """The number of users; each request of an unknown user counts as a user of its own."""
     users = examples.requests.users
     return len(np.unique(users[users >= 0])) + int((users < 0).sum())
 
 
 def _folds(examples: Examples, seed: int) -> list[Examples]:
-    """The examples of FOLDS parts of the users; a user never seen is a user of its own."""
+    """The examples of each fold of users, FOLDS in all; an unknown user is a user of its own."""
     users = examples.requests.users.astype(np.int64)
     users = np.where(users < 0, users.max() + 1 + np.arange(len(users)), users)
-    known, place = np.unique(users, return_inverse=True)
-    fold = (np.random.default_rng(seed).permutation(len(known)) % FOLDS)[place]
+    known, user = np.unique(users, return_inverse=True)
+    fold = (np.random.default_rng(seed).permutation(len(known)) % FOLDS)[user]
     return [examples.take(np.flatnonzero(fold == number)) for number in range(FOLDS)]
 
 
 def _lists(contents: Contents, examples: Examples, config: RankerConfig) -> TrainingLists:
-    """Training lists from the shortlists that the funnel would hand to the ranker."""
+    """Training lists from the shortlists that the funnel passes to the ranker."""
     shorten, features = Funnel(contents.before_ranking()), contents.candidate_features()
     complete = contents.retriever().complete
-    made = []
+    parts = []
     for part in chunks(examples):
         shortlist = shorten(part.requests)
         lists = training_lists(part.requests, shortlist, part.targets, features, config, complete=complete)
-        made.append(lists)
-    return concatenate(made).some(max(1, config.lists // FOLDS), config.seed)
+        parts.append(lists)
+    return concatenate(parts).some(max(1, config.lists // FOLDS), config.seed)
 
 
 def _verdicts(
@@ -204,7 +205,7 @@ def _verdicts(
     """NDCG@10 of the shortlists as ranked less that as retrieved, paired by request, and what came of each
     candidate: one an objective tried.
 
-    Each user is ranked by trees that were grown on others, and lists are whole, as they are when it serves.
+    Each user is ranked by trees that were grown on others, and lists are whole, as they are in serving.
     """
     size, width = sum(map(len, folds)), min(contents.retrieve.k, len(contents.catalogue.ids))
     outcomes = [Outcomes.bounded(size, width, seed) for _ in tried]

@@ -76,11 +76,11 @@ def measure_contents(
     _are_rows(lists, [*baselines, *ideal, "exact", *funnel.names])
     worth = ValueTally.of(contents, config.evaluate.ks[0])
     outcomes = Outcomes.bounded(len(split.test), contents.retrieve.k, config.seed)
-    found = measure_all(
+    result = measure_all(
         funnel=funnel,
         examples=split.test,
         subject=Subject(
-            dataset=data.name, checksum=data.checksum(), protocol=_protocol(prepared), reading=split.protocol
+            dataset=data.name, checksum=data.checksum(), windows=_windows(prepared), protocol=split.protocol
         ),
         popularity=np.bincount(split.test_statistics.items, minlength=len(contents.catalogue.ids)),
         baselines=baselines,
@@ -105,12 +105,12 @@ def measure_contents(
     probable: tuple[Reliability, ...] = ()
     if outcomes.labels.any():  # else nothing was found of what came, and the rows above say it
         probable = measure_probabilities(contents, data.schema, split.test, outcomes, config.seed)
-    report = found.report.model_copy(update={"frontier": frontier, "origin": origin or Origin()})
+    report = result.report.model_copy(update={"frontier": frontier, "origin": origin or Origin()})
     further = () if worth is None else (worth.sentence,)
     report = report.model_copy(
         update={"advice": advise(report), "probabilities": probable, "notes": (*report.notes, *further)}
     )
-    return replace(found, report=report).named(data.user_ids, data.item_ids)
+    return replace(result, report=report).named(data.user_ids, data.item_ids)
 
 
 def _observers(
@@ -164,8 +164,8 @@ def _frontier(contents: Contents, requests: Requests, seed: int) -> tuple[Point,
     return measure_settings(contents.index, contents.vectors, contents.queries.encode(some))
 
 
-def _protocol(prepared: Prepared) -> str:
-    """How requests and targets came about, in words."""
+def _windows(prepared: Prepared) -> str:
+    """How the events were divided, in words."""
     split = prepared.split
     if split.kind == "time":
         ranker, test = (
@@ -215,11 +215,11 @@ def evaluate_bundle(
     """A bundle of the store, verified, loaded, and measured on the test window; see `measure`."""
     version = store.current() if version == "current" else version
     manifest = store.verify(version)
-    found = prepared.dataset.schema.fingerprint()
-    if manifest.schema_fingerprint != found:
+    fingerprint = prepared.dataset.schema.fingerprint()
+    if manifest.schema_fingerprint != fingerprint:
         raise BundleError(
             f"bundle {version} was made for data of another schema ({manifest.schema_fingerprint[:12]}) "
-            f"than {prepared.dataset.name} has ({found[:12]}); build one from this data first"
+            f"than {prepared.dataset.name} has ({fingerprint[:12]}); build one from this data first"
         )
     contents = load_contents(store.path(version), manifest.towers_fingerprint)
     if not np.array_equal(contents.catalogue.ids.values, prepared.dataset.item_ids):

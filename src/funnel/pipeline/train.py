@@ -25,17 +25,17 @@ from funnel.values.texts import load_ids, save_ids
 
 log = logging.getLogger(__name__)
 
-#: Where a version keeps what it was exported from: weights, encoders, ids. A bundle does without.
+#: The folder of a version with what it was exported from: weights, encoders, ids. A bundle does not have it.
 TRAINING = "training"
 
-#: Where a version keeps the same towers, trained on what the test window may know; see `Split.refit`.
+#: The folder of a version with the same towers, trained further for the test window; see `Split.refit`.
 REFIT = "refit"
 
-#: They are not trained from the start: what the first training found holds, and the events that came since
-#: are few. A third of its epochs on all events gave better towers than all of them from the start.
+#: That second training starts with the weights of the first, and has a third of its epochs: that gave better
+#: towers than all epochs from random weights, since few events are new.
 GOES_ON = 3
 
-#: Raised whenever equal inputs come to give other towers, so that those of an earlier funnel are not kept.
+#: Raised whenever equal inputs give other towers than before, so that earlier ones are not reused.
 TOWERS = 3
 
 _IDS, _ITEMS, _USERS, _VECTORS = "item_ids.npy", "items", "users", "item_vectors.npy"
@@ -45,7 +45,7 @@ _INPUTS = "inputs.json"
 def train_towers(
     prepared: Prepared, embeddings: Store, *, start_from: str | None = None, progress: bool = False
 ) -> Path:
-    """The trained towers' folder in the embeddings store; trained only if equal inputs were not before.
+    """Train the towers, unless equal inputs were trained before. Returns their folder in the store.
 
     start_from: a version of the store, or "last" for the newest, whose weights training starts with.
     Raises: FunnelError naming the extra when torch is not installed, BundleError for a version that is not
@@ -77,11 +77,11 @@ def starting_version(embeddings: Store, start_from: str | None) -> Manifest | No
 
 
 def trained_before(prepared: Prepared, embeddings: Store, start: Manifest | None) -> Manifest | None:
-    """A whole version that was trained on the same inputs, from the same start or on that very data."""
+    """A complete version with the same inputs and the same start; or the start, if it had these data."""
     inputs = tower_inputs(prepared)
     wanted = [inputs | {"start_from": start.version}] if start else [inputs]
     if start is not None and {**start.config, "start_from": None} == {**inputs, "start_from": None}:
-        return start  # it has seen all there is
+        return start  # it was trained on these data already
     for kept in embeddings.versions():
         if kept.config in wanted and (embeddings.folder / kept.version / TRAINING).is_dir():
             embeddings.verify(kept.version)
@@ -97,12 +97,12 @@ def fit_towers(
     checkpoint: Path | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Train, and leave weights, vectors, ids and encoders in a folder; figures of the training.
+    """Train, and write weights, vectors, ids and encoders into a folder. Returns figures of the training.
 
-    Where the test window may know more events than the ranker's, the training goes on with all of these, for
-    a third of the epochs that did best.
-    start_from: the folder of a version. checkpoint: a folder from which a training that was killed goes on,
-    epoch by epoch.
+    Where the test window may know more events than the ranker's, training continues on all of them, for a
+    third of the best number of epochs.
+    start_from: the folder of a version whose weights training starts with. checkpoint: a folder in which
+    every epoch is kept, so that a training that was killed resumes there.
     """
     weights, warm = _torch("weights"), _torch("warm")
     ids, encoders = prepared.dataset.item_ids, (prepared.item_encoder, prepared.user_encoder)
@@ -159,15 +159,15 @@ def load_encoders(folder: Path) -> tuple[TableEncoder, TableEncoder]:
 
 
 def write_version(prepared: Prepared, fitted: Path, draft: Draft) -> None:
-    """What serves, made from what was trained by `towers.training.export`; `fitted` may lie in the draft."""
+    """Export trained towers into a draft of a version. fitted: their folder, which may lie in the draft."""
     folder = draft.folder
     export, weights = _torch("export"), _torch("weights")
     ids, data = load_ids(fitted / _IDS), prepared.dataset
     rows = Vocabulary(ids).rows(data.item_ids)
     for part, log in _parts(prepared.split, fitted).items():
-        asked, trained = _everyone(prepared, log, rows), weights.load_trained(fitted / part)
+        requests, trained = _everyone(prepared, log, rows), weights.load_trained(fitted / part)
         (folder / part).mkdir(exist_ok=True)
-        export.export(trained, folder / part, item_ids=ids, user_ids=data.user_ids, requests=asked)
+        export.export(trained, folder / part, item_ids=ids, user_ids=data.user_ids, requests=requests)
         if fitted == folder / TRAINING:
             (fitted / part / _VECTORS).unlink()  # the version has them beside
     if fitted != folder / TRAINING:
@@ -177,18 +177,18 @@ def write_version(prepared: Prepared, fitted: Path, draft: Draft) -> None:
 
 
 def tower_inputs(prepared: Prepared) -> dict[str, Any]:
-    """What decides the towers: equal inputs, wherever the data lie, need no second training."""
+    """What the towers depend on: with equal inputs, wherever the data lie, they are not trained again."""
     sections = prepared.config.model_dump(mode="json", include={"seed", "split", "towers"})
     again: dict[str, Any] = {} if prepared.split.refit is None else {"refit": True}
-    loss = [one.model_dump(mode="json") for one in prepared.config.needs if one.kind == "loss"]
+    loss = [plugin.model_dump(mode="json") for plugin in prepared.config.needs if plugin.kind == "loss"]
     again |= {"plugins": loss} if loss else {}
     return {**sections, "checksum": prepared.dataset.checksum(), "made": TOWERS, **again}
 
 
 def restore(version: Path, folder: Path) -> None:
-    """What `fit_towers` left, from a version that was exported from it.
+    """Copy into a folder what `fit_towers` wrote for a version.
 
-    Raises: BundleError when the version was made by an earlier funnel, which kept no weights.
+    Raises: BundleError when an earlier version of funnel made it, which kept no weights.
     """
     if not (version / TRAINING).is_dir():
         raise BundleError(f"{version} holds no weights: an earlier funnel trained it")
@@ -199,12 +199,12 @@ def restore(version: Path, folder: Path) -> None:
 
 
 def served(version: Path) -> Path:
-    """The folder of the towers that serve, of a version's."""
+    """The folder of a version's towers that serve."""
     return version / REFIT if (version / REFIT).is_dir() else version
 
 
 def _parts(split: Split, fitted: Path) -> dict[str, Log]:
-    """Which towers there are, below which name, and the log at whose end users are asked for."""
+    """The log at whose end users are encoded, by the folder of the towers."""
     again = {REFIT: split.refit} if split.refit is not None and (fitted / REFIT).is_dir() else {}
     return {"": split.train, **again}
 
@@ -218,7 +218,7 @@ def _torch(name: str) -> ModuleType:
 
 
 def _everyone(prepared: Prepared, train: Log, rows: Int32) -> Requests:
-    """Every user at the end of a log: whose vectors are exported. rows: of the items there."""
+    """A request of every user at the end of a log, to export their vectors. rows: of the items there."""
     history, times = train.by_user()
     now = int(train.times.max()) + 1 if train.clock == "time" else 0
     return Requests(

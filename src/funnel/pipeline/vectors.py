@@ -1,4 +1,4 @@
-"""The towers of a bundle: those of a version, with a vector for every item that there is now."""
+"""Copies the towers of a version into a bundle, with a vector for every item of the data."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from funnel.values.texts import save_ids
 CHUNK = 65_536
 
 
-def place_towers(prepared: Prepared, version: Path, folder: Path) -> int:
-    """Copy what serves of a version; how many items got a vector by their columns alone.
+def copy_towers(prepared: Prepared, version: Path, folder: Path) -> int:
+    """Copy the files of a version that serving needs. Returns the number of items encoded by their columns.
 
-    Items that the version has keep their vectors; those that are gone are left out; new ones are encoded by
-    the item tower. Where the items are the version's own, its vectors are copied as they are.
+    Items that the version has keep their vectors, items that are gone are left out, and new ones are encoded
+    by the item tower.
     Raises: BundleError when items are new and the version was exported without its item tower.
     """
     ignored = shutil.ignore_patterns("manifest.json", "user_*", TRAINING, REFIT)

@@ -1,7 +1,7 @@
 """What a config may name: readers, sources, stages, features, metrics, losses, encoders, gates.
 
     @funnel.register("metric", "first")
-    def first(places, k): ...
+    def first(positions, k): ...
 
 funnel's own register here when their room is loaded. Those of other distributions do when their entry point
 in the group `funnel.plugins`, which names a module, is loaded: when a name is looked up that is not here yet.

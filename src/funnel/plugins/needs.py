@@ -23,8 +23,8 @@ class Needed(Settings):
 
 def needed(used: Iterable[tuple[Kind, str]]) -> tuple[Needed, ...]:
     """Of these, what is not funnel's own, by kind and name."""
-    found = {(kind, name): find(kind, name) for kind, name in used}
-    return tuple(_needed(found[key]) for key in sorted(found) if not found[key].own)
+    plugins = {(kind, name): find(kind, name) for kind, name in used}
+    return tuple(_needed(plugins[key]) for key in sorted(plugins) if not plugins[key].own)
 
 
 def _needed(plugin: Plugin) -> Needed:
@@ -37,19 +37,19 @@ def _needed(plugin: Plugin) -> Needed:
 def require(wanted: Iterable[Needed], where: str) -> None:
     """Raises: BundleError naming the plugins that are not there, and what to install."""
     missing = []
-    for one in wanted:
+    for need in wanted:
         try:
-            find(one.kind, one.name)
+            find(need.kind, need.name)
         except UnknownPlugin as error:
-            missing.append(f"{one.kind} {one.name!r} {_from(one)} ({error})")
+            missing.append(f"{need.kind} {need.name!r} {_from(need)} ({error})")
     if missing:
         raise BundleError(f"{where} needs what is not there: {'; '.join(missing)}")
 
 
-def _from(one: Needed) -> str:
-    if one.distribution:
-        return f"of {one.distribution} {one.version}: pip install {one.distribution}=={one.version}"
-    return f"of the module {one.module!r}, which no distribution has: import it first"
+def _from(need: Needed) -> str:
+    if need.distribution:
+        return f"of {need.distribution} {need.version}: pip install {need.distribution}=={need.version}"
+    return f"of the module {need.module!r}, which no distribution has: import it first"
 
 
 def _distribution(package: str) -> tuple[str, str]:

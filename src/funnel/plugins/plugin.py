@@ -48,9 +48,12 @@ class Plugin:
     def options(self) -> type[BaseModel]:
         """Its options as a model: names, types, defaults."""
         fields = {
-            one.name: (_annotation(one, self.make), ... if one.default is one.empty else one.default)
-            for one in inspect.signature(self.make).parameters.values()
-            if one.kind is one.KEYWORD_ONLY
+            parameter.name: (
+                _annotation(parameter, self.make),
+                ... if parameter.default is parameter.empty else parameter.default,
+            )
+            for parameter in inspect.signature(self.make).parameters.values()
+            if parameter.kind is parameter.KEYWORD_ONLY
         }
         return create_model(self.name, __base__=Settings, **fields)  # type: ignore[call-overload]
 
@@ -60,8 +63,8 @@ class Plugin:
         try:
             return dict(self.options.model_validate(dict(given)))
         except ValidationError as error:
-            said = "; ".join(self._explained(one) for one in error.errors())
-            raise UnknownPlugin(f"{self.kind} {self.name!r}: {said}") from error
+            explanations = "; ".join(self._explained(problem) for problem in error.errors())
+            raise UnknownPlugin(f"{self.kind} {self.name!r}: {explanations}") from error
 
     def _explained(self, problem: Any) -> str:
         option = ".".join(map(str, problem["loc"]))
@@ -73,14 +76,14 @@ class Plugin:
         return f"the option {option!r} is {shown(problem['input'])}: {problem['msg']}"
 
 
-def _annotation(one: inspect.Parameter, made: Any) -> Any:
+def _annotation(parameter: inspect.Parameter, target: Any) -> Any:
     """The type of an option; anything where its annotation cannot be read."""
-    if one.annotation is one.empty:
+    if parameter.annotation is parameter.empty:
         return Any
-    if not isinstance(one.annotation, str):
-        return one.annotation
-    function = vars(made).get("__init__") if isinstance(made, type) else inspect.unwrap(made)
+    if not isinstance(parameter.annotation, str):
+        return parameter.annotation
+    function = vars(target).get("__init__") if isinstance(target, type) else inspect.unwrap(target)
     try:
-        return eval(one.annotation, getattr(function, "__globals__", {}))
+        return eval(parameter.annotation, getattr(function, "__globals__", {}))
     except Exception:
         return Any

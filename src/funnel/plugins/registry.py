@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 #: The group of entry points.
 GROUP = "funnel.plugins"
 
-Made = TypeVar("Made", bound=Callable[..., Any])
+Target = TypeVar("Target", bound=Callable[..., Any])
 
 
 #: Everything that was registered, by kind and name, and what became of each entry point: None, or its error.
@@ -24,7 +24,7 @@ _PLUGINS: dict[tuple[str, str], Plugin] = {}
 _LOADED: dict[str, str | None] = {}
 
 
-def register(kind: Kind, name: str) -> Callable[[Made], Made]:
+def register(kind: Kind, name: str) -> Callable[[Target], Target]:
     """A decorator that puts a function or a class into the registry.
 
     name: what a config calls it; letters, digits and "_". Keyword-only arguments are its options: a config's
@@ -37,27 +37,29 @@ def register(kind: Kind, name: str) -> Callable[[Made], Made]:
     if not name.isidentifier():
         raise ConfigError(f"{name!r} cannot name a {kind}: letters, digits and '_' are expected")
 
-    def take(made: Made) -> Made:
-        called = vars(made).get("name") if isinstance(made, type) else None
+    def take(target: Target) -> Target:
+        called = vars(target).get("name") if isinstance(target, type) else None
         if isinstance(called, str) and called != name:
             raise ConfigError(
-                f"{kind} {name!r} of {made.__module__} calls itself {called!r}: "
+                f"{kind} {name!r} of {target.__module__} calls itself {called!r}: "
                 f"set `name = {name!r}`, as it is registered"
             )
-        plugin, before = Plugin(kind, name, made), _PLUGINS.get((kind, name))
-        if before is not None and _known_as(before.make) != _known_as(made):
+        plugin, before = Plugin(kind, name, target), _PLUGINS.get((kind, name))
+        if before is not None and _known_as(before.make) != _known_as(target):
             raise ConfigError(
                 f"{kind} {name!r} of {plugin.module}: {before.module} has one of that name; take another"
             )
         _PLUGINS[kind, name] = plugin
-        return made
+        return target
 
     return take
 
 
 def names(kind: str, *, own: bool = False) -> list[str]:
     """What is registered of a kind, in that order. own: only what is funnel's."""
-    return [one.name for one in list(_PLUGINS.values()) if one.kind == kind and (one.own or not own)]
+    return [
+        plugin.name for plugin in list(_PLUGINS.values()) if plugin.kind == kind and (plugin.own or not own)
+    ]
 
 
 def find(kind: str, name: str) -> Plugin:
@@ -109,5 +111,5 @@ def _broken() -> list[tuple[str, str]]:
     return [(key, error) for key, error in _LOADED.items() if error is not None]
 
 
-def _known_as(made: Any) -> tuple[str, str]:
-    return str(getattr(made, "__module__", "")), str(getattr(made, "__qualname__", repr(made)))
+def _known_as(target: Any) -> tuple[str, str]:
+    return str(getattr(target, "__module__", "")), str(getattr(target, "__qualname__", repr(target)))

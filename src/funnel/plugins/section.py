@@ -21,8 +21,8 @@ class Optioned(Settings):
 
     @model_serializer(mode="wrap")
     def _without_none(self, written: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        said = written(self)
-        return said if self.options else {key: value for key, value in said.items() if key != "options"}
+        section = written(self)
+        return section if self.options else {key: value for key, value in section.items() if key != "options"}
 
 
 def refused(plugin: str, why: str) -> FunnelError:

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from funnel.settings import MOST_SEEDS, Settings
 
-#: The evaluation counts leaves in two bytes.
+#: The compiled evaluation numbers leaves with two bytes.
 MOST_LEAVES = 65_536
 
-#: The ranker's window is cut into so many parts by user, for a verdict on users that were not trained on.
+#: The ranker's window is cut into so many folds by user, so that it is judged on users it was not trained on.
 FOLDS = 3
 
 

@@ -1,7 +1,7 @@
-"""Training lists: the retriever's own candidates for a window, with what was taken marked.
+"""Training lists: the candidates that were retrieved for a window, labelled by what the user took.
 
-The ranker learns from the same candidates that it will have to order, so that its training sees scores as
-they are distributed when it serves.
+The ranker is trained on the same kind of candidates that it has to order when it serves, so that scores have
+the same distribution in training and serving.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from funnel.errors import DataError
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.membership import contains
-from funnel.ranker.places import append, kept_negatives, missed_targets
+from funnel.ranker.sampling import append, kept_negatives, missed_targets
 from funnel.types import Bool, Candidates, Float32, Int64, Ragged, Requests
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ CHUNK = 512
 
 
 class FeatureSource(Protocol):
-    """What computes the candidate features: `funnel.features.CandidateFeatures` does."""
+    """Computes features of candidates, as `funnel.features.CandidateFeatures` does."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -38,12 +38,12 @@ class FeatureSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrainingLists:
-    """Lists end to end, as LightGBM wants them.
+    """Training lists one after another, in the form that LightGBM takes.
 
     matrix: float32 [N, F]. labels: float32 [N], 0 = not taken; grades where the data has them.
     sizes: int64 [L], rows of each list; their sum is N.
     names: the F feature names.
-    weights: float32 [N], how many rows each stands for; default 1, itself alone.
+    weights: float32 [N], how many rows of the whole list each row stands for; default 1.
     missed: positives that retrieval did not return (appended or not, see RankerConfig.missed).
     without_positive: lists that were dropped because nothing in them was taken.
     """
@@ -69,7 +69,7 @@ class TrainingLists:
         return len(self.sizes)
 
     def some(self, n: int, seed: int) -> TrainingLists:
-        """At most n of the lists, drawn by the seed, in their order; what was counted stays."""
+        """At most n of the lists, drawn by the seed, in the same order; counts stay those of all."""
         if len(self) <= n:
             return self
         chosen = np.zeros(len(self), dtype=np.bool_)
@@ -98,13 +98,15 @@ def training_lists(
     *,
     complete: Callable[[Requests, Candidates], Candidates] | None = None,
 ) -> TrainingLists:
-    """One list a request that has a positive: its positives and at most `config.negatives` others, which are
-    weighted so that they stand for all.
+    """One list for each request that has a positive: its positives and at most `config.negatives` others,
+    weighted so that they stand for all of them.
 
-    candidates: in retrieval order, as the ranker will get them. targets: item rows taken, a list a request.
-    complete: fills what can be known of an item that no source returned (`Retrieve.complete`: the towers'
-    exact score); used with missed="append" only. Appended rows are ranked by no source, which at serving time
-    is never seen: a ranker may learn that such a place means "taken". `drop` is the default for this reason.
+    candidates: in retrieval order, as the ranker gets them when it serves. targets: the item rows that were
+    taken, a list a request. complete: computes the source scores of an item that no source returned
+    (`Retrieve.complete`: the towers' exact score); used with missed="append" only. No source ranked an
+    appended row, which never happens when serving: a ranker may learn that such a row is always a positive.
+    Therefore "drop" is the default.
+    Raises: DataError where the numbers of requests and lists differ.
     """
     if not len(requests) == len(candidates) == len(targets):
         raise DataError(
@@ -123,18 +125,22 @@ def training_lists(
         _rows(features, requests.take(part), lists.take(part), taken[part], weights[part])
         for part in np.split(useful, range(CHUNK, len(useful), CHUNK))
     ]
-    made = replace(
+    training = replace(
         concatenate(parts), missed=len(missed.values), without_positive=len(requests) - len(useful)
     )
     logger.info(
         "%d lists, %d rows, %d positives; %d missed (%s); %d lists without a positive dropped",
-        len(made), len(made.labels), made.positives, made.missed, config.missed, made.without_positive,
+        len(training), len(training.labels), training.positives,
+        training.missed, config.missed, training.without_positive,
     )  # fmt: skip
-    return made
+    return training
 
 
 def concatenate(parts: Sequence[TrainingLists]) -> TrainingLists:
-    """The lists of several batches as one; counts add up. All parts must have the same features."""
+    """The lists of several batches as one, with the sums of their counts.
+
+    Raises: DataError for no parts, or parts with different features.
+    """
     if len({part.names for part in parts}) != 1:
         raise DataError("only training lists with the same features, and at least one, can be put together")
     return TrainingLists(
@@ -151,10 +157,10 @@ def concatenate(parts: Sequence[TrainingLists]) -> TrainingLists:
 def _rows(
     features: FeatureSource, requests: Requests, candidates: Candidates, taken: Bool, weights: Float32
 ) -> TrainingLists:
-    """Features and labels of the places that are kept.
+    """Features and labels of the candidates that are kept: those of weight above 0.
 
-    Computed for whole lists first: a feature may look at its neighbours, and must find all that it finds when
-    it serves.
+    Features are computed for whole lists first, since a feature may depend on the other candidates of the
+    list, and must see the same ones as when it serves.
     """
     kept = weights > 0
     return TrainingLists(

@@ -1,4 +1,4 @@
-"""Which places of a batch hold an item that is in the request's own list."""
+"""Whether each item of a batch of lists is in its request's own list of items."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from funnel.types import Bool, Int32, Ragged
 
 
 def contains(lists: Ragged, items: Int32) -> Bool:
-    """True where items[b, j] is in list b: bool [B, K]. A negative item is in no list."""
+    """True where items[b, j] is in lists[b]: bool [B, K]. A negative item is in no list."""
     if len(lists.values) == 0:
         return np.zeros(items.shape, dtype=np.bool_)
     return _contains(frozen(lists.values, np.int32), frozen(lists.offsets, np.int64), frozen(items, np.int32))
@@ -21,7 +21,7 @@ def contains(lists: Ragged, items: Int32) -> Bool:
 
 @compiled
 def _contains(values: Any, offsets: Any, items: Any) -> Any:
-    """A list becomes a table with open addressing, in which its request's items are looked up."""
+    """Each list becomes a hash table with open addressing, in which its request's items are looked up."""
     out = np.zeros(items.shape, dtype=np.bool_)
     for row in range(items.shape[0]):
         start, stop = offsets[row], offsets[row + 1]
@@ -29,10 +29,10 @@ def _contains(values: Any, offsets: Any, items: Any) -> Any:
             continue
         bits = table_bits(stop - start)
         table = np.full(1 << bits, np.int32(-1))
-        for place in range(start, stop):
-            if values[place] >= 0:
-                table[slot_of(table, bits, values[place])] = values[place]
-        for place in range(items.shape[1]):
-            item = items[row, place]
-            out[row, place] = item >= 0 and table[slot_of(table, bits, item)] == item
+        for position in range(start, stop):
+            if values[position] >= 0:
+                table[slot_of(table, bits, values[position])] = values[position]
+        for position in range(items.shape[1]):
+            item = items[row, position]
+            out[row, position] = item >= 0 and table[slot_of(table, bits, item)] == item
     return out

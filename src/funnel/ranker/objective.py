@@ -1,4 +1,4 @@
-"""What trees are grown for, and NDCG@10 of lists that they are watched on, in a form that LightGBM calls."""
+"""Gradients and the validation metric of the ranker, in the form that LightGBM calls."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from funnel.ranker.config import RankerConfig
 from funnel.ranker.lists import TrainingLists
 from funnel.types import Bool, Float32, Int64
 
-#: Lists are judged by so many first places.
+#: The metric looks at so many first positions.
 FIRST = 10
 
 
 @dataclass(frozen=True)
 class Graded:
-    """Lists without features. labels, weights: float32 [N]. offsets: int64 [L + 1], where each begins."""
+    """Labels of lists, without features. labels, weights: float32 [N]. offsets: int64 [L + 1]."""
 
     labels: Float32
     weights: Float32
@@ -26,7 +26,7 @@ class Graded:
 
     @classmethod
     def of(cls, lists: TrainingLists, kept: Bool | None = None) -> Graded:
-        """Of the lists that are kept: bool [L], default all."""
+        """From training lists. kept: bool [L], the lists to take; default all."""
         kept = np.ones(len(lists), dtype=np.bool_) if kept is None else kept
         rows = np.repeat(kept, lists.sizes)
         offsets = np.concatenate([[0], np.cumsum(lists.sizes[kept])]).astype(np.int64)
@@ -39,7 +39,7 @@ class Graded:
 
 
 class Gradients:
-    """Gradients of a ranking objective where rows stand for several, as LightGBM calls for them."""
+    """Gradients of a ranking objective for weighted rows, as a function that LightGBM calls."""
 
     def __init__(self, config: RankerConfig, lists: Graded) -> None:
         self._lists, self._config = lists, config
@@ -58,7 +58,7 @@ class Gradients:
 
 
 def gradients(config: RankerConfig, lists: Graded) -> Gradients | None:
-    """None where LightGBM's own do: `binary`, and lambdarank of rows that stand for themselves."""
+    """The gradients; None where LightGBM's own will do (`binary`, or lambdarank without weights)."""
     if config.objective == "binary" or (config.objective == "lambdarank" and (lists.weights == 1).all()):
         return None
     return Gradients(config, lists)

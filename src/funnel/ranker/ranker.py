@@ -25,6 +25,9 @@ _MODEL, _SIDE = "model.txt", "ranker.json"
 class Ranker:
     """A fitted ranker. Immutable; `Ranker.fit` or `Ranker.load` makes one.
 
+        ranker = Ranker.fit(train, valid, RankerConfig())
+        scores = ranker.predict(valid.matrix)
+
     Scores come from the compiled trees; LightGBM itself is loaded only to train and to explain.
 
     names: the F features, in the order of the columns that `predict` takes.
@@ -54,8 +57,9 @@ class Ranker:
         *,
         progress: Progress | None = None,
     ) -> Ranker:
-        """Grow trees on `train`; keep the objective and as many trees as give the best NDCG@10 on `valid`.
-        When that is None all trees are kept, and of the objectives the first.
+        """Grow trees on `train`; keep the objective and the number of trees with the best NDCG@10 on `valid`.
+
+        Where `valid` is None all trees are kept, with the first objective. progress: called after each tree.
 
         The same lists, config and seed give the same model, whatever the number of threads.
 
@@ -68,18 +72,19 @@ class Ranker:
         if valid is not None and valid.names != train.names:
             raise DataError(f"validation lists have other features: {_difference(train.names, valid.names)}")
         tried = config.each_objective() if valid else config.each_objective()[:1]
-        grown = [(one, *grow(train, valid, one, progress)) for one in tried]
-        chosen, model, history = max(grown, key=lambda found: max(found[2], default=0.0))
+        fitted = [(setting, *grow(train, valid, setting, progress)) for setting in tried]
+        chosen, model, history = max(fitted, key=lambda candidate: max(candidate[2], default=0.0))
         return cls(model, train.names, chosen, history)
 
     @classmethod
     def cross_fit(
         cls, lists: TrainingLists, folds: Int64, config: RankerConfig, *, progress: Progress | None = None
     ) -> list[Ranker]:
-        """A ranker for each fold, grown on the others: each list can be ranked by trees that never saw it.
+        """A ranker for each fold, trained on the other folds, so that each list can be ranked by trees that
+        never saw it.
 
-        folds: int64 [L], the fold of each list. All have the objective and as many trees as give the best
-        mean NDCG@10 over the folds: one fold's own best is that of a lucky tree, most often an early one.
+        folds: int64 [L], the fold of each list. All rankers have the objective and the number of trees with
+        the best mean NDCG@10 over the folds: a single fold's best is most often that of a lucky early tree.
 
         Raises: DataError when there are not two folds, or not one number a list.
         """
@@ -90,19 +95,22 @@ class Ranker:
     def cross_fit_each(
         cls, lists: TrainingLists, folds: Int64, config: RankerConfig, *, progress: Progress | None = None
     ) -> list[list[Ranker]]:
-        """`cross_fit` with each objective that is to be tried: a list each, with a ranker for each fold."""
+        """`cross_fit` for each objective that the config tries: a list of rankers each, one for each fold."""
         if len(folds) != len(lists) or len(np.unique(folds)) < 2:
             raise DataError(
                 f"{len(folds)} fold numbers for {len(lists)} training lists: one a list is needed, "
                 "and at least two folds"
             )
         parts = Folds(lists, folds, config)
-        grown = [(one, *parts.grow(one, progress)) for one in config.each_objective()]
-        return [[cls(model, lists.names, one, history) for model in models] for one, models, history in grown]
+        fitted = [(setting, *parts.grow(setting, progress)) for setting in config.each_objective()]
+        return [
+            [cls(model, lists.names, setting, history) for model in models]
+            for setting, models, history in fitted
+        ]
 
     @property
     def trees(self) -> int:
-        """Trees that are kept."""
+        """The number of trees."""
         return self._forest.trees
 
     def check(self, names: Sequence[str]) -> None:
@@ -124,7 +132,7 @@ class Ranker:
         """`predict` for a list of candidates a request: float64 [B, K], −inf behind a list's end.
 
         matrix: float32 [B, K, F]. lengths: int64 [B], rows of each list, the first of its K. Faster than row
-        by row: what all rows of a list agree on is decided once.
+        by row: what is the same in all rows of a list is evaluated once.
 
         Raises: ConfigError for another number of columns, or lists longer than K.
         """
@@ -148,7 +156,7 @@ class Ranker:
 
     @cached_property
     def _booster(self) -> Any:
-        import lightgbm  # a second or more, and memory, that an answer does not need
+        import lightgbm  # a second or more, and memory, that scoring does without
 
         try:
             return lightgbm.Booster(model_str=self._model)
@@ -156,7 +164,7 @@ class Ranker:
             raise BundleError(f"the ranker's model is not LightGBM text: {error}") from error
 
     def importance(self) -> pd.DataFrame:
-        """What each feature did in training, most gain first: columns feature, gain, splits."""
+        """The use of each feature in training, largest gain first: columns feature, gain, splits."""
         frame = pd.DataFrame(
             {
                 "feature": self.names,
@@ -195,7 +203,7 @@ class Ranker:
 
 
 def _difference(ours: Sequence[str], theirs: Sequence[str]) -> str:
-    """What differs between two lists of names, for an error message."""
+    """The difference between two lists of names, for an error message."""
     missing, extra = [n for n in ours if n not in theirs], [n for n in theirs if n not in ours]
     if missing or extra:
         return f"missing {missing}, unknown {extra}"

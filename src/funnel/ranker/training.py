@@ -1,4 +1,4 @@
-"""Growing the trees: LightGBM, told once what it is to do."""
+"""Trains the trees with LightGBM."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from funnel.ranker.lists import TrainingLists
 from funnel.ranker.objective import Graded, gradients
 from funnel.types import Int64
 
-if TYPE_CHECKING:  # its import takes a second or more, which who serves need not wait for
+if TYPE_CHECKING:  # its import takes a second or more, and serving does without it
     import lightgbm
 
 #: Called after each tree with its number from 1 and the validation lists' NDCG@10 (NaN without such lists).
 Progress = Callable[[int, float], None]
 
-#: Training rows that make another thread worth its waiting.
+#: One thread for so many training rows: with fewer, threads wait longer than they compute.
 ROWS_A_THREAD = 100_000
 
 
@@ -42,7 +42,10 @@ def grow(
 
 
 class Folds:
-    """Lists cut into parts, for trees that are grown on the others; binned once for all objectives."""
+    """Training lists cut into folds, each to be judged by trees grown on the other folds.
+
+    Features are binned once, for all objectives.
+    """
 
     def __init__(self, lists: TrainingLists, folds: Int64, config: RankerConfig) -> None:
         self._lists, data = lists, _dataset(lists, config)
@@ -50,14 +53,14 @@ class Folds:
         self._parts = [
             [
                 (data.subset(np.flatnonzero(chosen)).construct(), Graded.of(lists, kept))
-                for chosen, kept in ((rows != one, folds != one), (rows == one, folds == one))
+                for chosen, kept in ((rows != fold, folds != fold), (rows == fold, folds == fold))
             ]
-            for one in np.unique(folds)
+            for fold in np.unique(folds)
         ]
 
     def grow(self, config: RankerConfig, progress: Progress | None) -> tuple[list[str], list[float]]:
-        """For each fold the model grown on the others, all cut after the tree that is best over all folds;
-        the folds' mean NDCG@10 after each tree."""
+        """A model for each fold, grown on the others, as LightGBM's text; and the folds' mean NDCG@10 after
+        each tree. All models are cut after the tree with the best mean."""
         threads = max(1, _threads(config, self._lists) // len(self._parts))
         parameters = _parameters(config, self._lists, threads)
         makers = [partial(_Growing, parameters, *train, watched, config) for train, watched in self._parts]
@@ -66,7 +69,7 @@ class Folds:
 
 
 class _Growing:
-    """A model that grows. watched: lists that it is not grown on."""
+    """A model in training. watched: validation lists, which it is not trained on."""
 
     def __init__(
         self,
@@ -79,14 +82,14 @@ class _Growing:
         import lightgbm
 
         self._booster, self._watched = lightgbm.Booster(parameters, data), watched
-        # Where no column tells rows apart LightGBM takes no gradients, but adds trees of one leaf by its own.
+        # Where no column has two values LightGBM takes no gradients, and adds trees of one leaf.
         columns = any(data.feature_num_bin(column) > 1 for column in range(data.num_feature()))
         self._gradients = gradients(config, lists) if columns else None
         if watched is not None:
             self._booster.add_valid(watched[0], "valid")
 
     def add(self) -> float:
-        """Grow a tree: the watched lists' NDCG@10 then, NaN without such lists."""
+        """Grow a tree. Returns the watched lists' NDCG@10 after it, NaN without such lists."""
         self._booster.update(fobj=self._gradients)
         if self._watched is None:
             return float("nan")
@@ -104,14 +107,14 @@ def _rounds(
 
     The threads take turns, tree after tree, and are one tree ahead of the mean, so that three models keep two
     threads busy. How much LightGBM prints is set for the thread that makes a model, so each makes one first.
-    Returns the models, maybe with trees behind that mean's end, and the mean after each tree; nothing of it
-    where no lists are watched.
+    Returns the models, which may have a tree more than there are means, and the mean after each tree; it is
+    empty where no lists are watched.
     """
     history: list[float] = []
     workers = min(len(makers), config.threads or os.cpu_count() or 1)
     with ExitStack() as stack:
         turns = cycle([stack.enter_context(ThreadPoolExecutor(1)) for _ in range(workers)])
-        models = [made.result() for made in [next(turns).submit(make) for make in makers]]
+        models = [future.result() for future in [next(turns).submit(make) for make in makers]]
         rounds = _trees(models, turns, config.trees)
         for number, value in enumerate(rounds, 1):
             if progress is not None:
@@ -125,7 +128,7 @@ def _rounds(
 
 
 def _trees(models: Sequence[_Growing], turns: Iterator[ThreadPoolExecutor], most: int) -> Iterator[float]:
-    """The models' mean NDCG@10 after each tree, while the next is grown already."""
+    """The models' mean NDCG@10 after each tree, while the next one is already being grown."""
     before: list[Future[float]] = []
     for _ in range(most):
         after: list[Future[float]] = []
@@ -138,7 +141,7 @@ def _trees(models: Sequence[_Growing], turns: Iterator[ThreadPoolExecutor], most
 
 
 def _next_tree(model: _Growing, before: Future[float] | None) -> float:
-    """Waits for the model's tree before, which another thread may grow."""
+    """Grow the model's next tree, once the one before is finished, which another thread may be growing."""
     if before is not None:
         before.result()
     return model.add()
@@ -154,7 +157,7 @@ def _threads(config: RankerConfig, lists: TrainingLists) -> int:
 
 
 def _parameters(config: RankerConfig, lists: TrainingLists, threads: int) -> dict[str, Any]:
-    """LightGBM's names for ours."""
+    """The config as LightGBM's parameters."""
     parameters: dict[str, Any] = {
         **_binning(config, lists),
         "objective": config.objective,
@@ -176,7 +179,7 @@ def _parameters(config: RankerConfig, lists: TrainingLists, threads: int) -> dic
 
 
 def _binning(config: RankerConfig, lists: TrainingLists) -> dict[str, Any]:
-    """What the bins go by."""
+    """The parameters that LightGBM's binning of features depends on."""
     share = len(lists.labels) / max(
         1.0, float(lists.weights.sum())
     )  # LightGBM counts rows, not their weights
@@ -205,4 +208,4 @@ def _dataset(
 
 def plain_names(names: Sequence[str]) -> list[str]:
     """Names that LightGBM's text format can hold: numbered, so that they stay different."""
-    return [f"{place}_{re.sub(r'[^0-9A-Za-z_.-]', '_', name)}" for place, name in enumerate(names)]
+    return [f"{number}_{re.sub(r'[^0-9A-Za-z_.-]', '_', name)}" for number, name in enumerate(names)]

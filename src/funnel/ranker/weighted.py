@@ -1,8 +1,8 @@
-"""Objectives and NDCG of lists whose rows stand for several: what LightGBM's own are of the whole lists.
+"""Ranking objectives and NDCG for weighted rows: what LightGBM computes on the whole lists.
 
-A row of weight w counts as w rows of equal features and label. LightGBM multiplies a row's own gradient by
-its weight; what a list's other rows do to it (the softmax' denominator, how many stand above it) it does not
-weigh.
+A row of weight w counts as w rows with the same features and label. LightGBM's own objectives multiply a
+row's gradient by its weight, but ignore the weights of the list's other rows (in the softmax' denominator,
+and in the number of rows above it).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from funnel.compiling import compiled
 
-#: What is left to others of a softmax that one row takes whole.
+#: Lower bound of 1 − p, where one row has nearly all of the softmax: keeps divisions finite.
 LEAST = 1e-12
 
 
@@ -24,8 +24,8 @@ def xe_ndcg(scores: Any, labels: Any, weights: Any, offsets: Any, gradient: Any,
     The paper and LightGBM take a number drawn from [0, 1) off each gain, anew for each tree. Here its mean is
     taken off: a row that stands for many would have one draw for all of them. offsets: int64 [L + 1].
     """
-    for one in range(len(offsets) - 1):
-        start, stop = offsets[one], offsets[one + 1]
+    for number in range(len(offsets) - 1):
+        start, stop = offsets[number], offsets[number + 1]
         if stop - start < 2:  # no order to learn, and a share of all
             gradient[start:stop], hessian[start:stop] = 0.0, 0.0
             continue
@@ -61,18 +61,18 @@ def lambdarank(
 ) -> None:
     """lambdarank (Burges 2010, normalised as LightGBM does) into gradient and hessian: float64 [N].
 
-    A row's place is the number of rows above it. Pairs count where one place is below `truncation`.
+    A row's rank is the number of rows above it. Pairs count where one of the two ranks is below `truncation`.
     """
     gradient[:] = 0.0
     hessian[:] = 0.0
-    for one in range(len(offsets) - 1):
-        start, stop = offsets[one], offsets[one + 1]
+    for number in range(len(offsets) - 1):
+        start, stop = offsets[number], offsets[number + 1]
         if start == stop:
             continue
         order = start + np.argsort(-scores[start:stop], kind="mergesort")
-        place, above = np.empty(stop - start), 0.0
+        rank, above = np.empty(stop - start), 0.0
         for row in order:
-            place[row - start] = above
+            rank[row - start] = above
             above += weights[row]
         differ = scores[order[0]] != scores[order[-1]]
         best = _ideal(labels[start:stop], weights[start:stop], truncation)
@@ -81,7 +81,7 @@ def lambdarank(
             if labels[high] <= 0:
                 continue
             for low in range(start, stop):
-                at, below = place[high - start], place[low - start]
+                at, below = rank[high - start], rank[low - start]
                 if labels[low] >= labels[high] or min(at, below) >= truncation:
                     continue
                 gap = scores[high] - scores[low]
@@ -106,8 +106,8 @@ def lambdarank(
 def ndcg(scores: Any, labels: Any, weights: Any, offsets: Any, k: Any) -> Any:
     """The mean NDCG@k, gain 2^label − 1; 1 for a list without a positive. Equal scores keep their order."""
     total = 0.0
-    for one in range(len(offsets) - 1):
-        start, stop = offsets[one], offsets[one + 1]
+    for number in range(len(offsets) - 1):
+        start, stop = offsets[number], offsets[number + 1]
         best, reached = _ideal(labels[start:stop], weights[start:stop], k), 0.0
         if best == 0:
             total += 1.0
@@ -128,10 +128,10 @@ def ndcg(scores: Any, labels: Any, weights: Any, offsets: Any, k: Any) -> Any:
 @compiled
 def _ideal(labels: Any, weights: Any, k: Any) -> Any:
     """The DCG@k of the best order; rows with a label above zero weigh 1."""
-    best, place = 0.0, 0.0
+    best, rank = 0.0, 0.0
     for row in np.argsort(-labels, kind="mergesort"):
-        if labels[row] <= 0 or place >= k:
+        if labels[row] <= 0 or rank >= k:
             break
-        best += (2.0 ** labels[row] - 1) / np.log2(2 + place)
-        place += weights[row]
+        best += (2.0 ** labels[row] - 1) / np.log2(2 + rank)
+        rank += weights[row]
     return best

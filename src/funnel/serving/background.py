@@ -29,6 +29,22 @@ def in_background(work: Callable[[], T]) -> T:
         return pool.submit(work).result()
 
 
+def later(work: Callable[[], object]) -> None:
+    """Have something done in a thread of low priority, without waiting for it; what it raises is logged.
+
+    Raises: RuntimeError when no thread can be started.
+    """
+    threading.Thread(target=_quietly, args=(work,), name="funnel-later", daemon=True).start()
+
+
+def _quietly(work: Callable[[], object]) -> None:
+    _give_way()
+    try:
+        work()
+    except Exception:
+        log.exception("work in the background failed")
+
+
 def give_back() -> None:
     """Return to the system what was freed. glibc keeps it where something small lies behind it: after forty
     swaps of 100,000 items under load that was 190 MiB. Other C libraries are left alone.

@@ -76,7 +76,7 @@ class EncoderConfig(Settings):
 
 
 @register("encoder", "towers")
-class TowersEncoder:
+class TowerQueries:
     """The query tower itself."""
 
     def __init__(self, parts: EncoderParts) -> None:
@@ -103,7 +103,7 @@ class Queries:
     def encode(self, requests: Requests) -> Float32:
         """float32 [B, d]. Raises: FunnelError naming the encoder that gives something else."""
         queries = self.encoder.encode(requests, self.towers)
-        if type(self.encoder) is not TowersEncoder:
+        if type(self.encoder) is not TowerQueries:
             self._check(queries, (len(requests), self.towers.config.d))
         return queries
 

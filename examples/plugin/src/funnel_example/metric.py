@@ -10,6 +10,6 @@ import funnel
 
 
 @funnel.register("metric", "first_right")
-def first_right(places: funnel.Ragged, k: int) -> Any:
-    """1 where a target is in the first place, else 0."""
-    return np.bincount(places.list_of, weights=places.values == 0, minlength=len(places))
+def first_right(positions: funnel.Ragged, k: int) -> Any:
+    """1 where a target is at the first position, else 0."""
+    return np.bincount(positions.list_of, weights=positions.values == 0, minlength=len(positions))

@@ -1,4 +1,4 @@
-"""What a team runs every night: steps from raw events to what is served, each run again only when it must.
+"""The nightly run: steps from raw events to the published bundle, each run again only if its inputs changed.
 
 outcome = run(config, Store("indexes"), Store("embeddings"))
 """

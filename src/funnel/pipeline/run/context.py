@@ -1,4 +1,4 @@
-"""What the steps of one run share: the config as it was at the start, the stores, results, and the data."""
+"""The state of one run, which its steps share: config, stores, results, and the data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ RUNS = ".runs"
 
 @dataclass
 class Context:
-    """One run. results: of the settled steps, by name. keep: steps that stay. forced: that run again."""
+    """One run.
+
+    keep: steps whose last result is kept. forced: steps that run again. results: of the steps that are done
+    or unchanged, by name.
+    """
 
     config: Config
     indexes: Store
@@ -41,18 +45,18 @@ class Context:
         return Work(self.indexes.folder / RUNS / self.config.name)
 
     def folder(self, step: str) -> Path:
-        """What a settled step left."""
+        """The folder of a step's result. Raises: KeyError before the step is done."""
         return self.work.path(self.results[step])
 
     def sections(self, *names: str) -> dict[str, Any]:
-        """Parts of the config that decide a step, and the version of funnel."""
-        said = {**self.config.model_dump(mode="json", include=set(names)), **libraries(["funnel-rank"])}
-        needs = [one.model_dump(mode="json") for one in self.config.needs]
-        return {**said, "plugins": needs} if needs else said
+        """Sections of the config that a step depends on, with the version of funnel and the plugins."""
+        sections = {**self.config.model_dump(mode="json", include=set(names)), **libraries(["funnel-rank"])}
+        needs = [plugin.model_dump(mode="json") for plugin in self.config.needs]
+        return {**sections, "plugins": needs} if needs else sections
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The data as `ingest` took them: a run is about one state, whatever becomes of the source."""
+        """The data as `ingest` read them, whatever happens to the source during the run."""
         folder = self.folder("ingest")
         try:
             notes = tuple(json.loads((folder / "notes.json").read_text()))
@@ -64,7 +68,7 @@ class Context:
 
     @cached_property
     def prepared(self) -> Prepared:
-        """Split, and encoded as the towers read it: theirs are the encoders where they are kept."""
+        """The data, split and encoded; with the encoders of the towers where those are kept."""
         kept = self.work.latest("train") if "train" in self.keep else None
         encoders = None if kept is None else load_encoders(self.work.path(kept))
         ingest = self.results["ingest"]

@@ -1,4 +1,4 @@
-"""What has changed between two sets of inputs, in words."""
+"""The differences between two sets of inputs, in words."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ _ABSENT = object()
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any], most: int = 3) -> str:
-    """Which inputs are others now: "towers.d 16 → 32", and of files only their names."""
-    found = list(_walk("", before, after))
-    more = f" and {len(found) - most} more" if len(found) > most else ""
-    return ", ".join(found[:most]) + more
+    """The inputs that differ, at most `most` of them: "towers.d 16 → 32", and of files only their names."""
+    changes = list(_walk("", before, after))
+    more = f" and {len(changes) - most} more" if len(changes) > most else ""
+    return ", ".join(changes[:most]) + more
 
 
 def _walk(path: str, before: Any, after: Any) -> Iterator[str]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in sorted({*before, *after}):
-            place = f"{path}.{name}" if path else str(name)
-            yield from _walk(place, before.get(name, _ABSENT), after.get(name, _ABSENT))
+            key = f"{path}.{name}" if path else str(name)
+            yield from _walk(key, before.get(name, _ABSENT), after.get(name, _ABSENT))
     elif before is _ABSENT:
         yield f"{path} is new"
     elif after is _ABSENT:

@@ -1,4 +1,4 @@
-"""What was run, when, why, and what came of it: one JSON line an event, only ever added to."""
+"""The log of runs: one JSON line for each step that began, ended or failed; lines are only ever added."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ JOURNAL = "RUNS.jsonl"
 class Entry(Settings):
     """A step that began, ended or failed.
 
-    run: the run's moment and process. at: UTC, ISO 8601. why: what made the step run. seconds, bytes: how
-    long it took, and what it left. facts: its figures, data windows among them. error: why it failed. A step
-    that began and did neither end nor fail was killed.
+    run: the run's moment and process. at: UTC, ISO 8601. why: the reason for running the step. seconds: its
+    duration. bytes: of what it wrote. facts: its figures, such as data windows. error: why it failed. A step
+    that began and neither ended nor failed was killed.
     """
 
     run: str
@@ -35,7 +35,7 @@ class Entry(Settings):
 
 
 def append(folder: Path, entry: Entry) -> None:
-    """Add a line for good; a half one that a killed run left is ended first."""
+    """Add a line and flush it to disk. Half a line, left by a run that was killed, is ended first."""
     path = folder / JOURNAL
     with path.open("ab+") as file:
         if file.tell() and _last_byte(file) != b"\n":
@@ -47,14 +47,14 @@ def append(folder: Path, entry: Entry) -> None:
 
 def entries(folder: Path) -> list[Entry]:
     """Every whole line, oldest first."""
-    found = []
+    whole = []
     path = folder / JOURNAL
     for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
-            found.append(Entry.model_validate_json(line))
+            whole.append(Entry.model_validate_json(line))
         except ValidationError:  # cut off by a kill
             continue
-    return found
+    return whole
 
 
 def _last_byte(file: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Going through the steps: which must run and why, running them, and writing down what came of it."""
+"""Runs the steps: decides which must run and why, runs them, and records it in the log of runs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from funnel.pipeline.run.steps import STEPS, PipelineStep
 from funnel.pipeline.run.work import Result, key_of
 from funnel.values.nearest import nearest
 
-#: What may stay though its inputs have changed: the others hold row numbers of the data.
+#: Steps whose results may be kept although their inputs changed; all others hold row numbers of the data.
 KEEPABLE = ("train", "export", "rank")
 
 
 @dataclass(frozen=True)
 class Line:
-    """What is, or would be, done with a step, and why. "may run": it depends on what an earlier one gives."""
+    """What is, or would be, done with a step, and why. "may run" depends on what an earlier step gives."""
 
     step: str
     action: Literal["runs", "may run", "unchanged", "kept", "ran", "failed"]
@@ -41,7 +41,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run that came to its end. version: the bundle; it is published unless it was rolled back since."""
+    """A finished run. version: the bundle, which is published unless it was rolled back since."""
 
     run: str
     version: str
@@ -56,7 +56,7 @@ def plan(
     start: str | None = None,
     keep: Collection[str] = (),
 ) -> list[Line]:
-    """What `run` would do with each step, and why; nothing is changed."""
+    """What `run` would do with each step, and why. Changes nothing."""
     context = _context(config, indexes, embeddings, start, keep)
     lines: list[Line] = []
     moving: set[str] = set()
@@ -79,19 +79,21 @@ def run(
     keep: Collection[str] = (),
     start_from: str | None = None,
     progress: bool = False,
-    told: Callable[[Line], None] = lambda line: None,
+    on_step: Callable[[Line], None] = lambda line: None,
 ) -> Outcome:
-    """Run every step whose inputs have changed since it last ended; what was published is served then.
+    """Run every step whose inputs have changed since it last ended; the last one publishes the bundle.
 
-    start: a step that runs again, with all after it, whatever has changed. keep: steps whose last result
-    stays, whatever has changed; "train" keeps the towers, and new items get vectors by their columns; "rank"
-    keeps the ranker. start_from: a version of towers, or "last", with whose weights training starts when it
-    must run. told: is given a line after each step.
+    start: a step that runs again, with all after it, whatever has changed. keep: steps whose last result is
+    kept, whatever has changed; "train" keeps the towers, and new items get vectors by their columns; "rank"
+    keeps the ranker. start_from: a version of towers, or "last": training, if it must run, starts with its
+    weights. on_step: is called with a line after each step.
 
-    A run that is killed goes on from the last step that ended, and training from the last epoch.
-    Raises: ConfigError for steps that there are none of, BundleError when another run is at work in the store
-    or it cannot be written, GateError when a gate is closed, DataError when data cannot be taken. What was
-    served goes on being served then.
+    A run that was killed resumes after the last step that ended, and training after its last epoch.
+    Raises: ConfigError for unknown steps, BundleError when another run is at work in the store or it cannot
+    be written, GateError when a gate failed, DataError when the data cannot be used. After an error
+    the bundle that was published before is still served.
+
+        outcome = run(config, Store("indexes"), Store("embeddings"))
     """
     context = _context(config, indexes, embeddings, start, keep)
     context.start_from, context.progress = start_from, progress
@@ -102,10 +104,10 @@ def run(
         for step in STEPS:
             line, result = _decide(context, step, set())
             if result is None:
-                line, result = _run(context, step, line.why, name, told)
+                line, result = _run(context, step, line.why, name, on_step)
             context.results[step.name] = result
             lines.append(line)
-            told(line)
+            on_step(line)
     return Outcome(name, context.results["evaluate"].output, tuple(lines))
 
 
@@ -130,25 +132,25 @@ def _context(
 def _known(name: str, names: list[str]) -> str:
     if name not in names:
         near = nearest(name, names)
-        said = f"did you mean {near!r}? " if near else ""
-        raise ConfigError(f"there is no step {name!r}: {said}The steps are {', '.join(names)}")
+        suggestion = f"did you mean {near!r}? " if near else ""
+        raise ConfigError(f"there is no step {name!r}: {suggestion}The steps are {', '.join(names)}")
     return name
 
 
 def _inputs(run: Context, step: PipelineStep) -> dict[str, Any]:
-    """Everything that decides a step."""
+    """Everything that a step's result depends on."""
     return {**{name: run.results[name].output for name in step.after}, **step.inputs(run)}
 
 
 def _decide(run: Context, step: PipelineStep, moving: set[str]) -> tuple[Line, Result | None]:
-    """What is to be done with a step, and its result where that is nothing. moving: steps that run first."""
+    """What to do with a step, and its result where that is nothing. moving: earlier steps that run."""
     last = run.work.latest(step.name)
     if last is not None and step.name in run.keep:
         return Line(step.name, "kept", f"made {last.at[:16]}", facts=last.facts), last
     if step.name in run.forced:
-        return Line(step.name, "runs", "asked for"), None
+        return Line(step.name, "runs", "requested"), None
     if first := [name for name in step.after if name in moving]:
-        return Line(step.name, "may run", f"goes by what {' and '.join(first)} will give"), None
+        return Line(step.name, "may run", f"depends on what {' and '.join(first)} will give"), None
     if last is None:
         return Line(step.name, "runs", "has no result yet"), None
     inputs = _inputs(run, step)
@@ -160,9 +162,9 @@ def _decide(run: Context, step: PipelineStep, moving: set[str]) -> tuple[Line, R
 
 
 def _run(
-    run: Context, step: PipelineStep, why: str, name: str, told: Callable[[Line], None]
+    run: Context, step: PipelineStep, why: str, name: str, on_step: Callable[[Line], None]
 ) -> tuple[Line, Result]:
-    """Do the work of a step; its beginning and its end are written down."""
+    """Run a step; the log of runs has its beginning and its end."""
     folder = run.indexes.folder
 
     def entry(event: Literal["began", "ended", "failed"], **about: Any) -> Entry:
@@ -180,7 +182,7 @@ def _run(
             result = run.work.finish(writing, step.name, inputs, seconds)
     except BaseException as error:
         seconds = round(time.perf_counter() - began, 3)
-        told(Line(step.name, "failed", why, seconds))
+        on_step(Line(step.name, "failed", why, seconds))
         with suppress(OSError):  # a full disk is no reason to hide what went wrong
             append(folder, entry("failed", why=why, seconds=seconds, error=str(error) or repr(error)))
         raise

@@ -1,4 +1,4 @@
-"""Whether the files that the data come from are the same ones, without reading them."""
+"""A signature of the files that the data come from, without reading them."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from funnel.data import DataConfig
 
 
 def signature(config: DataConfig) -> dict[str, list[int]]:
-    """Size and time of change (ns) of every file, by its path below the config's; {} where nothing is there.
+    """[size, time of change in ns] of every file, by its path below the config's; {} where there is none.
 
-    Not hashed, since that reads all of them each time, minutes for a large log, to find what the two say in
-    a millisecond. Files that only look new cost one more `ingest`: it hashes the tables, and what follows
-    goes by that hash. A file that was changed and kept both needs `--from ingest`. Where the config names no
-    path, the reader makes or fetches the data by the config and pinned hashes: there is nothing to look at.
+    Hashing the files would read all of them at every run, which takes minutes for a large log. Files that
+    only look new cost one more `ingest`: it hashes the tables, and later steps depend on that hash. A file
+    that changed with the same size and time needs `--from ingest`. Where the config names no path, the reader
+    makes or fetches the data from the config and pinned hashes, so there are no files to look at.
     """
     if config.path is None:
         return {}
     root = Path(config.path).expanduser()
     if root.is_file():
         return {root.name: _stamp(root)}
-    found = {}
+    stamps = {}
     for folder, folders, names in os.walk(root, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith("."):
                 path = Path(folder, name)
-                found[path.relative_to(root).as_posix()] = _stamp(path)
-    return found
+                stamps[path.relative_to(root).as_posix()] = _stamp(path)
+    return stamps
 
 
 def _stamp(path: Path) -> list[int]:
     try:
-        said = path.stat()
+        status = path.stat()
     except OSError:  # a link to nowhere, or gone since it was listed
         return [-1, -1]
-    return [said.st_size, said.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns]

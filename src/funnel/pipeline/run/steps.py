@@ -1,4 +1,4 @@
-"""The steps in their order: what each is made from, and what it does with it."""
+"""The steps of a run in their order: what each depends on, and what it does."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ from funnel.pipeline.run.work import RESULT, Result, Writing
 
 @dataclass(frozen=True)
 class PipelineStep:
-    """after: the steps whose results it reads. inputs: what else decides it. do: the work. there: whether
-    what it left in a store still is."""
+    """A step of a run.
+
+    after: the steps whose results it reads. inputs: what else its result depends on. do: the work. there:
+    whether what it wrote to a store still exists.
+    """
 
     name: str
     after: tuple[str, ...]
@@ -34,7 +37,7 @@ class PipelineStep:
 
 
 def _ingest(run: Context, out: Writing) -> None:
-    """The source as clean tables, which no later step reads another time."""
+    """Read the source into clean tables; no later step reads the source again."""
     before = signature(run.config.data)
     data = read(run.config.data)
     if before and signature(run.config.data) != before:
@@ -53,7 +56,7 @@ def _validate(run: Context, out: Writing) -> None:
 
 
 def _train(run: Context, out: Writing) -> None:
-    """Towers that equal inputs gave before, be it to `funnel train`, are taken from their store."""
+    """Train the towers, or take those that equal inputs gave before, also in `funnel train`."""
     start = training.starting_version(run.embeddings, run.start_from)
     kept = None
     if "train" not in run.forced:
@@ -91,7 +94,7 @@ def _rank(run: Context, out: Writing) -> None:
 
 
 def _evaluate(run: Context, out: Writing) -> None:
-    """A bundle, which the parts are copied to: nothing that is done to it reaches what the next run reads."""
+    """Copy the parts into a bundle and evaluate it. The next run reads the parts, which stay as they are."""
     with run.indexes.writing(run.config.name) as draft:
         for step in ("build", "rank"):
             shutil.copytree(
@@ -121,7 +124,7 @@ def _publish(run: Context, out: Writing) -> None:
 
 
 def _leave(out: Writing, store: Store, version: str) -> Manifest:
-    """The result is a version of a store."""
+    """Record that the step's result is a version of a store."""
     manifest = Manifest.load(store.path(version))
     out.output, out.facts = version, {"version": version}
     out.bytes = sum(entry.bytes for entry in manifest.files.values())
@@ -129,9 +132,10 @@ def _leave(out: Writing, store: Store, version: str) -> Manifest:
 
 
 def _beside(run: Context) -> str | None:
-    """What a bundle is judged beside: what is published; once it was published itself, what was until then.
+    """The bundle to compare with: the published one, or, once this bundle was published, the one before it.
 
-    So an unchanged run does nothing, and what was rolled back by hand is not published again the next night.
+    So an unchanged run does nothing, and a bundle that was rolled back by hand is not published again the
+    next night.
     """
     done = run.work.latest("publish")
     if done is not None and done.output == run.results["evaluate"].output:
@@ -140,13 +144,13 @@ def _beside(run: Context) -> str | None:
 
 
 def _checked(run: Context) -> dict[str, Any]:
-    """What the checks read."""
+    """The inputs of the checks."""
     sections = run.sections("split", "seed", "gates", "index", "features", "retrieve", "rank")
     return {**sections, "d": run.config.towers.d, "missed": run.config.ranker.missed}
 
 
 def _anchor(run: Context) -> str | None:
-    """What a bundle is judged beside for good; None where that is itself, as after a first publication."""
+    """The anchor to compare with; None where it is the bundle itself, as after a first publication."""
     anchor = run.indexes.anchor()
     return None if anchor == run.results["evaluate"].output else anchor
 

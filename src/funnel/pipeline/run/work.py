@@ -1,4 +1,4 @@
-"""What each step left: a folder a result, named after what it was made from, written aside and renamed."""
+"""Results of steps: a folder each, named after a hash of the inputs, written hidden and then renamed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ RESULT = "step.json"
 
 
 class Result(Settings):
-    """A step's result, whole.
+    """A complete result of a step.
 
-    key: sha256 of the inputs. output: what later steps know it by, equal for equal content. at: UTC.
+    key: sha256 of the inputs. output: identifies the content for later steps. at: UTC, ISO 8601.
     """
 
     step: str
@@ -39,8 +39,9 @@ class Result(Settings):
 
 @dataclass
 class Writing:
-    """A result being written: files go below `folder`. key: of the inputs that it began with. bytes: of what
-    is written elsewhere.
+    """A result being written: files go below `folder`.
+
+    key: of the inputs when the step began. bytes: size of what the step writes elsewhere.
     """
 
     draft: Draft
@@ -56,7 +57,7 @@ class Writing:
 
 
 def key_of(inputs: Mapping[str, Any]) -> str:
-    """sha256 of inputs, whatever their order."""
+    """sha256 of the inputs, independent of their order."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
@@ -72,16 +73,16 @@ class Work:
 
     def latest(self, step: str) -> Result | None:
         """The newest result of a step; None where there is none, or none that can be read."""
-        found = []
+        results = []
         for folder in self.folder.glob(f"{step}-*"):
             try:
-                found.append(Result.model_validate_json((folder / RESULT).read_bytes()))
+                results.append(Result.model_validate_json((folder / RESULT).read_bytes()))
             except (OSError, ValidationError):
                 continue
-        return max(found, key=lambda one: one.at, default=None)
+        return max(results, key=lambda result: result.at, default=None)
 
     def checkpoint(self, key: str) -> Path:
-        """Where a step with this key keeps what it goes on from when it was killed."""
+        """The folder in which a step with this key keeps what it resumes from after a kill."""
         return self.folder / f"checkpoint-{key[:16]}"
 
     def forget(self, steps: Collection[str]) -> None:
@@ -98,7 +99,7 @@ class Work:
             yield Writing(draft, key)
 
     def finish(self, writing: Writing, step: str, inputs: dict[str, Any], seconds: float) -> Result:
-        """Give a result its name, and remove what the step left before."""
+        """Move a result to its final name, and remove the step's earlier results."""
         files = manifests.hashed(writing.folder)
         output = writing.output or manifests.fingerprint(files)
         size = sum(entry.bytes for entry in files.values()) + writing.bytes

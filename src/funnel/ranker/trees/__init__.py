@@ -1,4 +1,4 @@
-"""LightGBM's trees, compiled: bit vectors that answer a whole shortlist at once."""
+"""LightGBM's trees, compiled: bit vectors that score a whole shortlist at once."""
 
 from funnel.ranker.trees.forest import Forest
 

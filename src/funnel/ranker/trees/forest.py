@@ -1,4 +1,4 @@
-"""A LightGBM model that answers without LightGBM, and faster."""
+"""Scores rows with a LightGBM model, without LightGBM and faster."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""The compiled evaluation: codes, then what the list leaves open, then the leaves of 256 candidates at
-once.
+"""The compiled evaluation of the trees, in three steps for each list.
+
+Values become codes of one byte; nodes that decide alike for the whole list are settled; then the leaves of
+256 candidates are found at once.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from funnel.compiling import compiled
 from funnel.ranker.trees.lanes import WIDTH, count_above, lowest_bit, narrow, spread, store, where
 from funnel.ranker.trees.text import CATEGORICAL, NONE, ZERO
 
-#: LightGBM takes values this near to zero for zero (its kZeroThreshold).
+#: LightGBM treats values this near to zero as zero (its kZeroThreshold).
 _TINY = np.float32(1e-35)
-#: Rows of a list that are answered with one look at what is open: bounds the memory, not the results.
+#: Rows of a list that are scored together: bounds memory, not results.
 PIECE = 4 * WIDTH
 
 
@@ -41,23 +43,24 @@ def score(matrix: Any, starts: Any, ends: Any, plan: Any, out: Any) -> None:
 
 @compiled
 def _encode(rows: Any, codes: Any, coded: Any, low: Any, high: Any) -> None:
-    """Codes of rows [n, F], by block of WIDTH rows, then column, then row; each column's lowest and highest.
+    """Codes of rows [n, F] into `coded`, by block of WIDTH rows, then column, then row.
 
-    A feature that is the same in all rows is read in the first block only: no node will ask for its codes.
+    low, high: uint8 [columns], get each column's lowest and highest code. A feature that is the same in all
+    rows is read in the first block only: no node reads its codes later.
     """
     low[:], high[:] = np.uint8(255), np.uint8(0)
     same = _constant(rows.view(np.int32))
     values, absent = np.empty(WIDTH, dtype=np.float32), np.empty(WIDTH, dtype=np.bool_)
     for start in range(0, len(rows), WIDTH):
-        for reading in range(len(codes.features)):
-            if same[codes.features[reading]] and start > 0:
+        for encoding in range(len(codes.features)):
+            if same[codes.features[encoding]] and start > 0:
                 continue
-            _read(rows, start, codes.features[reading], codes.missing[reading], values, absent)
-            for column in range(codes.column_of[reading], codes.column_of[reading + 1]):
+            _read(rows, start, codes.features[encoding], codes.missing[encoding], values, absent)
+            for column in range(codes.column_of[encoding], codes.column_of[encoding + 1]):
                 at = start * len(low) + column * WIDTH
-                if codes.missing[reading] == CATEGORICAL:
+                if codes.missing[encoding] == CATEGORICAL:
                     _outside(
-                        values, codes.words[codes.word_of[reading] : codes.word_of[reading + 1]], coded, at
+                        values, codes.words[codes.word_of[encoding] : codes.word_of[encoding + 1]], coded, at
                     )
                 else:
                     code = spread(np.uint8(0))
@@ -119,19 +122,20 @@ def _outside(values: Any, words: Any, out: Any, at: int) -> None:
 def _open(
     plan: Any, low: Any, high: Any, nodes: Any, node_of: Any, leaves: Any, plane_of: Any, own: Any
 ) -> None:
-    """What a list leaves open: nodes whose answer differs by row, planes with a leaf that can be reached.
+    """The plan of one list: nodes that send some of its rows left and others right, and reachable planes.
 
-    The list's plan goes into nodes, node_of, leaves, plane_of; own[p] is the number of plane p in its tree. A
-    node that sends all rows one way is settled here, once; of nodes below it that cannot change the leaf any
-    more nothing is left. Where a plane has nothing open and a leaf, the tree's later planes do not matter.
+    low, high: lowest and highest code of each column in the list. The list's plan goes into nodes, node_of,
+    leaves and plane_of; own[p] is the number of plane p within its tree. A node that sends all rows the same
+    way is settled here, once, and nodes below it that can no longer change the leaf are dropped. Once a plane
+    has a leaf left and no undecided node, the later planes of its tree cannot matter: the leftmost leaf wins.
     """
     n = planes = 0
     for tree in range(len(plan.plane_of) - 1):
         plane_of[tree] = planes
         for plane in range(plan.plane_of[tree], plan.plane_of[tree + 1]):
             stay, begin = plan.full[plane], n
-            for place in range(plan.node_of[plane], plan.node_of[plane + 1]):
-                node = plan.nodes[place]
+            for i in range(plan.node_of[plane], plan.node_of[plane + 1]):
+                node = plan.nodes[i]
                 column, bound, mask = np.uint64(node) >> np.uint64(16), np.uint8(node >> 8), np.uint8(node)
                 stay &= mask if bound < low[column] else np.uint8(255)
                 nodes[n] = node
@@ -158,27 +162,30 @@ def _walk(
     own: Any,
     out: Any,
 ) -> None:
-    """out[row] = the sum of the values of the leaves that a row ends in, tree after tree."""
-    places, chapters = np.empty(WIDTH, dtype=np.uint8), np.empty(WIDTH, dtype=np.uint8)
+    """out[row] = the sum of the values of the leaves that the row ends in, tree after tree.
+
+    The number of a leaf has two bytes (`low`, `high`), since a lane holds one.
+    """
+    low_bytes, high_bytes = np.empty(WIDTH, dtype=np.uint8), np.empty(WIDTH, dtype=np.uint8)
     sums = np.empty(WIDTH, dtype=np.float64)
     for start in range(0, len(out), WIDTH):
         at = start * n_columns
         sums[:] = 0
         for tree in range(len(plan.value_of) - 1):
-            place, chapter = spread(np.uint8(0)), spread(np.uint8(0))
+            low, high = spread(np.uint8(0)), spread(np.uint8(0))
             for plane in range(plane_of[tree + 1] - 1, plane_of[tree] - 1, -1):
                 stay = spread(leaves[plane])
                 for i in range(node_of[plane], node_of[plane + 1]):
                     node = nodes[i]
                     stay = narrow(stay, coded, at + (node >> 16) * WIDTH, np.uint8(node >> 8), np.uint8(node))
-                place = where(stay, lowest_bit(stay, np.uint8(own[plane] << 3)), place)
-                chapter = where(stay, spread(np.uint8(own[plane] >> 5)), chapter)
-            store(place, places, 0)
-            store(chapter, chapters, 0)
+                low = where(stay, lowest_bit(stay, np.uint8(own[plane] << 3)), low)
+                high = where(stay, spread(np.uint8(own[plane] >> 5)), high)
+            store(low, low_bytes, 0)
+            store(high, high_bytes, 0)
             base = np.uint64(plan.value_of[tree])
             for lane in range(WIDTH):
                 sums[lane] += plan.values[
-                    base + (np.uint64(chapters[lane]) << np.uint64(8)) + np.uint64(places[lane])
+                    base + (np.uint64(high_bytes[lane]) << np.uint64(8)) + np.uint64(low_bytes[lane])
                 ]
         for lane in range(min(WIDTH, len(out) - start)):
             out[start + lane] = sums[lane]

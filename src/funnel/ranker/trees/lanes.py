@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-#: Candidates that are answered together. 256 was faster than 128 (by a quarter at 500 candidates) and 64.
+#: Candidates that are scored together. 256 was faster than 128 (by a quarter at 500 candidates) and 64.
 WIDTH = 256
 
 _BYTE, _BIT, _WORD = ir.IntType(8), ir.IntType(1), ir.IntType(32)
@@ -94,7 +94,7 @@ def where(_: Any, lanes: Any, these: Any, others: Any) -> Any:
 
 @intrinsic
 def lowest_bit(_: Any, lanes: Any, base: Any) -> Any:
-    """base + the place of the lowest bit that is set in each lane."""
+    """base + the index of the lowest bit that is set in each lane."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.FunctionType(_LANES, [_LANES, _BIT])

@@ -1,9 +1,9 @@
-"""Trees as bit vectors: which leaves a condition rules out when it is false.
+"""Trees as bit vectors: the leaves that each condition rules out when it is false.
 
 Lucchese et al. 2015 (QuickScorer): number a tree's leaves from left to right and give each inner node the set
 of leaves on its left. A row that goes right at a node cannot end there. Of the leaves that no node rules out
-the leftmost is the row's, whatever the order in which the nodes are asked. As in Ye et al. 2018 (RapidScorer)
-the sets are bytes, each of eight leaves (a *plane*), and a node is asked only for the planes that its set
+the leftmost is the row's, whatever the order in which nodes are evaluated. As in Ye et al. 2018 (RapidScorer)
+the sets are bytes, each of eight leaves (a *plane*), and a node is evaluated only for the planes that its set
 touches: most nodes have few leaves on their left.
 """
 
@@ -41,9 +41,9 @@ class Plan(NamedTuple):
 
 
 def plan(model: Model) -> Plan:
-    """The bit vectors of a model. Raises: BundleError when its trees are none, or too large."""
+    """The bit vectors of a model. Raises: BundleError for nodes that form no tree, or too many leaves."""
     ordered = [_ordered(tree, number) for number, tree in enumerate(model.trees)]
-    start, middle = (np.concatenate([one[i] for one in ordered]) for i in (1, 2))
+    start, middle = (np.concatenate([parts[i] for parts in ordered]) for i in (1, 2))
     sizes = np.array([len(tree.values) for tree in model.trees])
     plane_of = offsets((sizes + 7) // 8)
     tree_of_plane = np.repeat(np.arange(len(sizes)), (sizes + 7) // 8)
@@ -58,25 +58,30 @@ def plan(model: Model) -> Plan:
         node_of=np.searchsorted(plane[order], np.arange(plane_of[-1] + 1)).astype(np.int64),
         full=((1 << np.minimum(room, 8)) - 1).astype(np.uint8),
         plane_of=plane_of,
-        values=np.concatenate([tree.values[one[0]] for tree, one in zip(model.trees, ordered, strict=True)]),
+        values=np.concatenate(
+            [tree.values[parts[0]] for tree, parts in zip(model.trees, ordered, strict=True)]
+        ),
         value_of=offsets(sizes),
     )
 
 
 def offsets(lengths: NDArray[np.integer]) -> Int64:
-    """Where each of the parts begins, and the end of the last."""
+    """Where each of consecutive parts begins, and the end of the last: int64 [n + 1]."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 def _ordered(tree: Tree, number: int) -> tuple[Int64, Int64, Int64]:
-    """Leaf numbers from left to right; of each inner node its first leaf, and the first on its right."""
+    """Leaf numbers from left to right; for each inner node its first leaf, and the first on its right side.
+
+    Raises: BundleError for nodes that form no tree, or too many leaves.
+    """
     n = len(tree.values)
     *ordered, whole = _left_to_right(tree.splits.left, tree.splits.right)
     if not whole:
         raise BundleError(f"tree {number} of the ranker's model is no tree as LightGBM numbers it")
     if n > MOST_LEAVES:
         raise BundleError(
-            f"tree {number} of the ranker's model has {n} leaves; at most {MOST_LEAVES} are answered"
+            f"tree {number} of the ranker's model has {n} leaves; at most {MOST_LEAVES} are supported"
         )
     order, start, middle = ordered
     return order, start, middle
@@ -84,7 +89,7 @@ def _ordered(tree: Tree, number: int) -> tuple[Int64, Int64, Int64]:
 
 @compiled
 def _left_to_right(left: Int64, right: Int64) -> Any:
-    """See `_ordered`; and whether it is a tree.
+    """The three arrays of `_ordered`, and whether the nodes form a tree.
 
     LightGBM numbers a node after its parent, so one pass up and one pass down are enough.
     """

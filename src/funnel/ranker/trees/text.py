@@ -1,4 +1,4 @@
-"""LightGBM's model text, read into flat arrays."""
+"""Parses LightGBM's model text into flat arrays."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from funnel.errors import BundleError
 from funnel.types import Bool, Int64
 
-#: What LightGBM's `decision_type` says of a missing value; CATEGORICAL is ours, for splits on a set.
+#: How a missing value is treated, as in LightGBM's `decision_type`; CATEGORICAL is ours, for splits on a set.
 NONE, ZERO, NAN, CATEGORICAL = range(4)
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Inner nodes, one array a property: int64 [n] where nothing else is said.
+    """Inner nodes, an array for each property: int64 [n] unless noted.
 
     features: columns of the matrix. thresholds: float64 [n], or the number of the split's set.
     missing: NONE, ZERO, NAN or CATEGORICAL. default_left: bool [n]. left, right: inner nodes, or ~leaf.
@@ -35,7 +35,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class Tree:
-    """values: float64 [leaves]. sets: the bits of each categorical split's left side, 32 a word."""
+    """One tree. values: float64 [leaves]. sets: the bits of each categorical split's left side, 32 a word."""
 
     splits: Splits
     values: NDArray[np.float64]
@@ -44,7 +44,10 @@ class Tree:
 
 @dataclass(frozen=True)
 class Model:
-    """names: the features. A row's raw score is the sum over the trees, of a random forest too."""
+    """A model of several trees. names: of the features.
+
+    A row's raw score is the sum over the trees, also of a random forest.
+    """
 
     names: tuple[str, ...]
     trees: tuple[Tree, ...]
@@ -78,28 +81,28 @@ def _pairs(lines: str) -> Iterator[tuple[str, str]]:
     return ((key, value) for key, _, value in (line.partition("=") for line in lines.split("\n")))
 
 
-def _tree(told: dict[str, str], n_features: int) -> Tree:
-    if told.get("is_linear", "0") != "0":
+def _tree(fields: dict[str, str], n_features: int) -> Tree:
+    if fields.get("is_linear", "0") != "0":
         raise BundleError("the ranker's model has linear leaves; train it without linear_tree")
-    leaves = int(told["num_leaves"])
-    kinds = _numbers(told, "decision_type", leaves - 1).astype(np.int64)
+    leaves = int(fields["num_leaves"])
+    kinds = _numbers(fields, "decision_type", leaves - 1).astype(np.int64)
     splits = Splits(
-        features=_numbers(told, "split_feature", leaves - 1).astype(np.int64),
-        thresholds=_numbers(told, "threshold", leaves - 1),
+        features=_numbers(fields, "split_feature", leaves - 1).astype(np.int64),
+        thresholds=_numbers(fields, "threshold", leaves - 1),
         missing=np.where(kinds & 1, CATEGORICAL, kinds >> 2 & 3),
         default_left=(kinds & 2) > 0,
-        left=_numbers(told, "left_child", leaves - 1).astype(np.int64),
-        right=_numbers(told, "right_child", leaves - 1).astype(np.int64),
+        left=_numbers(fields, "left_child", leaves - 1).astype(np.int64),
+        right=_numbers(fields, "right_child", leaves - 1).astype(np.int64),
     )
     sets: tuple[NDArray[np.uint32], ...] = ()
-    if int(told.get("num_cat", "0")):
-        words = np.array(told["cat_threshold"].split(), dtype=np.uint32)
-        ends = np.array(told["cat_boundaries"].split(), dtype=np.int64)
+    if int(fields.get("num_cat", "0")):
+        words = np.array(fields["cat_threshold"].split(), dtype=np.uint32)
+        ends = np.array(fields["cat_boundaries"].split(), dtype=np.int64)
         sets = tuple(words[start:stop] for start, stop in pairwise(ends))
     _check(splits.features, n_features, "features")
     _check(splits.thresholds[(kinds & 1) > 0], len(sets), "sets of categories")
     _check(kinds >> 2 & 3, CATEGORICAL, "ways to be missing")
-    return Tree(splits, _numbers(told, "leaf_value", leaves), sets)
+    return Tree(splits, _numbers(fields, "leaf_value", leaves), sets)
 
 
 def _check(numbers: NDArray[Any], n: int, what: str) -> None:
@@ -107,11 +110,11 @@ def _check(numbers: NDArray[Any], n: int, what: str) -> None:
         raise ValueError(f"a split names number {numbers.max():.0f} of {n} {what}")
 
 
-def _numbers(told: dict[str, str], key: str, n: int) -> NDArray[np.float64]:
+def _numbers(fields: dict[str, str], key: str, n: int) -> NDArray[np.float64]:
     """n numbers, each read to its nearest float64, as LightGBM does."""
     if n == 0:
         return np.empty(0, dtype=np.float64)
-    numbers = np.array([float(part) for part in told[key].split()], dtype=np.float64)
+    numbers = np.array([float(part) for part in fields[key].split()], dtype=np.float64)
     if len(numbers) != n:
         raise ValueError(f"{key} has {len(numbers)} numbers for {n} nodes")
     return numbers

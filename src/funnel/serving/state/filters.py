@@ -21,38 +21,47 @@ _REMEMBERED = 200_000
 
 
 class ChangedRows:
-    """Which rows were changed, in order. One thread at a time may add."""
+    """Which rows were changed, in order. One thread at a time may add, while others read: what they read is
+    not written by them, and is made before it is put in place."""
 
     def __init__(self, room: int) -> None:
         self._mask = np.zeros(room, dtype=np.bool_)
-        self._every: list[Int32] = []
+        self._every = np.empty(1024, dtype=np.int32)
+        self._n_every = 0
         self._latest: deque[tuple[int, Int32]] = deque()
         self._n_latest = self._first = self.version = 0
 
     def add(self, rows: Int32) -> None:
         """These were changed just now."""
-        new = np.unique(rows[~self._mask[rows]])
-        if len(new):
-            self._mask[new] = True
-            self._every.append(new)
+        self._put(np.unique(rows[~self._mask[rows]]))
         self._latest.append((self.version + 1, rows))
         self._n_latest += len(rows)
         while self._n_latest > _REMEMBERED and len(self._latest) > 1:
-            self._first, gone = self._latest.popleft()
-            self._n_latest -= len(gone)
+            self._first = self._latest[0][0]  # before it is gone: who reads looks at this last
+            self._n_latest -= len(self._latest.popleft()[1])
         self.version += 1
+
+    def _put(self, new: Int32) -> None:
+        count = self._n_every + len(new)
+        if count > len(self._every):
+            larger = np.empty(2 * count, dtype=np.int32)
+            larger[: self._n_every] = self._every[: self._n_every]
+            self._every = larger
+        self._every[self._n_every : count] = new
+        self._mask[new] = True
+        self._n_every = count
 
     def every(self) -> Int32:
         """All that ever were, each once: int32 [m]."""
-        if len(self._every) > 1:
-            self._every[:] = [np.concatenate(self._every)]
-        return self._every[0] if self._every else np.empty(0, dtype=np.int32)
+        count = self._n_every  # first: an array that is put in place since has these too
+        return self._every[:count]
 
     def recent_interactions(self, version: int) -> Int32 | None:
         """Those behind a version, maybe more than once; None where that is not known any more."""
+        latest = list(self._latest)
         if version < self._first:
             return None
-        some = [rows for number, rows in list(self._latest) if number > version]
+        some = [rows for number, rows in latest if number > version]
         return np.concatenate(some) if some else np.empty(0, dtype=np.int32)
 
 

@@ -13,6 +13,7 @@ from funnel.bundle.contents import Contents
 from funnel.errors import FunnelError
 from funnel.features.arrays import frozen
 from funnel.index import FaissIndex, IndexConfig, OverlayIndex
+from funnel.serving.background import later
 from funnel.serving.loaded import Loaded
 from funnel.serving.request import of_users
 from funnel.serving.state.catalogue import LiveCatalogue
@@ -59,7 +60,7 @@ class Overlay:
                 users=replace(own.users, ids=RememberedIds(own.users.ids, self.forgotten)),
                 encoder=replace(own.encoder, item_vectors=self.vectors),
                 index=self.index,
-                statistics=own.statistics.serving(room),
+                statistics=own.statistics.serving(room, later),
                 own=own,
             )
         )

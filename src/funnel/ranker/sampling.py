@@ -1,4 +1,4 @@
-"""Which places of the retriever's lists the ranker learns from."""
+"""Which of the retrieved candidates the ranker is trained on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from funnel.types import Bool, Candidates, Float32, Ragged
 
 
 def kept_negatives(negative: Bool, cap: int | None, seed: int) -> Float32:
-    """How many negatives each place stands for: float32 [B, K], 0 where it is left out.
+    """The weight of each negative: float32 [B, K], 0 where it is left out.
 
-    At most `cap` of each row are kept: the first half from the top (the hard ones), each for itself, and of
-    the rest as many drawn by the seed, each for an equal share of that rest.
+    negative: bool [B, K]. At most `cap` of each list are kept: half of them from the top (the hard ones), of
+    weight 1, and the others drawn by the seed from the rest, each weighted by an equal share of that rest.
+    None keeps all, with weight 1.
     """
     if cap is None:
         return negative.astype(np.float32)
@@ -36,7 +37,7 @@ def missed_targets(targets: Ragged, candidates: Candidates) -> Ragged:
 
 
 def append(candidates: Candidates, extra: Ragged) -> Candidates:
-    """The candidates with more items behind them: score 0, ranked by no source."""
+    """The candidates with further items at the end of each list: score 0, ranked by no source."""
     width = int(extra.lengths.max(initial=0))
     items = extra.last(width)
     sources = (*items.shape, len(candidates.sources))

@@ -1,4 +1,4 @@
-"""Which files of a folder are a table each: single files, folders of parts, files numbered by name."""
+"""Finds the tables in a folder: single files, folders of parts, and files with numbered names."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _HINTS = {
 
 
 @dataclass(frozen=True)
-class Found:
-    """A table. path: as `schema.json` says it, in the folder; parts: its files, by name."""
+class TableFiles:
+    """The files of a table. path: within the folder, as in `schema.json`. parts: the files, by name."""
 
     path: str
     parts: tuple[Path, ...]
@@ -52,22 +52,22 @@ class Found:
         return sum(part.stat().st_size for part in self.parts)
 
 
-def find(place: Path) -> tuple[Path, list[Found], list[Unused]]:
-    """The folder that `schema.json` belongs into, the tables in it, and what is none.
+def find(path: Path) -> tuple[Path, list[TableFiles], list[Unused]]:
+    """The folder for `schema.json`, the tables in it, and the files that are not tables.
 
-    place: a folder, or a single file. Raises: DataError where there is neither.
+    path: a folder, or a single file. Raises: DataError where there is neither.
     """
-    if place.is_file():
-        return place.parent, *_sorted(place.parent, [place])
-    if not place.is_dir():
+    if path.is_file():
+        return path.parent, *_sorted(path.parent, [path])
+    if not path.is_dir():
         raise DataError(
-            f"{place} is not there: a folder of CSV or Parquet files is expected, or one such file"
+            f"{path} is not there: a folder of CSV or Parquet files is expected, or one such file"
         )
-    return place, *_sorted(place, _visible(place))
+    return path, *_sorted(path, _visible(path))
 
 
-def _sorted(folder: Path, entries: Sequence[Path]) -> tuple[list[Found], list[Unused]]:
-    tables: list[Found] = []
+def _sorted(folder: Path, entries: Sequence[Path]) -> tuple[list[TableFiles], list[Unused]]:
+    tables: list[TableFiles] = []
     unused: list[Unused] = []
     days = [entry for entry in entries if entry.is_dir() and "=" in entry.name]
     for entry in entries:
@@ -77,15 +77,15 @@ def _sorted(folder: Path, entries: Sequence[Path]) -> tuple[list[Found], list[Un
         if why := _unusable(entry, files):
             unused.append(Unused(where=entry.name, why=why))
         else:
-            tables.append(Found(entry.name, tuple(files)))
+            tables.append(TableFiles(entry.name, tuple(files)))
     for name in dict.fromkeys(day.name.partition("=")[0] for day in days):
         mine = [day for day in days if day.name.startswith(f"{name}=")]
-        tables.append(Found(f"{name}=*", tuple(path for day in mine for path in _files(day))))
+        tables.append(TableFiles(f"{name}=*", tuple(path for day in mine for path in _files(day))))
     return tables, unused
 
 
 def _unusable(entry: Path, files: list[Path]) -> str | None:
-    """Why this is no table; None where it may be one."""
+    """Why an entry of the folder cannot be read as a table; None where it can."""
     strange = [path for path in files if path.suffix.lower() not in NAMED_SUFFIXES]
     if entry.is_file() and strange:
         return _HINTS.get(entry.suffix.lower(), f"no table: names end in {', '.join(NAMED_SUFFIXES)}")
@@ -103,13 +103,13 @@ def _unusable(entry: Path, files: list[Path]) -> str | None:
 
 
 def numbered(path: str) -> tuple[str, str] | None:
-    """What names of parts have in common, and a pattern that finds them: None where a name has no figures.
+    """The common beginning of numbered names, and a pattern that finds them; None for a name without figures.
 
     >>> numbered("events-2026-01.csv"), numbered("events.csv")
     (('events-', 'events-[0-9]*.csv'), None)
     """
-    found = re.fullmatch(r"([^0-9\[\]*?]*)[0-9].*?(\.[a-z]+)", path)
-    return (found[1], f"{found[1]}[0-9]*{found[2]}") if found else None
+    match = re.fullmatch(r"([^0-9\[\]*?]*)[0-9].*?(\.[a-z]+)", path)
+    return (match[1], f"{match[1]}[0-9]*{match[2]}") if match else None
 
 
 def _visible(folder: Path) -> list[Path]:
