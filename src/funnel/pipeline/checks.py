@@ -73,7 +73,7 @@ def _check_rules(prepared: Prepared) -> None:
 
 def _check_value(prepared: Prepared) -> None:
     """The columns that the expected value reads are there, and numbers."""
-    columns = [one.name for one in prepared.dataset.schema.items if one.kind == "number"]
+    columns = [column.name for column in prepared.dataset.schema.items if column.kind == "number"]
     check_names(prepared.config.rank, [EVENT], columns)
 
 

@@ -113,7 +113,7 @@ def _pair(
 
 
 def _call(name: str, args: list[ast.expr], names: dict[str, None], depth: int) -> _Evaluate:
-    inner = [_node(one, names, depth + 1) for one in args]
+    inner = [_node(argument, names, depth + 1) for argument in args]
     if name in _OF_ONE:
         if len(inner) != 1:
             raise ConfigError(f"{name}() takes one value, not {len(inner)}")
