@@ -49,7 +49,9 @@ def test_the_next_answer_goes_by_the_click(store: Store) -> None:
     assert count(live, clicked) == before + 1
     assert clicked not in ids(live.recommend(7, k=500))
     again = {item.item_id: item.score for item in live.recommend(7).items}
-    assert sum(score != scores.get(item) for item, score in again.items()) >= 8  # two may score alike by chance
+    assert (
+        sum(score != scores.get(item) for item, score in again.items()) >= 8
+    )  # two may score alike by chance
 
 
 def test_users_and_items_that_the_bundle_does_not_know(store: Store) -> None:

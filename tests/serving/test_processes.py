@@ -343,5 +343,6 @@ def test_a_request_goes_by_the_clock_where_that_is_asked_for(store: Store) -> No
     explicit = by_data.recommend(7, time=int(time.time()))
     assert ids(by_clock.recommend(7)) == ids(explicit)
     assert [one.score for one in by_clock.recommend(7).items] == pytest.approx(
-        [one.score for one in explicit.items], abs=1e-2  # the clock went on in between
+        [one.score for one in explicit.items],
+        abs=1e-2,  # the clock went on in between
     )
