@@ -16,8 +16,8 @@ from funnel.bundle.contents import Contents
 from funnel.errors import DataError
 from funnel.evaluation import machine, versions
 from funnel.features import FeaturesConfig
-from funnel.pipeline.chunks import chunks
-from funnel.ranker import Ranker, RankerConfig, concatenate, training_lists
+from funnel.pipeline.chunks import each_chunk
+from funnel.ranker import Ranker, RankerConfig, TrainingLists, concatenate, training_lists
 from funnel.serving.request import of_users
 from funnel.stages import Filter
 from funnel.types import Examples, Ragged, Requests
@@ -47,13 +47,12 @@ def sized(contents: Contents, folder: Path, *, trees: int, leaves: int, lists: i
         return replace(forty, ranker=Ranker.load(path))
     config = RankerConfig(trees=trees, leaves=leaves, min_data_in_leaf=20)
     retrieve, shorten, features = forty.retriever(), Filter(forty.retrieve.k), forty.candidate_features()
-    made = [
-        training_lists(
-            part.requests, shorten(part.requests, retrieve(part.requests)), part.targets, features, config
-        )
-        for part in chunks(last_events(forty, lists))
-    ]
-    ranker = Ranker.fit(concatenate(made), None, config)
+
+    def training(part: Examples) -> TrainingLists:
+        shortlist = shorten(part.requests, retrieve(part.requests))
+        return training_lists(part.requests, shortlist, part.targets, features, config)
+
+    ranker = Ranker.fit(concatenate(list(each_chunk(training, last_events(forty, lists)))), None, config)
     ranker.save(path)
     return replace(forty, ranker=ranker)
 

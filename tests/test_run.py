@@ -178,6 +178,23 @@ def test_only_what_depends_on_a_change_runs_again(place: Place) -> None:
     assert place.run("--dry-run")["rank"]["why"] == "ranker.trees 2 → 25"
 
 
+@pytest.mark.parametrize(
+    ("section", "why"),
+    [
+        ('[[rules]]\nkind = "at_most"\ncolumn = "genres"\nn = 3\n', "rules"),
+        ('[rank]\nvalue = "p_event * year"\n', "value.value"),
+    ],
+)
+def test_how_lists_are_chosen_is_decided_where_they_are_evaluated(
+    place: Place, section: str, why: str
+) -> None:
+    place.config.write_text(place.config.read_text() + section)
+    planned = place.run("--dry-run")
+    assert "evaluate" in actions(planned)["runs"]
+    assert why in planned["evaluate"]["why"]
+    assert "rank" in actions(planned)["unchanged"]
+
+
 def test_from_a_step_on(place: Place) -> None:
     version = place.indexes.current()
     planned = place.run("--from", "gate", "--dry-run")

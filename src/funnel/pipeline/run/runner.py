@@ -139,7 +139,9 @@ def _known(name: str, names: list[str]) -> str:
 
 def _inputs(run: Context, step: PipelineStep) -> dict[str, Any]:
     """Everything that a step's result depends on."""
-    return {**{name: run.results[name].output for name in step.after}, **step.inputs(run)}
+    results, others = {name: run.results[name].output for name in step.after}, step.inputs(run)
+    assert not results.keys() & others.keys(), "one would hide that the other has changed"
+    return {**results, **others}
 
 
 def _decide(run: Context, step: PipelineStep, moving: set[str]) -> tuple[Line, Result | None]:

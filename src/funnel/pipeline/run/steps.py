@@ -187,7 +187,8 @@ STEPS = (
         "evaluate",
         ("ingest", "build", "rank"),
         lambda run: {
-            **run.sections("split", "seed", "features", "retrieve", "rank", "rerank", "evaluate"),
+            **run.sections("split", "seed", "features", "retrieve", "rerank", "rules", "evaluate"),
+            "value": run.sections("rank")["rank"],  # the step of that name has its result under it
             "holdout": run.config.gates.holdout,
         },
         _evaluate,
