@@ -173,7 +173,7 @@ def test_arguments_that_cannot_be_meant(live: Live) -> None:
 
 
 def test_options_are_those_of_recommend(live: Live) -> None:
-    options: dict[str, Any] = {"history": live.history(3), "attributes": ["title"], "time": 1_040_000_000}
+    options: dict[str, Any] = {"history": live.history(3), "attributes": ["title"], "time": 1_020_000_000}
     found = live.recommend("nobody", 50, **options)
     ranked = live.rank("nobody", [item.item_id for item in found.items], **options)
     assert (scores(ranked), ranked.reasons) == (scores(found), found.reasons)
