@@ -54,9 +54,9 @@ def answer(found: Answer, live: Live, out: Console) -> None:
         because = ", ".join(in_words(code, contents) for code in item.reasons)
         made.add_row(title(item.item_id), f"{item.score:.3f}", sources, because)
     out.print(made)
-    met = [title(item) for item in live.history(found.user_id)[-5:]]
-    if met:
-        out.print(f"  met last: {', '.join(met)}", style="dim", highlight=False, markup=False)
+    latest = [title(item) for item in live.history(found.user_id)[-5:]]
+    if latest:
+        out.print(f"  latest interactions: {', '.join(latest)}", style="dim", highlight=False, markup=False)
     if found.reasons:
         out.print(f"  reason codes: {', '.join(found.reasons)}", style="dim", highlight=False, markup=False)
     total = sum(found.milliseconds.values())

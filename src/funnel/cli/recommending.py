@@ -89,10 +89,10 @@ def rank(
     """All of a given list, best first for a user."""
     from funnel.serving.live import Live
 
-    live, met = Live(store, bundle), None if history is None else _ids(history)
-    answer = live.rank(user, _ids(items), history=met, rerank=rerank)
+    live, items_before = Live(store, bundle), None if history is None else _ids(history)
+    answer = live.rank(user, _ids(items), history=items_before, rerank=rerank)
     first = answer.items[0].item_id if explain and answer.items else None
-    explained = None if first is None else live.explain(user, first, history=met)
+    explained = None if first is None else live.explain(user, first, history=items_before)
     _print(live, answer, explained, as_json)
 
 

@@ -50,7 +50,7 @@ class Streaming:
 
     Yi et al. 2019 (doi 10.1145/3298689.3346996, algorithm 2) with positions in place of steps, so that an
     item that comes twice in a step counts twice. rate: weight of the newest gap in the mean. Starts even;
-    an item that was never met in more positions than there are items is as rare as one in these.
+    an item that was never seen in more positions than there are items is as rare as one in these.
     """
 
     def __init__(self, n_items: int, rate: float = 0.05) -> None:
@@ -59,7 +59,7 @@ class Streaming:
         self._gap = np.full(n_items, float(n_items))
 
     def chances(self) -> Float64:
-        """float64 [n_items]; adds up to about 1 once every item was met a few times."""
+        """float64 [n_items]; adds up to about 1 once every item was seen a few times."""
         return self.of(np.arange(len(self._gap)))
 
     def of(self, items: Int64) -> Float64:

@@ -1,4 +1,4 @@
-"""Embeddings smoothed over who met what: light graph convolution, seen from the items."""
+"""Embeddings smoothed over who interacted with what: light graph convolution, seen from the items."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from funnel.types import Log
 class Smoother:
     """x -> (x + S x + … + S^hops x) / (hops + 1), S = A^T A, A = D_u^-1/2 R D_i^-1/2: [n_items, d].
 
-    R is the 0/1 matrix of who met what, D the counts. LightGCN's propagation (He et al. 2020, arXiv
-    2002.02126) with nothing learned for users, who then need not be known. An item without an event keeps
-    its own share only.
+    R is the 0/1 matrix of who interacted with what, D the counts. LightGCN's propagation (He et al. 2020,
+    arXiv 2002.02126) with nothing learned for users, who then need not be known. An item without an event
+    keeps its own share only.
     """
 
     def __init__(self, log: Log, hops: int) -> None:
