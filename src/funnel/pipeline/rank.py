@@ -14,7 +14,7 @@ from funnel.engine import Funnel
 from funnel.errors import DataError
 from funnel.evaluation import Difference, compute, paired
 from funnel.evaluation.advice import RankerOutcome
-from funnel.pipeline.chunks import each_chunk
+from funnel.evaluation.chunks import each_chunk
 from funnel.pipeline.order import Order, retrieval_order
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
