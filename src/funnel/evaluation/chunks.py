@@ -13,7 +13,7 @@ import numpy as np
 from funnel.types import Examples, Requests
 
 #: Requests that a thread works on together; bounds memory, not results.
-CHUNK = 256
+CHUNK = 128
 
 Part = TypeVar("Part", Examples, Requests)
 T = TypeVar("T")
