@@ -55,7 +55,7 @@ def prepare_from(
     encoders: tuple[TableEncoder, TableEncoder] | None = None,
 ) -> Prepared:
     """`prepare` for a data set in memory. encoders: of users and items, of towers that are kept."""
-    parts = split(dataset, config.split, config.seed)
+    parts = split(dataset, config.split, config.seed, config.events)
     user_encoder, item_encoder = encoders or _fitted(dataset, parts)
     user_features = user_encoder.encode(dataset.users)
     parts = replace(

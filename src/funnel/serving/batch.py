@@ -60,7 +60,7 @@ def recommend_all(
     k = at_least_one("k", k)
     loaded, state = live.served(), live.items.state
     allow = loaded.contents.catalogue.allow(where) if where else None
-    excluded = arguments.seen(seen, loaded.contents.exclude_seen)
+    excluded = arguments.seen(seen, bool(loaded.contents.exclude_seen))
     about = {**_about(loaded, where), "items": state, "k": k, "chunk": CHUNK, "exclude_seen": excluded}
     return _write(live, loaded, output, about, k, allow)
 
