@@ -175,7 +175,8 @@ class Contents:
         probable."""
         if self.rank.value is None or not self.heads or self.ranker is None:
             return None
-        return ExpectedValue(self.rank, self.heads, self.catalogue)
+        context = () if self.context is None else self.context.numbers
+        return ExpectedValue(self.rank, self.heads, self.catalogue, context)
 
     @cached_property
     def ruleset(self) -> Ruleset:
@@ -310,7 +311,8 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
     check_specs({name: moment.get(name) for name in encoder.context_specs}, encoder.context_specs, folder)
     check_rules(contents.rules, contents.catalogue.layout)
     if contents.heads:
-        check_names(contents.rank, contents.heads, number_columns(contents.catalogue))
+        numbers = () if context is None else context.numbers
+        check_names(contents.rank, contents.heads, number_columns(contents.catalogue), numbers)
     if not n_items == len(contents.catalogue.ids) == statistics.n_items:
         raise BundleError(
             f"{folder}: {n_items} item vectors, {len(contents.catalogue.ids)} items and statistics of "

@@ -75,7 +75,8 @@ def _check_rules(prepared: Prepared) -> None:
 def _check_value(prepared: Prepared) -> None:
     """The columns that the expected value reads are there, and numbers."""
     columns = [column.name for column in prepared.dataset.schema.items if column.kind == "number"]
-    check_names(prepared.config.rank, [EVENT], columns)
+    moment = () if prepared.context is None else prepared.context.numbers
+    check_names(prepared.config.rank, [EVENT], columns, moment)
 
 
 def _check_sources(prepared: Prepared) -> None:
