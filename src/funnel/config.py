@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from funnel import plugins
 from funnel.data import DataConfig, EventsConfig, SplitConfig
 from funnel.errors import ConfigError
-from funnel.features import FeaturesConfig
+from funnel.features import ContextConfig, FeaturesConfig
 from funnel.gates import GatesConfig
 from funnel.index import IndexConfig, check_spec
 from funnel.ranker import RankerConfig
@@ -67,6 +67,7 @@ class Config(Settings):
     data: DataConfig
     events: EventsConfig = EventsConfig()
     split: SplitConfig = SplitConfig(kind="time")
+    context: ContextConfig = ContextConfig()
     towers: TowersConfig = TowersConfig()
     encoder: EncoderConfig = EncoderConfig()
     index: IndexConfig = IndexConfig()

@@ -115,8 +115,9 @@ class Cutoffs:
     """Requests before their histories are written out.
 
     users: int32 [B]. ends: int64 [B], the position at which the history of each stops. times: int64 [B].
-    targets: B lists of item rows. shown: what each is to choose from, where that is given. target_kinds: see
-    `Examples`.
+    targets: B lists of item rows. shown: what each is to choose from, where that is given. rows: int64 [B],
+    the row that says what was known at the moment of each request, of impressions where lists were shown,
+    else of events; −1 for none, None where no request has one. target_kinds: see `Examples`.
     """
 
     users: Int32
@@ -124,6 +125,7 @@ class Cutoffs:
     times: Int64
     targets: Ragged
     shown: Shown | None = None
+    rows: Int64 | None = None
     target_kinds: Ragged | None = None
 
     def __len__(self) -> int:
@@ -132,9 +134,10 @@ class Cutoffs:
     def take(self, rows: NDArray[Any]) -> Cutoffs:
         """The requests at these rows."""
         shown = None if self.shown is None else self.shown.take(rows)
+        of = None if self.rows is None else self.rows[rows]
         kinds = None if self.target_kinds is None else self.target_kinds.take(rows)
         targets = self.targets.take(rows)
-        return Cutoffs(self.users[rows], self.ends[rows], self.times[rows], targets, shown, kinds)
+        return Cutoffs(self.users[rows], self.ends[rows], self.times[rows], targets, shown, of, kinds)
 
     def examples(self, histories: Histories, *, exclude_seen: bool, limit: int | None = None) -> Examples:
         """With histories of at most `limit` events, the last ones; what is excluded stays complete."""

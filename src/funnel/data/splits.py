@@ -9,7 +9,7 @@ logged list, which is what is ranked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -53,6 +53,9 @@ class Split:
     kinds: the kinds of events, None where events are of one. Logs have those in histories and to be found.
     negatives: events of the kinds that say no, which are in none of the other logs; None where there is no
         such kind.
+    ranker_rows, test_rows: int64 [B], the row that says what was known at the moment of each request: of the
+        list's first row where the protocol is "shown", else of an event, the one to come; in a window the
+        first of the targets. None where the split is given, for its requests have no moment.
     """
 
     kind: str
@@ -67,6 +70,8 @@ class Split:
     notes: tuple[str, ...] = ()
     kinds: EventKinds | None = None
     negatives: Log | None = None
+    ranker_rows: Int64 | None = None
+    test_rows: Int64 | None = None
 
     @property
     def refit(self) -> Log | None:
@@ -77,24 +82,46 @@ class Split:
         return self.test_statistics if len(self.test_statistics) > len(self.train) else None
 
 
-def split(dataset: Dataset, config: SplitConfig, seed: int, events: EventsConfig | None = None) -> Split:
-    """The data set divided; equal for equal arguments. events: what the kinds of events are for.
+def split(
+    dataset: Dataset,
+    config: SplitConfig,
+    seed: int,
+    events: EventsConfig | None = None,
+    *,
+    rows: bool = False,
+) -> Split:
+    """The data set divided; equal for equal arguments. events: what the kinds of events are for. rows:
+    whether the logs say which row each event is.
 
     Users who have nothing new to find are dropped and counted in the notes. Raises DataError where a part
     is empty, or where the data lacks what the protocol needs (a clock, an order, a `split` column), or has
     a kind of event that `events` does not name; ConfigError for a kind that the data does not have.
     """
     rng, events = np.random.default_rng(seed), events or EventsConfig()
-    whole = events.applied(dataset.log)
+    log = dataset.log
+    if rows:
+        log = replace(log, rows=np.arange(len(log), dtype=np.int32))
+    whole, kept = events.applied(log), events.kept(log)
     if whole.event_kinds is not None:
         seen_kinds(whole.event_kinds, config.exclude_seen)  # raises where it names another
     elif not isinstance(config.exclude_seen, bool):
         raise ConfigError("split.exclude_seen names kinds of events, and events has no column `kind`")
     if config.kind == "time":
-        return _by_time(dataset, whole, config, rng)
-    if config.kind == "leave_one_out":
-        return _leave_one_out(dataset, whole, config, rng)
-    return _given(dataset, whole, config, rng, events.kept(dataset.log))
+        parts = _by_time(dataset, whole, config, rng)
+    elif config.kind == "leave_one_out":
+        parts = _leave_one_out(dataset, whole, config, rng)
+    else:
+        parts = _given(dataset, whole, config, rng, kept)
+    return parts if kept.all() or parts.protocol == "shown" else _in_table(parts, np.flatnonzero(kept))
+
+
+def _in_table(parts: Split, rows: Int64) -> Split:
+    """The rows of requests as those of the table of events, of which some are left out. rows: the others."""
+
+    def moved(of: Int64 | None) -> Int64 | None:
+        return None if of is None else np.where(of < 0, -1, rows[of])
+
+    return replace(parts, ranker_rows=moved(parts.ranker_rows), test_rows=moved(parts.test_rows))
 
 
 def wanted(log: Log) -> Log:
@@ -141,6 +168,8 @@ def _by_time(dataset: Dataset, whole: Log, config: SplitConfig, rng: np.random.G
         notes=tuple(finish.notes),
         kinds=whole.event_kinds,
         negatives=_negatives(whole),
+        ranker_rows=finish.rows["ranker"],
+        test_rows=finish.rows["test"],
     )
 
 
@@ -169,6 +198,8 @@ def _leave_one_out(dataset: Dataset, whole: Log, config: SplitConfig, rng: np.ra
         notes=tuple(finish.notes),
         kinds=whole.event_kinds,
         negatives=_negatives(whole.where(kept)),
+        ranker_rows=finish.rows["ranker"],
+        test_rows=finish.rows["test"],
     )
 
 
@@ -216,13 +247,14 @@ def _given(dataset: Dataset, whole: Log, config: SplitConfig, rng: np.random.Gen
 @dataclass
 class _Finish:
     """Turns `Cutoffs` into `Examples`: requests with a target, at most `max_requests`, histories written
-    out.
+    out. rows: of each part, the `Cutoffs.rows` of its requests.
     """
 
     config: SplitConfig
     rng: np.random.Generator
     origin: str
     notes: list[str] = field(default_factory=list)
+    rows: dict[str, Int64 | None] = field(default_factory=dict)
 
     def __call__(self, name: str, histories: Histories, cutoffs: Cutoffs) -> Examples:
         config = self.config
@@ -242,4 +274,6 @@ class _Finish:
             self.notes.append(f"{name}: {config.max_requests} of {len(rows)} requests, by chance")
             rows = np.sort(self.rng.choice(rows, config.max_requests, replace=False))
         limit = config.history_limit if config.kind == "time" and config.protocol != "window" else None
-        return cutoffs.take(rows).examples(histories, exclude_seen=bool(config.exclude_seen), limit=limit)
+        kept = cutoffs.take(rows)
+        self.rows[name] = kept.rows
+        return kept.examples(histories, exclude_seen=bool(config.exclude_seen), limit=limit)

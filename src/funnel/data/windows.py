@@ -54,14 +54,16 @@ def window_requests(histories: Histories, start: int, end: int | None, exclude_s
     if exclude_seen:
         users = histories.users[taken]
         taken = taken[histories.new(taken, histories.offsets[users] + before[users])]
-    targets = Ragged.from_lengths(
-        histories.items[taken], np.bincount(histories.users[taken], minlength=n_users)[active]
-    )
+    counts = np.bincount(histories.users[taken], minlength=n_users)[active]
+    targets = Ragged.from_lengths(histories.items[taken], counts)
+    rows = np.full(len(active), -1, dtype=np.int64)
+    rows[counts > 0] = histories.order[taken[(np.cumsum(counts) - counts)[counts > 0]]]
     return Cutoffs(
         users=active,
         ends=histories.offsets[active] + before[active],
         times=np.full(len(active), start, dtype=np.int64),
         targets=targets,
+        rows=rows,
         target_kinds=_all_kinds(histories, positions, number, taken, targets),
     )
 
@@ -96,6 +98,7 @@ def event_requests(histories: Histories, start: int, end: int | None, exclude_se
         ends=ends,
         times=histories.times[positions],
         targets=targets,
+        rows=histories.order[positions],
         target_kinds=histories.bits(positions[has_target], targets),
     )
 

@@ -21,6 +21,8 @@ class Log:
     users, items: int32 [N]. times: int64 [N], seconds where clock is "time", the position in the user's list
     where it is "order", zero where it is "none". kinds: int8 [N], codes of event_kinds, None where events are
     of one kind. values: float32 [N], such as a price or seconds that were watched; None where none is known.
+    rows: int32 [N], the row of each event in the table of events, for what is known of it beside; None where
+    nothing is.
     """
 
     users: Int32
@@ -32,6 +34,7 @@ class Log:
     kinds: Int8 | None = None
     values: Float32 | None = None
     event_kinds: EventKinds | None = None
+    rows: Int32 | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -43,14 +46,12 @@ class Log:
 
     def where(self, mask: NDArray[Any]) -> Log:
         """The events that a boolean mask or an index array picks."""
-        return replace(
-            self,
-            users=self.users[mask],
-            items=self.items[mask],
-            times=self.times[mask],
-            kinds=None if self.kinds is None else self.kinds[mask],
-            values=None if self.values is None else self.values[mask],
-        )
+        arrays = {
+            name: values[mask]
+            for name in ("users", "items", "times", "kinds", "values", "rows")
+            if (values := getattr(self, name)) is not None
+        }
+        return replace(self, **arrays)
 
     def of_kinds(self, wanted: NDArray[Any]) -> Log:
         """The events of the kinds that a mask over codes picks: bool [kinds]; all where it has none."""
@@ -61,7 +62,7 @@ class Log:
 
         Where the clock is "none", by item row, whatever the order of the events.
         """
-        order = self._order()
+        order = self.order_by_user()
         lengths = np.bincount(self.users, minlength=self.n_users)
         items = Ragged.from_lengths(self.items[order], lengths)
         return items, Ragged(self.times[order], items.offsets)
@@ -70,9 +71,11 @@ class Log:
         """The kinds of the events of `by_user`, in its order: int8; None where there are no kinds."""
         if self.kinds is None:
             return None
-        return Ragged.from_lengths(self.kinds[self._order()], np.bincount(self.users, minlength=self.n_users))
+        lengths = np.bincount(self.users, minlength=self.n_users)
+        return Ragged.from_lengths(self.kinds[self.order_by_user()], lengths)
 
-    def _order(self) -> Int64:
+    def order_by_user(self) -> Int64:
+        """The events in the order of `by_user`, as indices: int64 [N]."""
         if self.clock != "none":
             return np.argsort(self.users, kind="stable")
         keys = (self.items, self.users)
