@@ -28,7 +28,8 @@ class QueryEncoder:
 
     item_vectors: float32 [n_items, d], memory-mapped. fingerprint: names the towers; an index that was
     built from other towers must not be searched with these queries. context_specs: of what it reads that is
-    known at the moment of a request.
+    known at the moment of a request. kinds: the kinds of events that it tells apart in a history, in the
+    order of their codes.
     """
 
     fingerprint: str
@@ -39,6 +40,7 @@ class QueryEncoder:
     item_vectors: Float32
     _session: Any = field(repr=False)
     context_specs: Mapping[str, Spec] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> QueryEncoder:
@@ -60,6 +62,7 @@ class QueryEncoder:
                 item_vectors=vectors,
                 _session=session,
                 context_specs=read_specs(about.get("context_specs", {})),
+                kinds=tuple(about.get("kinds", ())),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(
@@ -88,9 +91,9 @@ class QueryEncoder:
         return out
 
     def _encode(self, requests: Requests) -> Float32:
-        padded = histories(requests, self.config.reads(self.clock), self.clock)
+        padded = histories(requests, self.config.reads(self.clock), self.clock, kinds=bool(self.kinds))
         feed = {"history": self.item_vectors[padded.items], "lengths": padded.lengths}
-        if self.clock == "time":
+        if self.clock == "time" or self.kinds:
             feed["gaps"] = padded.gaps
         columns = user_columns(self.user_specs, requests.user_features, len(requests))
         feed |= {input_name(name): column for name, column in columns.items()}

@@ -19,7 +19,8 @@ GAPS = 31
 class PaddedHistories(NamedTuple):
     """The newest items of some requests, right-padded.
 
-    items: int32 [B, L], 0 where padded. lengths: int64 [B]. gaps: int64 [B, L], see `gap_buckets`.
+    items: int32 [B, L], 0 where padded. lengths: int64 [B]. gaps: int64 [B, L], see `gap_buckets`, and
+    `with_kinds` where events are of several.
     """
 
     items: NDArray[np.int32]
@@ -44,19 +45,33 @@ def gap_buckets(times: Ragged, clock: Clock) -> Int64:
     return gaps
 
 
-def histories(requests: Requests, limit: int, clock: Clock) -> PaddedHistories:
+def with_kinds(gaps: Int64, kinds: NDArray[Any]) -> Int64:
+    """Gaps and kinds as one number each: gap + GAPS · (1 + kind). kinds: codes, −1 where one is not known."""
+    marks: Int64 = gaps + GAPS * (1 + kinds.astype(np.int64))
+    return marks
+
+
+def histories(requests: Requests, limit: int, clock: Clock, *, kinds: bool = False) -> PaddedHistories:
     """The last `limit` items of each request's history; rows below zero are dropped first.
+
+    kinds: whether the gaps say the kinds of events too; where a request has none, they are not known.
 
     Where nothing orders them a set of at most `limit`, as `funnel.features.recent.members` has it: whatever
     the order of a file, and each item once, as the towers learned sets.
     """
-    items, times = requests.history, requests.history_times
+    items, times, inside = requests.history, requests.history_times, None
     if clock == "none":
         items = members(items, limit, np.iinfo(np.int32).max)
         times = Ragged(np.zeros(len(items.values), dtype=np.int64), items.offsets)
     if (items.values < 0).any():
+        inside = items.values >= 0
         items, times = _in_catalogue(items, times)
     gaps = Ragged(gap_buckets(times, clock), items.offsets)
+    of = requests.history_kinds
+    if kinds and of is not None:
+        gaps = Ragged(
+            with_kinds(gaps.values, of.values if inside is None else of.values[inside]), gaps.offsets
+        )
     lengths = np.minimum(items.lengths, limit)
     longest = max(int(lengths.max(initial=0)), 1)
     return PaddedHistories(items.last(longest, 0), lengths, gaps.last(longest, 0))

@@ -38,7 +38,7 @@ class TorchEncoder:
     @torch.no_grad()
     def encode(self, requests: Requests) -> Float32:
         """Queries: float32 [B, d]."""
-        padded = histories(requests, self.limit, self.clock)
+        padded = histories(requests, self.limit, self.clock, kinds=self.query.kinds is not None)
         columns = user_columns(self.specs, requests.user_features, len(requests))
         context = user_columns(self.context_specs, requests.context, len(requests))
         out = self.query(
