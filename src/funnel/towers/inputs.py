@@ -21,7 +21,8 @@ GAPS = 31
 class PaddedHistories(NamedTuple):
     """The newest items of some requests, right-padded.
 
-    items: int32 [B, L], 0 where padded. lengths: int64 [B]. gaps: int64 [B, L], see `gap_buckets`.
+    items: int32 [B, L], 0 where padded. lengths: int64 [B]. gaps: int64 [B, L], see `gap_buckets`, and
+    `with_kinds` where events are of several.
     """
 
     items: NDArray[np.int32]
@@ -46,25 +47,34 @@ def gap_buckets(times: Ragged, clock: Clock) -> Int64:
     return gaps
 
 
-def histories(requests: Requests, limit: int, clock: Clock) -> PaddedHistories:
+def with_kinds(gaps: Int64, kinds: NDArray[Any]) -> Int64:
+    """Gaps and kinds as one number each: gap + GAPS · (1 + kind). kinds: codes, −1 where one is not known."""
+    marks: Int64 = gaps + GAPS * (1 + kinds.astype(np.int64))
+    return marks
+
+
+def histories(requests: Requests, limit: int, clock: Clock, *, kinds: bool = False) -> PaddedHistories:
     """The last `limit` items of each request's history; rows below zero are dropped first.
+
+    kinds: whether the gaps say the kinds of events too; where a request has none, they are not known.
 
     Where nothing orders them a set of at most `limit`, as `funnel.features.recent.members` has it: whatever
     the order of a file, and each item once, as the towers learned sets.
     """
-    items, times = requests.history, requests.history_times.values
+    items, times, of = requests.history, requests.history_times.values, requests.history_kinds
     if clock == "none":
-        items = members(items, limit, np.iinfo(np.int32).max)
+        items, of = members(items, limit, np.iinfo(np.int32).max), None
     timed = clock == "time"
     times = frozen(times if timed else np.zeros(len(items.values)), np.int64)
-    return PaddedHistories(
-        *_padded(frozen(items.values, np.int32), times, frozen(items.offsets, np.int64), limit, timed)
-    )
+    known = frozen(of.values if kinds and of is not None else np.empty(0), np.int8)
+    rows, offsets = frozen(items.values, np.int32), frozen(items.offsets, np.int64)
+    return PaddedHistories(*_padded(rows, times, known, offsets, limit, timed))
 
 
 @compiled
-def _padded(items: Any, times: Any, offsets: Any, limit: int, timed: bool) -> Any:
-    """The parts of PaddedHistories; the gap of each event is that to the one before it that is kept."""
+def _padded(items: Any, times: Any, kinds: Any, offsets: Any, limit: int, timed: bool) -> Any:
+    """The parts of PaddedHistories; the gap of each event is that to the one before it that is kept. kinds:
+    codes of all events, see `with_kinds`, or none."""
     n = len(offsets) - 1
     lengths = np.zeros(n, dtype=np.int64)
     for row in range(n):
@@ -82,6 +92,8 @@ def _padded(items: Any, times: Any, offsets: Any, limit: int, timed: bool) -> An
                 padded[row, number] = items[position]
                 if timed and before >= 0:
                     gaps[row, number] = _bucket(times[position] - times[before])
+                if len(kinds) > 0:
+                    gaps[row, number] += GAPS * (1 + np.int64(kinds[position]))
             number, before = number + 1, position
     return padded, kept, gaps
 
@@ -119,3 +131,8 @@ def missing(spec: Spec, n: int) -> NDArray[Any]:
 def input_name(column: str) -> str:
     """The name of a user column among the exported tower's inputs."""
     return f"user:{column}"
+
+
+def context_name(column: str) -> str:
+    """The name of a column that is known at the moment of the request among them."""
+    return f"context:{column}"
