@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from benchmarks import context
 from funnel import Live
 from funnel import config as configs
 from funnel.artifacts import Store
@@ -17,7 +19,6 @@ from funnel.pipeline import build, prepare, train_towers
 from funnel.pipeline.checks import check
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.train import TRAINING
-from funnel.towers.training.weights import load_trained
 from tests.context.shop import SCHEMA, Shop
 
 VALUE = "p_event * max(limit - price, 0)"
@@ -49,8 +50,8 @@ def test_a_value_reads_a_number_of_the_request(valued: Live) -> None:
         assert {item.value["limit"] for item in answer.items} == {limit}
         assert worth == sorted(worth, reverse=True)
     contexts = [{"limit": 30}, {"limit": 60}]
-    for context, answer in zip(contexts, valued.recommend_many(["u1", "u1"], context=contexts), strict=True):
-        assert answer.items == valued.recommend("u1", context=context).items
+    for said, answer in zip(contexts, valued.recommend_many(["u1", "u1"], context=contexts), strict=True):
+        assert answer.items == valued.recommend("u1", context=said).items
 
 
 def test_a_value_that_is_not_known_leaves_the_rankers_order(valued: Live) -> None:
@@ -63,7 +64,7 @@ def test_a_value_that_is_not_known_leaves_the_rankers_order(valued: Live) -> Non
 def test_names_that_mean_nothing_or_two_things_are_told_before_training(asked: Shop) -> None:
     with pytest.raises(ConfigError, match=r"'limitt' in .* is not known; did you mean 'limit'\?"):
         check(with_value(asked, "p_event * limitt"))
-    with pytest.raises(ConfigError, match="'place' in .* is not known"):
+    with pytest.raises(ConfigError, match=r"'place' in .* is not known"):
         check(with_value(asked, "p_event * place"))
     schema = SCHEMA.model_dump()
     schema["events"][2]["name"] = "price"
@@ -85,7 +86,7 @@ def test_training_that_starts_from_earlier_towers_knows_the_values_by_name(asked
     config["towers"] |= {"epochs": 1, "lr": 1e-9, "weight_decay": 0.0}
     prepared = prepare(configs.parse(config), data)
     folder = train_towers(prepared, Store(asked.folder / "again"))
-    fresh = load_trained(folder / TRAINING)
+    fresh = places(folder, prepared)
     later = asked.folder / "later"
     later.mkdir()
     (later / first).symlink_to(store.path(first), target_is_directory=True)
@@ -106,10 +107,8 @@ def test_training_that_starts_from_earlier_towers_knows_the_values_by_name(asked
 def test_the_benchmark_finds_what_knowing_the_place_is_worth(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmarks import context
 
     monkeypatch.setattr(context, "QUICK", (150, 60, 20, 4, 40))
-    import typer
 
     app = typer.Typer()
     app.command()(context.main)
