@@ -18,8 +18,9 @@ from funnel.towers.inputs import context_name, histories, input_name, user_colum
 from funnel.types import Clock, Float32, Requests
 from funnel.values.arrays import mapped
 
-#: Numbers that are held at once for histories, or for the values of a column: 16 MiB of float32.
-CHUNK = 1 << 22
+#: Numbers that are held at once for histories, or for the values of a column: 1 MiB of float32, of which the
+#: layers make several times as many, and which a core's cache holds.
+CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
