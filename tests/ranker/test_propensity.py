@@ -125,5 +125,5 @@ def test_any_log_gives_propensities_above_zero_or_a_reason(data: st.DataObject) 
 
 @pytest.mark.parametrize("values", [(0.5, 1.0), (1.0, 0.0), (1.0, float("nan"))])
 def test_what_is_no_propensity_is_refused(values: tuple[float, ...]) -> None:
-    with pytest.raises(ValidationError, match="above 0, and the first is 1|finite number"):
+    with pytest.raises(ValidationError, match=r"above 0, and the first is 1|finite number"):
         Propensities(values=values, lo=values, hi=values, clicks=1)

@@ -4,7 +4,7 @@ from funnel.data.columns import ColumnKind
 from funnel.data.dataset import Dataset, Truth
 from funnel.data.readers import DataConfig, Reader, read
 from funnel.data.schema import Column, Schema
-from funnel.data.shown import shown_columns
+from funnel.data.shown import LoggedLists, logged_lists, shown_columns
 from funnel.data.splits import Split, SplitConfig, split
 from funnel.data.vocabulary import Vocabulary
 from funnel.synthetic import SyntheticConfig
@@ -14,6 +14,7 @@ __all__ = [
     "ColumnKind",
     "DataConfig",
     "Dataset",
+    "LoggedLists",
     "Reader",
     "Schema",
     "Split",
@@ -21,6 +22,7 @@ __all__ = [
     "SyntheticConfig",
     "Truth",
     "Vocabulary",
+    "logged_lists",
     "read",
     "shown_columns",
     "split",

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from funnel.data.dataset import Dataset
-from funnel.data.histories import Cutoffs, Histories
+from funnel.data.histories import Cutoffs, Histories, pair_keys
+from funnel.data.split_config import SplitConfig
+from funnel.data.windows import windows
 from funnel.errors import DataError
-from funnel.types import Ragged, Shown
+from funnel.types import Bool, Examples, Int32, Int64, Ragged, Shown
+
+#: A click that was logged so many seconds before its list, at most, is still this list's.
+EARLY = 300
+
+#: And one that came so many seconds after it, at most.
+LATE = 86_400
+
+_FAR = np.int64(1) << 61  # seconds: no two moments are so far apart
 
 
 def shown_columns(dataset: Dataset) -> tuple[str, ...]:
@@ -17,12 +31,62 @@ def shown_columns(dataset: Dataset) -> tuple[str, ...]:
     return ("position", *named)
 
 
-def shown_requests(dataset: Dataset, histories: Histories, start: int, end: int | None) -> Cutoffs:
+@dataclass(frozen=True, slots=True)
+class LoggedLists:
+    """Lists that were shown, as requests that choose from them; the clicked items are the targets, and a list
+    without a click has none. weights: float64 [B], how many lists of the log each stands for."""
+
+    examples: Examples
+    weights: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def take(self, rows: Int64) -> LoggedLists:
+        """The lists at these rows."""
+        return LoggedLists(self.examples.take(rows), self.weights[rows])
+
+
+def logged_lists(
+    dataset: Dataset, config: SplitConfig, part: Literal["ranker", "test"], most: int, seed: int
+) -> LoggedLists | None:
+    """The lists that were shown in a window of a split by time, with and without a click.
+
+    At most `most` of either are drawn by the seed, and weighted so that they stand for all. None where the
+    data has no impressions, no window (another kind of split), or no list in it.
+    """
+    if dataset.impressions is None or config.kind != "time" or dataset.clock != "time":
+        return None
+    ranker, test = windows(dataset.log, config.ranker, config.test)
+    histories, (start, end) = Histories.of(dataset.log), (ranker, test) if part == "ranker" else (test, None)
+    lists = shown_requests(dataset, histories, start, end, without_click=True)
+    rows, weights = _drawn(lists.targets.lengths > 0, most, np.random.default_rng(seed))
+    if not len(rows):
+        return None
+    limit = None if config.protocol == "window" else config.history_limit
+    examples = lists.take(rows).examples(histories, exclude_seen=config.exclude_seen, limit=limit)
+    return LoggedLists(examples, weights)
+
+
+def _drawn(clicked: Bool, most: int, rng: np.random.Generator) -> tuple[Int64, NDArray[np.float64]]:
+    """At most so many lists with a click and as many without, in their order, and what each stands for."""
+    weights = np.zeros(len(clicked))
+    for kind in (np.flatnonzero(clicked), np.flatnonzero(~clicked)):
+        some = kind if len(kind) <= most else rng.choice(kind, most, replace=False)
+        weights[some] = len(kind) / max(1, len(some))
+    rows = np.flatnonzero(weights)
+    return rows, weights[rows]
+
+
+def shown_requests(
+    dataset: Dataset, histories: Histories, start: int, end: int | None, *, without_click: bool = False
+) -> Cutoffs:
     """One request a list of the window with a click, after what the user did strictly before.
 
     The clicked items are the targets. An item that a list shows twice counts once, at its first
-    position, clicked if either was. end: None for a window without one. Raises DataError where the data has
-    no impressions.
+    position, clicked if either was. A click that was logged before its list, by EARLY seconds at most, is
+    what the list is asked for: the list's time is then the click's. end: None for a window without one.
+    without_click: lists without a click are requests too. Raises DataError where the data has no impressions.
     """
     if dataset.impressions is None:
         raise DataError(
@@ -30,12 +94,12 @@ def shown_requests(dataset: Dataset, histories: Histories, start: int, end: int 
         )
     frame = _once(dataset.impressions)
     number, requests = pd.factorize(frame["request_id"])
-    clicked = np.bincount(number, frame["clicked"], len(requests)) > 0
-    times = np.zeros(len(requests), dtype=np.int64)
-    times[number] = frame["time"]
-    inside = clicked & (times >= start) & (True if end is None else times < end)
-    rows = np.lexsort((frame["position"], number, times[number]))
-    rows = rows[inside[number[rows]]]
+    chosen = np.bincount(number, frame["clicked"], len(requests)) > 0
+    chosen |= without_click
+    times = _times(dataset, histories, frame, number, len(requests))
+    inside = chosen & (times >= start) & (True if end is None else times < end)
+    rows = np.flatnonzero(inside[number])
+    rows = rows[np.lexsort((frame["position"].to_numpy()[rows], number[rows], times[number[rows]]))]
     frame, number = frame.iloc[rows], number[rows]
     _, first, lengths = np.unique(number, return_index=True, return_counts=True)
     order = np.argsort(first)
@@ -51,6 +115,44 @@ def shown_requests(dataset: Dataset, histories: Histories, start: int, end: int 
         times=times[number[first]],
         targets=Ragged.from_lengths(items[hit], np.bincount(list_of[hit], minlength=len(lengths))),
         shown=Shown(Ragged.from_lengths(items, lengths), columns),
+    )
+
+
+def _times(dataset: Dataset, histories: Histories, frame: pd.DataFrame, number: Int64, n_lists: int) -> Int64:
+    """The moment of each list: that of its rows, or of a click of its that was logged before it.
+
+    With the rows' own time such a click would be in the history that it is predicted from. A click is a later
+    list's business where the same user has another event with the item within LATE seconds after it.
+    """
+    times = np.zeros(n_lists, dtype=np.int64)
+    times[number] = frame["time"]
+    hits = np.flatnonzero(frame["clicked"])
+    users = dataset.user_vocabulary.rows(frame["user_id"].iloc[hits])
+    items, at = dataset.item_vocabulary.rows(frame["item_id"].iloc[hits]), times[number[hits]]
+    known = (users >= 0) & (items >= 0)
+    before, after = _nearest(histories, users[known], items[known], at[known], len(dataset.items))
+    early = (at[known] - before <= EARLY) & (after - at[known] > LATE)
+    np.minimum.at(times, number[hits[known][early]], before[early])
+    return times
+
+
+def _nearest(
+    histories: Histories, users: Int32, items: Int32, times: Int64, n_items: int
+) -> tuple[Int64, Int64]:
+    """The moments of the same user's last event with the same item before each time, and of the first at it
+    or later; far away where there is none."""
+    wanted, of = np.unique(pair_keys(users, items, n_items), return_inverse=True)
+    pairs = pair_keys(histories.users, histories.items, n_items)
+    place = np.minimum(np.searchsorted(wanted, pairs), max(0, len(wanted) - 1))
+    same = wanted[place] == pairs if len(wanted) else np.zeros(len(pairs), dtype=np.bool_)
+    moments, number = np.unique(np.concatenate([histories.times[same], times]), return_inverse=True)
+    keys = np.concatenate([place[same], of]) * len(moments) + number  # by pair, then by time
+    logged = np.append(np.sort(keys[: int(same.sum())]), -1)  # the last stands for none, on either side
+    at = np.searchsorted(logged[:-1], keys[int(same.sum()) :])
+    before, after = logged[at - 1], logged[at]
+    return (
+        np.where(before // len(moments) == of, moments[before % len(moments)], -_FAR),
+        np.where(after // len(moments) == of, moments[after % len(moments)], _FAR),
     )
 
 

@@ -100,7 +100,7 @@ def _cells(items: NDArray[Any], positions: NDArray[Any], clicked: Bool) -> _Cell
         raise DataError("no impression was clicked: nothing says how far positions are looked at")
     keys, cell = np.unique(items.astype(np.int64) * MOST_POSITIONS + positions, return_inverse=True)
     shown = np.bincount(cell).astype(np.float64)
-    clicks = np.bincount(cell, weights=clicked)
+    clicks = np.bincount(cell, weights=clicked).astype(np.float64)
     of, item = np.unique(keys // MOST_POSITIONS, return_inverse=True)
     useful = (np.bincount(item) > 1) & (np.bincount(item, weights=clicks) > 0)
     kept = useful[item]
