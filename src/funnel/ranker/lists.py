@@ -44,6 +44,7 @@ class TrainingLists:
     sizes: int64 [L], rows of each list; their sum is N.
     names: the F feature names.
     weights: float32 [N], how many rows of the whole list each row stands for; default 1.
+    importance: float32 [L], how much each list counts in what is learned, and in its NDCG; default 1.
     missed: positives that retrieval did not return (appended or not, see RankerConfig.missed).
     without_positive: lists that were dropped because nothing in them was taken.
     """
@@ -55,10 +56,13 @@ class TrainingLists:
     missed: int = 0
     without_positive: int = 0
     weights: Float32 = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    importance: Float32 = field(default_factory=lambda: np.empty(0, dtype=np.float32))
 
     def __post_init__(self) -> None:
         if len(self.weights) == 0:
             object.__setattr__(self, "weights", np.ones(len(self.labels), dtype=np.float32))
+        if len(self.importance) == 0:
+            object.__setattr__(self, "importance", np.ones(len(self.sizes), dtype=np.float32))
         if self.matrix.shape != (len(self.labels), len(self.names)) or self.sizes.sum() != len(self.labels):
             raise DataError(
                 f"training lists do not fit together: matrix {self.matrix.shape}, {len(self.labels)} labels, "
@@ -81,6 +85,7 @@ class TrainingLists:
             labels=self.labels[rows],
             sizes=self.sizes[chosen],
             weights=self.weights[rows],
+            importance=self.importance[chosen],
         )
 
     @property
@@ -149,6 +154,7 @@ def concatenate(parts: Sequence[TrainingLists]) -> TrainingLists:
         sizes=np.concatenate([part.sizes for part in parts]),
         names=parts[0].names,
         weights=np.concatenate([part.weights for part in parts]),
+        importance=np.concatenate([part.importance for part in parts]),
         missed=sum(part.missed for part in parts),
         without_positive=sum(part.without_positive for part in parts),
     )

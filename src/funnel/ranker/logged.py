@@ -1,0 +1,124 @@
+"""Lists that were shown, as training lists and as rows with an outcome each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.errors import DataError
+from funnel.ranker.lists import FeatureSource, TrainingLists
+from funnel.ranker.membership import contains
+from funnel.ranker.propensity import Propensities
+from funnel.types import Bool, Candidates, Examples, Float32, Int32, Int64, Ragged, Shown
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRows:
+    """Items of shown lists, a row each, lists one after another.
+
+    matrix: float32 [N, F], the features of an item as a candidate: where it stood is none of them. names: the
+    F features. items: int32 [N]. clicked: bool [N]. positions: int64 [N], from 0. sizes: int64 [L], rows of
+    each list. weights: float64 [L], how many lists of the log each stands for.
+    """
+
+    matrix: Float32
+    names: tuple[str, ...]
+    items: Int32
+    clicked: Bool
+    positions: Int64
+    sizes: Int64
+    weights: Float64
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+
+def shown_rows(
+    examples: Examples, candidates: Candidates, weights: Float64, features: FeatureSource
+) -> ShownRows:
+    """The rows of lists that were shown. Items that the request excludes, or that stages dropped, are left
+    out.
+
+    examples: whose `shown` has the column `position`; targets are what was clicked. candidates: those items
+    as the ranker gets them when it serves. weights: [B]. Raises: DataError for requests without a list.
+    """
+    requests = examples.requests
+    if requests.shown is None:
+        raise DataError("lists that were shown are needed, and these requests bring none")
+    kept = candidates.filled
+    if requests.exclude is not None:
+        kept &= ~contains(requests.exclude, candidates.items)
+    return ShownRows(
+        matrix=features.matrix(requests, candidates)[kept],
+        names=tuple(features.names),
+        items=candidates.items[kept],
+        clicked=contains(examples.targets, candidates.items)[kept],
+        positions=_positions(requests.shown, candidates)[kept],
+        sizes=kept.sum(axis=1),
+        weights=weights,
+    )
+
+
+def join_rows(parts: Sequence[ShownRows]) -> ShownRows:
+    """The rows of several batches as one."""
+    return ShownRows(
+        matrix=np.concatenate([part.matrix for part in parts]),
+        names=parts[0].names,
+        items=np.concatenate([part.items for part in parts]),
+        clicked=np.concatenate([part.clicked for part in parts]),
+        positions=np.concatenate([part.positions for part in parts]),
+        sizes=np.concatenate([part.sizes for part in parts]),
+        weights=np.concatenate([part.weights for part in parts]),
+    )
+
+
+def lists_of_clicks(rows: ShownRows, propensities: Propensities | None, clip: float) -> TrainingLists:
+    """A training list for each click: the clicked item, and those of its list that were not clicked.
+
+    It counts as many lists as its own stands for, times 1 / the propensity of the click's position, `clip` at
+    most, over the mean of all (Joachims, Swaminathan and Schnabel, Unbiased Learning-to-Rank with Biased
+    Feedback, WSDM 2017; self-normalised). propensities: None where every click counts the same.
+    """
+    starts = np.concatenate([[0], np.cumsum(rows.sizes)])
+    list_of = np.repeat(np.arange(len(rows)), rows.sizes)
+    clicks = np.flatnonzero(rows.clicked)
+    others = Ragged.from_lengths(
+        np.flatnonzero(~rows.clicked), np.bincount(list_of[~rows.clicked], minlength=len(rows))
+    )
+    of_click = others.take(list_of[clicks])
+    clicks, of_click = clicks[of_click.lengths > 0], of_click.take(np.flatnonzero(of_click.lengths))
+    assert starts[-1] == len(rows.clicked)
+    sizes = of_click.lengths + 1
+    first = np.cumsum(sizes) - sizes
+    chosen = np.empty(int(sizes.sum()), dtype=np.int64)
+    labels = np.zeros(len(chosen), dtype=np.float32)
+    labels[first] = 1
+    chosen[labels > 0], chosen[labels == 0] = clicks, of_click.values
+    importance = rows.weights[list_of[clicks]]
+    if propensities is not None:
+        importance = importance * propensities.weights(rows.positions[clicks], clip)
+    return TrainingLists(
+        matrix=rows.matrix[chosen],
+        labels=labels,
+        sizes=sizes,
+        names=rows.names,
+        importance=(importance / importance.mean()).astype(np.float32)
+        if len(importance)
+        else importance.astype(np.float32),
+    )
+
+
+def _positions(shown: Shown, candidates: Candidates) -> Int64:
+    """Where each candidate stood in its list: int64 [B, K], −1 where it did not."""
+    width = np.int64(max(int(shown.items.values.max(initial=0)), int(candidates.items.max(initial=0))) + 1)
+    keys = shown.items.list_of * width + shown.items.values
+    order = np.argsort(keys)
+    wanted = np.arange(len(candidates))[:, None] * width + candidates.items
+    at = order[np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)]
+    found = (keys[at] == wanted) & candidates.filled
+    return np.where(found, shown.columns["position"][at].astype(np.int64), -1)
