@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from funnel import plugins
 from funnel.data import DataConfig, SplitConfig
 from funnel.errors import ConfigError
-from funnel.features import FeaturesConfig
+from funnel.features import ContextConfig, FeaturesConfig
 from funnel.gates import GatesConfig
 from funnel.index import IndexConfig, check_spec
 from funnel.ranker import RankerConfig
@@ -66,6 +66,7 @@ class Config(Settings):
     seed: int = Field(0, ge=0, lt=MOST_SEEDS, description="of all that is drawn by chance")
     data: DataConfig
     split: SplitConfig = SplitConfig(kind="time")
+    context: ContextConfig = ContextConfig()
     towers: TowersConfig = TowersConfig()
     encoder: EncoderConfig = EncoderConfig()
     index: IndexConfig = IndexConfig()

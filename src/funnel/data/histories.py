@@ -54,7 +54,9 @@ class Cutoffs:
     """Requests before their histories are written out.
 
     users: int32 [B]. ends: int64 [B], the position at which the history of each stops. times: int64 [B].
-    targets: B lists of item rows. shown: what each is to choose from, where that is given.
+    targets: B lists of item rows. shown: what each is to choose from, where that is given. rows: int64 [B],
+    the row that says what was known at the moment of each request, of impressions where lists were shown,
+    else of events; −1 for none, None where no request has one.
     """
 
     users: Int32
@@ -62,6 +64,7 @@ class Cutoffs:
     times: Int64
     targets: Ragged
     shown: Shown | None = None
+    rows: Int64 | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -69,7 +72,10 @@ class Cutoffs:
     def take(self, rows: NDArray[Any]) -> Cutoffs:
         """The requests at these rows."""
         shown = None if self.shown is None else self.shown.take(rows)
-        return Cutoffs(self.users[rows], self.ends[rows], self.times[rows], self.targets.take(rows), shown)
+        of = None if self.rows is None else self.rows[rows]
+        return Cutoffs(
+            self.users[rows], self.ends[rows], self.times[rows], self.targets.take(rows), shown, of
+        )
 
     def examples(self, histories: Histories, *, exclude_seen: bool, limit: int | None = None) -> Examples:
         """With histories of at most `limit` events, the last ones; what is excluded stays complete."""

@@ -28,7 +28,7 @@ def left_out_requests(histories: Histories, users: Int32, positions: Int64, excl
     every = np.ones(len(positions), dtype=np.bool_)
     has_target = histories.first[positions] == positions if exclude_seen else every
     targets = Ragged.from_lengths(histories.items[positions[has_target]], has_target)
-    return Cutoffs(users, positions, histories.times[positions], targets)
+    return Cutoffs(users, positions, histories.times[positions], targets, rows=histories.order[positions])
 
 
 def hold_out(log: Log, rng: np.random.Generator) -> tuple[Bool, Int64]:

@@ -27,24 +27,26 @@ _FAR = np.int64(1) << 61  # seconds: no two moments are so far apart
 
 def shown_columns(dataset: Dataset) -> tuple[str, ...]:
     """What is known of a shown item: its position, and the declared columns of numbers and truth values."""
-    named = (c.name for c in dataset.schema.impressions if c.kind in ("number", "boolean"))
+    named = (c.name for c in dataset.schema.impressions if c.kind in ("number", "boolean") and not c.context)
     return ("position", *named)
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedLists:
     """Lists that were shown, as requests that choose from them; the clicked items are the targets, and a list
-    without a click has none. weights: float64 [B], how many lists of the log each stands for."""
+    without a click has none. weights: float64 [B], how many lists of the log each stands for. rows: int64 [B],
+    the row of each list's first item in the table of impressions."""
 
     examples: Examples
     weights: NDArray[np.float64]
+    rows: Int64
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def take(self, rows: Int64) -> LoggedLists:
         """The lists at these rows."""
-        return LoggedLists(self.examples.take(rows), self.weights[rows])
+        return LoggedLists(self.examples.take(rows), self.weights[rows], self.rows[rows])
 
 
 def logged_lists(
@@ -64,8 +66,10 @@ def logged_lists(
     if not len(rows):
         return None
     limit = None if config.protocol == "window" else config.history_limit
-    examples = lists.take(rows).examples(histories, exclude_seen=config.exclude_seen, limit=limit)
-    return LoggedLists(examples, weights)
+    lists = lists.take(rows)
+    assert lists.rows is not None
+    examples = lists.examples(histories, exclude_seen=config.exclude_seen, limit=limit)
+    return LoggedLists(examples, weights, lists.rows)
 
 
 def _drawn(clicked: Bool, most: int, rng: np.random.Generator) -> tuple[Int64, NDArray[np.float64]]:
@@ -100,6 +104,7 @@ def shown_requests(
     inside = chosen & (times >= start) & (True if end is None else times < end)
     rows = np.flatnonzero(inside[number])
     rows = rows[np.lexsort((frame["position"].to_numpy()[rows], number[rows], times[number[rows]]))]
+    original = frame.index.to_numpy()[rows]
     frame, number = frame.iloc[rows], number[rows]
     _, first, lengths = np.unique(number, return_index=True, return_counts=True)
     order = np.argsort(first)
@@ -115,6 +120,7 @@ def shown_requests(
         times=times[number[first]],
         targets=Ragged.from_lengths(items[hit], np.bincount(list_of[hit], minlength=len(lengths))),
         shown=Shown(Ragged.from_lengths(items, lengths), columns),
+        rows=original[first],
     )
 
 

@@ -9,7 +9,7 @@ logged list, which is what is ranked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -48,6 +48,9 @@ class Split:
     ranker_known, test_known: events that may be looked at through the time of a request (only strictly
         earlier ones count); the statistics' own where there is no clock.
     notes: how many requests were dropped or left out, and why.
+    ranker_rows, test_rows: int64 [B], the row that says what was known at the moment of each request: of the
+        list's first row where the protocol is "shown", else of an event, the one to come; in a window the
+        first of the targets. None where the split is given, for its requests have no moment.
     """
 
     kind: str
@@ -60,6 +63,8 @@ class Split:
     ranker_known: Log
     test_known: Log
     notes: tuple[str, ...] = ()
+    ranker_rows: Int64 | None = None
+    test_rows: Int64 | None = None
 
     @property
     def refit(self) -> Log | None:
@@ -70,22 +75,23 @@ class Split:
         return self.test_statistics if len(self.test_statistics) > len(self.train) else None
 
 
-def split(dataset: Dataset, config: SplitConfig, seed: int) -> Split:
-    """The data set divided; equal for equal arguments.
+def split(dataset: Dataset, config: SplitConfig, seed: int, *, rows: bool = False) -> Split:
+    """The data set divided; equal for equal arguments. rows: whether the logs say which row each event is.
 
     Users who have nothing new to find are dropped and counted in the notes. Raises DataError where a part
     is empty, or where the data lacks what the protocol needs (a clock, an order, a `split` column).
     """
-    rng = np.random.default_rng(seed)
+    rng, log = np.random.default_rng(seed), dataset.log
+    if rows:
+        log = replace(log, rows=np.arange(len(log), dtype=np.int32))
     if config.kind == "time":
-        return _by_time(dataset, config, rng)
+        return _by_time(dataset, log, config, rng)
     if config.kind == "leave_one_out":
-        return _leave_one_out(dataset, config, rng)
-    return _given(dataset, config, rng)
+        return _leave_one_out(dataset, log, config, rng)
+    return _given(dataset, log, config, rng)
 
 
-def _by_time(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) -> Split:
-    log = dataset.log
+def _by_time(dataset: Dataset, log: Log, config: SplitConfig, rng: np.random.Generator) -> Split:
     if log.clock != "time":
         raise DataError(
             f'{dataset.name} has no times (clock "{log.clock}"): split it by leave_one_out or given'
@@ -112,11 +118,12 @@ def _by_time(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) ->
         ranker_known=log,
         test_known=log,
         notes=tuple(finish.notes),
+        ranker_rows=finish.rows["ranker"],
+        test_rows=finish.rows["test"],
     )
 
 
-def _leave_one_out(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) -> Split:
-    log = dataset.log
+def _leave_one_out(dataset: Dataset, log: Log, config: SplitConfig, rng: np.random.Generator) -> Split:
     if log.clock == "none":
         raise DataError(f"{dataset.name} has no order of events: leave_one_out needs one")
     histories = Histories.of(log)
@@ -137,15 +144,17 @@ def _leave_one_out(dataset: Dataset, config: SplitConfig, rng: np.random.Generat
         ranker_known=train,
         test_known=train,
         notes=tuple(finish.notes),
+        ranker_rows=finish.rows["ranker"],
+        test_rows=finish.rows["test"],
     )
 
 
-def _given(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) -> Split:
+def _given(dataset: Dataset, log: Log, config: SplitConfig, rng: np.random.Generator) -> Split:
     if "split" not in dataset.events.columns:
         raise DataError(
             f'{dataset.name} has no published split: events needs a column "split" of train and test'
         )
-    log, is_test = dataset.log, (dataset.events["split"] == "test").to_numpy()
+    is_test = (dataset.events["split"] == "test").to_numpy()
     if is_test.all() or not is_test.any():
         raise DataError(
             f'{dataset.name} publishes a split, but all of it is "{dataset.events["split"].iloc[0]}"'
@@ -181,13 +190,14 @@ def _given(dataset: Dataset, config: SplitConfig, rng: np.random.Generator) -> S
 @dataclass
 class _Finish:
     """Turns `Cutoffs` into `Examples`: requests with a target, at most `max_requests`, histories written
-    out.
+    out. rows: of each part, the `Cutoffs.rows` of its requests.
     """
 
     config: SplitConfig
     rng: np.random.Generator
     origin: str
     notes: list[str] = field(default_factory=list)
+    rows: dict[str, Int64 | None] = field(default_factory=dict)
 
     def __call__(self, name: str, histories: Histories, cutoffs: Cutoffs) -> Examples:
         config = self.config
@@ -207,4 +217,6 @@ class _Finish:
             self.notes.append(f"{name}: {config.max_requests} of {len(rows)} requests, by chance")
             rows = np.sort(self.rng.choice(rows, config.max_requests, replace=False))
         limit = config.history_limit if config.kind == "time" and config.protocol != "window" else None
-        return cutoffs.take(rows).examples(histories, exclude_seen=config.exclude_seen, limit=limit)
+        kept = cutoffs.take(rows)
+        self.rows[name] = kept.rows
+        return kept.examples(histories, exclude_seen=config.exclude_seen, limit=limit)

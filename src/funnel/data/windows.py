@@ -52,12 +52,15 @@ def window_requests(histories: Histories, start: int, end: int | None, exclude_s
     first = histories.first[positions]
     # New ever; or new within the window: of events that share a first one ever, the earliest inside.
     positions = positions[first == positions if exclude_seen else first_equal(first) == np.arange(len(first))]
-    counts = np.bincount(histories.users[positions], minlength=n_users)
+    counts = np.bincount(histories.users[positions], minlength=n_users)[active]
+    rows = np.full(len(active), -1, dtype=np.int64)
+    rows[counts > 0] = histories.order[positions[(np.cumsum(counts) - counts)[counts > 0]]]
     return Cutoffs(
         users=active,
         ends=histories.offsets[active] + before[active],
         times=np.full(len(active), start, dtype=np.int64),
-        targets=Ragged.from_lengths(histories.items[positions], counts[active]),
+        targets=Ragged.from_lengths(histories.items[positions], counts),
+        rows=rows,
     )
 
 
@@ -78,6 +81,7 @@ def event_requests(histories: Histories, start: int, end: int | None, exclude_se
         ends=ends,
         times=histories.times[positions],
         targets=Ragged.from_lengths(histories.items[positions[has_target]], has_target),
+        rows=histories.order[positions],
     )
 
 

@@ -61,7 +61,9 @@ class Requests:
     same offsets. exclude: item rows never to return; None means nothing is excluded. (Seen items are put
         here by the caller who wants them excluded, so that every stage obeys one list.)
     allow: which items each request may be given; None means every item may be returned.
-    user_features: encoded user columns, first dimension B.
+    user_features: encoded user columns, first dimension B. context: encoded columns of what is known at the
+        moment of the request, first dimension B; one that is not there is missing for everyone.
+    context_numbers: the numbers among them as they are, float64 [B], NaN = missing.
     shown: the items to choose from; None where that is the whole catalogue.
     occasion: what frequency caps and budgets go by; None where a request is replayed, which has neither.
     """
@@ -73,6 +75,8 @@ class Requests:
     exclude: Ragged | None = None
     allow: Allow | None = None
     user_features: Features = field(default_factory=dict)
+    context: Features = field(default_factory=dict)
+    context_numbers: Features = field(default_factory=dict)
     shown: Shown | None = None
     occasion: Occasion | None = None
 
@@ -89,6 +93,8 @@ class Requests:
             exclude=None if self.exclude is None else self.exclude.take(rows),
             allow=None if self.allow is None else self.allow.take(rows),
             user_features={name: column[rows] for name, column in self.user_features.items()},
+            context={name: column[rows] for name, column in self.context.items()},
+            context_numbers={name: column[rows] for name, column in self.context_numbers.items()},
             shown=None if self.shown is None else self.shown.take(rows),
             occasion=None if self.occasion is None else self.occasion.take(rows),
         )
