@@ -188,7 +188,7 @@ class Contents:
         as the ranker learned, the stages of plugins between, the ranker. Rules choose from a catalogue and
         have no part. k: re-rank to k as well."""
         stages = self.before_ranking()
-        first = stages[0] if self.shown else Given(self.retriever(), self.retrieve.k)
+        first = stages[0] if self.shown else self.given()
         stages = [first, *stages[2:]]
         if self.ranker is not None:
             stages.append(Rank(self.ranker, self.candidate_features()))
@@ -198,6 +198,10 @@ class Contents:
             [*stages, *([] if k is None else self._reranking(k, max(self.rerank.pool, k)))],
             durations=durations,
         )
+
+    def given(self) -> Stage:
+        """What makes candidates of a list's items, each placed as retrieval would place it."""
+        return Given(self.retriever(), self.retrieve.k)
 
     def neighbours(self, k: int, durations: Durations | None = None) -> Funnel:
         """What finds the k items nearest to the newest of a request's history: by co-visitation with all of

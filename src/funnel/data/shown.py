@@ -34,8 +34,11 @@ def shown_columns(dataset: Dataset) -> tuple[str, ...]:
 @dataclass(frozen=True, slots=True)
 class LoggedLists:
     """Lists that were shown, as requests that choose from them; the clicked items are the targets, and a list
-    without a click has none. weights: float64 [B], how many lists of the log each stands for. rows: int64 [B],
-    the row of each list's first item in the table of impressions."""
+    without a click has none.
+
+    weights: float64 [B], how many lists of the log each stands for. rows: int64 [B], the row of each list's
+    first item in the table of impressions.
+    """
 
     examples: Examples
     weights: NDArray[np.float64]

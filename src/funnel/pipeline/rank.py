@@ -15,12 +15,14 @@ from funnel.errors import DataError
 from funnel.evaluation import Difference, compute, paired
 from funnel.evaluation.advice import RankerOutcome
 from funnel.pipeline.chunks import each_chunk
+from funnel.pipeline.logged import Logged, learn_from
 from funnel.pipeline.order import Order, retrieval_order
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
 from funnel.ranker import Ranker, RankerConfig, TrainingLists, concatenate, training_lists
 from funnel.ranker.calibration import EVENT, Head, calibrate
 from funnel.ranker.config import FOLDS
+from funnel.ranker.logged import lists_of_clicks
 from funnel.ranker.outcomes import Outcomes
 from funnel.stages import Rank
 from funnel.types import Candidates, Examples
@@ -36,6 +38,7 @@ class RankerFacts:
     of the retrieval order in the ranker's window, each user ranked by trees that were grown on others; None
     when there was nothing to train on. users: the number of users, where too few to hold some out.
     heads: its scores as probabilities, fitted on the scores of that verdict; none where `no_heads` says why.
+    logged: what it learned from lists that were shown, in words.
     """
 
     order: Order
@@ -50,6 +53,7 @@ class RankerFacts:
     users: int | None = None
     heads: Mapping[str, Head] = field(default_factory=dict)
     no_heads: str = ""
+    logged: tuple[str, ...] = ()
 
     def outcome(self, *, trained: bool) -> RankerOutcome:
         """For the report's advice. trained: whether there were lists to train a ranker on."""
@@ -78,6 +82,7 @@ class RankerFacts:
             f"{self.missed:,} more were not retrieved ({self.missed_choice}); "
             f"{self.trees} trees were kept{self.objective and f', objective {self.objective}'}"
         )
+        notes += self.logged
         if self.users is not None:
             notes.append(
                 f"the ranker's window has {self.users} users, and it takes {FOLDS} to hold some out: "
@@ -122,6 +127,9 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     folds = _folds(examples, config.seed)
     with step("make the ranker's lists"):
         lists = [_lists(contents, fold, config.ranker) for fold in folds]
+        logged = learn_from(contents, prepared, folds)
+        if logged is not None:
+            lists = _with_clicks(lists, logged, config.ranker)
         every = concatenate(lists)
     facts = RankerFacts(
         order=order,
@@ -131,6 +139,7 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
         positives=every.positives,
         missed=every.missed,
         missed_choice=config.ranker.missed,
+        logged=() if logged is None else logged.notes,
     )
     if not all(len(fold) for fold in lists):
         log.warning("too little of the ranker's window was retrieved: the retrieval order is kept")
@@ -198,6 +207,16 @@ def _lists(contents: Contents, examples: Examples, config: RankerConfig) -> Trai
         return training_lists(part.requests, shortlist, part.targets, features, config, complete=complete)
 
     return concatenate(list(each_chunk(lists, examples))).some(max(1, config.lists // FOLDS), config.seed)
+
+
+def _with_clicks(lists: list[TrainingLists], logged: Logged, config: RankerConfig) -> list[TrainingLists]:
+    """The lists of each fold, and as many more for the clicks of shown lists, at most."""
+    most = max(1, config.lists // FOLDS)
+    clicks = [lists_of_clicks(rows, logged.propensities, config.clip) for rows in logged.folds]
+    return [
+        concatenate([retrieved, shown.some(most, config.seed)])
+        for retrieved, shown in zip(lists, clicks, strict=True)
+    ]
 
 
 def _verdicts(

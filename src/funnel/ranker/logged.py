@@ -84,21 +84,16 @@ def lists_of_clicks(rows: ShownRows, propensities: Propensities | None, clip: fl
     most, over the mean of all (Joachims, Swaminathan and Schnabel, Unbiased Learning-to-Rank with Biased
     Feedback, WSDM 2017; self-normalised). propensities: None where every click counts the same.
     """
-    starts = np.concatenate([[0], np.cumsum(rows.sizes)])
     list_of = np.repeat(np.arange(len(rows)), rows.sizes)
-    clicks = np.flatnonzero(rows.clicked)
-    others = Ragged.from_lengths(
-        np.flatnonzero(~rows.clicked), np.bincount(list_of[~rows.clicked], minlength=len(rows))
-    )
-    of_click = others.take(list_of[clicks])
-    clicks, of_click = clicks[of_click.lengths > 0], of_click.take(np.flatnonzero(of_click.lengths))
-    assert starts[-1] == len(rows.clicked)
-    sizes = of_click.lengths + 1
-    first = np.cumsum(sizes) - sizes
-    chosen = np.empty(int(sizes.sum()), dtype=np.int64)
-    labels = np.zeros(len(chosen), dtype=np.float32)
-    labels[first] = 1
-    chosen[labels > 0], chosen[labels == 0] = clicks, of_click.values
+    clicks, rest = np.flatnonzero(rows.clicked), np.flatnonzero(~rows.clicked)
+    others = Ragged.from_lengths(rest, np.bincount(list_of[rest], minlength=len(rows))).take(list_of[clicks])
+    useful = np.flatnonzero(others.lengths)
+    clicks, others = clicks[useful], others.take(useful)
+    sizes = others.lengths + 1
+    labels = np.zeros(int(sizes.sum()), dtype=np.float32)
+    labels[np.cumsum(sizes) - sizes] = 1
+    chosen = np.empty(len(labels), dtype=np.int64)
+    chosen[labels > 0], chosen[labels == 0] = clicks, others.values
     importance = rows.weights[list_of[clicks]]
     if propensities is not None:
         importance = importance * propensities.weights(rows.positions[clicks], clip)
@@ -107,9 +102,7 @@ def lists_of_clicks(rows: ShownRows, propensities: Propensities | None, clip: fl
         labels=labels,
         sizes=sizes,
         names=rows.names,
-        importance=(importance / importance.mean()).astype(np.float32)
-        if len(importance)
-        else importance.astype(np.float32),
+        importance=(importance / max(importance.sum(), 1e-12) * len(importance)).astype(np.float32),
     )
 
 
