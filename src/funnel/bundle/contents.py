@@ -23,6 +23,8 @@ from funnel.features import CandidateFeatures, ContextEncoder, FeaturesConfig, R
 from funnel.index import ExactIndex, FaissIndex, Index
 from funnel.ranker import Ranker
 from funnel.ranker.calibration import Head, load_heads
+from funnel.ranker.head_files import load_propensities, load_trees
+from funnel.ranker.propensity import Propensities
 from funnel.rules import Rule, Ruleset, check_rules
 from funnel.stages import (
     VECTOR_WEIGHT,
@@ -66,8 +68,9 @@ class Contents:
     requests choose from; none where they choose from the catalogue. item_encoder: None in a bundle of an
     older funnel. own: the bundle's own contents, where these have changed since it was built. encoding,
     query_encoder: what makes a request's query, and its name in the config. rules: what must hold of a list.
-    heads: the ranker's scores as probabilities, by kind of event; none where there is no ranker, and in a
-    bundle of an older funnel. rank: by what the ranked list is ordered. context: what encodes what is known
+    heads: scores as probabilities, by kind of event; none where there is no ranker, and in a bundle of an older
+    funnel. head_trees: what gives the scores of a head that has trees of its own; others go by the ranker's.
+    propensities: how far positions were looked at in lists that heads learned from; None where in none. rank: by what the ranked list is ordered. context: what encodes what is known
     at the moment of a request; None where nothing is. rates: how often items are taken in each of its
     categories.
     """
@@ -89,6 +92,8 @@ class Contents:
     item_encoder: ItemEncoder | None = None
     own: Contents | None = None
     heads: Mapping[str, Head] = field(default_factory=dict)
+    head_trees: Mapping[str, Ranker] = field(default_factory=dict)
+    propensities: Propensities | None = None
     rules: tuple[Rule, ...] = ()
     rank: RankConfig = field(default_factory=RankConfig)
     context: ContextEncoder | None = None
@@ -161,7 +166,7 @@ class Contents:
         if self.rules:
             stages.append(Eligible(self.ruleset, self.retriever(max(self.retrieve.k, k)), k))
         if self.ranker is not None:
-            stages.append(Rank(self.ranker, self.candidate_features()))
+            stages.append(self.rank_stage(self.ranker))
         if self.expected_value is not None:
             stages.append(ByValue(self.expected_value))
         if self.rules:  # which choose k of all, in the order that the stages before them give
@@ -191,13 +196,17 @@ class Contents:
         first = stages[0] if self.shown else self.given()
         stages = [first, *stages[2:]]
         if self.ranker is not None:
-            stages.append(Rank(self.ranker, self.candidate_features()))
+            stages.append(self.rank_stage(self.ranker))
         if self.expected_value is not None:
             stages.append(ByValue(self.expected_value))
         return Funnel(
             [*stages, *([] if k is None else self._reranking(k, max(self.rerank.pool, k)))],
             durations=durations,
         )
+
+    def rank_stage(self, ranker: Ranker) -> Rank:
+        """What scores candidates: by the ranker, and by the trees of its heads."""
+        return Rank(ranker, self.candidate_features(), heads=self.head_trees)
 
     def given(self) -> Stage:
         """What makes candidates of a list's items, each placed as retrieval would place it."""
@@ -239,7 +248,7 @@ class Contents:
 
     def without_ranker(self) -> Contents:
         """The same, keeping the retrieval order."""
-        return replace(self, ranker=None, heads={})
+        return replace(self, ranker=None, heads={}, head_trees={}, propensities=None)
 
 
 def save_settings(folder: Path, contents: Contents) -> None:
@@ -307,6 +316,8 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         encoding=encoding,
         query_encoder=queries.loaded(encoding, encoder, folder),
         heads=load_heads(folder / "ranker") if settings["use_ranker"] else {},
+        head_trees=load_trees(folder / "ranker") if settings["use_ranker"] else {},
+        propensities=load_propensities(folder / "ranker") if settings["use_ranker"] else None,
         rank=RankConfig.model_validate(settings.get("rank", {})),
         rules=TypeAdapter(tuple[Rule, ...]).validate_python(settings.get("rules", ())),
         context=context,

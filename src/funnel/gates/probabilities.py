@@ -16,7 +16,6 @@ from funnel.gates.config import GatesConfig
 from funnel.gates.findings import Finding, at_most, could_not_look
 from funnel.gates.parts import known_parts
 from funnel.ranker.outcomes import Outcomes
-from funnel.stages import Rank
 from funnel.types import Bool, Examples
 
 #: Requests of the holdout whose lists are looked at.
@@ -36,7 +35,7 @@ def calibration(
     rows = np.sort(np.random.default_rng(seed).permutation(len(examples))[:_MOST])
     some = examples.take(rows)
     outcomes = Outcomes.bounded(len(some), contents.retrieve.k, seed)
-    ranking = Funnel([*contents.before_ranking(), Rank(contents.ranker, contents.candidate_features())])
+    ranking = Funnel([*contents.before_ranking(), contents.rank_stage(contents.ranker)])
     walk(
         [one_step("stage", "rank", ranking)],
         some,

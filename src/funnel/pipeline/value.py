@@ -42,7 +42,7 @@ class ValueTally:
         ranked, self.requests = self._ranked, self.requests + len(examples)
         assert ranked is not None
         moment = examples.requests.context_numbers
-        values = self.expected.of(ranked.items, ranked.scores, moment).values
+        values = self.expected.of(ranked.items, ranked.scores, moment, ranked.head_scores).values
         order = np.argsort(ranked.items, axis=1)
         rows = np.take_along_axis(ranked.items, order, axis=1)
         for at, items in enumerate((ranked.items[:, : self.k], candidates.items[:, : self.k])):
