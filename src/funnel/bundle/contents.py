@@ -64,7 +64,8 @@ class Contents:
     """All parts of a bundle that an answer needs, loaded.
 
     weights: of each source in the retrieval order. ranker: None where the retrieval order is kept.
-    exclude_seen: whether items of a user's history are never returned. shown: columns of the lists that
+    exclude_seen: whether items of a user's history are never returned, or the kinds of events whose items
+    are not. shown: columns of the lists that
     requests choose from; none where they choose from the catalogue. item_encoder: None in a bundle of an
     older funnel. own: the bundle's own contents, where these have changed since it was built. encoding,
     query_encoder: what makes a request's query, and its name in the config. rules: what must hold of a list.
@@ -85,7 +86,7 @@ class Contents:
     rerank: RerankConfig
     weights: dict[str, float]
     ranker: Ranker | None
-    exclude_seen: bool
+    exclude_seen: bool | tuple[str, ...]
     encoding: EncoderConfig
     query_encoder: Encoder
     shown: tuple[str, ...] = ()
@@ -288,6 +289,10 @@ def load_contents(folder: Path, towers_fingerprint: str | None = None) -> Conten
         raise BundleError(f"bundle {folder} is whole but cannot be used: {error!r}") from error
 
 
+def _kinds_or_truth(raw: Any) -> bool | tuple[str, ...]:
+    return tuple(raw) if isinstance(raw, list) else bool(raw)
+
+
 def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
     settings = json.loads((folder / "serve.json").read_text())
     needs = [plugins.Needed.model_validate(plugin) for plugin in settings.get("plugins", ())]
@@ -310,7 +315,7 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         rerank=RerankConfig.model_validate(settings["rerank"]),
         weights=settings["weights"],
         ranker=Ranker.load(folder / "ranker") if settings["use_ranker"] else None,
-        exclude_seen=settings["exclude_seen"],
+        exclude_seen=_kinds_or_truth(settings["exclude_seen"]),
         shown=tuple(settings.get("shown", ())),
         item_encoder=ItemEncoder.load(folder / "towers"),
         encoding=encoding,

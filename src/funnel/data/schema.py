@@ -25,11 +25,12 @@ KEYS: dict[TableName, tuple[str, ...]] = {
     "impressions": ("request_id", "user_id", "item_id", "time", "position", "clicked"),
 }
 
-#: Columns that have a meaning of their own and may be there: `split` says "train" or "test".
+#: Columns that have a meaning of their own and may be there: `split` says "train" or "test", `kind` what
+#: happened, such as a click or a purchase, `value` how much it was worth.
 OPTIONAL: dict[TableName, tuple[str, ...]] = {
     "users": (),
     "items": (),
-    "events": ("split",),
+    "events": ("split", "kind", "value"),
     "impressions": (),
 }
 

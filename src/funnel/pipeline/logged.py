@@ -43,7 +43,8 @@ def window_lists(prepared: Prepared, part: Literal["ranker", "test"]) -> LoggedL
     config = prepared.config
     if not config.ranker.impressions or prepared.split.protocol == "shown":
         return None
-    lists = logged_lists(prepared.dataset, config.split, part, config.ranker.lists, config.seed)
+    most, alike = config.ranker.lists, part == "test"
+    lists = logged_lists(prepared.dataset, config.split, part, most, config.seed, config.events, alike=alike)
     if lists is None:
         return None
     examples = with_users(lists.examples, prepared.user_features)

@@ -73,7 +73,7 @@ def prepare_from(
     """`prepare` for a data set in memory. encoders: of users, items and context, of towers that are kept."""
     chosen = config.context.chosen(dataset.schema.context, dataset.clock)
     in_context = encoders[2] is not None if encoders else bool(chosen) or config.context.clock
-    parts = split(dataset, config.split, config.seed, rows=in_context)
+    parts = split(dataset, config.split, config.seed, config.events, rows=in_context)
     user_encoder, item_encoder = encoders[:2] if encoders else _fitted(dataset, parts)
     context = encoders[2] if encoders else fit_context(dataset, parts, config.context) if in_context else None
     user_features = user_encoder.encode(dataset.users)

@@ -44,7 +44,8 @@ class TrainingLists:
     sizes: int64 [L], rows of each list; their sum is N.
     names: the F feature names.
     weights: float32 [N], how many rows of the whole list each row stands for; default 1.
-    importance: float32 [L], how much each list counts in what is learned, and in its NDCG; default 1.
+    importance: float32 [L], how much each list counts in what is learned; default 1.
+    followed: bool [L], whether a list's NDCG says how many trees to keep; default all.
     missed: positives that retrieval did not return (appended or not, see RankerConfig.missed).
     without_positive: lists that were dropped because nothing in them was taken.
     """
@@ -57,12 +58,15 @@ class TrainingLists:
     without_positive: int = 0
     weights: Float32 = field(default_factory=lambda: np.empty(0, dtype=np.float32))
     importance: Float32 = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    followed: Bool = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
 
     def __post_init__(self) -> None:
         if len(self.weights) == 0:
             object.__setattr__(self, "weights", np.ones(len(self.labels), dtype=np.float32))
         if len(self.importance) == 0:
             object.__setattr__(self, "importance", np.ones(len(self.sizes), dtype=np.float32))
+        if len(self.followed) == 0:
+            object.__setattr__(self, "followed", np.ones(len(self.sizes), dtype=np.bool_))
         if self.matrix.shape != (len(self.labels), len(self.names)) or self.sizes.sum() != len(self.labels):
             raise DataError(
                 f"training lists do not fit together: matrix {self.matrix.shape}, {len(self.labels)} labels, "
@@ -86,6 +90,7 @@ class TrainingLists:
             sizes=self.sizes[chosen],
             weights=self.weights[rows],
             importance=self.importance[chosen],
+            followed=self.followed[chosen],
         )
 
     @property
@@ -155,6 +160,7 @@ def concatenate(parts: Sequence[TrainingLists]) -> TrainingLists:
         names=parts[0].names,
         weights=np.concatenate([part.weights for part in parts]),
         importance=np.concatenate([part.importance for part in parts]),
+        followed=np.concatenate([part.followed for part in parts]),
         missed=sum(part.missed for part in parts),
         without_positive=sum(part.without_positive for part in parts),
     )

@@ -19,16 +19,20 @@ FIRST = 10
 @dataclass(frozen=True)
 class Graded:
     """Labels of lists, without features. labels, weights: float32 [N]. offsets: int64 [L + 1]. importance:
-    float32 [L], how much each list counts; default 1."""
+    float32 [L], how much each list counts; default 1. followed: bool [L], whether it counts in the metric;
+    default all."""
 
     labels: Float32
     weights: Float32
     offsets: Int64
     importance: Float32 = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    followed: Bool = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
 
     def __post_init__(self) -> None:
         if len(self.importance) == 0:
             object.__setattr__(self, "importance", np.ones(len(self.offsets) - 1, dtype=np.float32))
+        if len(self.followed) == 0:
+            object.__setattr__(self, "followed", np.ones(len(self.offsets) - 1, dtype=np.bool_))
 
     @classmethod
     def of(cls, lists: TrainingLists, kept: Bool | None = None) -> Graded:
@@ -36,12 +40,14 @@ class Graded:
         kept = np.ones(len(lists), dtype=np.bool_) if kept is None else kept
         rows = np.repeat(kept, lists.sizes)
         offsets = np.concatenate([[0], np.cumsum(lists.sizes[kept])]).astype(np.int64)
-        return cls(lists.labels[rows], lists.weights[rows], offsets, lists.importance[kept])
+        return cls(
+            lists.labels[rows], lists.weights[rows], offsets, lists.importance[kept], lists.followed[kept]
+        )
 
     def ndcg(self, scores: Any, _: Any = None) -> tuple[str, float, bool]:
         """The mean NDCG@10 of scores, as LightGBM takes a metric: name, value, and that more is better."""
         scores = np.asarray(scores, dtype=np.float64)
-        about = (self.labels, self.weights, self.offsets, self.importance)
+        about = (self.labels, self.weights, self.offsets, self.importance * self.followed)
         return "ndcg", float(weighted.ndcg(scores, *about, FIRST)), True
 
 

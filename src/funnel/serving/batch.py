@@ -62,7 +62,7 @@ def recommend_all(
     loaded, state = live.served(), live.items.state
     known = arguments.context(context, loaded.contents.context)
     allow, _ = allowed(loaded.contents, where, [known]) if where else (None, [])
-    excluded = arguments.seen(seen, loaded.contents.exclude_seen)
+    excluded = arguments.seen(seen, bool(loaded.contents.exclude_seen))
     about = {**_about(loaded, where), "items": state, "k": k, "chunk": CHUNK, "exclude_seen": excluded}
     about |= {"context": json.dumps(plain(known), sort_keys=True)} if known else {}
     return _write(live, loaded, output, about, k, allow, known)

@@ -144,7 +144,7 @@ def of_users(
         times=moments,
         history=history,
         history_times=times,
-        exclude=history if arguments.seen(seen, contents.exclude_seen) else None,
+        exclude=history if arguments.seen(seen, bool(contents.exclude_seen)) else None,
         allow=contents.catalogue.living(len(rows)),
         user_features=users.features_of(rows.tolist(), [{}] * len(rows)),
         context=context,
@@ -246,7 +246,7 @@ def _with(
 
 def _excluded(contents: Contents, request: Request, history: Int32) -> Ragged:
     """What must not be returned: what was given, and the user's items, where those are excluded."""
-    seen = history if arguments.seen(request.seen, contents.exclude_seen) else history[:0]
+    seen = history if arguments.seen(request.seen, bool(contents.exclude_seen)) else history[:0]
     ids = [] if request.exclude is None else arguments.ids(request.exclude, "exclude")
     if not ids:
         return _one_list(seen)

@@ -8,11 +8,7 @@ from funnel.ranker.calibration.sigmoid import Seen, Sigmoid, fit_beta, fit_platt
 #: What the probability is of, where events have one kind: that the request's next event is of this item.
 EVENT = "event"
 
-#: And where lists that were shown are logged: that the item is clicked if it is shown and looked at.
-CLICK = "click"
-
 __all__ = [
-    "CLICK",
     "EVENT",
     "METHODS",
     "Head",
