@@ -10,11 +10,13 @@ import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.data import LoggedLists, logged_lists
+from funnel.data.shown import CLICK
 from funnel.engine import Funnel
 from funnel.errors import DataError
 from funnel.pipeline.chunks import CHUNK, each_chunk
 from funnel.pipeline.moments import known_at
 from funnel.pipeline.prepare import Prepared, with_users
+from funnel.ranker.calibration import EVENT
 from funnel.ranker.config import FOLDS
 from funnel.ranker.logged import ShownRows, join_rows, shown_rows
 from funnel.ranker.propensity import Propensities, estimate_propensities
@@ -59,17 +61,24 @@ def learn_from(contents: Contents, prepared: Prepared, folds: Sequence[Examples]
     lists = window_lists(prepared, "ranker")
     if lists is None:
         return None
+    rows = _rows(contents, lists)
     fold = _folds(lists.examples, folds, prepared.config.seed)
-    parts = [_rows(contents, lists.take(np.flatnonzero(fold == number))) for number in range(FOLDS)]
-    if not all(len(part) and part.clicked.any() for part in parts):
-        return None
+    parts = tuple(rows.take(np.flatnonzero(fold == number)) for number in range(FOLDS))
     propensities, note = window_propensities(prepared)
     drawn = len(lists) < lists.weights.sum() * (1 - 1e-9)
     what = f"{len(lists):,} of {lists.weights.sum():,.0f}" if drawn else f"{len(lists):,}"
-    clicks = sum(int(part.clicked.sum()) for part in parts)
+    clicks = int(rows.clicked.sum())
     return Logged(
-        tuple(parts), propensities, (f"it learned from {what} shown lists with {clicks:,} clicks, too", note)
+        parts, propensities, (f"it learned from {what} shown lists with {clicks:,} clicks, too", note)
     )
+
+
+def head_names(prepared: Prepared) -> list[str]:
+    """The kinds of events that a bundle of these data has probabilities of."""
+    kinds = prepared.split.kinds
+    targets = [] if kinds is None else list(kinds.target_names)
+    lists = window_lists(prepared, "ranker")
+    return list(dict.fromkeys([EVENT, *([] if lists is None else [CLICK]), *targets]))
 
 
 def window_propensities(prepared: Prepared) -> tuple[Propensities | None, str]:
@@ -90,14 +99,9 @@ def window_propensities(prepared: Prepared) -> tuple[Propensities | None, str]:
     return found, found.sentence
 
 
-def placed(contents: Contents) -> Funnel:
-    """What makes candidates of the items of a given list, as the ranker gets them when it serves."""
-    return Funnel([contents.given(), *contents.before_ranking()[2:]])
-
-
 def _rows(contents: Contents, lists: LoggedLists) -> ShownRows:
     """The rows of some lists, in their order."""
-    stages, features = placed(contents), contents.candidate_features()
+    stages, features = Funnel(contents.placing()), contents.candidate_features()
     numbered = zip(
         _weights(lists), each_chunk(lambda part: (part, stages(part.requests)), lists.examples), strict=True
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,21 @@ class ShownRows:
     def __len__(self) -> int:
         return len(self.sizes)
 
+    def take(self, lists: NDArray[Any]) -> ShownRows:
+        """The rows of some of the lists, in their order. lists: numbers, rising."""
+        chosen = np.zeros(len(self), dtype=np.bool_)
+        chosen[lists] = True
+        rows = np.repeat(chosen, self.sizes)
+        return ShownRows(
+            self.matrix[rows],
+            self.names,
+            self.items[rows],
+            {name: of[rows] for name, of in self.outcomes.items()},
+            self.positions[rows],
+            self.sizes[chosen],
+            self.weights[chosen],
+        )
+
     @property
     def clicked(self) -> Bool:
         """Which rows were clicked: bool [N]."""
@@ -65,7 +81,7 @@ def shown_rows(
     kept = candidates.filled
     if requests.exclude is not None:
         kept &= ~contains(requests.exclude, candidates.items)
-    at, columns = _at(requests.shown, candidates), requests.shown.columns
+    at, columns = entries(requests.shown, candidates), requests.shown.columns
     kept &= at >= 0
     at = at[kept]
     named = {name.removeprefix(OUTCOME): of for name, of in columns.items() if name.startswith(OUTCOME)}
@@ -125,7 +141,7 @@ def lists_of_clicks(rows: ShownRows, propensities: Propensities | None, clip: fl
     )
 
 
-def _at(shown: Shown, candidates: Candidates) -> Int64:
+def entries(shown: Shown, candidates: Candidates) -> Int64:
     """Which entry of its list each candidate is: int64 [B, K], −1 where it is none."""
     width = np.int64(max(int(shown.items.values.max(initial=0)), int(candidates.items.max(initial=0))) + 1)
     keys = shown.items.list_of * width + shown.items.values

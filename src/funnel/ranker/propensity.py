@@ -46,9 +46,18 @@ class Propensities(Settings):
         """The propensity of each position, a whole number from 0: float64, of the same shape."""
         return np.array(self.values)[np.minimum(positions, len(self.values) - 1)]
 
+    def examined(self, positions: NDArray[Any]) -> Float64:
+        """The chance that each position is looked at, by what the first is: `at`, 1 at most."""
+        return np.minimum(self.at(positions), 1.0)
+
     def weights(self, positions: NDArray[Any], clip: float) -> Float64:
         """What a click at each position counts: 1 / propensity, `clip` at most."""
         return np.minimum(1 / self.at(positions), clip)
+
+    @classmethod
+    def equal(cls) -> Self:
+        """Every position is looked at as far as the first."""
+        return cls(values=(1.0,), lo=(1.0,), hi=(1.0,), clicks=0)
 
     @property
     def sentence(self) -> str:

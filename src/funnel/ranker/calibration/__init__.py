@@ -1,6 +1,6 @@
 """Scores become probabilities: fitted on lists that the trees did not see, chosen by log loss."""
 
-from funnel.ranker.calibration.choose import METHODS, Head, base_rate, calibrate
+from funnel.ranker.calibration.choose import FEWEST, METHODS, Head, base_rate, calibrate
 from funnel.ranker.calibration.files import load_heads, save_heads
 from funnel.ranker.calibration.isotonic import Isotonic, fit_isotonic
 from funnel.ranker.calibration.sigmoid import Seen, Sigmoid, fit_beta, fit_platt
@@ -10,6 +10,7 @@ EVENT = "event"
 
 __all__ = [
     "EVENT",
+    "FEWEST",
     "METHODS",
     "Head",
     "Isotonic",

@@ -13,7 +13,7 @@ from funnel.errors import DataError
 from funnel.ranker.calibration.isotonic import Isotonic, fit_isotonic
 from funnel.ranker.calibration.sigmoid import Seen, Sigmoid, fit_beta, fit_platt
 from funnel.settings import Settings
-from funnel.types import Bool, Int64
+from funnel.types import MOST_KINDS, Bool, Int64
 
 Calibration = Annotated[Isotonic | Sigmoid, Field(discriminator="method")]
 
@@ -37,13 +37,15 @@ class Head(Settings):
     """The probability of one kind of event, as a function of the ranker's score.
 
     calibration: the function. log_loss: by method, in nats a row, on users that it was not fitted on.
-    rows, positives: candidates that it was fitted on, and those of them that happened.
+    rows, positives: candidates that it was fitted on, and those of them that happened. kind: the code of its
+    events in `Examples.target_kinds`; None where it is of all that are to be found, or of shown lists.
     """
 
     calibration: Calibration
     log_loss: dict[str, float]
     rows: int = Field(ge=1)
     positives: int = Field(ge=0)
+    kind: int | None = Field(default=None, ge=0, lt=MOST_KINDS)
 
     def __call__(self, scores: NDArray[Any]) -> NDArray[np.float64]:
         """The probability at each of the ranker's scores: float64, of the same shape; it never falls as the

@@ -67,7 +67,8 @@ class Sigmoid(Settings):
 def fit_beta(scores: NDArray[Any], labels: Bool, seen: Seen | None = None) -> Sigmoid:
     """The beta curve of the least log loss. scores: [N]. labels: bool [N].
 
-    seen: how far each row was looked at; None where every row was, and counts once. A slope that comes out below zero is set to zero and the others are fitted again, as in the paper.
+    seen: how far each row was looked at; None where every row was, and counts once.
+    A slope that comes out below zero is set to zero and the others are fitted again, as in the paper.
     """
     centre, scale, z = _standard(scores)
     targets, free = (*_targets(labels), seen or Seen.all(len(z))), [True, True]
