@@ -142,7 +142,7 @@ def _most(case: Case, rule: dict[str, Any], limit: Limit, candidates: NDArray[An
 
 
 def blocked_for_a_reason(case: Case, before: NDArray[Any], bad: Bool) -> Counter[str]:
-    """Counts of items kept from requests although nothing says so, and let through although something does."""
+    """Counts of items kept from requests although nothing says so, and let through although one says so."""
     must, may = np.zeros(before.shape, dtype=np.bool_), np.zeros(before.shape, dtype=np.bool_)
     for rule in case.rules:
         if rule["kind"] == "cap":

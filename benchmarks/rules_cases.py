@@ -191,8 +191,8 @@ def _where(rng: np.random.Generator, items: Items) -> dict[str, Any]:
 def _values(items: Items, column: str) -> list[str]:
     """The values that there are, and one that no item has."""
     if column == "brand":
-        return sorted({one for one in items.brand if one is not None}) + ["none"]
-    return sorted({one for some in items.tags for one in some}) + ["none"]
+        return [*sorted({one for one in items.brand if one is not None}), "none"]
+    return [*sorted({one for some in items.tags for one in some}), "none"]
 
 
 def _groups(rng: np.random.Generator, items: Items, column: str) -> list[list[str]]:
