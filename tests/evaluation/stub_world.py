@@ -50,9 +50,9 @@ class World:
         popularity = np.bincount(history.values, minlength=items)
         return cls(truth, Examples(requests, targets), popularity)
 
-    def scores(self, users: Int32) -> Float32:
+    def scores(self, requests: Requests) -> Float32:
         """The true scores."""
-        return self.truth[users]
+        return self.truth[requests.users]
 
     def by(self, score: Callable[[Requests], Float32], k: int) -> Callable[[Requests], Candidates]:
         """A recommender by any score of every item, seen items excluded."""
