@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.evaluation import Evaluation, Report, Subject, evaluate
-from funnel.types import Candidates, Examples, Float32, Int32, Ragged, Requests
+from funnel.types import Candidates, Examples, Float32, Ragged, Requests
 
 SUBJECT = Subject(dataset="world", checksum="c0ffee" * 10 + "abcd", windows="time .8/.9", protocol="window")
 

@@ -1,4 +1,4 @@
-"""A world of ads as they are: what happens has the probabilities that its truth says, moments and money too."""
+"""A world of ads as they are: what happens has the probabilities that its truth says."""
 
 from __future__ import annotations
 

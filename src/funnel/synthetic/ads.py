@@ -112,7 +112,7 @@ class AdsTruth:
 
 @dataclass(frozen=True)
 class Money:
-    """Of some ads: bid, margin, logit of a purchase, and the budget of the ad's campaign: float32 [n] each."""
+    """Of some ads: bid, margin, logit of a purchase, and their campaigns' budget: float32 [n] each."""
 
     bid: Float32
     margin: Float32

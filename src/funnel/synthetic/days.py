@@ -103,8 +103,8 @@ def _rows(
 def with_purchases(
     ads: AdsTruth, clicks: Sequence[NDArray[Any]], rng: np.random.Generator
 ) -> list[NDArray[Any]]:
-    """Clicks (users, items, times) and, one to nine minutes after some of them, purchases: users, items, times,
-    kinds and values. A click is worth its bid, a purchase the part of the margin that is earned."""
+    """Clicks (users, items, times) and, one to nine minutes after some of them, purchases: users, items,
+    times, kinds and values. A click is worth its bid, a purchase the part of the margin that is earned."""
     users, items, times = clicks
     bought = rng.random(len(users)) < ads.bought(users, items)
     later = times[bought] + rng.integers(60, 540, size=int(bought.sum()))
