@@ -45,6 +45,7 @@ def evaluate(
     exact: Recommend | None = None,
     approximate: Recommend | None = None,
     truth_scores: TruthScores | None = None,
+    truth_values: TruthScores | None = None,
     also: Mapping[str, Metric] | None = None,
     lists: Collection[str] = (),
     observers: Mapping[str, Observer] | None = None,
@@ -64,7 +65,8 @@ def evaluate(
     baselines: competitors by name, a row each.
     exact: the towers over every item, without an index; with `approximate`, the same towers through the
         index, the recall of the search itself is measured.
-    truth_scores: user rows [B] -> true scores [B, n_items], where the world is known; adds the row `ideal`.
+    truth_scores: requests -> true scores [B, n_items], where the world is known; adds the row `ideal`.
+    truth_values: requests -> what each item is truly expected to earn, of which rows then have a share, too.
     also: metrics beside funnel's own, by name. lists: names of the rows whose lists are kept.
     observers: what gets the candidates of a stage, by its name.
     ks: depths; the first is the length of the list that is shown, at which everything is measured.
@@ -85,6 +87,7 @@ def evaluate(
         n_items,
         ks[0],
         gains=gains,
+        values=truth_values,
         lists=lists,
         observers=observers,
         progress=progress,
