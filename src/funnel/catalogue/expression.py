@@ -91,6 +91,8 @@ class _Reader:
         if column is None:
             names = ", ".join(self._columns) or "none"
             raise ConfigError(f"filter on {shown(name)}: no such item column; there are: {names}")
+        if isinstance(wanted, Mapping) and set(wanted) == {"contains"}:
+            wanted = wanted["contains"]
         if isinstance(wanted, Mapping):
             return Condition.within(name, column.bounds(wanted))
         values = column.values(wanted, self._values)

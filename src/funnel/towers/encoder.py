@@ -14,7 +14,7 @@ import onnxruntime
 from funnel.errors import BundleError
 from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
-from funnel.towers.inputs import histories, input_name, user_columns
+from funnel.towers.inputs import context_name, histories, input_name, user_columns
 from funnel.types import Clock, Float32, Requests
 from funnel.values.arrays import mapped
 
@@ -27,7 +27,8 @@ class QueryEncoder:
     """The query tower of one trained version, and the item vectors that it reads and is compared with.
 
     item_vectors: float32 [n_items, d], memory-mapped. fingerprint: names the towers; an index that was
-    built from other towers must not be searched with these queries.
+    built from other towers must not be searched with these queries. context_specs: of what it reads that is
+    known at the moment of a request.
     """
 
     fingerprint: str
@@ -37,6 +38,7 @@ class QueryEncoder:
     user_specs: Mapping[str, Spec]
     item_vectors: Float32
     _session: Any = field(repr=False)
+    context_specs: Mapping[str, Spec] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> QueryEncoder:
@@ -57,6 +59,7 @@ class QueryEncoder:
                 user_specs=read_specs(about["user_specs"]),
                 item_vectors=vectors,
                 _session=session,
+                context_specs=read_specs(about.get("context_specs", {})),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(
@@ -67,10 +70,12 @@ class QueryEncoder:
         """Queries: float32 [B, d].
 
         History rows below zero are dropped, of the rest the last `config.reads(clock)` are read. A user
-        column that is not given is missing for everyone. An empty history, and a user never seen, are normal.
+        column, or one of the context, that is not given is missing for everyone. An empty history, and a user
+        never seen, are normal.
         """
         longest = min(self.config.reads(self.clock), int(requests.history.lengths.max(initial=1)))
-        longest = max(longest, *(spec.width for spec in self.user_specs.values()), 1)
+        specs = (*self.user_specs.values(), *self.context_specs.values())
+        longest = max(longest, *(spec.width for spec in specs), 1)
         if len(requests) * longest * self.config.d <= CHUNK:
             return self._encode(requests)
         # Requests of about the same length together, so that little is computed for padding.
@@ -89,6 +94,8 @@ class QueryEncoder:
             feed["gaps"] = padded.gaps
         columns = user_columns(self.user_specs, requests.user_features, len(requests))
         feed |= {input_name(name): column for name, column in columns.items()}
+        moment = user_columns(self.context_specs, requests.context, len(requests))
+        feed |= {context_name(name): column for name, column in moment.items()}
         queries: Float32 = self._session.run(None, feed)[0]
         return queries
 

@@ -92,3 +92,8 @@ def missing(spec: Spec, n: int) -> NDArray[Any]:
 def input_name(column: str) -> str:
     """The name of a user column among the exported tower's inputs."""
     return f"user:{column}"
+
+
+def context_name(column: str) -> str:
+    """The name of a column that is known at the moment of the request among them."""
+    return f"context:{column}"

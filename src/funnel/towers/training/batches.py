@@ -18,6 +18,9 @@ from funnel.types import Int32, Int64, Log, Ragged
 #: Share of a set that is read while the rest is looked for.
 READ = 0.5
 
+#: Share of the places that ask without knowing the moment, so that the tower learns to stand without.
+UNKNOWN = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
@@ -26,7 +29,8 @@ class Sequences:
 
     items: int32 lists of at most history + 1. gaps: buckets of the same shape. users: int32 [S].
     skip: int64 [S], leading items that are read only: another sequence trains them, or they are of a set.
-    sets: place `skip` asks for all that follow.
+    sets: place `skip` asks for all that follow. rows: of the same shape, of the events in their table; None
+    where nothing is known of their moments.
     """
 
     items: Ragged
@@ -34,6 +38,7 @@ class Sequences:
     users: Int32
     skip: Int64
     sets: bool = False
+    rows: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -51,7 +56,8 @@ class Packed:
     items, gaps: int64 [R, W], 0 where START or nothing stands. first: int64 [R, W], the column of START of
     the sequence that a place belongs to; where nothing stands the place's own. starts: int64 [S], where START
     stands, counted through the rows, and whose sequence follows: users int32 [S]. asks, targets: int64 [P],
-    the places that ask and the item that each should find.
+    the places that ask and the item that each should find. moments: int64 [P], the row of the event that each
+    should find, for what was known before it, −1 where the place does not know; None where nothing is known.
     """
 
     items: Int64
@@ -61,6 +67,7 @@ class Packed:
     users: Int32
     asks: Int64
     targets: Int64
+    moments: Int64 | None = None
 
     @property
     def query_of(self) -> Int64:
@@ -95,7 +102,8 @@ def sequences(log: Log, history: int, rng: np.random.Generator) -> Sequences:
     starts, lengths, skip, users = _windows(items, history + 1)
     places = np.arange(lengths.sum()) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
     cut = Ragged.from_lengths(items.values[places], lengths)
-    return Sequences(cut, Ragged(gaps[places], cut.offsets), users.astype(np.int32), skip)
+    rows = None if log.rows is None else Ragged(log.rows[log.order_by_user()][places], cut.offsets)
+    return Sequences(cut, Ragged(gaps[places], cut.offsets), users.astype(np.int32), skip, rows=rows)
 
 
 def _sets(items: Ragged, history: int, rng: np.random.Generator) -> Sequences:
@@ -134,9 +142,12 @@ def steps(
     order = rng.permutation(len(sequences))
     trained = sequences.items.lengths - sequences.skip
     n = max(1, round(sequences.positions / batch))
-    make = _sets_of if sequences.sets else _packed
     for chosen in _cut(order, trained, n):
-        yield tuple(make(sequences, part) for part in _cut(chosen, trained, parts))
+        cut = _cut(chosen, trained, parts)
+        if sequences.sets:
+            yield tuple(_sets_of(sequences, part) for part in cut)
+        else:
+            yield tuple(_packed(sequences, part, rng) for part in cut)
 
 
 def _cut(order: Int64, trained: Int64, n: int) -> list[Int64]:
@@ -148,7 +159,7 @@ def _cut(order: Int64, trained: Int64, n: int) -> list[Int64]:
     return [part for part in np.split(order, cuts) if len(part)]
 
 
-def _packed(sequences: Sequences, chosen: Int64) -> Packed:
+def _packed(sequences: Sequences, chosen: Int64, rng: np.random.Generator) -> Packed:
     """Place p of a sequence holds item p - 1, and from `skip` on asks for item p."""
     items, gaps = sequences.items.take(chosen), sequences.gaps.take(chosen)
     lengths = items.lengths
@@ -170,7 +181,13 @@ def _packed(sequences: Sequences, chosen: Int64) -> Packed:
         users=sequences.users[chosen],
         asks=at[asks],
         targets=items.values[asks].astype(np.int64),
+        moments=None if sequences.rows is None else _moments(sequences.rows.take(chosen).values[asks], rng),
     )
+
+
+def _moments(rows: Int32, rng: np.random.Generator) -> Int64:
+    """The rows of events, −1 for the share that does not know them."""
+    return np.where(rng.random(len(rows)) < UNKNOWN, -1, rows.astype(np.int64))
 
 
 def _fit(lengths: Int64, width: int) -> tuple[Int64, Int64, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -33,17 +33,20 @@ class TorchEncoder:
     specs: Mapping[str, Spec]
     limit: int
     clock: Clock
+    context_specs: Mapping[str, Spec] = field(default_factory=dict)
 
     @torch.no_grad()
     def encode(self, requests: Requests) -> Float32:
         """Queries: float32 [B, d]."""
         padded = histories(requests, self.limit, self.clock)
         columns = user_columns(self.specs, requests.user_features, len(requests))
+        context = user_columns(self.context_specs, requests.context, len(requests))
         out = self.query(
             self.vectors[torch.from_numpy(padded.items.astype(np.int64))],
             torch.from_numpy(padded.gaps),
             tensors(columns, list(self.specs)),
             torch.from_numpy(padded.lengths),
+            tensors(context, list(self.context_specs)),
         )
         array: Float32 = out.numpy()
         return array

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from funnel.data import Vocabulary
 from funnel.errors import BundleError, ConfigError
-from funnel.features import TableEncoder
+from funnel.features import ContextEncoder, TableEncoder
 from funnel.towers.encoder import read_specs
 from funnel.towers.training.model import TwoTowers
 from funnel.towers.training.trained import Trained
@@ -26,9 +26,13 @@ from funnel.types import Int64
 log = logging.getLogger(__name__)
 
 #: What stands beside the weights, so that another vocabulary finds its place in them.
-IDS, ITEMS, USERS = "item_ids.npy", "items", "users"
+IDS, ITEMS, USERS, CONTEXT = "item_ids.npy", "items", "users", "context"
 
-_PREFIX = {ITEMS: "items.columns.tables.", USERS: "query.user.tables."}
+_PREFIX = {
+    ITEMS: "items.columns.tables.",
+    USERS: "query.user.tables.",
+    CONTEXT: "query.context.tables.",
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,13 @@ class Start:
 
     @classmethod
     def load(
-        cls, folder: Path, version: str, item_ids: NDArray[Any], items: TableEncoder, users: TableEncoder
+        cls,
+        folder: Path,
+        version: str,
+        item_ids: NDArray[Any],
+        items: TableEncoder,
+        users: TableEncoder,
+        context: ContextEncoder | None = None,
     ) -> Start:
         """From a folder with weights, ids and encoders, for these items and encoded columns.
 
@@ -71,19 +81,23 @@ class Start:
             ITEMS: list(read_specs(about["item_specs"])),
             USERS: list(read_specs(about["user_specs"])),
         }
-        return cls(
-            version,
-            state,
-            np.where(known, rows + 1, 0),
-            {table: _values(before[table], now[table]) for table in now},
-            {table: (names[table], list(now[table].specs)) for table in now},
-        )
+        values = {table: _values(before[table], now[table]) for table in now}
+        columns = {table: (names[table], list(now[table].specs)) for table in now}
+        if context is not None:
+            earlier = ContextEncoder.load(folder / CONTEXT)
+            values[CONTEXT] = {} if earlier is None else _values(earlier, context)
+            columns[CONTEXT] = list(read_specs(about.get("context_specs", {}))), list(context.tower_specs)
+        return cls(version, state, np.where(known, rows + 1, 0), values, columns)
 
     @classmethod
     def of(cls, trained: Trained) -> Start:
         """From towers of the same items and columns, as they are."""
         rows = trained.model.items.rows.numpy()
-        columns = {ITEMS: list(trained.item_specs), USERS: list(trained.user_specs)}
+        columns = {
+            ITEMS: list(trained.item_specs),
+            USERS: list(trained.user_specs),
+            CONTEXT: list(trained.context_specs),
+        }
         return cls(
             "the first training",
             trained.model.state_dict(),
@@ -132,7 +146,7 @@ class Start:
         return weight[torch.from_numpy(rows)] if rows.max() < len(weight) else None
 
 
-def _values(before: TableEncoder, now: TableEncoder) -> dict[str, Int64]:
+def _values(before: TableEncoder | ContextEncoder, now: TableEncoder | ContextEncoder) -> dict[str, Int64]:
     """For each column of codes, the earlier code of each code of now: 0, unknown, for a new value."""
     found = {}
     for name, spec in now.specs.items():
