@@ -355,6 +355,7 @@ def test_health_has_a_size_and_a_bound_for_all_that_grows(store: Store) -> None:
         assert 0 <= one["size"] <= one["bound"], name
     assert told["memory"]["items_changed"]["size"] == 1
     assert told["memory"]["filter_bytes"]["size"] > 0
+    assert told["memory"]["popular_rankings"]["bound"] == 8
     with pytest.raises(FunnelError, match="moment"):
         Live(store.folder, moment="then")  # type: ignore[arg-type]
 

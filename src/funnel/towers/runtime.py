@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-#: Read when ONNX Runtime is loaded: it then makes no identifier of the machine, writes no file, sends nothing.
+#: Read when ONNX Runtime is loaded: then it keeps no identifier of the machine, and sends nothing.
 _NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 #: Of ONNX Runtime: errors are told, warnings of the graph and of the machine are not.
