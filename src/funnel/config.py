@@ -13,9 +13,9 @@ from typing import Annotated, Any, Self, get_args
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from funnel import plugins
-from funnel.data import DataConfig, SplitConfig
+from funnel.data import DataConfig, EventsConfig, SplitConfig
 from funnel.errors import ConfigError
-from funnel.features import FeaturesConfig
+from funnel.features import ContextConfig, FeaturesConfig
 from funnel.gates import GatesConfig
 from funnel.index import IndexConfig, check_spec
 from funnel.ranker import RankerConfig
@@ -65,7 +65,9 @@ class Config(Settings):
     )
     seed: int = Field(0, ge=0, lt=MOST_SEEDS, description="of all that is drawn by chance")
     data: DataConfig
+    events: EventsConfig = EventsConfig()
     split: SplitConfig = SplitConfig(kind="time")
+    context: ContextConfig = ContextConfig()
     towers: TowersConfig = TowersConfig()
     encoder: EncoderConfig = EncoderConfig()
     index: IndexConfig = IndexConfig()

@@ -13,12 +13,13 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from funnel import plugins
+from funnel.catalogue.encoded import check_specs
 from funnel.catalogue.tables import Catalogue
 from funnel.catalogue.users import Users
 from funnel.durations import Durations
 from funnel.engine import Funnel
 from funnel.errors import BundleError, FunnelError
-from funnel.features import CandidateFeatures, FeaturesConfig, Statistics
+from funnel.features import CandidateFeatures, ContextEncoder, FeaturesConfig, Rates, Statistics, load_rates
 from funnel.index import ExactIndex, FaissIndex, Index
 from funnel.ranker import Ranker
 from funnel.ranker.calibration import Head, load_heads
@@ -52,18 +53,24 @@ from funnel.towers.items import ItemEncoder
 from funnel.towers.queries import Encoder, EncoderConfig, Queries
 from funnel.types import Float32
 
+#: The folder of a bundle with what encodes the moment of a request, and how often items are taken in each.
+CONTEXT = "context"
+
 
 @dataclass(frozen=True)
 class Contents:
     """All parts of a bundle that an answer needs, loaded.
 
     weights: of each source in the retrieval order. ranker: None where the retrieval order is kept.
-    exclude_seen: whether items of a user's history are never returned. shown: columns of the lists that
+    exclude_seen: whether items of a user's history are never returned, or the kinds of events whose items
+    are not. shown: columns of the lists that
     requests choose from; none where they choose from the catalogue. item_encoder: None in a bundle of an
     older funnel. own: the bundle's own contents, where these have changed since it was built. encoding,
     query_encoder: what makes a request's query, and its name in the config. rules: what must hold of a list.
     heads: the ranker's scores as probabilities, by kind of event; none where there is no ranker, and in a
-    bundle of an older funnel. rank: by what the ranked list is ordered.
+    bundle of an older funnel. rank: by what the ranked list is ordered. context: what encodes what is known
+    at the moment of a request; None where nothing is. rates: how often items are taken in each of its
+    categories.
     """
 
     catalogue: Catalogue
@@ -76,7 +83,7 @@ class Contents:
     rerank: RerankConfig
     weights: dict[str, float]
     ranker: Ranker | None
-    exclude_seen: bool
+    exclude_seen: bool | tuple[str, ...]
     encoding: EncoderConfig
     query_encoder: Encoder
     shown: tuple[str, ...] = ()
@@ -85,6 +92,8 @@ class Contents:
     heads: Mapping[str, Head] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     rank: RankConfig = field(default_factory=RankConfig)
+    context: ContextEncoder | None = None
+    rates: Mapping[str, Rates] = field(default_factory=dict)
 
     @property
     def vectors(self) -> Float32:
@@ -130,6 +139,8 @@ class Contents:
             self.encoder.item_specs,
             sources=tuple(source.name for source in self.sources()),
             shown=self.shown,
+            moment_specs={} if self.context is None else self.context.specs,
+            rates=self.rates,
             fitted=None if self.own is None else self.own.catalogue.features,
         )
 
@@ -165,7 +176,8 @@ class Contents:
         probable."""
         if self.rank.value is None or not self.heads or self.ranker is None:
             return None
-        return ExpectedValue(self.rank, self.heads, self.catalogue)
+        context = () if self.context is None else self.context.numbers
+        return ExpectedValue(self.rank, self.heads, self.catalogue, context)
 
     @cached_property
     def ruleset(self) -> Ruleset:
@@ -264,6 +276,10 @@ def load_contents(folder: Path, towers_fingerprint: str | None = None) -> Conten
         raise BundleError(f"bundle {folder} is whole but cannot be used: {error!r}") from error
 
 
+def _kinds_or_truth(raw: Any) -> bool | tuple[str, ...]:
+    return tuple(raw) if isinstance(raw, list) else bool(raw)
+
+
 def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
     settings = json.loads((folder / "serve.json").read_text())
     needs = [plugins.Needed.model_validate(plugin) for plugin in settings.get("plugins", ())]
@@ -273,6 +289,8 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         raise BundleError(f"{folder}: the query tower is {encoder.fingerprint}, not {towers_fingerprint}")
     encoding = EncoderConfig.model_validate(settings.get("encoder", {}))
     n_items, statistics = len(encoder.item_vectors), Statistics.load(folder / "statistics")
+    context = ContextEncoder.load(folder / CONTEXT)
+    moment = {} if context is None else context.specs
     contents = Contents(
         catalogue=Catalogue.load(folder / "items", encoder.item_specs),
         users=Users.load(folder / "users", encoder.user_specs, n_items),
@@ -284,7 +302,7 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         rerank=RerankConfig.model_validate(settings["rerank"]),
         weights=settings["weights"],
         ranker=Ranker.load(folder / "ranker") if settings["use_ranker"] else None,
-        exclude_seen=settings["exclude_seen"],
+        exclude_seen=_kinds_or_truth(settings["exclude_seen"]),
         shown=tuple(settings.get("shown", ())),
         item_encoder=ItemEncoder.load(folder / "towers"),
         encoding=encoding,
@@ -292,10 +310,14 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         heads=load_heads(folder / "ranker") if settings["use_ranker"] else {},
         rank=RankConfig.model_validate(settings.get("rank", {})),
         rules=TypeAdapter(tuple[Rule, ...]).validate_python(settings.get("rules", ())),
+        context=context,
+        rates=load_rates(folder / CONTEXT, n_items, moment, encoder.item_specs),
     )
+    check_specs({name: moment.get(name) for name in encoder.context_specs}, encoder.context_specs, folder)
     check_rules(contents.rules, contents.catalogue.layout)
     if contents.heads:
-        check_names(contents.rank, contents.heads, number_columns(contents.catalogue))
+        numbers = () if context is None else context.numbers
+        check_names(contents.rank, contents.heads, number_columns(contents.catalogue), numbers)
     if not n_items == len(contents.catalogue.ids) == statistics.n_items:
         raise BundleError(
             f"{folder}: {n_items} item vectors, {len(contents.catalogue.ids)} items and statistics of "

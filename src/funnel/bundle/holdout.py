@@ -16,7 +16,7 @@ import numpy as np
 from funnel.bundle.contents import Contents
 from funnel.catalogue.encoded import load_features, save_features
 from funnel.errors import BundleError
-from funnel.types import Bool, Examples, Int32, Ragged, Requests, Shown
+from funnel.types import Bool, Examples, Features, Int32, Ragged, Requests, Shown
 from funnel.values.arrays import check_offsets, check_rows, check_within, mapped
 
 HOLDOUT = "holdout"
@@ -47,6 +47,9 @@ class Holdout:
             np.save(folder / f"{name}.npy", getattr(requests, name))
         np.save(folder / "answers.npy", self.answers)
         save_features(requests.user_features, folder / "user_features")
+        if requests.context:
+            save_features(requests.context, folder / "context")
+            save_features(requests.context_numbers, folder / "context_numbers")
         (folder / "holdout.json").write_text(json.dumps({"lists": sorted(lists)}))
 
     @classmethod
@@ -72,6 +75,7 @@ class Holdout:
         times = mapped(folder / "history_times.npy", "int64", len(history.values))
         answers = mapped(folder / "answers.npy", "int32", len(users), None)
         check_within(answers, -1, n_items - 1, folder / "answers.npy")
+        context, context_numbers = _moments(folder, contents, len(users))
         requests = Requests(
             users=users,
             times=mapped(folder / "times.npy", "int64", len(users)),
@@ -79,6 +83,8 @@ class Holdout:
             history_times=Ragged(times, history.offsets),
             exclude=lists.get("exclude"),
             user_features=load_features(folder / "user_features", contents.users.encoder.specs, len(users)),
+            context=context,
+            context_numbers=context_numbers,
             shown=_shown(folder / "shown_columns", lists.get("shown"), contents.shown),
         )
         return cls(Examples(requests, lists["targets"]), answers)
@@ -106,6 +112,8 @@ def translate(examples: Examples, source: Contents, other: Contents) -> Examples
         history_times=Ragged(requests.history_times.values[kept], history.offsets),
         exclude=None if requests.exclude is None else _renumbered(requests.exclude, items)[0],
         user_features=other.users.features_of(users.tolist(), [{}] * len(users)),
+        context=_in_context(requests, source, other),
+        context_numbers=requests.context_numbers,
         shown=shown,
     )
     return Examples(translated, Ragged(targets.astype(np.int32), examples.targets.offsets))
@@ -125,6 +133,25 @@ def _renumbered(lists: Ragged, rows: Int32) -> tuple[Ragged, Bool]:
     kept = values >= 0
     lengths = np.bincount(lists.list_of[kept], minlength=len(lists))
     return Ragged.from_lengths(values[kept], lengths), kept
+
+
+def _in_context(requests: Requests, source: Contents, other: Contents) -> Features:
+    """What is known at the moments of requests, as another bundle encodes it."""
+    if source.context is None or other.context is None:
+        return {}
+    return source.context.translated(requests.context, requests.context_numbers, other.context)
+
+
+def _moments(folder: Path, contents: Contents, n: int) -> tuple[Features, Features]:
+    """What is known at the moments of n requests: encoded, and its numbers as they are."""
+    if contents.context is None or not (folder / "context").is_dir():
+        return {}, {}
+    names = json.loads((folder / "context_numbers" / "columns.json").read_text())
+    numbers = {
+        name: mapped(folder / "context_numbers" / f"{number}.npy", "float64", n)
+        for number, name in enumerate(names)
+    }
+    return load_features(folder / "context", contents.context.specs, n), numbers
 
 
 def _lists(folder: Path, name: str, n: int, n_items: int) -> Ragged:

@@ -48,7 +48,7 @@ def _column(path: Path, spec: Spec, n: int) -> NDArray[Any]:
     return codes
 
 
-def check_specs(encoded: Mapping[str, Spec], read: Mapping[str, Spec], folder: Path) -> None:
+def check_specs(encoded: Mapping[str, Spec | None], read: Mapping[str, Spec], folder: Path) -> None:
     """Raises: BundleError when an encoder makes columns of other forms than the towers read."""
     for name in sorted({*encoded, *read}):
         if encoded.get(name) != read.get(name):

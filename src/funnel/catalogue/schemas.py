@@ -18,10 +18,16 @@ def load_schema(folder: Path) -> Schema:
 
 
 def columns_gone(before: Schema, after: Schema) -> list[str]:
-    """Columns of users and items that were there before and are gone, or of another kind: "items.genres"."""
+    """Columns of users, items and the context that were there before and are gone, or of another kind:
+    "items.genres"."""
+    tables = {
+        "users": (before.users, after.users),
+        "items": (before.items, after.items),
+        "context": (before.context, after.context),
+    }
     return [
         f"{table}.{column.name}"
-        for table in ("users", "items")
-        for column in before.columns(table)
-        if (column.name, column.kind) not in {(other.name, other.kind) for other in after.columns(table)}
+        for table, (earlier, later) in tables.items()
+        for column in earlier
+        if (column.name, column.kind) not in {(other.name, other.kind) for other in later}
     ]

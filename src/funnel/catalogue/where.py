@@ -3,6 +3,7 @@
     {"category": "shoes"}                                  equal to it
     {"category": ["shoes", "bags"], "active": True}        any of the values, and active
     {"price": {"ge": 10, "lt": 50}}                        bounds: lt, le, gt, ge
+    {"sizes": {"contains": 42}}                            one of the item's values, the same as {"sizes": 42}
     {"or": [{"price": {"lt": 5}}, {"sale": True}]}         one of them
     {"not": {"brand": "acme"}}                             not that
 

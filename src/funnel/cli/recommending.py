@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from funnel.serving.live import Live
     from funnel.serving.response import Answer
 
+Context = Annotated[
+    str | None, typer.Option("--context", help='what is known at the moment, as JSON: {"device": "phone"}')
+]
+
 
 @app.command()
 def bench(
@@ -51,6 +55,7 @@ def recommend(
     seen: Annotated[
         str | None, typer.Option(help="items of the history: exclude or allow; default the bundle's")
     ] = None,
+    context: Context = None,
     explain: Annotated[bool, typer.Option(help="why the first item is first: SHAP contributions")] = False,
     as_json: Json = False,
 ) -> None:
@@ -62,16 +67,17 @@ def recommend(
     if everyone and (history is not None or explain):
         option = "--history" if history is not None else "--explain"
         raise typer.BadParameter(f"{option} is about one user: it cannot be combined with --all")
-    filters = _filters(where or [])
+    filters, moment = _filters(where or []), _context(context)
     live = Live(store, bundle)
     if output is not None:
-        _everyone(live, output, k, filters, _seen(seen), as_json)
+        _everyone(live, output, k, filters, _seen(seen), moment, as_json)
         return
     items = None if history is None else _ids(history)
-    answer = live.recommend(user, k, history=items, where=filters, seen=_seen(seen))
+    answer = live.recommend(user, k, history=items, where=filters, seen=_seen(seen), context=moment)
     explained = None
     if explain and answer.items:
-        explained = live.explain(user, answer.items[0].item_id, history=items, seen=_seen(seen))
+        first = answer.items[0].item_id
+        explained = live.explain(user, first, history=items, seen=_seen(seen), context=moment)
     _print(live, answer, explained, as_json)
 
 
@@ -83,16 +89,18 @@ def rank(
     rerank: Annotated[bool, typer.Option(help="also the stages behind the ranker")] = False,
     store: Indexes = INDEXES,
     bundle: Version = "current",
+    context: Context = None,
     explain: Annotated[bool, typer.Option(help="why the first item is first: SHAP contributions")] = False,
     as_json: Json = False,
 ) -> None:
     """All of a given list, best first for a user."""
     from funnel.serving.live import Live
 
-    live, items_before = Live(store, bundle), None if history is None else _ids(history)
-    answer = live.rank(user, _ids(items), history=items_before, rerank=rerank)
+    moment, items_before = _context(context), None if history is None else _ids(history)
+    live = Live(store, bundle)
+    answer = live.rank(user, _ids(items), history=items_before, rerank=rerank, context=moment)
     first = answer.items[0].item_id if explain and answer.items else None
-    explained = None if first is None else live.explain(user, first, history=items_before)
+    explained = None if first is None else live.explain(user, first, history=items_before, context=moment)
     _print(live, answer, explained, as_json)
 
 
@@ -107,13 +115,15 @@ def similar(
     seen: Annotated[str | None, typer.Option(help="items of that history: exclude or allow")] = None,
     store: Indexes = INDEXES,
     bundle: Version = "current",
+    context: Context = None,
     as_json: Json = False,
 ) -> None:
     """The items nearest to an item."""
     from funnel.serving.live import Live
 
+    filters, moment = _filters(where or []), _context(context)
     live = Live(store, bundle)
-    answer = live.similar(item, k, user_id=user, where=_filters(where or []), seen=_seen(seen))
+    answer = live.similar(item, k, user_id=user, where=filters, seen=_seen(seen), context=moment)
     _print(live, answer, None, as_json)
 
 
@@ -148,12 +158,13 @@ def _everyone(
     k: int,
     where: dict[str, Any],
     seen: Literal["exclude", "allow"] | None,
+    context: dict[str, Any] | None,
     as_json: bool,
 ) -> None:
     """All lists into a file; says how far it is."""
     from funnel.serving.batch import recommend_all
 
-    done, steps = 0, recommend_all(live, output, k, where=where, seen=seen)
+    done, steps = 0, recommend_all(live, output, k, where=where, seen=seen, context=context)
     with Progress(console=console) as bar:
         task = bar.add_task("Recommending", total=None)
         for done, of in steps:
@@ -212,12 +223,17 @@ def _filters(parts: list[str]) -> dict[str, Any]:
     return {"and": [*wholes, columns]} if wholes and columns else {"and": wholes} if wholes else columns
 
 
-def _whole(text: str) -> Any:
+def _whole(text: str, option: str = "--where") -> Any:
     """Raises: ConfigError where it is not JSON, saying where it goes wrong."""
     try:
         return json.loads(text)
     except ValueError as error:
-        raise ConfigError(f"--where {text!r} is no JSON: {error}") from error
+        raise ConfigError(f"{option} {text!r} is no JSON: {error}") from error
+
+
+def _context(text: str | None) -> Any:
+    """What is known at the moment, from JSON."""
+    return None if text is None else _whole(text, "--context")
 
 
 def _meant(values: list[str]) -> list[float | bool]:

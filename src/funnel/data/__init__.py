@@ -2,6 +2,7 @@
 
 from funnel.data.columns import ColumnKind
 from funnel.data.dataset import Dataset, Truth
+from funnel.data.events_config import EventsConfig
 from funnel.data.readers import DataConfig, Reader, read
 from funnel.data.schema import Column, Schema
 from funnel.data.shown import shown_columns
@@ -14,6 +15,7 @@ __all__ = [
     "ColumnKind",
     "DataConfig",
     "Dataset",
+    "EventsConfig",
     "Reader",
     "Schema",
     "Split",

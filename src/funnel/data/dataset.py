@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from funnel.data import files
 from funnel.data.checksum import checksum
+from funnel.data.event_kinds import coded, values_of
 from funnel.data.keys import as_array
 from funnel.data.schema import Schema
 from funnel.data.tables import Tables, clean
@@ -34,7 +35,8 @@ class Dataset:
     """Clean tables under a schema. Made by `from_frames` or `from_folder`, which check and repair.
 
     events: user_id, item_id, time (int64 seconds; the position in the user's list where clock is "order", 0
-        where it is "none"), `split` where one is published, declared columns. Oldest first, ties as given.
+        where it is "none"), `split` where one is published, `kind` (text) and `value` (float64, at least 0)
+        where they are there, declared columns. Oldest first, ties as given.
     users, items: one row an id, sorted by id; everyone and everything that an event names is there.
     impressions: request_id, user_id, item_id, time (of the list: that of its earliest row), position (int32),
         clicked (bool), declared columns, by time, then request in order of appearance, then position; None
@@ -74,7 +76,8 @@ class Dataset:
         know get a row without features, columns that the schema does not know are left out, declared ones
         that are not required may be absent. Times far from all others are noted, with the first one's row.
         Raises DataError for anything else that is wrong, such as a missing id, a time that is missing,
-        infinite or no number of seconds, a wrong type, no events at all, a table of users or items that has
+        infinite or no number of seconds, a wrong type, an event without a kind where others have one, a
+        value below 0 or none, no events at all, a table of users or items that has
         hardly any of those that events name, a list of impressions with two users or over more than a day.
         """
         tables, repairs = clean(schema, Tables(events, users, items, impressions), clock)
@@ -166,7 +169,8 @@ class Dataset:
 
     @cached_property
     def log(self) -> Log:
-        """The events as row numbers, in their order."""
+        """The events as row numbers, in their order; their kinds in the order of the alphabet, all alike."""
+        kinds, event_kinds = coded(self.events)
         return Log(
             users=self.user_vocabulary.rows(self.events["user_id"]),
             items=self.item_vocabulary.rows(self.events["item_id"]),
@@ -174,6 +178,9 @@ class Dataset:
             n_users=len(self.users),
             n_items=len(self.items),
             clock=self.clock,
+            kinds=kinds,
+            values=values_of(self.events),
+            event_kinds=event_kinds,
         )
 
     def checksum(self) -> str:

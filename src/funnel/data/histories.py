@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.types import Bool, Examples, Int32, Int64, Log, Ragged, Requests, Shown
+from funnel.errors import ConfigError
+from funnel.types import Bool, EventKinds, Examples, Int8, Int32, Int64, Log, Ragged, Requests, Shown
+from funnel.values.nearest import hint
+
+#: Whether seen items are excluded, or the kinds of events that make an item one.
+Seen: TypeAlias = bool | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +22,10 @@ class Histories:
 
     order: int64 [N], the index in the log of the event at each position. users, items, times: the log in that
     order. offsets: int64 [n_users + 1]; the events of a user are at offsets[u] … offsets[u + 1] − 1.
-    first: int64 [N], the position of the same user's first event with the same item.
+    first: int64 [N], the position of the same user's first event with the same item. first_seen: the same
+    of those events that make an item seen; N where there is none. kinds: int8 [N], None where events are of
+    one kind. reads, asks, sees: bool [N], whether an event is in histories, is to be found, and makes its
+    item seen; None where all are.
     """
 
     order: Int64
@@ -26,22 +34,75 @@ class Histories:
     times: Int64
     offsets: Int64
     first: Int64
+    first_seen: Int64
+    kinds: Int8 | None = None
+    reads: Bool | None = None
+    asks: Bool | None = None
+    sees: Bool | None = None
 
     @classmethod
-    def of(cls, log: Log) -> Histories:
-        """The whole log."""
+    def of(cls, log: Log, seen: Seen = True) -> Histories:
+        """The whole log. seen: the kinds that make an item seen; where it is no list, those in histories."""
         order = np.argsort(log.users, kind="stable")
         users, items = log.users[order], log.items[order]
         offsets = np.zeros(log.n_users + 1, dtype=np.int64)
         np.cumsum(np.bincount(users, minlength=log.n_users), out=offsets[1:])
-        first = first_equal(pair_keys(users, items, log.n_items))
-        return cls(order, users, items, log.times[order], offsets, first)
+        keys = pair_keys(users, items, log.n_items)
+        first = first_equal(keys)
+        plain = cls(order, users, items, log.times[order], offsets, first, first)
+        return plain if log.kinds is None else plain._with_kinds(log, keys, seen)
+
+    def _with_kinds(self, log: Log, keys: Int64, seen: Seen) -> Histories:
+        """The same, by what each kind is for."""
+        assert log.kinds is not None
+        assert log.event_kinds is not None
+        kinds, of = log.kinds[self.order], log.event_kinds
+        reads, asks, sees = of.in_history[kinds], of.is_target[kinds], seen_kinds(of, seen)[kinds]
+        first_seen = np.full(len(keys), len(keys), dtype=np.int64)
+        positions = np.flatnonzero(sees)
+        if len(positions):
+            held, at = np.unique(keys[positions], return_index=True)  # the first of each pair
+            position = np.minimum(np.searchsorted(held, keys), len(held) - 1)
+            first_seen = np.where(held[position] == keys, positions[at[position]], len(keys))
+        masks = (None if mask.all() else mask for mask in (reads, asks, sees))
+        return Histories(
+            self.order,
+            self.users,
+            self.items,
+            self.times,
+            self.offsets,
+            self.first,
+            first_seen,
+            kinds,
+            *masks,
+        )
 
     def ends(self, users: Int32, times: Int64) -> Int64:
         """For each user and time, the position where the events strictly before it end: int64 [B]."""
         moments, number = np.unique(np.concatenate([self.times, times]), return_inverse=True)
         keys = pair_keys(np.concatenate([self.users, users]), number, len(moments))
         return np.searchsorted(keys[: len(self.times)], keys[len(self.times) :], side="left")
+
+    def events(self, of: Bool | None, starts: Int64, ends: Int64) -> tuple[Any, Int64, Int64]:
+        """What picks the events of a mask, and where among these the positions starts and ends are."""
+        if of is None:
+            return slice(None), starts, ends
+        before = np.concatenate([[0], np.cumsum(of)])
+        return np.flatnonzero(of), before[starts], before[ends]
+
+    def targeted(self) -> Bool:
+        """Which events are to be found: bool [N]."""
+        return np.ones(len(self.items), dtype=np.bool_) if self.asks is None else self.asks
+
+    def new(self, positions: Int64, ends: Int64) -> Bool:
+        """Whether the items of events are not seen yet where histories end: bool [n]."""
+        return np.asarray(self.first_seen[positions] >= ends)
+
+    def bits(self, positions: Int64, lists: Ragged) -> Ragged | None:
+        """`Examples.target_kinds` of lists of targets, one event each; None where there are no kinds."""
+        if self.kinds is None:
+            return None
+        return Ragged(np.int32(1) << self.kinds[positions].astype(np.int32), lists.offsets)
 
     def strictly_before(self) -> Int64:
         """For each position, where the events of the same user at the same time begin: int64 [N]."""
@@ -54,7 +115,9 @@ class Cutoffs:
     """Requests before their histories are written out.
 
     users: int32 [B]. ends: int64 [B], the position at which the history of each stops. times: int64 [B].
-    targets: B lists of item rows. shown: what each is to choose from, where that is given.
+    targets: B lists of item rows. shown: what each is to choose from, where that is given. rows: int64 [B],
+    the row that says what was known at the moment of each request, of impressions where lists were shown,
+    else of events; −1 for none, None where no request has one. target_kinds: see `Examples`.
     """
 
     users: Int32
@@ -62,6 +125,8 @@ class Cutoffs:
     times: Int64
     targets: Ragged
     shown: Shown | None = None
+    rows: Int64 | None = None
+    target_kinds: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -69,26 +134,46 @@ class Cutoffs:
     def take(self, rows: NDArray[Any]) -> Cutoffs:
         """The requests at these rows."""
         shown = None if self.shown is None else self.shown.take(rows)
-        return Cutoffs(self.users[rows], self.ends[rows], self.times[rows], self.targets.take(rows), shown)
+        of = None if self.rows is None else self.rows[rows]
+        kinds = None if self.target_kinds is None else self.target_kinds.take(rows)
+        targets = self.targets.take(rows)
+        return Cutoffs(self.users[rows], self.ends[rows], self.times[rows], targets, shown, of, kinds)
 
     def examples(self, histories: Histories, *, exclude_seen: bool, limit: int | None = None) -> Examples:
         """With histories of at most `limit` events, the last ones; what is excluded stays complete."""
-        starts = histories.offsets[self.users]
-        lengths = self.ends - starts
-        kept = lengths if limit is None else np.minimum(lengths, limit)
-        history = _slices(histories.items, self.ends - kept, kept)
+        first = histories.offsets[self.users]
+        read, starts, ends = histories.events(histories.reads, first, self.ends)
+        kept = ends - starts if limit is None else np.minimum(ends - starts, limit)
+        history = _slices(histories.items[read], ends - kept, kept)
         exclude = None
         if exclude_seen:
-            exclude = history if (kept == lengths).all() else _slices(histories.items, starts, lengths)
+            seen, since, until = histories.events(histories.sees, first, self.ends)
+            same = histories.sees is histories.reads and (kept == ends - starts).all()
+            exclude = history if same else _slices(histories.items[seen], since, until - since)
+        kinds = histories.kinds
         requests = Requests(
             users=self.users,
             times=self.times,
             history=history,
-            history_times=_slices(histories.times, self.ends - kept, kept),
+            history_times=_slices(histories.times[read], ends - kept, kept),
             exclude=exclude,
             shown=self.shown,
+            history_kinds=None if kinds is None else _slices(kinds[read], ends - kept, kept),
         )
-        return Examples(requests, self.targets)
+        return Examples(requests, self.targets, self.target_kinds)
+
+
+def seen_kinds(kinds: EventKinds, seen: Seen) -> Bool:
+    """Which kinds make an item seen: bool [kinds]. seen: a list of kinds; else those in histories.
+
+    Raises: ConfigError for a kind that is none of them, with the nearest.
+    """
+    if isinstance(seen, bool):
+        return kinds.in_history
+    for name in seen:
+        if name not in kinds.names:
+            raise ConfigError(f"split.exclude_seen names the kind {name!r}; {hint(name, kinds.names)}")
+    return np.array([name in seen for name in kinds.names], dtype=np.bool_)
 
 
 def pair_keys(users: NDArray[Any], items: NDArray[Any], n_items: int) -> Int64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from funnel.data.histories import Cutoffs, Histories, changes, distinct, pair_keys
+from funnel.data.histories import Cutoffs, Histories, distinct, pair_keys
 from funnel.types import Bool, Int32, Int64, Log, Ragged
 
 #: Users with fewer events than this go to training whole.
@@ -13,10 +13,14 @@ SHORTEST = 3
 SHORTEST_GIVEN = 5
 
 
-def last_two(histories: Histories) -> tuple[Int32, Int64]:
-    """Users with at least SHORTEST events, and the position in `histories` of the last event of each."""
-    users = np.flatnonzero(np.diff(histories.offsets) >= SHORTEST).astype(np.int32)
-    return users, histories.offsets[users + 1] - 1
+def last_two(histories: Histories) -> tuple[Int32, Int64, Int64]:
+    """Users with at least SHORTEST events, and the positions in `histories` of the last but one and of the
+    last event of each that is to be found; users with one such event are left out."""
+    positions = np.flatnonzero(histories.targeted())
+    counts = np.bincount(histories.users[positions], minlength=len(histories.offsets) - 1)
+    users = np.flatnonzero((np.diff(histories.offsets) >= SHORTEST) & (counts >= 2)).astype(np.int32)
+    ends = np.cumsum(counts)[users]
+    return users, positions[ends - 2], positions[ends - 1]
 
 
 def left_out_requests(histories: Histories, users: Int32, positions: Int64, exclude_seen: bool) -> Cutoffs:
@@ -26,21 +30,28 @@ def left_out_requests(histories: Histories, users: Int32, positions: Int64, excl
     With exclude_seen, an item that comes earlier in the list makes a request without targets.
     """
     every = np.ones(len(positions), dtype=np.bool_)
-    has_target = histories.first[positions] == positions if exclude_seen else every
+    has_target = histories.new(positions, positions) if exclude_seen else every
     targets = Ragged.from_lengths(histories.items[positions[has_target]], has_target)
-    return Cutoffs(users, positions, histories.times[positions], targets)
+    kinds = histories.bits(positions[has_target], targets)
+    return Cutoffs(
+        users, positions, histories.times[positions], targets, rows=histories.order[positions],
+        target_kinds=kinds,
+    )  # fmt: skip
+
+
+def to_find(log: Log) -> Log:
+    """The events that are to be found."""
+    return log if log.event_kinds is None else log.of_kinds(log.event_kinds.is_target)
 
 
 def hold_out(log: Log, rng: np.random.Generator) -> tuple[Bool, Int64]:
-    """A tenth of each user's distinct items, at least one, by chance.
+    """A tenth of each user's distinct items that are to be found, at least one, by chance.
 
     Returns which events are of a pair held out, bool [N], and the pairs (`pair_keys`), sorted. Users with
     fewer than SHORTEST_GIVEN items keep theirs.
     """
-    events = pair_keys(log.users, log.items, log.n_items)
-    order = np.argsort(events, kind="stable")
-    starts = changes(events[order])
-    pairs = events[order][starts]
+    taken = to_find(log)
+    pairs = distinct(pair_keys(taken.users, taken.items, log.n_items))
     users = pairs // log.n_items
     counts = np.bincount(users, minlength=log.n_users)
     shuffled = np.lexsort((rng.random(len(pairs)), users))
@@ -48,24 +59,45 @@ def hold_out(log: Log, rng: np.random.Generator) -> tuple[Bool, Int64]:
     wanted = np.where(counts < SHORTEST_GIVEN, 0, np.maximum(1, counts // 10))
     held = np.zeros(len(pairs), dtype=np.bool_)
     held[shuffled[rank < wanted[users]]] = True  # shuffling keeps the users in order
-    held_events = np.empty(len(events), dtype=np.bool_)
-    held_events[order] = held[np.cumsum(starts) - 1]
-    return held_events, pairs[held]
+    return _among(pair_keys(log.users, log.items, log.n_items), pairs[held]), pairs[held]
 
 
-def pair_requests(histories: Histories, n_items: int, pairs: Int64, time: int, exclude_seen: bool) -> Cutoffs:
+def _among(keys: Int64, ordered: Int64) -> Bool:
+    """Which keys are among others, which are sorted: bool [N]."""
+    ends = np.append(ordered, -1)
+    among: Bool = ends[np.searchsorted(ordered, keys)] == keys
+    return among
+
+
+def pair_requests(histories: Histories, taken: Log, pairs: Int64, time: int, exclude_seen: bool) -> Cutoffs:
     """One request a user in the pairs (sorted, distinct), after the whole of the user's history.
 
-    With exclude_seen, pairs that are in the history are no targets.
+    With exclude_seen, pairs that are in the history are no targets. taken: the events of the pairs.
     """
+    n_items = taken.n_items
     users = distinct(pairs // n_items)
     if exclude_seen:
-        seen = np.append(distinct(pair_keys(histories.users, histories.items, n_items)), -1)
-        pairs = pairs[seen[np.searchsorted(seen[:-1], pairs)] != pairs]
+        seen, _, _ = histories.events(histories.sees, histories.offsets[:1], histories.offsets[:1])
+        keys = distinct(pair_keys(histories.users[seen], histories.items[seen], n_items))
+        pairs = pairs[~_among(pairs, keys)]
     counts = np.bincount(pairs // n_items, minlength=len(histories.offsets) - 1)
+    targets = Ragged.from_lengths((pairs % n_items).astype(np.int32), counts[users])
     return Cutoffs(
         users=users.astype(np.int32),
         ends=histories.offsets[users + 1],
         times=np.full(len(users), time, dtype=np.int64),
-        targets=Ragged.from_lengths((pairs % n_items).astype(np.int32), counts[users]),
+        targets=targets,
+        target_kinds=_kinds_of(pairs, taken, targets),
     )
+
+
+def _kinds_of(pairs: Int64, taken: Log, targets: Ragged) -> Ragged | None:
+    """The kinds of the events of each pair, as bits."""
+    if taken.kinds is None:
+        return None
+    keys = pair_keys(taken.users, taken.items, taken.n_items)
+    inside = _among(keys, pairs)
+    bits = np.zeros(len(pairs), dtype=np.int32)
+    of_events = np.int32(1) << taken.kinds[inside].astype(np.int32)
+    np.bitwise_or.at(bits, np.searchsorted(pairs, keys[inside]), of_events)
+    return Ragged(bits, targets.offsets)

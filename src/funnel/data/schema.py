@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Literal, Self, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Self, TypeAlias
 
 import pandas as pd
-from pydantic import Field, model_validator
+from pydantic import Field, model_serializer, model_validator
 
 from funnel.data.columns import ColumnKind, absent, convert, missing
 from funnel.errors import DataError
@@ -25,11 +25,12 @@ KEYS: dict[TableName, tuple[str, ...]] = {
     "impressions": ("request_id", "user_id", "item_id", "time", "position", "clicked"),
 }
 
-#: Columns that have a meaning of their own and may be there: `split` says "train" or "test".
+#: Columns that have a meaning of their own and may be there: `split` says "train" or "test", `kind` what
+#: happened, such as a click or a purchase, `value` how much it was worth.
 OPTIONAL: dict[TableName, tuple[str, ...]] = {
     "users": (),
     "items": (),
-    "events": ("split",),
+    "events": ("split", "kind", "value"),
     "impressions": (),
 }
 
@@ -45,6 +46,15 @@ class Column(Settings):
     kind: ColumnKind
     required: bool = False
     size: int | None = Field(default=None, ge=1, description="numbers in a vector; for that kind only")
+    context: bool = Field(
+        default=False, description="known at the moment of the request: of events and impressions only"
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_context(self, written: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        # Schemas of before have no such key, and their fingerprint is of a schema without it.
+        fields = written(self)
+        return fields if self.context else {key: value for key, value in fields.items() if key != "context"}
 
     @model_validator(mode="after")
     def _sized(self) -> Self:
@@ -71,6 +81,33 @@ class Schema(Settings):
                 if names.count(name) > 1:
                     raise ValueError(f"{table}: column {name!r} is declared twice")
         return self
+
+    @model_validator(mode="after")
+    def _context_is_of_moments(self) -> Self:
+        for table in ("users", "items"):
+            for column in self.columns(table):
+                if column.context:
+                    raise ValueError(
+                        f"{table}: column {column.name!r} has context = true, which columns of events and "
+                        "impressions may have: what is known of a request, and not of a user or an item"
+                    )
+        forms: dict[str, tuple[ColumnKind, int | None]] = {}
+        for column in (*self.events, *self.impressions):
+            if column.context and forms.setdefault(column.name, (column.kind, column.size)) != (
+                column.kind,
+                column.size,
+            ):
+                raise ValueError(
+                    f"context column {column.name!r} is of one kind and size in events and of another in "
+                    "impressions: declare it alike in both"
+                )
+        return self
+
+    @property
+    def context(self) -> tuple[Column, ...]:
+        """The columns that are known at the moment of a request: those of events, then of impressions
+        alone."""
+        return tuple({c.name: c for c in (*self.impressions, *self.events) if c.context}.values())
 
     def columns(self, table: TableName) -> tuple[Column, ...]:
         """The declared columns of one table."""

@@ -13,7 +13,7 @@ from funnel.types import Ragged, Shown
 
 def shown_columns(dataset: Dataset) -> tuple[str, ...]:
     """What is known of a shown item: its position, and the declared columns of numbers and truth values."""
-    named = (c.name for c in dataset.schema.impressions if c.kind in ("number", "boolean"))
+    named = (c.name for c in dataset.schema.impressions if c.kind in ("number", "boolean") and not c.context)
     return ("position", *named)
 
 
@@ -36,6 +36,7 @@ def shown_requests(dataset: Dataset, histories: Histories, start: int, end: int 
     inside = clicked & (times >= start) & (True if end is None else times < end)
     rows = np.lexsort((frame["position"], number, times[number]))
     rows = rows[inside[number[rows]]]
+    original = frame.index.to_numpy()[rows]
     frame, number = frame.iloc[rows], number[rows]
     _, first, lengths = np.unique(number, return_index=True, return_counts=True)
     order = np.argsort(first)
@@ -51,6 +52,7 @@ def shown_requests(dataset: Dataset, histories: Histories, start: int, end: int 
         times=times[number[first]],
         targets=Ragged.from_lengths(items[hit], np.bincount(list_of[hit], minlength=len(lengths))),
         shown=Shown(Ragged.from_lengths(items, lengths), columns),
+        rows=original[first],
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from funnel.settings import Settings
+from funnel.settings import Settings, distinct
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,10 @@ class SplitConfig(Settings):
     protocol: Literal["window", "event", "shown"] = Field(
         "window", description="a request: a user in a window; an event; a list that was shown"
     )
-    exclude_seen: bool = Field(
-        default=True, description="items of the history are neither targets nor returned"
+    exclude_seen: bool | tuple[str, ...] = Field(
+        default=True,
+        description="items of the history are neither targets nor returned; a list of kinds of events: those "
+        "that the user had one of these with",
     )
     max_requests: int | None = Field(default=None, ge=1, description="at most this many of a part, by chance")
     history_limit: int = Field(
@@ -59,6 +61,13 @@ class SplitConfig(Settings):
         elif isinstance(value, int | float) and not 0 < value < 1:
             raise ValueError(f"{value!r} is no share of the events: it must be between 0 and 1")
         return value
+
+    @field_validator("exclude_seen")
+    @classmethod
+    def _kinds_or_none(cls, kinds: bool | tuple[str, ...]) -> bool | tuple[str, ...]:
+        if kinds == ():
+            raise ValueError('no kind is named: write false, or kinds of events such as ["purchase"]')
+        return kinds if isinstance(kinds, bool) else distinct(kinds)
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

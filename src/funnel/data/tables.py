@@ -8,9 +8,10 @@ from typing import Any, get_args
 import pandas as pd
 
 from funnel.data.entities import check_logs_meet, clean_entities
+from funnel.data.event_kinds import clean_kinds
 from funnel.data.impressions import clean_impressions
 from funnel.data.order import by_time, without_repeats
-from funnel.data.schema import Schema, TableName
+from funnel.data.schema import OPTIONAL, Schema, TableName
 from funnel.errors import DataError
 from funnel.types import Clock
 from funnel.values.ids import as_ids, same_type
@@ -82,6 +83,7 @@ def _with_ids(tables: Tables) -> Tables:
 def _clean_events(events: pd.DataFrame, clock: Clock, notes: list[str]) -> pd.DataFrame:
     if "split" in events.columns:
         _check_split(events["split"])
+    events = clean_kinds(events)
     counted = "time" in events.columns and clock != "none"
     if counted:
         events = by_time(events, "events.time", clock, notes)
@@ -89,7 +91,7 @@ def _clean_events(events: pd.DataFrame, clock: Clock, notes: list[str]) -> pd.Da
         events = without_repeats(events.assign(time=events["time"] if counted else 0), "events", notes)
     if clock == "none":
         # Nothing orders them, so nothing may depend on how a file does.
-        keys = ["user_id", "item_id", *(["split"] if "split" in events.columns else [])]
+        keys = ["user_id", "item_id", *(name for name in OPTIONAL["events"] if name in events.columns)]
         events = events.sort_values(keys, kind="stable", ignore_index=True)
     if clock == "order":
         events = events.assign(time=events.groupby("user_id", sort=False).cumcount())

@@ -44,21 +44,40 @@ def window_requests(histories: Histories, start: int, end: int | None, exclude_s
     With exclude_seen, items of the history are no targets, and who has none left is a request without
     targets. end: None for a window without one.
     """
-    inside = _inside(histories.times, start, end)
+    inside = _inside(histories.times, start, end) & histories.targeted()
     n_users = len(histories.offsets) - 1
     before = np.bincount(histories.users[histories.times < start], minlength=n_users)
     active = distinct(histories.users[inside])
     positions = np.flatnonzero(inside)
-    first = histories.first[positions]
-    # New ever; or new within the window: of events that share a first one ever, the earliest inside.
-    positions = positions[first == positions if exclude_seen else first_equal(first) == np.arange(len(first))]
-    counts = np.bincount(histories.users[positions], minlength=n_users)
+    number = first_equal(histories.first[positions])  # of events with one item, the earliest inside
+    taken = positions[number == np.arange(len(positions))]
+    if exclude_seen:
+        users = histories.users[taken]
+        taken = taken[histories.new(taken, histories.offsets[users] + before[users])]
+    counts = np.bincount(histories.users[taken], minlength=n_users)[active]
+    targets = Ragged.from_lengths(histories.items[taken], counts)
+    rows = np.full(len(active), -1, dtype=np.int64)
+    rows[counts > 0] = histories.order[taken[(np.cumsum(counts) - counts)[counts > 0]]]
     return Cutoffs(
         users=active,
         ends=histories.offsets[active] + before[active],
         times=np.full(len(active), start, dtype=np.int64),
-        targets=Ragged.from_lengths(histories.items[positions], counts[active]),
+        targets=targets,
+        rows=rows,
+        target_kinds=_all_kinds(histories, positions, number, taken, targets),
     )
+
+
+def _all_kinds(
+    histories: Histories, positions: Int64, number: Int64, taken: Int64, targets: Ragged
+) -> Ragged | None:
+    """The kinds of all events inside with an item, beside the first of each, which is in targets."""
+    bits = histories.bits(positions, targets)
+    if bits is None:
+        return None
+    together = np.zeros(len(positions), dtype=np.int32)
+    np.bitwise_or.at(together, number, bits.values)
+    return Ragged(together[np.searchsorted(positions, taken)], targets.offsets)
 
 
 def event_requests(histories: Histories, start: int, end: int | None, exclude_seen: bool) -> Cutoffs:
@@ -67,17 +86,20 @@ def event_requests(histories: Histories, start: int, end: int | None, exclude_se
     The history is what the user did strictly before. With exclude_seen, an item that is in it makes a
     request without targets.
     """
-    positions = np.flatnonzero(_inside(histories.times, start, end))
+    positions = np.flatnonzero(_inside(histories.times, start, end) & histories.targeted())
     positions = positions[np.argsort(histories.order[positions])]
     ends = histories.strictly_before()[positions]
     # An item whose first interaction is before the history's end is in the history.
     every = np.ones(len(positions), dtype=np.bool_)
-    has_target = histories.first[positions] >= ends if exclude_seen else every
+    has_target = histories.new(positions, ends) if exclude_seen else every
+    targets = Ragged.from_lengths(histories.items[positions[has_target]], has_target)
     return Cutoffs(
         users=histories.users[positions],
         ends=ends,
         times=histories.times[positions],
-        targets=Ragged.from_lengths(histories.items[positions[has_target]], has_target),
+        targets=targets,
+        rows=histories.order[positions],
+        target_kinds=histories.bits(positions[has_target], targets),
     )
 
 

@@ -12,6 +12,7 @@ from funnel import plugins
 from funnel.errors import ConfigError
 from funnel.features.groups import FeatureBatch, FittedContext
 from funnel.features.guard import feature
+from funnel.features.rates import Rates
 from funnel.features.recent import REACH, recent
 from funnel.features.spec import Spec
 from funnel.features.statistics import Statistics
@@ -40,6 +41,12 @@ class FeaturesConfig(plugins.Optioned):
             *(name for name in named if name not in STANDARD),
         )
 
+    def beside(self, group: str) -> FeaturesConfig:
+        """These, and a group that the data give, where the config leaves the choice to funnel."""
+        if self.names != STANDARD or group in self.groups:
+            return self
+        return self.model_copy(update={"names": (*self.names, group)})
+
     @model_validator(mode="after")
     def _are_there(self) -> Self:
         plugins.check_options("feature", self.groups, self.options)
@@ -50,10 +57,11 @@ class CandidateFeatures:
     """Computes the features of every candidate of a batch, point in time: nothing after the request counts.
 
     item_features, item_vectors: first dimension the catalogue's size; item_vectors may be None. sources:
-    those whose scores are features. shown: columns of the lists that requests choose from. fitted: the item
-    columns that the rarity of a value is taken from (default: item_features). Which features
-    there are depends on the data: an order, a clock, columns and vectors each bring their own.
-    Raises ConfigError when a named column is not there, none is left, or the tables differ in size.
+    those whose scores are features. shown: columns of the lists that requests choose from. moment_specs:
+    forms of what is known at the moment of a request; rates: of its categories. fitted: the item columns that
+    the rarity of a value is taken from (default: item_features). Which features there are depends on the
+    data: an order, a clock, columns and vectors each bring their own. Raises ConfigError when a named column
+    is not there, none is left, or the tables differ in size.
     """
 
     def __init__(
@@ -67,12 +75,15 @@ class CandidateFeatures:
         *,
         sources: Sequence[str] = ("towers", "covisitation", "popular"),
         shown: Sequence[str] = (),
+        moment_specs: Mapping[str, Spec] | None = None,
+        rates: Mapping[str, Rates] | None = None,
         fitted: Features | None = None,
     ) -> None:
         _check_sizes(statistics.n_items, item_features, item_vectors)
         context = FittedContext(
             statistics, item_features, item_specs, item_vectors, user_specs,
             item_features if fitted is None else fitted, tuple(sources), tuple(shown),
+            moment_specs or {}, rates or {},
         )  # fmt: skip
         wanted = config.groups
         self._groups = [feature(name, context, config.options.get(name, {})) for name in wanted]

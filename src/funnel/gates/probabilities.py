@@ -43,6 +43,7 @@ def calibration(
         len(contents.catalogue.ids),
         1,
         observers={"rank": outcomes.observe},
+        timed=False,
     )
     try:
         measured = measure_probabilities(contents, schema, some, outcomes, seed, slices=False)

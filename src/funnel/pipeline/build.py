@@ -14,7 +14,7 @@ import pandas as pd
 
 from funnel.artifacts import Draft, Store
 from funnel.artifacts.retention import retain
-from funnel.bundle.contents import Contents, load_contents, save_settings
+from funnel.bundle.contents import CONTEXT, Contents, load_contents, save_settings
 from funnel.bundle.holdout import HOLDOUT, Holdout
 from funnel.catalogue.tables import Catalogue
 from funnel.catalogue.users import Users
@@ -22,7 +22,7 @@ from funnel.config import Config
 from funnel.data import shown_columns
 from funnel.evaluation import Report
 from funnel.evaluation.advice import Origin, RankerOutcome, Training
-from funnel.features import FeaturesConfig, Statistics
+from funnel.features import FeaturesConfig, Statistics, save_rates
 from funnel.gates.serving import answers
 from funnel.index import FaissIndex
 from funnel.pipeline.checks import check
@@ -108,10 +108,15 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
         encoding=config.encoder,
         query_encoder=query_encoder,
         shown=shown_columns(data) if config.split.protocol == "shown" else (),
+        context=prepared.context,
+        rates=prepared.rates(parts.test_statistics),
     )
     contents.catalogue.save(folder / "items")
     contents.users.save(folder / "users")
     contents.statistics.save(folder / "statistics")
+    if prepared.context is not None:
+        prepared.context.save(folder / CONTEXT)
+        save_rates(contents.rates, folder / CONTEXT)
     save_settings(folder, contents)
     (folder / "schema.json").write_text(data.schema.model_dump_json(indent=1))
     (folder / _TRAINED).write_text(_training(towers).model_dump_json())
@@ -143,9 +148,11 @@ def _index(prepared: Prepared, queries: Queries) -> FaissIndex:
 
 def configured(folder: Path, config: Config) -> Contents:
     """The parts in a folder, with the config's settings of the stages."""
+    contents = load_contents(folder)
+    features = config.features if contents.context is None else config.features.beside("context")
     return replace(
-        load_contents(folder), features=config.features, retrieve=config.retrieve, rerank=config.rerank,
-        rules=config.rules, rank=config.rank,
+        contents, features=features, retrieve=config.retrieve, rerank=config.rerank, rules=config.rules,
+        rank=config.rank,
     )  # fmt: skip
 
 
@@ -183,7 +190,8 @@ def _before(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> Cont
         then = fitted(contents.encoding, encoder, folder, split.train)
         contents = replace(contents, encoder=encoder, query_encoder=then)
         contents = replace(contents, index=_index(prepared, contents.queries))
-    return replace(contents, statistics=Statistics.fit(split.ranker_known, split.ranker_statistics))
+    statistics = Statistics.fit(split.ranker_known, split.ranker_statistics)
+    return replace(contents, statistics=statistics, rates=prepared.rates(split.ranker_statistics))
 
 
 def finish(prepared: Prepared, draft: Draft, *, progress: bool = False) -> tuple[Report, tuple[str, ...]]:

@@ -24,6 +24,7 @@ from funnel.ranker.calibration import EVENT
 from funnel.rules import check_rules
 from funnel.settings import LONGEST_LIST
 from funnel.stages import check_names
+from funnel.types import Log
 
 #: Seconds by which an event may be in the future: clocks of machines that log events differ by less.
 AHEAD = 86_400
@@ -74,7 +75,8 @@ def _check_rules(prepared: Prepared) -> None:
 def _check_value(prepared: Prepared) -> None:
     """The columns that the expected value reads are there, and numbers."""
     columns = [column.name for column in prepared.dataset.schema.items if column.kind == "number"]
-    check_names(prepared.config.rank, [EVENT], columns)
+    moment = () if prepared.context is None else prepared.context.numbers
+    check_names(prepared.config.rank, [EVENT], columns, moment)
 
 
 def _check_sources(prepared: Prepared) -> None:
@@ -88,8 +90,9 @@ def _check_sources(prepared: Prepared) -> None:
 def _check_features(prepared: Prepared) -> None:
     """Raises: ConfigError for features that these data do not give, which a few events are enough to see."""
     statistics, towers = _tiny(prepared), prepared.config.towers
+    context = prepared.context
     CandidateFeatures(
-        prepared.config.features,
+        prepared.config.features if context is None else prepared.config.features.beside("context"),
         statistics,
         prepared.item_features,
         np.broadcast_to(np.zeros(1, np.float32), (statistics.n_items, towers.d)),
@@ -97,14 +100,19 @@ def _check_features(prepared: Prepared) -> None:
         prepared.item_encoder.specs,
         sources=prepared.config.retrieve.sources,
         shown=shown_columns(prepared.dataset) if prepared.split.protocol == "shown" else (),
+        moment_specs={} if context is None else context.specs,
+        rates=prepared.rates(_some(prepared.split.ranker_statistics)),
     )
 
 
 def _tiny(prepared: Prepared) -> Statistics:
     """Statistics of the first events only."""
-    known = prepared.split.ranker_known
-    some = known.where(np.arange(len(known)) < _SOME)
+    some = _some(prepared.split.ranker_known)
     return Statistics.fit(some, some)
+
+
+def _some(log: Log) -> Log:
+    return log.where(np.arange(len(log)) < _SOME)
 
 
 def check_times(prepared: Prepared) -> None:

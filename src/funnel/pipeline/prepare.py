@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -10,17 +11,18 @@ import numpy as np
 
 from funnel.config import Config
 from funnel.data import Dataset, Split, read, split
-from funnel.features import TableEncoder
+from funnel.features import ContextEncoder, Rates, TableEncoder, fit_rates
+from funnel.pipeline.moments import fit_context, with_context
 from funnel.pipeline.progress import step
-from funnel.types import Examples, Features
+from funnel.types import Examples, Features, Log
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A data set, split, and encoded with encoders fitted on the towers' training window.
 
-    Requests of both windows carry their users' encoded columns. read_at: seconds since 1970 at which reading
-    the data began.
+    Requests of both windows carry their users' encoded columns, and what was known at their moments. context:
+    what encodes that; None where nothing is. read_at: seconds since 1970 at which reading the data began.
     """
 
     config: Config
@@ -30,11 +32,25 @@ class Prepared:
     item_encoder: TableEncoder
     user_features: Features
     read_at: float
+    context: ContextEncoder | None = None
 
     @cached_property
     def item_features(self) -> Features:
         """The items' encoded columns, computed at first use, since a million items take long."""
         return self.item_encoder.encode(self.dataset.items)
+
+    @cached_property
+    def event_context(self) -> Features:
+        """What was known before each event, encoded: one row a row of the table of events."""
+        events = self.dataset.events
+        return {} if self.context is None else self.context.encode(events, events["time"].to_numpy())
+
+    def rates(self, log: Log) -> Mapping[str, Rates]:
+        """How often items are taken in each context, from the events of a log."""
+        if self.context is None:
+            return {}
+        specs, items = self.context.tower_specs, self.item_encoder.specs
+        return fit_rates(log, self.event_context, specs, self.item_features, items)
 
 
 def prepare(config: Config, dataset: Dataset | None = None) -> Prepared:
@@ -52,16 +68,21 @@ def prepare_from(
     config: Config,
     dataset: Dataset,
     read_at: float,
-    encoders: tuple[TableEncoder, TableEncoder] | None = None,
+    encoders: tuple[TableEncoder, TableEncoder, ContextEncoder | None] | None = None,
 ) -> Prepared:
-    """`prepare` for a data set in memory. encoders: of users and items, of towers that are kept."""
-    parts = split(dataset, config.split, config.seed)
-    user_encoder, item_encoder = encoders or _fitted(dataset, parts)
+    """`prepare` for a data set in memory. encoders: of users, items and context, of towers that are kept."""
+    chosen = config.context.chosen(dataset.schema.context, dataset.clock)
+    in_context = encoders[2] is not None if encoders else bool(chosen) or config.context.clock
+    parts = split(dataset, config.split, config.seed, config.events, rows=in_context)
+    user_encoder, item_encoder = encoders[:2] if encoders else _fitted(dataset, parts)
+    context = encoders[2] if encoders else fit_context(dataset, parts, config.context) if in_context else None
     user_features = user_encoder.encode(dataset.users)
     parts = replace(
         parts, ranker=_with_users(parts.ranker, user_features), test=_with_users(parts.test, user_features)
     )
-    return Prepared(config, dataset, parts, user_encoder, item_encoder, user_features, read_at)
+    if context is not None:
+        parts = with_context(parts, dataset, context)
+    return Prepared(config, dataset, parts, user_encoder, item_encoder, user_features, read_at, context)
 
 
 def _fitted(dataset: Dataset, parts: Split) -> tuple[TableEncoder, TableEncoder]:

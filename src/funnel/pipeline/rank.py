@@ -14,11 +14,11 @@ from funnel.engine import Funnel
 from funnel.errors import DataError
 from funnel.evaluation import Difference, compute, paired
 from funnel.evaluation.advice import RankerOutcome
-from funnel.pipeline.chunks import each_chunk
+from funnel.evaluation.chunks import each_chunk
 from funnel.pipeline.order import Order, retrieval_order
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
-from funnel.ranker import Ranker, RankerConfig, TrainingLists, concatenate, training_lists
+from funnel.ranker import CrossFit, Ranker, RankerConfig, TrainingLists, concatenate, training_lists
 from funnel.ranker.calibration import EVENT, Head, calibrate
 from funnel.ranker.config import FOLDS
 from funnel.ranker.outcomes import Outcomes
@@ -138,7 +138,9 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     fold_of = np.repeat(np.arange(FOLDS), [len(fold) for fold in lists])
     del lists
     with step("grow trees for each fold"):
-        tried = Ranker.cross_fit_each(every, fold_of, config.ranker)
+        fitting = CrossFit(every, fold_of, config.ranker)
+        del every  # LightGBM has its own, binned
+        tried = fitting.each()
     with step("judge them on users that they were not grown on"):
         verdicts, outcomes = _verdicts(contents, tried, folds, config.seed)
     best = int(np.argmax([verdict.mean for verdict in verdicts]))
@@ -147,7 +149,7 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     parts = tried[best]
     chosen = parts[0].config.model_copy(update={"trees": parts[0].trees})
     with step("grow the ranker"):
-        ranker = Ranker.fit(every, None, chosen)
+        ranker = fitting.whole(chosen)
     facts = replace(facts, heads=heads, no_heads=no_heads)
     return ranker, replace(facts, verdict=verdicts[best], trees=chosen.trees, objective=chosen.objective)
 

@@ -15,7 +15,7 @@ import numpy as np
 from funnel.artifacts import Draft, Manifest, Store
 from funnel.data import Split, Vocabulary
 from funnel.errors import BundleError, FunnelError
-from funnel.features import TableEncoder
+from funnel.features import ContextEncoder, TableEncoder
 from funnel.pipeline.checks import check
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
@@ -39,6 +39,7 @@ GOES_ON = 3
 TOWERS = 3
 
 _IDS, _ITEMS, _USERS, _VECTORS = "item_ids.npy", "items", "users", "item_vectors.npy"
+_CONTEXT = "context"
 _INPUTS = "inputs.json"
 
 
@@ -107,8 +108,11 @@ def fit_towers(
     weights, warm = _torch("weights"), _torch("warm")
     ids, encoders = prepared.dataset.item_ids, (prepared.item_encoder, prepared.user_encoder)
     start, parts, config = None, prepared.split, prepared.config.towers
+    names = parts.train.kind_names
     if start_from is not None:
-        start = warm.Start.load(start_from / TRAINING, start_from.name, ids, *encoders)
+        start = warm.Start.load(
+            start_from / TRAINING, start_from.name, ids, *encoders, prepared.context, names
+        )
     with step("train the towers"):
         trained = _train(prepared, parts.train, parts.ranker, config, start, checkpoint, progress)
     weights.save_trained(trained, folder)
@@ -124,6 +128,8 @@ def fit_towers(
     (folder / _INPUTS).write_text(json.dumps(inputs, indent=1))
     prepared.item_encoder.save(folder / _ITEMS)
     prepared.user_encoder.save(folder / _USERS)
+    if prepared.context is not None:
+        prepared.context.save(folder / _CONTEXT)
     best = trained.epochs[trained.best]
     return {"epochs": len(trained.epochs), "validation_ndcg@100": round(best.validation, 5)}
 
@@ -149,13 +155,16 @@ def _train(
         seed=prepared.config.seed,
         folder=checkpoint,
         start_from=start,
+        context=prepared.event_context,
+        context_specs={} if prepared.context is None else prepared.context.tower_specs,
         progress=progress,
     )
 
 
-def load_encoders(folder: Path) -> tuple[TableEncoder, TableEncoder]:
-    """Encoders of users and items that towers were trained with, from their folder."""
-    return TableEncoder.load(folder / _USERS), TableEncoder.load(folder / _ITEMS)
+def load_encoders(folder: Path) -> tuple[TableEncoder, TableEncoder, ContextEncoder | None]:
+    """Encoders of users, items and context that towers were trained with, from their folder."""
+    users, items = TableEncoder.load(folder / _USERS), TableEncoder.load(folder / _ITEMS)
+    return users, items, ContextEncoder.load(folder / _CONTEXT)
 
 
 def write_version(prepared: Prepared, fitted: Path, draft: Draft) -> None:
@@ -182,6 +191,10 @@ def tower_inputs(prepared: Prepared) -> dict[str, Any]:
     again: dict[str, Any] = {} if prepared.split.refit is None else {"refit": True}
     loss = [plugin.model_dump(mode="json") for plugin in prepared.config.needs if plugin.kind == "loss"]
     again |= {"plugins": loss} if loss else {}
+    if prepared.context is not None:
+        again["context"] = prepared.config.context.model_dump(mode="json")
+    if prepared.split.kinds is not None:
+        again["events"] = prepared.config.events.model_dump(mode="json")
     return {**sections, "checksum": prepared.dataset.checksum(), "made": TOWERS, **again}
 
 
@@ -219,7 +232,8 @@ def _torch(name: str) -> ModuleType:
 
 def _everyone(prepared: Prepared, train: Log, rows: Int32) -> Requests:
     """A request of every user at the end of a log, to export their vectors. rows: of the items there."""
-    history, times = train.by_user()
+    read = train if train.event_kinds is None else train.of_kinds(train.event_kinds.in_history)
+    history, times = read.by_user()
     now = int(train.times.max()) + 1 if train.clock == "time" else 0
     return Requests(
         users=np.arange(train.n_users, dtype=np.int32),
@@ -227,4 +241,5 @@ def _everyone(prepared: Prepared, train: Log, rows: Int32) -> Requests:
         history=Ragged(rows[history.values], history.offsets),
         history_times=times,
         user_features=prepared.user_features,
+        history_kinds=read.kinds_by_user(),
     )

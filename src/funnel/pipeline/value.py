@@ -41,7 +41,8 @@ class ValueTally:
         """For the stage that orders by value."""
         ranked, self.requests = self._ranked, self.requests + len(examples)
         assert ranked is not None
-        values = self.expected.of(ranked.items, ranked.scores).values
+        moment = examples.requests.context_numbers
+        values = self.expected.of(ranked.items, ranked.scores, moment).values
         order = np.argsort(ranked.items, axis=1)
         rows = np.take_along_axis(ranked.items, order, axis=1)
         for at, items in enumerate((ranked.items[:, : self.k], candidates.items[:, : self.k])):

@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 
 from funnel.errors import ConfigError, DataError, FunnelError
-from funnel.features import Spec
+from funnel.features import ContextEncoder, Spec
+from funnel.values.nearest import hint
 from funnel.values.shown import shown
 from funnel.values.times import seconds
+from funnel.values.words import word
 
 #: At most so many ids are taken in one argument, and so many items are in an answer.
 MOST_IDS, MOST_ITEMS = 100_000, 1_000_000
@@ -140,6 +142,53 @@ def user_columns(user: Any, specs: Mapping[str, Spec]) -> dict[str, Any]:
         names = shown(sorted(map(str, unknown)))
         raise ConfigError(f"user columns {names} are unknown; there are: {', '.join(specs) or 'none'}")
     return {name: _column(value, specs[name], f"user column {name!r}") for name, value in user.items()}
+
+
+def context(given: Any, encoder: ContextEncoder | None) -> dict[str, Any]:
+    """What is known at the moment of a request, by column; nothing for None.
+
+    encoder: of the bundle, None where it knows no moments.
+
+    Raises: FunnelError when it is no mapping; ConfigError for a column that there is not, with the nearest,
+    and for one that the request's time gives; DataError for a value that the column cannot have.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise FunnelError(
+            f'context is {shown(given)}; columns by name are expected, like {{"device": "phone"}}'
+        )
+    specs = {} if encoder is None else encoder.table.specs
+    for name in given:
+        if name not in specs and encoder is not None and name in encoder.specs:
+            raise ConfigError(f"context column {name!r} is that of the request's time: give `time` instead")
+        if name not in specs:
+            raise ConfigError(f"no context column {shown(name)}; {hint(name, specs)}")
+    return {name: _column(value, specs[name], f"context column {name!r}") for name, value in given.items()}
+
+
+def contexts(given: Any, encoder: ContextEncoder | None, n: int) -> list[dict[str, Any]]:
+    """What is known at the moment of each of n requests: one mapping for all, or a list of one for each.
+
+    Raises: see `context`; FunnelError where there are not as many.
+    """
+    if given is None or isinstance(given, Mapping):
+        return [context(given, encoder)] * n
+    if not isinstance(given, list | tuple):
+        return [context(given, encoder)]  # says what is expected
+    if len(given) != n:
+        raise FunnelError(f"context has {len(given):,} entries for {n:,} users; one for all, or one for each")
+    return [context(one, encoder) for one in given]
+
+
+def comparable(value: Any) -> Any:
+    """A checked value of the context as a filter looks for it: numbers and truth values as they are, else
+    texts; None where it is missing."""
+    if isinstance(value, list):
+        return [comparable(part) for part in value] or None
+    if value is None or isinstance(value, float | bool):
+        return value
+    return None if isinstance(value, np.ndarray) else word(value, "context")
 
 
 def _column(value: Any, spec: Spec, what: str) -> Any:

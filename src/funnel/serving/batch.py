@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from funnel.index.checks import at_least_one
 from funnel.serving import arguments
 from funnel.serving.live import Live
 from funnel.serving.loaded import Loaded
-from funnel.serving.request import filtered, of_users
+from funnel.serving.request import allowed, filtered, of_users
 from funnel.types import Int64
 from funnel.values.plain import plain
 
@@ -39,18 +39,19 @@ def recommend_all(
     *,
     where: Where | None = None,
     seen: Literal["exclude", "allow"] | None = None,
+    context: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[int, int]]:
     """The best k items of every user that the bundle knows, into a file of user_id, rank (from 1), item_id
     and score, in the order of users and ranks; yields how many users are done, of how many.
 
     output: ends in .parquet or .csv, which says what is written. where: a filter on item columns that holds
-    for everyone, see `funnel.catalogue.where`; a user for whom nothing passes has no rows. seen: see
-    `Live.recommend`.
+    for everyone, see `funnel.catalogue.where`; a user for whom nothing passes has no rows. seen, context: the
+    same for all, see `Live.recommend`.
 
     Parts are kept in `<output>.parts` until the last is there. Run again after an interruption, it goes on
-    behind the last part, unless the bundle, the items, k, the filter or `seen` have changed: then it starts
-    anew. The file appears whole or not at all; Parquet names the bundle in its metadata. All users are
-    answered from one state of the items. Memory: one chunk's candidates.
+    behind the last part, unless the bundle, the items, k, the filter, `seen` or the context have changed:
+    then it starts anew. The file appears whole or not at all; Parquet names the bundle in its metadata. All
+    users are answered from one state of the items. Memory: one chunk's candidates.
 
     Raises: BundleError when the file cannot be written, FunnelError when k < 1, ConfigError when `output` is
     of another kind or the filter cannot be answered; nothing is written then.
@@ -59,14 +60,22 @@ def recommend_all(
         raise ConfigError(f"output is {str(output)!r}; a file name that ends in .parquet or .csv is expected")
     k = at_least_one("k", k)
     loaded, state = live.served(), live.items.state
-    allow = loaded.contents.catalogue.allow(where) if where else None
-    excluded = arguments.seen(seen, loaded.contents.exclude_seen)
+    known = arguments.context(context, loaded.contents.context)
+    allow, _ = allowed(loaded.contents, where, [known]) if where else (None, [])
+    excluded = arguments.seen(seen, bool(loaded.contents.exclude_seen))
     about = {**_about(loaded, where), "items": state, "k": k, "chunk": CHUNK, "exclude_seen": excluded}
-    return _write(live, loaded, output, about, k, allow)
+    about |= {"context": json.dumps(plain(known), sort_keys=True)} if known else {}
+    return _write(live, loaded, output, about, k, allow, known)
 
 
 def _write(
-    live: Live, loaded: Loaded, output: Path, about: dict[str, Any], k: int, allow: Allow | None
+    live: Live,
+    loaded: Loaded,
+    output: Path,
+    about: dict[str, Any],
+    k: int,
+    allow: Allow | None,
+    context: Mapping[str, Any],
 ) -> Iterator[tuple[int, int]]:
     """Part after part. about: what the parts are made of."""
     n = len(loaded.contents.users.ids)
@@ -78,7 +87,8 @@ def _write(
         with changing(output):
             if not path.exists():
                 aside = path.with_suffix(".new")
-                lists = _lists(live, loaded, np.arange(start, stop), k, allow, about["exclude_seen"])
+                excluded = about["exclude_seen"]
+                lists = _lists(live, loaded, np.arange(start, stop), k, allow, excluded, context)
                 pq.write_table(lists, aside)
                 aside.replace(path)
         yield stop, n
@@ -105,7 +115,13 @@ def _prepare(parts: Path, what: dict[str, object]) -> None:
 
 
 def _lists(
-    live: Live, loaded: Loaded, users: Int64, k: int, allow: Allow | None, exclude_seen: bool
+    live: Live,
+    loaded: Loaded,
+    users: Int64,
+    k: int,
+    allow: Allow | None,
+    exclude_seen: bool,
+    context: Mapping[str, Any],
 ) -> pa.Table:
     """The lists of these users, by row: one line a place."""
     contents = loaded.contents
@@ -113,7 +129,8 @@ def _lists(
     users = users[contents.users.ids.rows(ids) >= 0]  # who was forgotten has no list
     ids = contents.users.ids.values[users]
     since = [live.recent_interactions(one) for one in ids.tolist()]
-    requests = of_users(contents, users, recent=since, seen="exclude" if exclude_seen else "allow")
+    seen: Literal["exclude", "allow"] = "exclude" if exclude_seen else "allow"
+    requests = of_users(contents, users, recent=since, seen=seen, contexts=[context] * len(users))
     requests = requests if allow is None else filtered(requests, allow)
     requests = live.on_occasion(loaded, requests, ids.tolist())
     found = loaded.funnel(k)(requests)

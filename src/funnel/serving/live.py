@@ -211,6 +211,7 @@ class Live:
         deadline: float | None = None,
         attributes: Iterable[str] | None = None,
         seen: Literal["exclude", "allow"] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> Answer:
         """The best k items for one user.
 
@@ -223,18 +224,21 @@ class Live:
         attributes: names of the item columns to return; default all but vectors. None of them: [].
         seen: "exclude" leaves out the items of the history, "allow" returns them like all others; default as
             the bundle's config has it (`split.exclude_seen`).
+        context: what is known at this moment, by the columns that are declared so; see docs/context.md. What
+            is not given, or was never seen, is missing.
         A user or an item never seen is no error: the answer says so in `reasons`.
 
         Raises: FunnelError for an argument that cannot be meant, naming it: k < 1, a `time` that is not in
-        seconds, a text or more than 100,000 ids as `history` or `exclude`; ConfigError when `where` or `user`
-        names an unknown column, or `where` asks for what a column cannot have.
+        seconds, a text or more than 100,000 ids as `history` or `exclude`; ConfigError when `where`, `user`
+        or `context` names an unknown column, or `where` asks for what a column cannot have; DataError for a
+        value that a column cannot have.
         """
         began = perf_counter()
         wanted = arguments.item_count(k)
         limit = None if deadline is None else arguments.milliseconds(deadline) / 1000
         loaded = self.served()
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
-        request = Request(user_id, history, user, where, exclude, self._moment(time), seen)
+        request = Request(user_id, history, user, where, exclude, self._moment(time), seen, context)
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         requests = self.on_occasion(loaded, requests, [user_id], time)
         left = None if limit is None else limit - (perf_counter() - began)
@@ -249,18 +253,21 @@ class Live:
         where: Where | None = None,
         time: int | None = None,
         seen: Literal["exclude", "allow"] | None = None,
+        context: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
     ) -> list[Answer]:
         """The best k items for each of several users, in their order, all from one version.
 
         The same answers as one by one, in a fraction of the time; `milliseconds` are of the whole batch.
-        where, time, seen: the same for all, see `recommend`.
+        where, time, seen: the same for all, see `recommend`. context: the same for all, or a list of one for
+        each.
 
         Raises: see `recommend`.
         """
         wanted, users = arguments.item_count(k), arguments.ids(user_ids, "user_ids")
         loaded = self.served()
         since = [self.recent_interactions(one) for one in users]
-        requests, reasons = encode_requests(loaded.contents, users, where, self._moment(time), since, seen)
+        moment = self._moment(time)
+        requests, reasons = encode_requests(loaded.contents, users, where, moment, since, seen, context)
         if not users:
             return []
         requests = self.on_occasion(loaded, requests, users, time)
@@ -282,6 +289,7 @@ class Live:
         time: int | None = None,
         attributes: Iterable[str] | None = None,
         rerank: bool = False,
+        context: Mapping[str, Any] | None = None,
     ) -> Answer:
         """All of a given list, best first: a page of search results, the bidders of an auction.
 
@@ -302,7 +310,7 @@ class Live:
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
         rows, missing = given_items(loaded.contents, items)
         funnel = loaded.ranking(arguments.reranked(rerank, len(rows)))
-        request = Request(user_id, history, user, time=self._moment(time))
+        request = Request(user_id, history, user, time=self._moment(time), context=context)
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         requests = among(loaded.contents, requests, rows)
         steps = funnel.trace(requests)
@@ -319,6 +327,7 @@ class Live:
         time: int | None = None,
         attributes: Iterable[str] | None = None,
         seen: Literal["exclude", "allow"] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> Answer:
         """The k items nearest to an item, never itself: those that users most often interact with beside it,
         and behind them those with the nearest vectors, which a new item has by its columns.
@@ -334,7 +343,7 @@ class Live:
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
         rows, missing = given_items(loaded.contents, [item_id])
         history = () if user_id is None else None
-        request = Request(user_id, history, None, where, exclude, self._moment(time), seen)
+        request = Request(user_id, history, None, where, exclude, self._moment(time), seen, context)
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         if not len(rows):
             return Answer(user_id, (), loaded.version, tuple(missing), {})
@@ -352,6 +361,7 @@ class Live:
         user: Mapping[str, Any] | None = None,
         time: int | None = None,
         seen: Literal["exclude", "allow"] | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> dict[str, float]:
         """Each feature's SHAP contribution to the ranker's score of an item, largest first; they and `base`
         add up to the score that `rank` gives it, and `recommend` where it finds it. For the other arguments
@@ -364,7 +374,7 @@ class Live:
         if contents.ranker is None:
             raise FunnelError(f"{version} keeps the retrieval order: there is no ranker to explain")
         row = living_item(contents, version, item_id)
-        request = Request(user_id, history, user, time=self._moment(time), seen=seen)
+        request = Request(user_id, history, user, time=self._moment(time), seen=seen, context=context)
         requests, _ = encode_request(contents, request, self.recent_interactions(user_id))
         requests = among(contents, requests, np.array([row], dtype=np.int32))
         steps = loaded.ranking().trace(requests)

@@ -12,7 +12,7 @@ from funnel.compiling import compiled
 from funnel.engine import RANK, Step
 from funnel.ranker.calibration import Head
 from funnel.stages import ExpectedValue
-from funnel.types import Candidates, Float32, Int32
+from funnel.types import Candidates, Features, Float32, Int32
 
 _NOTHING: Mapping[str, float] = {}
 
@@ -42,17 +42,20 @@ def probabilities(
 
 
 def values(
-    expected: ExpectedValue | None, scored: Candidates | None, items: Int32
+    expected: ExpectedValue | None, scored: Candidates | None, items: Int32, numbers: Features
 ) -> Sequence[tuple[Mapping[str, float], bool]]:
-    """For each item its expected value and what that was made of, and whether it reaches every floor."""
+    """For each item its expected value and what that was made of, and whether it reaches every floor.
+
+    numbers: of the context of the one request.
+    """
     if expected is None or scored is None or not len(items):
         return [(_NOTHING, True)] * len(items)
     scores = scores_of(items, scored.items[0], scored.scores[0])
-    valued = expected.of(items, scores)
+    valued = expected.of(items[None], scores[None], numbers)
     names = [*valued.parts, "expected"]
-    columns = [*(part.tolist() for part in valued.parts.values()), valued.values.tolist()]
+    columns = [*(part[0].tolist() for part in valued.parts.values()), valued.values[0].tolist()]
     rows = zip(*columns, strict=True)
-    pairs = zip(rows, valued.reached.tolist(), strict=True)
+    pairs = zip(rows, valued.reached[0].tolist(), strict=True)
     return [(dict(zip(names, row, strict=True)), reached) for row, reached in pairs]
 
 

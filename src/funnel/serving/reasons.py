@@ -33,7 +33,7 @@ def recommendations(
     scores, ranks = final.scores[0, :n].tolist(), final.source_ranks[0, :n].tolist()
     has_history = len(requests.history.values) > 0
     probable = probabilities(contents.heads, ranked, rows)
-    worth = values(contents.expected_value, ranked, rows)
+    worth = values(contents.expected_value, ranked, rows, requests.context_numbers)
     made: list[Recommendation] = []
     rules = final.outcomes[0].touched if final.outcomes else ()
     for item_id, score, of_sources, like, columns, chances, (value, reached) in zip(

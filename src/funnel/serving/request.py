@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from funnel.allow import Allow
 from funnel.bundle.contents import Contents
+from funnel.catalogue import moment
 from funnel.catalogue.where import Where
 from funnel.serving import arguments
-from funnel.serving.response import EMPTY_HISTORY, UNKNOWN_ITEMS_IN_HISTORY, UNKNOWN_USER
-from funnel.types import Int32, Int64, Ragged, Requests
+from funnel.serving.response import EMPTY_HISTORY, MISSING_CONTEXT, UNKNOWN_ITEMS_IN_HISTORY, UNKNOWN_USER
+from funnel.types import Features, Int32, Int64, Ragged, Requests
 
 
 class Interaction(Protocol):
@@ -42,6 +43,7 @@ class Request:
     exclude: Iterable[Any] | None = ()
     time: int | None = None
     seen: Any = None
+    context: Mapping[str, Any] | None = None
 
 
 def encode_request(
@@ -60,14 +62,21 @@ def encode_request(
     columns = arguments.user_columns(request.user, users.encoder.specs)
     now = _moment(contents, request.time)
     history, times = _history(contents, request, row, now, reasons, recent)
+    moments = np.array([now], dtype=np.int64)
+    context = [arguments.context(request.context, contents.context)]
+    encoded, numbers = in_context(contents, context, moments)
+    allow, (missing,) = allowed(contents, request.where, context)
+    reasons += missing
     requests = Requests(
         users=np.array([row], dtype=np.int32),
-        times=np.array([now], dtype=np.int64),
+        times=moments,
         history=history,
         history_times=times,
         exclude=_excluded(contents, request, history.values),
-        allow=_allowed(contents, request.where, 1),
+        allow=allow,
         user_features=users.features_of([row], [columns]),
+        context=encoded,
+        context_numbers=numbers,
     )
     return requests, reasons
 
@@ -79,16 +88,28 @@ def encode_requests(
     time: int | None,
     recent: Sequence[RecentInteractions] = (),
     seen: Any = None,
+    context: Any = None,
 ) -> tuple[Requests, list[list[str]]]:
-    """A request a user, and the reason codes of each. Raises: see `encode_request`."""
+    """A request a user, and the reason codes of each. context: of all, or a list of that of each.
+
+    Raises: see `encode_request`.
+    """
     rows = contents.users.ids.rows([arguments.known(one) for one in user_ids])
-    requests = of_users(contents, rows, time, recent, seen)
-    requests = replace(requests, allow=_allowed(contents, where, len(rows)))
+    contexts = arguments.contexts(context, contents.context, len(rows))
+    requests = of_users(contents, rows, time, recent, seen, contexts)
+    allow, missing = allowed(contents, where, contexts)
     reasons = [
-        ([UNKNOWN_USER] if row < 0 else []) + ([] if length else [EMPTY_HISTORY])
-        for row, length in zip(rows, requests.history.lengths, strict=True)
+        ([UNKNOWN_USER] if row < 0 else []) + ([] if length else [EMPTY_HISTORY]) + codes
+        for row, length, codes in zip(rows, requests.history.lengths, missing, strict=True)
     ]
-    return requests, reasons
+    return replace(requests, allow=allow), reasons
+
+
+def in_context(
+    contents: Contents, contexts: Sequence[Mapping[str, Any]], times: Int64
+) -> tuple[Features, Features]:
+    """What is known at the moments of requests, encoded, and its numbers as they are. contexts: checked."""
+    return ({}, {}) if contents.context is None else contents.context.given(times, contexts)
 
 
 def filtered(requests: Requests, allow: Allow) -> Requests:
@@ -103,11 +124,12 @@ def of_users(
     time: int | None = None,
     recent: Sequence[RecentInteractions] = (),
     seen: Any = None,
+    contexts: Sequence[Mapping[str, Any]] | None = None,
 ) -> Requests:
     """Requests of users by row, −1 for one never seen, with what the bundle knows of them.
 
     recent: what each did beside that. time: default one second after the last event that the bundle knows.
-    seen: see `Live.recommend`.
+    seen: see `Live.recommend`. contexts: what is known at the moment of each, checked; default nothing.
     """
     users, rows = contents.users, np.asarray(rows, dtype=np.int32)
     history, times = users.history.take(rows), users.history_times.take(rows)
@@ -115,23 +137,54 @@ def of_users(
         lists = [_with(contents, history[i], times[i], some) for i, some in enumerate(recent)]
         history = Ragged.from_lists([items for items, _ in lists])
         times = Ragged.from_lists([at for _, at in lists], np.int64)
+    moments = np.full(len(rows), _moment(contents, time), dtype=np.int64)
+    context, numbers = in_context(contents, [{}] * len(rows) if contexts is None else contexts, moments)
     return Requests(
         users=rows,
-        times=np.full(len(rows), _moment(contents, time), dtype=np.int64),
+        times=moments,
         history=history,
         history_times=times,
-        exclude=history if arguments.seen(seen, contents.exclude_seen) else None,
+        exclude=history if arguments.seen(seen, bool(contents.exclude_seen)) else None,
         allow=contents.catalogue.living(len(rows)),
         user_features=users.features_of(rows.tolist(), [{}] * len(rows)),
+        context=context,
+        context_numbers=numbers,
     )
 
 
-def _allowed(contents: Contents, where: Where | None, batch: int) -> Allow | None:
-    """The items that a filter lets pass, for all of a batch. None and {} alone are no filter: what else is
-    empty or false is a mistake of the caller, and must not show everything."""
+def allowed(
+    contents: Contents, where: Where | None, contexts: Sequence[Mapping[str, Any]]
+) -> tuple[Allow | None, list[list[str]]]:
+    """The items that a filter lets pass for each of a batch, and the codes of what a request does not say.
+
+    None and {} alone are no filter: what else is empty or false is a mistake of the caller, and must not show
+    everything.
+    """
+    n = len(contexts)
     if where is None or (isinstance(where, Mapping) and not where):
-        return contents.catalogue.living(batch)
-    return replace(contents.catalogue.allow(where), filter_of=np.zeros(batch, dtype=np.int32))
+        return contents.catalogue.living(n), [[] for _ in contexts]
+    names = moment.named(where)
+    if not names:
+        allow = contents.catalogue.allow(where)
+        return replace(allow, filter_of=np.zeros(n, dtype=np.int32)), [[] for _ in contexts]
+    moment.check_named(names, [] if contents.context is None else list(contents.context.table.specs))
+    values = [{name: arguments.comparable(context.get(name)) for name in names} for context in contexts]
+    filter_of, distinct = _distinct(values)
+    allow = contents.catalogue.allow(*(moment.resolved(where, one) for one in distinct))
+    missing = [[f"{MISSING_CONTEXT}{name}" for name in names if one[name] is None] for one in values]
+    return replace(allow, filter_of=filter_of), missing
+
+
+def _distinct(values: Sequence[dict[str, Any]]) -> tuple[Int32, list[dict[str, Any]]]:
+    """Which of the distinct ones each is, and these; one at least."""
+    numbers: dict[str, int] = {}
+    distinct: list[dict[str, Any]] = []
+    of = np.empty(len(values), dtype=np.int32)
+    for place, one in enumerate(values):
+        number = of[place] = numbers.setdefault(repr(one), len(numbers))
+        if number == len(distinct):
+            distinct.append(one)
+    return of, distinct or [{}]
 
 
 def _moment(contents: Contents, time: int | None) -> int:
@@ -193,7 +246,7 @@ def _with(
 
 def _excluded(contents: Contents, request: Request, history: Int32) -> Ragged:
     """What must not be returned: what was given, and the user's items, where those are excluded."""
-    seen = history if arguments.seen(request.seen, contents.exclude_seen) else history[:0]
+    seen = history if arguments.seen(request.seen, bool(contents.exclude_seen)) else history[:0]
     ids = [] if request.exclude is None else arguments.ids(request.exclude, "exclude")
     if not ids:
         return _one_list(seen)

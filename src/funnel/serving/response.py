@@ -23,6 +23,8 @@ NO_ITEMS = "no_items"
 DUPLICATE_ITEMS = "duplicate_items"
 UNKNOWN_ITEM, DELETED_ITEM = "unknown_item:", "deleted_item:"
 RETRIEVAL_ORDER = "retrieval_order_kept"
+#: Followed by the name of what the filter compares items with, and the request does not say.
+MISSING_CONTEXT = "missing_context:"
 #: Of an item: its value is not known, or it is below a floor; it stands behind those that are not. Of a whole
 #: answer: no expected value was used, since there are no probabilities.
 NO_VALUE = "no_value"

@@ -63,8 +63,9 @@ class RankConfig(Settings):
 
     value: str | None = Field(
         None,
-        description="expected value as an expression over probabilities (`p_event`) and item columns of "
-        'numbers, such as "p_event * bid"; + - * / ** min max log exp abs; default the ranker\'s order',
+        description="expected value as an expression over probabilities (`p_event`), item columns of "
+        'numbers, and numbers of the context, such as "p_event * bid"; + - * / ** min max log exp abs; '
+        "default the ranker's order",
     )
     floor: dict[str, float] = Field(
         default_factory=dict,

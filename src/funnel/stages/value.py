@@ -15,7 +15,7 @@ from funnel.ranker.calibration import Head
 from funnel.stages.config import PREFIX, RankConfig
 from funnel.stages.formula import Float64, Formula
 from funnel.stages.numbers import NumberColumn
-from funnel.types import Bool, Candidates, Float32, Int32, Requests
+from funnel.types import Bool, Candidates, Features, Float32, Int32, Requests
 from funnel.values.nearest import hint
 
 #: Values beyond are as much as this: scores have to stay numbers of 32 bits.
@@ -32,22 +32,35 @@ class Valued(NamedTuple):
 
 
 class ExpectedValue:
-    """The expression of a config over probabilities and item columns.
+    """The expression of a config over probabilities, item columns and numbers of the context.
 
-    Raises: ConfigError for a name that is neither a head nor a column of numbers.
+    context: names of those numbers. Raises: ConfigError for a name that is neither a head nor one of the
+    others.
     """
 
-    def __init__(self, config: RankConfig, heads: Mapping[str, Head], catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        config: RankConfig,
+        heads: Mapping[str, Head],
+        catalogue: Catalogue,
+        context: Sequence[str] = (),
+    ) -> None:
         assert config.value is not None
         self._formula, self._floor = Formula.parse(config.value), config.floor
-        check_names(config, heads, number_columns(catalogue))
+        check_names(config, heads, number_columns(catalogue), context)
         reads = {*self._formula.names, *config.floor}
         self._heads = {name: head for name, head in _prefixed(heads).items() if name in reads}
-        self._columns = {name: NumberColumn(catalogue, name) for name in reads - {*self._heads}}
+        self._moment = [name for name in context if name in reads]
+        columns = reads - {*self._heads, *self._moment}
+        self._columns = {name: NumberColumn(catalogue, name) for name in columns}
 
-    def of(self, items: Int32, scores: Float32) -> Valued:
-        """items, scores: of one shape, the ranker's scores. A negative item is worth NaN."""
+    def of(self, items: Int32, scores: Float32, numbers: Features) -> Valued:
+        """items, scores: [B, K], the ranker's scores. numbers: of the context of each request, [B]; what is
+        not there is not known. A negative item is worth NaN."""
         parts = {name: head(scores) for name, head in self._heads.items()}
+        unknown = np.full(len(items), np.nan)
+        for name in self._moment:
+            parts[name] = np.broadcast_to(numbers.get(name, unknown)[:, None], items.shape)
         parts |= {name: column.of(items) for name, column in self._columns.items()}
         values = np.broadcast_to(self._formula(parts), items.shape)
         known = np.isfinite(values) & (items >= 0)
@@ -62,12 +75,20 @@ def number_columns(catalogue: Catalogue) -> list[str]:
     return [name for name, column in catalogue.layout.items() if isinstance(column, Numbers)]
 
 
-def check_names(config: RankConfig, heads: Sequence[str] | Mapping[str, Any], columns: Sequence[str]) -> None:
-    """Raises: ConfigError for a name that is neither `p_` and a head nor a column of numbers, with the
-    nearest."""
+def check_names(
+    config: RankConfig,
+    heads: Sequence[str] | Mapping[str, Any],
+    columns: Sequence[str],
+    context: Sequence[str] = (),
+) -> None:
+    """Raises: ConfigError for a name that is neither `p_` and a head nor a column of numbers, of items or of
+    the context, with the nearest; and for one that is a column of both."""
     if config.value is None:
         return
-    known = [*(PREFIX + name for name in heads), *columns]
+    known = [*(PREFIX + name for name in heads), *columns, *context]
+    for name in Formula.parse(config.value).names:
+        if known.count(name) > 1:
+            raise ConfigError(f"rank.value: {name!r} is a column of items and of the context: rename one")
     Formula.parse(config.value).check(known)
     for name in config.floor:
         if name not in known:
@@ -93,7 +114,7 @@ class ByValue:
         """The same positions by value."""
         if candidates.items.shape[1] == 0:
             return candidates
-        valued = self._expected.of(candidates.items, candidates.scores)
+        valued = self._expected.of(candidates.items, candidates.scores, requests.context_numbers)
         known, filled = ~np.isnan(valued.values), candidates.filled
         tier = np.where(known, np.where(valued.reached, 0, 1), 2)
         tier = np.where(filled, tier, 3)

@@ -13,13 +13,14 @@ import numpy as np
 from funnel.errors import BundleError
 from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
-from funnel.towers.inputs import histories, input_name, user_columns
+from funnel.towers.inputs import context_name, histories, input_name, user_columns
 from funnel.towers.runtime import onnx_session
 from funnel.types import Clock, Float32, Requests
 from funnel.values.arrays import mapped
 
-#: Numbers that are held at once for histories, or for the values of a column: 16 MiB of float32.
-CHUNK = 1 << 22
+#: Numbers that are held at once for histories, or for the values of a column: 1 MiB of float32, of which the
+#: layers make several times as many, and which a core's cache holds.
+CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,9 @@ class QueryEncoder:
     """The query tower of one trained version, and the item vectors that it reads and is compared with.
 
     item_vectors: float32 [n_items, d], memory-mapped. fingerprint: names the towers; an index that was
-    built from other towers must not be searched with these queries.
+    built from other towers must not be searched with these queries. context_specs: of what it reads that is
+    known at the moment of a request. kinds: the kinds of events that it tells apart in a history, in the
+    order of their codes.
     """
 
     fingerprint: str
@@ -37,6 +40,8 @@ class QueryEncoder:
     user_specs: Mapping[str, Spec]
     item_vectors: Float32
     _session: Any = field(repr=False)
+    context_specs: Mapping[str, Spec] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> QueryEncoder:
@@ -57,6 +62,8 @@ class QueryEncoder:
                 user_specs=read_specs(about["user_specs"]),
                 item_vectors=vectors,
                 _session=session,
+                context_specs=read_specs(about.get("context_specs", {})),
+                kinds=tuple(about.get("kinds", ())),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(
@@ -67,10 +74,12 @@ class QueryEncoder:
         """Queries: float32 [B, d].
 
         History rows below zero are dropped, of the rest the last `config.reads(clock)` are read. A user
-        column that is not given is missing for everyone. An empty history, and a user never seen, are normal.
+        column, or one of the context, that is not given is missing for everyone. An empty history, and a user
+        never seen, are normal.
         """
         longest = min(self.config.reads(self.clock), int(requests.history.lengths.max(initial=1)))
-        longest = max(longest, *(spec.width for spec in self.user_specs.values()), 1)
+        specs = (*self.user_specs.values(), *self.context_specs.values())
+        longest = max(longest, *(spec.width for spec in specs), 1)
         if len(requests) * longest * self.config.d <= CHUNK:
             return self._encode(requests)
         # Requests of about the same length together, so that little is computed for padding.
@@ -83,12 +92,14 @@ class QueryEncoder:
         return out
 
     def _encode(self, requests: Requests) -> Float32:
-        padded = histories(requests, self.config.reads(self.clock), self.clock)
+        padded = histories(requests, self.config.reads(self.clock), self.clock, kinds=bool(self.kinds))
         feed = {"history": self.item_vectors[padded.items], "lengths": padded.lengths}
-        if self.clock == "time":
+        if self.clock == "time" or self.kinds:
             feed["gaps"] = padded.gaps
         columns = user_columns(self.user_specs, requests.user_features, len(requests))
         feed |= {input_name(name): column for name, column in columns.items()}
+        moment = user_columns(self.context_specs, requests.context, len(requests))
+        feed |= {context_name(name): column for name, column in moment.items()}
         queries: Float32 = self._session.run(None, feed)[0]
         return queries
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from funnel.allow import Allow
@@ -61,9 +62,13 @@ class Requests:
     same offsets. exclude: item rows never to return; None means nothing is excluded. (Seen items are put
         here by the caller who wants them excluded, so that every stage obeys one list.)
     allow: which items each request may be given; None means every item may be returned.
-    user_features: encoded user columns, first dimension B.
+    user_features: encoded user columns, first dimension B. context: encoded columns of what is known at the
+        moment of the request, first dimension B; one that is not there is missing for everyone.
+    context_numbers: the numbers among them as they are, float64 [B], NaN = missing.
     shown: the items to choose from; None where that is the whole catalogue.
     occasion: what frequency caps and budgets go by; None where a request is replayed, which has neither.
+    history_kinds: the code of each history event's kind, int8, offsets as history; None where events are of
+        one kind.
     """
 
     users: Int32
@@ -73,8 +78,11 @@ class Requests:
     exclude: Ragged | None = None
     allow: Allow | None = None
     user_features: Features = field(default_factory=dict)
+    context: Features = field(default_factory=dict)
+    context_numbers: Features = field(default_factory=dict)
     shown: Shown | None = None
     occasion: Occasion | None = None
+    history_kinds: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -89,21 +97,45 @@ class Requests:
             exclude=None if self.exclude is None else self.exclude.take(rows),
             allow=None if self.allow is None else self.allow.take(rows),
             user_features={name: column[rows] for name, column in self.user_features.items()},
+            context={name: column[rows] for name, column in self.context.items()},
+            context_numbers={name: column[rows] for name, column in self.context_numbers.items()},
             shown=None if self.shown is None else self.shown.take(rows),
             occasion=None if self.occasion is None else self.occasion.take(rows),
+            history_kinds=None if self.history_kinds is None else self.history_kinds.take(rows),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Requests and what happened next: the rows of the items that each user then interacted with."""
+    """Requests and what happened next: the rows of the items that each user then interacted with.
+
+    target_kinds: by what kinds of events each target was taken, a bit a kind (1 << code): int32, offsets as
+    targets; a target that was clicked and bought has both. None where events are of one kind.
+    """
 
     requests: Requests
     targets: Ragged
+    target_kinds: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.requests)
 
     def take(self, rows: NDArray[Any]) -> Examples:
         """The examples at these rows."""
-        return Examples(self.requests.take(rows), self.targets.take(rows))
+        kinds = None if self.target_kinds is None else self.target_kinds.take(rows)
+        return Examples(self.requests.take(rows), self.targets.take(rows), kinds)
+
+    def has_kind(self, code: int) -> Bool:
+        """For each target, whether an event of this kind took it: bool [total]; all where there are no
+        kinds."""
+        if self.target_kinds is None:
+            return np.ones(len(self.targets.values), dtype=np.bool_)
+        return np.asarray(self.target_kinds.values >> code & 1, dtype=np.bool_)
+
+    def of_kind(self, code: int) -> Examples:
+        """All requests, with the targets of one kind; some may have none."""
+        mine = self.has_kind(code)
+        lengths = np.bincount(self.targets.list_of[mine], minlength=len(self))
+        targets = Ragged.from_lengths(self.targets.values[mine], lengths)
+        kinds = None if self.target_kinds is None else Ragged(self.target_kinds.values[mine], targets.offsets)
+        return Examples(self.requests, targets, kinds)

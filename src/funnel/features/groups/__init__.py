@@ -3,6 +3,7 @@
 from funnel.features.groups import (  # registered when they are loaded
     affinity,
     columns,
+    context,
     covisitation,
     history,
     popularity,
@@ -18,6 +19,7 @@ __all__ = [
     "FittedContext",
     "affinity",
     "columns",
+    "context",
     "covisitation",
     "history",
     "popularity",

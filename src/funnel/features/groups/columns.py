@@ -18,10 +18,10 @@ MOST_CODES = 256
 @register("feature", "user")
 def build_user(context: FittedContext) -> FeatureGroup:
     """user.<column>: numbers (standardised) and small categories (codes by frequency); NaN where missing."""
-    names = _usable(context.user_specs)
+    names = usable(context.user_specs)
 
     def compute(batch: FeatureBatch) -> Float32:
-        rows = _table(batch.requests.user_features, names, len(batch.requests))
+        rows = table(batch.requests.user_features, names, len(batch.requests))
         return np.where(batch.candidates.filled[:, :, None], rows[:, None, :], np.float32(np.nan))
 
     return FeatureGroup(tuple(names), compute)
@@ -30,22 +30,23 @@ def build_user(context: FittedContext) -> FeatureGroup:
 @register("feature", "item")
 def build_item(context: FittedContext) -> FeatureGroup:
     """item.<column>: the same of the candidate."""
-    names = _usable(context.item_specs)
+    names = usable(context.item_specs)
     n = context.statistics.n_items
-    table = np.full((n + 1, len(names)), np.nan, dtype=np.float32)
-    table[:n] = _table(context.item_features, names, n)
+    whole = np.full((n + 1, len(names)), np.nan, dtype=np.float32)
+    whole[:n] = table(context.item_features, names, n)
 
     def compute(batch: FeatureBatch) -> Float32:
-        return table[batch.candidates.items]  # −1 is the last row
+        return whole[batch.candidates.items]  # −1 is the last row
 
     def refresh(rows: Int32) -> None:
         changed = {name: context.item_features[name][rows] for name in names}
-        table[rows] = _table(changed, names, len(rows))
+        whole[rows] = table(changed, names, len(rows))
 
     return FeatureGroup(tuple(names), compute, refresh)
 
 
-def _usable(specs: Mapping[str, Spec]) -> list[str]:
+def usable(specs: Mapping[str, Spec]) -> list[str]:
+    """Columns that trees can split on: numbers and small categories."""
     return [
         name
         for name, spec in specs.items()
@@ -53,7 +54,7 @@ def _usable(specs: Mapping[str, Spec]) -> list[str]:
     ]
 
 
-def _table(features: Features, names: list[str], n: int) -> Float32:
+def table(features: Features, names: list[str], n: int) -> Float32:
     """One float32 column a name: [n, len(names)]; NaN where a value, or a whole column, is missing."""
     out = np.full((n, len(names)), np.nan, dtype=np.float32)
     for number, name in enumerate(names):

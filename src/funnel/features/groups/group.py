@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from funnel.features.rates import Rates
 from funnel.features.spec import Spec
 from funnel.features.statistics import Statistics
 from funnel.types import Candidates, Clock, Features, Float32, Int32, Ragged, Requests
@@ -18,7 +19,8 @@ class FittedContext:
     item_specs. item_vectors: float32 [n_items, d] or None. user_specs: the forms of user columns. fitted: the
     encoded item columns as the ranker was trained with them, also where items have changed since; figures
     over the whole catalogue are taken from these. sources: names of those whose scores are features. shown:
-    columns of the lists that requests choose from; none where they choose from the catalogue.
+    columns of the lists that requests choose from; none where they choose from the catalogue. moment_specs:
+    the forms of what is known at the moment of a request. rates: of its categories, by column.
     """
 
     statistics: Statistics
@@ -29,6 +31,8 @@ class FittedContext:
     fitted: Features
     sources: tuple[str, ...]
     shown: tuple[str, ...] = ()
+    moment_specs: Mapping[str, Spec] = field(default_factory=dict)
+    rates: Mapping[str, Rates] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,9 @@ def _beside(run: Context) -> str | None:
 
 def _checked(run: Context) -> dict[str, Any]:
     """The inputs of the checks."""
-    sections = run.sections("split", "seed", "gates", "index", "features", "retrieve", "rank")
+    sections = run.sections(
+        "split", "events", "context", "seed", "gates", "index", "features", "retrieve", "rank"
+    )
     return {**sections, "d": run.config.towers.d, "missed": run.config.ranker.missed}
 
 
@@ -163,7 +165,9 @@ STEPS = (
         _ingest,
     ),
     PipelineStep("validate", ("ingest",), _checked, _validate),
-    PipelineStep("train", ("ingest",), lambda run: run.sections("split", "seed", "towers"), _train),
+    PipelineStep(
+        "train", ("ingest",), lambda run: run.sections("split", "events", "context", "seed", "towers"), _train
+    ),
     PipelineStep(
         "export",
         ("train",),
@@ -174,20 +178,22 @@ STEPS = (
     PipelineStep(
         "build",
         ("ingest", "export"),
-        lambda run: run.sections("split", "seed", "index", "encoder"),
+        lambda run: run.sections("split", "events", "context", "seed", "index", "encoder"),
         _build,
     ),
     PipelineStep(
         "rank",
         ("ingest", "export", "build"),
-        lambda run: run.sections("split", "seed", "features", "retrieve", "ranker"),
+        lambda run: run.sections("split", "events", "context", "seed", "features", "retrieve", "ranker"),
         _rank,
     ),
     PipelineStep(
         "evaluate",
         ("ingest", "build", "rank"),
         lambda run: {
-            **run.sections("split", "seed", "features", "retrieve", "rerank", "rules", "evaluate"),
+            **run.sections(
+                "split", "events", "context", "seed", "features", "retrieve", "rerank", "rules", "evaluate"
+            ),
             "value": run.sections("rank")["rank"],  # the step of that name has its result under it
             "holdout": run.config.gates.holdout,
         },

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def export(
 
 def _write(trained: Trained, folder: Path, item_ids: NDArray[Any]) -> str:
     """Everything but the users. Returns the fingerprint: sha256 of the config, specs, graph and vectors."""
-    graph = query_graph(trained.model.query, trained.config.d, trained.user_specs)
+    graph = query_graph(trained.model.query, trained.config.d, trained.user_specs, trained.context_specs)
     items = item_graph(trained.model.items, trained.item_specs)
     about: dict[str, Any] = {
         "config": trained.config.model_dump(mode="json"),
@@ -63,6 +63,10 @@ def _write(trained: Trained, folder: Path, item_ids: NDArray[Any]) -> str:
         "item_specs": _plain(trained.item_specs),
         "user_specs": _plain(trained.user_specs),
     }
+    if trained.context_specs:
+        about["context_specs"] = _plain(trained.context_specs)
+    if trained.kinds:
+        about["kinds"] = trained.kinds
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     digest.update(graph)
     digest.update(items)
@@ -79,6 +83,15 @@ def _write(trained: Trained, folder: Path, item_ids: NDArray[Any]) -> str:
     return str(about["fingerprint"])
 
 
+def _various(spec: Spec, n: int) -> NDArray[Any]:
+    """n values of a column, of all that it can have."""
+    rng = np.random.default_rng(0)
+    if spec.kind.endswith("category"):
+        shape = (n,) if spec.kind == "category" else (n, spec.width)
+        return rng.integers(spec.size, size=shape, dtype=np.int32)
+    return rng.normal(size=(n, spec.width)).astype(np.float32)
+
+
 def _plain(specs: Mapping[str, Spec]) -> dict[str, dict[str, Any]]:
     return {name: asdict(spec) for name, spec in specs.items()}
 
@@ -86,6 +99,8 @@ def _plain(specs: Mapping[str, Spec]) -> dict[str, dict[str, Any]]:
 def _compare(trained: Trained, encoder: QueryEncoder, requests: Requests) -> None:
     """Raises: FunnelError when the exported tower says something else than torch."""
     some = requests.take(np.unique(np.linspace(0, len(requests) - 1, COMPARED).astype(np.int64)))
+    context = {name: _various(spec, len(some)) for name, spec in trained.context_specs.items()}
+    some = replace(some, context=context)
     apart = difference(trained.encode(some), encoder.encode(some))
     if not apart <= TOLERANCE:
         raise FunnelError(

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from funnel.features.encoders import Spec
-from funnel.towers.inputs import input_name
+from funnel.towers.inputs import context_name, input_name
 from funnel.towers.training.layers import Attention, Distance, FixedDistance, Pool
 from funnel.towers.training.model import ItemTower, QueryTower
 from funnel.types import Float32
@@ -26,31 +26,43 @@ OPSET = 20
 
 
 class _Last(nn.Module):
-    """Only the query after the whole history; user columns in the order of the specs."""
+    """Only the query after the whole history; columns in the order of the specs."""
 
     def __init__(self, query: QueryTower) -> None:
         super().__init__()
         self.query = query
 
-    def forward(self, history: Tensor, lengths: Tensor, gaps: Tensor | None, user: list[Tensor]) -> Tensor:
-        out: Tensor = self.query(history, gaps, user, lengths)
+    def forward(
+        self,
+        history: Tensor,
+        lengths: Tensor,
+        gaps: Tensor | None,
+        user: list[Tensor],
+        context: list[Tensor],
+    ) -> Tensor:
+        out: Tensor = self.query(history, gaps, user, lengths, context)
         return out
 
 
-def query_graph(query: QueryTower, d: int, specs: Mapping[str, Spec]) -> bytes:
+def query_graph(
+    query: QueryTower, d: int, specs: Mapping[str, Spec], context_specs: Mapping[str, Spec] | None = None
+) -> bytes:
     """A graph with free batch size B and history length L >= 1, the same bytes each time.
 
     Inputs: history float32 [B, L, d], right-padded; lengths int64 [B]; gaps int64 [B, L] where the tower
-    reads them; user columns as encoded, named by `input_name`. Output: query float32 [B, d].
+    reads them; user columns as encoded, named by `input_name`, and those of the context by `context_name`.
+    Output: query float32 [B, d].
     """
+    moment = context_specs or {}
     # Sizes that are unlike each other, since the exporter takes equal ones for the same.
     b, length = 3, 7
-    gaps = torch.zeros(b, length, dtype=torch.int64) if query.gaps is not None else None
+    gaps = torch.zeros(b, length, dtype=torch.int64) if query.reads_gaps else None
     args = (
         torch.zeros(b, length, d),
         torch.tensor([length, 2, 0]),
         gaps,
         [_example(s, b) for s in specs.values()],
+        [_example(s, b) for s in moment.values()],
     )
     batch, long = torch.export.Dim("B"), torch.export.Dim("L")
     shapes = (
@@ -58,8 +70,10 @@ def query_graph(query: QueryTower, d: int, specs: Mapping[str, Spec]) -> bytes:
         {0: batch},
         gaps if gaps is None else {0: batch, 1: long},
         [{0: batch}] * len(specs),
+        [{0: batch}] * len(moment),
     )
-    names = ["history", "lengths", *(["gaps"] if gaps is not None else []), *map(input_name, specs)]
+    columns = [*map(input_name, specs), *map(context_name, moment)]
+    names = ["history", "lengths", *(["gaps"] if gaps is not None else []), *columns]
     with _quiet():
         program = torch.onnx.export(
             _Last(_fixed(query)).eval(),

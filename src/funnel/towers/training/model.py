@@ -86,9 +86,23 @@ class QueryTower(nn.Module):
     place p is the query after the first p items, so a user without a history has the output at START. Beside
     the layers of a transformer a mean of what was read, weighted by distance, goes straight into the query.
     Sets are read as the mean of START and items.
+
+    What is known at the moment of a request is added to what was read of its history, and a layer looks at
+    both: it is another at each place of a history, so that no place but the one that asks knows it. Sets know
+    none, for one query stands for many events.
+
+    Where events are of several kinds, an item of a history is read as its vector times a number of its kind,
+    plus a vector of it. Sets are read without.
     """
 
-    def __init__(self, config: TowersConfig, specs: Mapping[str, Spec], clock: Clock) -> None:
+    def __init__(
+        self,
+        config: TowersConfig,
+        specs: Mapping[str, Spec],
+        clock: Clock,
+        context_specs: Mapping[str, Spec] | None = None,
+        kinds: int = 0,
+    ) -> None:
         super().__init__()
         d, heads, history, dropout = config.d, config.heads, config.history, config.dropout
         self.normalize = config.normalize
@@ -96,6 +110,12 @@ class QueryTower(nn.Module):
         self.start = embedding(1, d)
         self.user = ColumnSum(specs, d) if specs else None
         self.gaps = nn.Parameter(torch.zeros(GAPS, d)) if clock == "time" else None
+        self.kinds: nn.Parameter | None = None
+        if kinds and clock != "none":  # the first of each is of an event whose kind is not known
+            self.kinds, self.kind_scale = (
+                nn.Parameter(torch.zeros(kinds + 1, d)),
+                nn.Parameter(torch.ones(kinds + 1)),
+            )
         # Of a set half is hidden in each step, which is noise enough.
         self.dropout = Dropout(0.0 if clock == "none" else dropout)
         mixers: list[nn.Module] = []
@@ -111,29 +131,45 @@ class QueryTower(nn.Module):
             self.beside = Pool(d, heads, history)
         self.mixers, self.wide = nn.ModuleList(mixers), nn.ModuleList(wide)
         self.norm = nn.LayerNorm(d)
+        self.context: ColumnSum | None = None
+        if context_specs and clock != "none":
+            self.context, self.joined = ColumnSum(context_specs, d), FeedForward(d, dropout)
 
-    def forward(self, history: Tensor, gaps: Tensor | None, user: Sequence[Tensor], at: Tensor) -> Tensor:
+    def forward(
+        self,
+        history: Tensor,
+        gaps: Tensor | None,
+        user: Sequence[Tensor],
+        at: Tensor,
+        context: Sequence[Tensor] = (),
+    ) -> Tensor:
         """The query of each history's first `at` items, int64 [B]: [B, d].
 
-        history: item vectors [B, L, d], right-padded. gaps: int64 [B, L], where the clock is "time".
-        user: the user columns in the order of the specs, first dimension B.
+        history: item vectors [B, L, d], right-padded. gaps: int64 [B, L], where the clock is "time" or
+            there are kinds (see `with_kinds`).
+        user, context: the columns in the order of the specs, first dimension B.
         """
         x = torch.cat([self._start(user, history.shape[0]).unsqueeze(1), self._read(history, gaps)], dim=1)
         if not self.mixers:
             known = torch.arange(x.shape[1]) <= at[:, None]
             mean = (known.to(x.dtype) / (at[:, None] + 1)).unsqueeze(1) @ x
             return self._query(self.wide[0](mean.squeeze(1)))
-        return self._query(self._layers(x, at=at).squeeze(1))
+        return self._query(self._in_context(self._layers(x, at=at).squeeze(1), context))
 
     def packed(
         self, history: Tensor, gaps: Tensor, user: Sequence[Tensor], first: Tensor, starts: Tensor,
-        asks: Tensor,
+        asks: Tensor, context: Sequence[Tensor] = (),
     ) -> Tensor:  # fmt: skip
         """The queries of all places that ask: [P, d]. Arguments as in `batches.Packed`; history: vectors of
-        its items, [R, W, d]."""
+        its items, [R, W, d]; context: columns, first dimension P."""
         x = self._read(history, gaps)
         x = x.flatten(0, 1).index_copy(0, starts, self._start(user, starts.shape[0])).view_as(x)
-        return self._query(self._layers(self.dropout(x), first=first).flatten(0, 1)[asks])
+        read = self._layers(self.dropout(x), first=first).flatten(0, 1)[asks]
+        return self._query(self._in_context(read, context))
+
+    def _in_context(self, read: Tensor, context: Sequence[Tensor]) -> Tensor:
+        """What was read, and what is known at the moment: [n, d]."""
+        return read if self.context is None else self.joined(read + self.context(context) * self.scale)
 
     def _layers(self, read: Tensor, at: Tensor | None = None, first: Tensor | None = None) -> Tensor:
         """[B, n, d] -> [B, n, d], or with `at` [B, 1, d]. Arguments as in `Attention`."""
@@ -152,7 +188,15 @@ class QueryTower(nn.Module):
     def _read(self, history: Tensor, gaps: Tensor | None) -> Tensor:
         """Item vectors as the layers read them."""
         x = history * self.scale
+        if gaps is not None and self.kinds is not None:
+            kinds, gaps = gaps // GAPS, gaps % GAPS
+            x = x * self.kind_scale[kinds].unsqueeze(-1) + F.embedding(kinds, self.kinds)
         return x if self.gaps is None or gaps is None else x + F.embedding(gaps, self.gaps)
+
+    @property
+    def reads_gaps(self) -> bool:
+        """Whether the gaps say anything."""
+        return self.gaps is not None or self.kinds is not None
 
     def _start(self, user: Sequence[Tensor], n: int) -> Tensor:
         """The START tokens of n histories: [n, d]."""
@@ -174,10 +218,12 @@ class TwoTowers(nn.Module):
         user_specs: Mapping[str, Spec],
         seen: Bool,
         clock: Clock,
+        context_specs: Mapping[str, Spec] | None = None,
+        kinds: int = 0,
     ) -> None:
         super().__init__()
         self.items = ItemTower(config, item_specs, seen)
-        self.query = QueryTower(config, user_specs, clock)
+        self.query = QueryTower(config, user_specs, clock, context_specs, kinds)
         temperature, learned = config.temperature_for(clock)
         start = torch.tensor(-math.log(temperature) if config.normalize else 0.0)
         self.log_scale = nn.Parameter(start, requires_grad=learned and config.normalize)

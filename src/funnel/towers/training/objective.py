@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from funnel import plugins
@@ -17,7 +19,7 @@ from funnel.towers.training.losses import Drawn
 from funnel.towers.training.model import QueryTower, TwoTowers
 from funnel.towers.training.negatives import Negatives
 from funnel.towers.training.workers import PARTS, Replica
-from funnel.types import Clock, Int64
+from funnel.types import Clock
 
 Part = Packed | Sets
 
@@ -38,19 +40,22 @@ class _Work:
 class Objective:
     """Holds the encoded columns as tensors and turns a step into a loss and its gradients.
 
-    counts: int64 [n_items], training events. item_columns, user_columns: whole tables, in the specs' order.
+    counts: [n_items], how often each item is to be found. item_columns, user_columns: whole tables, in the
+    specs' order; context_columns: of all events, and a row behind them of what is not known.
     """
 
     def __init__(
         self,
         config: TowersConfig,
         model: TwoTowers,
-        counts: Int64,
+        counts: NDArray[Any],
         item_columns: list[Tensor],
         user_columns: list[Tensor],
         clock: Clock,
+        context_columns: list[Tensor] | None = None,
     ) -> None:
         self._model, self._items, self._users = model, item_columns, user_columns
+        self._context = context_columns or []
         self._replicas = [Replica(model.query) for _ in range(PARTS)]
         self._weights = [w for w in (*model.query.parameters(), model.log_scale) if w.requires_grad]
         self._n_items = len(counts)
@@ -141,10 +146,17 @@ class Objective:
         if isinstance(part, Sets):
             queries = query.sets(work.read, torch.from_numpy(part.read.offsets), vectors, user)
         else:
-            rest = (part.first, part.starts, part.asks)
+            first, starts, asks = map(torch.from_numpy, (part.first, part.starts, part.asks))
             history, gaps = F.embedding(work.read, vectors), torch.from_numpy(part.gaps)
-            queries = query.packed(history, gaps, user, *(torch.from_numpy(a) for a in rest))
+            queries = query.packed(history, gaps, user, first, starts, asks, self._moments(part))
         return queries * self._model.scale()
+
+    def _moments(self, part: Packed) -> list[Tensor]:
+        """What is known at the places that ask."""
+        if part.moments is None:
+            return []
+        rows = torch.from_numpy(part.moments)
+        return [column[rows] for column in self._context]
 
 
 def _read(part: Part) -> Tensor:

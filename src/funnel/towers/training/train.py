@@ -10,6 +10,7 @@ import torch
 from funnel.errors import ConfigError, DataError
 from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
+from funnel.towers.training.kinds import target_counts
 from funnel.towers.training.progress import TrainingProgress
 from funnel.towers.training.trained import Epoch, Trained
 from funnel.towers.training.trainer import Trainer
@@ -29,6 +30,8 @@ def train(
     seed: int = 0,
     folder: Path | None = None,
     start_from: Start | None = None,
+    context: Features | None = None,
+    context_specs: Mapping[str, Spec] | None = None,
     progress: bool = False,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Trained:
@@ -40,13 +43,16 @@ def train(
     arguments, to the last value of every array, and the same versions of funnel and torch, and ends as if it
     had never stopped; one that was made from anything else, or is damaged, is left aside with a warning and
     training starts anew. start_from: earlier towers, with whose weights training
-    starts where ids and names match. on_epoch: called after each epoch's checkpoint.
+    starts where ids and names match. context: encoded columns of what was known before each event, of the
+    whole table of events, in which `events.rows` finds its own; sets know none. on_epoch: called after each
+    epoch's checkpoint.
 
     Raises: DataError when there is nothing to train on or nothing to stop early on, ConfigError for a
     transformer over sets.
     """
     _check(events, validation, config)
-    trainer = Trainer(events, item_features, item_specs, user_features, user_specs, validation, config, seed)
+    tables = item_features, item_specs, user_features, user_specs
+    trainer = Trainer(events, *tables, validation, config, seed, context, context_specs)
     with torch.random.fork_rng(devices=[]), TrainingProgress(config.epochs, shown=progress) as bar:
         trainer.start(start_from)
         if folder is not None:
@@ -66,6 +72,8 @@ def train(
         item_vectors=trainer.vectors().numpy(),
         epochs=tuple(trainer.epochs),
         best=trainer.best_epoch,
+        context_specs=trainer.context_specs,
+        kinds=trainer.kinds,
     )
 
 
@@ -77,5 +85,9 @@ def _check(events: Log, validation: Examples | None, config: TowersConfig) -> No
         )
     if len(events) == 0:
         raise DataError("the towers' training log is empty; it needs at least one event")
+    if events.kinds is not None and not target_counts(events).any():
+        raise DataError(
+            "the towers' training log has no event of a kind that is to be found (events.targets)"
+        )
     if validation is not None and len(validation) == 0:
         raise DataError("the towers' validation has no requests; early stopping needs at least one")

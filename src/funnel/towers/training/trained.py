@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -31,6 +31,7 @@ class Trained:
     """Towers with the weights that did best on validation.
 
     model: in eval mode. item_vectors: float32 [n_items, d]. best: the number of the epoch that was kept.
+    kinds: of events that a history tells apart.
     """
 
     config: TowersConfig
@@ -41,9 +42,12 @@ class Trained:
     item_vectors: Float32
     epochs: tuple[Epoch, ...]
     best: int
+    context_specs: Mapping[str, Spec] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ()
 
     def encode(self, requests: Requests) -> Float32:
         """Queries by torch: float32 [B, d]."""
         vectors = torch.from_numpy(self.item_vectors)
         limit = self.config.reads(self.clock)
-        return TorchEncoder(self.model.query, vectors, self.user_specs, limit, self.clock).encode(requests)
+        specs = self.user_specs, limit, self.clock, self.context_specs
+        return TorchEncoder(self.model.query, vectors, *specs).encode(requests)

@@ -17,8 +17,10 @@ import torch
 from funnel.features.encoders import Spec
 from funnel.features.spectral import spectral_vectors
 from funnel.towers.config import TowersConfig
+from funnel.towers.inputs import missing
 from funnel.towers.training import checkpoint
 from funnel.towers.training.batches import Sequences, sequences, steps
+from funnel.towers.training.kinds import target_counts
 from funnel.towers.training.model import TwoTowers, tensors
 from funnel.towers.training.objective import Objective
 from funnel.towers.training.progress import TrainingProgress
@@ -49,8 +51,13 @@ class Trainer:
         validation: Examples | None,
         config: TowersConfig,
         seed: int,
+        context: Features | None = None,
+        context_specs: Mapping[str, Spec] | None = None,
     ) -> None:
         self._events, self._config, self._seed = events, config, seed
+        self.context_specs = context_specs or {} if events.clock != "none" else {}
+        self._context_columns = _with_unknown(context or {}, self.context_specs)
+        self.kinds = events.kind_names if events.clock != "none" else ()
         self._item_specs, self._user_specs = item_specs, user_specs
         self._item_columns = tensors(item_features, list(item_specs))
         self._user_columns = tensors(user_features, list(user_specs))
@@ -59,7 +66,8 @@ class Trainer:
         self._fingerprint: str | None = None
         self._inputs = (
             config.model_dump_json(), seed, events, [*item_specs.items()], [*user_specs.items()],
-            self._item_columns, self._user_columns, self._validation,
+            self._item_columns, self._user_columns, self._validation, [*self.context_specs.items()],
+            self._context_columns,
         )  # fmt: skip
 
     def start(self, earlier: Start | None = None) -> None:
@@ -68,7 +76,8 @@ class Trainer:
         torch.manual_seed(self._seed)
         counts = np.bincount(self._events.items, minlength=self._events.n_items)
         config, clock = self._config, self._events.clock
-        self._model = TwoTowers(config, self._item_specs, self._user_specs, counts > 0, clock)
+        specs = self._item_specs, self._user_specs
+        self._model = TwoTowers(config, *specs, counts > 0, clock, self.context_specs, len(self.kinds))
         if clock == "none":
             smoother = Smoother(self._events, config.graph) if config.graph else None
             self._model.items.place(spectral_vectors(self._events, config.d, seed=self._seed), smoother)
@@ -77,7 +86,13 @@ class Trainer:
         self._averaged = copy.deepcopy(self._model).eval()
         self._best = checkpoint.copy(self._averaged)
         self._objective = Objective(
-            config, self._model, counts, self._item_columns, self._user_columns, clock
+            config,
+            self._model,
+            target_counts(self._events),
+            self._item_columns,
+            self._user_columns,
+            clock,
+            self._context_columns,
         )
         self._optimiser = _optimiser(self._model, config, clock)
         self._steps = 0
@@ -148,7 +163,8 @@ class Trainer:
     def _encoder(self) -> TorchEncoder:
         clock = self._events.clock
         limit = self._config.reads(clock)
-        return TorchEncoder(self._averaged.query, self.vectors(), self._user_specs, limit, clock)
+        specs = self._user_specs, limit, clock, self.context_specs
+        return TorchEncoder(self._averaged.query, self.vectors(), *specs)
 
     def checkpoint(self, folder: Path) -> None:
         """Everything that `resume` needs."""
@@ -202,6 +218,13 @@ class Trainer:
         """The towers with the best weights, in eval mode."""
         self._averaged.load_state_dict(self._best)
         return self._averaged
+
+
+def _with_unknown(context: Features, specs: Mapping[str, Spec]) -> list[torch.Tensor]:
+    """Columns of all events, and behind them, at −1, a row of what is not known."""
+    return [
+        torch.from_numpy(np.concatenate([context[name], missing(spec, 1)])) for name, spec in specs.items()
+    ]
 
 
 def _optimiser(model: TwoTowers, config: TowersConfig, clock: Clock) -> torch.optim.Optimizer:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from funnel.data import Vocabulary
 from funnel.errors import BundleError, ConfigError
-from funnel.features import TableEncoder
+from funnel.features import ContextEncoder, TableEncoder
 from funnel.towers.encoder import read_specs
 from funnel.towers.training.model import TwoTowers
 from funnel.towers.training.trained import Trained
@@ -26,9 +26,16 @@ from funnel.types import Int64
 log = logging.getLogger(__name__)
 
 #: What stands beside the weights, so that another vocabulary finds its place in them.
-IDS, ITEMS, USERS = "item_ids.npy", "items", "users"
+IDS, ITEMS, USERS, CONTEXT = "item_ids.npy", "items", "users", "context"
 
-_PREFIX = {ITEMS: "items.columns.tables.", USERS: "query.user.tables."}
+_PREFIX = {
+    ITEMS: "items.columns.tables.",
+    USERS: "query.user.tables.",
+    CONTEXT: "query.context.tables.",
+}
+
+#: Weights with a row for each kind of event.
+_OF_KINDS = ("query.kinds", "query.kind_scale")
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ class Start:
     state: of the earlier towers. ids: int64 [n_items], for each item of now the row of its embedding there;
     0, which the unseen share, for one that is new. values: for each table's column of codes, by name, the row
     there of each row of now, 0 for a new value; a column that is not named has the same values. columns:
-    names of the earlier and of the present columns.
+    names of the earlier and of the present columns. kinds: for each kind of event of now, behind the unknown
+    one, its row there, 0 for a new one; None where they are the same.
     """
 
     version: str
@@ -46,10 +54,18 @@ class Start:
     ids: Int64
     values: Mapping[str, Mapping[str, Int64]]
     columns: Mapping[str, tuple[list[str], list[str]]]
+    kinds: Int64 | None = None
 
     @classmethod
     def load(
-        cls, folder: Path, version: str, item_ids: NDArray[Any], items: TableEncoder, users: TableEncoder
+        cls,
+        folder: Path,
+        version: str,
+        item_ids: NDArray[Any],
+        items: TableEncoder,
+        users: TableEncoder,
+        context: ContextEncoder | None = None,
+        kinds: tuple[str, ...] = (),
     ) -> Start:
         """From a folder with weights, ids and encoders, for these items and encoded columns.
 
@@ -71,19 +87,25 @@ class Start:
             ITEMS: list(read_specs(about["item_specs"])),
             USERS: list(read_specs(about["user_specs"])),
         }
-        return cls(
-            version,
-            state,
-            np.where(known, rows + 1, 0),
-            {table: _values(before[table], now[table]) for table in now},
-            {table: (names[table], list(now[table].specs)) for table in now},
-        )
+        values = {table: _values(before[table], now[table]) for table in now}
+        columns = {table: (names[table], list(now[table].specs)) for table in now}
+        if context is not None:
+            earlier = ContextEncoder.load(folder / CONTEXT)
+            values[CONTEXT] = {} if earlier is None else _values(earlier, context)
+            columns[CONTEXT] = list(read_specs(about.get("context_specs", {}))), list(context.tower_specs)
+        had = {name: row for row, name in enumerate(about.get("kinds", ()), start=1)}
+        of_kinds = np.array([0, *(had.get(name, 0) for name in kinds)], dtype=np.int64)
+        return cls(version, state, np.where(known, rows + 1, 0), values, columns, of_kinds)
 
     @classmethod
     def of(cls, trained: Trained) -> Start:
         """From towers of the same items and columns, as they are."""
         rows = trained.model.items.rows.numpy()
-        columns = {ITEMS: list(trained.item_specs), USERS: list(trained.user_specs)}
+        columns = {
+            ITEMS: list(trained.item_specs),
+            USERS: list(trained.user_specs),
+            CONTEXT: list(trained.context_specs),
+        }
         return cls(
             "the first training",
             trained.model.state_dict(),
@@ -115,6 +137,9 @@ class Start:
         if name == "items.ids":
             ids = self.state[name]
             return torch.cat([ids[:1], ids[torch.from_numpy(self.ids)]])
+        if name in _OF_KINDS and self.kinds is not None:
+            weight = self.state.get(name)
+            return None if weight is None else weight[torch.from_numpy(self.kinds)]
         for table, prefix in _PREFIX.items():
             if name.startswith(prefix):
                 return self._column(table, prefix, int(name.removeprefix(prefix)))
@@ -132,7 +157,7 @@ class Start:
         return weight[torch.from_numpy(rows)] if rows.max() < len(weight) else None
 
 
-def _values(before: TableEncoder, now: TableEncoder) -> dict[str, Int64]:
+def _values(before: TableEncoder | ContextEncoder, now: TableEncoder | ContextEncoder) -> dict[str, Int64]:
     """For each column of codes, the earlier code of each code of now: 0, unknown, for a new value."""
     found = {}
     for name, spec in now.specs.items():

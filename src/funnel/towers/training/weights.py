@@ -27,7 +27,7 @@ def save_trained(trained: Trained, folder: Path) -> None:
     with (folder / WEIGHTS).open("wb") as file:
         np.savez(file, **arrays)
     np.save(folder / VECTORS, trained.item_vectors)
-    about = {
+    about: dict[str, Any] = {
         "config": trained.config.model_dump(mode="json"),
         "clock": trained.clock,
         "item_specs": {name: asdict(spec) for name, spec in trained.item_specs.items()},
@@ -35,6 +35,10 @@ def save_trained(trained: Trained, folder: Path) -> None:
         "epochs": [asdict(epoch) | {"seconds": 0.0} for epoch in trained.epochs],
         "best": trained.best,
     }
+    if trained.context_specs:
+        about["context_specs"] = {name: asdict(spec) for name, spec in trained.context_specs.items()}
+    if trained.kinds:
+        about["kinds"] = trained.kinds
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
 
 
@@ -45,7 +49,10 @@ def load_trained(folder: Path) -> Trained:
         state, seen = load_weights(folder)
         config = TowersConfig.model_validate(about["config"])
         item_specs, user_specs = read_specs(about["item_specs"]), read_specs(about["user_specs"])
-        model = TwoTowers(config, item_specs, user_specs, seen, about["clock"])
+        context_specs = read_specs(about.get("context_specs", {}))
+        kinds = tuple(about.get("kinds", ()))
+        specs = item_specs, user_specs
+        model = TwoTowers(config, *specs, seen, about["clock"], context_specs, len(kinds))
         model.load_state_dict(state)
         return Trained(
             config=config,
@@ -56,6 +63,8 @@ def load_trained(folder: Path) -> Trained:
             item_vectors=np.load(folder / VECTORS, allow_pickle=False),
             epochs=tuple(Epoch(**epoch) for epoch in about["epochs"]),
             best=about["best"],
+            context_specs=context_specs,
+            kinds=kinds,
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise BundleError(f"{folder}: no trained towers can be read from here: {error}") from error

@@ -1,0 +1,211 @@
+"""How much more often an item is taken in a context than elsewhere, counted before any request that asks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.compiling import compiled
+from funnel.errors import BundleError
+from funnel.features.arrays import frozen, load_array, save_array
+from funnel.features.kernels import bisect
+from funnel.features.spec import Spec
+from funnel.types import Features, Float32, Int32, Int64, Log
+from funnel.values.arrays import check_offsets, check_rows
+
+#: Contexts with more codes than this have no rates, and tables of values by contexts no more cells: there
+#: is too little of each to count.
+MOST_CODES, MOST_CELLS = 256, 1 << 22
+
+#: As many events as one context's share is believed like: half of the evidence where an item has as many.
+SMOOTHING = 20.0
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Events of one context column by item and by context.
+
+    offsets: int64 [n_items + 1] into codes, counts: int32 [N], the contexts that each item has events in,
+    codes rising. totals: int64 [size], events by context; code 0, which is not known, has none.
+    groups: for item columns of categories, events by value and context: int64 [values, size].
+    """
+
+    offsets: Int64
+    codes: Int32
+    counts: Int32
+    totals: Int64
+    groups: Mapping[str, Int64]
+
+    @classmethod
+    def fit(
+        cls, log: Log, codes: Int32, size: int, item_features: Features, item_specs: Mapping[str, Spec]
+    ) -> Rates:
+        """From a log, and the context of each of its events: int32 [N]."""
+        known = codes > 0
+        items, codes = log.items[known], codes[known]
+        pairs, counts = np.unique(items.astype(np.int64) * size + codes, return_counts=True)
+        offsets = np.zeros(log.n_items + 1, dtype=np.int64)
+        np.cumsum(np.bincount(pairs // size, minlength=log.n_items), out=offsets[1:])
+        groups = {
+            name: _by_value(item_features[name], items, codes, spec.size, size)
+            for name, spec in item_specs.items()
+            if spec.kind in ("category", "multi_category") and spec.size * size <= MOST_CELLS
+        }
+        totals = np.bincount(codes, minlength=size).astype(np.int64)
+        return cls(
+            frozen(offsets), frozen(pairs % size, np.int32), frozen(counts, np.int32), frozen(totals), groups
+        )
+
+    def of_items(self, items: Int32, codes: Int32) -> Float32:
+        """log of how much more often each item is taken in the context of its request than in all, smoothed:
+        float32 [B, K], items [B, K], codes [B]. 0 where nothing is known of the item, NaN where the context
+        is not.
+
+        (n(item, context) + s · share) / (n(item) + s) / share, where share = (n(context) + 1) / (n + size),
+        s = `SMOOTHING`.
+        """
+        arrays = (self.offsets, self.codes, self.counts, self.totals)
+        return _of_items(*arrays, frozen(items, np.int32), frozen(codes, np.int32))
+
+    def of_values(self, name: str, values: Int32, items: Int32, codes: Int32) -> Float32:
+        """The same of the values that each item has of a column, their mean: float32 [B, K].
+
+        values: int32 [n_items, width]. NaN where an item has none, too.
+        """
+        args = frozen(values, np.int32), frozen(items, np.int32), frozen(codes, np.int32)
+        return _of_values(self.groups[name], self._of_groups[name], self.totals, *args)
+
+    @cached_property
+    def _of_groups(self) -> dict[str, Int64]:
+        """Events by value."""
+        return {name: frozen(table.sum(axis=1)) for name, table in self.groups.items()}
+
+
+def fit_rates(
+    log: Log, context: Features, specs: Mapping[str, Spec], items: Features, item_specs: Mapping[str, Spec]
+) -> dict[str, Rates]:
+    """Rates of each context column of categories that is not too large. context: columns of the whole table
+    of events, in which `log.rows` finds its own; items: encoded item columns."""
+    return {
+        name: Rates.fit(log, np.asarray(context[name])[log.rows], spec.size, items, item_specs)
+        for name, spec in specs.items()
+        if spec.kind == "category" and spec.size <= MOST_CODES
+    }
+
+
+def save_rates(rates: Mapping[str, Rates], folder: Path) -> None:
+    """rates.json, and arrays numbered as listed there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    about = [{"name": name, "groups": list(one.groups)} for name, one in rates.items()]
+    (folder / "rates.json").write_text(json.dumps(about))
+    for number, one in enumerate(rates.values()):
+        for part in ("offsets", "codes", "counts", "totals"):
+            save_array(folder, f"rates.{number}.{part}", getattr(one, part))
+        for place, table in enumerate(one.groups.values()):
+            save_array(folder, f"rates.{number}.group.{place}", table)
+
+
+def load_rates(
+    folder: Path, n_items: int, specs: Mapping[str, Spec], item_specs: Mapping[str, Spec]
+) -> dict[str, Rates]:
+    """What `save_rates` wrote, mapped; nothing where there is none. Raises: BundleError where it is
+    damaged."""
+    path = folder / "rates.json"
+    if not path.exists():
+        return {}
+    try:
+        about = [(str(one["name"]), list(map(str, one["groups"]))) for one in json.loads(path.read_text())]
+        return {
+            name: _loaded(folder, number, n_items, specs[name].size, {g: item_specs[g].size for g in groups})
+            for number, (name, groups) in enumerate(about)
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error
+
+
+def _loaded(folder: Path, number: int, n_items: int, size: int, groups: Mapping[str, int]) -> Rates:
+    offsets = load_array(folder, f"rates.{number}.offsets", "int64", n_items + 1)
+    codes = load_array(folder, f"rates.{number}.codes", "int32", None)
+    counts = load_array(folder, f"rates.{number}.counts", "int32", len(codes))
+    totals = load_array(folder, f"rates.{number}.totals", "int64", size)
+    check_offsets(offsets, len(codes), folder / f"rates.{number}.offsets.npy")
+    check_rows(codes, size, folder / f"rates.{number}.codes.npy")
+    tables = {
+        name: load_array(folder, f"rates.{number}.group.{place}", "int64", values, size)
+        for place, (name, values) in enumerate(groups.items())
+    }
+    return Rates(offsets, codes, counts, totals, tables)
+
+
+def _by_value(column: NDArray[Any], items: Int32, codes: Int32, values: int, size: int) -> Int64:
+    """Events by value and context: int64 [values, size]."""
+    of = np.reshape(column, (len(column), -1))
+    table = np.zeros(values * size, dtype=np.int64)
+    for place in range(of.shape[1]):
+        value = of[items, place].astype(np.int64)
+        there = value > 0
+        table += np.bincount(value[there] * size + codes[there], minlength=values * size)
+    return frozen(table.reshape(values, size))
+
+
+@compiled
+def _lift(both: float, own: float, share: float) -> float:
+    return np.log((both + SMOOTHING * share) / ((own + SMOOTHING) * share))
+
+
+@compiled
+def _share(totals: Any, code: int) -> float:
+    """Of a context among all events."""
+    return (totals[code] + 1.0) / (totals.sum() + len(totals))
+
+
+@compiled
+def _of_items(offsets: Any, of: Any, counts: Any, totals: Any, items: Any, codes: Any) -> Any:
+    out = np.full(items.shape, np.nan, dtype=np.float32)
+    for row in range(items.shape[0]):
+        if codes[row] <= 0:
+            continue
+        share = _share(totals, codes[row])
+        for position in range(items.shape[1]):
+            item = items[row, position]
+            if item < 0:
+                continue
+            own, both = 0.0, 0.0
+            if item < len(offsets) - 1:
+                start, stop = offsets[item], offsets[item + 1]
+                for at in range(start, stop):
+                    own += counts[at]
+                at = bisect(of, start, stop, codes[row])
+                if at < stop and of[at] == codes[row]:
+                    both = np.float64(counts[at])
+            out[row, position] = _lift(both, own, share)
+    return out
+
+
+@compiled
+def _of_values(table: Any, own: Any, totals: Any, values: Any, items: Any, codes: Any) -> Any:
+    out = np.full(items.shape, np.nan, dtype=np.float32)
+    for row in range(items.shape[0]):
+        code = codes[row]
+        if code <= 0:
+            continue
+        share = _share(totals, code)
+        for position in range(items.shape[1]):
+            item = items[row, position]
+            if item < 0:
+                continue
+            total, n = 0.0, 0
+            for value in values[item]:
+                if value > 0:
+                    total += _lift(np.float64(table[value, code]), np.float64(own[value]), share)
+                    n += 1
+            if n:
+                out[row, position] = total / n
+    return out

@@ -1,0 +1,56 @@
+"""What was known at the moment of each request, from the rows of events and impressions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from funnel.data import Dataset, Split
+from funnel.features import ContextConfig, ContextEncoder, TableEncoder
+from funnel.types import Examples, Int64
+
+
+def fit_context(dataset: Dataset, parts: Split, config: ContextConfig) -> ContextEncoder:
+    """Encoders of the columns that the config chooses, fitted on the events that the towers learn from, and
+    on lists that were shown before the last of these for columns of impressions alone."""
+    columns = config.chosen(dataset.schema.context, dataset.clock)
+    own = {column.name for column in dataset.schema.events}
+    frame = dataset.events.iloc[parts.train.rows] if parts.train.rows is not None else dataset.events
+    others = [column.name for column in columns if column.name not in own]
+    if others and dataset.impressions is not None:
+        early = dataset.impressions["time"].to_numpy() <= parts.train.times.max(initial=0)
+        shown = dataset.impressions.loc[early, ["request_id", *others]]
+        frame = _beside(frame, shown.drop_duplicates("request_id")[others])
+    return ContextEncoder(
+        table=TableEncoder.fit(columns, frame),
+        numbers=tuple(column.name for column in columns if column.kind == "number"),
+        own=tuple(column.name for column in columns if column.name in own),
+        clock=config.clock,
+        timezone=config.timezone,
+    )
+
+
+def _beside(frame: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """The columns of both tables, whose rows have nothing to do with each other."""
+    return pd.concat([frame.reset_index(drop=True), other.reset_index(drop=True)], axis=1)
+
+
+def with_context(parts: Split, dataset: Dataset, context: ContextEncoder) -> Split:
+    """The requests of both windows with what was known at their moments."""
+    table = dataset.impressions if parts.protocol == "shown" else dataset.events
+    assert table is not None
+    return replace(
+        parts,
+        ranker=_known(parts.ranker, parts.ranker_rows, table, context),
+        test=_known(parts.test, parts.test_rows, table, context),
+    )
+
+
+def _known(examples: Examples, rows: Int64 | None, table: pd.DataFrame, context: ContextEncoder) -> Examples:
+    if rows is None:
+        return examples
+    some = table.iloc[rows]
+    encoded = context.encode(some, some["time"].to_numpy())
+    requests = replace(examples.requests, context=encoded, context_numbers=context.numbers_of(some))
+    return replace(examples, requests=requests)
