@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ from funnel.towers import queries
 from funnel.towers.encoder import QueryEncoder
 from funnel.towers.items import ItemEncoder
 from funnel.towers.queries import Encoder, EncoderConfig, Queries
-from funnel.types import Float32
+from funnel.types import EventKinds, Float32
 
 #: The folder of a bundle with what encodes the moment of a request, and how often items are taken in each.
 CONTEXT = "context"
@@ -70,7 +70,7 @@ class Contents:
     heads: the ranker's scores as probabilities, by kind of event; none where there is no ranker, and in a
     bundle of an older funnel. rank: by what the ranked list is ordered. context: what encodes what is known
     at the moment of a request; None where nothing is. rates: how often items are taken in each of its
-    categories.
+    categories. kinds: what the kinds of events are for; None where they are of one.
     """
 
     catalogue: Catalogue
@@ -94,6 +94,7 @@ class Contents:
     rank: RankConfig = field(default_factory=RankConfig)
     context: ContextEncoder | None = None
     rates: Mapping[str, Rates] = field(default_factory=dict)
+    kinds: EventKinds | None = None
 
     @property
     def vectors(self) -> Float32:
@@ -256,6 +257,8 @@ def save_settings(folder: Path, contents: Contents) -> None:
         settings["rules"] = [rule.model_dump(mode="json") for rule in contents.rules]
     if contents.rank != RankConfig():
         settings["rank"] = contents.rank.model_dump(mode="json")
+    if contents.kinds is not None:
+        settings["kinds"] = asdict(contents.kinds)
     if needs := contents.needs:
         settings["plugins"] = [plugin.model_dump(mode="json") for plugin in needs]
     (folder / "serve.json").write_text(json.dumps(settings, indent=1, sort_keys=True))
@@ -276,6 +279,14 @@ def load_contents(folder: Path, towers_fingerprint: str | None = None) -> Conten
         raise BundleError(f"bundle {folder} is whole but cannot be used: {error!r}") from error
 
 
+def _event_kinds(raw: Any, encoder: QueryEncoder) -> EventKinds | None:
+    """Raises: BundleError where the query tower reads other kinds."""
+    kinds = None if raw is None else TypeAdapter(EventKinds).validate_python(raw)
+    if encoder.kinds and encoder.kinds != (kinds.names if kinds else ()):
+        raise BundleError(f"the query tower knows the kinds {encoder.kinds} of events, the bundle {kinds}")
+    return kinds
+
+
 def _kinds_or_truth(raw: Any) -> bool | tuple[str, ...]:
     return tuple(raw) if isinstance(raw, list) else bool(raw)
 
@@ -288,12 +299,13 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
     if towers_fingerprint is not None and encoder.fingerprint != towers_fingerprint:
         raise BundleError(f"{folder}: the query tower is {encoder.fingerprint}, not {towers_fingerprint}")
     encoding = EncoderConfig.model_validate(settings.get("encoder", {}))
+    kinds = _event_kinds(settings.get("kinds"), encoder)
     n_items, statistics = len(encoder.item_vectors), Statistics.load(folder / "statistics")
     context = ContextEncoder.load(folder / CONTEXT)
     moment = {} if context is None else context.specs
     contents = Contents(
         catalogue=Catalogue.load(folder / "items", encoder.item_specs),
-        users=Users.load(folder / "users", encoder.user_specs, n_items),
+        users=Users.load(folder / "users", encoder.user_specs, n_items, len(kinds.names) if kinds else 0),
         encoder=encoder,
         index=FaissIndex.load(folder / "index", encoder.item_vectors, towers_fingerprint=encoder.fingerprint),
         statistics=statistics,
@@ -307,6 +319,7 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         item_encoder=ItemEncoder.load(folder / "towers"),
         encoding=encoding,
         query_encoder=queries.loaded(encoding, encoder, folder),
+        kinds=kinds,
         heads=load_heads(folder / "ranker") if settings["use_ranker"] else {},
         rank=RankConfig.model_validate(settings.get("rank", {})),
         rules=TypeAdapter(tuple[Rule, ...]).validate_python(settings.get("rules", ())),

@@ -16,7 +16,7 @@ import numpy as np
 from funnel.bundle.contents import Contents
 from funnel.catalogue.encoded import load_features, save_features
 from funnel.errors import BundleError
-from funnel.types import Bool, Examples, Features, Int32, Ragged, Requests, Shown
+from funnel.types import Bool, EventKinds, Examples, Features, Int32, Ragged, Requests, Shown
 from funnel.values.arrays import check_offsets, check_rows, check_within, mapped
 
 HOLDOUT = "holdout"
@@ -43,6 +43,10 @@ class Holdout:
             np.save(folder / f"{name}_values.npy", ragged.values)
             np.save(folder / f"{name}_offsets.npy", ragged.offsets)
         np.save(folder / "history_times.npy", requests.history_times.values)
+        if requests.history_kinds is not None:
+            np.save(folder / "history_kinds.npy", requests.history_kinds.values)
+        if self.examples.target_kinds is not None:
+            np.save(folder / "target_kinds.npy", self.examples.target_kinds.values)
         for name in ("users", "times"):
             np.save(folder / f"{name}.npy", getattr(requests, name))
         np.save(folder / "answers.npy", self.answers)
@@ -87,7 +91,11 @@ class Holdout:
             context_numbers=context_numbers,
             shown=_shown(folder / "shown_columns", lists.get("shown"), contents.shown),
         )
-        return cls(Examples(requests, lists["targets"]), answers)
+        n = 0 if contents.kinds is None else len(contents.kinds.names)
+        kinds = _kinds(folder, "history", "int8", (-1, n - 1), history)
+        targets = lists["targets"]
+        bits = _kinds(folder, "target", "int32", (0, 2**n - 1), targets)
+        return cls(Examples(replace(requests, history_kinds=kinds), targets, bits), answers)
 
 
 def translate(examples: Examples, source: Contents, other: Contents) -> Examples:
@@ -116,7 +124,30 @@ def translate(examples: Examples, source: Contents, other: Contents) -> Examples
         context_numbers=requests.context_numbers,
         shown=shown,
     )
-    return Examples(translated, Ragged(targets.astype(np.int32), examples.targets.offsets))
+    codes, bits = _kinds_in(other.kinds, source.kinds, examples)
+    if codes is not None:
+        codes = Ragged(codes.values[kept], history.offsets)
+    found = Ragged(targets.astype(np.int32), examples.targets.offsets)
+    return Examples(replace(translated, history_kinds=codes), found, bits)
+
+
+def _kinds_in(
+    other: EventKinds | None, source: EventKinds | None, examples: Examples
+) -> tuple[Ragged | None, Ragged | None]:
+    """The kinds of a history and of targets in another bundle's codes; −1 and no bit for those that it does
+    not have."""
+    history, targets = examples.requests.history_kinds, examples.target_kinds
+    if other is None or source is None:
+        return None, None
+    codes = np.array([*(other.code(name) for name in source.names), -1], dtype=np.int8)
+    if history is not None:
+        history = Ragged(codes[history.values], history.offsets)
+    if targets is not None:
+        bits = np.zeros(len(targets.values), dtype=np.int32)
+        for code, to in enumerate(codes[:-1].tolist()):
+            bits |= (targets.values >> code & 1) << to if to >= 0 else 0
+        targets = Ragged(bits, targets.offsets)
+    return history, targets
 
 
 def shared_targets(examples: Examples, source: Contents, other: Contents) -> Examples:
@@ -124,7 +155,9 @@ def shared_targets(examples: Examples, source: Contents, other: Contents) -> Exa
     shared = other.catalogue.ids.rows(source.catalogue.ids.values)[examples.targets.values] >= 0
     lengths = np.bincount(examples.targets.list_of[shared], minlength=len(examples))
     targets = Ragged.from_lengths(examples.targets.values[shared], lengths)
-    return replace(examples, targets=targets).take(np.flatnonzero(lengths))
+    bits = examples.target_kinds
+    bits = None if bits is None else Ragged(bits.values[shared], targets.offsets)
+    return replace(examples, targets=targets, target_kinds=bits).take(np.flatnonzero(lengths))
 
 
 def _renumbered(lists: Ragged, rows: Int32) -> tuple[Ragged, Bool]:
@@ -161,6 +194,16 @@ def _lists(folder: Path, name: str, n: int, n_items: int) -> Ragged:
     check_rows(values, n_items, folder / f"{name}_values.npy")
     check_offsets(offsets, len(values), folder / f"{name}_offsets.npy")
     return Ragged(values, offsets)
+
+
+def _kinds(folder: Path, name: str, dtype: str, within: tuple[int, int], lists: Ragged) -> Ragged | None:
+    """The kinds of histories or of targets; None where there are none."""
+    path = folder / f"{name}_kinds.npy"
+    if not path.exists():
+        return None
+    values = mapped(path, dtype, len(lists.values))
+    check_within(values, *within, path)
+    return Ragged(values, lists.offsets)
 
 
 def _shown(folder: Path, items: Ragged | None, names: Sequence[str]) -> Shown | None:

@@ -92,10 +92,12 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
     query_encoder = fitted(config.encoder, encoder, folder, known)
     index = _index(prepared, Queries(encoder, query_encoder, config.encoder.name))
     index.save(folder / "index")
-    history, times = data.log.by_user()
+    done = config.events.applied(data.log)
+    history, times = done.by_user()
+    about = data.user_vocabulary, prepared.user_encoder, prepared.user_features
     contents = Contents(
         catalogue=Catalogue(data.item_vocabulary, data.items, prepared.item_features, prepared.item_encoder),
-        users=Users(data.user_vocabulary, prepared.user_encoder, prepared.user_features, history, times),
+        users=Users(*about, history, times, done.kinds_by_user()),
         encoder=encoder,
         index=index,
         statistics=Statistics.fit(parts.test_known, parts.test_statistics),
@@ -108,6 +110,7 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
         encoding=config.encoder,
         query_encoder=query_encoder,
         shown=shown_columns(data) if config.split.protocol == "shown" else (),
+        kinds=parts.kinds,
         context=prepared.context,
         rates=prepared.rates(parts.test_statistics),
     )
