@@ -129,6 +129,10 @@ class Contents:
         """What the ranker sees; the same for training and for a live request."""
         return self._candidate_features
 
+    def chosen_features(self, features: FeaturesConfig) -> FeaturesConfig:
+        """Of a config, with the groups that these data give where it leaves the choice to funnel."""
+        return features.beside(*given_groups(self.context, self.kinds))
+
     @cached_property
     def _candidate_features(self) -> CandidateFeatures:
         return CandidateFeatures(
@@ -141,6 +145,7 @@ class Contents:
             sources=tuple(source.name for source in self.sources()),
             shown=self.shown,
             moment_specs={} if self.context is None else self.context.specs,
+            kinds=self.kinds,
             rates=self.rates,
             fitted=None if self.own is None else self.own.catalogue.features,
         )
@@ -238,6 +243,12 @@ class Contents:
     def without_ranker(self) -> Contents:
         """The same, keeping the retrieval order."""
         return replace(self, ranker=None, heads={})
+
+
+def given_groups(context: ContextEncoder | None, kinds: EventKinds | None) -> list[str]:
+    """The feature groups that come with what the data have."""
+    given = {"context": context is not None, "kinds": kinds is not None}
+    return [name for name, there in given.items() if there]
 
 
 def save_settings(folder: Path, contents: Contents) -> None:

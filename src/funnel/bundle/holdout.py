@@ -36,6 +36,8 @@ class Holdout:
         lists = {"history": requests.history, "targets": self.examples.targets}
         if requests.exclude is not None:
             lists["exclude"] = requests.exclude
+        if requests.negatives is not None:
+            lists["negatives"] = requests.negatives
         if requests.shown is not None:
             lists["shown"] = requests.shown.items
             save_features(requests.shown.columns, folder / "shown_columns")
@@ -86,6 +88,7 @@ class Holdout:
             history=history,
             history_times=Ragged(times, history.offsets),
             exclude=lists.get("exclude"),
+            negatives=lists.get("negatives"),
             user_features=load_features(folder / "user_features", contents.users.encoder.specs, len(users)),
             context=context,
             context_numbers=context_numbers,
@@ -119,6 +122,7 @@ def translate(examples: Examples, source: Contents, other: Contents) -> Examples
         history=history,
         history_times=Ragged(requests.history_times.values[kept], history.offsets),
         exclude=None if requests.exclude is None else _renumbered(requests.exclude, items)[0],
+        negatives=None if requests.negatives is None else _renumbered(requests.negatives, items)[0],
         user_features=other.users.features_of(users.tolist(), [{}] * len(users)),
         context=_in_context(requests, source, other),
         context_numbers=requests.context_numbers,

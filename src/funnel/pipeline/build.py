@@ -100,7 +100,7 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
         users=Users(*about, history, times, done.kinds_by_user()),
         encoder=encoder,
         index=index,
-        statistics=Statistics.fit(parts.test_known, parts.test_statistics),
+        statistics=Statistics.fit(parts.test_known, parts.test_statistics, negatives=parts.negatives),
         features=FeaturesConfig(),
         retrieve=RetrieveConfig(),
         rerank=RerankConfig(),
@@ -152,7 +152,7 @@ def _index(prepared: Prepared, queries: Queries) -> FaissIndex:
 def configured(folder: Path, config: Config) -> Contents:
     """The parts in a folder, with the config's settings of the stages."""
     contents = load_contents(folder)
-    features = config.features if contents.context is None else config.features.beside("context")
+    features = contents.chosen_features(config.features)
     return replace(
         contents, features=features, retrieve=config.retrieve, rerank=config.rerank, rules=config.rules,
         rank=config.rank,
@@ -193,7 +193,7 @@ def _before(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> Cont
         then = fitted(contents.encoding, encoder, folder, split.train)
         contents = replace(contents, encoder=encoder, query_encoder=then)
         contents = replace(contents, index=_index(prepared, contents.queries))
-    statistics = Statistics.fit(split.ranker_known, split.ranker_statistics)
+    statistics = Statistics.fit(split.ranker_known, split.ranker_statistics, negatives=split.negatives)
     return replace(contents, statistics=statistics, rates=prepared.rates(split.ranker_statistics))
 
 

@@ -95,6 +95,14 @@ def seen_items(contents: Contents, events: UserEvents, seen: Any) -> Int32:
     return events.of(wanted).items
 
 
+def refused(contents: Contents, events: UserEvents) -> Int32 | None:
+    """The items that the user said no to; None where no kind of event says so."""
+    kinds = contents.kinds
+    if kinds is None or not kinds.is_negative.any():
+        return None
+    return events.of(np.append(kinds.is_negative, False)).items
+
+
 def one_list(values: NDArray[Any]) -> Ragged:
     """One list of all values."""
     return Ragged(values, np.array([0, len(values)], dtype=np.int64))

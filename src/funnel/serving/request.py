@@ -21,6 +21,7 @@ from funnel.serving.histories import (
     given_events,
     history,
     one_list,
+    refused,
     seen_items,
 )
 from funnel.serving.response import EMPTY_HISTORY, MISSING_CONTEXT, UNKNOWN_ITEMS_IN_HISTORY, UNKNOWN_USER
@@ -57,7 +58,7 @@ def encode_request(
     columns = arguments.user_columns(request.user, users.encoder.specs)
     now = _moment(contents, request.time)
     events = _events(contents, request, row, now, reasons, recent)
-    read = history(contents, events)
+    read, no = history(contents, events), refused(contents, events)
     if not len(read.items):
         reasons.append(EMPTY_HISTORY)
     moments = np.array([now], dtype=np.int64)
@@ -76,6 +77,7 @@ def encode_request(
         context=encoded,
         context_numbers=numbers,
         history_kinds=None if read.kinds is None else one_list(read.kinds),
+        negatives=None if no is None else one_list(no),
     )
     return requests, reasons
 
@@ -145,7 +147,7 @@ def of_users(
     users, rows = contents.users, np.asarray(rows, dtype=np.int32)
     moments = np.full(len(rows), _moment(contents, time), dtype=np.int64)
     context, numbers = in_context(contents, [{}] * len(rows) if contexts is None else contexts, moments)
-    read, times, kinds, exclude = _histories(contents, rows, recent, seen)
+    read, times, kinds, exclude, negatives = _histories(contents, rows, recent, seen)
     return Requests(
         users=rows,
         times=moments,
@@ -157,17 +159,18 @@ def of_users(
         context=context,
         context_numbers=numbers,
         history_kinds=kinds,
+        negatives=negatives,
     )
 
 
 def _histories(
     contents: Contents, rows: Int32, recent: Sequence[RecentInteractions], seen: Any
-) -> tuple[Ragged, Ragged, Ragged | None, Ragged | None]:
-    """Items, times and kinds of the histories of users, and what is excluded."""
+) -> tuple[Ragged, Ragged, Ragged | None, Ragged | None, Ragged | None]:
+    """Items, times and kinds of the histories of users, what is excluded, and what they said no to."""
     users = contents.users
     if contents.kinds is None and not any(recent):
         read, excluded = users.history.take(rows), arguments.seen(seen, contents.exclude_seen, None)
-        return read, users.history_times.take(rows), None, read if excluded else None
+        return read, users.history_times.take(rows), None, read if excluded else None, None
     since = recent or [()] * len(rows)
     every = [events_of(contents, row, some) for row, some in zip(rows.tolist(), since, strict=True)]
     kept = [history(contents, events) for events in every]
@@ -177,8 +180,16 @@ def _histories(
     if contents.kinds is not None:
         kinds = Ragged.from_lists([() if e.kinds is None else e.kinds for e in kept], np.int8)
     if arguments.seen(seen, contents.exclude_seen, contents.kinds) is False:
-        return items, times, kinds, None
-    return items, times, kinds, Ragged.from_lists([seen_items(contents, e, seen) for e in every])
+        return items, times, kinds, None, _refused(contents, every)
+    exclude = Ragged.from_lists([seen_items(contents, events, seen) for events in every])
+    return items, times, kinds, exclude, _refused(contents, every)
+
+
+def _refused(contents: Contents, every: Sequence[UserEvents]) -> Ragged | None:
+    if contents.kinds is None or not contents.kinds.is_negative.any():
+        return None
+    items = (refused(contents, events) for events in every)
+    return Ragged.from_lists([() if some is None else some for some in items])
 
 
 def allowed(

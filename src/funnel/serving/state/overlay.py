@@ -172,7 +172,10 @@ class Overlay:
             new = np.array(
                 [user < 0 or item not in own.users.history[user] for user, item in pairs], dtype=np.bool_
             )
-        new &= np.array([self._counts(event.kind) for event in events], dtype=np.bool_)
+        if (kinds := own.kinds) is not None:
+            codes = np.array([-1 if one.kind is None else kinds.code(one.kind) for one in events])
+            contents.statistics.observe_kinds(items[new], times[new], codes[new])
+            new &= np.array([self._counts(event.kind) for event in events], dtype=np.bool_)
         contents.statistics.observe(items[new], times[new])
         self.events_at = events[-1].number
 
