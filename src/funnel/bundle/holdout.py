@@ -16,7 +16,7 @@ import numpy as np
 from funnel.bundle.contents import Contents
 from funnel.catalogue.encoded import load_features, save_features
 from funnel.errors import BundleError
-from funnel.types import Bool, EventKinds, Examples, Features, Int32, Ragged, Requests, Shown
+from funnel.types import MOST_KINDS, Bool, EventKinds, Examples, Features, Int32, Ragged, Requests, Shown
 from funnel.values.arrays import check_offsets, check_rows, check_within, mapped
 
 HOLDOUT = "holdout"
@@ -24,10 +24,14 @@ HOLDOUT = "holdout"
 
 @dataclass(frozen=True)
 class Holdout:
-    """Requests, what happened next, and what the bundle answered when it was built: int32 [B, k]."""
+    """Requests, what happened next, and what the bundle answered when it was built: int32 [B, k].
+
+    shown: lists that were shown, with what came of them, where heads learned from such lists.
+    """
 
     examples: Examples
     answers: Int32
+    shown: Examples | None = None
 
     def save(self, folder: Path) -> None:
         """A .npy an array, and which of them there are."""
@@ -57,6 +61,9 @@ class Holdout:
             save_features(requests.context, folder / "context")
             save_features(requests.context_numbers, folder / "context_numbers")
         (folder / "holdout.json").write_text(json.dumps({"lists": sorted(lists)}))
+        if self.shown is not None:
+            nothing = np.empty((len(self.shown), 0), dtype=np.int32)
+            Holdout(self.shown, nothing).save(folder / "shown")
 
     @classmethod
     def load(cls, folder: Path, contents: Contents) -> Holdout:
@@ -97,8 +104,9 @@ class Holdout:
         n = 0 if contents.kinds is None else len(contents.kinds.names)
         kinds = _kinds(folder, "history", "int8", (-1, n - 1), history)
         targets = lists["targets"]
-        bits = _kinds(folder, "target", "int32", (0, 2**n - 1), targets)
-        return cls(Examples(replace(requests, history_kinds=kinds), targets, bits), answers)
+        bits = _kinds(folder, "target", "int32", (0, 2 ** (n or MOST_KINDS) - 1), targets)
+        shown = cls._loaded(folder / "shown", contents).examples if (folder / "shown").is_dir() else None
+        return cls(Examples(replace(requests, history_kinds=kinds), targets, bits), answers, shown)
 
 
 def translate(examples: Examples, source: Contents, other: Contents) -> Examples:
@@ -131,8 +139,10 @@ def translate(examples: Examples, source: Contents, other: Contents) -> Examples
     codes, bits = _kinds_in(other.kinds, source.kinds, examples)
     if codes is not None:
         codes = Ragged(codes.values[kept], history.offsets)
-    found = Ragged(targets.astype(np.int32), examples.targets.offsets)
-    return Examples(replace(translated, history_kinds=codes), found, bits)
+    moved = Ragged(targets.astype(np.int32), examples.targets.offsets)
+    return replace(
+        examples, requests=replace(translated, history_kinds=codes), targets=moved, target_kinds=bits
+    )
 
 
 def _kinds_in(
@@ -142,7 +152,7 @@ def _kinds_in(
     not have."""
     history, targets = examples.requests.history_kinds, examples.target_kinds
     if other is None or source is None:
-        return None, None
+        return None, targets if source is None else None
     codes = np.array([*(other.code(name) for name in source.names), -1], dtype=np.int8)
     if history is not None:
         history = Ragged(codes[history.values], history.offsets)
@@ -159,9 +169,9 @@ def shared_targets(examples: Examples, source: Contents, other: Contents) -> Exa
     shared = other.catalogue.ids.rows(source.catalogue.ids.values)[examples.targets.values] >= 0
     lengths = np.bincount(examples.targets.list_of[shared], minlength=len(examples))
     targets = Ragged.from_lengths(examples.targets.values[shared], lengths)
-    bits = examples.target_kinds
-    bits = None if bits is None else Ragged(bits.values[shared], targets.offsets)
-    return replace(examples, targets=targets, target_kinds=bits).take(np.flatnonzero(lengths))
+    kinds = examples.target_kinds
+    kinds = None if kinds is None else Ragged(kinds.values[shared], targets.offsets)
+    return Examples(examples.requests, targets, kinds).take(np.flatnonzero(lengths))
 
 
 def _renumbered(lists: Ragged, rows: Int32) -> tuple[Ragged, Bool]:

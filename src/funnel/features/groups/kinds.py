@@ -62,7 +62,7 @@ def build(context: FittedContext) -> FeatureGroup:
                 at += 1
                 out[row, :, at] = history.affinity(context.item_features[name], items[row])
             if any(kinds.negatives):
-                out[row, :, at + 1 :] = _said_no(context, batch, row, n_items)
+                out[row, :, at + 1 :] = _refusals(context, batch, row, n_items)
         out[~batch.candidates.filled] = np.nan
         return out
 
@@ -144,7 +144,7 @@ class _Recent:
         return out
 
 
-def _said_no(context: FittedContext, batch: FeatureBatch, row: int, n_items: int) -> Float32:
+def _refusals(context: FittedContext, batch: FeatureBatch, row: int, n_items: int) -> Float32:
     """How often the user said no to each candidate, and how near it is to what they said no to: [K, 2]."""
     negatives, items = batch.requests.negatives, batch.candidates.items[row]
     out = np.full((len(items), 2), np.nan, dtype=np.float32)
