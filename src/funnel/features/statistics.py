@@ -195,7 +195,7 @@ class Statistics:
         lists, steps = self.covisitation.extended(n_items), self.transitions
         spectral = None if self.spectral is None else self.spectral.extended(n_items)
         events = self.events.serving(n_items)
-        by_kind = [one.serving(n_items) for one in self.by_kind]
+        by_kind = [counts.serving(n_items) for counts in self.by_kind]
         served = Statistics(
             self.clock, self.windows, events, lists, steps and steps.extended(n_items), spectral, by_kind
         )
@@ -242,7 +242,7 @@ class Statistics:
     def _check_sizes(self, folder: Path) -> None:
         """Raises: BundleError when the parts are of catalogues of different sizes."""
         sizes = {"events": len(self.events.offsets) - 1}
-        sizes |= {f"events.{code}": len(one.offsets) - 1 for code, one in enumerate(self.by_kind)}
+        sizes |= {f"events.{code}": len(counts.offsets) - 1 for code, counts in enumerate(self.by_kind)}
         if self.transitions is not None:
             sizes["transitions"] = self.transitions.n_items
         if self.spectral is not None:
