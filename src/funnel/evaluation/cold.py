@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from funnel.evaluation.rows import Value
-from funnel.evaluation.some import Lists
+from funnel.evaluation.some import ServedLists
 from funnel.settings import Settings
 
 
@@ -38,7 +38,7 @@ class Cold(Settings):
         )
 
 
-def cold_figures(lists: Lists, popularity: NDArray[Any]) -> Cold:
+def cold_figures(lists: ServedLists, popularity: NDArray[Any]) -> Cold:
     """What each row's lists do for targets without an event. popularity: [n_items], events of each item in
     training."""
     cold = popularity == 0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from funnel.evaluation.rows import Value
-from funnel.evaluation.some import Lists
+from funnel.evaluation.some import ServedLists
 from funnel.settings import Settings
 
 
@@ -33,7 +33,7 @@ class OfKind(Settings):
         return f"{self.targets:,} targets of {self.requests:,} requests are of the kind {self.kind}"
 
 
-def kind_figures(lists: Lists, kinds: Sequence[str | None]) -> tuple[OfKind, ...]:
+def kind_figures(lists: ServedLists, kinds: Sequence[str | None]) -> tuple[OfKind, ...]:
     """What each row's lists do for each kind. kinds: the name of each code; None for one that is no target's.
 
     None where the targets are of one kind.

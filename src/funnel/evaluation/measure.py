@@ -25,7 +25,7 @@ from funnel.evaluation.metrics import Float64, Metric
 from funnel.evaluation.report import Report, Subject
 from funnel.evaluation.rows import Latency, Row, make_rows, row_values, with_intervals
 from funnel.evaluation.search import search_recall
-from funnel.evaluation.some import Lists
+from funnel.evaluation.some import ServedLists
 from funnel.evaluation.walk import (
     Competitor,
     Observer,
@@ -105,7 +105,7 @@ def evaluate(
         seconds=[column for clock in clocks for column in clock.T],
     )
     widths = {tally.name: tally.width for tally in shown}
-    served = Lists(positions, widths, examples, n_items, ks[0], seed, resamples)
+    served = ServedLists(positions, widths, examples, n_items, ks[0], seed, resamples)
     metric = f"ndcg@{ks[0]}"
     decisive = {name: figures[metric] for name, figures in values.items()}
     report = Report(

@@ -131,8 +131,8 @@ class Report(Settings):
     def _of_kinds(self, row: str) -> dict[str, float]:
         """The figures of a row by kind of event, as columns of a frame."""
         columns: dict[str, float] = {}
-        for one in self.kinds:
-            columns |= _bounds(f"{one.kind} ", one.rows.get(row, {}))
+        for each in self.kinds:
+            columns |= _bounds(f"{each.kind} ", each.rows.get(row, {}))
         return columns
 
     def _repr_html_(self) -> str:

@@ -16,7 +16,7 @@ from funnel.types import Bool, Examples, Ragged
 ALL = "recall"
 
 
-class Lists(NamedTuple):
+class ServedLists(NamedTuple):
     """What every row of a report returned, and how figures are made of it.
 
     positions: by row, each target's position in its request's list, −1 where it is not there. widths: by row,
@@ -57,6 +57,6 @@ class Lists(NamedTuple):
 
 
 def _only(lists: Ragged, kept: Bool) -> Ragged:
-    """Lists with the values that are kept; bool [values]."""
+    """ServedLists with the values that are kept; bool [values]."""
     lengths = sum_by(lists.list_of, kept, len(lists)).astype(np.int64)
     return Ragged.from_lengths(lists.values[kept], lengths)

@@ -57,7 +57,7 @@ _NO = _NEGATIVE | frozenset(_NEITHER_WORDS.split())
 
 
 @dataclass(frozen=True)
-class FoundKinds:
+class KindsInFile:
     """The kinds in a column of the file of events, as `funnel.data.EventsConfig` has them. targets: empty
     where all of the history are. bought: the kinds that own an item."""
 
@@ -70,7 +70,7 @@ class FoundKinds:
     finding: Conclusion
 
 
-def find_kinds(keyed: Keyed, keys: dict[str, str]) -> FoundKinds | None:
+def find_kinds(keyed: Keyed, keys: dict[str, str]) -> KindsInFile | None:
     """The kinds of events of those in the sample; None where no column says them."""
     name = _column(keyed, keys)
     if name is None:
@@ -86,7 +86,7 @@ def find_kinds(keyed: Keyed, keys: dict[str, str]) -> FoundKinds | None:
     chosen = _enough(positive, counts, a_user)
     read = positive or list(counts.index)
     left = [kind for kind in counts.index if kind not in read]
-    return FoundKinds(
+    return KindsInFile(
         column=name,
         history={kind: float(1 + max(_rank(kind) or 0, 0)) for kind in read},
         targets=tuple(chosen) if len(chosen) < len(read) else (),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from funnel.settings import Settings
 
 if TYPE_CHECKING:
-    from funnel.init.event_kinds import FoundKinds
+    from funnel.init.event_kinds import KindsInFile
 
 #: certain: the file says so. likely: names and values agree. unsure: look at it.
 Sure: TypeAlias = Literal["certain", "likely", "unsure"]
@@ -36,7 +36,7 @@ class Notes:
 
     findings: list[Conclusion] = field(default_factory=list)
     unused: list[Unused] = field(default_factory=list)
-    kinds: FoundKinds | None = None
+    kinds: KindsInFile | None = None
 
     def leave(self, where: str, why: str) -> None:
         """Note that something is not used."""

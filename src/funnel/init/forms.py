@@ -121,16 +121,16 @@ def _with_kinds(keyed: Keyed, keys: dict[str, str], form: TableFile, notes: Note
         return form.model_copy(update={"keep": {clicked: values}, "columns": columns})
     notes.findings += [_of_ratings(name) for name in keyed.sample.names if _is_rating(keyed, name)]
     kinds = find_kinds(keyed, keys)
-    notes.kinds, found = kinds, {"kind": None if kinds is None else kinds.column}
+    notes.kinds, by_key = kinds, {"kind": None if kinds is None else kinds.column}
     notes.findings += [] if kinds is None else [kinds.finding]
-    found["value"] = None if kinds is None else _value(keyed, keys, notes)
-    return form.model_copy(update={"columns": {**form.columns, **_optional(keyed, found, notes)}})
+    by_key["value"] = None if kinds is None else _value(keyed, keys, notes)
+    return form.model_copy(update={"columns": {**form.columns, **_optional(keyed, by_key, notes)}})
 
 
-def _optional(keyed: Keyed, found: dict[str, str | None], notes: Notes) -> dict[str, str | None]:
+def _optional(keyed: Keyed, by_key: dict[str, str | None], notes: Notes) -> dict[str, str | None]:
     """Kind and value of events by the columns that hold them; null for a column that only has such a name."""
     columns: dict[str, str | None] = {}
-    for key, name in found.items():
+    for key, name in by_key.items():
         if name is not None and name != key:
             columns[key] = name
         elif name is None and key in keyed.sample.names:

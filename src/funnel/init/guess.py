@@ -12,7 +12,7 @@ from funnel.data.table_file import TableFile
 from funnel.errors import DataError
 from funnel.init.attributes import describing
 from funnel.init.columns import find_columns
-from funnel.init.event_kinds import FoundKinds
+from funnel.init.event_kinds import KindsInFile
 from funnel.init.findings import Conclusion, Notes, Unused
 from funnel.init.forms import find_form
 from funnel.init.keys import find_keys
@@ -41,7 +41,7 @@ class Guess:
     sampled: tuple[TableName, ...] = ()
     findings: list[Conclusion] = field(default_factory=list)
     unused: list[Unused] = field(default_factory=list)
-    kinds: FoundKinds | None = None
+    kinds: KindsInFile | None = None
 
 
 def guess(

@@ -15,7 +15,7 @@ from funnel import config as configs
 from funnel.data.files import DESCRIPTION
 from funnel.errors import DataError
 from funnel.gates import GatesConfig
-from funnel.init.event_kinds import FoundKinds
+from funnel.init.event_kinds import KindsInFile
 from funnel.init.guess import Guess
 
 #: The gates can tell a fall from chance if it is at least about this over the root of the number of requests.
@@ -82,7 +82,7 @@ def _head(name: str, data: str) -> list[str]:
     ]
 
 
-def _events(kinds: FoundKinds | None) -> list[str]:
+def _events(kinds: KindsInFile | None) -> list[str]:
     if kinds is None:
         return []
     weights = ", ".join(f"{_text(kind)} = {weight:g}" for kind, weight in kinds.history.items())
@@ -102,7 +102,7 @@ def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _excluded(kinds: FoundKinds | None) -> str:
+def _excluded(kinds: KindsInFile | None) -> str:
     """What is not shown again."""
     if kinds is None or not kinds.bought:
         again = "what a user had is not shown again; false where people buy the same again"
