@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from funnel.errors import BundleError
 from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
 from funnel.towers.inputs import context_name, histories, input_name, user_columns
+from funnel.towers.runtime import onnx_session
 from funnel.types import Clock, Float32, Requests
 from funnel.values.arrays import mapped
 
@@ -102,17 +102,6 @@ class QueryEncoder:
         feed |= {context_name(name): column for name, column in moment.items()}
         queries: Float32 = self._session.run(None, feed)[0]
         return queries
-
-
-def onnx_session(graph: bytes, threads: int) -> Any:
-    """A graph on so many threads. Raises: ValueError when it is damaged."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own exceptions share no base class
-        raise ValueError(f"ONNX Runtime cannot read the graph: {error}") from error
 
 
 def read_specs(raw: Mapping[str, Mapping[str, Any]]) -> dict[str, Spec]:
