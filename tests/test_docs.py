@@ -65,12 +65,18 @@ def workplace(built: TinyBuild, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def as_toml(config: Mapping[str, Any]) -> str:
-    """Values are written as in JSON, of which TOML's are a part."""
+    """Values are written as in JSON, of which TOML's are a part, and tables of a section inline."""
     text = [f"{key} = {json.dumps(value)}" for key, value in config.items() if not isinstance(value, dict)]
     for name, options in config.items():
         if isinstance(options, dict):
-            text += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in options.items())]
+            text += [f"[{name}]", *(f"{key} = {_value(value)}" for key, value in options.items())]
     return "\n".join(text)
+
+
+def _value(value: Any) -> str:
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    return f"{{{', '.join(f'{json.dumps(key)} = {json.dumps(part)}' for key, part in value.items())}}}"
 
 
 #: What every config of the documents becomes, so that they run in seconds.

@@ -248,3 +248,11 @@ def test_kinds_and_values_survive_a_file(tmp_path: Any) -> None:
     assert again.log.values is not None
     assert again.log.values.tolist() == [0, 0.5, 1, 1.5, 2, 2.5]
     assert data.checksum() != dataset(ALWAYS, value=np.arange(6) / 3).checksum()
+
+
+def test_a_schema_that_declared_kind_and_value_is_read() -> None:
+    raw = {"events": [{"name": "kind", "kind": "category"}, {"name": "device", "kind": "category"}]}
+    schema = Schema.model_validate(raw)
+    assert [column.name for column in schema.events] == ["device"]
+    frame = pd.DataFrame({"user_id": [1], "item_id": [1], "time": [1], "kind": ["buy"], "device": ["phone"]})
+    assert Dataset.from_frames(schema, frame).log.kind_names == ("buy",)

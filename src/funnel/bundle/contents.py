@@ -325,7 +325,11 @@ def _event_kinds(raw: Any, encoder: QueryEncoder) -> EventKinds | None:
     """Raises: BundleError where the query tower reads other kinds."""
     kinds = None if raw is None else TypeAdapter(EventKinds).validate_python(raw)
     if encoder.kinds and encoder.kinds != (kinds.names if kinds else ()):
-        raise BundleError(f"the query tower knows the kinds {encoder.kinds} of events, the bundle {kinds}")
+        now = ", ".join(kinds.names) if kinds else "none"
+        raise BundleError(
+            f"the towers were trained on the kinds of events {', '.join(encoder.kinds)}, and the data have "
+            f"{now}: train them again, without --keep train"
+        )
     return kinds
 
 

@@ -71,6 +71,14 @@ class Schema(Settings):
     events: tuple[Column, ...] = ()
     impressions: tuple[Column, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, raw: Any) -> Any:
+        """Columns that have a meaning of their own since then, and were declared before."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("events"), list | tuple):
+            return raw
+        return {**raw, "events": [column for column in raw["events"] if not _has_meaning(column)]}
+
     @model_validator(mode="after")
     def _named_once(self) -> Self:
         for table in KEYS:
@@ -144,6 +152,11 @@ class Schema(Settings):
         for column in self.columns(table):
             out[column.name] = _checked(frame, table, column)
         return pd.DataFrame(out, index=pd.RangeIndex(len(frame)))
+
+
+def _has_meaning(column: Any) -> bool:
+    name = column.get("name") if isinstance(column, dict) else getattr(column, "name", None)
+    return name in ("kind", "value")
 
 
 def _checked(frame: pd.DataFrame, table: TableName, column: Column) -> pd.Series:
