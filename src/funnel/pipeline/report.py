@@ -14,12 +14,14 @@ from funnel import plugins
 from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.config import EvaluateConfig
+from funnel.data import Dataset
 from funnel.engine import RANK, Funnel
 from funnel.errors import BundleError, ConfigError, DataError
 from funnel.evaluation import Evaluation, Recommend, Report, Subject
 from funnel.evaluation import evaluate as measure_all
 from funnel.evaluation.advice import Origin, RankerOutcome
 from funnel.evaluation.frontier import Point, measure_settings
+from funnel.evaluation.ideal import TruthScores
 from funnel.evaluation.levers import advise
 from funnel.evaluation.metrics import Metric
 from funnel.evaluation.reliability import Reliability
@@ -36,7 +38,7 @@ from funnel.pipeline.value import ValueTally
 from funnel.ranker.outcomes import Outcomes
 from funnel.stages import CovisitationSource, PopularSource, Retrieve, ShownSource, Source, TowerSource
 from funnel.stages.config import RESERVED
-from funnel.types import Requests
+from funnel.types import Float32, Requests
 from funnel.values.nearest import hint
 
 #: What other rows are called.
@@ -73,7 +75,7 @@ def measure_contents(
     config, split, data = prepared.config, prepared.split, prepared.dataset
     depth, funnel = max(config.evaluate.ks), contents.funnel(config.evaluate.ks[0])
     baselines = _baselines(contents, split.test.requests, depth)
-    truth_scores = None if data.truth is None else data.truth.scores
+    truth_scores, truth_values = _truths(data)
     ideal = [] if truth_scores is None else ["ideal"]
     _are_rows(lists, [*baselines, *ideal, "exact", *funnel.names])
     worth = ValueTally.of(contents, config.evaluate.ks[0])
@@ -89,6 +91,7 @@ def measure_contents(
         exact=contents.exact(depth),
         approximate=_alone(TowerSource(contents.queries, contents.index), depth),
         truth_scores=truth_scores,
+        truth_values=truth_values,
         also=_further(config.evaluate),
         lists=lists or funnel.names[-1:],
         observers=_observers(contents, outcomes, worth),
@@ -114,6 +117,22 @@ def measure_contents(
         update={"advice": advise(report), "probabilities": probable, "notes": (*report.notes, *further)}
     )
     return replace(result, report=report).named(data.user_ids, data.item_ids)
+
+
+def _truths(data: Dataset) -> tuple[TruthScores | None, TruthScores | None]:
+    """True logits and true worth of each item, for requests; None where they are not known."""
+    truth = data.truth
+    if truth is None:
+        return None, None
+
+    def worth(requests: Requests) -> Float32:
+        found = truth.values(requests.users, requests.times)
+        assert found is not None
+        return found
+
+    nobody = np.zeros(0, dtype=np.int32)
+    has_money = truth.values(nobody, nobody.astype(np.int64)) is not None
+    return lambda requests: truth.scores(requests.users, requests.times), worth if has_money else None
 
 
 def _observers(
