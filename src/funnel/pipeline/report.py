@@ -31,7 +31,6 @@ from funnel.gates.shown import shown_outcomes
 from funnel.index import FaissIndex
 from funnel.pages.report import ExampleUser, write_page
 from funnel.pipeline.examples import example_users
-from funnel.pipeline.logged import window_lists
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.rules import costs_of_rules
 from funnel.pipeline.value import ValueTally
@@ -146,7 +145,7 @@ def _observers(
 
 def _of_shown(contents: Contents, prepared: Prepared) -> tuple[Reliability, ...]:
     """How right heads are that are of shown lists, on those of the test window."""
-    lists = None if contents.propensities is None else window_lists(prepared, "test")
+    lists = None if contents.propensities is None else prepared.test_lists
     if lists is None:
         return ()
     found = shown_outcomes(contents, lists.examples)
