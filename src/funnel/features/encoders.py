@@ -76,8 +76,10 @@ class TableEncoder:
     @property
     def texts(self) -> dict[str, str]:
         """The model, with its version, of each column whose texts are encoded by one."""
-        encoded = {name: one for name, one in self._columns.items() if isinstance(one, TextEncoder)}
-        return {name: f"{one.model} {one.version}" for name, one in encoded.items()}
+        encoded = {
+            name: encoder for name, encoder in self._columns.items() if isinstance(encoder, TextEncoder)
+        }
+        return {name: f"{encoder.model} {encoder.version}" for name, encoder in encoded.items()}
 
     def check(self) -> None:
         """Raises: FunnelError where a new row could not be encoded here, since a text's model is not

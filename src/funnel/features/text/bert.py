@@ -48,12 +48,12 @@ class _Graph:
 
     def embedded(self) -> str:
         """Word pieces, their places and the one kind of segment, added and normalised."""
-        places = self._weights["embeddings.position_embeddings.weight"]
+        positions = self._weights["embeddings.position_embeddings.weight"]
         segment = self._weights["embeddings.token_type_embeddings.weight"][0]
-        self._constant("places", places + segment)
+        self._constant("positions", positions + segment)
         length = self._node("Gather", self._node("Shape", "tokens"), "one")
         words = self._node("Gather", self._weight("embeddings.word_embeddings.weight"), "tokens")
-        x = self._node("Add", words, self._node("Slice", "places", "zero", length))
+        x = self._node("Add", words, self._node("Slice", "positions", "zero", length))
         return self._norm(x, "embeddings.LayerNorm")
 
     def layer(self, x: str, at: str) -> str:

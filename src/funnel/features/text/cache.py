@@ -63,36 +63,36 @@ class TextCache:
         """float32 [n, size], in the order of the texts; what is not kept is encoded, each text once."""
         digests = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:_DIGEST] for text in texts]
         out = np.empty((len(texts), self._size), dtype=np.float32)
-        there = self._found(digests, out)
-        places: dict[bytes, list[int]] = {}
-        for place in np.flatnonzero(~there).tolist():
-            places.setdefault(digests[place], []).append(place)
-        new = list(places)
+        there = self._fill(digests, out)
+        rows_of: dict[bytes, list[int]] = {}
+        for row in np.flatnonzero(~there).tolist():
+            rows_of.setdefault(digests[row], []).append(row)
+        new = list(rows_of)
         for part in (new[at : at + PART] for at in range(0, len(new), PART)):
-            made = encode([texts[places[digest][0]] for digest in part])
-            for digest, vector in zip(part, made, strict=True):
-                out[places[digest]] = vector
-            self._keep(part, made)
+            vectors = encode([texts[rows_of[digest][0]] for digest in part])
+            for digest, vector in zip(part, vectors, strict=True):
+                out[rows_of[digest]] = vector
+            self._keep(part, vectors)
         return out
 
-    def _found(self, digests: Sequence[bytes], out: Float32) -> NDArray[np.bool_]:
+    def _fill(self, digests: Sequence[bytes], out: Float32) -> NDArray[np.bool_]:
         """Write what is kept into out. Returns which of the rows that are."""
         there = np.zeros(len(digests), dtype=np.bool_)
         files = np.array([_file(digest) for digest in digests], dtype=np.int64)
         for number in np.unique(files).tolist():
-            rows = self._read(number)
-            at = {rows[row, :_DIGEST].tobytes(): row for row in range(len(rows))}
-            for place in np.flatnonzero(files == number).tolist():
-                row = at.get(digests[place], -1)
-                if row >= 0 and _whole(rows[row]):
-                    out[place] = rows[row, _DIGEST + _SUM :].view(np.float32)
-                    there[place] = True
+            kept = self._read(number)
+            at = {kept[n, :_DIGEST].tobytes(): n for n in range(len(kept))}
+            for row in np.flatnonzero(files == number).tolist():
+                n = at.get(digests[row], -1)
+                if n >= 0 and _whole(kept[n]):
+                    out[row] = kept[n, _DIGEST + _SUM :].view(np.float32)
+                    there[row] = True
         return there
 
     def _keep(self, digests: Sequence[bytes], vectors: Float32) -> None:
         if self._folder is None:
             return
-        new = np.stack([_packed(*one) for one in zip(digests, vectors, strict=True)])
+        new = np.stack([_packed(digest, vector) for digest, vector in zip(digests, vectors, strict=True)])
         files = np.array([_file(digest) for digest in digests])
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -31,8 +31,8 @@ class TextEncoder:
     @classmethod
     def fit(cls, model: str) -> TextEncoder:
         """Nothing is learned of the texts. Raises: FunnelError where the model is not there."""
-        made = text_model(model)
-        return cls(model, made.version, made.size)
+        loaded = text_model(model)
+        return cls(model, loaded.version, loaded.size)
 
     @property
     def spec(self) -> Spec:
@@ -64,10 +64,10 @@ class TextEncoder:
 
     @cached_property
     def _model(self) -> TextModel:
-        made = text_model(self.model)
-        if (made.version, made.size) != (self.version, self.size):
+        loaded = text_model(self.model)
+        if (loaded.version, loaded.size) != (self.version, self.size):
             raise BundleError(
                 f"the texts here were encoded by {self.model} {self.version} in {self.size} numbers, and "
-                f"{made.version} in {made.size} is installed: install that one, or build again"
+                f"{loaded.version} in {loaded.size} is installed: install that one, or build again"
             )
-        return made
+        return loaded

