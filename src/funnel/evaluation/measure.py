@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from funnel.errors import ConfigError, DataError
 from funnel.evaluation.bootstrap import paired
 from funnel.evaluation.chance import chance_level, drawn_level
+from funnel.evaluation.cold import cold_figures
 from funnel.evaluation.compare import Comparison, compare, pairs
 from funnel.evaluation.evaluation import Evaluation
 from funnel.evaluation.ideal import TruthScores, best_by_truth, true_gains
@@ -119,6 +120,15 @@ def evaluate(
             **chance_level(_with_a_chance(rows, also or ()), examples, n_items),
             **drawn_level(also or {}, ks[0], examples, n_items, seed),
         },
+        cold=cold_figures(
+            positions,
+            {tally.name: tally.width for tally in shown},
+            examples,
+            popularity,
+            ks[0],
+            seed=seed,
+            resamples=resamples,
+        ),
         search_recall=search_recall(exact, approximate, examples.requests, ks, seed),
         latency=Latency.of(clocks[-1].sum(axis=1)),
         throughput=len(examples) / max(sum(tally.seconds for tally in shown if tally.kind == "stage"), 1e-9),

@@ -8,7 +8,7 @@ those lists that were requested.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from funnel.evaluation.catalogue import exposure
+from funnel.evaluation.chunks import CHUNK, T, each_chunk
 from funnel.evaluation.ideal import best_by_truth
 from funnel.evaluation.metrics import Float64, find_positions
 from funnel.types import Candidates, Examples, Float32, Int32, Int64, Ragged, Requests
@@ -27,7 +28,6 @@ Recommend = Callable[[Requests], Candidates]
 #: Gets each batch, the numbers of its requests [B], and what a stage left of it.
 Observer = Callable[[Examples, Int64, Candidates], None]
 
-_BATCH = 256
 _WARM = 3  # the first so many are not timed: compilation and cold caches are not what is measured
 
 
@@ -170,30 +170,42 @@ def walk(
     lists: Collection[str] = (),
     observers: Mapping[str, Observer] | None = None,
     progress: bool = False,
+    timed: bool = True,
 ) -> list[RowTally]:
     """Run every competitor on every request; one `RowTally` a step, in the order of the competitors.
 
     n_items: size of the catalogue. k: depth of exposure and of `true_dcg`. gains: requests -> [B, n_items],
     the true chance of a click of each item, where it is known; values: what it is truly worth.
-    lists: names of the steps whose lists are kept.
-    observers: by the name of the step that they watch.
+    lists: names of the steps whose lists are kept. observers: by the name of the step that they watch.
+    timed: whether seconds mean something: batches are answered one by one then, and on a thread a core
+    otherwise.
     """
     rows: dict[tuple[int, int], RowTally] = {}
-    starts = range(0, len(examples), _BATCH)
-    console = Console(stderr=True)
-    shown = progress and console.is_terminal
-    for start in track(starts, "Evaluating", console=console, disable=not shown):
-        numbers = np.arange(start, min(start + _BATCH, len(examples)))
-        batch = examples.take(numbers)
+
+    def answered(batch: Examples) -> tuple[Examples, list[Sequence[TracedStep]]]:
+        return batch, [competitor.answer(batch.requests) for competitor in competitors]
+
+    batches = each_chunk(answered, examples, threads=1 if timed else None)
+    start = 0
+    for batch, answers in _shown(batches, len(examples), progress):
+        numbers = np.arange(start, start + len(batch))
+        start += len(batch)
         worth = None if gains is None else gains(batch.requests)
         money = None if values is None else _with_most(values(batch.requests), batch.requests, k)
-        for c, competitor in enumerate(competitors):
-            for s, step in enumerate(competitor.answer(batch.requests)):
+        for c, (competitor, steps) in enumerate(zip(competitors, answers, strict=True)):
+            for s, step in enumerate(steps):
                 row = rows.setdefault((c, s), _tally(competitor, step, n_items, k, lists))
                 row.add(step, batch.targets, worth, money)
                 if observers and step.name in observers:
                     observers[step.name](batch, numbers, step.candidates)
     return [rows[key] for key in sorted(rows)]
+
+
+def _shown(batches: Iterator[T], n: int, progress: bool) -> Iterator[T]:
+    """The batches of n requests, with a bar where somebody looks."""
+    console = Console(stderr=True)
+    hidden = not (progress and console.is_terminal)
+    yield from track(batches, "Evaluating", -(-n // CHUNK), console=console, disable=hidden)
 
 
 def _tally(

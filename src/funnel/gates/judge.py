@@ -97,7 +97,7 @@ def _concentration(case: Case) -> list[Finding]:
 
 @register("gate", "parity")
 def _parity(case: Case) -> list[Finding]:
-    return serving.parity(case.contents, case.new.holdout, case.config, case.seed)
+    return serving.parity(case.contents, case.figures.lists, case.new.holdout, case.config, case.seed)
 
 
 @register("gate", "latency")

@@ -53,6 +53,7 @@ def calibration(
         len(contents.catalogue.ids),
         1,
         observers={"rank": observe_all(outcomes)},
+        timed=False,
     )
     return [
         *_judged(contents, schema, some, outcomes, config, seed),

@@ -13,7 +13,7 @@ from funnel.data import LoggedLists, logged_lists
 from funnel.data.shown import CLICK
 from funnel.engine import Funnel
 from funnel.errors import DataError
-from funnel.pipeline.chunks import CHUNK, each_chunk
+from funnel.evaluation.chunks import CHUNK, each_chunk
 from funnel.pipeline.moments import known_at
 from funnel.pipeline.prepare import Prepared, with_users
 from funnel.ranker.calibration import EVENT

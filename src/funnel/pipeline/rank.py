@@ -14,13 +14,13 @@ from funnel.engine import Funnel
 from funnel.errors import DataError
 from funnel.evaluation import Difference, compute, paired
 from funnel.evaluation.advice import RankerOutcome
-from funnel.pipeline.chunks import each_chunk
+from funnel.evaluation.chunks import each_chunk
 from funnel.pipeline.heads import Heads, retrieved_heads, shown_heads
 from funnel.pipeline.logged import Logged, learn_from
 from funnel.pipeline.order import Order, retrieval_order
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
-from funnel.ranker import Ranker, RankerConfig, TrainingLists, concatenate, training_lists
+from funnel.ranker import CrossFit, Ranker, RankerConfig, TrainingLists, concatenate, training_lists
 from funnel.ranker.calibration import EVENT, Head, calibrate
 from funnel.ranker.config import FOLDS
 from funnel.ranker.logged import lists_of_clicks
@@ -131,7 +131,6 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     with step("make the ranker's lists"):
         lists = [_lists(contents, fold, config.ranker, prepared.split.kinds) for fold in folds]
         logged = learn_from(contents, prepared, folds)
-        retrieved = lists
         if logged is not None:
             lists = _with_clicks(lists, logged, config.ranker)
         every = concatenate(lists)
@@ -149,19 +148,26 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
         log.warning("too little of the ranker's window was retrieved: the retrieval order is kept")
         return None, facts
     fold_of = np.repeat(np.arange(FOLDS), [len(fold) for fold in lists])
+    kinds = prepared.split.kinds
+    of_kinds = every if logged is None and kinds is not None and len(kinds.target_names) > 1 else None
     with step("grow trees for each fold"):
-        tried = Ranker.cross_fit_each(every, fold_of, config.ranker)
+        fitting = CrossFit(every, fold_of, config.ranker)
+        del lists, every  # LightGBM has its own, binned
+        tried = fitting.each()
     with step("judge them on users that they were not grown on"):
         verdicts, outcomes = _verdicts(contents, tried, folds, config.seed)
     best = int(np.argmax([verdict.mean for verdict in verdicts]))
     with step("calibrate its scores"):
         heads, no_heads = _heads(outcomes[best])
-    further = _further(contents, prepared, logged, retrieved, folds)
+    further = Heads()
+    if logged is not None:
+        further = shown_heads(logged, config.ranker)
+    elif of_kinds is not None:
+        further = retrieved_heads(contents, kinds, of_kinds, folds, fold_of, config.ranker)
     parts = tried[best]
     chosen = parts[0].config.model_copy(update={"trees": parts[0].trees})
     with step("grow the ranker"):
-        ranker = Ranker.fit(every, None, chosen)
-    kinds = prepared.split.kinds
+        ranker = fitting.whole(chosen)
     if kinds is not None and len(kinds.target_names) == 1 and heads and not further.heads:
         heads[kinds.target_names[0]] = heads[EVENT]  # the only kind that is to be found
     facts = replace(facts, heads=heads, no_heads=no_heads, further=further)
@@ -221,21 +227,6 @@ def _lists(
         )
 
     return concatenate(list(each_chunk(lists, examples))).some(max(1, config.lists // FOLDS), config.seed)
-
-
-def _further(
-    contents: Contents,
-    prepared: Prepared,
-    logged: Logged | None,
-    lists: list[TrainingLists],
-    folds: list[Examples],
-) -> Heads:
-    """A head a kind of event: of lists that were shown, where these are logged, else of candidates."""
-    config = prepared.config.ranker
-    if logged is not None:
-        return shown_heads(logged, config)
-    fold_of = np.repeat(np.arange(FOLDS), [len(fold) for fold in lists])
-    return retrieved_heads(contents, prepared.split.kinds, concatenate(lists), folds, fold_of, config)
 
 
 def _with_clicks(lists: list[TrainingLists], logged: Logged, config: RankerConfig) -> list[TrainingLists]:

@@ -35,20 +35,31 @@ def grow(
     data, watched = _dataset(train, config), None
     if valid is not None and len(valid):
         watched = _dataset(valid, config, reference=data), Graded.of(valid)
-    parameters = _parameters(config, train, _threads(config, train))
-    make = partial(_Growing, parameters, data, Graded.of(train), watched, config)
-    models, history = rounds([make], config, progress)
+    return _grown(data, Graded.of(train), watched, config, progress)
+
+
+def _grown(
+    data: lightgbm.Dataset,
+    lists: Graded,
+    watched: tuple[lightgbm.Dataset, Graded] | None,
+    config: RankerConfig,
+    progress: Progress | None,
+) -> tuple[str, list[float]]:
+    parameters = _parameters(config, lists, _threads(config, lists))
+    models, history = rounds([partial(_Growing, parameters, data, lists, watched, config)], config, progress)
     return models[0].text(history), history
 
 
 class Folds:
     """Training lists cut into folds, each to be judged by trees grown on the other folds.
 
-    Features are binned once, for all objectives.
+    Features are binned once, for all folds, all objectives and the trees of all lists; the lists themselves
+    are not held.
     """
 
     def __init__(self, lists: TrainingLists, folds: Int64, config: RankerConfig) -> None:
-        self._lists, data = lists, _dataset(lists, config)
+        self._lists, data = Graded.of(lists), _dataset(lists, config)
+        self._data = data
         rows = np.repeat(folds, lists.sizes)
         self._parts = [
             [
@@ -66,6 +77,10 @@ class Folds:
         makers = [partial(_Growing, parameters, *train, watched, config) for train, watched in self._parts]
         models, history = rounds(makers, config, progress)
         return [model.text(history) for model in models], history
+
+    def grow_whole(self, config: RankerConfig) -> str:
+        """A model of all lists with all trees, as LightGBM's text: that of `grow`."""
+        return _grown(self._data, self._lists, None, config, None)[0]
 
 
 class _Growing:
@@ -163,12 +178,12 @@ def _mean(values: Sequence[Future[float]]) -> float:
     return float(np.mean([value.result() for value in values]))
 
 
-def _threads(config: RankerConfig, lists: TrainingLists) -> int:
+def _threads(config: RankerConfig, lists: Graded) -> int:
     # On few rows threads wait for each other longer than they work, and far longer on a busy machine.
     return config.threads or min(1 + len(lists.labels) // ROWS_A_THREAD, os.cpu_count() or 1)
 
 
-def _parameters(config: RankerConfig, lists: TrainingLists, threads: int) -> dict[str, Any]:
+def _parameters(config: RankerConfig, lists: Graded, threads: int) -> dict[str, Any]:
     """The config as LightGBM's parameters."""
     parameters: dict[str, Any] = {
         **_binning(config, lists),
@@ -190,7 +205,7 @@ def _parameters(config: RankerConfig, lists: TrainingLists, threads: int) -> dic
     return parameters
 
 
-def _binning(config: RankerConfig, lists: TrainingLists) -> dict[str, Any]:
+def _binning(config: RankerConfig, lists: Graded | TrainingLists) -> dict[str, Any]:
     """The parameters that LightGBM's binning of features depends on."""
     share = len(lists.labels) / max(
         1.0, float(lists.weights.sum())

@@ -139,30 +139,15 @@ class Retrieve:
 
     def _merge(self, retrieved: Sequence[Retrieved], shares: Float32) -> Candidates:
         """Every retrieved item, with the score and rank that each source gave it; not ordered yet."""
-        rows = np.stack([rows for rows, _ in retrieved])
-        scores = np.stack([scores for _, scores in retrieved])
-        n_sources, n, k = rows.shape
-        shape = (n, n_sources * k)
-        items, fused = np.full(shape, -1, dtype=np.int32), np.zeros(shape, dtype=np.float32)
-        source_scores = np.full((*shape, n_sources), np.nan, dtype=np.float32)
-        source_ranks = np.full((*shape, n_sources), -1, dtype=np.int32)
-        counts = np.zeros(n, dtype=np.int64)
-        merge(rows, scores, shares, items, fused, source_scores, source_ranks, counts)
-        width = int(counts.max(initial=0))
-        return Candidates(
-            items=items[:, :width],
-            scores=fused[:, :width],
-            sources=self.sources,
-            source_scores=source_scores[:, :width],
-            source_ranks=source_ranks[:, :width],
-        )
+        rows, scores = (np.stack(part) for part in zip(*retrieved, strict=True))
+        items, fused, source_scores, source_ranks = merge(rows, scores, shares)
+        return Candidates(items, fused, self.sources, source_scores, source_ranks)
 
     def _fill(self, candidates: Candidates, number: int, queries: Float32) -> None:
-        """Write the towers' exact score into fresh candidates."""
+        """Write the towers' exact score into fresh candidates, where their source did not find the item."""
         source = self._sources[number]
         assert isinstance(source, TowerSource)
-        exact = source.dots(queries, candidates.items)
-        candidates.source_scores[..., number] = np.where(candidates.filled, exact, np.nan)
+        source.fill(queries, candidates, number)
 
 
 def source_weights(lists: Mapping[str, Int32], targets: Ragged, k: int = 10) -> dict[str, float]:

@@ -74,10 +74,12 @@ class Candidates:
 
     def reorder(self, columns: NDArray[Any], scores: Float32 | None = None) -> Candidates:
         """Positions taken by column index [B, K'], with new scores [B, K'] or the old ones carried along."""
-        items, source_scores, source_ranks = moved(columns, self.items, self.source_scores, self.source_ranks)
+        items, carried, source_scores, source_ranks = moved(
+            columns, self.items, self.scores, self.source_scores, self.source_ranks
+        )
         return Candidates(
             items=items,
-            scores=np.take_along_axis(self.scores, columns, axis=1) if scores is None else scores,
+            scores=carried if scores is None else scores,
             sources=self.sources,
             source_scores=source_scores,
             source_ranks=source_ranks,
@@ -89,9 +91,13 @@ class Candidates:
 
     def ranked_by(self, scores: Float32) -> Candidates:
         """Reordered by scores [B, K], descending; ties by item row; empty positions last with −inf."""
-        scores = np.where(self.filled, scores, -np.inf).astype(np.float32)
         columns = np.argsort(keys(self.items, scores), axis=1)
-        return self.reorder(columns, np.take_along_axis(scores, columns, axis=1))
+        items, scores, source_scores, source_ranks = moved(
+            columns, self.items, scores, self.source_scores, self.source_ranks
+        )
+        return Candidates(
+            items, scores, self.sources, source_scores, source_ranks, source_bests=self.source_bests
+        )
 
     def top(self, k: int) -> Candidates:
         """The first k positions."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from funnel import plugins
@@ -17,7 +19,7 @@ from funnel.towers.training.losses import Drawn
 from funnel.towers.training.model import QueryTower, TwoTowers
 from funnel.towers.training.negatives import Negatives
 from funnel.towers.training.workers import PARTS, Replica
-from funnel.types import Clock, Int64
+from funnel.types import Clock
 
 Part = Packed | Sets
 
@@ -38,15 +40,15 @@ class _Work:
 class Objective:
     """Holds the encoded columns as tensors and turns a step into a loss and its gradients.
 
-    counts: int64 [n_items], training events. item_columns, user_columns: whole tables, in the specs' order;
-    context_columns: of all events, and a row behind them of what is not known.
+    counts: [n_items], how often each item is to be found. item_columns, user_columns: whole tables, in the
+    specs' order; context_columns: of all events, and a row behind them of what is not known.
     """
 
     def __init__(
         self,
         config: TowersConfig,
         model: TwoTowers,
-        counts: Int64,
+        counts: NDArray[Any],
         item_columns: list[Tensor],
         user_columns: list[Tensor],
         clock: Clock,
