@@ -1,9 +1,9 @@
-"""Do budgets last for their day: a day of requests in the made-up world of ads, with one process and with four.
+"""Do budgets last for their day: a day of requests in the made-up world of ads, with one process and four.
 
     python -m benchmarks.budgets [--quick]
 
-Requests come along a day's curve, at the times of a simulated clock, and are answered by `Live.recommend`. Each
-shown ad costs its campaign the ad's bid; what was spent is patched before the next request of the process. A
+Requests come along a day's curve, at the times of a simulated clock, and are answered by `Live.recommend`.
+Each shown ad costs its campaign the ad's bid; what was spent is patched before the next request of the process. A
 day without budgets comes first; then half of the campaigns get a budget of 40 to 80% of what they spent
 without, planned along the curve. Counted are what each spent by each hour beside its plan, and at the end.
 """
@@ -84,9 +84,7 @@ def worker(folder: str, campaigns: Campaigns, plan: Any, shared: Any) -> None:
             break
         answer = live.recommend(int(users[at]), 10, time=int(times[at]))
         shown = np.array([one.item_id for one in answer.items], dtype=np.int64)
-        cost = np.bincount(
-            campaigns.of[shown], weights=campaigns.bids[shown], minlength=len(campaigns.ids)
-        )
+        cost = np.bincount(campaigns.of[shown], weights=campaigns.bids[shown], minlength=len(campaigns.ids))
         with lock:  # the ledger: one total a campaign, told to the store before the next one is
             ledger, largest = np.frombuffer(spent).reshape(HOURS + 1, -1), np.frombuffer(most)
             ledger[int(times[at]) % DAY // 3600 + 1 :] += cost
@@ -148,9 +146,7 @@ def judged(day: Day, natural: Float64, processes: int) -> dict[str, Any]:
             float(np.abs((apart * limits).sum(axis=1)).max() / limits.sum()), 4
         ),
         "a campaign, furthest from plan at an hour": round(float(np.abs(apart).max()), 4),
-        "overspent by more than a request a process": int(
-            (over > processes * day.most[has] + 1e-6).sum()
-        ),
+        "overspent by more than a request a process": int((over > processes * day.most[has] + 1e-6).sum()),
         "spent without budgets": round(float(natural[has].sum() / limits.sum()), 3),
     }
 
@@ -180,8 +176,7 @@ def days(work: Path, requests: int, processes: list[int], seed: int) -> dict[str
     return {
         "of": "impressions, each at the ad's bid",
         "days": [
-            judged(a_day(store, campaigns, limits, requests, n, start, seed), natural, n)
-            for n in processes
+            judged(a_day(store, campaigns, limits, requests, n, start, seed), natural, n) for n in processes
         ],
     }
 
