@@ -3,8 +3,8 @@
     python -m benchmarks.ads [--quick]
 
 The config is `configs/synthetic-ads.toml`; `--quick` makes the world and the training smaller. Four bundles
-are built: as the config has it; without the context; without what was shown; and with every click counting the
-same, wherever it stood. Shares are DCG@10 by true clicks, or by true value, over that of the best list
+are built: as the config has it; without the context; without what was shown; and with every click counting
+the same, wherever it stood. Shares are DCG@10 by true clicks, or by true value, over that of the best list
 there is; intervals are of pairs, over users. Rules and budgets are run small here, and whole by benchmarks of
 their own.
 """

@@ -3,9 +3,10 @@
     python -m benchmarks.budgets [--quick]
 
 Requests come along a day's curve, at the times of a simulated clock, and are answered by `Live.recommend`.
-Each shown ad costs its campaign the ad's bid; what was spent is patched before the next request of the process. A
-day without budgets comes first; then half of the campaigns get a budget of 40 to 80% of what they spent
-without, planned along the curve. Counted are what each spent by each hour beside its plan, and at the end.
+Each shown ad costs its campaign the ad's bid; what was spent is patched before the next request of the
+process. A day without budgets comes first; then half of the campaigns get a budget of 40 to 80% of what they
+spent without, planned along the curve. Counted are what each spent by each hour beside its plan, and at the
+end.
 """
 
 from __future__ import annotations
