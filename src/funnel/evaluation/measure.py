@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Container, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -82,17 +83,13 @@ def evaluate(
     competitors = _competitors(funnel, baselines, ideal, exact)
     clocks = [_seconds(each, examples.requests, latency_requests, seed) for each in competitors]
     gains = None if truth_scores is None else true_gains(truth_scores)
-    shown = walk(
-        competitors,
-        examples,
-        n_items,
-        ks[0],
-        gains=gains,
-        values=truth_values,
-        lists=lists,
-        observers=observers,
-        progress=progress,
+    walked = partial(
+        walk, examples=examples, n_items=n_items, k=ks[0], gains=gains, values=truth_values, lists=lists
     )
+    shown = [
+        *walked(competitors[:-1], timed=False),
+        *walked(competitors[-1:], observers=observers, progress=progress),
+    ]
     _distinct(shown)
     positions = {tally.name: tally.all_positions(examples.targets.offsets) for tally in shown}
     values = {tally.name: row_values(positions[tally.name], ks, tally.width, also) for tally in shown}
