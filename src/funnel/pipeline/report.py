@@ -94,7 +94,7 @@ def measure_contents(
         truth_values=truth_values,
         also=_further(config.evaluate),
         lists=lists or funnel.names[-1:],
-        observers=_observers(contents, outcomes, worth),
+        observers=_observers(contents, outcomes, worth, funnel.names),
         ks=config.evaluate.ks,
         seed=config.seed,
         latency_requests=config.evaluate.latency_requests,
@@ -112,10 +112,9 @@ def measure_contents(
     probable = measure_probabilities(contents, data.schema, split.test, happened, config.seed)
     probable += _of_shown(contents, prepared)
     report = result.report.model_copy(update={"frontier": frontier, "origin": origin or Origin()})
-    further = () if worth is None else (worth.sentence,)
-    report = report.model_copy(
-        update={"advice": advise(report), "probabilities": probable, "notes": (*report.notes, *further)}
-    )
+    if worth is not None:
+        report = report.valued(worth.means)
+    report = report.model_copy(update={"advice": advise(report), "probabilities": probable})
     return replace(result, report=report).named(data.user_ids, data.item_ids)
 
 
@@ -136,13 +135,13 @@ def _truths(data: Dataset) -> tuple[TruthScores | None, TruthScores | None]:
 
 
 def _observers(
-    contents: Contents, outcomes: Mapping[str, Outcomes], worth: ValueTally | None
+    contents: Contents, outcomes: Mapping[str, Outcomes], worth: ValueTally | None, stages: Sequence[str]
 ) -> dict[str, Observer] | None:
-    """What watches stages: the ranker's for probabilities, and those around the value."""
+    """What watches stages: the ranker's for probabilities, and all for what their lists are worth."""
     if not contents.heads:
         return None
     observe = observe_all(outcomes)
-    return {RANK: observe} if worth is None else {RANK: worth.before(observe), "value": worth.after}
+    return {RANK: observe} if worth is None else worth.observers(stages, observe)
 
 
 def _of_shown(contents: Contents, prepared: Prepared) -> tuple[Reliability, ...]:

@@ -142,8 +142,8 @@ def rounds(
     with ExitStack() as stack:
         turns = cycle([stack.enter_context(ThreadPoolExecutor(1)) for _ in range(workers)])
         models = [future.result() for future in [next(turns).submit(make) for make in makers]]
-        rounds = _trees(models, turns, config.trees)
-        for number, value in enumerate(rounds, 1):
+        means = _trees(models, turns, config.trees)
+        for number, value in enumerate(means, 1):
             if progress is not None:
                 progress(number, value)
             if np.isnan(value):
