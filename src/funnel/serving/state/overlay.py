@@ -172,8 +172,20 @@ class Overlay:
             new = np.array(
                 [user < 0 or item not in own.users.history[user] for user, item in pairs], dtype=np.bool_
             )
+        if (kinds := own.kinds) is not None:
+            codes = np.array([-1 if one.kind is None else kinds.code(one.kind) for one in events])
+            contents.statistics.observe_kinds(items[new], times[new], codes[new])
+            new &= np.array([self._counts(event.kind) for event in events], dtype=np.bool_)
         contents.statistics.observe(items[new], times[new])
         self.events_at = events[-1].number
+
+    def _counts(self, kind: str | None) -> bool:
+        """Whether the bundle counts events of a kind; those of which nobody said it count."""
+        kinds = self.own.kinds
+        if kinds is None or kind is None:
+            return True
+        code = kinds.code(kind)
+        return code >= 0 and bool(kinds.in_history[code] or kinds.is_target[code])
 
     def begin_index(self) -> int:
         """Note from now on what changes; how many items there are."""
