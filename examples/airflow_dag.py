@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airflow.exceptions import AirflowException, AirflowFailException
 from airflow.sdk import dag, task
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 RECOMMENDATIONS = Path(os.environ.get("RECOMMENDATIONS", "/srv/recommendations"))
 COMMAND = (str(RECOMMENDATIONS / ".venv/bin/funnel"), "run", "shop.toml")

@@ -58,7 +58,7 @@ class Declared:
 def declared(monkeypatch: pytest.MonkeyPatch) -> tuple[Declared, Any]:
     """What the file declares, and the file as a module; with Airflow's names, which need not be installed."""
     found = Declared()
-    sdk, exceptions = ModuleType("airflow.sdk"), ModuleType("airflow.exceptions")
+    sdk, exceptions = ModuleType("airflow.sdk"), ModuleType("airflow.sdk.exceptions")
     sdk.__dict__.update(dag=found.dag, task=found.task)
     exceptions.__dict__.update(AirflowException=Failed, AirflowFailException=FailedForGood)
     for name, module in {
@@ -145,8 +145,8 @@ def test_a_task_that_is_stopped_stops_its_run(declared: tuple[Declared, Any], tm
 def test_airflow_itself_takes_it() -> None:
     """Where it is installed."""
     pytest.importorskip("airflow.sdk")
-    from airflow.models.dagbag import DagBag
+    from airflow.dag_processing.dagbag import DagBag
 
-    bag = DagBag(DAG, include_examples=False)
+    bag = DagBag(DAG)
     assert not bag.import_errors
     assert list(bag.dags) == ["recommendations"]
