@@ -61,12 +61,8 @@ def declared(monkeypatch: pytest.MonkeyPatch) -> tuple[Declared, Any]:
     sdk, exceptions = ModuleType("airflow.sdk"), ModuleType("airflow.sdk.exceptions")
     sdk.__dict__.update(dag=found.dag, task=found.task)
     exceptions.__dict__.update(AirflowException=Failed, AirflowFailException=FailedForGood)
-    for name, module in {
-        "airflow": ModuleType("airflow"),
-        "airflow.sdk": sdk,
-        "airflow.exceptions": exceptions,
-    }.items():
-        monkeypatch.setitem(sys.modules, name, module)
+    for stand_in in (ModuleType("airflow"), sdk, exceptions):
+        monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
     spec = importlib.util.spec_from_file_location("airflow_dag", DAG)
     assert spec is not None
     assert spec.loader is not None
