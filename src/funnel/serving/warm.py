@@ -74,6 +74,7 @@ def _requests(live: Live, users: list[Any], items: list[Any]) -> None:
     answer = live.recommend(users[0])
     live.recommend(None, 3, history=items, exclude=items[:1], where={"not": {"or": []}})
     live.recommend_many([*users, None], 3)
+    live.recommend(users[0], 3, time=1)  # before all events: what is popular at another moment than the end
     live.rank(users[0], items)
     live.similar(items[-1], 3)
     if live.contents.ranker is not None and answer.items:
