@@ -228,7 +228,7 @@ class SqliteLog:
 
     def _events(self, columns: str, rest: str, *values: Any) -> list[Any]:
         """Columns of events, and their kind and value, which an earlier funnel's file does not have."""
-        with self._connections.reading() as reader:
+        with self._connections.reader() as reader:
             if reader is None:
                 return []
             more = "kind, value" if _has_kinds(reader) else "NULL, NULL"
