@@ -99,6 +99,14 @@ class Report(Settings):
                 return row
         raise KeyError(f"no row {name!r}; there are {', '.join(row.name for row in self.rows)}")
 
+    def valued(self, expected: Mapping[str, float]) -> Report:
+        """The same, with what the first k of a request's list are worth, by row, in the rows that have it."""
+        rows = tuple(
+            row.model_copy(update={"expected_value": expected[row.name]}) if row.name in expected else row
+            for row in self.rows
+        )
+        return self.model_copy(update={"rows": rows})
+
     def comparison(self, a: str, b: str) -> Comparison:
         """The comparison of row a with row b. Raises: KeyError naming the pairs there are."""
         for comparison in self.comparisons:

@@ -39,7 +39,9 @@ def _quality(report: Report) -> FittingTable:
     ideal = any(row.share_of_ideal is not None for row in report.rows)
     titles = [label(names[0]), f"{report.level:.0%} interval", *map(label, names[1:])]
     worth = any(row.share_of_value is not None for row in report.rows)
-    table = plain("", *titles, *(["of ideal"] if ideal else []), *(["of value"] if worth else []))
+    expected = any(row.expected_value is not None for row in report.rows)
+    more = {"of ideal": ideal, "of value": worth, "exp. value": expected}
+    table = plain("", *titles, *(title for title, there in more.items() if there))
     best = {name: _best(report.rows, name) for name in names}
     for row in report.rows:
         bounds = row.metrics[names[0]]
@@ -49,6 +51,7 @@ def _quality(report: Report) -> FittingTable:
             *(_value(row, name, best) for name in names[1:]),
             *([] if row.share_of_ideal is None else [f"{row.share_of_ideal:.0%}"]),
             *([] if row.share_of_value is None else [f"{row.share_of_value:.0%}"]),
+            *([] if not expected else [_NONE if row.expected_value is None else f"{row.expected_value:.4g}"]),
         ]
         table.add_row(row.name, *cells, end_section=_last_of_kind(report.rows, row), style=_style(row))
     level = [short(report.chance[name]) for name in names]

@@ -20,7 +20,7 @@ from funnel.features.neighbours import Neighbours
 from funnel.features.popular import Later, LiveRankings, Rankings
 from funnel.features.spectral import Spectral
 from funnel.features.statistics_file import StatisticsFile
-from funnel.types import Clock, Float32, Int32, Int64, Log, Ragged
+from funnel.types import Bool, Clock, Float32, Int32, Int64, Log, Ragged
 
 #: Windows are these parts of the log's span, so that they fit a log of a week and one of a decade.
 FRACTIONS = (256, 64, 16, 4)
@@ -120,6 +120,13 @@ class Statistics:
         """
         times = np.broadcast_to(self.as_of(np.asarray(times)), np.shape(items))
         return self.events.count(items, times, [window])[..., 0]
+
+    def unseen(self, items: Int32, times: Int64) -> Bool:
+        """Whether an item had no event before `times`: bool, shape of items; times: int64, broadcast to them.
+
+        True at −1.
+        """
+        return self.counts(items, times) == 0
 
     def first_seen(self, items: Int32) -> Int64:
         """Time of each item's first known event; the largest int64 where there is none.

@@ -31,7 +31,6 @@ from funnel.gates.shown import shown_outcomes
 from funnel.index import FaissIndex
 from funnel.pages.report import ExampleUser, write_page
 from funnel.pipeline.examples import example_users
-from funnel.pipeline.logged import window_lists
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.rules import costs_of_rules
 from funnel.pipeline.value import ValueTally
@@ -95,7 +94,7 @@ def measure_contents(
         kinds=_target_kinds(split),
         also=_further(config.evaluate),
         lists=lists or funnel.names[-1:],
-        observers=_observers(contents, outcomes, worth),
+        observers=_observers(contents, outcomes, worth, funnel.names),
         ks=config.evaluate.ks,
         seed=config.seed,
         latency_requests=config.evaluate.latency_requests,
@@ -113,10 +112,9 @@ def measure_contents(
     probable = measure_probabilities(contents, data.schema, split.test, happened, config.seed)
     probable += _of_shown(contents, prepared)
     report = result.report.model_copy(update={"frontier": frontier, "origin": origin or Origin()})
-    further = () if worth is None else (worth.sentence,)
-    report = report.model_copy(
-        update={"advice": advise(report), "probabilities": probable, "notes": (*report.notes, *further)}
-    )
+    if worth is not None:
+        report = report.valued(worth.means)
+    report = report.model_copy(update={"advice": advise(report), "probabilities": probable})
     return replace(result, report=report).named(data.user_ids, data.item_ids)
 
 
@@ -145,18 +143,18 @@ def _target_kinds(split: Split) -> list[str | None]:
 
 
 def _observers(
-    contents: Contents, outcomes: Mapping[str, Outcomes], worth: ValueTally | None
+    contents: Contents, outcomes: Mapping[str, Outcomes], worth: ValueTally | None, stages: Sequence[str]
 ) -> dict[str, Observer] | None:
-    """What watches stages: the ranker's for probabilities, and those around the value."""
+    """What watches stages: the ranker's for probabilities, and all for what their lists are worth."""
     if not contents.heads:
         return None
     observe = observe_all(outcomes)
-    return {RANK: observe} if worth is None else {RANK: worth.before(observe), "value": worth.after}
+    return {RANK: observe} if worth is None else worth.observers(stages, observe)
 
 
 def _of_shown(contents: Contents, prepared: Prepared) -> tuple[Reliability, ...]:
     """How right heads are that are of shown lists, on those of the test window."""
-    lists = None if contents.propensities is None else window_lists(prepared, "test")
+    lists = None if contents.propensities is None else prepared.test_lists
     if lists is None:
         return ()
     found = shown_outcomes(contents, lists.examples)

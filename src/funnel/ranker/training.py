@@ -149,8 +149,8 @@ def rounds(
         turns = cycle([stack.enter_context(ThreadPoolExecutor(1)) for _ in range(workers)])
         # One by one, for the number of threads is LightGBM's own, and not a model's.
         models = [next(turns).submit(make).result() for make in makers]
-        rounds = _trees(models, turns, config.trees)
-        for number, value in enumerate(rounds, 1):
+        means = _trees(models, turns, config.trees)
+        for number, value in enumerate(means, 1):
             if progress is not None:
                 progress(number, value)
             if np.isnan(value):
