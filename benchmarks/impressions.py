@@ -123,7 +123,7 @@ def _lists(contents: Contents, examples: Examples) -> dict[str, Int32]:
 def _shares(lists: Int32, examples: Examples, truth: Any) -> NDArray[np.float64]:
     """DCG@10 by the true chance of a click over that of the best possible list: [B]."""
     assert isinstance(truth, LatentTruth)
-    gains = true_gains(lambda requests: truth.scores(requests.users, requests.times))(examples.requests)
+    gains = true_gains(lambda some: truth.scores(some.users, some.times))(examples.requests)
     reached = (np.take_along_axis(gains, np.maximum(lists, 0), axis=1) * (lists >= 0)) @ DISCOUNTS
     seen = examples.requests.exclude
     if seen is not None:

@@ -14,7 +14,7 @@ from funnel import plugins
 from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.config import EvaluateConfig
-from funnel.data import Dataset
+from funnel.data import Dataset, Split
 from funnel.engine import RANK, Funnel
 from funnel.errors import BundleError, ConfigError, DataError
 from funnel.evaluation import Evaluation, Recommend, Report, Subject
@@ -91,6 +91,7 @@ def measure_contents(
         approximate=_alone(TowerSource(contents.queries, contents.index), depth),
         truth_scores=truth_scores,
         truth_values=truth_values,
+        kinds=_target_kinds(split),
         also=_further(config.evaluate),
         lists=lists or funnel.names[-1:],
         observers=_observers(contents, outcomes, worth, funnel.names),
@@ -131,6 +132,14 @@ def _truths(data: Dataset) -> tuple[TruthScores | None, TruthScores | None]:
     nobody = np.zeros(0, dtype=np.int32)
     has_money = truth.values(nobody, nobody.astype(np.int64)) is not None
     return lambda requests: truth.scores(requests.users, requests.times), worth if has_money else None
+
+
+def _target_kinds(split: Split) -> list[str | None]:
+    """The kinds of events by code, None for one that is not to be found."""
+    if split.kinds is None:
+        return []
+    pairs = zip(split.kinds.names, split.kinds.targets, strict=True)
+    return [name if weight else None for name, weight in pairs]
 
 
 def _observers(
