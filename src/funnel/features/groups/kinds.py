@@ -50,19 +50,21 @@ def build(context: FittedContext) -> FeatureGroup:
         out = np.full((*items.shape, len(names)), np.nan, dtype=np.float32)
         out[:, :, : 2 * len(counted)] = _counts(context, batch)
         for row in range(len(items)):
-            history = _Recent.of(batch, row, reach, n_items, decay)
+            history, own = _Recent.of(batch, row, reach, n_items, decay), _directions(context, items[row])
             at = 2 * len(counted)
             for code in read:
                 part = history.of_kind(code)
-                out[row, :, at : at + len(labels)] = part.columns(context, items[row], history, timed=timed)
+                out[row, :, at : at + len(labels)] = part.columns(
+                    context, items[row], own, history, timed=timed
+                )
                 at += len(labels)
             history = history.weighted(weights)
-            out[row, :, at] = history.near(context.item_vectors, items[row])
+            out[row, :, at] = history.near(context, own)
             for name in columns:
                 at += 1
                 out[row, :, at] = history.affinity(context.item_features[name], items[row])
             if any(kinds.negatives):
-                out[row, :, at + 1 :] = _refusals(context, batch, row, n_items)
+                out[row, :, at + 1 :] = _refusals(context, batch, row, own, n_items)
         out[~batch.candidates.filled] = np.nan
         return out
 
@@ -110,7 +112,9 @@ class _Recent:
         by_kind = self.weights * weights[self.kinds]
         return _Recent(self.items, self.times, self.kinds, by_kind, self.now)
 
-    def columns(self, context: FittedContext, items: Int32, whole: _Recent, *, timed: bool) -> Float32:
+    def columns(
+        self, context: FittedContext, items: Int32, own: Float64, whole: _Recent, *, timed: bool
+    ) -> Float32:
         """share, since (with a clock), met and near: float32 [K, 3 or 4]."""
         out = np.full((len(items), 4), np.nan, dtype=np.float32)
         if len(whole.items):
@@ -118,18 +122,17 @@ class _Recent:
         if len(self.items):
             out[:, 1] = np.log1p(max(self.now - int(self.times[0]), 0))
         out[:, 2] = np.log1p((items[:, None] == self.items[None, :]).sum(axis=1))
-        out[:, 3] = self.near(context.item_vectors, items)
+        out[:, 3] = self.near(context, own)
         return out if timed else out[:, [0, 2, 3]]
 
-    def near(self, vectors: Float32 | None, items: Int32) -> Float32:
-        """The cosine of items' vectors to the weighted mean of the events': float32 [K]."""
-        out = np.full(len(items), np.nan, dtype=np.float32)
-        if vectors is None or not len(self.items):
+    def near(self, context: FittedContext, own: Float64) -> Float32:
+        """The cosine of items to the weighted mean of the events: float32 [K]. own: `_directions` of them."""
+        out = np.full(len(own), np.nan, dtype=np.float32)
+        if not own.shape[1] or not len(self.items):
             return out
-        mean = self.weights @ _unit(np.asarray(vectors[self.items], dtype=np.float64))
+        mean = self.weights @ _directions(context, self.items)
         length = float(np.sqrt(np.dot(mean, mean)))
         if length > 0:
-            own = _unit(np.asarray(vectors[np.maximum(items, 0)], dtype=np.float64))
             out[:] = np.einsum("kd,d->k", own, mean / length)
         return out
 
@@ -144,7 +147,7 @@ class _Recent:
         return out
 
 
-def _refusals(context: FittedContext, batch: FeatureBatch, row: int, n_items: int) -> Float32:
+def _refusals(context: FittedContext, batch: FeatureBatch, row: int, own: Float64, n_items: int) -> Float32:
     """How often the user said no to each candidate, and how near it is to what they said no to: [K, 2]."""
     negatives, items = batch.requests.negatives, batch.candidates.items[row]
     out = np.full((len(items), 2), np.nan, dtype=np.float32)
@@ -155,12 +158,15 @@ def _refusals(context: FittedContext, batch: FeatureBatch, row: int, n_items: in
     nothing = np.zeros(len(rows), dtype=np.int64)
     refused = _Recent(rows, nothing, nothing, np.ones(len(rows)), 0)
     out[:, 0] = np.log1p((items[:, None] == rows[None, :]).sum(axis=1))
-    out[:, 1] = refused.near(context.item_vectors, items)
+    out[:, 1] = refused.near(context, own)
     return out
 
 
-def _unit(vectors: Float64) -> Float64:
-    """Vectors of length 1; 0 stays 0."""
+def _directions(context: FittedContext, items: Int32) -> Float64:
+    """The vectors of items with length 1, 0 for one without a direction: [n, d]; d is 0 without vectors."""
+    if context.item_vectors is None:
+        return np.empty((len(items), 0))
+    vectors = np.asarray(context.item_vectors[np.maximum(items, 0)], dtype=np.float64)
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     unit: Float64 = vectors / np.where(lengths > 0, lengths, 1.0)[:, None]
     return unit
