@@ -157,8 +157,8 @@ def _of_shown(contents: Contents, prepared: Prepared) -> tuple[Reliability, ...]
     lists = None if contents.propensities is None else prepared.test_lists
     if lists is None:
         return ()
-    found = shown_outcomes(contents, lists.examples)
-    happened = {name: of for name, of in found.items() if of.labels.any()}
+    outcomes = shown_outcomes(contents, lists.examples)
+    happened = {name: of for name, of in outcomes.items() if of.labels.any()}
     schema, seed = prepared.dataset.schema, prepared.config.seed
     return measure_probabilities(contents, schema, lists.examples, happened, seed)
 
