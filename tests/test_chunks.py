@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from funnel.pipeline.chunks import each_chunk
+from funnel.evaluation.chunks import each_chunk
 from funnel.types import Examples, Ragged, Requests
 
 

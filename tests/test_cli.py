@@ -8,9 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from funnel import Live
 from tests.processes import STEP, funnel, ok, refused
 from tests.tiny import TinyBuild
 
@@ -186,6 +188,19 @@ def test_the_store(built: TinyBuild, tmp_path: Path) -> None:
     assert json.loads(ok("push", tmp_path / "remote", *store, "--json"))["pushed"] == version
     assert version in ok("pull", tmp_path / "remote", "--store", tmp_path / "other")
     assert json.loads(ok("recommend", 7, "--store", tmp_path / "other", "--json"))["version"] == version
+
+
+def test_what_is_not_finite_is_null_in_json(built: TinyBuild, tmp_path: Path) -> None:
+    store = Path(shutil.copytree(built.indexes, tmp_path / "indexes"))
+    live = Live(store)
+    odd = {"item_id": [1000, 1001, 1002], "title": "x", "genres": [["Odd"]] * 3}
+    live.items.upsert(pd.DataFrame({**odd, "year": [np.inf, -np.inf, np.nan]}))
+    live.close()
+    text = ok("recommend", "nobody", "-k", 5, "--where", "genres=Odd", "--store", store, "--json")
+    found = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert {item["item_id"]: item["attributes"]["year"] for item in found["items"]} == {
+        1000: None, 1001: None, 1002: None,
+    }  # fmt: skip
 
 
 def test_everyones_lists(built: TinyBuild, tmp_path: Path) -> None:

@@ -160,10 +160,7 @@ def test_an_installation_that_was_warmed_serves_read_only_without_compiling(
             folder.chmod(0o755)
     assert found["lengths"] == [10, 3, 4, 4]
     assert found["hits"] > 10
-    own = [
-        line for line in stderr.splitlines() if "onnxruntime" not in line
-    ]  # which says that it has no home
-    assert (found["made"], own) == (0, [])
+    assert (found["made"], stderr) == (0, "")
 
 
 def test_warming_leaves_the_store_as_it_was(built: TinyBuild, tmp_path: Path) -> None:

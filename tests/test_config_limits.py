@@ -45,7 +45,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "multiple of heads": {"towers": {"d": 16, "heads": 3}},
     'only kind = "time"': {"split": {"kind": "leave_one_out", "test": 0.5}},
     "must start before": {"split": {"ranker": "2024-02-01", "test": "2024-01-01"}},
-    "`reading` is called `protocol` now": {"split": {"reading": "event"}},
+    "`reading` is the earlier name of `protocol`": {"split": {"reading": "event", "protocol": "event"}},
     "history_limit": {"split": {"protocol": "window", "history_limit": 7}},
 }
 
@@ -55,6 +55,15 @@ def test_refused_when_read(said: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         movie_config(tmp_path, **WRONG[said])
     assert said in str(caught.value)
+
+
+def test_a_config_from_before_a_key_was_renamed_is_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    split = {"ranker": 0.6, "test": 0.8}
+    earlier = movie_config(tmp_path, split={**split, "reading": "event"})
+    assert "`reading` is called `protocol` now" in caplog.text
+    assert earlier == movie_config(tmp_path, split={**split, "protocol": "event"})
 
 
 def test_the_bounds_themselves_are_taken(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,45 @@ def test_a_table_is_printed(env: dict[str, str], built: TinyBuild) -> None:
     code, out, _ = funnel("recommend", "k\u00e4fer\u4e2d", "-k", 2, "--store", built.indexes, env=env)
     assert code == 0
     assert out
+
+
+SERVES = """
+import sys
+from funnel import Live
+live = Live(sys.argv[1])
+assert len(live.recommend(7, 3).items) == 3
+live.items.upsert(live.contents.catalogue.frame.iloc[:1])
+live.close()
+"""
+
+
+LOADED_BEFORE = """
+import onnxruntime, sys
+found = []
+onnxruntime.disable_telemetry_events = lambda: found.append(1)
+from funnel import Live
+Live(sys.argv[1]).recommend(7, 3)
+assert found
+"""
+
+
+@pytest.mark.parametrize("home", [None, "", "/proc/nowhere", "empty"])
+def test_it_serves_without_a_word_and_leaves_nothing_at_home(
+    home: str | None, built: TinyBuild, tmp_path: Path
+) -> None:
+    """No library behind it warns where there is no home, or writes there who the machine is."""
+    store = shutil.copytree(built.indexes, tmp_path / "indexes")
+    kept = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}
+    (tmp_path / "empty").mkdir()
+    env = {} if home is None else {"HOME": str(tmp_path / home) if home == "empty" else home}
+    command = [sys.executable, "-c", SERVES, str(store)]
+    done = subprocess.run(command, env=kept | env, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list((tmp_path / "empty").rglob("*")) == []
+
+
+def test_a_program_that_loaded_the_runtime_before_sends_nothing_either(built: TinyBuild) -> None:
+    subprocess.run([sys.executable, "-c", LOADED_BEFORE, str(built.indexes)], check=True, timeout=120)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")

@@ -46,13 +46,15 @@ def best(
 def moved(
     columns: NDArray[np.int64],
     items: NDArray[np.int32],
+    scores: NDArray[np.float32],
     source_scores: NDArray[np.float32],
     source_ranks: NDArray[np.int32],
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
-    """Positions [B, W] and their sources' [B, W, S] by column index [B, K]."""
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
+    """Positions [B, W] and their sources' [B, W, S] by column index [B, K]; −inf scores where no item is."""
     return _moved(
         _plain(columns, np.int64),
         _plain(items, np.int32),
+        _plain(scores, np.float32),
         _plain(source_scores, np.float32),
         _plain(source_ranks, np.int32),
     )
@@ -103,17 +105,18 @@ def _unpacked(sorted_keys: Any, k: int) -> Any:
 
 
 @compiled
-def _moved(columns: Any, items: Any, source_scores: Any, source_ranks: Any) -> Any:
+def _moved(columns: Any, items: Any, scores: Any, source_scores: Any, source_ranks: Any) -> Any:
     n, k = columns.shape
     n_sources = source_scores.shape[2]
-    out = np.empty((n, k), dtype=np.int32)
-    out_scores = np.empty((n, k, n_sources), dtype=np.float32)
-    out_ranks = np.empty((n, k, n_sources), dtype=np.int32)
+    out, out_scores = np.empty((n, k), dtype=np.int32), np.empty((n, k), dtype=np.float32)
+    of_sources = np.empty((n, k, n_sources), dtype=np.float32)
+    ranks = np.empty((n, k, n_sources), dtype=np.int32)
     for b in range(n):
         for j in range(k):
             column = columns[b, j]
             out[b, j] = items[b, column]
+            out_scores[b, j] = scores[b, column] if items[b, column] >= 0 else -np.inf
             for s in range(n_sources):
-                out_scores[b, j, s] = source_scores[b, column, s]
-                out_ranks[b, j, s] = source_ranks[b, column, s]
-    return out, out_scores, out_ranks
+                of_sources[b, j, s] = source_scores[b, column, s]
+                ranks[b, j, s] = source_ranks[b, column, s]
+    return out, out_scores, of_sources, ranks

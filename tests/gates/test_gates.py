@@ -56,7 +56,7 @@ def test_the_mean_cosine_is_that_of_all_pairs() -> None:
 
 
 def figures(shown: list[int], shortlisted: list[int], k: int = 2, width: int = 3) -> Figures:
-    return Figures({}, np.array(shown), np.array(shortlisted), k, width)
+    return Figures({}, np.array(shown), np.array(shortlisted), k, width, np.empty((0, k)))
 
 
 def test_everyone_getting_the_same_list_is_concentration() -> None:
@@ -97,7 +97,7 @@ def test_a_fall_must_be_excluded_and_that_of_a_part_must_not_be_beyond_chance() 
 
 
 def stage_figures(stages: dict[str, dict[str, np.ndarray]]) -> Figures:
-    return Figures(stages, np.ones(2), np.ones(2), 10, 10)
+    return Figures(stages, np.ones(2), np.ones(2), 10, 10, np.empty((0, 10)))
 
 
 def test_columns_that_are_gone_or_changed_and_new_ones() -> None:

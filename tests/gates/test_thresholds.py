@@ -111,7 +111,7 @@ def fell(
 
 
 def stages(values: np.ndarray) -> Figures:
-    return Figures({"rank": {"ndcg@10": values}}, np.ones(2), np.ones(2), 10, 10)
+    return Figures({"rank": {"ndcg@10": values}}, np.ones(2), np.ones(2), 10, 10, np.empty((0, 10)))
 
 
 def parts_fell(made: Made, config: GatesConfig) -> list[Finding]:
@@ -133,11 +133,12 @@ def late(made: Made, config: GatesConfig) -> list[Finding]:
 def other_answers(made: Made, config: GatesConfig) -> list[Finding]:
     changed = made.holdout.answers.copy()
     changed[:30] = changed[:30, ::-1]
-    return serving.parity(made.contents, replace(made.holdout, answers=changed), config, 0)
+    now = serving.answers(made.contents, made.holdout.examples.requests)
+    return serving.parity(made.contents, now, replace(made.holdout, answers=changed), config, 0)
 
 
 def shown(counts: np.ndarray, shortlisted: np.ndarray | None = None) -> Figures:
-    return Figures({}, counts, counts if shortlisted is None else shortlisted, 10, 100)
+    return Figures({}, counts, counts if shortlisted is None else shortlisted, 10, 100, np.empty((0, 10)))
 
 
 def concentrated(made: Made, config: GatesConfig) -> list[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pandas as pd
@@ -191,7 +190,11 @@ HOSTILE = {
     "no header": ("raw.csv", b"1,2026-01-01\n2,2026-01-02\n", "no header"),
     "two columns of one name": ("twice.csv", b"a,a,b\n1,2,3\n", "columns of the same name"),
     "not Parquet": ("bad.parquet", b"PAR1 nonsense", "cannot be read"),
-    "compressed": ("old.csv.gz", b"\x1f\x8b", "unpack it"),
+    "a pack that is cut": ("old.csv.gz", b"\x1f\x8b", "cannot be read"),
+    "a pack of something else": ("old.tar.gz", b"\x1f\x8b", "unpack it"),
+    "a pack in capitals": ("Events2.CSV.GZ", b"\x1f\x8b", "name it Events2.csv.gz"),
+    "no record a line": ("old.jsonl", b"[1, 2]\n", "line 1, is a list"),
+    "a config": ("package.json", b'{"name": "shop"}', "an array of records is expected"),
     "a workbook": ("book.xlsx", b"PK", "save each sheet as CSV"),
     "noise": ("noise.csv", bytes(range(256)) * 40, ""),
     "something else": ("stock.csv", b"warehouse,shelves\nA,3\nB,4\n", "neither a log"),
@@ -207,14 +210,29 @@ def test_files_that_are_no_table_are_named_and_do_no_harm(name: str, tmp_path: P
     assert who_what_when(data) == expected(SHOP.events)
 
 
-def test_what_is_said_of_lines_of_json_makes_a_table_of_them(tmp_path: Path) -> None:
-    path = SHOP.write(tmp_path) / "events.jsonl"
-    SHOP.events.to_json(path, orient="records", lines=True)
+@pytest.mark.parametrize("ending", ["jsonl", "ndjson.gz", "json", "csv.gz", "tsv.gz"])
+def test_records_of_json_and_compressed_files_are_tables(ending: str, tmp_path: Path) -> None:
+    SHOP.write(tmp_path)
+    for name in ("events", "items"):
+        (tmp_path / f"{name}.csv").unlink()
+        table, path = getattr(SHOP, name), tmp_path / f"{name}.{ending}"
+        if "json" in ending:
+            table.to_json(path, orient="records", lines=not ending.startswith("json.") and ending != "json")
+        else:
+            table.to_csv(path, index=False, sep="\t" if "tsv" in ending else ",")
+    made, data = guessed(tmp_path)
+    assert who_what_when(data) == expected(SHOP.events)
+    plain, other = guessed(SHOP.write(tmp_path / "plain"))
+    assert unused(made) == unused(plain)
+    assert data.items["title"].tolist() == other.items["title"].tolist()
+
+
+def test_days_that_are_packed_are_one_table(tmp_path: Path) -> None:
+    SHOP.write(tmp_path)
     (tmp_path / "events.csv").unlink()
-    with pytest.raises(DataError) as error:
-        guess(tmp_path)
-    (said,) = re.findall(r"events\.jsonl: .*`(pandas.+)` makes one of it", str(error.value))
-    exec(said, {"pandas": pd, "FILE": str(path)})
+    half = len(SHOP.events) // 2
+    SHOP.events[:half].to_csv(tmp_path / "events-2026-01.csv.gz", index=False)
+    SHOP.events[half:].to_csv(tmp_path / "events-2026-02.csv.gz", index=False)
     _, data = guessed(tmp_path)
     assert who_what_when(data) == expected(SHOP.events)
 

@@ -84,3 +84,27 @@ def test_of_many_parts_three_are_looked_at(tmp_path: Path, monkeypatch: pytest.M
     first = pd.to_datetime(found.frame["timestamp"])
     assert first.min() == pd.to_datetime(events["timestamp"]).min()
     assert len(found.frame) < 900
+
+
+@pytest.mark.parametrize("ending", ["csv.gz", "jsonl", "jsonl.gz"])
+def test_a_large_file_that_cannot_be_cut_anywhere_is_read_from_its_beginning(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = shop(n_events=3000).events
+    path = tmp_path / f"events.{ending}"
+    if ending == "csv.gz":
+        events.to_csv(path, index=False)
+    else:
+        events.to_json(path, orient="records", lines=True)
+    monkeypatch.setattr(sampling, "MOST_BYTES", 30_000)
+    monkeypatch.setattr(sampling, "MOST_ROWS", 400)
+    found = sample(TableFiles(path.name, (path,)))
+    assert not found.whole
+    assert 300 < len(found.frame) < 1_500
+    # A small file is unpacked whole for its first rows: nothing says how much more there is.
+    assert found.rows == pytest.approx(3000, rel=0.3) or (ending == "csv.gz" and found.rows <= 3000)
+    first, looked = str(events.columns[0]), len(found.frame)
+    assert found.frame[first].tolist() == events[first].tolist()[:looked]
+    monkeypatch.undo()
+    whole = sample(TableFiles(path.name, (path,)))
+    assert (whole.whole, whole.rows) == (True, 3000)

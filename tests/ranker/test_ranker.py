@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from funnel.errors import BundleError, ConfigError, DataError
-from funnel.ranker import Ranker, RankerConfig, TrainingLists, graded_ndcg
+from funnel.ranker import CrossFit, Ranker, RankerConfig, TrainingLists, graded_ndcg
 
 SMALL = {"trees": 60, "leaves": 7, "min_data_in_leaf": 20, "threads": 1}
 NAMES = ("retrieval score", "taste:match", "noise.é")
@@ -217,3 +217,15 @@ def test_config_is_checked() -> None:
         RankerConfig(leaves=1)
     with pytest.raises(ValidationError, match="objective"):
         RankerConfig(objective="pairwise")  # type: ignore[arg-type]
+
+
+def test_a_cross_fit_makes_the_rankers_that_lists_of_their_own_make() -> None:
+    config = RankerConfig(**SMALL, objective="rank_xendcg")
+    folds = np.arange(len(TRAIN)) % 3
+    fitting = CrossFit(TRAIN, folds, config)
+    ((*parts,),) = fitting.each()
+    assert [part.trees for part in parts] == [part.trees for part in Ranker.cross_fit(TRAIN, folds, config)]
+    few = config.model_copy(update={"trees": 7})
+    whole, alone = fitting.whole(few), Ranker.fit(TRAIN, None, few)
+    assert whole.trees == alone.trees == 7
+    np.testing.assert_array_equal(whole.predict(VALID.matrix), alone.predict(VALID.matrix))

@@ -365,6 +365,7 @@ def test_beyond_its_bound_the_delta_becomes_part_of_the_index(
         (lambda table: table.assign(title=[[1]]), r"items\.title holds \[1\]"),
         (lambda table: table.assign(item_id="one"), r"item_id 'one' is a text.*whole numbers"),
         (lambda table: table.assign(item_id=None), r"items\.item_id has no id"),
+        (lambda table: table.assign(item_id=pd.Series([2**63], dtype=object)), "more than 64 bits"),
         (lambda table: pd.concat([table, table]), r"items\.item_id 1000 is there twice"),
         (lambda table: table.to_dict("records"), r"items is a list: a pandas DataFrame"),
     ],
@@ -389,10 +390,12 @@ def test_values_that_are_missing_or_were_never_seen_are_taken(store: Store) -> N
         assert {1000, 1001} <= set(ids(one.recommend(7, k=500)))
 
 
-@pytest.mark.parametrize("given", ["1000", 7, None])
+@pytest.mark.parametrize("given", ["1000", 7, None, pd.DataFrame({"item_id": [125]}), {"item_id": 125}])
 def test_what_is_no_list_of_ids(store: Store, given: Any) -> None:
+    live = Live(store.folder)
     with pytest.raises(FunnelError, match="a list of item ids is expected"):
-        Live(store.folder).items.delete(given)
+        live.items.delete(given)
+    assert 125 in ids(live.recommend("x", k=500))
 
 
 def test_a_store_that_cannot_be_written_refuses_changes_and_serves(store: Store) -> None:

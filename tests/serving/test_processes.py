@@ -216,6 +216,27 @@ def test_a_full_disk_loses_nothing_and_keeps_nothing_refused(disk: Path, before:
         one.close()
 
 
+@pytest.mark.parametrize("length", [400, 1100, 2300])
+def test_items_refused_for_want_of_room_leave_a_store_that_starts(disk: Path, length: int) -> None:
+    """Of records of any length, also where half of one fitted."""
+    live, taken = Live(disk), [1000]
+    live.items.upsert(frame([1000], [1990.0], ["Western"]))
+    ballast = fill(disk)
+    for number in range(1001, 1400):
+        try:
+            live.items.upsert(frame([number], [1990.0], ["Western"]).assign(title="t" * length))
+        except BundleError:
+            break
+        taken.append(number)
+    else:
+        pytest.fail("the disk was not full")
+    ballast.unlink()
+    live.close()
+    again = Live(disk)
+    assert sorted(ids(again.recommend("x", 1000, where={"genres": "Western"}))) == taken
+    again.close()
+
+
 def test_a_store_that_is_read_only_serves_with_all_that_was_changed(disk: Path) -> None:
     live = Live(disk)
     live.items.delete([40])
@@ -334,6 +355,7 @@ def test_health_has_a_size_and_a_bound_for_all_that_grows(store: Store) -> None:
         assert 0 <= one["size"] <= one["bound"], name
     assert told["memory"]["items_changed"]["size"] == 1
     assert told["memory"]["filter_bytes"]["size"] > 0
+    assert told["memory"]["popular_rankings"]["bound"] == 8
     with pytest.raises(FunnelError, match="moment"):
         Live(store.folder, moment="then")  # type: ignore[arg-type]
 

@@ -120,7 +120,8 @@ def test_k_beyond_the_catalogue_returns_the_catalogue(encoder: Any, index: Any, 
 
 def test_complete_fills_the_towers_score_only(retrieve: Retrieve, requests: Requests) -> None:
     out = retrieve(requests)
-    forgotten = replace(out, source_scores=np.full_like(out.source_scores, np.nan))
+    nowhere = np.full_like(out.source_ranks, -1)  # as what is appended
+    forgotten = replace(out, source_scores=np.full_like(out.source_scores, np.nan), source_ranks=nowhere)
     filled = retrieve.complete(requests, forgotten)
     np.testing.assert_array_equal(filled.source_scores[..., 0], out.source_scores[..., 0])
     assert np.isnan(filled.source_scores[..., 1:]).all()

@@ -10,6 +10,7 @@ import pytest
 
 from funnel.allow import Allow
 from funnel.errors import ConfigError
+from funnel.index import FaissIndex, IndexConfig
 from funnel.stages import CovisitationSource, PopularSource, TowerSource
 from funnel.types import Log, Ragged, Requests
 
@@ -121,15 +122,21 @@ def test_one_long_exclusion_does_not_make_all_searches_long(
     assert sorted(rough.asked) == [(1, 10), (1, 138), (2, 26)]
 
 
-def test_rescoring_makes_a_rough_index_exact(encoder: Any, rough: Any, requests: Requests) -> None:
-    exact_rows, exact = TowerSource(encoder, rough).find(requests, 10)
-    rounded = replace(rough, vectors=np.round(rough.vectors, 1))
-    rows, scores = TowerSource(encoder, rounded).find(requests, 10)
-    both = rows == exact_rows
-    assert both.mean() > 0.5
-    np.testing.assert_array_equal(scores[both], exact[both])
-    filled = rows[:, 1:] >= 0
-    assert (scores[:, :-1][filled] >= scores[:, 1:][filled]).all()
+@pytest.mark.parametrize("spec", ["Flat", "IVF4,PQ4x4fs"])
+def test_what_an_index_finds_has_the_score_that_any_item_gets(
+    encoder: Any, requests: Requests, spec: str
+) -> None:
+    config = IndexConfig(spec=spec, recall=0.5, params={"nprobe": 2} if spec != "Flat" else {})
+    index = FaissIndex.build(encoder.item_vectors, config, encoder.encode(requests))
+    source = TowerSource(encoder, index)
+    rows, scores = source.find(requests, 10)
+    assert (rows >= 0).any()
+    np.testing.assert_array_equal(scores, source.score(requests, rows))
+    products = encoder.encode(requests).astype(np.float64) @ encoder.item_vectors.astype(np.float64).T
+    for row, found in enumerate(rows):
+        near = products[row, found[found >= 0]]
+        np.testing.assert_allclose(scores[row, found >= 0], near, rtol=1e-5, atol=1e-5)
+        assert (np.diff(scores[row, found >= 0]) <= 0).all()
 
 
 def test_towers_refuse_an_index_of_other_items(encoder: Any, rough: Any) -> None:

@@ -50,6 +50,19 @@ def read(where: Where, columns: Mapping[str, FilterColumn]) -> Expression:
     return _Reader(columns).mapping(where, "a filter", 1)
 
 
+def taken(where: Where, depth: int, left: int) -> int:
+    """How many entries a filter may have beside this part of it. Raises: ConfigError beyond the limits."""
+    if depth > MOST_DEPTH:
+        raise ConfigError(f"filter: it is nested more than {MOST_DEPTH} deep; at most that is taken")
+    left -= max(1, len(where))
+    if left < 0:
+        raise ConfigError(
+            f"filter: it has more than {MOST_ENTRIES:,} conditions; at most that is taken "
+            "(a list of values is one condition)"
+        )
+    return left
+
+
 class _Reader:
     """Reads one filter, counting what is in it before any work is spent on that."""
 
@@ -60,14 +73,7 @@ class _Reader:
     def mapping(self, where: Any, what: str, depth: int) -> Expression:
         if not isinstance(where, Mapping):
             raise ConfigError(f'filter: {what} must be like {{"column": value}}, not {shown(where)}')
-        if depth > MOST_DEPTH:
-            raise ConfigError(f"filter: it is nested more than {MOST_DEPTH} deep; at most that is taken")
-        self._entries -= max(1, len(where))
-        if self._entries < 0:
-            raise ConfigError(
-                f"filter: it has more than {MOST_ENTRIES:,} conditions; at most that is taken "
-                "(a list of values is one condition)"
-            )
+        self._entries = taken(where, depth, self._entries)
         return self._and(self._entry(key, wanted, depth) for key, wanted in where.items())
 
     def _entry(self, key: Any, wanted: Any, depth: int) -> Expression:

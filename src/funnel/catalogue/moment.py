@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from funnel.catalogue.expression import MOST_DEPTH, MOST_ENTRIES, Where
+from funnel.catalogue.expression import MOST_ENTRIES, Where, taken
 from funnel.errors import ConfigError
 from funnel.values.nearest import hint
 from funnel.values.shown import shown
@@ -23,7 +23,7 @@ _MARK = "context"
 def named(where: Any) -> list[str]:
     """The names of what a filter compares items with, in order, each once; what is no filter names nothing.
 
-    Raises: ConfigError where a name is none.
+    Raises: ConfigError where a name is none, and for a filter beyond the limits.
     """
     left = [MOST_ENTRIES]
     return list(dict.fromkeys(_names(where, 1, left)))
@@ -42,16 +42,14 @@ def resolved(where: Any, context: Mapping[str, Any]) -> Where:
 
 
 def _names(where: Any, depth: int, left: list[int]) -> list[str]:
-    """left: entries that are looked at still; a filter that has more is refused when it is read."""
-    if depth > MOST_DEPTH or not isinstance(where, Mapping):
+    """left: entries that there may be still."""
+    if not isinstance(where, Mapping):
         return []
+    left[0] = taken(where, depth, left[0])
     found: list[str] = []
     for key, wanted in where.items():
-        left[0] -= 1
-        if left[0] < 0:
-            break
         if key in ("and", "or") and isinstance(wanted, list | tuple):
-            for part in wanted[: max(left[0], 0)]:
+            for part in wanted:
                 found += _names(part, depth + 1, left)
         elif key == "not":
             found += _names(wanted, depth + 1, left)

@@ -19,7 +19,7 @@ KEYS = ("user_id", "item_id", "time", "request_id", "position", "clicked")
 
 @app.command()
 def init(
-    data: Annotated[Path, typer.Argument(help="a folder of CSV or Parquet files, or one such file")],
+    data: Annotated[Path, typer.Argument(help="a folder of CSV, Parquet or JSON files, or one such file")],
     config: Annotated[Path | None, typer.Option(help="also write a config here, such as shop.toml")] = None,
     force: Annotated[bool, typer.Option("--force", help="replace what is there")] = False,
     table: Annotated[

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from funnel.data.json_records import read_json
 from funnel.data.parts import Part, find_parts
 from funnel.data.schema import KEYS, TableName
 from funnel.data.table_file import TableFile
@@ -33,7 +34,8 @@ def read_needed_table(folder: Path, name: TableName, file: TableFile | None = No
     """As `read_table`; DataError where there is no such table."""
     table = read_table(folder, name, file)
     if table is None:
-        raise DataError(f"{folder} has no {name}: {name}.parquet, {name}.csv or {name}/*.parquet is expected")
+        expected = f"{name}.parquet, {name}.csv, {name}.jsonl or a folder {name}"
+        raise DataError(f"{folder} has no {name}: {expected} is expected")
     return table
 
 
@@ -51,7 +53,7 @@ def read_table(folder: Path, name: TableName, file: TableFile | None = None) -> 
     _check_keys(parts, tables, name, file)
     columns = dict.fromkeys(column for table in tables for column in table.column_names)
     frame = pd.DataFrame({column: _column(tables, column) for column in columns})
-    if parts[0].path.suffix != ".parquet":
+    if parts[0].form == "CSV":
         for key in {_named(key, file) for key in IDS} & set(frame.columns):
             frame[key] = written_integers(words(frame[key], f"{name}.{key}"))
     return frame
@@ -80,10 +82,13 @@ def _check_keys(parts: list[Part], tables: list[Any], name: TableName, file: Tab
 
 def _read(part: Part, file: TableFile) -> Any:
     try:
-        if part.path.suffix == ".parquet":
-            table = pq.ParquetFile(part.path).read()
-        else:
-            table = read_csv(str(part.path), file)
+        match part.form:
+            case "Parquet":
+                table = pq.ParquetFile(part.path).read()
+            case "CSV":
+                table = read_csv(str(part.path), file)
+            case "JSON":
+                table = read_json(part.path)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{part.path} cannot be read: {error}") from error
     twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
@@ -99,7 +104,8 @@ def _read(part: Part, file: TableFile) -> Any:
 def read_csv(source: Any, file: TableFile, bad_row: Any = None) -> Any:
     """All columns as text, so that "007" and the country "NA" stay what they are; a gap where one is empty.
 
-    source: a path as text, or an open file of bytes. bad_row: Arrow's handler of rows of another length.
+    source: a path as text, which is unpacked where it ends in .gz, or an open file of bytes. bad_row: Arrow's
+    handler of rows of another length.
     Raises: ValueError for a row with more or fewer fields than the header has names.
     """
     parse = pacsv.ParseOptions(delimiter=file.separator, newlines_in_values=True, invalid_row_handler=bad_row)

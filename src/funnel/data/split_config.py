@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, date, datetime
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from funnel.settings import Settings, distinct
+
+log = logging.getLogger(__name__)
 
 
 class SplitConfig(Settings):
@@ -36,9 +39,12 @@ class SplitConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _earlier_name(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and "reading" in raw:
-            raise ValueError(f"`reading` is called `protocol` now: write protocol = {raw['reading']!r:.50}")
-        return raw
+        if not isinstance(raw, dict) or "reading" not in raw:
+            return raw
+        if "protocol" in raw:
+            raise ValueError("`reading` is the earlier name of `protocol`, which is there as well: remove it")
+        log.warning("split: `reading` is called `protocol` now, and is read as that: rename it")
+        return {"protocol" if name == "reading" else name: value for name, value in raw.items()}
 
     @field_validator("ranker", "test", mode="before")
     @classmethod

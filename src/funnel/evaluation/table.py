@@ -36,7 +36,8 @@ def _quality(report: Report) -> FittingTable:
     names = [f"ndcg@{k}", f"recall@{k}", f"mrr@{k}", f"map@{k}"]
     ideal = any(row.share_of_ideal is not None for row in report.rows)
     titles = [label(names[0]), f"{report.level:.0%} interval", *map(label, names[1:])]
-    table = plain("", *titles, *(["of ideal"] if ideal else []))
+    worth = any(row.share_of_value is not None for row in report.rows)
+    table = plain("", *titles, *(["of ideal"] if ideal else []), *(["of value"] if worth else []))
     best = {name: _best(report.rows, name) for name in names}
     for row in report.rows:
         bounds = row.metrics[names[0]]
@@ -45,6 +46,7 @@ def _quality(report: Report) -> FittingTable:
             Text(f"{short(bounds.lo)} {short(bounds.hi)}", "dim"),
             *(_value(row, name, best) for name in names[1:]),
             *([] if row.share_of_ideal is None else [f"{row.share_of_ideal:.0%}"]),
+            *([] if row.share_of_value is None else [f"{row.share_of_value:.0%}"]),
         ]
         table.add_row(row.name, *cells, end_section=_last_of_kind(report.rows, row), style=_style(row))
     level = [short(report.chance[name]) for name in names]

@@ -42,21 +42,21 @@ def totals(moments: Any, recent: Any, times: Any, widths: Any, end: int) -> Any:
 
 @compiled
 def _fitted(events: Any, items: Any) -> Any:
-    """Where the items' fitted events are, and when their last ones were: start, stop [n] in times; last [n].
+    """Where the items' fitted events are, and when the first and last were: start, stop [n] in times; first,
+    last [n], of items without events whatever they are.
 
     Loops of their own: reads that wait for no other read or guess are under way side by side, and waiting for
     memory is what the time goes into.
     """
     start, stop = np.zeros(len(items), dtype=np.int64), np.zeros(len(items), dtype=np.int64)
-    last = np.full(len(items), ALWAYS, dtype=np.int64)
-    known = len(events.offsets) - 1
+    first, last = np.full(len(items), NEVER, dtype=np.int64), np.full(len(items), ALWAYS, dtype=np.int64)
+    known, n = len(events.offsets) - 1, len(events.times)
     for i in range(len(items)):
         if 0 <= items[i] < known:
             start[i], stop[i] = events.offsets[items[i]], events.offsets[items[i] + 1]
-    for i in range(len(items)):
-        if stop[i] > start[i]:
-            last[i] = events.times[stop[i] - 1]
-    return start, stop, last
+    for i in range(len(items) if n > 0 else 0):
+        first[i], last[i] = events.times[min(start[i], n - 1)], events.times[max(stop[i] - 1, 0)]
+    return start, stop, first, last
 
 
 @compiled
@@ -65,16 +65,16 @@ def lookup(events: Any, items: Any, at: Any, widths: Any, now: int) -> Any:
 
     A width of 0 is no lower end. now: when all that is new counts.
     """
-    start, stop, last = _fitted(events, items)
-    first = np.full(len(items), NEVER, dtype=np.int64)
+    start, stop, first, last = _fitted(events, items)
     counts = np.zeros((len(items), len(widths)), dtype=np.int32)
     for i in range(len(items)):
         end = stop[i]
-        if last[i] >= at[i]:
+        if end > start[i] and last[i] >= at[i]:
             end = bisect(events.times, start[i], end, at[i])
-            last[i] = events.times[end - 1] if end > start[i] else ALWAYS
-        if end > start[i]:
-            first[i] = events.times[start[i]]
+            last[i] = events.times[max(end - 1, 0)]
+        if end == start[i]:
+            first[i], last[i] = NEVER, ALWAYS
+        else:
             for w in range(len(widths)):
                 low = start[i]
                 if widths[w] > 0 and first[i] < at[i] - widths[w]:

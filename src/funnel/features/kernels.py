@@ -75,6 +75,24 @@ def slot_of(keys: Any, bits: int, item: int) -> Any:
 
 
 @compiled
+def longest(lists: Any, rows: Any) -> int:
+    """The length of the longest of these lists (of `item_lists`); 0 where there is none."""
+    most = 0
+    for row in rows:
+        most = max(most, lists.offsets[row + 1] - lists.offsets[row])
+    return most
+
+
+@compiled
+def put_all(keys: Any, bits: int, lists: Any, row: int) -> None:
+    """Make the table `keys` that of the items in one of the lists (of `item_lists`); −1 is none."""
+    keys[:] = -1
+    for item in lists.values[lists.offsets[row] : lists.offsets[row + 1]]:
+        if item >= 0:
+            keys[slot_of(keys, bits, item)] = item
+
+
+@compiled
 def bisect(values: Any, low: int, high: int, value: int) -> int:
     """First index in the sorted `values[low:high]` that is not below `value`; high when all are."""
     while low < high:

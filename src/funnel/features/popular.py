@@ -13,8 +13,9 @@ import numpy as np
 from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.counts import EventCounts
-from funnel.features.kernels import passes, slot_of, table_bits
-from funnel.types import Int32
+from funnel.features.kernels import Bitmaps, Lists, longest, passes, put_all, slot_of, table_bits
+from funnel.features.past_popular import PastRanking
+from funnel.types import Float32, Int32, Int64
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,10 @@ Later: TypeAlias = Callable[[Callable[[], object]], None]
 Moment: TypeAlias = tuple[int, int | None]
 
 #: Moments whose rankings are kept.
-_KEPT = 8
+KEPT = 8
+
+#: As many requests of one moment are worth its whole ranking, whoever waits for it.
+_TOGETHER = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,10 @@ class Ranking:
         order = with_events[np.argsort(-counts[with_events], kind="stable")]
         return cls(frozen(items[order]), frozen(counts[order]))
 
+    def pick(self, members: Int64, excluded: Lists, allow: Bitmaps, rows: Int32, scores: Float32) -> None:
+        """For each request among `members`, the first items that it may have: into rows and scores [B, k]."""
+        _pick(self.items, self.counts, members, excluded, allow, rows, scores)
+
 
 class Rankings:
     """The rankings at a few moments, each computed when it is first used, and kept.
@@ -59,26 +67,31 @@ class Rankings:
         self._events = events
         self._kept: dict[Moment, Ranking] = {}
 
-    def at(self, time: int, window: int | None) -> Ranking:
-        """See `Ranking.of`."""
+    def __len__(self) -> int:
+        """How many are kept; at most `KEPT`."""
+        return len(self._kept)
+
+    def at(self, time: int, window: int | None, requests: int = 1) -> Ranking | PastRanking:
+        """See `Ranking.of`. requests: how many it is for."""
         ranking = self._kept.get((time, window))
         return self._computed(time, window) if ranking is None else ranking
 
     def _computed(self, time: int, window: int | None) -> Ranking:
         ranking = Ranking.of(self._events, time, window)
-        newest = list(self._kept.items())[1 - _KEPT :]
+        newest = list(self._kept.items())[1 - KEPT :]
         self._kept = {**dict(newest), (time, window): ranking}
         return ranking
 
 
 class LiveRankings(Rankings):
-    """Rankings of what is observed while it serves, which no request waits for.
+    """Rankings while it serves, which no request waits for.
 
-    Up to the end of what was fitted they are `fitted`'s, to which events that come change nothing. A later
-    one is computed in the background, one at a time, and until it is there the latest that was computed
-    before its moment stands for it: at first that of the end of what was fitted.
+    That of the end of what was fitted is `fitted`'s, to which events that come change nothing. Another one is
+    computed in the background, one at a time. Until it is there, a request of an earlier moment reads as much
+    of it as it needs, see `PastRanking`, and to one of a later moment the latest that was computed before its
+    moment stands for it: at first that of the end of what was fitted.
 
-    later: has something done in the background.
+    last: the moment of the end of what was fitted. later: has something done in the background.
     """
 
     def __init__(self, events: EventCounts, fitted: Rankings, last: int, later: Later) -> None:
@@ -86,16 +99,24 @@ class LiveRankings(Rankings):
         self._fitted, self._last, self._later = fitted, last, later
         self._busy_in = 0  # the process that computes: a child of a fork has no part in it
 
-    def at(self, time: int, window: int | None) -> Ranking:
+    def at(self, time: int, window: int | None, requests: int = 1) -> Ranking | PastRanking:
         """The ranking at a moment, or one that stands for it."""
-        if time <= self._events.end:
+        if time == self._last:
             return self._fitted.at(time, window)
         kept = self._kept
         if (ranking := kept.get((time, window))) is not None:
             return ranking
+        if time < self._last and requests >= _TOGETHER:
+            return self._computed(time, window)
         self._begin(time, window)
-        earlier = [key for key in kept if key[1] == window and key[0] < time]
+        if time < self._last:
+            return self._past(time, window)
+        earlier = [key for key in kept if key[1] == window and self._last < key[0] < time]
         return kept[max(earlier)] if earlier else self._fitted.at(self._last, window)
+
+    def _past(self, time: int, window: int | None) -> PastRanking:
+        every = self._fitted.at(self._last, None)
+        return PastRanking(every.items, every.counts, self._events, time, window)
 
     def _begin(self, time: int, window: int | None) -> None:
         if self._busy_in == os.getpid():
@@ -115,21 +136,12 @@ class LiveRankings(Rankings):
 
 
 @compiled
-def pick(items: Any, counts: Any, members: Any, excluded: Any, allow: Any, rows: Any, scores: Any) -> None:
-    """For each request among `members`, the ranking's first that pass: into rows and scores [B, k].
-
-    excluded: Lists of item rows; allow: from `bitmaps`.
-    """
-    most = 0
-    for row in members:
-        most = max(most, excluded.offsets[row + 1] - excluded.offsets[row])
-    bits = table_bits(most)
+def _pick(items: Any, counts: Any, members: Any, excluded: Any, allow: Any, rows: Any, scores: Any) -> None:
+    """See `Ranking.pick`."""
+    bits = table_bits(longest(excluded, members))
     keys = np.empty(1 << bits, dtype=np.int32)
     for row in members:
-        keys[:] = -1
-        for item in excluded.values[excluded.offsets[row] : excluded.offsets[row + 1]]:
-            if item >= 0:
-                keys[slot_of(keys, bits, item)] = item
+        put_all(keys, bits, excluded, row)
         size = 0
         for position in range(len(items)):
             if size == rows.shape[1]:

@@ -17,7 +17,7 @@ from funnel.features.counts import EventCounts
 from funnel.features.covisitation import fit_covisitation, fit_transitions
 from funnel.features.kernels import bitmaps, item_lists
 from funnel.features.neighbours import Neighbours
-from funnel.features.popular import Later, LiveRankings, Rankings, pick
+from funnel.features.popular import Later, LiveRankings, Rankings
 from funnel.features.spectral import Spectral
 from funnel.features.statistics_file import StatisticsFile
 from funnel.types import Bool, Clock, Float32, Int32, Int64, Log, Ragged
@@ -55,7 +55,7 @@ class Statistics:
         self.spectral = spectral
         self.fitted_items = len(events.offsets) - 1
         self.events = events
-        self._rankings: Rankings = Rankings(events)
+        self.rankings: Rankings = Rankings(events)
 
     @classmethod
     def fit(cls, known: Log, matrices: Log, *, windows: Sequence[int | None] | None = None) -> Statistics:
@@ -154,11 +154,10 @@ class Statistics:
         rows = np.full((len(times), k), -1, dtype=np.int32)
         scores = np.full((len(times), k), -np.inf, dtype=np.float32)
         excluded, allowed = item_lists(exclude, len(times)), bitmaps(allow)
-        starts, rankings = self._floor(times), self._rankings
+        starts, rankings = self._floor(times), self.rankings
         for start in sorted(set(starts.tolist())):
-            ranking = rankings.at(start, window)
             members = frozen(np.flatnonzero(starts == start))
-            pick(ranking.items, ranking.counts, members, excluded, allowed, rows, scores)
+            rankings.at(start, window, len(members)).pick(members, excluded, allowed, rows, scores)
         return rows, scores
 
     def ranked_counts(self, items: Int32, times: Int64, window: int | None = None) -> Int32:
@@ -179,7 +178,7 @@ class Statistics:
         neighbours yet. It shares every array, at no cost by the number of items.
 
         later: has something done in the background; with it no call of `most_popular` waits for the ranking
-        of a moment behind the end of what was fitted, see `LiveRankings`. None: each is exact.
+        of another moment than the end of what was fitted, see `LiveRankings`. None: each is exact.
         """
         lists, steps = self.covisitation.extended(n_items), self.transitions
         spectral = None if self.spectral is None else self.spectral.extended(n_items)
@@ -189,7 +188,7 @@ class Statistics:
         )
         if later is not None:
             last = int(self._floor(np.array([self.end], dtype=np.int64))[0])
-            served._rankings = LiveRankings(events, self._rankings, last, later)
+            served.rankings = LiveRankings(events, self.rankings, last, later)
         return served
 
     def save(self, folder: Path) -> None:

@@ -34,6 +34,7 @@ def beside_sources(
         examples,
         n_items,
         k,
+        timed=False,
     )
     own = _own_order(figures)
     return [_beside(step.name, own, ndcg(step, examples, k), users, config, seed) for step in steps]

@@ -8,18 +8,20 @@ import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
+from funnel.evaluation.catalogue import exposure
 from funnel.evaluation.metrics import Float64
 from funnel.evaluation.rows import row_values
 from funnel.evaluation.walk import Competitor, RowTally, one_step, walk
 from funnel.stages import PopularSource, Retrieve
-from funnel.types import Examples, Int64
+from funnel.types import Candidates, Examples, Int32, Int64
 
 
 @dataclass(frozen=True)
 class Figures:
     """stages: for each stage, in walking order, its metrics request by request, float64 [B]: NDCG@k, and for
     all but the last also "recall", of its whole width. shown: how often each item stands in a final list,
-    [n_items]. shortlisted: how often on a shortlist, [n_items]. width: of the shortlist.
+    [n_items]. shortlisted: how often among the first `width` that were retrieved, [n_items]. lists: the final
+    lists, item rows int32 [B, k], −1 = empty.
     """
 
     stages: dict[str, dict[str, Float64]]
@@ -27,6 +29,7 @@ class Figures:
     shortlisted: Int64
     k: int
     width: int
+    lists: Int32
 
     def means(self) -> dict[str, float]:
         """By stage and metric: "rank ndcg@10"."""
@@ -44,23 +47,37 @@ class Figures:
 
 def measure(contents: Contents, examples: Examples, k: int) -> Figures:
     """Let the bundle answer; every list is cut at k."""
-    n_items = len(contents.catalogue.ids)
-    steps = walk([Competitor("stage", contents.funnel(k).trace)], examples, n_items, k)
-    width = contents.retrieve.k
-    (pool,) = walk([one_step("stage", "retrieve", contents.retriever())], examples, n_items, width)
+    n_items, width, funnel = len(contents.catalogue.ids), contents.retrieve.k, contents.funnel(k)
+    shortlisted = np.zeros(n_items, dtype=np.int64)
+
+    def count(batch: Examples, numbers: Int64, candidates: Candidates) -> None:
+        shortlisted[:] += exposure(candidates.items, width, n_items)
+
+    steps = walk(
+        [Competitor("stage", funnel.trace)],
+        examples,
+        n_items,
+        k,
+        lists=funnel.names[-1:],
+        observers={funnel.names[0]: count},
+        timed=False,
+    )
     return Figures(
         stages={step.name: _values(step, examples, k, whole=step is not steps[-1]) for step in steps},
         shown=steps[-1].exposure,
-        shortlisted=pool.exposure,
+        shortlisted=shortlisted,
         k=k,
         width=width,
+        lists=steps[-1].all_lists()[:, :k],
     )
 
 
 def popular(contents: Contents, examples: Examples, k: int) -> Float64:
     """NDCG@k of recommending what is popular, request by request: what a bundle must not fall behind."""
     recommend = Funnel([Retrieve([PopularSource(contents.statistics)], k)])
-    (step,) = walk([one_step("stage", "popular", recommend)], examples, len(contents.catalogue.ids), k)
+    (step,) = walk(
+        [one_step("stage", "popular", recommend)], examples, len(contents.catalogue.ids), k, timed=False
+    )
     return ndcg(step, examples, k)
 
 

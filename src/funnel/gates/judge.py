@@ -86,7 +86,8 @@ def _search(case: Case) -> list[Finding]:
 
 @register("gate", "calibration")
 def _calibration(case: Case) -> list[Finding]:
-    return calibration(case.contents, case.new.schema, case.examples, case.config, case.seed)
+    shown = case.new.holdout.shown
+    return calibration(case.contents, case.new.schema, case.examples, case.config, case.seed, shown)
 
 
 @register("gate", "concentration")
@@ -96,7 +97,7 @@ def _concentration(case: Case) -> list[Finding]:
 
 @register("gate", "parity")
 def _parity(case: Case) -> list[Finding]:
-    return serving.parity(case.contents, case.new.holdout, case.config, case.seed)
+    return serving.parity(case.contents, case.figures.lists, case.new.holdout, case.config, case.seed)
 
 
 @register("gate", "latency")

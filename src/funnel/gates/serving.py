@@ -7,13 +7,14 @@ import numpy as np
 from funnel.bundle.contents import Contents
 from funnel.bundle.holdout import Holdout
 from funnel.evaluation import Latency
+from funnel.evaluation.chunks import each_chunk
 from funnel.evaluation.walk import Competitor, time_each
 from funnel.gates.config import GatesConfig
 from funnel.gates.findings import Finding, at_least, at_most
 from funnel.serving.request import Request, encode_request, of_users
 from funnel.types import Int32, Requests
 
-_TIMED, _ALONE, _BATCH = 200, 100, 256
+_TIMED, _ALONE = 200, 100
 
 
 def latency(contents: Contents, requests: Requests, config: GatesConfig, seed: int) -> Finding:
@@ -23,9 +24,13 @@ def latency(contents: Contents, requests: Requests, config: GatesConfig, seed: i
     return at_most("latency", Latency.of(seconds).p95, config.latency_ms, "ms a request, 95th percentile")
 
 
-def parity(contents: Contents, holdout: Holdout, config: GatesConfig, seed: int) -> list[Finding]:
-    """Lists come out as when the bundle was built, and single requests as in a batch."""
-    now = answers(contents, holdout.examples.requests)
+def parity(
+    contents: Contents, lists: Int32, holdout: Holdout, config: GatesConfig, seed: int
+) -> list[Finding]:
+    """Lists come out as when the bundle was built, and single requests as in a batch.
+
+    lists: what the bundle shows to the holdout's requests now, item rows int32 [B, k].
+    """
     rows = np.random.default_rng(seed).permutation(len(contents.users.ids))[:_ALONE]
     together = answers(contents, of_users(contents, rows))
     funnel = contents.funnel()
@@ -35,7 +40,7 @@ def parity(contents: Contents, holdout: Holdout, config: GatesConfig, seed: int)
     ]
     return [
         at_least(
-            "parity", same(now, holdout.answers), config.parity, "share of lists as measured at the build"
+            "parity", same(lists, holdout.answers), config.parity, "share of lists as measured at the build"
         ),
         at_least(
             "parity", same(np.array(alone), together), config.parity, "share of served lists as offline"
@@ -46,11 +51,10 @@ def parity(contents: Contents, holdout: Holdout, config: GatesConfig, seed: int)
 def answers(contents: Contents, requests: Requests) -> Int32:
     """What the bundle shows: item rows, int32 [B, k], −1 = empty."""
     funnel, k = contents.funnel(), contents.rerank.k
-    out = np.full((len(requests), k), -1, dtype=np.int32)
-    for start in range(0, len(requests), _BATCH):
-        rows = np.arange(start, min(start + _BATCH, len(requests)))
-        items = funnel(requests.take(rows)).items[:, :k]
-        out[rows, : items.shape[1]] = items
+    out, start = np.full((len(requests), k), -1, dtype=np.int32), 0
+    for items in each_chunk(lambda part: funnel(part).items[:, :k], requests):
+        out[start : start + len(items), : items.shape[1]] = items
+        start += len(items)
     return out
 
 

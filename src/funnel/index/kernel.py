@@ -113,15 +113,18 @@ def best(queries: Float32, vectors: Float32, rows: Int32 | None, width: int, k: 
 
 def best_of(queries: Float32, vectors: Float32, rows: Int32, k: int) -> tuple[Int32, Float32]:
     """The k best of each query's own candidates, rows int32 [B, width ≥ k]; negative ones are skipped."""
-    return order.best(rows, _products(queries, vectors, rows), k)
+    return order.best(rows, products(queries, vectors, rows), k)
 
 
 @compiled
-def _products(queries: Float32, vectors: Float32, rows: Int32) -> Float32:
-    """Of each query with its own candidates: float32 [B, width]."""
+def products(queries: Float32, vectors: Float32, rows: Int32) -> Float32:
+    """Of each query with its own candidates: float32 [B, width]; −inf where a row is negative."""
     out = np.empty(rows.shape, dtype=np.float32)
     for b in range(len(queries)):
         _dots(queries[b], vectors, rows[b], 0, out[b])
+        for i in range(rows.shape[1]):
+            if rows[b, i] < 0:
+                out[b, i] = -np.inf
     return out
 
 

@@ -138,6 +138,8 @@ class OverlayIndex:
         if before % 2 or base.changes != before:
             delta = np.union1d(delta, base.delta).astype(np.int32)
             results = _without(results, delta)
+        if len(delta) == 0:
+            return results
         return _merged(results, self._beside(queries, k, allow, delta, threads), k)
 
     def _beside(

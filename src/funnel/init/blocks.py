@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,10 +19,14 @@ _FEWEST_ROWS = 3
 
 @dataclass(frozen=True)
 class Block:
-    """Whole rows of a file behind its header. cut: whether the last row may be half of one."""
+    """Whole rows of a file behind its header.
+
+    cut: whether the last row may be half of one. taken: bytes of the file that they stand for.
+    """
 
     data: bytes
     cut: bool
+    taken: int
     first: bool = True
 
 
@@ -31,15 +36,29 @@ def blocks(path: Path, most: int | None, form: TableFile) -> Iterator[Block]:
     wide = form.encoding == "utf-16"  # a line's end is no byte of its own: only its beginning is read
     with path.open("rb") as file:
         if most is None or size <= most:
-            yield Block(file.read(), cut=False)
+            yield Block(file.read(), cut=False, taken=size)
             return
         first = file.read((most if wide else most // 3) // 2 * 2)
         header = first.index(b"\n") + 1
-        yield Block(first if wide else _to_last_row(first), cut=wide)
+        yield _cut(first, wide, len(first))
         for start in () if wide else (size // 2, size - most // 3):
             file.seek(start)
             rows = _whole_rows(file.read(most // 3), first[:header], form)
-            yield Block(first[:header] + rows, cut=False, first=False)
+            yield Block(first[:header] + rows, cut=False, taken=len(rows), first=False)
+
+
+def packed_blocks(path: Path, most: int, form: TableFile) -> Iterator[Block]:
+    """The beginning of a compressed file, or all of it where that is no more than `most` bytes."""
+    with path.open("rb") as raw, gzip.open(raw) as file:
+        data = file.read(most // 2 * 2)
+        if file.read(1):
+            yield _cut(data, form.encoding == "utf-16", raw.tell())
+        else:
+            yield Block(data, cut=False, taken=path.stat().st_size)
+
+
+def _cut(data: bytes, wide: bool, taken: int) -> Block:
+    return Block(data if wide else _to_last_row(data), cut=wide, taken=taken)
 
 
 def _whole_rows(block: bytes, header: bytes, form: TableFile) -> bytes:

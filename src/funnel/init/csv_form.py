@@ -8,6 +8,8 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+from funnel.data.json_records import open_packed
+from funnel.data.parts import PACKED
 from funnel.data.table_file import TableFile
 from funnel.errors import DataError
 from funnel.init.times import is_moment_like
@@ -27,7 +29,7 @@ def sniff(path: Path, name: str) -> tuple[TableFile, list[str]]:
     Raises: DataError where it is no table: one column, no header, or nothing in it.
     """
     encoding = find_encoding(path)
-    with path.open("rb") as file:
+    with open_packed(path) as file:
         text = file.read(_BLOCK).decode(encoding, errors="replace").removeprefix("\ufeff")
     if not text.strip():
         raise DataError(f"{path.name} is empty")
@@ -52,6 +54,11 @@ def find_encoding(path: Path) -> str:
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
+    """The beginning, the middle and the end; of a compressed file the beginning."""
+    if path.suffix == PACKED:
+        with open_packed(path) as file:
+            yield file.read(_BLOCK)
+        return
     size = path.stat().st_size
     with path.open("rb") as file:
         for start in sorted({0, max(size // 2, 0), max(size - _BLOCK, 0)}):

@@ -31,10 +31,11 @@ def find_form(table: TableName, keyed: Keyed, keys: dict[str, str], notes: Notes
     Raises: DataError where the times cannot be read in the form that they seem to have.
     """
     sample = keyed.sample
+    is_csv = sample.files.form == "CSV"
     form = sample.form.model_copy(
         update={
             "columns": _columns(table, keyed, keys, notes),
-            "decimal": find_decimal(sample.frame, sample.form.separator) if sample.files.is_text else ".",
+            "decimal": find_decimal(sample.frame, sample.form.separator) if is_csv else ".",
             "skip_gaps": _gaps(table, keyed, keys, notes),
         }
     )
@@ -134,8 +135,8 @@ def _written(sample: Sample, form: TableFile) -> Conclusion:
     rows = f"{sample.rows:,} rows"
     if not sample.whole:
         rows = f"about {rows}, {len(sample.frame):,} looked at"
-    if not sample.files.is_text:
-        return Conclusion(where=sample.files.path, what="Parquet", because=rows, sure="certain")
+    if sample.files.form != "CSV":
+        return Conclusion(where=sample.files.path, what=sample.files.form, because=rows, sure="certain")
     separator = {"\t": "tab"}.get(form.separator, form.separator)
     what = f"CSV, {separator} between, {form.encoding}"
     what += ", decimal comma" if form.decimal == "," else ""

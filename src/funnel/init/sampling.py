@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,10 +13,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from funnel.data.json_records import read_json
+from funnel.data.parts import PACKED
 from funnel.data.reading import INDEX, read_csv
 from funnel.data.table_file import TableFile
 from funnel.errors import DataError
-from funnel.init.blocks import Block, blocks
+from funnel.init.blocks import Block, blocks, packed_blocks
 from funnel.init.csv_form import find_encoding, sniff
 from funnel.init.table_files import TableFiles
 from funnel.values.arrow import joined
@@ -24,6 +27,10 @@ from funnel.values.arrow import joined
 MOST_BYTES = 24 << 20
 MOST_ROWS = 60_000
 
+#: A compressed file is taken for so many times its size.
+_UNPACKED = 10
+
+_UNREADABLE = (OSError, ValueError, EOFError, zlib.error, pa.ArrowException)
 
 #: Texts that programs write for a missing value, beside an empty field.
 _NO_VALUE = ("NULL", "null", "\\N", "NaN", "nan", "N/A", "n/a", "#N/A", "None", "<NA>", "NaT")
@@ -56,30 +63,39 @@ class Sample:
 def sample(files: TableFiles) -> Sample:
     """Read a sample. Raises: DataError where the files are no table, are damaged, or differ in form."""
     try:
-        return _of_csv(files) if files.is_text else _of_parquet(files)
-    except (OSError, ValueError, pa.ArrowException) as error:
+        match files.form:
+            case "CSV":
+                return _of_csv(files)
+            case "JSON":
+                return _of_json(files)
+        return _of_parquet(files)
+    except _UNREADABLE as error:
         raise DataError(f"{files.path} cannot be read: {error}") from error
 
 
 def columns_of(files: TableFiles) -> list[str]:
     """The names of a table's columns, by its first file. Raises: as `sample`."""
     try:
-        if files.is_text:
-            return sniff(files.parts[0], files.path)[1]
+        match files.form:
+            case "CSV":
+                return sniff(files.parts[0], files.path)[1]
+            case "JSON":
+                return list(read_json(files.parts[0], MOST_ROWS).column_names)
         return list(pq.ParquetFile(files.parts[0]).schema_arrow.names)
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{files.path} cannot be read: {error}") from error
 
 
 def _of_csv(files: TableFiles) -> Sample:
     form, _ = sniff(files.parts[0], files.path)
-    looked = _three(files.parts) if files.size > MOST_BYTES else files.parts
+    large = _is_large(files)
+    looked = _three(files.parts) if large else files.parts
     form = form.model_copy(update={"encoding": _one_encoding(looked)})
     odd: list[str] = []
     tables, size = [], 0
     for part in looked:
-        for block in blocks(part, MOST_BYTES // len(looked) if files.size > MOST_BYTES else None, form):
-            size += len(block.data)
+        for block in _blocks(part, form, MOST_BYTES // len(looked), large):
+            size += block.taken
             tables.append(_table(block, form, part, odd))
     frame = _frame(tables)
     whole = size >= files.size
@@ -87,6 +103,34 @@ def _of_csv(files: TableFiles) -> Sample:
     words = tuple(word for word in _NO_VALUE if (frame == word).any(axis=None))
     frame = frame.mask(frame.isin(words)) if words else frame
     return Sample(files, form.model_copy(update={"missing": words}), frame, rows, whole, tuple(odd))
+
+
+def _is_large(files: TableFiles) -> bool:
+    return files.size * (_UNPACKED if files.packed else 1) > MOST_BYTES
+
+
+def _blocks(part: Path, form: TableFile, most: int, large: bool) -> Iterator[Block]:
+    if part.suffix == PACKED:
+        return packed_blocks(part, most, form)
+    return blocks(part, most if large else None, form)
+
+
+def _of_json(files: TableFiles) -> Sample:
+    """From the beginning of each file, or of three of them."""
+    looked = _three(files.parts) if _is_large(files) else files.parts
+    most = MOST_ROWS // len(looked) + 1
+    tables = [read_json(part, most) for part in looked]
+    frame = _frame(tables)
+    whole = len(looked) == len(files.parts) and all(len(table) < most for table in tables)
+    form = TableFile(path=files.path)
+    rows = len(frame) if whole else max(len(frame), _lines(files, form))
+    return Sample(files, form, frame, rows, whole)
+
+
+def _lines(files: TableFiles, form: TableFile) -> int:
+    """About how many, by the beginning of the first file."""
+    block = next(_blocks(files.parts[0], form, 1 << 20, large=True))
+    return files.size * block.data.count(b"\n") // max(block.taken, 1)
 
 
 def _one_encoding(parts: Sequence[Path]) -> str:

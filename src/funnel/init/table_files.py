@@ -8,20 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from funnel.data.files import DESCRIPTION
-from funnel.data.parts import NAMED_SUFFIXES
+from funnel.data.parts import FORMS, NAMED_SUFFIXES, PACKED, Form, ending
 from funnel.errors import DataError
 from funnel.init.findings import Unused
 
-_LINES = (
-    "a record a line, and no table: in Python, "
-    "`pandas.read_json(FILE, lines=True).to_parquet(FILE + '.parquet')` makes one of it"
-)
 _HINTS = {
-    ".gz": "compressed: unpack it, `gunzip -k FILE`", ".zip": "compressed: unpack it",
+    ".gz": "compressed, and neither CSV nor JSON by its name: unpack it, `gunzip -k FILE`",
+    ".zip": "compressed: unpack it",
     ".bz2": "compressed: unpack it",
     ".zst": "compressed: unpack it, `unzstd FILE`", ".xlsx": "a workbook: save each sheet as CSV",
-    ".xls": "a workbook: save each sheet as CSV", ".json": "no table: save it as CSV or Parquet",
-    ".jsonl": _LINES, ".ndjson": _LINES,
+    ".xls": "a workbook: save each sheet as CSV",
     ".pkl": "a pickle, which is never opened: save it as Parquet", ".feather": "save it as Parquet",
     ".orc": "save it as Parquet", ".avro": "save it as Parquet",
     ".db": "a database: export its tables as CSV",
@@ -39,12 +35,17 @@ class TableFiles:
     @property
     def stem(self) -> str:
         """Its name without the ending."""
-        return re.sub(r"\.(parquet|csv|tsv|txt)$", "", self.path)
+        return re.sub(rf"({'|'.join(map(re.escape, FORMS))})({re.escape(PACKED)})?$", "", self.path)
 
     @property
-    def is_text(self) -> bool:
-        """Whether its files are text with a separator."""
-        return self.parts[0].suffix != ".parquet"
+    def form(self) -> Form:
+        """How its files are written."""
+        return FORMS[ending(self.parts[0])]
+
+    @property
+    def packed(self) -> bool:
+        """Whether files of it are compressed."""
+        return any(part.suffix == PACKED for part in self.parts)
 
     @property
     def size(self) -> int:
@@ -61,7 +62,7 @@ def find(path: Path) -> tuple[Path, list[TableFiles], list[Unused]]:
         return path.parent, *_sorted(path.parent, [path])
     if not path.is_dir():
         raise DataError(
-            f"{path} is not there: a folder of CSV or Parquet files is expected, or one such file"
+            f"{path} is not there: a folder of CSV, Parquet or JSON files is expected, or one such file"
         )
     return path, *_sorted(path, _visible(path))
 
@@ -86,20 +87,25 @@ def _sorted(folder: Path, entries: Sequence[Path]) -> tuple[list[TableFiles], li
 
 def _unusable(entry: Path, files: list[Path]) -> str | None:
     """Why an entry of the folder cannot be read as a table; None where it can."""
-    strange = [path for path in files if path.suffix.lower() not in NAMED_SUFFIXES]
+    strange = [path for path in files if ending(Path(path.name.lower())) not in FORMS]
     if entry.is_file() and strange:
         return _HINTS.get(entry.suffix.lower(), f"no table: names end in {', '.join(NAMED_SUFFIXES)}")
-    if entry.is_file() and entry.suffix not in NAMED_SUFFIXES:
-        return f"its ending is not in small letters: name it {entry.with_suffix(entry.suffix.lower()).name}"
+    if entry.is_file() and ending(entry) not in FORMS:
+        return f"its ending is not in small letters: name it {_in_small_letters(entry)}"
     if len(strange) == len(files):
-        return "a folder without CSV or Parquet files"
+        return "a folder without CSV, Parquet or JSON files"
     if strange:
         return f"a folder that also holds {strange[0].name}: one with the parts of one table only is read"
-    if len({path.suffix for path in files}) > 1:
-        return "a folder with files of several endings: the parts of a table are of one form"
+    if len({FORMS.get(ending(path)) for path in files}) > 1:
+        return "a folder with files of several forms: the parts of a table are of one"
     if not any(path.stat().st_size for path in files):
         return "empty"
     return None
+
+
+def _in_small_letters(entry: Path) -> str:
+    end = "".join(entry.suffixes[-2:])
+    return entry.name.removesuffix(end) + end.lower()
 
 
 def numbered(path: str) -> tuple[str, str] | None:
@@ -108,7 +114,7 @@ def numbered(path: str) -> tuple[str, str] | None:
     >>> numbered("events-2026-01.csv"), numbered("events.csv")
     (('events-', 'events-[0-9]*.csv'), None)
     """
-    match = re.fullmatch(r"([^0-9\[\]*?]*)[0-9].*?(\.[a-z]+)", path)
+    match = re.fullmatch(r"([^0-9\[\]*?]*)[0-9].*?((?:\.[a-z]+)+)", path)
     return (match[1], f"{match[1]}[0-9]*{match[2]}") if match else None
 
 

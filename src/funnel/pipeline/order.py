@@ -9,7 +9,7 @@ import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.evaluation import Difference, compute, paired
-from funnel.pipeline.chunks import each_chunk
+from funnel.evaluation.chunks import each_chunk
 from funnel.stages import Retrieve, source_weights
 from funnel.types import Examples, Int32
 

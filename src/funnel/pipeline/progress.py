@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,3 +22,12 @@ def step(name: str) -> Iterator[None]:
         ended = ""
     finally:
         log.info("%s: %s%.1f s", name, ended, time.perf_counter() - began)
+        _give_back()
+
+
+def _give_back() -> None:
+    """Have the C library give memory that a step freed back to the system: glibc keeps hundreds of megabytes
+    between blocks that are still in use. Elsewhere nothing."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

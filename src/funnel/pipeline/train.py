@@ -108,8 +108,11 @@ def fit_towers(
     weights, warm = _torch("weights"), _torch("warm")
     ids, encoders = prepared.dataset.item_ids, (prepared.item_encoder, prepared.user_encoder)
     start, parts, config = None, prepared.split, prepared.config.towers
+    names = parts.train.kind_names
     if start_from is not None:
-        start = warm.Start.load(start_from / TRAINING, start_from.name, ids, *encoders, prepared.context)
+        start = warm.Start.load(
+            start_from / TRAINING, start_from.name, ids, *encoders, prepared.context, names
+        )
     with step("train the towers"):
         trained = _train(prepared, parts.train, parts.ranker, config, start, checkpoint, progress)
     weights.save_trained(trained, folder)
@@ -197,6 +200,8 @@ def tower_inputs(prepared: Prepared) -> dict[str, Any]:
         again["offered"] = "met"  # earlier towers had every item for a negative
     if prepared.context is not None:
         again["context"] = prepared.config.context.model_dump(mode="json")
+    if prepared.split.kinds is not None:
+        again["events"] = prepared.config.events.model_dump(mode="json")
     return {**sections, "checksum": prepared.dataset.checksum(), "made": TOWERS, **again}
 
 
@@ -234,7 +239,8 @@ def _torch(name: str) -> ModuleType:
 
 def _everyone(prepared: Prepared, train: Log, rows: Int32) -> Requests:
     """A request of every user at the end of a log, to export their vectors. rows: of the items there."""
-    history, times = train.by_user()
+    read = train if train.event_kinds is None else train.of_kinds(train.event_kinds.in_history)
+    history, times = read.by_user()
     now = int(train.times.max()) + 1 if train.clock == "time" else 0
     return Requests(
         users=np.arange(train.n_users, dtype=np.int32),
@@ -242,4 +248,5 @@ def _everyone(prepared: Prepared, train: Log, rows: Int32) -> Requests:
         history=Ragged(rows[history.values], history.offsets),
         history_times=times,
         user_features=prepared.user_features,
+        history_kinds=read.kinds_by_user(),
     )

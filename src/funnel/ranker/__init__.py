@@ -4,9 +4,10 @@ from funnel.ranker.config import RankerConfig
 from funnel.ranker.letor import graded_ndcg, read_letor
 from funnel.ranker.lists import FeatureSource, TrainingLists, concatenate, training_lists
 from funnel.ranker.membership import contains
-from funnel.ranker.ranker import Ranker
+from funnel.ranker.ranker import CrossFit, Ranker
 
 __all__ = [
+    "CrossFit",
     "FeatureSource",
     "Ranker",
     "RankerConfig",

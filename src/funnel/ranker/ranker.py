@@ -88,25 +88,8 @@ class Ranker:
 
         Raises: DataError when there are not two folds, or not one number a list.
         """
-        tried = cls.cross_fit_each(lists, folds, config, progress=progress)
+        tried = CrossFit(lists, folds, config).each(progress)
         return max(tried, key=lambda parts: max(parts[0].history))
-
-    @classmethod
-    def cross_fit_each(
-        cls, lists: TrainingLists, folds: Int64, config: RankerConfig, *, progress: Progress | None = None
-    ) -> list[list[Ranker]]:
-        """`cross_fit` for each objective that the config tries: a list of rankers each, one for each fold."""
-        if len(folds) != len(lists) or len(np.unique(folds)) < 2:
-            raise DataError(
-                f"{len(folds)} fold numbers for {len(lists)} training lists: one a list is needed, "
-                "and at least two folds"
-            )
-        parts = Folds(lists, folds, config)
-        fitted = [(setting, *parts.grow(setting, progress)) for setting in config.each_objective()]
-        return [
-            [cls(model, lists.names, setting, history) for model in models]
-            for setting, models, history in fitted
-        ]
 
     @property
     def trees(self) -> int:
@@ -200,6 +183,42 @@ class Ranker:
                 f"the ranker takes [{first}, {len(self.names)}] features, not {list(matrix.shape)}; "
                 f"it was trained on: {', '.join(self.names)}"
             )
+
+
+class CrossFit:
+    """Training lists in folds: rankers that are each grown without one of them, then one of all.
+
+    The lists are binned when it is made, and not held.
+
+    folds: int64 [L], the fold of each list. Raises: DataError when there are not two folds, or not one number
+    a list.
+    """
+
+    def __init__(self, lists: TrainingLists, folds: Int64, config: RankerConfig) -> None:
+        if len(folds) != len(lists) or len(np.unique(folds)) < 2:
+            raise DataError(
+                f"{len(folds)} fold numbers for {len(lists)} training lists: one a list is needed, "
+                "and at least two folds"
+            )
+        self._names, self._config = lists.names, config
+        self._folds = Folds(lists, folds, config)
+
+    def each(self, progress: Progress | None = None) -> list[list[Ranker]]:
+        """`Ranker.cross_fit` for each objective that the config tries: a list of rankers each, one for each
+        fold."""
+        fitted = [
+            (setting, *self._folds.grow(setting, progress)) for setting in self._config.each_objective()
+        ]
+        return [
+            [Ranker(model, self._names, setting, history) for model in models]
+            for setting, models, history in fitted
+        ]
+
+    def whole(self, config: RankerConfig) -> Ranker:
+        """The ranker of all lists, with the config's first objective and all its trees: that of
+        `Ranker.fit`."""
+        config = config.each_objective()[0]
+        return Ranker(self._folds.grow_whole(config), self._names, config)
 
 
 def _difference(ours: Sequence[str], theirs: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -35,20 +35,31 @@ def grow(
     data, watched = _dataset(train, config), None
     if valid is not None and len(valid):
         watched = _dataset(valid, config, reference=data), Graded.of(valid)
-    parameters = _parameters(config, train, _threads(config, train))
-    make = partial(_Growing, parameters, data, Graded.of(train), watched, config)
-    models, history = _rounds([make], config, progress)
+    return _grown(data, Graded.of(train), watched, config, progress)
+
+
+def _grown(
+    data: lightgbm.Dataset,
+    lists: Graded,
+    watched: tuple[lightgbm.Dataset, Graded] | None,
+    config: RankerConfig,
+    progress: Progress | None,
+) -> tuple[str, list[float]]:
+    parameters = _parameters(config, lists, _threads(config, lists))
+    models, history = rounds([partial(_Growing, parameters, data, lists, watched, config)], config, progress)
     return models[0].text(history), history
 
 
 class Folds:
     """Training lists cut into folds, each to be judged by trees grown on the other folds.
 
-    Features are binned once, for all objectives.
+    Features are binned once, for all folds, all objectives and the trees of all lists; the lists themselves
+    are not held.
     """
 
     def __init__(self, lists: TrainingLists, folds: Int64, config: RankerConfig) -> None:
-        self._lists, data = lists, _dataset(lists, config)
+        self._lists, data = Graded.of(lists), _dataset(lists, config)
+        self._data = data
         rows = np.repeat(folds, lists.sizes)
         self._parts = [
             [
@@ -64,8 +75,12 @@ class Folds:
         threads = max(1, _threads(config, self._lists) // len(self._parts))
         parameters = _parameters(config, self._lists, threads)
         makers = [partial(_Growing, parameters, *train, watched, config) for train, watched in self._parts]
-        models, history = _rounds(makers, config, progress)
+        models, history = rounds(makers, config, progress)
         return [model.text(history) for model in models], history
+
+    def grow_whole(self, config: RankerConfig) -> str:
+        """A model of all lists with all trees, as LightGBM's text: that of `grow`."""
+        return _grown(self._data, self._lists, None, config, None)[0]
 
 
 class _Growing:
@@ -100,10 +115,22 @@ class _Growing:
         return self._booster.model_to_string(num_iteration=int(np.argmax(history)) + 1 if history else None)
 
 
-def _rounds(
-    makers: Sequence[Callable[[], _Growing]], config: RankerConfig, progress: Progress | None
-) -> tuple[list[_Growing], list[float]]:
-    """Grow models tree by tree, side by side, until the mean NDCG@10 has not risen for `stop_after` trees.
+class Growing(Protocol):
+    """A model in training, tree by tree."""
+
+    def add(self) -> float:
+        """Grow a tree. Returns how good the model is after it on what it is not grown on, more being better;
+        NaN where nothing is watched."""
+
+
+G = TypeVar("G", bound=Growing)
+
+
+def rounds(
+    makers: Sequence[Callable[[], G]], config: RankerConfig, progress: Progress | None
+) -> tuple[list[G], list[float]]:
+    """Grow models tree by tree, side by side, until the mean of what is watched, such as NDCG@10, has not
+    risen for `stop_after` trees.
 
     The threads take turns, tree after tree, and are one tree ahead of the mean, so that three models keep two
     threads busy. How much LightGBM prints is set for the thread that makes a model, so each makes one first.
@@ -127,8 +154,8 @@ def _rounds(
     return models, history
 
 
-def _trees(models: Sequence[_Growing], turns: Iterator[ThreadPoolExecutor], most: int) -> Iterator[float]:
-    """The models' mean NDCG@10 after each tree, while the next one is already being grown."""
+def _trees(models: Sequence[Growing], turns: Iterator[ThreadPoolExecutor], most: int) -> Iterator[float]:
+    """The models' mean after each tree, while the next one is already being grown."""
     before: list[Future[float]] = []
     for _ in range(most):
         after: list[Future[float]] = []
@@ -140,7 +167,7 @@ def _trees(models: Sequence[_Growing], turns: Iterator[ThreadPoolExecutor], most
     yield _mean(before)
 
 
-def _next_tree(model: _Growing, before: Future[float] | None) -> float:
+def _next_tree(model: Growing, before: Future[float] | None) -> float:
     """Grow the model's next tree, once the one before is finished, which another thread may be growing."""
     if before is not None:
         before.result()
@@ -151,12 +178,12 @@ def _mean(values: Sequence[Future[float]]) -> float:
     return float(np.mean([value.result() for value in values]))
 
 
-def _threads(config: RankerConfig, lists: TrainingLists) -> int:
+def _threads(config: RankerConfig, lists: Graded) -> int:
     # On few rows threads wait for each other longer than they work, and far longer on a busy machine.
     return config.threads or min(1 + len(lists.labels) // ROWS_A_THREAD, os.cpu_count() or 1)
 
 
-def _parameters(config: RankerConfig, lists: TrainingLists, threads: int) -> dict[str, Any]:
+def _parameters(config: RankerConfig, lists: Graded, threads: int) -> dict[str, Any]:
     """The config as LightGBM's parameters."""
     parameters: dict[str, Any] = {
         **_binning(config, lists),
@@ -178,7 +205,7 @@ def _parameters(config: RankerConfig, lists: TrainingLists, threads: int) -> dic
     return parameters
 
 
-def _binning(config: RankerConfig, lists: TrainingLists) -> dict[str, Any]:
+def _binning(config: RankerConfig, lists: Graded | TrainingLists) -> dict[str, Any]:
     """The parameters that LightGBM's binning of features depends on."""
     share = len(lists.labels) / max(
         1.0, float(lists.weights.sum())
@@ -199,7 +226,7 @@ def _dataset(
         lists.matrix,
         label=lists.labels,
         group=lists.sizes,
-        weight=lists.weights,
+        weight=lists.weights * np.repeat(lists.importance, lists.sizes),
         feature_name=plain_names(lists.names),
         reference=reference,
         params=_binning(config, lists) | {"seed": config.seed},

@@ -10,6 +10,7 @@ from typing import Any
 
 from funnel.errors import BundleError
 from funnel.features.observed import ROOM
+from funnel.features.popular import KEPT as RANKINGS_KEPT
 from funnel.serving.loaded import KEPT
 from funnel.serving.reload import Reload
 from funnel.serving.state.follower import COMPACT_AT, MOST, Follower
@@ -57,12 +58,14 @@ def _memory(follower: Follower) -> dict[str, dict[str, int]]:
     """
     overlay = follower.overlay
     filters = overlay.catalogue.live_filters.cache
-    catalogue, observed = overlay.catalogue, overlay.contents.statistics.events.observed
+    catalogue, statistics = overlay.catalogue, overlay.contents.statistics
+    observed = statistics.events.observed
     return {
         "items": {"size": len(catalogue.ids), "bound": catalogue.room},
         "items_changed": {"size": len(catalogue.changed.every()), "bound": catalogue.room},
         "items_beside_index": {"size": len(overlay.index.beside), "bound": MOST, "rebuilt_at": COMPACT_AT},
         "events_counted": {"size": min(observed.count, ROOM), "bound": ROOM, "seen": observed.count},
+        "popular_rankings": {"size": len(statistics.rankings), "bound": RANKINGS_KEPT},
         "filter_bytes": {"size": filters.nbytes, "bound": filters.most_bytes},
         "funnels": {"size": len(overlay.loaded.funnels), "bound": KEPT},
         "users_forgotten": {"size": len(overlay.forgotten), "bound": len(overlay.own.users.ids)},

@@ -5,44 +5,41 @@ from __future__ import annotations
 import numpy as np
 
 from funnel.compiling import compiled
+from funnel.index.kernel import dot
 from funnel.types import Float32, Int32, Int64
 
 # Sums may be regrouped (vector instructions), but infinities keep their meaning.
 _REGROUP = {"reassoc", "contract"}
 
 
-@compiled(fastmath=_REGROUP)
-def dot(queries: Float32, vectors: Float32, items: Int32, out: Float32) -> None:
-    """out[b, j] = queries[b] · vectors[items[b, j]]; −inf where the item is negative."""
+@compiled
+def fill(
+    queries: Float32, vectors: Float32, items: Int32, ranks: Int32, source: int, scores: Float32
+) -> None:
+    """scores[b, j, source] = queries[b] · vectors[items[b, j]] where ranks has none of the source."""
+    positions = np.empty(items.shape[1], dtype=np.int64)
     for b in range(items.shape[0]):
+        n = 0
         for j in range(items.shape[1]):
-            item = items[b, j]
-            if item < 0:
-                out[b, j] = -np.inf
-                continue
-            total = np.float32(0)
-            for d in range(queries.shape[1]):
-                total += queries[b, d] * vectors[item, d]
-            out[b, j] = total
+            positions[n] = j
+            n += items[b, j] >= 0 and ranks[b, j, source] < 0
+        for j in positions[:n]:  # no guess of what comes next stands between reads, see `funnel.index.kernel`
+            scores[b, j, source] = dot(queries[b], vectors[items[b, j]])
 
 
 @compiled
-def merge(
-    rows: Int32,
-    scores: Float32,
-    shares: Float32,
-    items: Int32,
-    fused: Float32,
-    source_scores: Float32,
-    source_ranks: Int32,
-    counts: Int64,
-) -> None:
+def merge(rows: Int32, scores: Float32, shares: Float32) -> tuple[Int32, Float32, Float32, Int32]:
     """Union of lists: rows, scores [S, B, k] → items, fused [B, U], source_scores, source_ranks [B, U, S].
 
-    shares [S, k]: what a source's position adds to an item's fused score. counts [B]: items found. An item is
-    looked up in a table with open addressing; its first position in a source is the one that counts.
+    shares [S, k]: what a source's position adds to an item's fused score. U: items of the longest union. An
+    item is looked up in a table with open addressing; its first position in a source is the one that counts.
     """
     n_sources, n_requests, k = rows.shape
+    shape, of_sources = (n_requests, n_sources * k), (n_requests, n_sources * k, n_sources)
+    items, fused = np.full(shape, np.int32(-1)), np.zeros(shape, dtype=np.float32)
+    source_scores = np.full(of_sources, np.float32(np.nan))
+    source_ranks = np.full(of_sources, np.int32(-1))
+    width = 0
     size = 16
     while size < 2 * n_sources * k:
         size *= 2
@@ -68,7 +65,13 @@ def merge(
                     source_ranks[b, position, s] = rank
                     source_scores[b, position, s] = scores[s, b, rank]
                     fused[b, position] += shares[s, rank]
-        counts[b] = count
+        width = max(width, count)
+    return (
+        items[:, :width].copy(),
+        fused[:, :width].copy(),
+        source_scores[:, :width].copy(),
+        source_ranks[:, :width].copy(),
+    )
 
 
 @compiled(fastmath=_REGROUP)

@@ -84,6 +84,11 @@ class Retrieve:
         """
         if requests.shown is not None:
             return self._among(requests, requests.shown)
+        return self._found(requests)[0]
+
+    def _found(self, requests: Requests) -> tuple[Candidates, dict[int, Float32]]:
+        """What the sources find, merged, and the requests' vectors by the number of the source that has
+        them."""
         retrieved: list[Retrieved] = []
         queries: dict[int, Float32] = {}
         for number, source in enumerate(self._sources):
@@ -96,17 +101,18 @@ class Retrieve:
         self._agree(requests, merged)
         for number, vectors in queries.items():
             self._fill(merged, number, vectors)
-        return merged.ranked_by(merged.scores)
+        return merged.ranked_by(merged.scores), queries
 
-    def places(self, requests: Requests, items: Int32, found: Candidates) -> Candidates:
-        """Given items, each with what retrieval would have said of it beside what it found.
+    def places(self, requests: Requests, items: Int32) -> tuple[Candidates, Candidates]:
+        """What this stage finds, and given items, each with what retrieval would have said of it beside that.
 
-        items: int32 [B, K], −1 is none. found: what this stage gave for the same requests. An item that a
-        source did not find, since it is excluded or beyond the source's k, has the rank that its score gives
-        it among those found, and none where k are ahead of it. So an item that was found has its own scores,
-        ranks and fused score, and no item's depend on the other items given. What no source has a rank for
-        comes last, below 0, in the order that the sources give it together.
+        items: int32 [B, K], −1 is none. An item that a source did not find, since it is excluded or beyond
+        the source's k, has the rank that its score gives it among those found, and none where k are ahead of
+        it. So an item that was found has its own scores, ranks and fused score, and no item's depend on the
+        other items given. What no source has a rank for comes last, below 0, in the order that the sources
+        give it together.
         """
+        found, queries = self._found(requests)
         shape = (*items.shape, len(self._sources))
         placed = Candidates(
             items=items,
@@ -115,7 +121,14 @@ class Retrieve:
             source_scores=np.full(shape, np.nan, dtype=np.float32),
             source_ranks=np.full(shape, -1, dtype=np.int32),
         )
-        scores = np.stack([found_score(source, requests, items) for source in self._sources])
+        scores = np.stack(
+            [
+                source.dots(queries[number], items)
+                if isinstance(source, TowerSource)
+                else found_score(source, requests, items)
+                for number, source in enumerate(self._sources)
+            ]
+        )
         for number, source in enumerate(self._sources):
             ranks = placed.source_ranks[..., number] = ranks_among(
                 found, number, items, scores[number], self._k
@@ -128,7 +141,7 @@ class Retrieve:
         behind = behind_all(nowhere, scores, self._weights, self._constant + self._k + 1)
         np.copyto(placed.scores, behind, where=nowhere >= 0)
         copy_found(found, placed)
-        return placed.ranked_by(placed.scores)
+        return found, placed.ranked_by(placed.scores)
 
     def complete(self, requests: Requests, candidates: Candidates) -> Candidates:
         """The same candidates with the towers' score at every item, also at those that no source returned."""
@@ -159,23 +172,9 @@ class Retrieve:
 
     def _merge(self, retrieved: Sequence[Retrieved], shares: Float32) -> Candidates:
         """Every retrieved item, with the score and rank that each source gave it; not ordered yet."""
-        rows = np.stack([rows for rows, _ in retrieved])
-        scores = np.stack([scores for _, scores in retrieved])
-        n_sources, n, k = rows.shape
-        shape = (n, n_sources * k)
-        items, fused = np.full(shape, -1, dtype=np.int32), np.zeros(shape, dtype=np.float32)
-        source_scores = np.full((*shape, n_sources), np.nan, dtype=np.float32)
-        source_ranks = np.full((*shape, n_sources), -1, dtype=np.int32)
-        counts = np.zeros(n, dtype=np.int64)
-        merge(rows, scores, shares, items, fused, source_scores, source_ranks, counts)
-        width = int(counts.max(initial=0))
-        return Candidates(
-            items=items[:, :width],
-            scores=fused[:, :width],
-            sources=self.sources,
-            source_scores=source_scores[:, :width],
-            source_ranks=source_ranks[:, :width],
-        )
+        rows, scores = (np.stack(part) for part in zip(*retrieved, strict=True))
+        items, fused, source_scores, source_ranks = merge(rows, scores, shares)
+        return Candidates(items, fused, self.sources, source_scores, source_ranks)
 
     def _agree(self, requests: Requests, candidates: Candidates) -> None:
         """Write the fused scores of items without an event into fresh candidates."""
@@ -187,11 +186,10 @@ class Retrieve:
         candidates.scores[row[new], place[new]] *= self._agreed
 
     def _fill(self, candidates: Candidates, number: int, queries: Float32) -> None:
-        """Write the towers' exact score into fresh candidates."""
+        """Write the towers' exact score into fresh candidates, where their source did not find the item."""
         source = self._sources[number]
         assert isinstance(source, TowerSource)
-        exact = source.dots(queries, candidates.items)
-        candidates.source_scores[..., number] = np.where(candidates.filled, exact, np.nan)
+        source.fill(queries, candidates, number)
 
 
 def _agreed(weights: NDArray[np.float64], by_events: NDArray[np.bool_]) -> np.float32:

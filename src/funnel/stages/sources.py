@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.compiling import compiled
+from funnel.features.arrays import frozen
 from funnel.order import best
 from funnel.plugins import register
 from funnel.ranker import contains
@@ -78,9 +80,18 @@ def fetch_sizes(requests: Requests, k: int) -> Int64:
     """
     if requests.exclude is None:
         return np.full(len(requests), k, dtype=np.int64)
-    lengths = requests.exclude.lengths
-    rounded = 2 ** np.ceil(np.log2(np.maximum(lengths, 16))).astype(np.int64)
-    return k + np.where(lengths > 0, rounded, 0)
+    return _fetch_sizes(frozen(requests.exclude.offsets), k)
+
+
+@compiled
+def _fetch_sizes(offsets: Any, k: int) -> Any:
+    sizes = np.full(len(offsets) - 1, k)
+    for row in range(len(sizes)):
+        length, power = offsets[row + 1] - offsets[row], 16
+        while power < length:
+            power *= 2
+        sizes[row] += power if length > 0 else 0
+    return sizes
 
 
 @register("source", "covisitation")

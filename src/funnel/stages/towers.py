@@ -13,11 +13,12 @@ from funnel.allow import Allow, packed
 from funnel.errors import ConfigError
 from funnel.features.arrays import frozen
 from funnel.index import ExactIndex, Index
+from funnel.index.kernel import products
 from funnel.order import best
 from funnel.plugins import register
-from funnel.stages._kernels import dot
+from funnel.stages._kernels import fill
 from funnel.stages.sources import Retrieved, Source, excluded, fetch_sizes
-from funnel.types import Float32, Int32, Requests
+from funnel.types import Candidates, Float32, Int32, Requests
 
 if TYPE_CHECKING:
     from funnel.stages.parts import Parts
@@ -54,8 +55,8 @@ def spectral(parts: Parts) -> Source | None:
 class TowerSource:
     """Items whose vector is nearest to the request's, by inner product.
 
-    What the index returns is scored again with the towers' own vectors, so that the order and the scores are
-    exact whatever the index approximates; only which items it returns is the index's.
+    An index scores what it returns with the towers' own vectors, so that the order and the scores are exact
+    whatever it approximates; only which items it returns is the index's.
     params: search parameters that go with each call. threads: of the index.
 
     Raises: ConfigError when the index holds another number of items than the encoder has vectors.
@@ -96,9 +97,12 @@ class TowerSource:
 
     def dots(self, queries: Float32, items: Int32) -> Float32:
         """The towers' exact score of any items: float32 [B, K], −inf at negative ones."""
-        out = np.empty(items.shape, dtype=np.float32)
-        dot(queries, self._vectors, np.ascontiguousarray(items), out)
-        return out
+        return products(queries, self._vectors, frozen(items, np.int32))
+
+    def fill(self, queries: Float32, candidates: Candidates, number: int) -> None:
+        """Write the exact score of what this source, the candidates' number-th, did not find, in place."""
+        fill(queries, self._vectors, frozen(candidates.items), candidates.source_ranks, number,
+             candidates.source_scores)  # fmt: skip
 
     def search(self, requests: Requests, queries: Float32, k: int) -> Retrieved:
         """As `find`, for requests that were encoded before.
@@ -107,9 +111,11 @@ class TowerSource:
         although it holds more (few lists probed, nearly all excluded), that request is searched as with a
         filter that everything passes: such a search is never short.
         """
+        sizes = np.minimum(fetch_sizes(requests, k), self._index.size)
+        if len(sizes) == 1:
+            return self._group(requests, queries, k, int(sizes[0]))
         rows = np.full((len(requests), k), -1, dtype=np.int32)
         scores = np.full((len(requests), k), -np.inf, dtype=np.float32)
-        sizes = np.minimum(fetch_sizes(requests, k), self._index.size)
         for size in sorted(set(sizes.tolist())):
             group = np.flatnonzero(sizes == size)
             part = requests if len(group) == len(requests) else requests.take(group)
@@ -118,14 +124,13 @@ class TowerSource:
 
     def _group(self, requests: Requests, queries: Float32, k: int, size: int) -> Retrieved:
         """Requests that fetch equally many."""
-        retrieved = self._fetch(queries, size, requests.allow)
-        rows, scores = self._best(requests, queries, retrieved, k)
+        rows, scores = _best(requests, self._fetch(queries, size, requests.allow), k)
         if requests.allow is None:
             short = np.flatnonzero(rows[:, min(k, self._index.size) - 1] < 0)
             if len(short) and size < self._index.size:
                 part = requests.take(short)
-                retrieved = self._fetch(queries[short], size, self._everything(len(short)))
-                rows[short], scores[short] = self._best(part, queries[short], retrieved, k)
+                fetched = self._fetch(queries[short], size, self._everything(len(short)))
+                rows[short], scores[short] = _best(part, fetched, k)
         return rows, scores
 
     def _everything(self, batch: int) -> Allow:
@@ -136,11 +141,12 @@ class TowerSource:
     def _all_items(self) -> NDArray[np.uint64]:
         return packed(np.ones((1, self._index.size), dtype=np.bool_))
 
-    def _best(self, requests: Requests, queries: Float32, retrieved: Int32, k: int) -> Retrieved:
-        """The k best that are not excluded."""
-        retrieved = np.where(excluded(requests, retrieved), np.int32(-1), retrieved)
-        return best(retrieved, self.dots(queries, retrieved), k)
+    def _fetch(self, queries: Float32, size: int, allow: Allow | None) -> Retrieved:
+        """Rows from the index, with their exact scores."""
+        return self._index.search(queries, size, allow=allow, params=self._params, threads=self._threads)
 
-    def _fetch(self, queries: Float32, size: int, allow: Allow | None) -> Int32:
-        """Rows from the index."""
-        return self._index.search(queries, size, allow=allow, params=self._params, threads=self._threads)[0]
+
+def _best(requests: Requests, fetched: Retrieved, k: int) -> Retrieved:
+    """The k best that are not excluded."""
+    rows, scores = fetched
+    return best(np.where(excluded(requests, rows), np.int32(-1), rows), scores, k)

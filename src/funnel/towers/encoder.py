@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from funnel.errors import BundleError
 from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
 from funnel.towers.inputs import context_name, histories, input_name, user_columns
+from funnel.towers.runtime import onnx_session
 from funnel.types import Clock, Float32, Requests
 from funnel.values.arrays import mapped
 
-#: Numbers that are held at once for histories, or for the values of a column: 16 MiB of float32.
-CHUNK = 1 << 22
+#: Numbers that are held at once for histories, or for the values of a column: 1 MiB of float32, of which the
+#: layers make several times as many, and which a core's cache holds.
+CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class QueryEncoder:
 
     item_vectors: float32 [n_items, d], memory-mapped. fingerprint: names the towers; an index that was
     built from other towers must not be searched with these queries. context_specs: of what it reads that is
-    known at the moment of a request.
+    known at the moment of a request. kinds: the kinds of events that it tells apart in a history, in the
+    order of their codes.
     """
 
     fingerprint: str
@@ -39,6 +41,7 @@ class QueryEncoder:
     item_vectors: Float32
     _session: Any = field(repr=False)
     context_specs: Mapping[str, Spec] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> QueryEncoder:
@@ -60,6 +63,7 @@ class QueryEncoder:
                 item_vectors=vectors,
                 _session=session,
                 context_specs=read_specs(about.get("context_specs", {})),
+                kinds=tuple(about.get("kinds", ())),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(
@@ -88,9 +92,9 @@ class QueryEncoder:
         return out
 
     def _encode(self, requests: Requests) -> Float32:
-        padded = histories(requests, self.config.reads(self.clock), self.clock)
+        padded = histories(requests, self.config.reads(self.clock), self.clock, kinds=bool(self.kinds))
         feed = {"history": self.item_vectors[padded.items], "lengths": padded.lengths}
-        if self.clock == "time":
+        if self.clock == "time" or self.kinds:
             feed["gaps"] = padded.gaps
         columns = user_columns(self.user_specs, requests.user_features, len(requests))
         feed |= {input_name(name): column for name, column in columns.items()}
@@ -98,17 +102,6 @@ class QueryEncoder:
         feed |= {context_name(name): column for name, column in moment.items()}
         queries: Float32 = self._session.run(None, feed)[0]
         return queries
-
-
-def onnx_session(graph: bytes, threads: int) -> Any:
-    """A graph on so many threads. Raises: ValueError when it is damaged."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own exceptions share no base class
-        raise ValueError(f"ONNX Runtime cannot read the graph: {error}") from error
 
 
 def read_specs(raw: Mapping[str, Mapping[str, Any]]) -> dict[str, Spec]:

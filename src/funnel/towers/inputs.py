@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.compiling import compiled
+from funnel.features.arrays import frozen
 from funnel.features.encoders import Spec
 from funnel.features.recent import members
 from funnel.types import Clock, Features, Int64, Ragged, Requests
@@ -19,7 +21,8 @@ GAPS = 31
 class PaddedHistories(NamedTuple):
     """The newest items of some requests, right-padded.
 
-    items: int32 [B, L], 0 where padded. lengths: int64 [B]. gaps: int64 [B, L], see `gap_buckets`.
+    items: int32 [B, L], 0 where padded. lengths: int64 [B]. gaps: int64 [B, L], see `gap_buckets`, and
+    `with_kinds` where events are of several.
     """
 
     items: NDArray[np.int32]
@@ -44,29 +47,65 @@ def gap_buckets(times: Ragged, clock: Clock) -> Int64:
     return gaps
 
 
-def histories(requests: Requests, limit: int, clock: Clock) -> PaddedHistories:
+def with_kinds(gaps: Int64, kinds: NDArray[Any]) -> Int64:
+    """Gaps and kinds as one number each: gap + GAPS · (1 + kind). kinds: codes, −1 where one is not known."""
+    marks: Int64 = gaps + GAPS * (1 + kinds.astype(np.int64))
+    return marks
+
+
+def histories(requests: Requests, limit: int, clock: Clock, *, kinds: bool = False) -> PaddedHistories:
     """The last `limit` items of each request's history; rows below zero are dropped first.
+
+    kinds: whether the gaps say the kinds of events too; where a request has none, they are not known.
 
     Where nothing orders them a set of at most `limit`, as `funnel.features.recent.members` has it: whatever
     the order of a file, and each item once, as the towers learned sets.
     """
-    items, times = requests.history, requests.history_times
+    items, times, of = requests.history, requests.history_times.values, requests.history_kinds
     if clock == "none":
-        items = members(items, limit, np.iinfo(np.int32).max)
-        times = Ragged(np.zeros(len(items.values), dtype=np.int64), items.offsets)
-    if (items.values < 0).any():
-        items, times = _in_catalogue(items, times)
-    gaps = Ragged(gap_buckets(times, clock), items.offsets)
-    lengths = np.minimum(items.lengths, limit)
-    longest = max(int(lengths.max(initial=0)), 1)
-    return PaddedHistories(items.last(longest, 0), lengths, gaps.last(longest, 0))
+        items, of = members(items, limit, np.iinfo(np.int32).max), None
+    timed = clock == "time"
+    times = frozen(times if timed else np.zeros(len(items.values)), np.int64)
+    known = frozen(of.values if kinds and of is not None else np.empty(0), np.int8)
+    rows, offsets = frozen(items.values, np.int32), frozen(items.offsets, np.int64)
+    return PaddedHistories(*_padded(rows, times, known, offsets, limit, timed))
 
 
-def _in_catalogue(items: Ragged, times: Ragged) -> tuple[Ragged, Ragged]:
-    inside = items.values >= 0
-    lengths = np.bincount(items.list_of[inside], minlength=len(items))
-    kept = Ragged.from_lengths(items.values[inside], lengths)
-    return kept, Ragged(times.values[inside], kept.offsets)
+@compiled
+def _padded(items: Any, times: Any, kinds: Any, offsets: Any, limit: int, timed: bool) -> Any:
+    """The parts of PaddedHistories; the gap of each event is that to the one before it that is kept. kinds:
+    codes of all events, see `with_kinds`, or none."""
+    n = len(offsets) - 1
+    lengths = np.zeros(n, dtype=np.int64)
+    for row in range(n):
+        for position in range(offsets[row], offsets[row + 1]):
+            lengths[row] += items[position] >= 0
+    kept = np.minimum(lengths, limit)
+    width = max(1, kept.max()) if n else 1
+    padded, gaps = np.zeros((n, width), dtype=np.int32), np.zeros((n, width), dtype=np.int64)
+    for row in range(n):
+        number, before = int(kept[row] - lengths[row]), -1
+        for position in range(offsets[row], offsets[row + 1]):
+            if items[position] < 0:
+                continue
+            if number >= 0:
+                padded[row, number] = items[position]
+                if timed and before >= 0:
+                    gaps[row, number] = _bucket(times[position] - times[before])
+                if len(kinds) > 0:
+                    gaps[row, number] += GAPS * (1 + np.int64(kinds[position]))
+            number, before = number + 1, position
+    return padded, kept, gaps
+
+
+@compiled
+def _bucket(seconds: int) -> int:
+    """1 + floor(log2(1 + seconds)), at most GAPS - 1."""
+    bucket, left = 1, max(seconds, 0) + 1
+    while left > 1 and bucket < GAPS - 1:
+        left //= 2
+        bucket += 1
+    return bucket
 
 
 def user_columns(specs: Mapping[str, Spec], features: Features, n: int) -> dict[str, NDArray[Any]]:

@@ -7,6 +7,7 @@ out, "interaction item image", "… info", "… rating", "… deals" and "search
 person's first, so the other actions are the history that makes ranking them possible. Actions without a hotel
 (filters, destinations, sort orders) are not read. Impressions are the list that each clickout shows, one row
 a hotel, with its position (from 0), its price, and whether it was the one clicked; a click may lie outside.
+The platform (trivago's site by country) and the device are known at each moment.
 """
 
 from __future__ import annotations
@@ -29,11 +30,15 @@ SCHEMA = Schema(
     items=(Column(name="properties", kind="multi_category"),),
     events=(
         Column(name="action", kind="category", required=True),
-        Column(name="platform", kind="category"),
-        Column(name="device", kind="category"),
+        Column(name="platform", kind="category", context=True),
+        Column(name="device", kind="category", context=True),
         Column(name="city", kind="category"),
     ),
-    impressions=(Column(name="price", kind="number"),),
+    impressions=(
+        Column(name="price", kind="number"),
+        Column(name="platform", kind="category", context=True),
+        Column(name="device", kind="category", context=True),
+    ),
 )
 CLICKOUT = "clickout item"
 INTERACTIONS = (
@@ -125,6 +130,7 @@ def _impressions(clickouts: pd.DataFrame, file: Path) -> pd.DataFrame:
             "position": np.arange(len(request)) - np.repeat(np.cumsum(lengths) - lengths, lengths),
             "clicked": clicked,
             "price": cost,
+            **{name: clickouts[name].to_numpy()[request] for name in ("platform", "device")},
         }
     )
 

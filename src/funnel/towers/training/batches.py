@@ -9,10 +9,13 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from funnel.towers.inputs import gap_buckets
+from funnel.towers.inputs import gap_buckets, with_kinds
+from funnel.towers.training.kinds import alone, end_to_end, joined, read_log, times_asked
 from funnel.types import Int32, Int64, Log, Ragged
 
 #: Share of a set that is read while the rest is looked for.
@@ -30,7 +33,8 @@ class Sequences:
     items: int32 lists of at most history + 1. gaps: buckets of the same shape. users: int32 [S].
     skip: int64 [S], leading items that are read only: another sequence trains them, or they are of a set.
     sets: place `skip` asks for all that follow. rows: of the same shape, of the events in their table; None
-    where nothing is known of their moments.
+    where nothing is known of their moments. asks: of the same shape, how often each place asks, 0 for those
+    that are read only; None where all but those ask once.
     """
 
     items: Ragged
@@ -39,6 +43,7 @@ class Sequences:
     skip: Int64
     sets: bool = False
     rows: Ragged | None = None
+    asks: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -46,7 +51,22 @@ class Sequences:
     @property
     def positions(self) -> int:
         """Items that are looked for."""
-        return len(self.items.values) - int(self.skip.sum())
+        return int(self.asked.sum())
+
+    @property
+    def asked(self) -> Int64:
+        """How many are looked for in each sequence: int64 [S]."""
+        if self.asks is None:
+            return self.items.lengths - self.skip
+        return np.add.reduceat(np.append(self.asks.values, 0), self.asks.offsets[:-1])
+
+    def take(self, chosen: Int64) -> Sequences:
+        """Some of them."""
+        return Sequences(
+            self.items.take(chosen), self.gaps.take(chosen), self.users[chosen], self.skip[chosen], self.sets,
+            None if self.rows is None else self.rows.take(chosen),
+            None if self.asks is None else self.asks.take(chosen),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +114,48 @@ def sequences(log: Log, history: int, rng: np.random.Generator) -> Sequences:
     A list that is longer is covered by windows that overlap by half, so that an event of a long list is found
     from at least history / 2 items. Where the clock is "none" each list is put in a random order first, and
     about half of it, at least one item, is left to be found: `skip` is then how much is read.
+
+    Where events are of several kinds, those that are in no history are found each from the history before it,
+    and read by none. Sets are read without kinds.
     """
-    items, times = log.by_user()
     if log.clock == "none":
-        return _sets(items, history, rng)
-    gaps = gap_buckets(times, log.clock)
-    starts, lengths, skip, users = _windows(items, history + 1)
-    places = np.arange(lengths.sum()) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
-    cut = Ragged.from_lengths(items.values[places], lengths)
-    rows = None if log.rows is None else Ragged(log.rows[log.order_by_user()][places], cut.offsets)
-    return Sequences(cut, Ragged(gaps[places], cut.offsets), users.astype(np.int32), skip, rows=rows)
+        return _sets(log.by_user()[0], history, rng)
+    if log.kinds is not None:
+        return _of_kinds(log, history, rng)
+    items, times = log.by_user()
+    index, skip, users = _windows(items, history + 1)
+    gaps = Ragged(gap_buckets(times, log.clock)[index.values], index.offsets)
+    rows = None if log.rows is None else Ragged(log.rows[log.order_by_user()][index.values], index.offsets)
+    return Sequences(Ragged(items.values[index.values], index.offsets), gaps, users, skip, rows=rows)
+
+
+def _of_kinds(log: Log, history: int, rng: np.random.Generator) -> Sequences:
+    """Sequences of what is read, and one for each event that is found and never read."""
+    read, lonely = read_log(log), alone(log, history)
+    items, times = read.by_user()
+    order, n = read.order_by_user(), len(read)
+    windows, skip, users = _windows(items, history + 1)
+    index = end_to_end(windows, joined(np.arange(n), lonely, np.arange(n, n + len(lonely.rows))))
+    skip = np.concatenate([skip, lonely.ends - lonely.starts])
+
+    def all_of(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(read, name)[order], getattr(log, name)[lonely.rows]])
+
+    assert log.event_kinds is not None
+    kinds, gaps = all_of("kinds"), np.append(gap_buckets(times, log.clock), np.zeros_like(lonely.rows))
+    asks = times_asked(kinds, log.event_kinds, rng)[index.values]
+    asks[np.arange(len(asks)) - index.offsets[index.list_of] < skip[index.list_of]] = 0
+    unknown = (rng.random(len(index)) < UNKNOWN)[index.list_of]  # as where a caller gives items alone
+    marks = with_kinds(gaps[index.values], np.where(unknown, -1, kinds[index.values]))
+    whole = Sequences(
+        items=Ragged(all_of("items")[index.values], index.offsets),
+        gaps=Ragged(marks, index.offsets),
+        users=np.concatenate([users, log.users[lonely.rows]]),
+        skip=skip,
+        rows=None if log.rows is None else Ragged(all_of("rows")[index.values], index.offsets),
+        asks=Ragged(asks, index.offsets),
+    )
+    return whole.take(np.flatnonzero(whole.asked))
 
 
 def _sets(items: Ragged, history: int, rng: np.random.Generator) -> Sequences:
@@ -118,8 +170,8 @@ def _sets(items: Ragged, history: int, rng: np.random.Generator) -> Sequences:
     return Sequences(lists, gaps, users.astype(np.int32), read, sets=True)
 
 
-def _windows(lists: Ragged, longest: int) -> tuple[Int64, Int64, Int64, Int64]:
-    """Windows over each list: (start in values, length, leading items already trained, list)."""
+def _windows(lists: Ragged, longest: int) -> tuple[Ragged, Int64, Int32]:
+    """Windows over each list: what is in each as indices of values, leading items already trained, whose."""
     total = lists.lengths
     stride = (longest + 1) // 2
     n = np.where(total > 0, 1 + np.maximum(0, -((longest - total) // stride)), 0)
@@ -128,7 +180,9 @@ def _windows(lists: Ragged, longest: int) -> tuple[Int64, Int64, Int64, Int64]:
     # The last window ends with the list, so that it too is as long as a window may be.
     start = np.minimum(number * stride, np.maximum(total[of] - longest, 0))
     skip = np.where(number == 0, 0, (number - 1) * stride + longest - start)
-    return lists.offsets[:-1][of] + start, np.minimum(total[of] - start, longest), skip, of
+    starts, lengths = lists.offsets[:-1][of] + start, np.minimum(total[of] - start, longest)
+    places = np.arange(lengths.sum()) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
+    return Ragged.from_lengths(places, lengths), skip, of.astype(np.int32)
 
 
 def steps(
@@ -140,7 +194,7 @@ def steps(
     side.
     """
     order = rng.permutation(len(sequences))
-    trained = sequences.items.lengths - sequences.skip
+    trained = sequences.asked
     n = max(1, round(sequences.positions / batch))
     for chosen in _cut(order, trained, n):
         cut = _cut(chosen, trained, parts)
@@ -172,7 +226,7 @@ def _packed(sequences: Sequences, chosen: Int64, rng: np.random.Generator) -> Pa
     read[at[inside]], since[at[inside]] = items.values[inside - 1], gaps.values[inside - 1]
     first = np.tile(np.arange(width), n_rows)
     first[at] = np.repeat(column, lengths)
-    asks = place >= np.repeat(sequences.skip[chosen], lengths)
+    asks = _asking(sequences, chosen, place, lengths)
     return Packed(
         items=read.reshape(n_rows, width),
         gaps=since.reshape(n_rows, width),
@@ -183,6 +237,13 @@ def _packed(sequences: Sequences, chosen: Int64, rng: np.random.Generator) -> Pa
         targets=items.values[asks].astype(np.int64),
         moments=None if sequences.rows is None else _moments(sequences.rows.take(chosen).values[asks], rng),
     )
+
+
+def _asking(sequences: Sequences, chosen: Int64, place: Int64, lengths: Int64) -> NDArray[Any]:
+    """What picks the places that ask, each as often as it does."""
+    if sequences.asks is None:
+        return place >= np.repeat(sequences.skip[chosen], lengths)
+    return np.repeat(np.arange(len(place)), sequences.asks.take(chosen).values)
 
 
 def _moments(rows: Int32, rng: np.random.Generator) -> Int64:

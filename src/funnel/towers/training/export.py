@@ -65,6 +65,8 @@ def _write(trained: Trained, folder: Path, item_ids: NDArray[Any]) -> str:
     }
     if trained.context_specs:
         about["context_specs"] = _plain(trained.context_specs)
+    if trained.kinds:
+        about["kinds"] = trained.kinds
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     digest.update(graph)
     digest.update(items)

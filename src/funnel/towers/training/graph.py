@@ -56,7 +56,7 @@ def query_graph(
     moment = context_specs or {}
     # Sizes that are unlike each other, since the exporter takes equal ones for the same.
     b, length = 3, 7
-    gaps = torch.zeros(b, length, dtype=torch.int64) if query.gaps is not None else None
+    gaps = torch.zeros(b, length, dtype=torch.int64) if query.reads_gaps else None
     args = (
         torch.zeros(b, length, d),
         torch.tensor([length, 2, 0]),

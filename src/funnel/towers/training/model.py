@@ -90,6 +90,9 @@ class QueryTower(nn.Module):
     What is known at the moment of a request is added to what was read of its history, and a layer looks at
     both: it is another at each place of a history, so that no place but the one that asks knows it. Sets know
     none, for one query stands for many events.
+
+    Where events are of several kinds, an item of a history is read as its vector times a number of its kind,
+    plus a vector of it. Sets are read without.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class QueryTower(nn.Module):
         specs: Mapping[str, Spec],
         clock: Clock,
         context_specs: Mapping[str, Spec] | None = None,
+        kinds: int = 0,
     ) -> None:
         super().__init__()
         d, heads, history, dropout = config.d, config.heads, config.history, config.dropout
@@ -106,6 +110,12 @@ class QueryTower(nn.Module):
         self.start = embedding(1, d)
         self.user = ColumnSum(specs, d) if specs else None
         self.gaps = nn.Parameter(torch.zeros(GAPS, d)) if clock == "time" else None
+        self.kinds: nn.Parameter | None = None
+        if kinds and clock != "none":  # the first of each is of an event whose kind is not known
+            self.kinds, self.kind_scale = (
+                nn.Parameter(torch.zeros(kinds + 1, d)),
+                nn.Parameter(torch.ones(kinds + 1)),
+            )
         # Of a set half is hidden in each step, which is noise enough.
         self.dropout = Dropout(0.0 if clock == "none" else dropout)
         mixers: list[nn.Module] = []
@@ -135,7 +145,8 @@ class QueryTower(nn.Module):
     ) -> Tensor:
         """The query of each history's first `at` items, int64 [B]: [B, d].
 
-        history: item vectors [B, L, d], right-padded. gaps: int64 [B, L], where the clock is "time".
+        history: item vectors [B, L, d], right-padded. gaps: int64 [B, L], where the clock is "time" or
+            there are kinds (see `with_kinds`).
         user, context: the columns in the order of the specs, first dimension B.
         """
         x = torch.cat([self._start(user, history.shape[0]).unsqueeze(1), self._read(history, gaps)], dim=1)
@@ -177,7 +188,15 @@ class QueryTower(nn.Module):
     def _read(self, history: Tensor, gaps: Tensor | None) -> Tensor:
         """Item vectors as the layers read them."""
         x = history * self.scale
+        if gaps is not None and self.kinds is not None:
+            kinds, gaps = gaps // GAPS, gaps % GAPS
+            x = x * self.kind_scale[kinds].unsqueeze(-1) + F.embedding(kinds, self.kinds)
         return x if self.gaps is None or gaps is None else x + F.embedding(gaps, self.gaps)
+
+    @property
+    def reads_gaps(self) -> bool:
+        """Whether the gaps say anything."""
+        return self.gaps is not None or self.kinds is not None
 
     def _start(self, user: Sequence[Tensor], n: int) -> Tensor:
         """The START tokens of n histories: [n, d]."""
@@ -200,10 +219,11 @@ class TwoTowers(nn.Module):
         seen: Bool,
         clock: Clock,
         context_specs: Mapping[str, Spec] | None = None,
+        kinds: int = 0,
     ) -> None:
         super().__init__()
         self.items = ItemTower(config, item_specs, seen)
-        self.query = QueryTower(config, user_specs, clock, context_specs)
+        self.query = QueryTower(config, user_specs, clock, context_specs, kinds)
         temperature, learned = config.temperature_for(clock)
         start = torch.tensor(-math.log(temperature) if config.normalize else 0.0)
         self.log_scale = nn.Parameter(start, requires_grad=learned and config.normalize)

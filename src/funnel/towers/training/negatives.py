@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +22,9 @@ CHUNK = 1 << 24
 
 
 class CountedFrequencies:
-    """How often each item is a target: its share of the log. counts: int64 [n_items]."""
+    """How often each item is a target: its share of the log. counts: [n_items]."""
 
-    def __init__(self, counts: Int64) -> None:
+    def __init__(self, counts: NDArray[Any]) -> None:
         self._chances = counts / max(1, counts.sum())
 
     def chances(self) -> Float64:
@@ -101,11 +102,11 @@ class Negatives:
     from the step is a (1 - r) / (1 - a r): Q is then another for each query. Where each position asks for
     itself, r is one in thousands and left out.
 
-    counts: int64 [n_items], the training events of each item. offered: int64 [n], ascending rows of those
-    that may be negatives, all that have an event among them; default all.
+    counts: [n_items], how often each item is to be found. offered: int64 [n], ascending rows of those that
+    may be negatives, all that are to be found among them; default all.
     """
 
-    def __init__(self, config: TowersConfig, counts: Int64, offered: Int64 | None = None) -> None:
+    def __init__(self, config: TowersConfig, counts: NDArray[Any], offered: Int64 | None = None) -> None:
         self._counts_of, self._hard = config.negative_counts, config.hard
         self._offered = np.arange(len(counts)) if offered is None else offered
         self.frequency: CountedFrequencies | Streaming = (

@@ -10,6 +10,7 @@ import torch
 from funnel.errors import ConfigError, DataError
 from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
+from funnel.towers.training.kinds import target_counts
 from funnel.towers.training.progress import TrainingProgress
 from funnel.towers.training.trained import Epoch, Trained
 from funnel.towers.training.trainer import Trainer
@@ -72,6 +73,7 @@ def train(
         epochs=tuple(trainer.epochs),
         best=trainer.best_epoch,
         context_specs=trainer.context_specs,
+        kinds=trainer.kinds,
     )
 
 
@@ -83,5 +85,9 @@ def _check(events: Log, validation: Examples | None, config: TowersConfig) -> No
         )
     if len(events) == 0:
         raise DataError("the towers' training log is empty; it needs at least one event")
+    if events.kinds is not None and not target_counts(events).any():
+        raise DataError(
+            "the towers' training log has no event of a kind that is to be found (events.targets)"
+        )
     if validation is not None and len(validation) == 0:
         raise DataError("the towers' validation has no requests; early stopping needs at least one")

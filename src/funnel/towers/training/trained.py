@@ -31,6 +31,7 @@ class Trained:
     """Towers with the weights that did best on validation.
 
     model: in eval mode. item_vectors: float32 [n_items, d]. best: the number of the epoch that was kept.
+    kinds: of events that a history tells apart.
     """
 
     config: TowersConfig
@@ -42,6 +43,7 @@ class Trained:
     epochs: tuple[Epoch, ...]
     best: int
     context_specs: Mapping[str, Spec] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ()
 
     def encode(self, requests: Requests) -> Float32:
         """Queries by torch: float32 [B, d]."""

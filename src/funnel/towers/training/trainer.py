@@ -20,6 +20,7 @@ from funnel.towers.config import TowersConfig
 from funnel.towers.inputs import missing
 from funnel.towers.training import checkpoint
 from funnel.towers.training.batches import Sequences, sequences, steps
+from funnel.towers.training.kinds import target_counts
 from funnel.towers.training.model import TwoTowers, tensors
 from funnel.towers.training.objective import Objective
 from funnel.towers.training.progress import TrainingProgress
@@ -56,6 +57,7 @@ class Trainer:
         self._events, self._config, self._seed = events, config, seed
         self.context_specs = context_specs or {} if events.clock != "none" else {}
         self._context_columns = _with_unknown(context or {}, self.context_specs)
+        self.kinds = events.kind_names if events.clock != "none" else ()
         self._item_specs, self._user_specs = item_specs, user_specs
         self._item_columns = tensors(item_features, list(item_specs))
         self._user_columns = tensors(user_features, list(user_specs))
@@ -75,7 +77,7 @@ class Trainer:
         counts = np.bincount(self._events.items, minlength=self._events.n_items)
         config, clock = self._config, self._events.clock
         specs = self._item_specs, self._user_specs
-        self._model = TwoTowers(config, *specs, counts > 0, clock, self.context_specs)
+        self._model = TwoTowers(config, *specs, counts > 0, clock, self.context_specs, len(self.kinds))
         if clock == "none":
             smoother = Smoother(self._events, config.graph) if config.graph else None
             self._model.items.place(spectral_vectors(self._events, config.d, seed=self._seed), smoother)
@@ -84,7 +86,13 @@ class Trainer:
         self._averaged = copy.deepcopy(self._model).eval()
         self._best = checkpoint.copy(self._averaged)
         self._objective = Objective(
-            config, self._model, counts, self._item_columns, self._user_columns, clock, self._context_columns
+            config,
+            self._model,
+            target_counts(self._events),
+            self._item_columns,
+            self._user_columns,
+            clock,
+            self._context_columns,
         )
         self._optimiser = _optimiser(self._model, config, clock)
         self._steps = 0

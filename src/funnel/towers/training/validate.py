@@ -17,8 +17,9 @@ from funnel.towers.training.model import QueryTower, tensors
 from funnel.towers.training.workers import PARTS
 from funnel.types import Clock, Examples, Float32, Requests
 
-#: Scores, or numbers of history vectors, that each thread holds at once: 64 MiB of float32.
-CHUNK = 1 << 24
+#: Scores that each thread holds at once, 64 MiB of float32; and numbers of history vectors, of which the
+#: layers make several times as many: few enough for a core's cache, which halves the time.
+CHUNK, READ = 1 << 24, 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class TorchEncoder:
     @torch.no_grad()
     def encode(self, requests: Requests) -> Float32:
         """Queries: float32 [B, d]."""
-        padded = histories(requests, self.limit, self.clock)
+        padded = histories(requests, self.limit, self.clock, kinds=self.query.kinds is not None)
         columns = user_columns(self.specs, requests.user_features, len(requests))
         context = user_columns(self.context_specs, requests.context, len(requests))
         out = self.query(
@@ -61,7 +62,7 @@ def ndcg(encoder: TorchEncoder, examples: Examples, k: int, pool: Executor | Non
     discounts = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discounts)[np.clip(examples.targets.lengths, 1, k) - 1]
     n_items, d = encoder.vectors.shape
-    size = max(1, min(CHUNK // max(n_items, encoder.limit * d), -(-len(examples) // PARTS)))
+    size = max(1, min(CHUNK // n_items, READ // (encoder.limit * d), -(-len(examples) // PARTS)))
     parts = [np.arange(at, min(at + size, len(examples))) for at in range(0, len(examples), size)]
 
     def gained(rows: NDArray[np.int64]) -> float:

@@ -34,6 +34,9 @@ _PREFIX = {
     CONTEXT: "query.context.tables.",
 }
 
+#: Weights with a row for each kind of event.
+_OF_KINDS = ("query.kinds", "query.kind_scale")
+
 
 @dataclass(frozen=True)
 class Start:
@@ -42,7 +45,8 @@ class Start:
     state: of the earlier towers. ids: int64 [n_items], for each item of now the row of its embedding there;
     0, which the unseen share, for one that is new. values: for each table's column of codes, by name, the row
     there of each row of now, 0 for a new value; a column that is not named has the same values. columns:
-    names of the earlier and of the present columns.
+    names of the earlier and of the present columns. kinds: for each kind of event of now, behind the unknown
+    one, its row there, 0 for a new one; None where they are the same.
     """
 
     version: str
@@ -50,6 +54,7 @@ class Start:
     ids: Int64
     values: Mapping[str, Mapping[str, Int64]]
     columns: Mapping[str, tuple[list[str], list[str]]]
+    kinds: Int64 | None = None
 
     @classmethod
     def load(
@@ -60,6 +65,7 @@ class Start:
         items: TableEncoder,
         users: TableEncoder,
         context: ContextEncoder | None = None,
+        kinds: tuple[str, ...] = (),
     ) -> Start:
         """From a folder with weights, ids and encoders, for these items and encoded columns.
 
@@ -87,7 +93,9 @@ class Start:
             earlier = ContextEncoder.load(folder / CONTEXT)
             values[CONTEXT] = {} if earlier is None else _values(earlier, context)
             columns[CONTEXT] = list(read_specs(about.get("context_specs", {}))), list(context.tower_specs)
-        return cls(version, state, np.where(known, rows + 1, 0), values, columns)
+        had = {name: row for row, name in enumerate(about.get("kinds", ()), start=1)}
+        of_kinds = np.array([0, *(had.get(name, 0) for name in kinds)], dtype=np.int64)
+        return cls(version, state, np.where(known, rows + 1, 0), values, columns, of_kinds)
 
     @classmethod
     def of(cls, trained: Trained) -> Start:
@@ -129,6 +137,9 @@ class Start:
         if name == "items.ids":
             ids = self.state[name]
             return torch.cat([ids[:1], ids[torch.from_numpy(self.ids)]])
+        if name in _OF_KINDS and self.kinds is not None:
+            weight = self.state.get(name)
+            return None if weight is None else weight[torch.from_numpy(self.kinds)]
         for table, prefix in _PREFIX.items():
             if name.startswith(prefix):
                 return self._column(table, prefix, int(name.removeprefix(prefix)))

@@ -37,6 +37,8 @@ def save_trained(trained: Trained, folder: Path) -> None:
     }
     if trained.context_specs:
         about["context_specs"] = {name: asdict(spec) for name, spec in trained.context_specs.items()}
+    if trained.kinds:
+        about["kinds"] = trained.kinds
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
 
 
@@ -48,7 +50,9 @@ def load_trained(folder: Path) -> Trained:
         config = TowersConfig.model_validate(about["config"])
         item_specs, user_specs = read_specs(about["item_specs"]), read_specs(about["user_specs"])
         context_specs = read_specs(about.get("context_specs", {}))
-        model = TwoTowers(config, item_specs, user_specs, seen, about["clock"], context_specs)
+        kinds = tuple(about.get("kinds", ()))
+        specs = item_specs, user_specs
+        model = TwoTowers(config, *specs, seen, about["clock"], context_specs, len(kinds))
         model.load_state_dict(state)
         return Trained(
             config=config,
@@ -60,6 +64,7 @@ def load_trained(folder: Path) -> Trained:
             epochs=tuple(Epoch(**epoch) for epoch in about["epochs"]),
             best=about["best"],
             context_specs=context_specs,
+            kinds=kinds,
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise BundleError(f"{folder}: no trained towers can be read from here: {error}") from error

@@ -10,26 +10,36 @@ from typing import TypeVar
 
 import numpy as np
 
-from funnel.types import Examples
+from funnel.types import Examples, Requests
 
 #: Requests that a thread works on together; bounds memory, not results.
-CHUNK = 256
+CHUNK = 128
 
+Part = TypeVar("Part", Examples, Requests)
 T = TypeVar("T")
 
 
-def each_chunk(work: Callable[[Examples], T], examples: Examples, size: int = CHUNK) -> Iterator[T]:
+def each_chunk(
+    work: Callable[[Part], T], examples: Part, size: int = CHUNK, *, threads: int | None = None
+) -> Iterator[T]:
     """What `work` gives for `size` examples after the other, in their order, on a thread a core.
 
     work: is called by several threads at a time; compiled code and searches leave the interpreter to others.
+    threads: default one a core; of one, `work` is called where its result is waited for, and not before.
     """
-    cores = os.cpu_count() or 1
+    cores = threads or os.cpu_count() or 1
+    parts = (
+        examples.take(np.arange(start, min(start + size, len(examples))))
+        for start in range(0, len(examples), size)
+    )
+    if cores == 1:
+        yield from map(work, parts)
+        return
     waiting: deque[Future[T]] = deque()
     with ThreadPoolExecutor(cores) as pool:
-        for start in range(0, len(examples), size):
+        for part in parts:
             if len(waiting) > cores:  # no further ahead than that, so that results do not pile up
                 yield waiting.popleft().result()
-            part = examples.take(np.arange(start, min(start + size, len(examples))))
             waiting.append(pool.submit(work, part))
         while waiting:
             yield waiting.popleft().result()

@@ -1,0 +1,75 @@
+"""Reads records of JSON, one a line or in an array, into a table in which every value is what it was."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from funnel.data.json_columns import JsonColumns, Numbered, kind_of
+from funnel.data.parts import PACKED, ending
+from funnel.errors import DataError
+
+#: Records that are Python's at once.
+_BLOCK = 1 << 16
+
+_EXPECTED = 'such as {"user_id": 7}'
+
+
+def read_json(path: Path, most: int | None = None) -> Any:
+    """The file's records as a table of Arrow; a key that a record does not have is a gap.
+
+    path: with a record a line, or, where the name ends in .json, an array of them; compressed where it ends
+    in .gz. most: so many records from its beginning, default all. Raises: DataError naming the line, for what
+    is no record, for a value that is one itself, and for a column that is a text here and a number there.
+    """
+    columns, left = JsonColumns(_name_of(path)), most
+    with open_packed(path) as file:
+        records = _array(file, path) if ending(path) == ".json" else _lines(file, path)
+        try:
+            while block := list(islice(records, _BLOCK if left is None else min(_BLOCK, left))):
+                columns.add(block)
+                left = None if left is None else left - len(block)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(f"{path} is damaged or cut: it cannot be unpacked ({error})") from error
+    if not columns:
+        raise DataError(f"{path} holds no records: one a line is expected, {_EXPECTED}")
+    return columns.table()
+
+
+def open_packed(path: Path) -> Any:
+    """A file of bytes, unpacked while it is read where its name ends in .gz."""
+    return gzip.open(path, "rb") if path.suffix == PACKED else path.open("rb")
+
+
+def _name_of(path: Path) -> str:
+    return f"{path}, {'record' if ending(path) == '.json' else 'line'}"
+
+
+def _array(file: Any, path: Path) -> Iterator[Numbered]:
+    values = _parsed(file.read(), str(path))
+    if not isinstance(values, list):
+        raise DataError(f"{path} is {kind_of(values)}: an array of records is expected, {_EXPECTED}")
+    yield from enumerate(values, 1)
+
+
+def _lines(file: Any, path: Path) -> Iterator[Numbered]:
+    for number, line in enumerate(file, 1):
+        if line := line.removeprefix(b"\xef\xbb\xbf").strip():
+            yield number, _parsed(line, f"{_name_of(path)} {number},")
+
+
+def _parsed(text: bytes, what: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_constant)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{what} is no JSON: {error}") from error
+
+
+def _constant(name: str) -> float | None:
+    """NaN, which other programs write for a gap, and the two infinities."""
+    return None if name == "NaN" else float(name)

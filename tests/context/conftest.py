@@ -1,0 +1,13 @@
+"""The shop, built once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.context.shop import Shop, built_shop
+
+
+@pytest.fixture(scope="session")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A published bundle of the shop. Do not change its store."""
+    return built_shop(tmp_path_factory.mktemp("shop"))
