@@ -47,6 +47,7 @@ from funnel.compiling import kernels
 live = Live(sys.argv[1])
 items = [live.recommend(7, 10).items, live.recommend(None, 3, where={"genres": "Comedy"}).items]
 items += [answer.items for answer in live.recommend_many([1, 2], 4)]
+items.append(live.recommend(7, 5, time=live.contents.statistics.end - 40 * 86400).items)
 print(json.dumps({
     "lengths": [len(one) for one in items],
     "hits": sum(len(one.hits) for one in kernels()),
@@ -158,7 +159,7 @@ def test_an_installation_that_was_warmed_serves_read_only_without_compiling(
     finally:
         for folder in folders:
             folder.chmod(0o755)
-    assert found["lengths"] == [10, 3, 4, 4]
+    assert found["lengths"] == [10, 3, 4, 4, 5]
     assert found["hits"] > 10
     assert (found["made"], stderr) == (0, "")
 

@@ -23,7 +23,7 @@ from funnel.gates.probabilities import calibration
 from funnel.pipeline import build, prepare
 from funnel.pipeline.build import configured
 from funnel.pipeline.checks import check_config
-from funnel.pipeline.logged import learn_from, window_lists
+from funnel.pipeline.logged import learn_from
 from funnel.pipeline.rank import train_ranker
 from tests import shown_shop
 from tests.shown_shop import LIKED, LOOKED, OTHER, built_shop, shop
@@ -99,7 +99,7 @@ def test_many_users_get_the_same_as_one_by_one(live: funnel.Live) -> None:
 def test_the_report_measures_each_head_on_its_own_lists(made: TinyBuild) -> None:
     measured = {one.head: one for one in Report.load(folder_of(made) / "report.json").probabilities}
     assert list(measured) == ["event", "click", "purchase"]
-    lists = window_lists(made.prepared, "test")
+    lists = made.prepared.test_lists
     assert lists is not None
     shown = lists.examples.requests.shown
     assert shown is not None
@@ -119,7 +119,7 @@ def test_the_report_measures_each_head_on_its_own_lists(made: TinyBuild) -> None
 def test_a_probability_says_what_happens_at_each_position(made: TinyBuild) -> None:
     """Not only in all: told times how far a position is looked at, what is predicted is what was clicked."""
     contents = load_contents(folder_of(made))
-    lists = window_lists(made.prepared, "test")
+    lists = made.prepared.test_lists
     assert lists is not None
     assert contents.ranker is not None
     assert contents.propensities is not None
@@ -172,7 +172,7 @@ def test_the_gate_fails_where_no_shown_list_is_there_to_look_at(made: TinyBuild)
 def test_the_holdout_keeps_shown_lists_as_they_were(made: TinyBuild) -> None:
     contents = load_contents(folder_of(made))
     shown = Holdout.load(folder_of(made) / HOLDOUT, contents).shown
-    lists = window_lists(made.prepared, "test")
+    lists = made.prepared.test_lists
     assert shown is not None
     assert lists is not None
     assert len(shown) == len(lists)  # fewer than gates.holdout: all of them
@@ -213,7 +213,7 @@ def test_users_of_a_fold_are_the_same_in_shown_lists(made: TinyBuild) -> None:
     folds = _folds(made.prepared.split.ranker, made.config.seed)
     contents = configured(folder_of(made), made.config)
     seen: list[set[int]] = []
-    whole = window_lists(made.prepared, "ranker")
+    whole = made.prepared.ranker_lists
     logged = learn_from(contents, made.prepared, folds)
     assert whole is not None
     assert logged is not None

@@ -61,9 +61,7 @@ def test_a_day_is_judged_by_its_plan_and_by_what_is_over() -> None:
     assert over["campaigns within 5% of their budget"] == 0
     assert over["most spent of a budget"] == 1.09
     fewer = judged(Day(late, most, limits, 1000), natural, 5)
-    assert (
-        fewer["overspent by more than a request a process"] == 0
-    )  # five were on their way
+    assert fewer["overspent by more than a request a process"] == 0  # five were on their way
 
 
 def test_requests_come_along_the_curve_and_every_second_campaign_has_a_budget() -> None:

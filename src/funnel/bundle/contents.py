@@ -130,7 +130,8 @@ class Contents:
 
     def retriever(self, k: int | None = None) -> Retrieve:
         """The first stage: all sources, merged; k positions (default: the config's), or as many as items."""
-        return Retrieve(self.sources(), min(k or self.retrieve.k, len(self.catalogue.ids)), self.weights)
+        k = min(k or self.retrieve.k, len(self.catalogue.ids))
+        return Retrieve(self.sources(), k, self.weights, unseen=self.statistics.unseen)
 
     def candidate_features(self) -> CandidateFeatures:
         """What the ranker sees; the same for training and for a live request."""

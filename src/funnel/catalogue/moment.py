@@ -46,16 +46,16 @@ def _names(where: Any, depth: int, left: list[int]) -> list[str]:
     if not isinstance(where, Mapping):
         return []
     left[0] = taken(where, depth, left[0])
-    found: list[str] = []
+    names: list[str] = []
     for key, wanted in where.items():
         if key in ("and", "or") and isinstance(wanted, list | tuple):
             for part in wanted:
-                found += _names(part, depth + 1, left)
+                names += _names(part, depth + 1, left)
         elif key == "not":
-            found += _names(wanted, depth + 1, left)
+            names += _names(wanted, depth + 1, left)
         else:
-            found += [_name(part) for part in _parts(wanted) if _is_name(part)]
-    return found
+            names += [_name(part) for part in _parts(wanted) if _is_name(part)]
+    return names
 
 
 def _parts(wanted: Any) -> list[Any]:

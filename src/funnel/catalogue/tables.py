@@ -133,8 +133,8 @@ class Catalogue:
     def values_of(self, name: str, rows: Int32) -> list[Any]:
         """Some items' values of one column."""
         values = self.values[name]
-        found = values[rows] if isinstance(values, np.ndarray) else values.take(pa.array(rows))
-        return found.tolist() if isinstance(found, np.ndarray) else found.to_pylist()
+        some = values[rows] if isinstance(values, np.ndarray) else values.take(pa.array(rows))
+        return some.tolist() if isinstance(some, np.ndarray) else some.to_pylist()
 
     @property
     def names(self) -> list[str]:

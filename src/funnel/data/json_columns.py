@@ -66,8 +66,8 @@ class JsonColumns:
             raise self._error(number, f"{name!r} holds a record: one value or a list is expected")
         at, first = self._kinds.setdefault(name, (number, kind))
         if kind != first:
-            said = f"{name!r} is {kind}, {quoted(value)}, and it is {first} in {at}"
-            raise self._error(number, f"{said}: all of a column are of one kind")
+            here = f"{name!r} is {kind}, {quoted(value)}, and it is {first} in {at}"
+            raise self._error(number, f"{here}: all of a column are of one kind")
 
     def _in_writing(self, name: str, number: int, record: Any) -> str | None:
         """What no type of Arrow holds: whole numbers beyond 64 bits, and large ones beside fractions."""

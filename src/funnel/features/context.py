@@ -154,9 +154,9 @@ class ContextEncoder:
             return self.table.encode_column(name, [None] * len(frame))
         if spec.kind != "category":
             return self.table.encode_column(name, frame[name].tolist())
-        places, distinct = pd.factorize(frame[name])
+        positions, distinct = pd.factorize(frame[name])
         codes: Int32 = np.append(self.table.encode_column(name, distinct.tolist()), np.int32(0))
-        return codes[places]
+        return codes[positions]
 
     def save(self, folder: Path) -> None:
         """encoder.json and its values, and context.json."""

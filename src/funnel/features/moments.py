@@ -42,11 +42,11 @@ def clock_names() -> dict[str, list[str]]:
 
 def _offsets(times: Int64, zone: ZoneInfo) -> Int64:
     """Seconds that local time is ahead of UTC, looked up once a quarter of an hour that is there."""
-    quarters, place = np.unique(np.clip(times, _FIRST, _LAST) // _QUARTER, return_inverse=True)
+    quarters, position = np.unique(np.clip(times, _FIRST, _LAST) // _QUARTER, return_inverse=True)
     moments = (
         datetime.fromtimestamp(quarter * _QUARTER, UTC).astimezone(zone) for quarter in quarters.tolist()
     )
     seconds = [
         int(offset.total_seconds()) for moment in moments if (offset := moment.utcoffset()) is not None
     ]
-    return np.array(seconds, dtype=np.int64)[place].reshape(times.shape)
+    return np.array(seconds, dtype=np.int64)[position].reshape(times.shape)

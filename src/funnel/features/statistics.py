@@ -20,7 +20,7 @@ from funnel.features.neighbours import Neighbours
 from funnel.features.popular import Later, LiveRankings, Rankings
 from funnel.features.spectral import Spectral
 from funnel.features.statistics_file import StatisticsFile
-from funnel.types import Clock, Float32, Int32, Int64, Log, Ragged
+from funnel.types import Bool, Clock, Float32, Int32, Int64, Log, Ragged
 
 #: Windows are these parts of the log's span, so that they fit a log of a week and one of a decade.
 FRACTIONS = (256, 64, 16, 4)
@@ -121,6 +121,13 @@ class Statistics:
         times = np.broadcast_to(self.as_of(np.asarray(times)), np.shape(items))
         return self.events.count(items, times, [window])[..., 0]
 
+    def unseen(self, items: Int32, times: Int64) -> Bool:
+        """Whether an item had no event before `times`: bool, shape of items; times: int64, broadcast to them.
+
+        True at −1.
+        """
+        return self.counts(items, times) == 0
+
     def first_seen(self, items: Int32) -> Int64:
         """Time of each item's first known event; the largest int64 where there is none.
 
@@ -195,7 +202,7 @@ class Statistics:
         lists, steps = self.covisitation.extended(n_items), self.transitions
         spectral = None if self.spectral is None else self.spectral.extended(n_items)
         events = self.events.serving(n_items)
-        by_kind = [one.serving(n_items) for one in self.by_kind]
+        by_kind = [counts.serving(n_items) for counts in self.by_kind]
         served = Statistics(
             self.clock, self.windows, events, lists, steps and steps.extended(n_items), spectral, by_kind
         )
@@ -242,7 +249,7 @@ class Statistics:
     def _check_sizes(self, folder: Path) -> None:
         """Raises: BundleError when the parts are of catalogues of different sizes."""
         sizes = {"events": len(self.events.offsets) - 1}
-        sizes |= {f"events.{code}": len(one.offsets) - 1 for code, one in enumerate(self.by_kind)}
+        sizes |= {f"events.{code}": len(counts.offsets) - 1 for code, counts in enumerate(self.by_kind)}
         if self.transitions is not None:
             sizes["transitions"] = self.transitions.n_items
         if self.spectral is not None:

@@ -19,41 +19,28 @@ MIDDLE, LIGHT = "#8ba6e6", "#d3def6"  # of the accent
 def ndcg(report: Report) -> str:
     """NDCG of every row with its interval, the chance level as a line."""
     metric = f"ndcg@{report.k}"
+    chance = report.chance[metric]
     with empty_plot("ndcg", 5.6, _height(len(report.rows))) as plot:
         axes = plot.axes
         for y, row in enumerate(report.rows):
-            value, colour = row.metrics[metric], _colour(row)
-            axes.plot(
-                [value.lo, value.hi], [y, y], color=colour, linewidth=5, alpha=0.28, solid_capstyle="round"
-            )
-            face = "white" if row.kind in ("ideal", "exact") else colour
-            axes.plot(
-                value.mean, y, "o", color=colour, markersize=6.5, markerfacecolor=face, markeredgewidth=1.5
-            )
-            axes.annotate(
-                short(value.mean),
-                (value.hi, y),
-                (8, 0),
-                textcoords="offset points",
-                va="center",
-                color=colour,
-            )
-        axes.axvline(report.chance[metric], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
-        axes.annotate(
-            "chance",
-            (report.chance[metric], -0.75),
-            (4, 0),
-            textcoords="offset points",
-            va="center",
-            color=MUTED,
-            fontsize=8.5,
-        )
+            _interval(axes, y, row, metric)
+        axes.axvline(chance, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
+        _beside(axes, "chance", (chance, -0.75), (4, 0), color=MUTED, fontsize=8.5)
         _names(axes, [row.name for row in report.rows])
-        right = 1.13 * max(max(row.metrics[metric].hi for row in report.rows), report.chance[metric])
+        right = 1.13 * max(max(row.metrics[metric].hi for row in report.rows), chance)
         axes.set_xlim(0, right or 1.0)
         axes.xaxis.set_major_formatter(lambda x, _: short(x, digits=2 if right > 0.1 else 3))
         axes.set_xlabel(label(metric))
     return plot.svg
+
+
+def _interval(axes: Axes, y: float, row: Row, metric: str) -> None:
+    """A row's figure: its interval, its mean, and that in writing."""
+    value, colour = row.metrics[metric], _colour(row)
+    axes.plot([value.lo, value.hi], [y, y], color=colour, linewidth=5, alpha=0.28, solid_capstyle="round")
+    face = "white" if row.kind in ("ideal", "exact") else colour
+    axes.plot(value.mean, y, "o", color=colour, markersize=6.5, markerfacecolor=face, markeredgewidth=1.5)
+    _beside(axes, short(value.mean), (value.hi, y), (8, 0), color=colour)
 
 
 def recall(report: Report) -> str:
@@ -68,15 +55,7 @@ def recall(report: Report) -> str:
             axes.plot(depths, shares, linestyle="--" if row.kind == "exact" else "-", **style)
         for row, y in _apart([(row, list(row.curve.values())[-1]) for row in drawn], 0.055):
             weight = "bold" if row is first else "normal"
-            axes.annotate(
-                row.name,
-                (max(row.curve), y),
-                (6, 0),
-                textcoords="offset points",
-                va="center",
-                color=_colour(row),
-                weight=weight,
-            )
+            _beside(axes, row.name, (max(row.curve), y), (6, 0), color=_colour(row), weight=weight)
         axes.set_xscale("log")
         axes.set_ylim(0, 1.02)
         axes.grid(True, axis="y")
@@ -100,7 +79,7 @@ def latency(report: Report) -> str:
             for value, colour in ((time.p99, LIGHT), (time.p95, MIDDLE), (time.p50, ACCENT)):
                 axes.barh(y, value, height=0.5, color=colour, linewidth=0)
             text = f"{time.p50:.2f} · {time.p95:.2f} · {time.p99:.2f}"
-            axes.annotate(text, (time.p99, y), (7, 0), textcoords="offset points", va="center", color=MUTED)
+            _beside(axes, text, (time.p99, y), (7, 0), color=MUTED)
         _names(axes, [name for name, _ in bars])
         axes.set_xlim(0, 1.45 * max(time.p99 for _, time in bars))
         axes.set_xlabel("milliseconds, one request at a time: p50 · p95 · p99")
@@ -119,16 +98,8 @@ def frontier(report: Report) -> str:
         axes.plot(exact.ms, 1.0, "o", color=INK, markerfacecolor="white", markersize=6.5, markeredgewidth=1.5)
         for point, name in ((points[-1], points[-1].spec), (exact, "exact search")):
             end = point is exact
-            axes.annotate(
-                name,
-                (point.ms, point.recall),
-                (0 if end else 8, -16 if end else -4),
-                textcoords="offset points",
-                ha="right" if end else "left",
-                va="center" if end else "top",
-                color=INK if end else ACCENT,
-                weight="normal" if end else "bold",
-            )
+            style = {"ha": "right", "color": INK} if end else {"va": "top", "color": ACCENT, "weight": "bold"}
+            _beside(axes, name, (point.ms, point.recall), (0, -16) if end else (8, -4), **style)
         axes.set_xscale("log")
         axes.grid(True, axis="both")
         axes.set_ylim(top=1.01)
@@ -168,6 +139,11 @@ def reliability(measured: Reliability) -> str:
 
 def _height(rows: int) -> float:
     return 0.65 + 0.34 * rows
+
+
+def _beside(axes: Axes, text: str, at: tuple[float, float], by: tuple[float, float], **style: Any) -> None:
+    """A text so many points from a place of the plot."""
+    axes.annotate(text, at, by, textcoords="offset points", **{"va": "center", **style})
 
 
 def _names(axes: Axes, names: list[str]) -> None:

@@ -26,7 +26,6 @@ from funnel.features import FeaturesConfig, Statistics, save_rates
 from funnel.gates.serving import answers
 from funnel.index import FaissIndex
 from funnel.pipeline.checks import check
-from funnel.pipeline.logged import window_lists
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
 from funnel.pipeline.rank import train_ranker
@@ -253,7 +252,7 @@ def _holdout(contents: Contents, prepared: Prepared) -> Holdout:
 
 def _shown(contents: Contents, prepared: Prepared) -> Examples | None:
     """A seeded sample of the lists that were shown in the test window, where heads learned from such."""
-    lists = None if contents.propensities is None else window_lists(prepared, "test")
+    lists = None if contents.propensities is None else prepared.test_lists
     return (
         None
         if lists is None

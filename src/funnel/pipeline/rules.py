@@ -29,7 +29,7 @@ def costs_of_rules(contents: Contents, examples: Examples, k: int, seed: int) ->
     whole = _ndcg(Rules(contents.ruleset, k)(some.requests, ranked), some, k)
     out = []
     for rule in rules:
-        others = Ruleset([one for one in contents.rules if one is not rule], contents.catalogue)
+        others = Ruleset([other for other in contents.rules if other is not rule], contents.catalogue)
         without = _ndcg(Rules(others, k)(some.requests, ranked), some, k)
         out.append(
             f"rule {rule.label!r}: NDCG@{k} {whole:.4f} with all rules, {without:.4f} without this one "

@@ -40,16 +40,16 @@ def health(
 def _state(follower: Follower, impressions: ImpressionLog) -> dict[str, Any]:
     """The log, and how far it is in what is served."""
     overlay = follower.overlay
-    found: dict[str, Any] = {
+    state: dict[str, Any] = {
         "error": follower.error,
         "items_at": overlay.items_at,
         "events_at": overlay.events_at,
         "skipped": overlay.skipped,
     }
     try:
-        return found | follower.state.sizes() | {"impressions": impressions.size()}
+        return state | follower.state.sizes() | {"impressions": impressions.size()}
     except BundleError as error:
-        return found | {"error": str(error)}
+        return state | {"error": str(error)}
 
 
 def _memory(follower: Follower) -> dict[str, dict[str, int]]:

@@ -85,10 +85,10 @@ class Loaded:
         if funnel is None:
             while len(self.funnels) >= KEPT:
                 self.funnels.pop(next(iter(list(self.funnels))), None)
-            funnel = self.funnels[wanted] = self._made(self.contents, wanted)
+            funnel = self.funnels[wanted] = self._funnel_of(self.contents, wanted)
         return funnel
 
-    def _made(self, contents: Contents, wanted: Wanted) -> Funnel:
+    def _funnel_of(self, contents: Contents, wanted: Wanted) -> Funnel:
         kind, k = wanted
         if kind == "similar":
             return contents.neighbours(k or 1, self.durations)
@@ -96,7 +96,7 @@ class Loaded:
 
     def with_contents(self, contents: Contents) -> Loaded:
         """The same version with other contents, and the funnels that it has been asked for made again."""
-        funnels = {wanted: self._made(contents, wanted) for wanted in list(self.funnels)}
+        funnels = {wanted: self._funnel_of(contents, wanted) for wanted in list(self.funnels)}
         return replace(self, contents=contents, funnels=funnels)
 
     def following(self, other: Loaded) -> Loaded:

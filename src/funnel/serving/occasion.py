@@ -28,8 +28,8 @@ def occasion_of(
     if not contents.rules or not contents.ruleset.is_live:
         return None, None
     now = int(clocks.time()) if time is None else time
-    users = [written(arguments.known(one)) for one in user_ids]
-    error, found = None, []
+    users = [written(arguments.known(user)) for user in user_ids]
+    error, events = None, []
     for user in users:
         some: list[tuple[str, int]] = []
         if user is not None and contents.ruleset.window:
@@ -37,21 +37,21 @@ def occasion_of(
                 some = log.of(user, now - contents.ruleset.window)
             except BundleError as wrong:
                 error = str(wrong)
-        found.append(some)
-    rows, times = _in_rows(contents, found)
+        events.append(some)
+    rows, times = _in_rows(contents, events)
     keys = np.array([_key(user, now, seed) for user in users], dtype=np.int64)
     known = np.full(len(users), error is None)
     return Occasion(np.full(len(users), now, dtype=np.int64), keys, rows, times, known), error
 
 
-def _in_rows(contents: Contents, found: Sequence[Sequence[tuple[str, int]]]) -> tuple[Ragged, Ragged]:
+def _in_rows(contents: Contents, events: Sequence[Sequence[tuple[str, int]]]) -> tuple[Ragged, Ragged]:
     """Impressions as rows of items and times; of items that are not there any more nothing is known."""
-    rows = [contents.catalogue.ids.rows([item for item, _ in some]) for some in found]
-    times = [np.array([at for _, at in some], dtype=np.int64) for some in found]
-    there = [one >= 0 for one in rows]
+    rows = [contents.catalogue.ids.rows([item for item, _ in some]) for some in events]
+    times = [np.array([at for _, at in some], dtype=np.int64) for some in events]
+    there = [some >= 0 for some in rows]
     return (
-        Ragged.from_lists([one[kept] for one, kept in zip(rows, there, strict=True)]),
-        Ragged.from_lists([one[kept] for one, kept in zip(times, there, strict=True)], np.int64),
+        Ragged.from_lists([some[kept] for some, kept in zip(rows, there, strict=True)]),
+        Ragged.from_lists([some[kept] for some, kept in zip(times, there, strict=True)], np.int64),
     )
 
 

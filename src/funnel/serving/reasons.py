@@ -34,20 +34,20 @@ def recommendations(
     has_history = len(requests.history.values) > 0
     probable = probabilities(contents.heads, ranked, rows)
     worth = values(contents.expected_value, ranked, rows, requests.context_numbers)
-    made: list[Recommendation] = []
+    shown: list[Recommendation] = []
     rules = final.outcomes[0].touched if final.outcomes else ()
     for item_id, score, of_sources, like, columns, chances, (value, reached) in zip(
         ids, scores, ranks, likes, records, probable, worth, strict=True
     ):
         sources = {name: rank + 1 for name, rank in zip(final.sources, of_sources, strict=True) if rank >= 0}
-        ruled = [f"{RULE}{name}" for name in rules[len(made)]] if rules else []
+        ruled = [f"{RULE}{name}" for name in rules[len(shown)]] if rules else []
         reasons = (
             *ruled,
             *_of_value(value, reached=reached),
             *_codes(sources, like, has_history=has_history),
         )
-        made.append(Recommendation(item_id, score, sources, reasons, columns, chances, value))
-    return tuple(made)
+        shown.append(Recommendation(item_id, score, sources, reasons, columns, chances, value))
+    return tuple(shown)
 
 
 def _likes(contents: Contents, requests: Requests, items: Int32) -> list[Any]:

@@ -26,28 +26,34 @@ class Warmed:
 
 
 def warm(store: str | Path, version: str = "current") -> Warmed:
-    """Serve a bundle aside, in each way there is, so that later processes find all of its code.
+    """Serve a copy of a bundle, in each way there is, so that later processes find all of its code.
 
     Raises: BundleError when there is no such bundle; FunnelError when the code cannot be kept anywhere.
     """
-    before = {id(one): (len(one.hits), len(one.saved)) for one in kernels()}
+    before = {id(kernel): (len(kernel.hits), len(kernel.saved)) for kernel in kernels()}
     folder = Store(Path(store)).path(version)
-    with tempfile.TemporaryDirectory(prefix="funnel-warm-") as place:  # so that no change gets into the store
-        Path(place, folder.name).symlink_to(folder.resolve(), target_is_directory=True)
-        live = Live(place, folder.name)
+    with tempfile.TemporaryDirectory(
+        prefix="funnel-warm-"
+    ) as scratch:  # so that no change gets into the store
+        Path(scratch, folder.name).symlink_to(folder.resolve(), target_is_directory=True)
+        live = Live(scratch, folder.name)
         try:
             _serve(live)
         finally:
             live.close()
-    found = list(kernels())
-    if unsaved := sum(one.unsaved for one in found):
+    compiled = list(kernels())
+    if unsaved := sum(kernel.unsaved for kernel in compiled):
         raise FunnelError(
             f"{unsaved} compiled functions could not be kept: neither the folder of the package nor "
             "NUMBA_CACHE_DIR can be written; run this as whoever installed funnel"
         )
     hits, saved = (
-        [path for one in found for path in getattr(one, kind)[before.get(id(one), (0, 0))[place] :]]
-        for place, kind in enumerate(("hits", "saved"))
+        [
+            path
+            for kernel in compiled
+            for path in getattr(kernel, kind)[before.get(id(kernel), (0, 0))[number] :]
+        ]
+        for number, kind in enumerate(("hits", "saved"))
     )
     return Warmed(folder.name, len(saved), len(hits), frozenset(path.parent for path in [*hits, *saved]))
 
@@ -56,18 +62,19 @@ def _serve(live: Live) -> None:
     """Requests of every kind, before and after items and events have changed."""
     contents = live.contents
     users, items = contents.users.ids.values[:3].tolist(), contents.catalogue.ids.values[:3].tolist()
-    _ask(live, users, items)
+    _requests(live, users, items)
     live.observe(*[(user, items[0]) for user in users])
     with suppress(FunnelError):  # the items of an older bundle do not change
         live.items.upsert(_again(live, items[-1:]))
         live.items.delete(items[:1])
-    _ask(live, users, items)
+    _requests(live, users, items)
 
 
-def _ask(live: Live, users: list[Any], items: list[Any]) -> None:
+def _requests(live: Live, users: list[Any], items: list[Any]) -> None:
     answer = live.recommend(users[0])
     live.recommend(None, 3, history=items, exclude=items[:1], where={"not": {"or": []}})
     live.recommend_many([*users, None], 3)
+    live.recommend(users[0], 3, time=1)  # before all events: what is popular at another moment than the end
     live.rank(users[0], items)
     live.similar(items[-1], 3)
     if live.contents.ranker is not None and answer.items:

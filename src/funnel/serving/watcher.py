@@ -35,16 +35,16 @@ class Watcher:
     Raises: ConfigError when seconds is not above 0.
     """
 
-    def __init__(self, told: Refreshing, file: Path, seconds: float) -> None:
+    def __init__(self, live: Refreshing, file: Path, seconds: float) -> None:
         if not seconds > 0:
             raise ConfigError(f"watch is {seconds!r}; it must be a number of seconds above 0")
-        self._told, self._file, self._seconds = weakref.ref(told), file, seconds
+        self._live, self._file, self._seconds = weakref.ref(live), file, seconds
         self._stop = False
         self._begin()
 
     def _begin(self) -> None:
         self._process, self._stopped = os.getpid(), threading.Event()
-        arguments = (self._told, self._file, Tries(self._seconds), self._stopped)
+        arguments = (self._live, self._file, Tries(self._seconds), self._stopped)
         self._thread = threading.Thread(target=_watch, args=arguments, name="funnel-watch", daemon=True)
         self._thread.start()
 
@@ -91,10 +91,10 @@ class Tries:
 
 
 def _watch(
-    told: weakref.ReferenceType[Refreshing], file: Path, tries: Tries, stopped: threading.Event
+    reference: weakref.ReferenceType[Refreshing], file: Path, tries: Tries, stopped: threading.Event
 ) -> None:
     while not stopped.wait(tries.seconds):
-        live = told()
+        live = reference()
         if live is None:
             return
         if tries.due(_mark(file)):

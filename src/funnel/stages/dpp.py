@@ -42,7 +42,7 @@ def dpp(
             for d in range(width):
                 unit[j, d] = vectors[items[b, j], d] * scale
         last = 0.0
-        for place in range(k):
+        for position in range(k):
             chosen, gain = -1, 0.0
             for j in range(pool):
                 if free[j]:
@@ -55,14 +55,14 @@ def dpp(
             if gain < -1e8:
                 gain = last - 1.0
             last = gain
-            picks[b, place], values[b, place] = chosen, gain
+            picks[b, position], values[b, position] = chosen, gain
             free[chosen] = False
             if own[chosen] > _NOTHING:
-                _condition(unit, own, factor, free, chosen, place)
+                _condition(unit, own, factor, free, chosen, position)
 
 
 @compiled
-def _condition(unit: Float32, own: Float32, factor: Float32, free: Int64, chosen: int, place: int) -> None:
+def _condition(unit: Float32, own: Float32, factor: Float32, free: Int64, chosen: int, position: int) -> None:
     """What each free item still adds, given one more pick: a row of the Cholesky factor. Relevance divides
     out of it, so that similarities alone are in it."""
     root = np.sqrt(own[chosen])
@@ -73,8 +73,8 @@ def _condition(unit: Float32, own: Float32, factor: Float32, free: Int64, chosen
         for d in range(unit.shape[1]):
             cosine += unit[j, d] * unit[chosen, d]
         shared = 0.0
-        for earlier in range(place):
+        for earlier in range(position):
             shared += factor[earlier, chosen] * factor[earlier, j]
         entry = ((1 + cosine) / 2 - shared) / root
-        factor[place, j] = entry
+        factor[position, j] = entry
         own[j] -= entry * entry

@@ -34,7 +34,7 @@ class Given:
         alone = replace(requests, shown=None)
         lists = requests.shown.items
         items = lists.last(int(lists.lengths.max(initial=0)))
-        found, placed = self._retrieve.places(alone, items)
-        shortlist = self._filter(alone, found).source_scores
+        retrieved, placed = self._retrieve.places(alone, items)
+        shortlist = self._filter(alone, retrieved).source_scores
         bests = np.fmax.reduce(shortlist, axis=1, initial=-np.inf).astype(np.float32)
         return replace(placed, source_bests=bests)

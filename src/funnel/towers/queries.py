@@ -108,9 +108,9 @@ class Queries:
         return queries
 
     def _check(self, queries: Any, shape: tuple[int, int]) -> None:
-        found = isinstance(queries, np.ndarray) and (queries.dtype, queries.shape)
-        if found != (np.dtype(np.float32), shape):
-            given = f"{queries.dtype} {list(queries.shape)}" if found else type(queries).__name__
+        form = isinstance(queries, np.ndarray) and (queries.dtype, queries.shape)
+        if form != (np.dtype(np.float32), shape):
+            given = f"{queries.dtype} {list(queries.shape)}" if form else type(queries).__name__
             why = f"`encode` must give float32 {list(shape)}, {shape[1]} numbers as an item has, not {given}"
             raise plugins.refused(f"encoder {self.name!r}", why)
         if not np.isfinite(queries).all():
@@ -121,17 +121,17 @@ def fitted(config: EncoderConfig, towers: QueryEncoder, folder: Path, known: Log
     """An encoder that has learned, as it is loaded from what it saved. folder: of the bundle."""
     if not config.own:
         (folder / FOLDER).mkdir()
-        _made(config, EncoderParts(towers, folder / FOLDER, known))
+        _encoder_of(config, EncoderParts(towers, folder / FOLDER, known))
     return loaded(config, towers, folder)
 
 
 def loaded(config: EncoderConfig, towers: QueryEncoder, folder: Path) -> Encoder:
     """The encoder of a bundle's folder."""
-    return _made(config, EncoderParts(towers, folder / FOLDER, None))
+    return _encoder_of(config, EncoderParts(towers, folder / FOLDER, None))
 
 
-def _made(config: EncoderConfig, parts: EncoderParts) -> Encoder:
-    made: Encoder = plugins.make("encoder", config.name, parts, options=config.options)
-    if not callable(getattr(made, "encode", None)):
+def _encoder_of(config: EncoderConfig, parts: EncoderParts) -> Encoder:
+    encoder: Encoder = plugins.make("encoder", config.name, parts, options=config.options)
+    if not callable(getattr(encoder, "encode", None)):
         raise plugins.refused(f"encoder {config.name!r}", "an object with a method `encode` is expected")
-    return made
+    return encoder

@@ -23,7 +23,7 @@ def build(context: FittedContext) -> FeatureGroup:
     candidate's. NaN where the request does not say, or the candidate has none.
     """
     names = usable(context.moment_specs)
-    rated = [(name, group) for name, one in context.rates.items() for group in (None, *one.groups)]
+    rated = [(name, group) for name, rate in context.rates.items() for group in (None, *rate.groups)]
     pairs = _vectors(context)
     labels = (
         *names,

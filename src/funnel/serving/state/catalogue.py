@@ -62,14 +62,14 @@ class LiveCatalogue(Catalogue):
     def records(self, rows: NDArray[Any], names: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """See `Catalogue.records`."""
         n, wanted = len(self.own.ids), self.own.displayed if names is None else names
-        found = self.own.records(np.where(rows < n, rows, 0), wanted) if n else [{} for _ in rows]
+        values = self.own.records(np.where(rows < n, rows, 0), wanted) if n else [{} for _ in rows]
         for name in self.written.numbers.keys() & set(wanted):
-            for record, value in zip(found, self.written.numbers[name][rows].tolist(), strict=True):
+            for record, value in zip(values, self.written.numbers[name][rows].tolist(), strict=True):
                 record[name] = value
-        for record, row in zip(found, rows.tolist(), strict=True):
+        for record, row in zip(values, rows.tolist(), strict=True):
             changed = self.written.records.get(row, {})
             record.update((name, changed[name]) for name in wanted if name in changed)
-        return found
+        return values
 
     def put(self, rows: Int32, records: Sequence[dict[str, Any]], living: NDArray[np.bool_]) -> None:
         """All columns of items, and whether they may be returned."""
@@ -166,16 +166,16 @@ class LiveCatalogue(Catalogue):
         """Some items' values of one column."""
         written, n = self.written, len(self.own.ids)
         if name in written.numbers:
-            found = written.numbers[name][rows].tolist()
+            values = written.numbers[name][rows].tolist()
         elif n:
             own, known = self.own.values[name], np.where(rows < n, rows, 0)
-            found = own[known].tolist() if isinstance(own, np.ndarray) else own.take(known).to_pylist()
+            values = own[known].tolist() if isinstance(own, np.ndarray) else own.take(known).to_pylist()
         else:
-            found = [None] * len(rows)
+            values = [None] * len(rows)
         if not written.records:
-            return found
-        places = enumerate(rows.tolist())
-        return [written.records.get(row, _NOTHING).get(name, found[place]) for place, row in places]
+            return values
+        positions = enumerate(rows.tolist())
+        return [written.records.get(row, _NOTHING).get(name, values[position]) for position, row in positions]
 
 
 _NOTHING: dict[str, Any] = {}

@@ -42,7 +42,7 @@ class Connections:
         self._process = os.getpid()
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
-        self._reading, self._writing = threading.Lock(), threading.Lock()
+        self._reader_lock, self._writer_lock = threading.Lock(), threading.Lock()
 
     def _mine(self) -> None:
         if self._process != os.getpid():
@@ -50,10 +50,10 @@ class Connections:
             self._start()
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection | None]:
+    def reader(self) -> Iterator[sqlite3.Connection | None]:
         """A connection to read with; None where there is no file. Raises: BundleError."""
         self._mine()
-        with self._reading:
+        with self._reader_lock:
             try:
                 if self._reader is None and self.path.exists():
                     self._reader = self._opened_to_read()
@@ -70,7 +70,7 @@ class Connections:
         Raises: BundleError when it cannot be; nothing was changed then.
         """
         self._mine()
-        with self._writing:
+        with self._writer_lock:
             try:
                 if self._writer is None:
                     self._writer = self._opened_to_write()
@@ -89,25 +89,25 @@ class Connections:
     def _opened_to_write(self) -> sqlite3.Connection:
         if not self.path.exists():
             self._create()
-        made = self._connected(self.path, "rw")
+        connection = self._connected(self.path, "rw")
         try:
-            made.execute(f"PRAGMA synchronous = {'FULL' if self._synced else 'NORMAL'}")
-            made.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
-            self._check(made)
+            connection.execute(f"PRAGMA synchronous = {'FULL' if self._synced else 'NORMAL'}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
+            self._check(connection)
         except BaseException:
-            made.close()
+            connection.close()
             raise
-        return made
+        return connection
 
     def _create(self) -> None:
         """An empty file, which appears whole: two processes may want one at the same time."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=self.path.parent) as folder:
             new = Path(folder) / self.path.name
-            made = self._connected(new, "rwc")
-            made.execute("PRAGMA journal_mode = WAL")
-            made.executescript(self._tables)
-            made.close()
+            connection = self._connected(new, "rwc")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(self._tables)
+            connection.close()
             with suppress(FileExistsError):
                 os.link(new, self.path)
 
@@ -119,14 +119,14 @@ class Connections:
         still = "" if waiting.exists() and waiting.stat().st_size else "ro&immutable=1"
         last: Exception | None = None
         for mode in filter(None, ("rw", "ro", still)):
-            made = self._connected(self.path, mode)
+            connection = self._connected(self.path, mode)
             try:
-                made.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                self._check(made)
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                self._check(connection)
                 self.opened += 1
-                return made
+                return connection
             except sqlite3.OperationalError as error:
-                made.close()
+                connection.close()
                 last = error
         assert last is not None
         raise last
@@ -142,14 +142,14 @@ class Connections:
         """Move all of the write-ahead log into the file, and empty it, unless somebody reads from it just
         now.
         """
-        with self._writing:
+        with self._writer_lock:
             if self._writer is not None:
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close both; they are opened again when they are needed."""
         self._mine()
-        with self._reading, self._writing:
+        with self._reader_lock, self._writer_lock:
             _close(self._reader, self._writer)
             self._reader = self._writer = None
 

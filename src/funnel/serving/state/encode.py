@@ -31,14 +31,14 @@ def checked(frame: pd.DataFrame, own: Contents, schema: Schema) -> list[dict[str
     """
     _check_columns(frame, schema)
     ids = own_ids(own, as_ids(frame["item_id"], "items.item_id").tolist())
-    if twice := [one for one, n in Counter(ids).items() if n > 1]:
+    if twice := [item_id for item_id, n in Counter(ids).items() if n > 1]:
         raise DataError(f"items.item_id {twice[0]!r} is there twice")
     columns = {
         column.name: plain_column(frame[column.name], column, f"items.{column.name}")
         for column in schema.items
     }
     names, rows = ("item_id", *columns), zip(ids, *columns.values(), strict=True)
-    return [dict(zip(names, one, strict=True)) for one in rows]
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _check_columns(frame: pd.DataFrame, schema: Schema) -> None:
@@ -52,8 +52,8 @@ def _check_columns(frame: pd.DataFrame, schema: Schema) -> None:
             )
     if extra := schema.undeclared(frame, "items"):
         near = nearest(extra[0], [column.name for column in schema.items])
-        said = f"; did you mean {near!r}?" if near else ""
-        raise DataError(f"items has columns that the schema does not declare: {', '.join(extra)}{said}")
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise DataError(f"items has columns that the schema does not declare: {', '.join(extra)}{hint}")
     if "item_id" not in frame.columns or not frame.columns.is_unique:
         schema.check(frame, "items")  # says which
 
@@ -65,10 +65,10 @@ def fitted(record: dict[str, Any], own: Contents, schema: Schema) -> dict[str, A
     Raises: DataError where a value does not fit, and when a column is required now that was not there.
     """
     (item_id,) = own_ids(own, [record["item_id"]])
-    found = {"item_id": item_id}
+    values = {"item_id": item_id}
     for column in schema.items:
-        (found[column.name],) = plain([record.get(column.name)], column, f"items.{column.name}")
-    return found
+        (values[column.name],) = plain([record.get(column.name)], column, f"items.{column.name}")
+    return values
 
 
 def own_ids(own: Contents, ids: Sequence[Any]) -> list[Any]:
@@ -77,12 +77,12 @@ def own_ids(own: Contents, ids: Sequence[Any]) -> list[Any]:
     Raises: DataError when they cannot be: the catalogue's are whole numbers and one is a text.
     """
     if own.catalogue.ids.values.dtype.kind != "i":
-        return [str(one) for one in ids]
-    if all(type(one) is int and abs(one) < _INT64 for one in ids):
+        return [str(item_id) for item_id in ids]
+    if all(type(item_id) is int and abs(item_id) < _INT64 for item_id in ids):
         return list(ids)
     numbers = written_integers(pd.Series(ids, dtype=object).astype("str"))
     if not pd.api.types.is_integer_dtype(numbers.dtype):
-        strange = next((one for one in ids if not str(one).lstrip("-").isdigit()), None)
+        strange = next((item_id for item_id in ids if not str(item_id).lstrip("-").isdigit()), None)
         raise DataError(
             "items.item_id holds a number of more than 64 bits"
             if strange is None

@@ -36,7 +36,7 @@ class Follower:
         self.state = state
         self.error: str | None = None
         self._begin()
-        self._overlay, self._position = self._made(loaded)
+        self._overlay, self._position = self._overlay_of(loaded)
         self._compact_if_due()
 
     def _begin(self) -> None:
@@ -72,7 +72,7 @@ class Follower:
             return
         changes = self.state.changes_after(overlay.items_at)
         if position[0] != self._position[0] or not overlay.has_room(len(changes.items)):
-            self._overlay, self._position = self._made(overlay.bundle)
+            self._overlay, self._position = self._overlay_of(overlay.bundle)
             return
         self._write(overlay, changes)
         self._position = position
@@ -81,20 +81,20 @@ class Follower:
         """Serve another bundle, with all that is known. Whatever is raised, what is served stays as it
         was.
         """
-        overlay, position = self._made(loaded)
+        overlay, position = self._overlay_of(loaded)
         with self._writing:
             self._overlay, self._position = overlay, position
         self.follow()
 
-    def _made(self, bundle: Loaded) -> tuple[Overlay, tuple[int, Hashable]]:
+    def _overlay_of(self, bundle: Loaded) -> tuple[Overlay, tuple[int, Hashable]]:
         """A bundle with what is known and is fresher than its data, and the position that this is of."""
         position, changes = self.state.position(), self.state.changes_after(0)
         since = bundle.data_read
         fresh = Changes(
             changes.number,
-            [one for one in changes.items if one.time >= since],
-            [one for one in changes.patches if one.time >= since],
-            [one for one in changes.forgotten if one.time >= since],
+            [change for change in changes.items if change.time >= since],
+            [change for change in changes.patches if change.time >= since],
+            [change for change in changes.forgotten if change.time >= since],
         )
         overlay = Overlay(bundle, len(fresh.items))
         self._write(overlay, fresh)

@@ -55,19 +55,19 @@ class GrowingIds:
         rows = self.base.rows(values)
         if self._rows:
             values = list(values)
-            for place in np.flatnonzero(rows < 0).tolist():
-                rows[place] = self._rows.get(str(_plain(values[place])), -1)
+            for position in np.flatnonzero(rows < 0).tolist():
+                rows[position] = self._rows.get(str(_plain(values[position])), -1)
         return rows
 
     def add(self, ids: Sequence[Any]) -> Int32:
         """The rows of ids, those that are new at the end: int32 [n]."""
         rows = self.rows(ids)
-        for place in np.flatnonzero(rows < 0).tolist():
-            one = ids[place]
-            if str(one) not in self._rows:
-                self._later.append(one)
-                self._rows[str(one)] = len(self) - 1
-            rows[place] = self._rows[str(one)]
+        for position in np.flatnonzero(rows < 0).tolist():
+            item_id = ids[position]
+            if str(item_id) not in self._rows:
+                self._later.append(item_id)
+                self._rows[str(item_id)] = len(self) - 1
+            rows[position] = self._rows[str(item_id)]
         return rows
 
 

@@ -66,7 +66,7 @@ class ImpressionLog:
 
     def of(self, user: str, after: int) -> list[tuple[str, int]]:
         """Items that a user was shown after a moment, and when, in no order."""
-        with self._connections.reading() as reader:
+        with self._connections.reader() as reader:
             if reader is None:
                 return []
             sql = "SELECT item, time FROM impressions WHERE user = ? AND time > ?"
@@ -84,7 +84,7 @@ class ImpressionLog:
 
     def size(self) -> int:
         """How many there are, about: what was removed in between counts."""
-        with self._connections.reading() as reader:
+        with self._connections.reader() as reader:
             if reader is None:
                 return 0
             sql = "SELECT coalesce(max(number) - min(number) + 1, 0) FROM impressions"

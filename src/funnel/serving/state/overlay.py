@@ -116,11 +116,12 @@ class Overlay:
 
     def _fitting(self, item: ItemChange) -> dict[str, Any] | None:
         """An item in the form of the bundle's schema; None where it does not fit it: a text id where it has
-        whole numbers, a value of another type, and any where it cannot encode new ones."""
+        whole numbers, a value of another type, and any where new ones cannot be encoded here."""
         assert item.item is not None
         try:
             if self.own.item_encoder is None or self.own.catalogue.encoder is None:
                 raise FunnelError("the bundle was built without what encodes new items; build it again")
+            self.own.catalogue.encoder.check()
             return fitted(item.item, self.own, self.bundle.schema)
         except FunnelError as error:
             self.skipped += 1

@@ -37,7 +37,7 @@ class RememberedIds:
         """The rows of many ids, −1 where unknown: int32 [n]."""
         rows = self._base.rows(values)
         if self.forgotten:
-            gone = [row >= 0 and self._forgot(one) for one, row in zip(values, rows.tolist(), strict=True)]
+            gone = [row >= 0 and self._forgot(user) for user, row in zip(values, rows.tolist(), strict=True)]
             rows = np.where(gone, np.int32(-1), rows)
         return rows
 

@@ -20,13 +20,13 @@ def retain(store: Store, state: StateLog) -> None:
     error.
     """
     try:
-        names = [one for one in (store.published(), store.previous()) if one is not None]
-        kept = [Manifest.load(store.path(one)) for one in names]
-        if kept and all(one.data_read > 0 for one in kept):
-            ends = [one.data_end for one in kept]
+        names = [name for name in (store.published(), store.previous()) if name is not None]
+        kept = [Manifest.load(store.path(name)) for name in names]
+        if kept and all(bundle.data_read > 0 for bundle in kept):
+            ends = [bundle.data_end for bundle in kept]
             state.retain(
                 events_before=min(ends) if all(end is not None for end in ends) else None,  # type: ignore[type-var]
-                changes_before=min(one.data_read for one in kept),
+                changes_before=min(bundle.data_read for bundle in kept),
             )
     except BundleError as error:
         log.warning("the state keeps what nobody needs any more: %s", error)

@@ -69,7 +69,7 @@ class SqliteLog:
     def position(self) -> tuple[int, Hashable]:
         """See `StateLog`."""
         self._look()
-        with self._connections.reading() as reader:
+        with self._connections.reader() as reader:
             if reader is None:
                 return self._generation, None
             version = reader.execute("PRAGMA data_version").fetchone()[0]
@@ -169,7 +169,7 @@ class SqliteLog:
 
     def changes_after(self, number: int) -> Changes:
         """See `StateLog`."""
-        with self._connections.reading() as reader:
+        with self._connections.reader() as reader:
             if reader is None:
                 return Changes(number, [], [], [])
             reader.execute("BEGIN")  # one state of all tables
@@ -223,12 +223,12 @@ class SqliteLog:
         self._connections.close()
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:
-        with self._connections.reading() as reader:
+        with self._connections.reader() as reader:
             return [] if reader is None else reader.execute(sql, values).fetchall()
 
     def _events(self, columns: str, rest: str, *values: Any) -> list[Any]:
         """Columns of events, and their kind and value, which an earlier funnel's file does not have."""
-        with self._connections.reading() as reader:
+        with self._connections.reader() as reader:
             if reader is None:
                 return []
             more = "kind, value" if _has_kinds(reader) else "NULL, NULL"
