@@ -16,7 +16,7 @@ from funnel.bundle.contents import Contents
 from funnel.errors import DataError
 from funnel.evaluation import machine, versions
 from funnel.features import FeaturesConfig
-from funnel.pipeline.chunks import each_chunk
+from funnel.evaluation.chunks import each_chunk
 from funnel.ranker import Ranker, RankerConfig, TrainingLists, concatenate, training_lists
 from funnel.serving.request import of_users
 from funnel.stages import Filter

@@ -94,7 +94,6 @@ RIGHT_NAMES = {
 #: Rooms that may still have old words. None is to be added; one without them is taken off.
 OLD_ROOMS = {
     "bundle.contents",
-    "ranker.training",
     "rules",
     "serving.arguments",
     "serving.batch",

@@ -27,6 +27,7 @@ class Result(Settings):
     fallback: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: dict[str, float]  #: by step, wall clock; "total" is from the file to the report
+    processor_seconds: float | None = None  #: of all threads from the start of the process; busy cores or not
     peak_memory_mib: float
     config: dict[str, Any]
     machine: str
@@ -69,6 +70,11 @@ class Result(Settings):
 
 
 def here() -> dict[str, Any]:
-    """The machine, the libraries, and the most memory that this process has held."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
-    return {"machine": machine(), "versions": versions(), "peak_memory_mib": round(peak, 1)}
+    """The machine, the libraries, the processor time and the most memory that this process has held."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "machine": machine(),
+        "versions": versions(),
+        "processor_seconds": round(used.ru_utime + used.ru_stime, 1),
+        "peak_memory_mib": round(used.ru_maxrss / 1024, 1),  # KiB on Linux
+    }

@@ -56,7 +56,10 @@ def show(results: Sequence[Result], out: Console) -> None:
         out.print(f"• the retrieval order is kept: {', '.join(first.fallback)}", highlight=False)
     took = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in first.seconds.items())
     out.print(
-        f"{took}; {first.peak_memory_mib:,.0f} MiB at most; {first.machine}", style="dim", highlight=False
+        f"{took}; {first.processor_seconds or 0:,.0f} s of processors, {first.peak_memory_mib:,.0f} MiB at "
+        f"most; {first.machine}",
+        style="dim",
+        highlight=False,
     )
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from funnel.data import Column, Dataset, Schema, SplitConfig, split
+from funnel.data import Column, Dataset, LoggedLists, Schema, SplitConfig, logged_lists, split
 from funnel.errors import DataError
 
 SCHEMA = Schema(impressions=(Column(name="price", kind="number"),))
@@ -41,10 +41,10 @@ def test_each_list_with_a_click_is_a_request() -> None:
     shown = test.requests.shown
     assert shown is not None
     assert dataset.user_ids[test.requests.users].tolist() == ["b", "a", "c"]
-    assert test.requests.times.tolist() == [21, 23, 24]
+    assert test.requests.times.tolist() == [21, 22, 24]  # the click of r4 was logged a second before it
     assert [names[shown.items[i]].tolist() for i in range(3)] == [["x", "z"], ["w", "y"], ["x"]]
     assert [names[test.targets[i]].tolist() for i in range(3)] == [["x"], ["y"], ["x"]]
-    assert [names[test.requests.history[i]].tolist() for i in range(3)] == [["y"], ["x", "z", "y"], []]
+    assert [names[test.requests.history[i]].tolist() for i in range(3)] == [["y"], ["x", "z"], []]
     assert shown.columns["price"].tolist() == [1, 2, 3, 4, 3]
     assert shown.columns["position"].tolist() == [0, 1, 0, 1, 0]
     assert test.requests.exclude is None
@@ -88,3 +88,100 @@ def test_without_such_lists_the_protocol_is_refused() -> None:
         split(data(impressions=False), CONFIG, seed=0)
     with pytest.raises(ValidationError, match="exclude_seen must be false"):
         SplitConfig(protocol="shown")
+
+
+LOGGED = SplitConfig(ranker="1970-01-01T00:00:10", test="1970-01-01T00:00:20", exclude_seen=False)
+
+
+def logged(dataset: Dataset, *, most: int = 100, config: SplitConfig = LOGGED) -> LoggedLists:
+    lists = logged_lists(dataset, config, "test", most, seed=0)
+    assert lists is not None
+    return lists
+
+
+def test_logged_lists_are_those_without_a_click_too() -> None:
+    dataset = data()
+    lists = logged(dataset)
+    requests, shown = lists.examples.requests, lists.examples.requests.shown
+    assert shown is not None
+    assert [dataset.item_ids[shown.items[i]].tolist() for i in range(4)] == [
+        ["x", "z"],
+        ["x"],
+        ["w", "y"],
+        ["x"],
+    ]
+    assert lists.examples.targets.lengths.tolist() == [1, 0, 1, 1]
+    assert lists.weights.tolist() == [1, 1, 1, 1]
+    assert requests.exclude is None
+
+
+def test_of_many_lists_some_are_drawn_and_stand_for_all() -> None:
+    rng = np.random.default_rng(0)
+    n = 3000
+    shown = pd.DataFrame(
+        {"request_id": np.arange(n), "user_id": "a", "item_id": rng.choice(["x", "y", "z"], n), "time": 5000}
+        | {"position": 0, "clicked": rng.random(n) < 0.1}
+    )
+    events = data().events.drop(columns="time").assign(time=[1, 2, 12, 21, 22])
+    dataset = Dataset.from_frames(Schema(), events, impressions=shown)
+    lists = logged(dataset, most=200)
+    clicked = lists.examples.targets.lengths > 0
+    assert (clicked.sum(), (~clicked).sum()) == (200, 200)
+    assert lists.weights[clicked].sum() == pytest.approx(shown["clicked"].sum())
+    assert lists.weights[~clicked].sum() == pytest.approx((~shown["clicked"]).sum())
+
+
+def test_what_is_excluded_is_known_to_the_list() -> None:
+    config = SplitConfig(ranker="1970-01-01T00:00:10", test="1970-01-01T00:00:20")
+    lists = logged(data(), config=config)
+    exclude = lists.examples.requests.exclude
+    assert exclude is not None
+    assert data().item_ids[exclude[0]].tolist() == ["y"]
+
+
+@pytest.mark.parametrize(
+    ("clicks", "history"),
+    [
+        ([100], ["x"]),  # as it should be: at the list's time or after
+        ([130], ["x"]),
+        ([97], ["x"]),  # the click was logged first: it is what the list is asked for, and not known yet
+        ([97, 130], ["x", "y"]),  # the later one is the list's, and what was before it is known
+        ([100 - 301], ["y", "x"]),  # too far apart to be one
+    ],
+)
+def test_a_click_is_never_in_the_history_of_its_own_list(clicks: list[int], history: list[str]) -> None:
+    events = pd.DataFrame(
+        [("a", "x", 60 - 301), *(("a", "y", time) for time in clicks), ("b", "z", -1000), ("b", "z", 5000)],
+        columns=["user_id", "item_id", "time"],
+    )
+    events["time"] += 1000
+    if clicks[0] < 0:
+        events.loc[0, "time"] = 1000 + clicks[0] + 1
+    shown = pd.DataFrame(
+        [("r", "a", "y", 1100, 0, True), ("r", "a", "w", 1100, 1, False)],
+        columns=["request_id", "user_id", "item_id", "time", "position", "clicked"],
+    )
+    dataset = Dataset.from_frames(Schema(), events, impressions=shown)
+    config = SplitConfig(ranker="1970-01-01T00:00:01", test="1970-01-01T00:16:50", exclude_seen=False)
+    (known,) = [logged(dataset, config=config).examples.requests.history[0]]
+    assert dataset.item_ids[known].tolist() == history
+
+
+def test_a_click_of_another_user_is_not_the_lists() -> None:
+    """The list says that its item was clicked, and the log has that event of somebody else just before."""
+    events = pd.DataFrame(
+        [("a", "x", 5), ("b", "y", 24), ("b", "x", 15), ("a", "z", 22)],
+        columns=["user_id", "item_id", "time"],
+    )
+    shown = pd.DataFrame(
+        [("r", "a", "y", 25, 0, True)],
+        columns=["request_id", "user_id", "item_id", "time", "position", "clicked"],
+    )
+    lists = logged(Dataset.from_frames(Schema(), events, impressions=shown))
+    assert lists.examples.requests.times.tolist() == [25]
+    assert lists.examples.targets.lengths.tolist() == [1]
+
+
+def test_no_logged_lists_where_there_is_no_window_of_them() -> None:
+    assert logged_lists(data(impressions=False), LOGGED, "ranker", 10, 0) is None
+    assert logged_lists(data(), SplitConfig(kind="leave_one_out"), "ranker", 10, 0) is None

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.evaluation import Evaluation, Report, Subject, evaluate
-from funnel.types import Candidates, Examples, Float32, Int32, Ragged, Requests
+from funnel.types import Candidates, Examples, Float32, Ragged, Requests
 
 SUBJECT = Subject(dataset="world", checksum="c0ffee" * 10 + "abcd", windows="time .8/.9", protocol="window")
 
@@ -50,9 +50,9 @@ class World:
         popularity = np.bincount(history.values, minlength=items)
         return cls(truth, Examples(requests, targets), popularity)
 
-    def scores(self, users: Int32) -> Float32:
+    def scores(self, requests: Requests) -> Float32:
         """The true scores."""
-        return self.truth[users]
+        return self.truth[requests.users]
 
     def by(self, score: Callable[[Requests], Float32], k: int) -> Callable[[Requests], Candidates]:
         """A recommender by any score of every item, seen items excluded."""

@@ -23,6 +23,7 @@ from funnel.serving.given import among
 from funnel.serving.request import Request, encode_request
 from funnel.serving.response import Answer
 from funnel.stages import Filter
+from funnel.towers.encoder import QueryEncoder
 from funnel.types import Candidates, Int32
 from tests.serving.test_items import frame
 from tests.serving.test_reload import variant
@@ -219,3 +220,18 @@ def test_lists_are_whole_while_items_change(changing: Live) -> None:
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_list_costs_one_query_of_the_towers(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    encode = QueryEncoder.encode
+
+    def counted(self: QueryEncoder, requests: Any) -> Any:
+        asked.append(len(requests))
+        return encode(self, requests)
+
+    monkeypatch.setattr(QueryEncoder, "encode", counted)
+    items = [item.item_id for item in live.recommend(7, 5).items]
+    asked.clear()
+    live.rank(7, items)
+    assert asked == [1]

@@ -22,7 +22,9 @@ from funnel.errors import BundleError, FunnelError
 from funnel.features import CandidateFeatures, ContextEncoder, FeaturesConfig, Rates, Statistics, load_rates
 from funnel.index import ExactIndex, FaissIndex, Index
 from funnel.ranker import Ranker
-from funnel.ranker.calibration import Head, load_heads
+from funnel.ranker.calibration import EVENT, Head, load_heads
+from funnel.ranker.head_files import load_propensities, load_trees
+from funnel.ranker.propensity import Propensities
 from funnel.rules import Rule, Ruleset, check_rules
 from funnel.stages import (
     VECTOR_WEIGHT,
@@ -67,8 +69,11 @@ class Contents:
     requests choose from; none where they choose from the catalogue. item_encoder: None in a bundle of an
     older funnel. own: the bundle's own contents, where these have changed since it was built. encoding,
     query_encoder: what makes a request's query, and its name in the config. rules: what must hold of a list.
-    heads: the ranker's scores as probabilities, by kind of event; none where there is no ranker, and in a
-    bundle of an older funnel. rank: by what the ranked list is ordered. context: what encodes what is known
+    heads: scores as probabilities, by kind of event; none where there is no ranker, and in a bundle of an
+    older funnel. head_trees: what gives the scores of a head that has trees of its own; others go by the
+    ranker's. propensities: how far positions were looked at in lists that heads learned from; None where
+    they learned from none.
+    rank: by what the ranked list is ordered. context: what encodes what is known
     at the moment of a request; None where nothing is. rates: how often items are taken in each of its
     categories.
     """
@@ -90,6 +95,8 @@ class Contents:
     item_encoder: ItemEncoder | None = None
     own: Contents | None = None
     heads: Mapping[str, Head] = field(default_factory=dict)
+    head_trees: Mapping[str, Ranker] = field(default_factory=dict)
+    propensities: Propensities | None = None
     rules: tuple[Rule, ...] = ()
     rank: RankConfig = field(default_factory=RankConfig)
     context: ContextEncoder | None = None
@@ -162,7 +169,7 @@ class Contents:
         if self.rules:
             stages.append(Eligible(self.ruleset, self.retriever(max(self.retrieve.k, k)), k))
         if self.ranker is not None:
-            stages.append(Rank(self.ranker, self.candidate_features()))
+            stages.append(self.rank_stage(self.ranker))
         if self.expected_value is not None:
             stages.append(ByValue(self.expected_value))
         if self.rules:  # which choose k of all, in the order that the stages before them give
@@ -192,13 +199,27 @@ class Contents:
         first = stages[0] if self.shown else Given(self.retriever(), self.retrieve.k)
         stages = [first, *stages[2:]]
         if self.ranker is not None:
-            stages.append(Rank(self.ranker, self.candidate_features()))
+            stages.append(self.rank_stage(self.ranker))
         if self.expected_value is not None:
             stages.append(ByValue(self.expected_value))
         return Funnel(
             [*stages, *([] if k is None else self._reranking(k, max(self.rerank.pool, k)))],
             durations=durations,
         )
+
+    def rank_stage(self, ranker: Ranker) -> Rank:
+        """What scores candidates: by the ranker, and by the trees of its heads."""
+        return Rank(ranker, self.candidate_features(), heads=self.head_trees)
+
+    def placing(self, ranker: Ranker | None = None) -> list[Stage]:
+        """What makes candidates of the items of a given list, as the ranker gets them when it serves; and the
+        ranker, where one is given."""
+        stages = [Given(self.retriever(), self.retrieve.k), *self.before_ranking()[2:]]
+        return stages if ranker is None else [*stages, self.rank_stage(ranker)]
+
+    def is_of_shown(self, head: str) -> bool:
+        """Whether the probability is of an item that is shown and looked at, and not of a candidate."""
+        return self.propensities is not None and head != EVENT
 
     def neighbours(self, k: int, durations: Durations | None = None) -> Funnel:
         """What finds the k items nearest to the newest of a request's history: by co-visitation with all of
@@ -234,9 +255,19 @@ class Contents:
         index, threads = ExactIndex(self.vectors), os.cpu_count() or 1  # used offline only
         return Funnel([Retrieve([TowerSource(self.queries, index, threads=threads)], k)])
 
+    def with_ranker(self, ranker: Ranker, folder: Path) -> Contents:
+        """The same with a ranker, and with the heads that were saved beside it in the folder."""
+        return replace(
+            self,
+            ranker=ranker,
+            heads=load_heads(folder),
+            head_trees=load_trees(folder),
+            propensities=load_propensities(folder),
+        )
+
     def without_ranker(self) -> Contents:
         """The same, keeping the retrieval order."""
-        return replace(self, ranker=None, heads={})
+        return replace(self, ranker=None, heads={}, head_trees={}, propensities=None)
 
 
 def save_settings(folder: Path, contents: Contents) -> None:
@@ -308,6 +339,8 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         encoding=encoding,
         query_encoder=queries.loaded(encoding, encoder, folder),
         heads=load_heads(folder / "ranker") if settings["use_ranker"] else {},
+        head_trees=load_trees(folder / "ranker") if settings["use_ranker"] else {},
+        propensities=load_propensities(folder / "ranker") if settings["use_ranker"] else None,
         rank=RankConfig.model_validate(settings.get("rank", {})),
         rules=TypeAdapter(tuple[Rule, ...]).validate_python(settings.get("rules", ())),
         context=context,

@@ -24,10 +24,14 @@ HOLDOUT = "holdout"
 
 @dataclass(frozen=True)
 class Holdout:
-    """Requests, what happened next, and what the bundle answered when it was built: int32 [B, k]."""
+    """Requests, what happened next, and what the bundle answered when it was built: int32 [B, k].
+
+    shown: lists that were shown, with what came of them, where heads learned from such lists.
+    """
 
     examples: Examples
     answers: Int32
+    shown: Examples | None = None
 
     def save(self, folder: Path) -> None:
         """A .npy an array, and which of them there are."""
@@ -50,7 +54,12 @@ class Holdout:
         if requests.context:
             save_features(requests.context, folder / "context")
             save_features(requests.context_numbers, folder / "context_numbers")
+        if self.examples.target_kinds is not None:
+            np.save(folder / "target_kinds.npy", self.examples.target_kinds.values)
         (folder / "holdout.json").write_text(json.dumps({"lists": sorted(lists)}))
+        if self.shown is not None:
+            nothing = np.empty((len(self.shown), 0), dtype=np.int32)
+            Holdout(self.shown, nothing).save(folder / "shown")
 
     @classmethod
     def load(cls, folder: Path, contents: Contents) -> Holdout:
@@ -87,7 +96,9 @@ class Holdout:
             context_numbers=context_numbers,
             shown=_shown(folder / "shown_columns", lists.get("shown"), contents.shown),
         )
-        return cls(Examples(requests, lists["targets"]), answers)
+        kinds = _kinds(folder / "target_kinds.npy", lists["targets"])
+        shown = cls._loaded(folder / "shown", contents).examples if (folder / "shown").is_dir() else None
+        return cls(Examples(requests, lists["targets"], kinds), answers, shown)
 
 
 def translate(examples: Examples, source: Contents, other: Contents) -> Examples:
@@ -116,7 +127,9 @@ def translate(examples: Examples, source: Contents, other: Contents) -> Examples
         context_numbers=requests.context_numbers,
         shown=shown,
     )
-    return Examples(translated, Ragged(targets.astype(np.int32), examples.targets.offsets))
+    return replace(
+        examples, requests=translated, targets=Ragged(targets.astype(np.int32), examples.targets.offsets)
+    )
 
 
 def shared_targets(examples: Examples, source: Contents, other: Contents) -> Examples:
@@ -124,7 +137,9 @@ def shared_targets(examples: Examples, source: Contents, other: Contents) -> Exa
     shared = other.catalogue.ids.rows(source.catalogue.ids.values)[examples.targets.values] >= 0
     lengths = np.bincount(examples.targets.list_of[shared], minlength=len(examples))
     targets = Ragged.from_lengths(examples.targets.values[shared], lengths)
-    return replace(examples, targets=targets).take(np.flatnonzero(lengths))
+    kinds = examples.target_kinds
+    kinds = None if kinds is None else Ragged(kinds.values[shared], targets.offsets)
+    return Examples(examples.requests, targets, kinds).take(np.flatnonzero(lengths))
 
 
 def _renumbered(lists: Ragged, rows: Int32) -> tuple[Ragged, Bool]:
@@ -152,6 +167,11 @@ def _moments(folder: Path, contents: Contents, n: int) -> tuple[Features, Featur
         for number, name in enumerate(names)
     }
     return load_features(folder / "context", contents.context.specs, n), numbers
+
+
+def _kinds(path: Path, targets: Ragged) -> Ragged | None:
+    """The kinds of the targets, where there are some."""
+    return Ragged(mapped(path, "int32", len(targets.values)), targets.offsets) if path.is_file() else None
 
 
 def _lists(folder: Path, name: str, n: int, n_items: int) -> Ragged:

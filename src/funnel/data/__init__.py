@@ -5,7 +5,7 @@ from funnel.data.dataset import Dataset, Truth
 from funnel.data.events_config import EventsConfig
 from funnel.data.readers import DataConfig, Reader, read
 from funnel.data.schema import Column, Schema
-from funnel.data.shown import shown_columns
+from funnel.data.shown import LoggedLists, logged_lists, shown_columns
 from funnel.data.splits import Split, SplitConfig, split
 from funnel.data.vocabulary import Vocabulary
 from funnel.synthetic import SyntheticConfig
@@ -16,6 +16,7 @@ __all__ = [
     "DataConfig",
     "Dataset",
     "EventsConfig",
+    "LoggedLists",
     "Reader",
     "Schema",
     "Split",
@@ -23,6 +24,7 @@ __all__ = [
     "SyntheticConfig",
     "Truth",
     "Vocabulary",
+    "logged_lists",
     "read",
     "shown_columns",
     "split",

@@ -25,8 +25,14 @@ from funnel.types import Clock, Float32, Log
 class Truth(Protocol):
     """The true preferences of a synthetic world: how much each user likes each item."""
 
-    def scores(self, users: NDArray[Any]) -> Float32:
-        """float32 [len(users), n_items] for these user rows; higher is better."""
+    def scores(self, users: NDArray[Any], times: NDArray[Any] | None = None) -> Float32:
+        """float32 [len(users), n_items] for these user rows, at these times where they matter; higher is
+        better."""
+        ...
+
+    def values(self, users: NDArray[Any], times: NDArray[Any]) -> Float32 | None:
+        """What each item is expected to earn: float32 [len(users), n_items]; None where the world has no
+        money."""
         ...
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from funnel.errors import DataError
 from funnel.types import Candidates, Float32, Int32, Requests
 
-TruthScores = Callable[[Int32], Float32]
+#: Requests -> a true number of each item: float32 [B, n_items].
+TruthScores = Callable[[Requests], Float32]
 
 _SCORES = 2**24  # true scores held at once: 64 MiB
 
@@ -17,14 +18,14 @@ _SCORES = 2**24  # true scores held at once: 64 MiB
 def best_by_truth(truth_scores: TruthScores, n_items: int, k: int) -> Callable[[Requests], Candidates]:
     """A recommender of the k items that the world's own preference puts first and that may be returned.
 
-    truth_scores: user rows int32 [B] -> true scores float32 [B, n_items], higher preferred.
+    truth_scores: higher preferred.
     """
     rows = max(1, _SCORES // max(n_items, 1))
 
     def recommend(requests: Requests) -> Candidates:
         empty = Candidates.empty(0)
         parts = [
-            _best(truth_scores(part.users), part, min(k, n_items))
+            _best(truth_scores(part), part, min(k, n_items))
             for start in range(0, len(requests), rows)
             for part in [requests.take(np.arange(start, min(start + rows, len(requests))))]
         ]
@@ -41,7 +42,7 @@ def true_gains(truth_scores: TruthScores) -> Callable[[Requests], Float32]:
 
     That is the sigmoid of the true score. Clicks in a log depend on what was shown; this does not.
     """
-    return lambda requests: (1 / (1 + np.exp(-truth_scores(requests.users)))).astype(np.float32)
+    return lambda requests: (1 / (1 + np.exp(-truth_scores(requests)))).astype(np.float32)
 
 
 def _best(scores: Float32, requests: Requests, k: int) -> tuple[Int32, Float32]:

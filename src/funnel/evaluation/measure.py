@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Container, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from pydantic import JsonValue
 from funnel.errors import ConfigError, DataError
 from funnel.evaluation.bootstrap import paired
 from funnel.evaluation.chance import chance_level, drawn_level
+from funnel.evaluation.cold import cold_figures
 from funnel.evaluation.compare import Comparison, compare, pairs
 from funnel.evaluation.evaluation import Evaluation
 from funnel.evaluation.ideal import TruthScores, best_by_truth, true_gains
@@ -45,6 +47,7 @@ def evaluate(
     exact: Recommend | None = None,
     approximate: Recommend | None = None,
     truth_scores: TruthScores | None = None,
+    truth_values: TruthScores | None = None,
     also: Mapping[str, Metric] | None = None,
     lists: Collection[str] = (),
     observers: Mapping[str, Observer] | None = None,
@@ -64,7 +67,8 @@ def evaluate(
     baselines: competitors by name, a row each.
     exact: the towers over every item, without an index; with `approximate`, the same towers through the
         index, the recall of the search itself is measured.
-    truth_scores: user rows [B] -> true scores [B, n_items], where the world is known; adds the row `ideal`.
+    truth_scores: requests -> true scores [B, n_items], where the world is known; adds the row `ideal`.
+    truth_values: requests -> what each item is truly expected to earn, of which rows then have a share, too.
     also: metrics beside funnel's own, by name. lists: names of the rows whose lists are kept.
     observers: what gets the candidates of a stage, by its name.
     ks: depths; the first is the length of the list that is shown, at which everything is measured.
@@ -79,16 +83,13 @@ def evaluate(
     competitors = _competitors(funnel, baselines, ideal, exact)
     clocks = [_seconds(each, examples.requests, latency_requests, seed) for each in competitors]
     gains = None if truth_scores is None else true_gains(truth_scores)
-    shown = walk(
-        competitors,
-        examples,
-        n_items,
-        ks[0],
-        gains=gains,
-        lists=lists,
-        observers=observers,
-        progress=progress,
+    walked = partial(
+        walk, examples=examples, n_items=n_items, k=ks[0], gains=gains, values=truth_values, lists=lists
     )
+    shown = [
+        *walked(competitors[:-1], timed=False),
+        *walked(competitors[-1:], observers=observers, progress=progress),
+    ]
     _distinct(shown)
     positions = {tally.name: tally.all_positions(examples.targets.offsets) for tally in shown}
     values = {tally.name: row_values(positions[tally.name], ks, tally.width, also) for tally in shown}
@@ -116,6 +117,15 @@ def evaluate(
             **chance_level(_with_a_chance(rows, also or ()), examples, n_items),
             **drawn_level(also or {}, ks[0], examples, n_items, seed),
         },
+        cold=cold_figures(
+            positions,
+            {tally.name: tally.width for tally in shown},
+            examples,
+            popularity,
+            ks[0],
+            seed=seed,
+            resamples=resamples,
+        ),
         search_recall=search_recall(exact, approximate, examples.requests, ks, seed),
         latency=Latency.of(clocks[-1].sum(axis=1)),
         throughput=len(examples) / max(sum(tally.seconds for tally in shown if tally.kind == "stage"), 1e-9),

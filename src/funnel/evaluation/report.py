@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,10 +11,11 @@ from pydantic import AliasChoices, Field, JsonValue, ValidationError, model_vali
 
 from funnel.errors import DataError
 from funnel.evaluation.advice import Advice, Origin
+from funnel.evaluation.cold import Cold
 from funnel.evaluation.compare import Comparison
 from funnel.evaluation.frontier import Point
 from funnel.evaluation.reliability import Reliability
-from funnel.evaluation.rows import Latency, Row
+from funnel.evaluation.rows import Latency, Row, Value
 from funnel.settings import Settings
 from funnel.values.notebook import as_html
 
@@ -61,6 +63,7 @@ class Report(Settings):
     rows: tuple[Row, ...]  #: baselines, ideal, exact, then the stages in walking order
     comparisons: tuple[Comparison, ...]
     chance: dict[str, float]  #: every metric's mean for lists in a random order: exact, of plugins drawn
+    cold: Cold | None = None  #: targets without an event in training; None in reports of earlier versions
     search_recall: dict[int, float] | None  #: share of the exact first k that approximate search finds, by k
     frontier: tuple[Point, ...] = ()  #: what the bundle's own index finds and costs, exact search last
     latency: Latency  #: of the whole funnel
@@ -104,7 +107,8 @@ class Report(Settings):
 
     def to_frame(self, of: Literal["rows", "comparisons"] = "rows") -> pd.DataFrame:
         """The report's rows as a data frame, indexed by name: kind, each metric's mean with the bounds of its
-        interval (`lo`, `hi`), and p50 in milliseconds; NaN where a row does not have a figure.
+        interval (`lo`, `hi`), the same of cold targets alone ("cold ndcg@10"), and p50 in milliseconds; NaN
+        where a row does not have a figure.
 
         of: "comparisons" for a frame of the comparisons instead, see `Comparison.to_frame`.
         """
@@ -113,11 +117,8 @@ class Report(Settings):
         rows = [
             {
                 "kind": row.kind,
-                **{
-                    f"{name}{end}": getattr(value, part)
-                    for name, value in row.metrics.items()
-                    for part, end in (("mean", ""), ("lo", " lo"), ("hi", " hi"))
-                },
+                **_bounds("", row.metrics),
+                **_bounds("cold ", {} if self.cold is None else self.cold.rows.get(row.name, {})),
                 "p50 ms": None if row.latency is None else row.latency.p50,
             }
             for row in self.rows
@@ -141,3 +142,12 @@ class Report(Settings):
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValidationError) as wrong:
             raise DataError(f"{path} is not a report that this version reads: {wrong}") from wrong
+
+
+def _bounds(before: str, values: Mapping[str, Value]) -> dict[str, float]:
+    """Each mean with the bounds of its interval, as columns of a frame."""
+    return {
+        f"{before}{name}{end}": getattr(value, part)
+        for name, value in values.items()
+        for part, end in (("mean", ""), ("lo", " lo"), ("hi", " hi"))
+    }

@@ -61,6 +61,9 @@ class Row(Settings):
     popularity: Popularity  #: of the first k
     curve: dict[int, float]  #: mean recall by depth, up to its width
     share_of_ideal: float | None  #: NDCG@k with the true chance of a click as gain, where it is known
+    share_of_value: float | None = (
+        None  #: the same by what items truly earn, of the most that a list may have
+    )
     latency: Latency | None
     throughput: float  #: requests a second in batches
 
@@ -155,6 +158,7 @@ def _row(
         popularity=popularity_bias(shown.exposure, popularity),
         curve=curve(positions, shown.width),
         share_of_ideal=shown.share_of(ideal) if ideal else None,
+        share_of_value=shown.share_of_value,
         latency=Latency.of(seconds) if len(seconds) else None,
         throughput=len(shown.candidates) / max(shown.seconds, 1e-9),
     )

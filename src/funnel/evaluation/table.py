@@ -9,6 +9,7 @@ from rich.text import Text
 
 from funnel import plugins
 from funnel.evaluation.advice import gain
+from funnel.evaluation.cold import ALL
 from funnel.evaluation.compare import label, short
 from funnel.evaluation.losses import kept
 from funnel.evaluation.report import Report
@@ -19,14 +20,14 @@ _NONE = "\N{EN DASH}"
 
 
 def as_table(report: Report) -> RenderableType:
-    """Three tables, the sentences and the advice, for `rich.console.Console.print`; fits in 80 columns."""
+    """The tables, the sentences and the advice, for `rich.console.Console.print`; fits in 80 columns."""
     subject = report.subject
     head = Text.assemble(
         (report.title, "bold"),
         f"  {report.requests:,} requests, {report.targets:,} targets, {report.items:,} items\n",
         (subject.rules, "dim"),
     )
-    tables = (_quality(report), Text(), _reach(report), Text(), _cost(report))
+    tables = (_quality(report), Text(), _reach(report), *_cold(report), Text(), _cost(report))
     return Group(head, Text(), *tables, Text(), *_sentences(report), *_advice(report))
 
 
@@ -35,7 +36,8 @@ def _quality(report: Report) -> FittingTable:
     names = [f"ndcg@{k}", f"recall@{k}", f"mrr@{k}", f"map@{k}"]
     ideal = any(row.share_of_ideal is not None for row in report.rows)
     titles = [label(names[0]), f"{report.level:.0%} interval", *map(label, names[1:])]
-    table = plain("", *titles, *(["of ideal"] if ideal else []))
+    worth = any(row.share_of_value is not None for row in report.rows)
+    table = plain("", *titles, *(["of ideal"] if ideal else []), *(["of value"] if worth else []))
     best = {name: _best(report.rows, name) for name in names}
     for row in report.rows:
         bounds = row.metrics[names[0]]
@@ -44,6 +46,7 @@ def _quality(report: Report) -> FittingTable:
             Text(f"{short(bounds.lo)} {short(bounds.hi)}", "dim"),
             *(_value(row, name, best) for name in names[1:]),
             *([] if row.share_of_ideal is None else [f"{row.share_of_ideal:.0%}"]),
+            *([] if row.share_of_value is None else [f"{row.share_of_value:.0%}"]),
         ]
         table.add_row(row.name, *cells, end_section=_last_of_kind(report.rows, row), style=_style(row))
     level = [short(report.chance[name]) for name in names]
@@ -63,6 +66,23 @@ def _reach(report: Report) -> FittingTable:
         ]
         table.add_row(row.name, *cells, end_section=_last_of_kind(report.rows, row), style=_style(row))
     return table
+
+
+def _cold(report: Report) -> list[RenderableType]:
+    """Figures of targets without an event, in a table of their own; nothing where there are none."""
+    if report.cold is None or not report.cold.targets:
+        return []
+    names = [f"ndcg@{report.k}", f"recall@{report.k}"]
+    titles = (label(names[0]), f"{report.level:.0%} interval", label(names[1]), "recall of all")
+    table = plain("cold items", *titles)
+    for row in report.rows:
+        ndcg, recall, whole = (report.cold.rows[row.name][name] for name in (*names, ALL))
+        bounds = Text(f"{short(ndcg.lo)} {short(ndcg.hi)}", "dim")
+        cells = (short(ndcg.mean), bounds, short(recall.mean), short(whole.mean, digits=3))
+        table.add_row(row.name, *cells, end_section=_last_of_kind(report.rows, row), style=_style(row))
+    level = [short(report.cold.chance[name]) for name in names]
+    table.add_row("chance", level[0], "", level[1], "", style="dim")
+    return [Text(), table]
 
 
 def _cost(report: Report) -> FittingTable:
@@ -86,6 +106,7 @@ def _out(report: Report) -> str:
 
 def _sentences(report: Report) -> list[Text]:
     lines = [Text(f"• {comparison.sentence}") for comparison in report.comparisons]
+    lines += [] if report.cold is None else [Text(f"• {report.cold.sentence}")]
     if report.search_recall:
         shares = ", ".join(f"{share:.1%} of the first {k}" for k, share in report.search_recall.items())
         lines.append(Text(f"• approximate search finds {shares} that exact search finds"))

@@ -18,6 +18,7 @@ from rich.progress import track
 
 from funnel.evaluation.catalogue import exposure
 from funnel.evaluation.chunks import CHUNK, T, each_chunk
+from funnel.evaluation.ideal import best_by_truth
 from funnel.evaluation.metrics import Float64, find_positions
 from funnel.types import Candidates, Examples, Float32, Int32, Int64, Ragged, Requests
 
@@ -87,6 +88,7 @@ class RowTally:
     keep: bool = False  #: whether its lists are kept
     lists: list[Int32] = field(default_factory=list)  #: item rows [B, K], a batch each
     true_dcg: list[Float64] = field(default_factory=list)  #: of the first k by `gains`, a batch each
+    value_shares: list[Float64] = field(default_factory=list)  #: of the most that k items may be worth
     width: int = 0  #: most candidates of a request
     seconds: float = 0.0
 
@@ -116,8 +118,20 @@ class RowTally:
         best = np.concatenate(ideal.true_dcg)
         return float(np.mean(np.concatenate(self.true_dcg)[best > 0] / best[best > 0]))
 
-    def add(self, step: TracedStep, targets: Ragged, gains: Float32 | None = None) -> None:
-        """Count one batch. gains: [B, n_items], the true worth of each item, where it is known."""
+    @property
+    def share_of_value(self) -> float | None:
+        """The mean share of the most that a request's k items may be worth; None where it is not known."""
+        return float(np.mean(np.concatenate(self.value_shares))) if self.value_shares else None
+
+    def add(
+        self,
+        step: TracedStep,
+        targets: Ragged,
+        gains: Float32 | None = None,
+        values: tuple[Float32, Float64] | None = None,
+    ) -> None:
+        """Count one batch. gains: [B, n_items], the true chance of a click of each item, where it is known.
+        values: what each is truly worth [B, n_items], and the most that a list has of it [B]."""
         items = step.candidates.items
         self.positions.append(find_positions(items, targets).values)
         self.filled.append((items >= 0).sum(axis=1))
@@ -127,9 +141,22 @@ class RowTally:
         if self.keep:
             self.lists.append(items.copy())  # and not a view of something wider
         if gains is not None:
-            top = items[:, : self.k]
-            worth = np.take_along_axis(gains, np.maximum(top, 0), axis=1) * (top >= 0)
-            self.true_dcg.append(worth @ (1 / np.log2(np.arange(2, top.shape[1] + 2))))
+            self.true_dcg.append(discounted(gains, items[:, : self.k]))
+        if values is not None:
+            worth, most = values
+            self.value_shares.append(discounted(worth, items[:, : self.k])[most > 0] / most[most > 0])
+
+
+def discounted(gains: Float32, items: Int32) -> Float64:
+    """The gains [B, n_items] of lists [B, k] by position, each over log2(1 + position): DCG, float64 [B]."""
+    worth = np.take_along_axis(gains, np.maximum(items, 0), axis=1) * (items >= 0)
+    return np.asarray(worth @ (1 / np.log2(np.arange(2, items.shape[1] + 2))), dtype=np.float64)
+
+
+def _with_most(values: Float32, requests: Requests, k: int) -> tuple[Float32, Float64]:
+    """What items are worth, and the most that a list of k of those that may be returned has of it."""
+    best = best_by_truth(lambda _: values, values.shape[1], k)(requests)
+    return values, discounted(values, best.items)
 
 
 def walk(
@@ -139,6 +166,7 @@ def walk(
     k: int,
     *,
     gains: Callable[[Requests], Float32] | None = None,
+    values: Callable[[Requests], Float32] | None = None,
     lists: Collection[str] = (),
     observers: Mapping[str, Observer] | None = None,
     progress: bool = False,
@@ -147,9 +175,10 @@ def walk(
     """Run every competitor on every request; one `RowTally` a step, in the order of the competitors.
 
     n_items: size of the catalogue. k: depth of exposure and of `true_dcg`. gains: requests -> [B, n_items],
-    the true worth of each item, where it is known. lists: names of the steps whose lists are kept.
-    observers: by the name of the step that they watch. timed: whether seconds mean something: batches are
-    answered one by one then, and on a thread a core otherwise.
+    the true chance of a click of each item, where it is known; values: what it is truly worth.
+    lists: names of the steps whose lists are kept. observers: by the name of the step that they watch.
+    timed: whether seconds mean something: batches are answered one by one then, and on a thread a core
+    otherwise.
     """
     rows: dict[tuple[int, int], RowTally] = {}
 
@@ -162,10 +191,11 @@ def walk(
         numbers = np.arange(start, start + len(batch))
         start += len(batch)
         worth = None if gains is None else gains(batch.requests)
+        money = None if values is None else _with_most(values(batch.requests), batch.requests, k)
         for c, (competitor, steps) in enumerate(zip(competitors, answers, strict=True)):
             for s, step in enumerate(steps):
                 row = rows.setdefault((c, s), _tally(competitor, step, n_items, k, lists))
-                row.add(step, batch.targets, worth)
+                row.add(step, batch.targets, worth, money)
                 if observers and step.name in observers:
                     observers[step.name](batch, numbers, step.candidates)
     return [rows[key] for key in sorted(rows)]

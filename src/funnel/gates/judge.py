@@ -86,7 +86,8 @@ def _search(case: Case) -> list[Finding]:
 
 @register("gate", "calibration")
 def _calibration(case: Case) -> list[Finding]:
-    return calibration(case.contents, case.new.schema, case.examples, case.config, case.seed)
+    shown = case.new.holdout.shown
+    return calibration(case.contents, case.new.schema, case.examples, case.config, case.seed, shown)
 
 
 @register("gate", "concentration")

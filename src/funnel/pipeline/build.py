@@ -26,6 +26,7 @@ from funnel.features import FeaturesConfig, Statistics, save_rates
 from funnel.gates.serving import answers
 from funnel.index import FaissIndex
 from funnel.pipeline.checks import check
+from funnel.pipeline.logged import window_lists
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
 from funnel.pipeline.rank import train_ranker
@@ -33,7 +34,9 @@ from funnel.pipeline.report import ranker_is_better, report_on, write_report
 from funnel.pipeline.train import served
 from funnel.pipeline.vectors import copy_towers
 from funnel.ranker import Ranker
-from funnel.ranker.calibration import load_heads, save_heads
+from funnel.ranker.calibration import save_heads
+from funnel.ranker.head_files import save_propensities, save_trees
+from funnel.ranker.propensity import Propensities
 from funnel.stages import RerankConfig, RetrieveConfig
 from funnel.towers.encoder import QueryEncoder
 from funnel.towers.queries import Queries, fitted
@@ -167,7 +170,10 @@ def add_ranker(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> d
     better = ranker is not None and facts.verdict is not None and facts.verdict.better
     if ranker is not None and better:
         ranker.save(folder / "ranker")
-        save_heads(folder / "ranker", facts.heads)
+        save_heads(folder / "ranker", {**facts.heads, **facts.further.heads})
+        save_trees(folder / "ranker", facts.further.trees)
+        if facts.further.shown:
+            save_propensities(folder / "ranker", facts.further.propensities or Propensities.equal())
     description = {
         "weights": facts.order.weights,
         "notes": facts.sentences(),
@@ -205,8 +211,9 @@ def finish(prepared: Prepared, draft: Draft, *, progress: bool = False) -> tuple
         (folder / name).unlink()
     origin = Origin.model_validate({**trained, "ranker": ranked["outcome"]})
     ranker = Ranker.load(folder / "ranker") if (folder / "ranker").is_dir() else None
-    heads = {} if ranker is None else load_heads(folder / "ranker")
-    contents = replace(configured(folder, config), weights=ranked["weights"], ranker=ranker, heads=heads)
+    contents = replace(configured(folder, config), weights=ranked["weights"])
+    if ranker is not None:
+        contents = contents.with_ranker(ranker, folder / "ranker")
     save_settings(folder, contents)
     notes, fallback = list(ranked["notes"]), [] if ranker is not None else [NOT_BETTER_HELD_OUT]
     with step("evaluate"):
@@ -238,7 +245,17 @@ def _sample(examples: Examples, n: int, seed: int) -> Examples:
 def _holdout(contents: Contents, prepared: Prepared) -> Holdout:
     """A seeded sample of the test window, with the bundle's recommendations."""
     examples = _sample(prepared.split.test, prepared.config.gates.holdout, prepared.config.seed)
-    return Holdout(examples, answers(contents, examples.requests))
+    return Holdout(examples, answers(contents, examples.requests), _shown(contents, prepared))
+
+
+def _shown(contents: Contents, prepared: Prepared) -> Examples | None:
+    """A seeded sample of the lists that were shown in the test window, where heads learned from such."""
+    lists = None if contents.propensities is None else window_lists(prepared, "test")
+    return (
+        None
+        if lists is None
+        else _sample(lists.examples, prepared.config.gates.holdout, prepared.config.seed)
+    )
 
 
 def _manifest(

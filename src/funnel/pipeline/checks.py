@@ -19,8 +19,8 @@ from funnel.errors import BundleError, ConfigError, DataError
 from funnel.features import CandidateFeatures, Statistics
 from funnel.gates import Arrived, arrived
 from funnel.index import check_fits
+from funnel.pipeline.logged import head_names
 from funnel.pipeline.prepare import Prepared
-from funnel.ranker.calibration import EVENT
 from funnel.rules import check_rules
 from funnel.settings import LONGEST_LIST
 from funnel.stages import check_names
@@ -74,9 +74,11 @@ def _check_rules(prepared: Prepared) -> None:
 
 def _check_value(prepared: Prepared) -> None:
     """The columns that the expected value reads are there, and numbers."""
+    if prepared.config.rank.value is None:
+        return
     columns = [column.name for column in prepared.dataset.schema.items if column.kind == "number"]
     moment = () if prepared.context is None else prepared.context.numbers
-    check_names(prepared.config.rank, [EVENT], columns, moment)
+    check_names(prepared.config.rank, head_names(prepared), columns, moment)
 
 
 def _check_sources(prepared: Prepared) -> None:

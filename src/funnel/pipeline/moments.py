@@ -42,12 +42,15 @@ def with_context(parts: Split, dataset: Dataset, context: ContextEncoder) -> Spl
     assert table is not None
     return replace(
         parts,
-        ranker=_known(parts.ranker, parts.ranker_rows, table, context),
-        test=_known(parts.test, parts.test_rows, table, context),
+        ranker=known_at(parts.ranker, parts.ranker_rows, table, context),
+        test=known_at(parts.test, parts.test_rows, table, context),
     )
 
 
-def _known(examples: Examples, rows: Int64 | None, table: pd.DataFrame, context: ContextEncoder) -> Examples:
+def known_at(
+    examples: Examples, rows: Int64 | None, table: pd.DataFrame, context: ContextEncoder
+) -> Examples:
+    """The examples with what was known at their moments. rows: of the table, one an example."""
     if rows is None:
         return examples
     some = table.iloc[rows]

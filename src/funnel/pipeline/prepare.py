@@ -78,7 +78,7 @@ def prepare_from(
     context = encoders[2] if encoders else fit_context(dataset, parts, config.context) if in_context else None
     user_features = user_encoder.encode(dataset.users)
     parts = replace(
-        parts, ranker=_with_users(parts.ranker, user_features), test=_with_users(parts.test, user_features)
+        parts, ranker=with_users(parts.ranker, user_features), test=with_users(parts.test, user_features)
     )
     if context is not None:
         parts = with_context(parts, dataset, context)
@@ -93,7 +93,8 @@ def _fitted(dataset: Dataset, parts: Split) -> tuple[TableEncoder, TableEncoder]
     )
 
 
-def _with_users(examples: Examples, features: Features) -> Examples:
+def with_users(examples: Examples, features: Features) -> Examples:
+    """The examples with the encoded columns of their users. features: of all users."""
     rows = examples.requests.users
     encoded = {name: values[rows] for name, values in features.items()}
     return replace(examples, requests=replace(examples.requests, user_features=encoded))

@@ -15,15 +15,18 @@ from funnel.errors import DataError
 from funnel.evaluation import Difference, compute, paired
 from funnel.evaluation.advice import RankerOutcome
 from funnel.evaluation.chunks import each_chunk
+from funnel.pipeline.heads import Heads, retrieved_heads, shown_heads
+from funnel.pipeline.logged import Logged, learn_from
 from funnel.pipeline.order import Order, retrieval_order
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
 from funnel.ranker import CrossFit, Ranker, RankerConfig, TrainingLists, concatenate, training_lists
 from funnel.ranker.calibration import EVENT, Head, calibrate
 from funnel.ranker.config import FOLDS
+from funnel.ranker.logged import lists_of_clicks
 from funnel.ranker.outcomes import Outcomes
 from funnel.stages import Rank
-from funnel.types import Candidates, Examples
+from funnel.types import Candidates, EventKinds, Examples
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,7 @@ class RankerFacts:
     of the retrieval order in the ranker's window, each user ranked by trees that were grown on others; None
     when there was nothing to train on. users: the number of users, where too few to hold some out.
     heads: its scores as probabilities, fitted on the scores of that verdict; none where `no_heads` says why.
+    logged: what it learned from lists that were shown, in words. further: heads with trees of their own.
     """
 
     order: Order
@@ -50,6 +54,8 @@ class RankerFacts:
     users: int | None = None
     heads: Mapping[str, Head] = field(default_factory=dict)
     no_heads: str = ""
+    logged: tuple[str, ...] = ()
+    further: Heads = field(default_factory=Heads)
 
     def outcome(self, *, trained: bool) -> RankerOutcome:
         """For the report's advice. trained: whether there were lists to train a ranker on."""
@@ -78,6 +84,7 @@ class RankerFacts:
             f"{self.missed:,} more were not retrieved ({self.missed_choice}); "
             f"{self.trees} trees were kept{self.objective and f', objective {self.objective}'}"
         )
+        notes += self.logged
         if self.users is not None:
             notes.append(
                 f"the ranker's window has {self.users} users, and it takes {FOLDS} to hold some out: "
@@ -102,6 +109,7 @@ class RankerFacts:
             "other users: " + ", ".join(f"{method} {loss:.5f}" for method, loss in head.log_loss.items())
             for name, head in self.heads.items()
         ]
+        sentences += self.further.notes
         return [*sentences, *([f"there are no probabilities: {self.no_heads}"] if self.no_heads else [])]
 
 
@@ -121,7 +129,10 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     contents = replace(contents, weights=order.weights)
     folds = _folds(examples, config.seed)
     with step("make the ranker's lists"):
-        lists = [_lists(contents, fold, config.ranker) for fold in folds]
+        lists = [_lists(contents, fold, config.ranker, prepared.split.kinds) for fold in folds]
+        logged = learn_from(contents, prepared, folds)
+        if logged is not None:
+            lists = _with_clicks(lists, logged, config.ranker)
         every = concatenate(lists)
     facts = RankerFacts(
         order=order,
@@ -131,26 +142,35 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
         positives=every.positives,
         missed=every.missed,
         missed_choice=config.ranker.missed,
+        logged=() if logged is None else logged.notes,
     )
     if not all(len(fold) for fold in lists):
         log.warning("too little of the ranker's window was retrieved: the retrieval order is kept")
         return None, facts
     fold_of = np.repeat(np.arange(FOLDS), [len(fold) for fold in lists])
-    del lists
+    kinds = prepared.split.kinds
+    of_kinds = every if logged is None and kinds is not None and len(kinds.target_names) > 1 else None
     with step("grow trees for each fold"):
         fitting = CrossFit(every, fold_of, config.ranker)
-        del every  # LightGBM has its own, binned
+        del lists, every  # LightGBM has its own, binned
         tried = fitting.each()
     with step("judge them on users that they were not grown on"):
         verdicts, outcomes = _verdicts(contents, tried, folds, config.seed)
     best = int(np.argmax([verdict.mean for verdict in verdicts]))
     with step("calibrate its scores"):
         heads, no_heads = _heads(outcomes[best])
+    further = Heads()
+    if logged is not None:
+        further = shown_heads(logged, config.ranker)
+    elif of_kinds is not None:
+        further = retrieved_heads(contents, kinds, of_kinds, folds, fold_of, config.ranker)
     parts = tried[best]
     chosen = parts[0].config.model_copy(update={"trees": parts[0].trees})
     with step("grow the ranker"):
         ranker = fitting.whole(chosen)
-    facts = replace(facts, heads=heads, no_heads=no_heads)
+    if kinds is not None and len(kinds.target_names) == 1 and heads and not further.heads:
+        heads[kinds.target_names[0]] = heads[EVENT]  # the only kind that is to be found
+    facts = replace(facts, heads=heads, no_heads=no_heads, further=further)
     return ranker, replace(facts, verdict=verdicts[best], trees=chosen.trees, objective=chosen.objective)
 
 
@@ -190,16 +210,33 @@ def _folds(examples: Examples, seed: int) -> list[Examples]:
     return [examples.take(np.flatnonzero(fold == number)) for number in range(FOLDS)]
 
 
-def _lists(contents: Contents, examples: Examples, config: RankerConfig) -> TrainingLists:
+def _lists(
+    contents: Contents, examples: Examples, config: RankerConfig, event_kinds: EventKinds | None
+) -> TrainingLists:
     """Training lists from the shortlists that the funnel passes to the ranker."""
     shorten, features = Funnel(contents.before_ranking()), contents.candidate_features()
     complete = contents.retriever().complete
+    names = () if event_kinds is None else event_kinds.target_names
+    codes = {name: event_kinds.code(name) for name in names} if event_kinds is not None else {}
 
     def lists(part: Examples) -> TrainingLists:
         shortlist = shorten(part.requests)
-        return training_lists(part.requests, shortlist, part.targets, features, config, complete=complete)
+        kinds = {name: part.of_kind(code).targets for name, code in codes.items()}
+        return training_lists(
+            part.requests, shortlist, part.targets, features, config, complete=complete, kinds=kinds
+        )
 
     return concatenate(list(each_chunk(lists, examples))).some(max(1, config.lists // FOLDS), config.seed)
+
+
+def _with_clicks(lists: list[TrainingLists], logged: Logged, config: RankerConfig) -> list[TrainingLists]:
+    """The lists of each fold, and as many more for the clicks of shown lists, at most."""
+    most = max(1, config.lists // FOLDS)
+    clicks = [lists_of_clicks(rows, logged.propensities, config.clip) for rows in logged.folds]
+    return [
+        concatenate([retrieved, shown.some(most, config.seed)])
+        for retrieved, shown in zip(lists, clicks, strict=True)
+    ]
 
 
 def _verdicts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,27 +14,31 @@ from funnel import plugins
 from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.config import EvaluateConfig
+from funnel.data import Dataset
 from funnel.engine import RANK, Funnel
 from funnel.errors import BundleError, ConfigError, DataError
 from funnel.evaluation import Evaluation, Recommend, Report, Subject
 from funnel.evaluation import evaluate as measure_all
 from funnel.evaluation.advice import Origin, RankerOutcome
 from funnel.evaluation.frontier import Point, measure_settings
+from funnel.evaluation.ideal import TruthScores
 from funnel.evaluation.levers import advise
 from funnel.evaluation.metrics import Metric
 from funnel.evaluation.reliability import Reliability
 from funnel.evaluation.walk import Observer
-from funnel.gates.probabilities import measure_probabilities
+from funnel.gates.probabilities import measure_probabilities, observe_all, watched
+from funnel.gates.shown import shown_outcomes
 from funnel.index import FaissIndex
 from funnel.pages.report import ExampleUser, write_page
 from funnel.pipeline.examples import example_users
+from funnel.pipeline.logged import window_lists
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.rules import costs_of_rules
 from funnel.pipeline.value import ValueTally
 from funnel.ranker.outcomes import Outcomes
 from funnel.stages import CovisitationSource, PopularSource, Retrieve, ShownSource, Source, TowerSource
 from funnel.stages.config import RESERVED
-from funnel.types import Requests
+from funnel.types import Float32, Requests
 from funnel.values.nearest import hint
 
 #: What other rows are called.
@@ -71,11 +75,11 @@ def measure_contents(
     config, split, data = prepared.config, prepared.split, prepared.dataset
     depth, funnel = max(config.evaluate.ks), contents.funnel(config.evaluate.ks[0])
     baselines = _baselines(contents, split.test.requests, depth)
-    truth_scores = None if data.truth is None else data.truth.scores
+    truth_scores, truth_values = _truths(data)
     ideal = [] if truth_scores is None else ["ideal"]
     _are_rows(lists, [*baselines, *ideal, "exact", *funnel.names])
     worth = ValueTally.of(contents, config.evaluate.ks[0])
-    outcomes = Outcomes.bounded(len(split.test), contents.retrieve.k, config.seed)
+    outcomes = watched(contents, len(split.test), config.seed)
     result = measure_all(
         funnel=funnel,
         examples=split.test,
@@ -87,6 +91,7 @@ def measure_contents(
         exact=contents.exact(depth),
         approximate=_alone(TowerSource(contents.queries, contents.index), depth),
         truth_scores=truth_scores,
+        truth_values=truth_values,
         also=_further(config.evaluate),
         lists=lists or funnel.names[-1:],
         observers=_observers(contents, outcomes, worth),
@@ -102,9 +107,10 @@ def measure_contents(
         progress=progress,
     )
     frontier = _frontier(contents, split.test.requests, config.seed)
-    probable: tuple[Reliability, ...] = ()
-    if outcomes.labels.any():  # else nothing was found of what came, and the rows above say it
-        probable = measure_probabilities(contents, data.schema, split.test, outcomes, config.seed)
+    # Where nothing was found of what came, the rows above say it.
+    happened = {name: of for name, of in outcomes.items() if of.labels.any()}
+    probable = measure_probabilities(contents, data.schema, split.test, happened, config.seed)
+    probable += _of_shown(contents, prepared)
     report = result.report.model_copy(update={"frontier": frontier, "origin": origin or Origin()})
     further = () if worth is None else (worth.sentence,)
     report = report.model_copy(
@@ -113,13 +119,41 @@ def measure_contents(
     return replace(result, report=report).named(data.user_ids, data.item_ids)
 
 
+def _truths(data: Dataset) -> tuple[TruthScores | None, TruthScores | None]:
+    """True logits and true worth of each item, for requests; None where they are not known."""
+    truth = data.truth
+    if truth is None:
+        return None, None
+
+    def worth(requests: Requests) -> Float32:
+        values = truth.values(requests.users, requests.times)
+        assert values is not None
+        return values
+
+    nobody = np.zeros(0, dtype=np.int32)
+    has_money = truth.values(nobody, nobody.astype(np.int64)) is not None
+    return lambda requests: truth.scores(requests.users, requests.times), worth if has_money else None
+
+
 def _observers(
-    contents: Contents, outcomes: Outcomes, worth: ValueTally | None
+    contents: Contents, outcomes: Mapping[str, Outcomes], worth: ValueTally | None
 ) -> dict[str, Observer] | None:
     """What watches stages: the ranker's for probabilities, and those around the value."""
     if not contents.heads:
         return None
-    return {RANK: outcomes.observe} if worth is None else {RANK: worth.before(outcomes), "value": worth.after}
+    observe = observe_all(outcomes)
+    return {RANK: observe} if worth is None else {RANK: worth.before(observe), "value": worth.after}
+
+
+def _of_shown(contents: Contents, prepared: Prepared) -> tuple[Reliability, ...]:
+    """How right heads are that are of shown lists, on those of the test window."""
+    lists = None if contents.propensities is None else window_lists(prepared, "test")
+    if lists is None:
+        return ()
+    outcomes = shown_outcomes(contents, lists.examples)
+    happened = {name: of for name, of in outcomes.items() if of.labels.any()}
+    schema, seed = prepared.dataset.schema, prepared.config.seed
+    return measure_probabilities(contents, schema, lists.examples, happened, seed)
 
 
 def _baselines(contents: Contents, requests: Requests, depth: int) -> dict[str, Recommend]:

@@ -8,7 +8,6 @@ import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.evaluation.walk import Observer
-from funnel.ranker.outcomes import Outcomes
 from funnel.stages import ExpectedValue
 from funnel.types import Candidates, Examples, Int32, Int64
 
@@ -28,11 +27,11 @@ class ValueTally:
         """None where nothing is ordered by value."""
         return None if contents.expected_value is None else cls(contents.expected_value, k)
 
-    def before(self, outcomes: Outcomes) -> Observer:
-        """For the ranker's stage, whose scores are needed later; `outcomes` gets them too."""
+    def before(self, also: Observer) -> Observer:
+        """For the ranker's stage, whose scores are needed later; `also` gets them too."""
 
         def observe(examples: Examples, numbers: Int64, candidates: Candidates) -> None:
-            outcomes.observe(examples, numbers, candidates)
+            also(examples, numbers, candidates)
             self._ranked = candidates
 
         return observe
@@ -42,7 +41,7 @@ class ValueTally:
         ranked, self.requests = self._ranked, self.requests + len(examples)
         assert ranked is not None
         moment = examples.requests.context_numbers
-        values = self.expected.of(ranked.items, ranked.scores, moment).values
+        values = self.expected.of(ranked.items, ranked.scores, moment, ranked.head_scores).values
         order = np.argsort(ranked.items, axis=1)
         rows = np.take_along_axis(ranked.items, order, axis=1)
         for at, items in enumerate((ranked.items[:, : self.k], candidates.items[:, : self.k])):

@@ -57,6 +57,17 @@ class RankerConfig(Settings):
         description="a positive that retrieval missed: `drop` only counts it, `append` adds it as one more "
         "row, which no source ranked (see training_lists for what that does)",
     )
+    impressions: bool = Field(
+        True,
+        description="learn from lists that were shown, beside what is retrieved, where they are logged and "
+        "the split is by time; the protocol shown ranks such lists anyway",
+    )
+    propensity: Literal["auto", "none"] = Field(
+        "auto",
+        description="auto: a click counts 1 / how far its position is looked at, which is estimated from the "
+        "log; none: each click counts the same",
+    )
+    clip: float = Field(10.0, ge=1, le=1e6, description="most that a click counts for its position")
     threads: int = Field(
         0, ge=0, le=1024, description="threads of training; 0 = what the data is worth, at most one a core"
     )

@@ -7,7 +7,7 @@ the same distribution in training and serving.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -44,6 +44,9 @@ class TrainingLists:
     sizes: int64 [L], rows of each list; their sum is N.
     names: the F feature names.
     weights: float32 [N], how many rows of the whole list each row stands for; default 1.
+    importance: float32 [L], how much each list counts in what is learned; default 1.
+    followed: bool [L], whether a list's NDCG says how many trees to keep; default all.
+    outcomes: by kind of event, whether it took the row: bool [N]; empty where there are no kinds.
     missed: positives that retrieval did not return (appended or not, see RankerConfig.missed).
     without_positive: lists that were dropped because nothing in them was taken.
     """
@@ -55,10 +58,17 @@ class TrainingLists:
     missed: int = 0
     without_positive: int = 0
     weights: Float32 = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    importance: Float32 = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    followed: Bool = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
+    outcomes: Mapping[str, Bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.weights) == 0:
             object.__setattr__(self, "weights", np.ones(len(self.labels), dtype=np.float32))
+        if len(self.importance) == 0:
+            object.__setattr__(self, "importance", np.ones(len(self.sizes), dtype=np.float32))
+        if len(self.followed) == 0:
+            object.__setattr__(self, "followed", np.ones(len(self.sizes), dtype=np.bool_))
         if self.matrix.shape != (len(self.labels), len(self.names)) or self.sizes.sum() != len(self.labels):
             raise DataError(
                 f"training lists do not fit together: matrix {self.matrix.shape}, {len(self.labels)} labels, "
@@ -81,6 +91,9 @@ class TrainingLists:
             labels=self.labels[rows],
             sizes=self.sizes[chosen],
             weights=self.weights[rows],
+            importance=self.importance[chosen],
+            followed=self.followed[chosen],
+            outcomes={name: of[rows] for name, of in self.outcomes.items()},
         )
 
     @property
@@ -97,6 +110,7 @@ def training_lists(
     config: RankerConfig,
     *,
     complete: Callable[[Requests, Candidates], Candidates] | None = None,
+    kinds: Mapping[str, Ragged] | None = None,
 ) -> TrainingLists:
     """One list for each request that has a positive: its positives and at most `config.negatives` others,
     weighted so that they stand for all of them.
@@ -105,7 +119,7 @@ def training_lists(
     taken, a list a request. complete: computes the source scores of an item that no source returned
     (`Retrieve.complete`: the towers' exact score); used with missed="append" only. No source ranked an
     appended row, which never happens when serving: a ranker may learn that such a row is always a positive.
-    Therefore "drop" is the default.
+    Therefore "drop" is the default. kinds: by kind of event, the targets that were taken by one.
     Raises: DataError where the numbers of requests and lists differ.
     """
     if not len(requests) == len(candidates) == len(targets):
@@ -121,8 +135,16 @@ def training_lists(
     taken = contains(targets, lists.items)
     weights = taken + kept_negatives(lists.filled & ~taken, config.negatives, config.seed)
     useful = np.flatnonzero(taken.any(axis=1))
+    came = {name: contains(of, lists.items) for name, of in (kinds or {}).items()}
     parts = [
-        _rows(features, requests.take(part), lists.take(part), taken[part], weights[part])
+        _rows(
+            features,
+            requests.take(part),
+            lists.take(part),
+            taken[part],
+            weights[part],
+            {name: of[part] for name, of in came.items()},
+        )
         for part in np.split(useful, range(CHUNK, len(useful), CHUNK))
     ]
     training = replace(
@@ -137,7 +159,7 @@ def training_lists(
 
 
 def concatenate(parts: Sequence[TrainingLists]) -> TrainingLists:
-    """The lists of several batches as one, with the sums of their counts.
+    """The lists of several batches as one, with the sums of their counts, and the outcomes that all have.
 
     Raises: DataError for no parts, or parts with different features.
     """
@@ -149,13 +171,25 @@ def concatenate(parts: Sequence[TrainingLists]) -> TrainingLists:
         sizes=np.concatenate([part.sizes for part in parts]),
         names=parts[0].names,
         weights=np.concatenate([part.weights for part in parts]),
+        importance=np.concatenate([part.importance for part in parts]),
+        followed=np.concatenate([part.followed for part in parts]),
+        outcomes={
+            name: np.concatenate([part.outcomes[name] for part in parts])
+            for name in parts[0].outcomes
+            if all(name in part.outcomes for part in parts)
+        },
         missed=sum(part.missed for part in parts),
         without_positive=sum(part.without_positive for part in parts),
     )
 
 
 def _rows(
-    features: FeatureSource, requests: Requests, candidates: Candidates, taken: Bool, weights: Float32
+    features: FeatureSource,
+    requests: Requests,
+    candidates: Candidates,
+    taken: Bool,
+    weights: Float32,
+    came: Mapping[str, Bool],
 ) -> TrainingLists:
     """Features and labels of the candidates that are kept: those of weight above 0.
 
@@ -169,4 +203,5 @@ def _rows(
         sizes=kept.sum(axis=1),
         names=tuple(features.names),
         weights=weights[kept],
+        outcomes={name: of[kept] for name, of in came.items()},
     )

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -35,10 +35,10 @@ def grow(
     data, watched = _dataset(train, config), None
     if valid is not None and len(valid):
         watched = _dataset(valid, config, reference=data), Graded.of(valid)
-    return _grown(data, Graded.of(train), watched, config, progress)
+    return _trained(data, Graded.of(train), watched, config, progress)
 
 
-def _grown(
+def _trained(
     data: lightgbm.Dataset,
     lists: Graded,
     watched: tuple[lightgbm.Dataset, Graded] | None,
@@ -46,7 +46,7 @@ def _grown(
     progress: Progress | None,
 ) -> tuple[str, list[float]]:
     parameters = _parameters(config, lists, _threads(config, lists))
-    models, history = _rounds([partial(_Growing, parameters, data, lists, watched, config)], config, progress)
+    models, history = rounds([partial(_Growing, parameters, data, lists, watched, config)], config, progress)
     return models[0].text(history), history
 
 
@@ -75,12 +75,12 @@ class Folds:
         threads = max(1, _threads(config, self._lists) // len(self._parts))
         parameters = _parameters(config, self._lists, threads)
         makers = [partial(_Growing, parameters, *train, watched, config) for train, watched in self._parts]
-        models, history = _rounds(makers, config, progress)
+        models, history = rounds(makers, config, progress)
         return [model.text(history) for model in models], history
 
     def grow_whole(self, config: RankerConfig) -> str:
         """A model of all lists with all trees, as LightGBM's text: that of `grow`."""
-        return _grown(self._data, self._lists, None, config, None)[0]
+        return _trained(self._data, self._lists, None, config, None)[0]
 
 
 class _Growing:
@@ -115,10 +115,22 @@ class _Growing:
         return self._booster.model_to_string(num_iteration=int(np.argmax(history)) + 1 if history else None)
 
 
-def _rounds(
-    makers: Sequence[Callable[[], _Growing]], config: RankerConfig, progress: Progress | None
-) -> tuple[list[_Growing], list[float]]:
-    """Grow models tree by tree, side by side, until the mean NDCG@10 has not risen for `stop_after` trees.
+class Growing(Protocol):
+    """A model in training, tree by tree."""
+
+    def add(self) -> float:
+        """Grow a tree. Returns how good the model is after it on what it is not grown on, more being better;
+        NaN where nothing is watched."""
+
+
+G = TypeVar("G", bound=Growing)
+
+
+def rounds(
+    makers: Sequence[Callable[[], G]], config: RankerConfig, progress: Progress | None
+) -> tuple[list[G], list[float]]:
+    """Grow models tree by tree, side by side, until the mean of what is watched, such as NDCG@10, has not
+    risen for `stop_after` trees.
 
     The threads take turns, tree after tree, and are one tree ahead of the mean, so that three models keep two
     threads busy. How much LightGBM prints is set for the thread that makes a model, so each makes one first.
@@ -142,8 +154,8 @@ def _rounds(
     return models, history
 
 
-def _trees(models: Sequence[_Growing], turns: Iterator[ThreadPoolExecutor], most: int) -> Iterator[float]:
-    """The models' mean NDCG@10 after each tree, while the next one is already being grown."""
+def _trees(models: Sequence[Growing], turns: Iterator[ThreadPoolExecutor], most: int) -> Iterator[float]:
+    """The models' mean after each tree, while the next one is already being grown."""
     before: list[Future[float]] = []
     for _ in range(most):
         after: list[Future[float]] = []
@@ -155,7 +167,7 @@ def _trees(models: Sequence[_Growing], turns: Iterator[ThreadPoolExecutor], most
     yield _mean(before)
 
 
-def _next_tree(model: _Growing, before: Future[float] | None) -> float:
+def _next_tree(model: Growing, before: Future[float] | None) -> float:
     """Grow the model's next tree, once the one before is finished, which another thread may be growing."""
     if before is not None:
         before.result()
@@ -214,7 +226,7 @@ def _dataset(
         lists.matrix,
         label=lists.labels,
         group=lists.sizes,
-        weight=lists.weights,
+        weight=lists.weights * np.repeat(lists.importance, lists.sizes),
         feature_name=plain_names(lists.names),
         reference=reference,
         params=_binning(config, lists) | {"seed": config.seed},

@@ -103,14 +103,16 @@ def lambdarank(
 
 
 @compiled
-def ndcg(scores: Any, labels: Any, weights: Any, offsets: Any, k: Any) -> Any:
-    """The mean NDCG@k, gain 2^label − 1; 1 for a list without a positive. Equal scores keep their order."""
-    total = 0.0
+def ndcg(scores: Any, labels: Any, weights: Any, offsets: Any, importance: Any, k: Any) -> Any:
+    """The mean NDCG@k by importance, gain 2^label − 1; 1 for a list without a positive. Equal scores keep
+    their order. importance: [L]."""
+    total, lists = 0.0, 0.0
     for number in range(len(offsets) - 1):
         start, stop = offsets[number], offsets[number + 1]
         best, reached = _ideal(labels[start:stop], weights[start:stop], k), 0.0
+        lists += importance[number]
         if best == 0:
-            total += 1.0
+            total += importance[number]
             continue
         for row in range(start, stop):
             if labels[row] <= 0:
@@ -121,8 +123,8 @@ def ndcg(scores: Any, labels: Any, weights: Any, offsets: Any, k: Any) -> Any:
                 above += weights[other] if ahead else 0.0
             if above < k:
                 reached += (2.0 ** labels[row] - 1) / np.log2(2 + above)
-        total += reached / best
-    return total / max(1, len(offsets) - 1)
+        total += importance[number] * (reached / best)
+    return total / lists if lists > 0 else 0.0
 
 
 @compiled

@@ -10,6 +10,7 @@ import numpy as np
 
 from funnel.catalogue.where import Where
 from funnel.rules.config import ApartRule, AtLeastRule, AtMostRule, CapRule, PinRule, ReserveRule, Rule
+from funnel.rules.improve import improved
 from funnel.rules.problem import Problem, alike, led, numbered
 from funnel.rules.search import solve
 from funnel.types import Bool, Int32, Int64, Occasion, RulesOutcome
@@ -53,6 +54,8 @@ class Layout:
         problem = self._problem(items, asked, occasion, request)
         out = np.zeros(k, dtype=np.int32)
         length, proven, costs = solve(problem, self._strict, self._n_teams, k, out)
+        if not proven:
+            length, proven, costs = improved(problem, self._strict, self._n_teams, k, out, length)
         chosen = out[:length].astype(np.int64)
         gave_way = costs > 0
         for (r, rule), place in zip(self._pins, self._pinned_at(items), strict=True):
@@ -93,7 +96,8 @@ class Layout:
         whose = [np.broadcast_to(owner, one.shape) for owner, one in zip(owners, codes, strict=True)]
         for column, table in self._teams:
             values = self._set.codes(column).of(items)
-            teams = table[np.where(values < len(table) - 1, values, -1)].reshape(len(items), -1)
+            width = values.shape[1] * table.shape[1]  # said, since of no items it cannot be inferred
+            teams = table[np.where(values < len(table) - 1, values, -1)].reshape(len(items), width)
             whose.append(teams)
             codes.append(np.where(teams >= 0, np.repeat(values, table.shape[1], axis=1), np.int32(-1)))
         if not codes:

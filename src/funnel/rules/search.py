@@ -14,7 +14,7 @@ import numpy as np
 from funnel.compiling import compiled
 from funnel.rules.bounds import can_have, possible
 from funnel.rules.problem import Problem, UInt64
-from funnel.rules.state import begun, closed, key, moved, placed
+from funnel.rules.state import State, begun, closed, key, moved, placed
 from funnel.types import Bool, Int32, Int64
 
 #: Steps of one search, and of all for a list, beside those that every list takes: what is not decided by
@@ -22,7 +22,7 @@ from funnel.types import Bool, Int32, Int64
 STEPS, ALL_STEPS = 1_000, 4_000
 
 #: An allowance that is none.
-_FREE = 1 << 20
+FREE = 1 << 20
 
 _IMPOSSIBLE, _FOUND, _UNDECIDED = 0, 1, 2
 _REMEMBERED = 4096
@@ -37,6 +37,86 @@ class Memory(NamedTuple):
     steps: Int64
 
 
+class Walk(NamedTuple):
+    """One search. length: of the list. allow: int32 [R], what each rule may cost. careful: whether all
+    candidates that are left are looked at before each step.
+
+    cursor, first: int32 [length + 1], the next candidate to try at each position, and the first that was
+    free there. items: uint64 [1], the sum of what was taken. steps: int64 [1], how many are left.
+    widths: int32, room to count in.
+    """
+
+    length: int
+    allow: Int32
+    careful: bool
+    number: int
+    cursor: Int32
+    first: Int32
+    items: UInt64
+    steps: Int64
+    widths: Int32
+
+
+@compiled
+def _walk(p: Problem, length: int, allow: Int32, memory: Memory, careful: bool) -> Walk:
+    memory.searches[0] += 1
+    return Walk(
+        length,
+        allow,
+        careful,
+        memory.searches[0],
+        np.zeros(length + 1, np.int32),
+        np.zeros(length + 1, np.int32),
+        np.zeros(1, np.uint64),
+        np.full(1, STEPS + length),
+        np.zeros((len(p.limit_rule), p.groups.shape[1] + 1), np.int32),
+    )
+
+
+@compiled
+def _take(p: Problem, s: State, w: Walk, i: int, depth: int, sign: int) -> None:
+    """Put a candidate at a position, or take it away again."""
+    placed(p, s, i, depth, w.length, sign)
+    w.items[0] += p.kinds[i] if sign > 0 else ~p.kinds[i] + np.uint64(1)
+
+
+@compiled
+def _leads_on(p: Problem, s: State, w: Walk, memory: Memory, depth: int) -> bool:
+    """Whether nothing is known that keeps the positions from `depth` on from being filled."""
+    mark = key(s, w.items[0], w.number)
+    return memory.failed[np.int64(mark & np.uint64(_REMEMBERED - 1))] != mark and possible(
+        p, s, depth, w.length, w.allow, w.widths, w.careful
+    )
+
+
+@compiled
+def _stepped(p: Problem, s: State, w: Walk, memory: Memory, depth: int) -> int:
+    """Put the next candidate that leads on at a position: the cursor stands behind it then."""
+    for i in range(w.cursor[depth], p.groups.shape[0]):
+        is_next = not s.taken[i] and (p.before[i] < 0 or s.taken[p.before[i]])
+        if not is_next or closed(p, s, i, w.allow):
+            continue
+        w.steps[0] -= 1
+        memory.steps[0] -= 1
+        if w.steps[0] < 0 or memory.steps[0] < 0:
+            return _UNDECIDED
+        _take(p, s, w, i, depth, 1)
+        if _leads_on(p, s, w, memory, depth + 1):
+            w.cursor[depth] = i + 1
+            return _FOUND
+        _take(p, s, w, i, depth, -1)
+    return _IMPOSSIBLE
+
+
+@compiled
+def _open(s: State, w: Walk, depth: int) -> None:
+    """Begin with the first candidate that is free at a position behind the first."""
+    start = w.first[depth - 1]
+    while start < len(s.taken) and s.taken[start]:
+        start += 1
+    w.cursor[depth] = w.first[depth] = start
+
+
 @compiled
 def _search(
     p: Problem, n_teams: int, length: int, allow: Int32, memory: Memory, out: Int32, careful: bool
@@ -46,53 +126,39 @@ def _search(
     careful: look at all candidates that are left before each step. Without, nothing is tried a second time:
     what is found then is the same list, and nearly always it is found.
     """
-    n, steps, depth = p.groups.shape[0], 0, 0
-    s, failed = begun(p, len(allow), n_teams), memory.failed
-    widths = np.zeros((len(p.limit_rule), p.groups.shape[1] + 1), np.int32)
-    if length > n:
+    s, w, depth = begun(p, len(allow), n_teams), _walk(p, length, allow, memory, careful), 0
+    if length > p.groups.shape[0] or not possible(p, s, 0, length, allow, w.widths, careful):
         return _IMPOSSIBLE
-    if careful and not (possible(p, s, 0, length, allow, widths, True) and can_have(p, allow)):
+    if careful and not can_have(p, allow):
         return _IMPOSSIBLE
-    memory.searches[0] += 1
-    number = memory.searches[0]
-    cursor, first = np.zeros(length + 1, np.int32), np.zeros(length + 1, np.int32)
-    items = np.uint64(0)
     while depth < length:
-        i, found = cursor[depth], False
-        while i < n and not found:
-            if not s.taken[i] and (p.before[i] < 0 or s.taken[p.before[i]]) and not closed(p, s, i, allow):
-                steps += 1
-                memory.steps[0] -= 1
-                if steps > STEPS + length or memory.steps[0] < 0:
-                    return _UNDECIDED
-                placed(p, s, i, depth, length, 1)
-                items += p.kinds[i]
-                mark = key(s, items, number)
-                found = failed[np.int64(mark & np.uint64(_REMEMBERED - 1))] != mark and possible(
-                    p, s, depth + 1, length, allow, widths, careful
-                )
-                if not found:
-                    items -= p.kinds[i]
-                    placed(p, s, i, depth, length, -1)
-            i += 1
-        if found:
-            out[depth], cursor[depth] = i - 1, i
+        status = _stepped(p, s, w, memory, depth)
+        if status == _FOUND:
+            out[depth] = w.cursor[depth] - 1
             depth += 1
-            start = first[depth - 1]
-            while start < n and s.taken[start]:
-                start += 1
-            cursor[depth] = first[depth] = start
-            continue
-        if depth == 0:
-            return _IMPOSSIBLE
-        if not careful:
+            _open(s, w, depth)
+        elif status == _UNDECIDED or depth == 0:
+            return status
+        elif not careful:
             return _UNDECIDED
-        mark = key(s, items, number)
-        failed[np.int64(mark & np.uint64(_REMEMBERED - 1))] = mark
-        depth -= 1
-        items -= p.kinds[out[depth]]
-        placed(p, s, out[depth], depth, length, -1)
+        else:
+            mark = key(s, w.items[0], w.number)
+            memory.failed[np.int64(mark & np.uint64(_REMEMBERED - 1))] = mark
+            depth -= 1
+            _take(p, s, w, out[depth], depth, -1)
     return _FOUND
+
+
+@compiled
+def _memory(k: int) -> Memory:
+    return Memory(np.zeros(_REMEMBERED, np.uint64), np.zeros(1, np.int64), np.full(1, ALL_STEPS + 8 * k))
+
+
+@compiled
+def first_list(p: Problem, n_teams: int, length: int, allow: Int32, out: Int32) -> bool:
+    """The first list of this length, into out, that costs no rule more than is allowed; whether it was found
+    in the steps that one search has."""
+    return _search(p, n_teams, length, allow, _memory(length), out, True) == _FOUND
 
 
 @compiled
@@ -116,11 +182,11 @@ def _greedy(p: Problem, n_teams: int, most: int, allow: Int32, out: Int32) -> in
 
 
 @compiled
-def _costs(p: Problem, n_teams: int, length: int, n_rules: int, chosen: Int32) -> Int32:
+def costs_of(p: Problem, n_teams: int, n_rules: int, chosen: Int32) -> Int32:
     """What a list costs each rule: int32 [R]."""
     s = begun(p, n_rules, n_teams)
-    for position in range(length):
-        placed(p, s, chosen[position], position, length, 1)
+    for position in range(len(chosen)):
+        placed(p, s, chosen[position], position, len(chosen), 1)
     for a in range(len(p.least)):
         s.used[p.least_rule[a]] += max(0, p.least[a] - s.have[a])
     return s.used
@@ -140,13 +206,13 @@ def _cheapest(
 
     What is possible at a cost is possible at a higher one, so that the cost is found by halving.
     """
-    low, high, proven = 0, _costs(p, n_teams, length, len(allow), out)[r], True
+    low, high, proven = 0, costs_of(p, n_teams, len(allow), out[:length])[r], True
     while low < high:
         allow[r] = (low + high) // 2
         status = _search(p, n_teams, length, allow, memory, trial, True)
         if status == _FOUND:
             _copied(trial, length, out)
-            high = _costs(p, n_teams, length, len(allow), out)[r]
+            high = costs_of(p, n_teams, len(allow), out[:length])[r]
         else:
             low = allow[r] + 1
             proven &= status != _UNDECIDED
@@ -165,13 +231,13 @@ def solve(p: Problem, strict: Bool, n_teams: int, k: int, out: Int32) -> tuple[i
     """
     n_rules, k = len(strict), min(k, p.groups.shape[0])
     allow, trial = np.zeros(n_rules, np.int32), np.zeros(k, np.int32)
-    memory = Memory(np.zeros(_REMEMBERED, np.uint64), np.zeros(1, np.int64), np.full(1, ALL_STEPS + 8 * k))
+    memory = _memory(k)
     for careful in (False, True):
         if _search(p, n_teams, k, allow, memory, out, careful) == _FOUND:
             return k, True, allow
     proven = True
     for r in range(n_rules):
-        allow[r] = 0 if strict[r] else _FREE
+        allow[r] = 0 if strict[r] else FREE
     length = _greedy(p, n_teams, k, allow, out)
     for longer in range(k, length, -1):
         status = _search(p, n_teams, longer, allow, memory, trial, True)
@@ -186,4 +252,4 @@ def solve(p: Problem, strict: Bool, n_teams: int, k: int, out: Int32) -> tuple[i
     status = _search(p, n_teams, length, allow, memory, trial, True)
     if status == _FOUND:
         _copied(trial, length, out)
-    return length, proven and status != _UNDECIDED, _costs(p, n_teams, length, n_rules, out)
+    return length, proven and status != _UNDECIDED, costs_of(p, n_teams, n_rules, out[:length])

@@ -32,8 +32,8 @@ def probabilities(
     """
     if not heads or scored is None or not len(items):
         return [_NOTHING] * len(items)
-    scores = scores_of(items, scored.items[0], scored.scores[0])
-    columns = {name: head(scores).tolist() for name, head in heads.items()}
+    scores, further = _scores(items, scored)
+    columns = {name: head(further.get(name, scores)).tolist() for name, head in heads.items()}
     there = np.isfinite(scores).tolist()
     return [
         {name: column[at] for name, column in columns.items()} if known else _NOTHING
@@ -50,13 +50,21 @@ def values(
     """
     if expected is None or scored is None or not len(items):
         return [(_NOTHING, True)] * len(items)
-    scores = scores_of(items, scored.items[0], scored.scores[0])
-    valued = expected.of(items[None], scores[None], numbers)
+    scores, further = _scores(items, scored)
+    heads = {name: of[None] for name, of in further.items()}
+    valued = expected.of(items[None], scores[None], numbers, heads)
     names = [*valued.parts, "expected"]
     columns = [*(part[0].tolist() for part in valued.parts.values()), valued.values[0].tolist()]
     rows = zip(*columns, strict=True)
     pairs = zip(rows, valued.reached[0].tolist(), strict=True)
     return [(dict(zip(names, row, strict=True)), reached) for row, reached in pairs]
+
+
+def _scores(items: Int32, scored: Candidates) -> tuple[Float32, Mapping[str, Float32]]:
+    """The ranker's score of each item, and those of its further heads."""
+    listed = scored.items[0]
+    further = {name: scores_of(items, listed, of[0]) for name, of in scored.head_scores.items()}
+    return scores_of(items, listed, scored.scores[0]), further
 
 
 def scores_of(items: NDArray[Any], listed: Int32, scores: Float32) -> Float32:

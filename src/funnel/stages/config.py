@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Literal, Self
 
@@ -21,6 +22,11 @@ RESERVED = frozenset({"retrieve", "filter", "eligible", "rank", "value", "rerank
 
 #: What stands before the name of a head in an expression: `p_event`.
 PREFIX = "p_"
+
+
+def variable(head: str) -> str:
+    """What an expression calls the probability of a kind of event: `p_add_to_cart` for add-to-cart."""
+    return PREFIX + re.sub(r"\W", "_", head)
 
 
 class RetrieveConfig(plugins.Optioned):

@@ -32,9 +32,9 @@ class Given:
         if requests.shown is None:
             raise FunnelError("a given list is ranked, and these requests bring none: set Requests.shown")
         alone = replace(requests, shown=None)
-        retrieved = self._retrieve(alone)
         lists = requests.shown.items
         items = lists.last(int(lists.lengths.max(initial=0)))
+        retrieved, placed = self._retrieve.places(alone, items)
         shortlist = self._filter(alone, retrieved).source_scores
         bests = np.fmax.reduce(shortlist, axis=1, initial=-np.inf).astype(np.float32)
-        return replace(self._retrieve.places(alone, items, retrieved), source_bests=bests)
+        return replace(placed, source_bests=bests)

@@ -66,6 +66,11 @@ class Retrieve:
         """
         if requests.shown is not None:
             return self._among(requests, requests.shown)
+        return self._found(requests)[0]
+
+    def _found(self, requests: Requests) -> tuple[Candidates, dict[int, Float32]]:
+        """What the sources find, merged, and the requests' vectors by the number of the source that has
+        them."""
         retrieved: list[Retrieved] = []
         queries: dict[int, Float32] = {}
         for number, source in enumerate(self._sources):
@@ -77,17 +82,18 @@ class Retrieve:
         merged = self._merge(retrieved, self._shares)
         for number, vectors in queries.items():
             self._fill(merged, number, vectors)
-        return merged.ranked_by(merged.scores)
+        return merged.ranked_by(merged.scores), queries
 
-    def places(self, requests: Requests, items: Int32, found: Candidates) -> Candidates:
-        """Given items, each with what retrieval would have said of it beside what it found.
+    def places(self, requests: Requests, items: Int32) -> tuple[Candidates, Candidates]:
+        """What this stage finds, and given items, each with what retrieval would have said of it beside that.
 
-        items: int32 [B, K], −1 is none. found: what this stage gave for the same requests. An item that a
-        source did not find, since it is excluded or beyond the source's k, has the rank that its score gives
-        it among those found, and none where k are ahead of it. So an item that was found has its own scores,
-        ranks and fused score, and no item's depend on the other items given. What no source has a rank for
-        comes last, below 0, in the order that the sources give it together.
+        items: int32 [B, K], −1 is none. An item that a source did not find, since it is excluded or beyond
+        the source's k, has the rank that its score gives it among those found, and none where k are ahead of
+        it. So an item that was found has its own scores, ranks and fused score, and no item's depend on the
+        other items given. What no source has a rank for comes last, below 0, in the order that the sources
+        give it together.
         """
+        found, queries = self._found(requests)
         shape = (*items.shape, len(self._sources))
         placed = Candidates(
             items=items,
@@ -96,7 +102,14 @@ class Retrieve:
             source_scores=np.full(shape, np.nan, dtype=np.float32),
             source_ranks=np.full(shape, -1, dtype=np.int32),
         )
-        scores = np.stack([found_score(source, requests, items) for source in self._sources])
+        scores = np.stack(
+            [
+                source.dots(queries[number], items)
+                if isinstance(source, TowerSource)
+                else found_score(source, requests, items)
+                for number, source in enumerate(self._sources)
+            ]
+        )
         for number, source in enumerate(self._sources):
             ranks = placed.source_ranks[..., number] = ranks_among(
                 found, number, items, scores[number], self._k
@@ -108,7 +121,7 @@ class Retrieve:
         behind = behind_all(nowhere, scores, self._weights, self._constant + self._k + 1)
         np.copyto(placed.scores, behind, where=nowhere >= 0)
         copy_found(found, placed)
-        return placed.ranked_by(placed.scores)
+        return found, placed.ranked_by(placed.scores)
 
     def complete(self, requests: Requests, candidates: Candidates) -> Candidates:
         """The same candidates with the towers' score at every item, also at those that no source returned."""

@@ -12,7 +12,7 @@ from funnel.catalogue.layout import Numbers
 from funnel.catalogue.tables import Catalogue
 from funnel.errors import ConfigError
 from funnel.ranker.calibration import Head
-from funnel.stages.config import PREFIX, RankConfig
+from funnel.stages.config import RankConfig, variable
 from funnel.stages.formula import Float64, Formula
 from funnel.stages.numbers import NumberColumn
 from funnel.types import Bool, Candidates, Features, Float32, Int32, Requests
@@ -49,15 +49,18 @@ class ExpectedValue:
         self._formula, self._floor = Formula.parse(config.value), config.floor
         check_names(config, heads, number_columns(catalogue), context)
         reads = {*self._formula.names, *config.floor}
-        self._heads = {name: head for name, head in _prefixed(heads).items() if name in reads}
+        self._heads = {
+            variable(name): (name, head) for name, head in heads.items() if variable(name) in reads
+        }
         self._moment = [name for name in context if name in reads]
         columns = reads - {*self._heads, *self._moment}
         self._columns = {name: NumberColumn(catalogue, name) for name in columns}
 
-    def of(self, items: Int32, scores: Float32, numbers: Features) -> Valued:
+    def of(self, items: Int32, scores: Float32, numbers: Features, heads: Mapping[str, Float32]) -> Valued:
         """items, scores: [B, K], the ranker's scores. numbers: of the context of each request, [B]; what is
-        not there is not known. A negative item is worth NaN."""
-        parts = {name: head(scores) for name, head in self._heads.items()}
+        not there is not known. heads: scores of the heads with trees of their own. A negative item is worth
+        NaN."""
+        parts = {name: head(heads.get(of, scores)) for name, (of, head) in self._heads.items()}
         unknown = np.full(len(items), np.nan)
         for name in self._moment:
             parts[name] = np.broadcast_to(numbers.get(name, unknown)[:, None], items.shape)
@@ -85,7 +88,7 @@ def check_names(
     the context, with the nearest; and for one that is a column of both."""
     if config.value is None:
         return
-    known = [*(PREFIX + name for name in heads), *columns, *context]
+    known = [*map(variable, heads), *columns, *context]
     for name in Formula.parse(config.value).names:
         if known.count(name) > 1:
             raise ConfigError(f"rank.value: {name!r} is a column of items and of the context: rename one")
@@ -114,7 +117,9 @@ class ByValue:
         """The same positions by value."""
         if candidates.items.shape[1] == 0:
             return candidates
-        valued = self._expected.of(candidates.items, candidates.scores, requests.context_numbers)
+        valued = self._expected.of(
+            candidates.items, candidates.scores, requests.context_numbers, candidates.head_scores
+        )
         known, filled = ~np.isnan(valued.values), candidates.filled
         tier = np.where(known, np.where(valued.reached, 0, 1), 2)
         tier = np.where(filled, tier, 3)
@@ -136,7 +141,3 @@ def _falling(scores: Float64, tier: NDArray[Any]) -> Float32:
     step = np.maximum(1.0, np.abs(least) * 1e-3)
     behind = least - step * (1 + np.arange(width) / width)
     return np.where(first, scores, np.where(tier < 3, behind, -np.inf)).astype(np.float32)
-
-
-def _prefixed(heads: Mapping[str, Head]) -> dict[str, Head]:
-    return {PREFIX + name: head for name, head in heads.items()}

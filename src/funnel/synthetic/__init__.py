@@ -8,7 +8,11 @@ as a whole. `structure` says what users like, `lists` what they see and click; `
     users/part-0000.parquet …      segment, country, age
     items/part-0000.parquet …      category, campaign, advertiser, price
     truth/*.npy                    factors of users and ads, bias of ads, how far each position is looked at
+    truth/ads/*.npy                with `ads`: of moments, purchases and money
     schema.json, world.json        the columns, and the config that made the world
+
+With `ads`, events have kind (click or purchase), value, placement and device; impressions have the latter
+two; items have bid, margin, and their campaign's budget, of which nothing is spent yet.
 
 Ids are the numbers from 0, so that an id is its row.
 """
@@ -17,18 +21,21 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from funnel.errors import DataError
-from funnel.synthetic.config import SyntheticConfig
+from funnel.synthetic.ads import AdsTruth
+from funnel.synthetic.config import AdsConfig, SyntheticConfig
 from funnel.synthetic.days import write_log
 from funnel.synthetic.structure import draw_structure
 from funnel.synthetic.tables import write_ads, write_people
 from funnel.synthetic.truth import LatentTruth
 
-__all__ = ["LatentTruth", "SyntheticConfig", "config_of", "write_world"]
+__all__ = ["AdsConfig", "AdsTruth", "LatentTruth", "SyntheticConfig", "config_of", "write_world"]
 
 _COLUMNS = {
     "users": {"segment": "category", "country": "category", "age": "number"},
@@ -37,11 +44,13 @@ _COLUMNS = {
     "impressions": {},
 }
 
-#: What `schema.json` says, in the format of any folder of data: a world is read as one and knows no reader.
-_DESCRIPTION = {
-    table: [{"name": name, "kind": kind, "required": False} for name, kind in columns.items()]
-    for table, columns in _COLUMNS.items()
-} | {"name": "synthetic-ads", "clock": "time"}
+
+#: Further columns of a world with `ads`; those of events and impressions are known before a click.
+_ADS_COLUMNS = {
+    "items": {"bid": "number", "margin": "number", "budget": "number", "spent": "number"},
+    "events": {"placement": "category", "device": "category"},
+    "impressions": {"placement": "category", "device": "category"},
+}
 
 
 def write_world(config: SyntheticConfig, folder: Path | str) -> Path:
@@ -66,11 +75,30 @@ def _write(config: SyntheticConfig, folder: Path) -> None:
     structure = draw_structure(rng, config.items, config.dim, config.days, config.late)
     examination = np.arange(1, config.slots + 1, dtype=np.float32) ** -config.position_bias
     truth = LatentTruth.create(folder / "truth", config.users, config.items, config.dim, examination)
+    if config.ads is not None:
+        sizes = config.users, config.items, len(structure.categories)
+        ads = AdsTruth.create(folder / "truth" / "ads", config.ads, config.seed, sizes)
+        truth = replace(truth, ads=ads)
     shelf = write_ads(config, structure, truth, folder / "items")
     crowd = write_people(config, structure, truth, folder / "users")
     write_log(config, truth, shelf, crowd, folder)
-    (folder / "schema.json").write_text(json.dumps(_DESCRIPTION, indent=2) + "\n")
-    (folder / "world.json").write_text(config.model_dump_json(indent=2) + "\n")
+    (folder / "schema.json").write_text(json.dumps(_description(config), indent=2) + "\n")
+    (folder / "world.json").write_text(config.written() + "\n")
+
+
+def _description(config: SyntheticConfig) -> dict[str, Any]:
+    """What `schema.json` says, in the format of any folder of data: a world is read as one and knows no
+    reader."""
+    described: dict[str, Any] = {
+        table: [{"name": name, "kind": kind, "required": False} for name, kind in columns.items()]
+        for table, columns in _COLUMNS.items()
+    }
+    for table, columns in _ADS_COLUMNS.items() if config.ads is not None else ():
+        before = {} if table == "items" else {"context": True}
+        described[table] += [
+            {"name": name, "kind": kind, "required": False, **before} for name, kind in columns.items()
+        ]
+    return described | {"name": "synthetic-ads", "clock": "time"}
 
 
 def config_of(folder: Path | str) -> SyntheticConfig:

@@ -7,6 +7,24 @@ from pydantic import Field
 from funnel.settings import MOST_SEEDS, Settings
 
 
+class AdsConfig(Settings):
+    """What the world has of ads as they are: moments that matter, purchases, bids and budgets."""
+
+    placements: int = Field(default=4, ge=1, le=100, description="where lists are shown")
+    context: float = Field(
+        default=1.0,
+        ge=0,
+        description="how far a placement moves the logit of a click, by category, in standard deviations; "
+        "devices and hours half as far",
+    )
+    purchases: float = Field(
+        default=0.1, gt=0, lt=1, description="share of the clicks on an average ad that are followed by one"
+    )
+    bid: float = Field(default=0.5, gt=0, description="for a click, of an average campaign")
+    commission: float = Field(default=0.3, ge=0, description="share of a purchase's margin that is earned")
+    budget: float = Field(default=20.0, gt=0, description="for a day, of an average campaign")
+
+
 class SyntheticConfig(Settings):
     """The options of `write_world`; the same ones give the same world."""
 
@@ -24,3 +42,11 @@ class SyntheticConfig(Settings):
         default=0.3, ge=0, le=1, description="share of campaigns that start after the first day"
     )
     seed: int = Field(default=0, ge=0, lt=MOST_SEEDS, description="of the whole world")
+    ads: AdsConfig | None = Field(
+        default=None,
+        description="kinds of events, contexts, bids and budgets; without it there are clicks alone",
+    )
+
+    def written(self) -> str:
+        """As JSON, without what is not there: a world of clicks is written as before there were others."""
+        return self.model_dump_json(indent=2, exclude_none=True)

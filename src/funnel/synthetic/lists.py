@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from funnel.synthetic.truth import LatentTruth
 from funnel.types import Bool, Float32, Int32, Int64
 
+BEGIN = 1_735_689_600  # 2025-01-01, UTC
 _EXPLORED = 0.2  # share of positions whose category is drawn without a look at the user
 _SECONDS = 1 << 26  # more than any start; categories are this far apart in one sorted key
 
@@ -89,7 +90,7 @@ def show(
     height = np.where(repeated, -np.inf, shelf.exposure[items] + rng.standard_normal(shape))
     order = np.argsort(-height, axis=1, kind="stable")
     items, filled = (np.take_along_axis(values, order, axis=1) for values in (items, ~repeated))
-    logit = np.einsum("rd,rsd->rs", truth.users[users], truth.items[items]) + truth.bias[items]
+    logit = truth.logits(users, items, times + BEGIN)
     logit += noise * rng.standard_normal(shape)
     chance = truth.examination / (1 + np.exp(-logit))
     return Impressions(items, filled, filled & (rng.random(shape) < chance))

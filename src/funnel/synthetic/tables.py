@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from funnel.synthetic.ads import draw_money
 from funnel.synthetic.config import SyntheticConfig
 from funnel.synthetic.lists import Shelf
 from funnel.synthetic.structure import (
@@ -30,7 +31,7 @@ from funnel.types import Int32
 log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 16  # ads or users at a time
-_ADS, _PEOPLE = 1, 2  # random streams of their own, beside the structure's 0 and the log's 3 and 4
+_ADS, _PEOPLE, _BUYERS = 1, 2, 9  # random streams of their own, beside the structure's and the log's
 _FROM_THE_START = 0.75  # share of users who are there on the first day
 
 
@@ -47,13 +48,21 @@ def write_ads(config: SyntheticConfig, structure: Structure, truth: LatentTruth,
         campaign[rows], exposure[rows] = ads.campaign, ads.exposure
         columns = {
             "item_id": pa.array(np.arange(rows.start, rows.stop)),
-            "category": _words("category", structure.category[ads.campaign], len(structure.categories)),
-            "campaign": _words("campaign", ads.campaign, len(structure.start)),
-            "advertiser": _words(
-                "advertiser", structure.advertiser[ads.campaign], len(structure.advertisers)
-            ),
+            "category": words("category", structure.category[ads.campaign], len(structure.categories)),
+            "campaign": words("campaign", ads.campaign, len(structure.start)),
+            "advertiser": words("advertiser", structure.advertiser[ads.campaign], len(structure.advertisers)),
             "price": pa.array(ads.price.round(2)),
         }
+        if config.ads is not None and truth.ads is not None:
+            money = draw_money(config.ads, config.seed, part, structure, ads)
+            truth.ads.category[rows] = structure.category[ads.campaign]
+            truth.ads.buy[rows], truth.ads.bid[rows], truth.ads.margin[rows] = (
+                money.buy,
+                money.bid,
+                money.margin,
+            )
+            columns |= {name: pa.array(getattr(money, name)) for name in ("bid", "margin", "budget")}
+            columns["spent"] = pa.array(np.zeros(len(ads.price), dtype=np.float32))
         pq.write_table(pa.table(columns), folder / f"part-{part:04d}.parquet")
         log.info("ads: %d of %d", rows.stop, config.items)
     return Shelf.of(structure.category[campaign], structure.start[campaign], exposure)
@@ -94,10 +103,13 @@ def write_people(config: SyntheticConfig, structure: Structure, truth: LatentTru
         late = rng.random(len(people.age)) >= _FROM_THE_START
         joined[rows] = np.where(late, rng.integers(config.days, size=len(late)), 0)
         truth.users[rows] = people.vectors
+        if truth.ads is not None:
+            buyers = np.random.default_rng((config.seed, _BUYERS, part)).normal(0, 0.5, len(people.age))
+            truth.ads.buyers[rows] = buyers
         interests[rows], activity[rows] = people.interests, people.activity
         columns = {
             "user_id": pa.array(np.arange(rows.start, rows.stop)),
-            "segment": _words("segment", people.segment, SEGMENTS),
+            "segment": words("segment", people.segment, SEGMENTS),
             "country": pa.array(np.array(COUNTRIES)[people.country]),
             "age": pa.array(people.age),
         }
@@ -112,7 +124,7 @@ def chunks(n: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
-def _words(name: str, codes: NDArray[Any], count: int) -> pa.Array:
+def words(name: str, codes: NDArray[Any], count: int) -> pa.Array:
     """`name-007` for code 7, as wide as the last of `count` codes."""
     numbers = pc.utf8_lpad(pa.array(codes).cast(pa.string()), len(str(count - 1)), "0")
     return pc.binary_join_element_wise(name, numbers, "-")

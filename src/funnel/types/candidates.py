@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ class Candidates:
         own, in an order that is the rules'.
     source_bests: float32 [B, S], the best score of each source among all that it returned for the request,
         where the positions are others than these; None where the best is at one of the positions.
+    head_scores: scores of the ranker's further heads, by name, float32 [B, K]; none where there is no head
+        with trees of its own.
     """
 
     items: Int32
@@ -35,6 +38,7 @@ class Candidates:
     source_ranks: Int32
     outcomes: tuple[RulesOutcome, ...] = ()
     source_bests: Float32 | None = None
+    head_scores: Mapping[str, Float32] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, n: int, sources: tuple[str, ...] = ()) -> Candidates:
@@ -60,6 +64,7 @@ class Candidates:
             source_ranks=self.source_ranks[rows],
             outcomes=tuple(self.outcomes[row] for row in rows) if self.outcomes else (),
             source_bests=None if self.source_bests is None else self.source_bests[rows],
+            head_scores={name: scores[rows] for name, scores in self.head_scores.items()},
         )
 
     @property
@@ -79,6 +84,9 @@ class Candidates:
             source_scores=source_scores,
             source_ranks=source_ranks,
             source_bests=self.source_bests,
+            head_scores={
+                name: np.take_along_axis(of, columns, axis=1) for name, of in self.head_scores.items()
+            },
         )
 
     def ranked_by(self, scores: Float32) -> Candidates:
@@ -102,6 +110,7 @@ class Candidates:
             source_scores=np.ascontiguousarray(self.source_scores[:, :k]),
             source_ranks=np.ascontiguousarray(self.source_ranks[:, :k]),
             source_bests=self.source_bests,
+            head_scores={name: scores[:, :k] for name, scores in self.head_scores.items()},
         )
 
     def keep(self, mask: Bool) -> Candidates:

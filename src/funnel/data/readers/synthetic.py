@@ -46,5 +46,5 @@ def truth_of(path: str | Path | None, synthetic: SyntheticConfig | None) -> Late
 
 def _cached(config: SyntheticConfig) -> Path:
     """The folder in the cache of a config."""
-    digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()
+    digest = hashlib.sha256(config.model_dump_json(exclude_none=True).encode()).hexdigest()
     return cache_folder() / f"synthetic-{digest[:12]}"

@@ -17,7 +17,7 @@ _HEADS = TypeAdapter(dict[str, Head])
 
 def save_heads(folder: Path, heads: Mapping[str, Head]) -> None:
     """Write the heads into the ranker's folder."""
-    content = {name: head.model_dump(mode="json") for name, head in heads.items()}
+    content = {name: head.model_dump(mode="json", exclude_none=True) for name, head in heads.items()}
     (folder / _FILE).write_text(json.dumps(content, indent=1, sort_keys=True))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,29 @@ Float64 = NDArray[np.float64]
 
 #: Newton's method ends after so many steps, or when the mean log loss falls by less than LEAST_GAIN.
 _MOST_STEPS, _LEAST_GAIN = 50, 1e-12
+
+
+#: Lower bound of 1 − p: keeps divisions finite.
+LEAST = 1e-12
+
+
+class Seen(NamedTuple):
+    """Of rows that were not all looked at: P(happened) = examined · probability.
+
+    examined: float64 [N], above 0, 1 at most. weights: float64 [N], how many rows of the log each stands for.
+    """
+
+    examined: Float64
+    weights: Float64
+
+    @classmethod
+    def all(cls, n: int) -> Seen:
+        """Each of n rows was looked at, and counts once."""
+        return cls(np.ones(n), np.ones(n))
+
+    def take(self, rows: NDArray[Any]) -> Seen:
+        """Some of the rows."""
+        return Seen(self.examined[rows], self.weights[rows])
 
 
 class Sigmoid(Settings):
@@ -41,13 +64,14 @@ class Sigmoid(Settings):
         return odds
 
 
-def fit_beta(scores: NDArray[Any], labels: Bool) -> Sigmoid:
+def fit_beta(scores: NDArray[Any], labels: Bool, seen: Seen | None = None) -> Sigmoid:
     """The beta curve of the least log loss. scores: [N]. labels: bool [N].
 
+    seen: how far each row was looked at; None where every row was, and counts once.
     A slope that comes out below zero is set to zero and the others are fitted again, as in the paper.
     """
     centre, scale, z = _standard(scores)
-    targets, free = _targets(labels), [True, True]
+    targets, free = (*_targets(labels), seen or Seen.all(len(z))), [True, True]
     slopes = _newton(z, targets, _of_beta(free))
     while (slopes[:2] < 0).any():
         free[int(np.argmin(slopes[:2]))] = False
@@ -56,13 +80,13 @@ def fit_beta(scores: NDArray[Any], labels: Bool) -> Sigmoid:
     return Sigmoid(method="beta", centre=centre, scale=scale, a=a, b=b, c=c)
 
 
-def fit_platt(scores: NDArray[Any], labels: Bool) -> Sigmoid:
+def fit_platt(scores: NDArray[Any], labels: Bool, seen: Seen | None = None) -> Sigmoid:
     """The logistic curve of the least log loss (Platt 1999), constant where it would fall.
 
-    scores: [N]. labels: bool [N].
+    scores: [N]. labels: bool [N]. seen: as of `fit_beta`.
     """
     centre, scale, z = _standard(scores)
-    targets = _targets(labels)
+    targets = (*_targets(labels), seen or Seen.all(len(z)))
     slopes = _newton(z, targets, np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
     if slopes[0] < 0:
         slopes = _newton(z, targets, _of_beta([False, False]))
@@ -90,16 +114,18 @@ def _of_beta(free: list[bool]) -> Float64:
     return np.eye(3)[:, [*np.flatnonzero(free).tolist(), 2]]
 
 
-def _newton(z: Float64, targets: tuple[float, float, Bool], basis: Float64) -> Float64:
-    """a, b and c of the least log loss among basis @ x, by Newton's method with halved steps."""
-    low, high, labels = targets
+def _newton(z: Float64, targets: tuple[float, float, Bool, Seen], basis: Float64) -> Float64:
+    """a, b and c of the least log loss among basis @ x, by Newton's method with halved steps; where not all
+    was looked at, with Fisher's information in place of the Hessian, which is positive everywhere."""
+    low, high, labels, seen = targets
+    rows = (z, labels, seen.examined, seen.weights, low, high)
     x = np.zeros(basis.shape[1])
-    loss, gradient, hessian = _derivatives(z, labels, low, high, basis @ x)
+    loss, gradient, hessian = _derivatives(*rows, basis @ x)
     for _ in range(_MOST_STEPS):
         curvature = basis.T @ hessian @ basis + 1e-12 * np.eye(len(x))
         step = np.linalg.lstsq(curvature, basis.T @ gradient, rcond=None)[0]
         while True:
-            at = _derivatives(z, labels, low, high, basis @ (x - step))
+            at = _derivatives(*rows, basis @ (x - step))
             if at[0] <= loss or np.abs(step).max() < 1e-12:
                 break
             step = step / 2
@@ -111,9 +137,9 @@ def _newton(z: Float64, targets: tuple[float, float, Bool], basis: Float64) -> F
 
 
 @compiled
-def _derivatives(z: Any, labels: Any, low: Any, high: Any, slopes: Any) -> Any:
+def _derivatives(z: Any, labels: Any, examined: Any, weights: Any, low: Any, high: Any, slopes: Any) -> Any:
     """The mean log loss with its gradient [3] and Hessian [3, 3] in a, b and c."""
-    loss, gradient, hessian = 0.0, np.zeros(3), np.zeros((3, 3))
+    loss, gradient, hessian, total = 0.0, np.zeros(3), np.zeros((3, 3)), 0.0
     for row in range(len(z)):
         tail = np.log1p(np.exp(-abs(z[row])))
         columns = (-(max(-z[row], 0.0) + tail), max(z[row], 0.0) + tail, 1.0)
@@ -121,9 +147,21 @@ def _derivatives(z: Any, labels: Any, low: Any, high: Any, slopes: Any) -> Any:
         target = high if labels[row] else low
         small = np.exp(-abs(odds))
         chance = 1 / (1 + small) if odds >= 0 else small / (1 + small)
-        loss += max(odds, 0.0) + np.log1p(small) - target * odds
+        weight, looked = weights[row], examined[row]
+        total += weight
+        if looked >= 1:
+            lost = max(odds, 0.0) + np.log1p(small) - target * odds
+            slope, curve = chance - target, chance * (1 - chance)
+        else:  # the row happened with looked * chance
+            missed = max(1 - looked * chance, LEAST)
+            lost = -target * (np.log(looked) + min(odds, 0.0) - np.log1p(small)) - (1 - target) * np.log(
+                missed
+            )
+            slope = (1 - chance) * (looked * chance - target) / missed
+            curve = looked * chance * (1 - chance) ** 2 / missed
+        loss += weight * lost
         for i in range(3):
-            gradient[i] += (chance - target) * columns[i]
+            gradient[i] += weight * slope * columns[i]
             for j in range(3):
-                hessian[i, j] += chance * (1 - chance) * columns[i] * columns[j]
-    return loss / len(z), gradient / len(z), hessian / len(z)
+                hessian[i, j] += weight * curve * columns[i] * columns[j]
+    return loss / total, gradient / total, hessian / total

@@ -1,0 +1,185 @@
+"""A probability for each kind of event, with trees of its own, calibrated on what these did not see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from funnel.bundle.contents import Contents
+from funnel.engine import Funnel
+from funnel.errors import DataError
+from funnel.evaluation.chunks import each_chunk
+from funnel.pipeline.logged import Logged
+from funnel.pipeline.progress import step
+from funnel.ranker import Ranker, RankerConfig, TrainingLists, contains
+from funnel.ranker.calibration import FEWEST, Head, Seen, base_rate, calibrate
+from funnel.ranker.outcome_trees import OutcomeRows, cross_fit, grow
+from funnel.ranker.outcomes import MOST_ROWS
+from funnel.ranker.propensity import Propensities
+from funnel.types import Bool, Candidates, EventKinds, Examples, Float32, Int64, Requests
+
+MatrixOf = Callable[[Requests, Candidates], Float32]
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Probabilities by kind of event. trees: of the heads that have some of their own. shown: whether they
+    are of lists that were shown. propensities: how far positions of these are looked at. notes: in words."""
+
+    heads: Mapping[str, Head] = field(default_factory=dict)
+    trees: Mapping[str, Ranker] = field(default_factory=dict)
+    shown: bool = False
+    propensities: Propensities | None = None
+    notes: tuple[str, ...] = ()
+
+
+def shown_heads(logged: Logged, config: RankerConfig) -> Heads:
+    """For each outcome of shown lists the probability that it comes of an item that is looked at.
+
+    Every item of every list is a row, of lists without a click, too; that nothing came of it says the less,
+    the less its position is looked at.
+    """
+    sizes = [len(rows.items) for rows in logged.folds]
+    positions = np.concatenate([rows.positions for rows in logged.folds])
+    examined = np.ones(len(positions))
+    if logged.propensities is not None:
+        examined = logged.propensities.examined(positions)
+    weights = np.concatenate([rows.weights[rows.list_of] for rows in logged.folds])
+    folds = np.repeat(np.arange(len(sizes)), sizes)
+    matrix = np.concatenate([rows.matrix for rows in logged.folds])
+    heads: dict[str, Head] = {}
+    trees: dict[str, Ranker] = {}
+    for name in logged.folds[0].outcomes:
+        happened = np.concatenate([rows.outcomes[name] for rows in logged.folds])
+        rows = OutcomeRows(matrix, logged.folds[0].names, happened, examined, weights, folds)
+        with step(f"grow trees for p_{name}"):
+            trained = _trained(rows, config)
+        if trained is None:
+            heads[name] = base_rate(happened, Seen(examined, weights))
+            continue
+        trees[name], models = trained
+        scores = np.empty(len(rows), dtype=np.float64)
+        for fold, model in enumerate(models):
+            scores[folds == fold] = model.predict(matrix[folds == fold])
+        heads[name] = calibrate(scores, happened, folds, Seen(examined, weights))
+    return Heads(heads, trees, True, logged.propensities, _sentences(heads, trees, "shown items"))
+
+
+def retrieved_heads(
+    contents: Contents,
+    kinds: EventKinds | None,
+    lists: TrainingLists,
+    folds: Sequence[Examples],
+    fold_of: Int64,
+    config: RankerConfig,
+) -> Heads:
+    """For each kind of event that is to be found, the probability that a candidate is taken by one.
+
+    lists: of the ranker, with outcomes. folds: the requests of each fold of users, for whole lists. fold_of:
+    [L], of the lists. None where there are no two kinds to tell apart.
+    """
+    names = () if kinds is None else kinds.target_names
+    if kinds is None or len(names) < 2 or not lists.outcomes:
+        return Heads()
+    rows_of = np.repeat(fold_of, lists.sizes)
+    weights, examined = lists.weights.astype(np.float64), np.ones(len(lists.labels))
+    trees: dict[str, Ranker] = {}
+    models: dict[str, list[Ranker]] = {}
+    for name in names:
+        rows = OutcomeRows(lists.matrix, lists.names, lists.outcomes[name], examined, weights, rows_of)
+        with step(f"grow trees for p_{name}"):
+            trained = _trained(rows, config)
+        if trained is not None:
+            trees[name], models[name] = trained
+    with step("calibrate the kinds"):
+        whole = _whole(contents, kinds, models, folds, config.seed)
+    heads = {}
+    for name in names:
+        scores, happened, fold = whole[name]
+        try:
+            head = calibrate(scores, happened, fold)
+        except DataError:
+            head = base_rate(happened, Seen.all(len(happened)))
+            trees.pop(name, None)
+        heads[name] = head.model_copy(update={"kind": kinds.code(name)})
+    return Heads(heads, trees, notes=_sentences(heads, trees, "candidates"))
+
+
+def _trained(rows: OutcomeRows, config: RankerConfig) -> tuple[Ranker, list[Ranker]] | None:
+    """Trees on all rows, and on those of all folds but each; None where too little happened for either."""
+    happened = [rows.happened[rows.folds == fold].sum() for fold in np.unique(rows.folds)]
+    if sum(happened) < FEWEST or min(happened) == 0:
+        return None
+    texts, trees = cross_fit(rows, config)
+    settings = config.model_copy(update={"objective": "binary", "trees": trees})
+    parts = [Ranker(text, rows.names, settings) for text in texts]
+    return Ranker(grow(rows, trees, config), rows.names, settings), parts
+
+
+def _whole(
+    contents: Contents,
+    kinds: EventKinds,
+    models: Mapping[str, Sequence[Ranker]],
+    folds: Sequence[Examples],
+    seed: int,
+) -> dict[str, tuple[Float32, Bool, Int64]]:
+    """For each kind, scores of whole lists by trees that saw none of their users, outcomes, and folds."""
+    shorten, features = Funnel(contents.before_ranking()), contents.candidate_features()
+    width = min(contents.retrieve.k, len(contents.catalogue.ids))
+    most = max(1, MOST_ROWS // max(1, width) // len(folds))
+    parts: dict[str, list[tuple[Float32, Bool, Int64]]] = {name: [] for name in kinds.target_names}
+    for number, fold in enumerate(folds):
+        drawn = np.random.default_rng((seed, number)).permutation(len(fold))[:most]
+        trees = {name: of[number] for name, of in models.items()}
+        scored = partial(_scored, shorten, features.matrix, trees)
+        for part, candidates, scores in each_chunk(scored, fold.take(np.sort(drawn))):
+            for name in kinds.target_names:
+                targets = part.of_kind(kinds.code(name)).targets
+                happened = contains(targets, candidates.items)[candidates.filled]
+                parts[name].append(
+                    (
+                        scores.get(name, np.zeros(len(happened), np.float32)),
+                        happened,
+                        np.full(len(happened), number),
+                    )
+                )
+    return {
+        name: (
+            np.concatenate([a for a, _, _ in of]),
+            np.concatenate([b for _, b, _ in of]),
+            np.concatenate([c for _, _, c in of]),
+        )
+        for name, of in parts.items()
+    }
+
+
+def _scored(
+    shorten: Funnel, matrix: MatrixOf, trees: Mapping[str, Ranker], part: Examples
+) -> tuple[Examples, Candidates, dict[str, Float32]]:
+    """Some requests, their shortlists, and the scores of each filled position by each head."""
+    candidates = shorten(part.requests)
+    values = matrix(part.requests, candidates)[candidates.filled]
+    scores = {name: ranker.predict(values).astype(np.float32) for name, ranker in trees.items()}
+    return part, candidates, scores
+
+
+def _sentences(heads: Mapping[str, Head], trees: Mapping[str, Ranker], what: str) -> tuple[str, ...]:
+    return tuple(_sentence(name, head, trees.get(name), what) for name, head in heads.items())
+
+
+def _sentence(name: str, head: Head, trees: Ranker | None, what: str) -> str:
+    """How one probability came about."""
+    happened = f"{head.positives:,} of {head.rows:,} {what}"
+    if trees is None:
+        return (
+            f"p_{name} is {float(head(np.zeros(1))[0]):.5f} for all: it came of {happened}, and it takes "
+            f"{FEWEST}, and some in each fold, to tell one from another"
+        )
+    losses = ", ".join(f"{method} {loss:.5f}" for method, loss in head.log_loss.items())
+    return (
+        f"p_{name} is {head.calibration.method} of {trees.trees} trees of its own; it came of {happened} "
+        f"that these did not see; log loss on other users: {losses}"
+    )

@@ -1,0 +1,132 @@
+"""Lists that were shown in the ranker's window, as the ranker learns from them beside what is retrieved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from funnel.bundle.contents import Contents
+from funnel.data import LoggedLists, logged_lists
+from funnel.data.shown import CLICK
+from funnel.engine import Funnel
+from funnel.errors import DataError
+from funnel.evaluation.chunks import CHUNK, each_chunk
+from funnel.pipeline.moments import known_at
+from funnel.pipeline.prepare import Prepared, with_users
+from funnel.ranker.calibration import EVENT
+from funnel.ranker.config import FOLDS
+from funnel.ranker.logged import ShownRows, join_rows, shown_rows
+from funnel.ranker.propensity import Propensities, estimate_propensities
+from funnel.types import Examples, Int64
+
+#: Rows of the log that propensities are estimated from: the latest ones.
+MOST_IMPRESSIONS = 20_000_000
+
+
+@dataclass(frozen=True)
+class Logged:
+    """What the ranker learns from logged lists.
+
+    folds: rows of the lists of each fold of users. propensities: how far positions are looked at; None where
+    every click counts the same. notes: in words.
+    """
+
+    folds: tuple[ShownRows, ...]
+    propensities: Propensities | None
+    notes: tuple[str, ...]
+
+
+def window_lists(prepared: Prepared, part: Literal["ranker", "test"]) -> LoggedLists | None:
+    """The lists that were shown in a window, as requests with all that was known. None where there is none to
+    learn from: none was logged, the config leaves them out, or lists are what the protocol ranks anyway."""
+    config = prepared.config
+    if not config.ranker.impressions or prepared.split.protocol == "shown":
+        return None
+    most, alike = config.ranker.lists, part == "test"
+    lists = logged_lists(prepared.dataset, config.split, part, most, config.seed, config.events, alike=alike)
+    if lists is None:
+        return None
+    examples = with_users(lists.examples, prepared.user_features)
+    if prepared.context is not None:
+        assert prepared.dataset.impressions is not None
+        examples = known_at(examples, lists.rows, prepared.dataset.impressions, prepared.context)
+    return replace(lists, examples=examples)
+
+
+def learn_from(contents: Contents, prepared: Prepared, folds: Sequence[Examples]) -> Logged | None:
+    """The lists of the ranker's window, cut into the same folds by user. None where there is none."""
+    lists = window_lists(prepared, "ranker")
+    if lists is None:
+        return None
+    rows = _rows(contents, lists)
+    fold = _folds(lists.examples, folds, prepared.config.seed)
+    parts = tuple(rows.take(np.flatnonzero(fold == number)) for number in range(FOLDS))
+    propensities, note = window_propensities(prepared)
+    drawn = len(lists) < lists.weights.sum() * (1 - 1e-9)
+    what = f"{len(lists):,} of {lists.weights.sum():,.0f}" if drawn else f"{len(lists):,}"
+    clicks = int(rows.clicked.sum())
+    return Logged(
+        parts, propensities, (f"it learned from {what} shown lists with {clicks:,} clicks, too", note)
+    )
+
+
+def head_names(prepared: Prepared) -> list[str]:
+    """The kinds of events that a bundle of these data has probabilities of."""
+    kinds = prepared.split.kinds
+    targets = [] if kinds is None else list(kinds.target_names)
+    lists = window_lists(prepared, "ranker")
+    return list(dict.fromkeys([EVENT, *([] if lists is None else [CLICK]), *targets]))
+
+
+def window_propensities(prepared: Prepared) -> tuple[Propensities | None, str]:
+    """How far positions were looked at before the test window, and in words; None and why, where clicks all
+    count the same."""
+    if prepared.config.ranker.propensity == "none":
+        return None, "each click counts the same, wherever its item stood (ranker.propensity)"
+    frame = prepared.dataset.impressions
+    assert frame is not None
+    frame = frame[frame["time"].to_numpy() < prepared.split.test.requests.times.min()].iloc[
+        -MOST_IMPRESSIONS:
+    ]
+    items = prepared.dataset.item_vocabulary.rows(frame["item_id"])
+    try:
+        propensities = estimate_propensities(items, frame["position"].to_numpy(), frame["clicked"].to_numpy())
+    except DataError as error:
+        return None, f"each click counts the same, wherever its item stood: {error}"
+    return propensities, propensities.sentence
+
+
+def _rows(contents: Contents, lists: LoggedLists) -> ShownRows:
+    """The rows of some lists, in their order."""
+    stages, features = Funnel(contents.placing()), contents.candidate_features()
+    numbered = zip(
+        _weights(lists), each_chunk(lambda part: (part, stages(part.requests)), lists.examples), strict=True
+    )
+    return join_rows([shown_rows(part, kept, weights, features) for weights, (part, kept) in numbered])
+
+
+def _weights(lists: LoggedLists) -> list[np.ndarray]:
+    return np.split(lists.weights, range(CHUNK, len(lists), CHUNK)) if len(lists) else []
+
+
+def _folds(examples: Examples, folds: Sequence[Examples], seed: int) -> Int64:
+    """The fold of each list: that of its user's other requests, or one by chance."""
+    users = examples.requests.users
+    of = {
+        user: number
+        for number, fold in enumerate(folds)
+        for user in fold.requests.users.tolist()
+        if user >= 0
+    }
+    known, at = np.unique(users, return_inverse=True)
+    drawn = np.random.default_rng(seed).integers(FOLDS, size=len(known))
+    by_user = np.array(
+        [of.get(user, chance) for user, chance in zip(known.tolist(), drawn.tolist(), strict=True)]
+    )
+    alone = np.random.default_rng((seed, 1)).integers(
+        FOLDS, size=len(users)
+    )  # an unknown user is one of their own
+    return np.where(users < 0, alone, by_user[at]).astype(np.int64)
