@@ -38,8 +38,8 @@ from funnel.rules import Ruleset
 from funnel.stages.rules import Rules
 from funnel.types import Candidates, Occasion, Ragged, Requests
 
-#: Requests of one rule set.
-TOGETHER = 500
+#: Requests of one rule set; the file is written again after so many sets.
+TOGETHER, _SAVED = 500, 50
 
 
 def requests_of(n: int, occasion: Occasion) -> Requests:
@@ -141,28 +141,28 @@ def main(
     if quick:
         requests, small, exact = requests // 50, small // 50, min(exact, 3)
     began, found = time.perf_counter(), Counter[str]()
+    about: dict[str, Any] = {"seed": seed, "quick": quick, "asked_for": requests}
+    about["caps"] = capped(rounds=6 if quick else 50)
+    sets = range(-(-requests // TOGETHER))
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        sets = range(-(-requests // TOGETHER))
-        for one in pool.map(partial(checked, seed, exact), sets, chunksize=4):
-            found.update(one)
         for one in pool.map(partial(compared, seed), range(small), chunksize=50):
             found.update(one)
-    caps = capped(rounds=20 if quick else 200)
-    about = {
-        "seed": seed, "rule_sets": len(sets), "quick": quick, **_named(found), "caps": caps,
-        "seconds": round(time.perf_counter() - began, 1),
-    }  # fmt: skip
+        for number, one in enumerate(pool.map(partial(checked, seed, exact), sets), 1):
+            found.update(one)
+            if number % _SAVED == 0 or number == len(sets):  # a run that is cut short has counted what it did
+                about |= {"rule_sets": number, **_named(found)}
+                about["seconds"] = round(time.perf_counter() - began, 1)
+                save("rules-quick" if quick else "rules", about, results)
     _show(about)
-    save("rules-quick" if quick else "rules", about, results)
 
 
 def _named(found: Counter[str]) -> dict[str, Any]:
-    kinds = {kind: found.pop(f"rules {kind}", 0) for kind in KINDS}
-    taken = found.pop("microseconds")
+    own = {"microseconds", *(f"rules {kind}" for kind in KINDS)}
     return {
-        "found": dict(found), "rules_of_each_kind": kinds,
-        "microseconds_a_request": round(taken / found["requests"], 1),
-    }  # fmt: skip
+        "found": {name: count for name, count in found.items() if name not in own},
+        "rules_of_each_kind": {kind: found[f"rules {kind}"] for kind in KINDS},
+        "microseconds_a_request": round(found["microseconds"] / found["requests"], 1),
+    }
 
 
 def _show(about: dict[str, Any]) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 from funnel.bundle.contents import Contents
 from funnel.errors import DataError
 from funnel.evaluation import machine, versions
-from funnel.features import FeaturesConfig
 from funnel.evaluation.chunks import each_chunk
+from funnel.features import FeaturesConfig
 from funnel.ranker import Ranker, RankerConfig, TrainingLists, concatenate, training_lists
 from funnel.serving.request import of_users
 from funnel.stages import Filter

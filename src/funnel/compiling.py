@@ -125,7 +125,7 @@ def cache_folders(function: Callable[..., Any]) -> Iterator[Path]:
     if config.CACHE_DIR:
         yield Path(config.CACHE_DIR) / "funnel"
     yield Path(function.__code__.co_filename).parent / "__pycache__"
-    if (own := _own()) is not None:
+    if (own := own_cache()) is not None:
         yield own
 
 
@@ -151,8 +151,8 @@ def kernels() -> Iterator[Kept]:
                     yield value._cache
 
 
-def _own() -> Path | None:
-    """A folder of the user's own for such things; None where there is no home, or it is not theirs."""
+def own_cache() -> Path | None:
+    """A folder of the user's own for what can be made again; None where there is none that is theirs."""
     try:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         home = base if base.is_dir() else base.parent

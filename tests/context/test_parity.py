@@ -4,13 +4,16 @@ it."""
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from funnel.artifacts import Store
 from funnel.data import Dataset
 from funnel.features import Rates
+from funnel.pipeline.build import _before as before_ranker
 from funnel.pipeline.prepare import prepare
 from funnel.serving.request import Request, encode_request
 from funnel.towers.training.batches import sequences, steps
@@ -128,6 +131,22 @@ def test_nothing_that_is_known_later_is_in_what_was_known_before(asked: Shop) ->
         np.testing.assert_array_equal(before[name].groups["category"], after[name].groups["category"])
     late = own.rates(split.test_statistics)["place"]
     assert late.totals.sum() > before["place"].totals.sum()
+
+
+def test_a_bundle_counts_what_was_before_the_window_that_it_is_asked_about(
+    asked: Shop, tmp_path: Path
+) -> None:
+    """What it serves with before the test, what the ranker learned with before the ranker's window."""
+    prepared, times = asked.prepared, asked.data.log.times
+    place = asked.data.events["place"].notna().to_numpy()
+    towers = Store(asked.folder / "embeddings")
+    version = towers.path(towers.versions()[0].version)
+    bundle = Store(asked.folder / "indexes").path("current")
+    learned = before_ranker(prepared, version, bundle, tmp_path)
+    served = asked.live.contents
+    for contents, window in ((served, prepared.split.test), (learned, prepared.split.ranker)):
+        start = int(window.requests.times.min())
+        assert contents.rates["place"].totals.sum() == (place & (times < start)).sum()
 
 
 def test_rates_are_those_of_a_slow_count() -> None:

@@ -185,3 +185,51 @@ def test_a_click_of_another_user_is_not_the_lists() -> None:
 def test_no_logged_lists_where_there_is_no_window_of_them() -> None:
     assert logged_lists(data(impressions=False), LOGGED, "ranker", 10, 0) is None
     assert logged_lists(data(), SplitConfig(kind="leave_one_out"), "ranker", 10, 0) is None
+
+
+def test_a_purchase_comes_of_the_last_list_that_showed_the_item_a_day_before_at_most() -> None:
+    """Beside a search through all lists for each purchase."""
+    rng = np.random.default_rng(4)
+    users, items = ["a", "b", "c"], ["w", "x", "y", "z"]
+    n, day = 400, 86_400
+    bought = pd.DataFrame({"user_id": rng.choice(users, n), "item_id": rng.choice(items, n)})
+    bought = bought.assign(time=rng.integers(0, 30 * day, n), kind=rng.choice(["click", "purchase"], n))
+    shown = []
+    for number in range(300):
+        user, time = str(rng.choice(users)), int(rng.integers(0, 30 * day))
+        for position, item in enumerate(rng.choice(items, 2, replace=False)):
+            shown.append((f"r{number}", user, str(item), time, position, bool(rng.random() < 0.3)))
+    columns = ["request_id", "user_id", "item_id", "time", "position", "clicked"]
+    frame = pd.DataFrame(shown, columns=columns)
+    dataset = Dataset.from_frames(Schema(), bought, impressions=frame)
+    config = SplitConfig(ranker=0.2, test=0.6, exclude_seen=False)
+    lists = logged_lists(dataset, config, "ranker", 1000, 0)
+    assert lists is not None
+    requests = lists.examples.requests
+    assert requests.shown is not None
+    starts, ends = (int(dataset.log.times[int(share * n)]) for share in (0.2, 0.6))
+    expected = set()
+    purchases = bought[bought["kind"] == "purchase"]
+    for user, item, time in zip(purchases["user_id"], purchases["item_id"], purchases["time"], strict=True):
+        before = frame[(frame["user_id"] == user) & (frame["item_id"] == item) & (frame["time"] <= time)]
+        if len(before):
+            last = before.loc[before["time"].idxmax()]
+            if time - last["time"] <= day:
+                expected.add((user, item, int(last["time"])))
+    found, seen = set(), 0
+    for row in range(len(lists)):
+        user, time = dataset.user_ids[requests.users[row]], int(requests.times[row])
+        entries = slice(requests.shown.items.offsets[row], requests.shown.items.offsets[row + 1])
+        for item, came in zip(
+            requests.shown.items[row], requests.shown.columns["outcome.purchase"][entries], strict=True
+        ):
+            seen += 1
+            if came:
+                found.add((str(user), str(dataset.item_ids[item]), time))
+    moved = found - expected  # lists whose own click was logged before them are as old as that click
+    twins = {key for key in expected if any(key[:2] == to[:2] and abs(key[2] - to[2]) <= 300 for to in moved)}
+    assert len(twins) >= len(moved)
+    inside = {key for key in expected if starts <= key[2] < ends}
+    assert len(inside) > 30
+    assert inside - found <= twins
+    assert seen == (frame["time"].between(starts, ends, inclusive="left")).sum()

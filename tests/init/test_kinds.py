@@ -8,11 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from funnel.config import load
+from funnel.data import Dataset
 from funnel.data.table_file import TableFile
+from funnel.init import guess, write
 from funnel.init.event_kinds import ENOUGH_EVENTS, find_kinds
 from funnel.init.keys import find_keys
 from funnel.init.sampling import Sample
 from funnel.init.table_files import TableFiles
+from funnel.pipeline import prepare
 
 from .shops import Shop, guessed, kinds, shop, unused
 
@@ -117,8 +121,10 @@ def sampled(kinds_of_events: list[str], users: int) -> Sample:
 def counted(shares: dict[str, int], users: int = 1000) -> set[str]:
     names = [name for name, count in shares.items() for _ in range(count)]
     keyed = find_keys(sampled(names, users), {})
-    keep = find_kinds(keyed, {"user_id": "user_id", "item_id": "item_id"}).keep
-    return set(keep["event"]) if keep else set(shares)
+    kinds = find_kinds(keyed, {"user_id": "user_id", "item_id": "item_id"})
+    assert kinds is not None
+    assert {*kinds.history, *kinds.negatives, *kinds.ignore} == set(shares)
+    return set(kinds.targets or kinds.history)
 
 
 def test_the_deepest_kinds_that_there_is_enough_of_count() -> None:
@@ -147,15 +153,30 @@ def test_unknown_kinds_go_by_how_rare_they_are() -> None:
     assert counted({"alpha": much, "beta": some}) == {"beta"}
 
 
-def test_kinds_that_do_not_count_are_not_read_and_a_person_can_change_that(tmp_path: Path) -> None:
-    events = SHOP.events.assign(event=["impression", "view", "buy"] * 100)
+def test_what_kinds_are_for_stands_in_the_config_and_a_person_can_change_that(tmp_path: Path) -> None:
+    what = ["impression", "view", "buy", "hide", "add to cart"] * 60
+    events = SHOP.events.assign(event=what, revenue=["0", "0", "9.5", "0", "0"] * 60)
+    made = guess(SHOP.replace(events=events).write(tmp_path))
+    write(made, tmp_path / "shop.toml", data=str(tmp_path))
+    config = load(tmp_path / "shop.toml")
+    assert config.events.history == {"view": 1.0, "buy": 4.0, "add to cart": 3.0}
+    assert config.events.targets == ()  # of so few events all are to be found
+    assert config.events.negatives == ("hide",)
+    assert config.events.ignore == ("impression",)
+    assert config.split.exclude_seen == ("buy",)
+    data = Dataset.from_folder(tmp_path)
+    assert data.events["kind"].value_counts().to_dict() == dict.fromkeys(what[:5], 60)
+    assert data.events["value"].sum() == 60 * 9.5
+    parts = prepare(config, data).split
+    assert parts.kinds is not None
+    assert parts.kinds.target_names == ("add to cart", "buy", "view")
+
+
+def test_a_column_that_is_only_called_kind_or_value_is_not_used_as_one(tmp_path: Path) -> None:
+    events = SHOP.events.drop(columns="event").assign(
+        kind=[f"{row}" for row in range(300)], value=["-1", ""] * 150
+    )
     made, data = guessed(SHOP.replace(events=events).write(tmp_path))
-    assert set(data.events["event"]) == {"view", "buy"}
-    assert "impression" in unused(made)["events.event"]
-    schema = tmp_path / "schema.json"
-    text = "".join(schema.read_text().split())
-    assert '"keep":{"event":["buy","view"]}' in text
-    schema.write_text(text.replace('["buy","view"]', '["buy"]'))
-    again = type(data).from_folder(tmp_path)
-    assert len(again.events) == 100
-    assert any("200 of 300 rows left out, whose event is not buy" in note for note in again.notes)
+    assert {"events.kind", "events.value"} <= set(unused(made))
+    assert data.log.kinds is None
+    assert data.log.values is None

@@ -142,7 +142,7 @@ def test_columns_of_the_log_describe_items_that_have_no_file(tmp_path: Path) -> 
     made, data = guessed(tmp_path)
     assert kinds(made, "items") == {"category": "category", "price": "number"}
     assert kinds(made, "users") == {"country": "category"}
-    assert kinds(made, "events") == {"event": "category"}
+    assert kinds(made, "events") == {}
     by_id = SHOP.items.set_index("item_id")["category"]
     assert data.items["category"].tolist() == by_id.loc[data.items["item_id"]].tolist()
     assert who_what_when(data) == expected(events)

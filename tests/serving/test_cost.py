@@ -16,7 +16,7 @@ import pytest
 from funnel import Live
 from funnel.artifacts import Store
 from funnel.data import Vocabulary
-from funnel.serving.request import history_of
+from funnel.serving.histories import events_of
 from funnel.types import Ragged
 from tests.serving.test_items import frame
 from tests.serving.test_reload import variant
@@ -128,4 +128,4 @@ def test_one_users_history_is_taken_alone() -> None:
     offsets = np.arange(n + 1, dtype=np.int64) * 2
     items, times = Ragged(np.zeros(2 * n, np.int32), offsets), Ragged(np.zeros(2 * n, np.int64), offsets)
     contents: Any = SimpleNamespace(users=SimpleNamespace(history=items, history_times=times))
-    assert peak(lambda: history_of(contents, n // 2, ())) < 50_000
+    assert peak(lambda: events_of(contents, n // 2, ())) < 50_000

@@ -212,3 +212,53 @@ def test_what_is_shown_and_excluded_is_not_returned(requests: Requests, encoder:
     for b in range(len(requests)):
         expected = set(range(10)) - set(requests.exclude[b].tolist())
         assert set(out.items[b][out.filled[b]].tolist()) == expected
+
+
+def test_what_goes_by_events_is_no_evidence_against_an_item_without_one() -> None:
+    """Item 5 is first by its columns and unknown to two sources; what they know stands where it stood."""
+    sources = [Fixed("near", [[5, 1, 2, 3]]), Fixed("met", [[9, 8, 7, 1]]), Fixed("popular", [[6, 4, 2]])]
+    for source in sources[1:]:
+        source.by_events = True  # type: ignore[attr-defined]
+    asked: list[tuple[list[int], list[int]]] = []
+
+    def unseen(items: np.ndarray, times: np.ndarray) -> np.ndarray:
+        asked.append((items.tolist(), times.tolist()))
+        return items == 5
+
+    plain = Retrieve(sources, 4)(ask(1))
+    fair = Retrieve(sources, 4, unseen=unseen)(ask(1))
+    assert plain.items[0].tolist()[:2] == [1, 2]
+    assert fair.items[0].tolist()[:3] == [5, 1, 2]
+    assert [one for one in fair.items[0] if one != 5] == [one for one in plain.items[0] if one != 5]
+    # As if each of three sources, by half the two that cannot know it, had it first.
+    assert fair.scores[0, 0] == pytest.approx((1 + 0.5 * 2) / 61)
+    assert [(sorted(items), set(times)) for items, times in asked] == [([3, 5], {0})]
+    assert fair.source_ranks[0, 0].tolist() == [0, -1, -1]
+
+
+def test_a_source_without_weight_does_not_speak_for_others() -> None:
+    sources = [Fixed("near", [[5, 1]]), Fixed("met", [[1, 2, 3, 4]])]
+    sources[1].by_events = True  # type: ignore[attr-defined]
+    weights = {"near": 1e-6, "met": 1.0}
+    out = Retrieve(sources, 4, weights, unseen=lambda items, times: items == 5)(ask(1))
+    assert out.items[0].tolist()[:5] == [1, 2, 3, 4, 5]
+
+
+def test_an_item_stands_in_a_given_list_as_retrieval_has_it() -> None:
+    sources = [Scored("near", [[5, 1, 2, 3]]), Scored("met", [[1, 2, 9]])]
+    sources[1].by_events = True  # type: ignore[attr-defined]
+    retrieve = Retrieve(sources, 4, unseen=lambda items, times: items == 5)
+    found = retrieve(ask(1))
+    placed = retrieve.places(ask(1), np.array([[3, 5, 8]], dtype=np.int32), found)
+    assert placed.items[0].tolist() == [5, 3, 8]
+    score = dict(zip(found.items[0].tolist(), found.scores[0].tolist(), strict=True))
+    assert placed.scores[0].tolist()[:2] == [score[5], score[3]]
+
+
+@dataclass
+class Scored(Fixed):
+    """The same, which scores any item as it would find it."""
+
+    def score(self, requests: Requests, items: np.ndarray) -> np.ndarray:
+        own = {item: 10.0 - rank for rank, item in enumerate(self.lists[0])}
+        return np.array([[own.get(item, -np.inf) for item in row] for row in items.tolist()], np.float32)

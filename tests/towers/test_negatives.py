@@ -94,3 +94,18 @@ def test_streaming_frequencies_follow_a_change() -> None:
         streaming.see(rng.choice(2, 100, p=[0.1, 0.9]))
     assert before[0] > 0.8
     assert streaming.chances()[1] > 0.8
+
+
+def test_an_item_that_nobody_was_offered_is_never_drawn() -> None:
+    counts = np.array([4, 0, 3, 0, 2, 1] * 10)
+    met = np.flatnonzero(counts)
+    config = TowersConfig(negatives=600, in_batch=0.5, hard=0.2)
+    negatives, rng = Negatives(config, counts, met), np.random.default_rng(0)
+    targets = rng.choice(len(counts), 400, p=counts / counts.sum())
+    for _ in range(2):
+        items, log_q, _ = negatives.draw(targets, rng)
+        assert set(items.tolist()) <= set(met.tolist())
+        assert len(log_q) == len(items)
+        negatives.refresh(torch.randn(len(counts), 8))
+    every = negatives._log_q(met, np.array([0.5, 0.2, 0.3]))
+    assert np.exp(every).sum() == pytest.approx(1, abs=1e-6)

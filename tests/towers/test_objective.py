@@ -105,3 +105,42 @@ def test_a_loss_that_is_none_in_one_part_is_refused() -> None:
         model.query.start.fill_(float("nan"))
     with ThreadPoolExecutor(2) as pool, pytest.raises(FunnelError, match="full_softmax"):
         objective(step, np.random.default_rng(2), pool)
+
+
+@pytest.mark.parametrize("loss", ["full_softmax", "sampled_softmax", "gbce"])
+def test_items_without_an_event_are_no_negatives_where_columns_tell_items_apart(loss: str) -> None:
+    """Whatever such an item's columns say, the loss and the gradients are those without it."""
+    unmet = 5
+
+    def first(columns: bool, spoil: bool) -> tuple[float, dict[str, Tensor]]:
+        rng = np.random.default_rng(3)
+        users = np.repeat(np.arange(N_USERS, dtype=np.int32), 9)
+        others = np.delete(np.arange(N_ITEMS), unmet)
+        items = np.concatenate([rng.permutation(others)[:9] for _ in range(N_USERS)]).astype(np.int32)
+        log = Log(users, items, np.arange(len(users)), N_USERS, N_ITEMS, "time")
+        counts = np.bincount(log.items, minlength=N_ITEMS)
+        config = TowersConfig(
+            d=16, heads=2, layers=1, history=6, dropout=0.0, id_dropout=0.0, negatives=30, loss=loss
+        )
+        torch.manual_seed(0)
+        specs = ITEM_SPECS if columns else {}
+        model = TwoTowers(config, specs, {}, counts > 0, "time")
+        table = tensors(item_table(), list(specs))
+        if spoil:
+            for column in table:
+                column[unmet] = column[unmet] * 0 + (1e6 if column.dtype.is_floating_point else 1)
+            with torch.no_grad():
+                model.items.ids[0] = 9.0
+        objective = Objective(config, model, counts, table, [], "time")
+        step = next(steps(sequences(log, 6, np.random.default_rng(0)), 60, np.random.default_rng(1), 1))
+        with ThreadPoolExecutor(1) as pool:
+            value = objective(step, np.random.default_rng(2), pool)
+        return value, {name: w.grad for name, w in model.named_parameters() if w.grad is not None}
+
+    plain, gradients_of = first(True, False)
+    spoilt, found = first(True, True)
+    assert spoilt == plain
+    for name, expected in gradients_of.items():
+        assert torch.equal(found[name], expected), name
+    if loss == "full_softmax":  # without columns it is all that the item's vector could learn
+        assert first(False, True)[0] != first(False, False)[0]

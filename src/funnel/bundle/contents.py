@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ from funnel.towers import queries
 from funnel.towers.encoder import QueryEncoder
 from funnel.towers.items import ItemEncoder
 from funnel.towers.queries import Encoder, EncoderConfig, Queries
-from funnel.types import Float32
+from funnel.types import EventKinds, Float32
 
 #: The folder of a bundle with what encodes the moment of a request, and how often items are taken in each.
 CONTEXT = "context"
@@ -75,7 +75,7 @@ class Contents:
     they learned from none.
     rank: by what the ranked list is ordered. context: what encodes what is known
     at the moment of a request; None where nothing is. rates: how often items are taken in each of its
-    categories.
+    categories. kinds: what the kinds of events are for; None where they are of one.
     """
 
     catalogue: Catalogue
@@ -101,6 +101,7 @@ class Contents:
     rank: RankConfig = field(default_factory=RankConfig)
     context: ContextEncoder | None = None
     rates: Mapping[str, Rates] = field(default_factory=dict)
+    kinds: EventKinds | None = None
 
     @property
     def vectors(self) -> Float32:
@@ -129,11 +130,16 @@ class Contents:
 
     def retriever(self, k: int | None = None) -> Retrieve:
         """The first stage: all sources, merged; k positions (default: the config's), or as many as items."""
-        return Retrieve(self.sources(), min(k or self.retrieve.k, len(self.catalogue.ids)), self.weights)
+        k = min(k or self.retrieve.k, len(self.catalogue.ids))
+        return Retrieve(self.sources(), k, self.weights, unseen=self.statistics.unseen)
 
     def candidate_features(self) -> CandidateFeatures:
         """What the ranker sees; the same for training and for a live request."""
         return self._candidate_features
+
+    def chosen_features(self, features: FeaturesConfig) -> FeaturesConfig:
+        """Of a config, with the groups that these data give where it leaves the choice to funnel."""
+        return features.beside(*given_groups(self.context, self.kinds))
 
     @cached_property
     def _candidate_features(self) -> CandidateFeatures:
@@ -147,6 +153,7 @@ class Contents:
             sources=tuple(source.name for source in self.sources()),
             shown=self.shown,
             moment_specs={} if self.context is None else self.context.specs,
+            kinds=self.kinds,
             rates=self.rates,
             fitted=None if self.own is None else self.own.catalogue.features,
         )
@@ -270,6 +277,12 @@ class Contents:
         return replace(self, ranker=None, heads={}, head_trees={}, propensities=None)
 
 
+def given_groups(context: ContextEncoder | None, kinds: EventKinds | None) -> list[str]:
+    """The feature groups that come with what the data have."""
+    given = {"context": context is not None, "kinds": kinds is not None}
+    return [name for name, there in given.items() if there]
+
+
 def save_settings(folder: Path, contents: Contents) -> None:
     """serve.json: the settings that the funnel is put together from."""
     settings: dict[str, Any] = {
@@ -287,6 +300,8 @@ def save_settings(folder: Path, contents: Contents) -> None:
         settings["rules"] = [rule.model_dump(mode="json") for rule in contents.rules]
     if contents.rank != RankConfig():
         settings["rank"] = contents.rank.model_dump(mode="json")
+    if contents.kinds is not None:
+        settings["kinds"] = asdict(contents.kinds)
     if needs := contents.needs:
         settings["plugins"] = [plugin.model_dump(mode="json") for plugin in needs]
     (folder / "serve.json").write_text(json.dumps(settings, indent=1, sort_keys=True))
@@ -307,6 +322,14 @@ def load_contents(folder: Path, towers_fingerprint: str | None = None) -> Conten
         raise BundleError(f"bundle {folder} is whole but cannot be used: {error!r}") from error
 
 
+def _event_kinds(raw: Any, encoder: QueryEncoder) -> EventKinds | None:
+    """Raises: BundleError where the query tower reads other kinds."""
+    kinds = None if raw is None else TypeAdapter(EventKinds).validate_python(raw)
+    if encoder.kinds and encoder.kinds != (kinds.names if kinds else ()):
+        raise BundleError(f"the query tower knows the kinds {encoder.kinds} of events, the bundle {kinds}")
+    return kinds
+
+
 def _kinds_or_truth(raw: Any) -> bool | tuple[str, ...]:
     return tuple(raw) if isinstance(raw, list) else bool(raw)
 
@@ -319,12 +342,13 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
     if towers_fingerprint is not None and encoder.fingerprint != towers_fingerprint:
         raise BundleError(f"{folder}: the query tower is {encoder.fingerprint}, not {towers_fingerprint}")
     encoding = EncoderConfig.model_validate(settings.get("encoder", {}))
+    kinds = _event_kinds(settings.get("kinds"), encoder)
     n_items, statistics = len(encoder.item_vectors), Statistics.load(folder / "statistics")
     context = ContextEncoder.load(folder / CONTEXT)
     moment = {} if context is None else context.specs
     contents = Contents(
         catalogue=Catalogue.load(folder / "items", encoder.item_specs),
-        users=Users.load(folder / "users", encoder.user_specs, n_items),
+        users=Users.load(folder / "users", encoder.user_specs, n_items, len(kinds.names) if kinds else 0),
         encoder=encoder,
         index=FaissIndex.load(folder / "index", encoder.item_vectors, towers_fingerprint=encoder.fingerprint),
         statistics=statistics,
@@ -338,6 +362,7 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         item_encoder=ItemEncoder.load(folder / "towers"),
         encoding=encoding,
         query_encoder=queries.loaded(encoding, encoder, folder),
+        kinds=kinds,
         heads=load_heads(folder / "ranker") if settings["use_ranker"] else {},
         head_trees=load_trees(folder / "ranker") if settings["use_ranker"] else {},
         propensities=load_propensities(folder / "ranker") if settings["use_ranker"] else None,

@@ -16,7 +16,7 @@ import numpy as np
 from funnel.bundle.contents import Contents
 from funnel.catalogue.encoded import load_features, save_features
 from funnel.errors import BundleError
-from funnel.types import Bool, Examples, Features, Int32, Ragged, Requests, Shown
+from funnel.types import MOST_KINDS, Bool, EventKinds, Examples, Features, Int32, Ragged, Requests, Shown
 from funnel.values.arrays import check_offsets, check_rows, check_within, mapped
 
 HOLDOUT = "holdout"
@@ -40,6 +40,8 @@ class Holdout:
         lists = {"history": requests.history, "targets": self.examples.targets}
         if requests.exclude is not None:
             lists["exclude"] = requests.exclude
+        if requests.negatives is not None:
+            lists["negatives"] = requests.negatives
         if requests.shown is not None:
             lists["shown"] = requests.shown.items
             save_features(requests.shown.columns, folder / "shown_columns")
@@ -47,6 +49,10 @@ class Holdout:
             np.save(folder / f"{name}_values.npy", ragged.values)
             np.save(folder / f"{name}_offsets.npy", ragged.offsets)
         np.save(folder / "history_times.npy", requests.history_times.values)
+        if requests.history_kinds is not None:
+            np.save(folder / "history_kinds.npy", requests.history_kinds.values)
+        if self.examples.target_kinds is not None:
+            np.save(folder / "target_kinds.npy", self.examples.target_kinds.values)
         for name in ("users", "times"):
             np.save(folder / f"{name}.npy", getattr(requests, name))
         np.save(folder / "answers.npy", self.answers)
@@ -54,8 +60,6 @@ class Holdout:
         if requests.context:
             save_features(requests.context, folder / "context")
             save_features(requests.context_numbers, folder / "context_numbers")
-        if self.examples.target_kinds is not None:
-            np.save(folder / "target_kinds.npy", self.examples.target_kinds.values)
         (folder / "holdout.json").write_text(json.dumps({"lists": sorted(lists)}))
         if self.shown is not None:
             nothing = np.empty((len(self.shown), 0), dtype=np.int32)
@@ -91,14 +95,18 @@ class Holdout:
             history=history,
             history_times=Ragged(times, history.offsets),
             exclude=lists.get("exclude"),
+            negatives=lists.get("negatives"),
             user_features=load_features(folder / "user_features", contents.users.encoder.specs, len(users)),
             context=context,
             context_numbers=context_numbers,
             shown=_shown(folder / "shown_columns", lists.get("shown"), contents.shown),
         )
-        kinds = _kinds(folder / "target_kinds.npy", lists["targets"])
+        n = 0 if contents.kinds is None else len(contents.kinds.names)
+        kinds = _kinds(folder, "history", "int8", (-1, n - 1), history)
+        targets = lists["targets"]
+        bits = _kinds(folder, "target", "int32", (0, 2 ** (n or MOST_KINDS) - 1), targets)
         shown = cls._loaded(folder / "shown", contents).examples if (folder / "shown").is_dir() else None
-        return cls(Examples(requests, lists["targets"], kinds), answers, shown)
+        return cls(Examples(replace(requests, history_kinds=kinds), targets, bits), answers, shown)
 
 
 def translate(examples: Examples, source: Contents, other: Contents) -> Examples:
@@ -122,14 +130,38 @@ def translate(examples: Examples, source: Contents, other: Contents) -> Examples
         history=history,
         history_times=Ragged(requests.history_times.values[kept], history.offsets),
         exclude=None if requests.exclude is None else _renumbered(requests.exclude, items)[0],
+        negatives=None if requests.negatives is None else _renumbered(requests.negatives, items)[0],
         user_features=other.users.features_of(users.tolist(), [{}] * len(users)),
         context=_in_context(requests, source, other),
         context_numbers=requests.context_numbers,
         shown=shown,
     )
+    codes, bits = _kinds_in(other.kinds, source.kinds, examples)
+    if codes is not None:
+        codes = Ragged(codes.values[kept], history.offsets)
+    moved = Ragged(targets.astype(np.int32), examples.targets.offsets)
     return replace(
-        examples, requests=translated, targets=Ragged(targets.astype(np.int32), examples.targets.offsets)
+        examples, requests=replace(translated, history_kinds=codes), targets=moved, target_kinds=bits
     )
+
+
+def _kinds_in(
+    other: EventKinds | None, source: EventKinds | None, examples: Examples
+) -> tuple[Ragged | None, Ragged | None]:
+    """The kinds of a history and of targets in another bundle's codes; −1 and no bit for those that it does
+    not have."""
+    history, targets = examples.requests.history_kinds, examples.target_kinds
+    if other is None or source is None:
+        return None, targets if source is None else None
+    codes = np.array([*(other.code(name) for name in source.names), -1], dtype=np.int8)
+    if history is not None:
+        history = Ragged(codes[history.values], history.offsets)
+    if targets is not None:
+        bits = np.zeros(len(targets.values), dtype=np.int32)
+        for code, to in enumerate(codes[:-1].tolist()):
+            bits |= (targets.values >> code & 1) << to if to >= 0 else 0
+        targets = Ragged(bits, targets.offsets)
+    return history, targets
 
 
 def shared_targets(examples: Examples, source: Contents, other: Contents) -> Examples:
@@ -169,11 +201,6 @@ def _moments(folder: Path, contents: Contents, n: int) -> tuple[Features, Featur
     return load_features(folder / "context", contents.context.specs, n), numbers
 
 
-def _kinds(path: Path, targets: Ragged) -> Ragged | None:
-    """The kinds of the targets, where there are some."""
-    return Ragged(mapped(path, "int32", len(targets.values)), targets.offsets) if path.is_file() else None
-
-
 def _lists(folder: Path, name: str, n: int, n_items: int) -> Ragged:
     """n lists of items."""
     values = mapped(folder / f"{name}_values.npy", "int32", None)
@@ -181,6 +208,16 @@ def _lists(folder: Path, name: str, n: int, n_items: int) -> Ragged:
     check_rows(values, n_items, folder / f"{name}_values.npy")
     check_offsets(offsets, len(values), folder / f"{name}_offsets.npy")
     return Ragged(values, offsets)
+
+
+def _kinds(folder: Path, name: str, dtype: str, within: tuple[int, int], lists: Ragged) -> Ragged | None:
+    """The kinds of histories or of targets; None where there are none."""
+    path = folder / f"{name}_kinds.npy"
+    if not path.exists():
+        return None
+    values = mapped(path, dtype, len(lists.values))
+    check_within(values, *within, path)
+    return Ragged(values, lists.offsets)
 
 
 def _shown(folder: Path, items: Ragged | None, names: Sequence[str]) -> Shown | None:

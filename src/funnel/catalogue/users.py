@@ -16,19 +16,24 @@ from funnel.catalogue.ids import Ids
 from funnel.data import Vocabulary
 from funnel.features import Spec, TableEncoder
 from funnel.types import Features, Ragged
-from funnel.values.arrays import check_offsets, check_rows, mapped
+from funnel.values.arrays import check_offsets, check_rows, check_within, mapped
 from funnel.values.texts import save_ids
 
 
 @dataclass(frozen=True)
 class Users:
-    """The users of a bundle: ids, encoded columns, and the history of each, oldest first."""
+    """The users of a bundle: ids, encoded columns, and the history of each, oldest first.
+
+    history_kinds: int8, the kind of each event of a history, which then has those of all kinds; None where
+    events are of one kind.
+    """
 
     ids: Ids
     encoder: TableEncoder
     features: Features
     history: Ragged
     history_times: Ragged
+    history_kinds: Ragged | None = None
 
     def save(self, folder: Path) -> None:
         """ids.npy, encoder/, features/*.npy, history_*.npy."""
@@ -39,10 +44,13 @@ class Users:
         np.save(folder / "history_items.npy", self.history.values)
         np.save(folder / "history_times.npy", self.history_times.values)
         np.save(folder / "history_offsets.npy", self.history.offsets)
+        if self.history_kinds is not None:
+            np.save(folder / "history_kinds.npy", self.history_kinds.values)
 
     @classmethod
-    def load(cls, folder: Path, specs: Mapping[str, Spec], n_items: int) -> Users:
-        """What `save` wrote, arrays memory-mapped. specs: the forms of the encoded columns.
+    def load(cls, folder: Path, specs: Mapping[str, Spec], n_items: int, n_kinds: int = 0) -> Users:
+        """What `save` wrote, arrays memory-mapped. specs: the forms of the encoded columns. n_kinds: kinds
+        of events; 0 where they are of one.
 
         Raises: BundleError when a part is missing, or its numbers are none of such a table.
         """
@@ -54,7 +62,12 @@ class Users:
         check_rows(items, n_items, folder / "history_items.npy")
         check_offsets(offsets, len(items), folder / "history_offsets.npy")
         features = load_features(folder / "features", specs, len(ids))
-        return cls(ids, encoder, features, Ragged(items, offsets), Ragged(times, offsets))
+        kinds = None
+        if n_kinds:
+            codes = mapped(folder / "history_kinds.npy", "int8", len(items))
+            check_within(codes, 0, n_kinds - 1, folder / "history_kinds.npy")
+            kinds = Ragged(codes, offsets)
+        return cls(ids, encoder, features, Ragged(items, offsets), Ragged(times, offsets), kinds)
 
     def features_of(self, rows: Sequence[int], given: Sequence[Mapping[str, Any] | None]) -> Features:
         """Encoded columns of users by row, one row a request; −1 is a user that the bundle does not have.

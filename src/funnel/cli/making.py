@@ -75,7 +75,7 @@ def profile(
     from funnel.profile.figures import profile as make_profile
 
     config = configs.load(config_file, data=data)
-    figures = make_profile(read(config.data), config.split, config.seed)
+    figures = make_profile(read(config.data), config.split, config.seed, config.events)
     if page is not None:
         from funnel.pages.profile import write_page
 

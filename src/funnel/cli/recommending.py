@@ -6,7 +6,7 @@ import json
 import math
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +16,7 @@ from funnel.cli.common import INDEXES, Indexes, Json, Version, app, console, pri
 from funnel.errors import ConfigError
 
 if TYPE_CHECKING:
+    from funnel.serving.arguments import Seen
     from funnel.serving.live import Live
     from funnel.serving.response import Answer
 
@@ -53,7 +54,8 @@ def recommend(
     everyone: Annotated[bool, typer.Option("--all", help="every user's list, into a file")] = False,
     output: Annotated[Path | None, typer.Option(help="that file, .parquet or .csv")] = None,
     seen: Annotated[
-        str | None, typer.Option(help="items of the history: exclude or allow; default the bundle's")
+        str | None,
+        typer.Option(help="items of the history: exclude, allow, or kinds of events; default the bundle's"),
     ] = None,
     context: Context = None,
     explain: Annotated[bool, typer.Option(help="why the first item is first: SHAP contributions")] = False,
@@ -112,7 +114,9 @@ def similar(
         list[str] | None, typer.Option(help="column=value, again for more; or a whole filter as JSON")
     ] = None,
     user: Annotated[str | None, typer.Option(help="somebody whose history counts as well")] = None,
-    seen: Annotated[str | None, typer.Option(help="items of that history: exclude or allow")] = None,
+    seen: Annotated[
+        str | None, typer.Option(help="items of that history: exclude, allow, or kinds of events")
+    ] = None,
     store: Indexes = INDEXES,
     bundle: Version = "current",
     context: Context = None,
@@ -143,13 +147,11 @@ def _ids(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _seen(text: str | None) -> Literal["exclude", "allow"] | None:
-    """Raises: FunnelError for another word."""
-    if text is None:
-        return None
-    from funnel.serving.arguments import seen
-
-    return "exclude" if seen(text, True) else "allow"
+def _seen(text: str | None) -> Seen:
+    """ "exclude", "allow", or kinds of events."""
+    if text is None or text in ("exclude", "allow"):
+        return text
+    return _ids(text)
 
 
 def _everyone(
@@ -157,7 +159,7 @@ def _everyone(
     output: Path,
     k: int,
     where: dict[str, Any],
-    seen: Literal["exclude", "allow"] | None,
+    seen: Seen,
     context: dict[str, Any] | None,
     as_json: bool,
 ) -> None:

@@ -66,6 +66,7 @@ class EventsConfig(Settings):
             history=tuple(self.history.get(name, 0.0) for name in self.names),
             targets=tuple(self.history.get(name, 1.0) if name in targets else 0.0 for name in self.names),
             negatives=tuple(name in self.negatives for name in self.names),
+            ignored=tuple(sorted(self.ignore)),
         )
 
     def applied(self, log: Log) -> Log:

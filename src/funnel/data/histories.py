@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,7 +25,8 @@ class Histories:
     first: int64 [N], the position of the same user's first event with the same item. first_seen: the same
     of those events that make an item seen; N where there is none. kinds: int8 [N], None where events are of
     one kind. reads, asks, sees: bool [N], whether an event is in histories, is to be found, and makes its
-    item seen; None where all are.
+    item seen; None where all are. refuses: whether it says no; None
+    where none does.
     """
 
     order: Int64
@@ -39,6 +40,7 @@ class Histories:
     reads: Bool | None = None
     asks: Bool | None = None
     sees: Bool | None = None
+    refuses: Bool | None = None
 
     @classmethod
     def of(cls, log: Log, seen: Seen = True) -> Histories:
@@ -64,17 +66,16 @@ class Histories:
             held, at = np.unique(keys[positions], return_index=True)  # the first of each pair
             position = np.minimum(np.searchsorted(held, keys), len(held) - 1)
             first_seen = np.where(held[position] == keys, positions[at[position]], len(keys))
-        masks = (None if mask.all() else mask for mask in (reads, asks, sees))
-        return Histories(
-            self.order,
-            self.users,
-            self.items,
-            self.times,
-            self.offsets,
-            self.first,
-            first_seen,
-            kinds,
-            *masks,
+        refuses = of.is_negative[kinds] if of.is_negative.any() else None
+        masks = [None if mask.all() else mask for mask in (reads, asks, sees)]
+        return replace(
+            self,
+            first_seen=first_seen,
+            kinds=kinds,
+            reads=masks[0],
+            asks=masks[1],
+            sees=masks[2],
+            refuses=refuses,
         )
 
     def ends(self, users: Int32, times: Int64) -> Int64:
@@ -158,9 +159,18 @@ class Cutoffs:
             history_times=_slices(histories.times[read], ends - kept, kept),
             exclude=exclude,
             shown=self.shown,
+            negatives=self._negatives(histories, limit),
             history_kinds=None if kinds is None else _slices(kinds[read], ends - kept, kept),
         )
         return Examples(requests, self.targets, self.target_kinds)
+
+    def _negatives(self, histories: Histories, limit: int | None) -> Ragged | None:
+        """What each user said no to, at most `limit` times, the last ones."""
+        if histories.refuses is None:
+            return None
+        picked, starts, ends = histories.events(histories.refuses, histories.offsets[self.users], self.ends)
+        kept = ends - starts if limit is None else np.minimum(ends - starts, limit)
+        return _slices(histories.items[picked], ends - kept, kept)
 
 
 def seen_kinds(kinds: EventKinds, seen: Seen) -> Bool:

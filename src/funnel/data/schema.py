@@ -49,17 +49,23 @@ class Column(Settings):
     context: bool = Field(
         default=False, description="known at the moment of the request: of events and impressions only"
     )
+    encoder: str | None = Field(
+        default=None,
+        description="what turns a text into a vector, such as minilm; default its words; for that kind only",
+    )
 
     @model_serializer(mode="wrap")
-    def _without_context(self, written: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        # Schemas of before have no such key, and their fingerprint is of a schema without it.
-        fields = written(self)
-        return fields if self.context else {key: value for key, value in fields.items() if key != "context"}
+    def _without_defaults(self, written: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        # Schemas of before have no such keys, and their fingerprint is of a schema without them.
+        later = {"context": self.context, "encoder": self.encoder}
+        return {key: value for key, value in written(self).items() if later.get(key, True)}
 
     @model_validator(mode="after")
     def _sized(self) -> Self:
         if (self.kind == "vector") != (self.size is not None):
             raise ValueError(f"column {self.name!r}: `size` belongs to the kind vector, which must have it")
+        if self.encoder is not None and self.kind != "text":
+            raise ValueError(f"column {self.name!r}: `encoder` belongs to the kind text, not {self.kind}")
         return self
 
 

@@ -132,7 +132,7 @@ def shown_requests(
         raise DataError(
             f'{dataset.name} has no impressions: the protocol "shown" needs the lists that were shown'
         )
-    frame = _once(dataset.impressions)
+    frame = _once(_about(dataset.impressions, start, end))
     number, requests = pd.factorize(frame["request_id"])
     chosen = np.bincount(number, frame["clicked"], len(requests)) > 0
     chosen |= outcomes is not None
@@ -161,6 +161,14 @@ def shown_requests(
         shown=Shown(Ragged.from_lengths(items, lengths), columns),
         rows=original[first],
     )
+
+
+def _about(impressions: pd.DataFrame, start: int, end: int | None) -> pd.DataFrame:
+    """The rows that matter to a window: those in it, those whose click may move them into it, and those that
+    may take an event from a list in it. Impressions are sorted by time, so that nothing else is looked at."""
+    times = impressions["time"].to_numpy()
+    first = np.searchsorted(times, start)
+    return impressions.iloc[first : None if end is None else np.searchsorted(times, end + LATE, side="right")]
 
 
 def _outcomes(

@@ -19,11 +19,13 @@ from funnel.evaluation.cold import cold_figures
 from funnel.evaluation.compare import Comparison, compare, pairs
 from funnel.evaluation.evaluation import Evaluation
 from funnel.evaluation.ideal import TruthScores, best_by_truth, true_gains
+from funnel.evaluation.kinds import kind_figures
 from funnel.evaluation.machine import machine, versions
 from funnel.evaluation.metrics import Float64, Metric
 from funnel.evaluation.report import Report, Subject
 from funnel.evaluation.rows import Latency, Row, make_rows, row_values, with_intervals
 from funnel.evaluation.search import search_recall
+from funnel.evaluation.some import ServedLists
 from funnel.evaluation.walk import (
     Competitor,
     Observer,
@@ -48,6 +50,7 @@ def evaluate(
     approximate: Recommend | None = None,
     truth_scores: TruthScores | None = None,
     truth_values: TruthScores | None = None,
+    kinds: Sequence[str | None] = (),
     also: Mapping[str, Metric] | None = None,
     lists: Collection[str] = (),
     observers: Mapping[str, Observer] | None = None,
@@ -69,6 +72,7 @@ def evaluate(
         index, the recall of the search itself is measured.
     truth_scores: requests -> true scores [B, n_items], where the world is known; adds the row `ideal`.
     truth_values: requests -> what each item is truly expected to earn, of which rows then have a share, too.
+    kinds: names of the kinds of events by code, None for one that is no target's; for figures of each.
     also: metrics beside funnel's own, by name. lists: names of the rows whose lists are kept.
     observers: what gets the candidates of a stage, by its name.
     ks: depths; the first is the length of the list that is shown, at which everything is measured.
@@ -100,6 +104,8 @@ def evaluate(
         popularity=popularity,
         seconds=[column for clock in clocks for column in clock.T],
     )
+    widths = {tally.name: tally.width for tally in shown}
+    served = ServedLists(positions, widths, examples, n_items, ks[0], seed, resamples)
     metric = f"ndcg@{ks[0]}"
     decisive = {name: figures[metric] for name, figures in values.items()}
     report = Report(
@@ -117,15 +123,8 @@ def evaluate(
             **chance_level(_with_a_chance(rows, also or ()), examples, n_items),
             **drawn_level(also or {}, ks[0], examples, n_items, seed),
         },
-        cold=cold_figures(
-            positions,
-            {tally.name: tally.width for tally in shown},
-            examples,
-            popularity,
-            ks[0],
-            seed=seed,
-            resamples=resamples,
-        ),
+        cold=cold_figures(served, popularity),
+        kinds=kind_figures(served, kinds),
         search_recall=search_recall(exact, approximate, examples.requests, ks, seed),
         latency=Latency.of(clocks[-1].sum(axis=1)),
         throughput=len(examples) / max(sum(tally.seconds for tally in shown if tally.kind == "stage"), 1e-9),
@@ -141,7 +140,7 @@ def evaluate(
         times=examples.requests.times,
         targets=examples.targets,
         positions=positions,
-        widths={tally.name: tally.width for tally in shown},
+        widths=widths,
         lists={tally.name: tally.all_lists() for tally in shown if tally.keep},
         further=dict(also or {}),
     )

@@ -14,6 +14,7 @@ from funnel.evaluation.advice import Advice, Origin
 from funnel.evaluation.cold import Cold
 from funnel.evaluation.compare import Comparison
 from funnel.evaluation.frontier import Point
+from funnel.evaluation.kinds import OfKind
 from funnel.evaluation.reliability import Reliability
 from funnel.evaluation.rows import Latency, Row, Value
 from funnel.settings import Settings
@@ -63,6 +64,7 @@ class Report(Settings):
     rows: tuple[Row, ...]  #: baselines, ideal, exact, then the stages in walking order
     comparisons: tuple[Comparison, ...]
     chance: dict[str, float]  #: every metric's mean for lists in a random order: exact, of plugins drawn
+    kinds: tuple[OfKind, ...] = ()  #: of each kind of event that is to be found, where there are several
     cold: Cold | None = None  #: targets without an event in training; None in reports of earlier versions
     search_recall: dict[int, float] | None  #: share of the exact first k that approximate search finds, by k
     frontier: tuple[Point, ...] = ()  #: what the bundle's own index finds and costs, exact search last
@@ -97,6 +99,14 @@ class Report(Settings):
                 return row
         raise KeyError(f"no row {name!r}; there are {', '.join(row.name for row in self.rows)}")
 
+    def valued(self, expected: Mapping[str, float]) -> Report:
+        """The same, with what the first k of a request's list are worth, by row, in the rows that have it."""
+        rows = tuple(
+            row.model_copy(update={"expected_value": expected[row.name]}) if row.name in expected else row
+            for row in self.rows
+        )
+        return self.model_copy(update={"rows": rows})
+
     def comparison(self, a: str, b: str) -> Comparison:
         """The comparison of row a with row b. Raises: KeyError naming the pairs there are."""
         for comparison in self.comparisons:
@@ -107,8 +117,8 @@ class Report(Settings):
 
     def to_frame(self, of: Literal["rows", "comparisons"] = "rows") -> pd.DataFrame:
         """The report's rows as a data frame, indexed by name: kind, each metric's mean with the bounds of its
-        interval (`lo`, `hi`), the same of cold targets alone ("cold ndcg@10"), and p50 in milliseconds; NaN
-        where a row does not have a figure.
+        interval (`lo`, `hi`), the same of cold targets alone ("cold ndcg@10") and of each kind of event
+        ("purchase ndcg@10"), and p50 in milliseconds; NaN where a row does not have a figure.
 
         of: "comparisons" for a frame of the comparisons instead, see `Comparison.to_frame`.
         """
@@ -119,11 +129,19 @@ class Report(Settings):
                 "kind": row.kind,
                 **_bounds("", row.metrics),
                 **_bounds("cold ", {} if self.cold is None else self.cold.rows.get(row.name, {})),
+                **self._of_kinds(row.name),
                 "p50 ms": None if row.latency is None else row.latency.p50,
             }
             for row in self.rows
         ]
         return pd.DataFrame(rows, index=pd.Index([row.name for row in self.rows], name="row"))
+
+    def _of_kinds(self, row: str) -> dict[str, float]:
+        """The figures of a row by kind of event, as columns of a frame."""
+        columns: dict[str, float] = {}
+        for each in self.kinds:
+            columns |= _bounds(f"{each.kind} ", each.rows.get(row, {}))
+        return columns
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the means."""

@@ -61,6 +61,8 @@ class Row(Settings):
     popularity: Popularity  #: of the first k
     curve: dict[int, float]  #: mean recall by depth, up to its width
     share_of_ideal: float | None  #: NDCG@k with the true chance of a click as gain, where it is known
+    #: Of the first k of a request, by the bundle's own `[rank] value`; None where nothing is ordered by it
+    expected_value: float | None = None
     share_of_value: float | None = (
         None  #: the same by what items truly earn, of the most that a list may have
     )

@@ -9,11 +9,13 @@ from rich.text import Text
 
 from funnel import plugins
 from funnel.evaluation.advice import gain
-from funnel.evaluation.cold import ALL
+from funnel.evaluation.cold import Cold
 from funnel.evaluation.compare import label, short
+from funnel.evaluation.kinds import OfKind
 from funnel.evaluation.losses import kept
 from funnel.evaluation.report import Report
 from funnel.evaluation.rows import Row, Value
+from funnel.evaluation.some import ALL
 from funnel.terminal import FittingTable, plain
 
 _NONE = "\N{EN DASH}"
@@ -27,7 +29,7 @@ def as_table(report: Report) -> RenderableType:
         f"  {report.requests:,} requests, {report.targets:,} targets, {report.items:,} items\n",
         (subject.rules, "dim"),
     )
-    tables = (_quality(report), Text(), _reach(report), *_cold(report), Text(), _cost(report))
+    tables = (_quality(report), Text(), _reach(report), *_of_some(report), Text(), _cost(report))
     return Group(head, Text(), *tables, Text(), *_sentences(report), *_advice(report))
 
 
@@ -37,7 +39,9 @@ def _quality(report: Report) -> FittingTable:
     ideal = any(row.share_of_ideal is not None for row in report.rows)
     titles = [label(names[0]), f"{report.level:.0%} interval", *map(label, names[1:])]
     worth = any(row.share_of_value is not None for row in report.rows)
-    table = plain("", *titles, *(["of ideal"] if ideal else []), *(["of value"] if worth else []))
+    expected = any(row.expected_value is not None for row in report.rows)
+    more = {"of ideal": ideal, "of value": worth, "exp. value": expected}
+    table = plain("", *titles, *(title for title, there in more.items() if there))
     best = {name: _best(report.rows, name) for name in names}
     for row in report.rows:
         bounds = row.metrics[names[0]]
@@ -47,6 +51,7 @@ def _quality(report: Report) -> FittingTable:
             *(_value(row, name, best) for name in names[1:]),
             *([] if row.share_of_ideal is None else [f"{row.share_of_ideal:.0%}"]),
             *([] if row.share_of_value is None else [f"{row.share_of_value:.0%}"]),
+            *([] if not expected else [_NONE if row.expected_value is None else f"{row.expected_value:.4g}"]),
         ]
         table.add_row(row.name, *cells, end_section=_last_of_kind(report.rows, row), style=_style(row))
     level = [short(report.chance[name]) for name in names]
@@ -68,21 +73,29 @@ def _reach(report: Report) -> FittingTable:
     return table
 
 
-def _cold(report: Report) -> list[RenderableType]:
-    """Figures of targets without an event, in a table of their own; nothing where there are none."""
-    if report.cold is None or not report.cold.targets:
-        return []
+def _of_some(report: Report) -> list[RenderableType]:
+    """Figures of targets of each kind of event, and of those without an event, a table each; nothing where
+    there are none."""
+    tables: list[RenderableType] = []
+    parts = {each.kind: each for each in report.kinds} | ({"cold items": report.cold} if report.cold else {})
+    for title, part in parts.items():
+        if part.targets:
+            tables += [Text(), _of_part(report, title, part)]
+    return tables
+
+
+def _of_part(report: Report, title: str, part: Cold | OfKind) -> FittingTable:
     names = [f"ndcg@{report.k}", f"recall@{report.k}"]
     titles = (label(names[0]), f"{report.level:.0%} interval", label(names[1]), "recall of all")
-    table = plain("cold items", *titles)
+    table = plain(title, *titles)
     for row in report.rows:
-        ndcg, recall, whole = (report.cold.rows[row.name][name] for name in (*names, ALL))
+        ndcg, recall, whole = (part.rows[row.name][name] for name in (*names, ALL))
         bounds = Text(f"{short(ndcg.lo)} {short(ndcg.hi)}", "dim")
         cells = (short(ndcg.mean), bounds, short(recall.mean), short(whole.mean, digits=3))
         table.add_row(row.name, *cells, end_section=_last_of_kind(report.rows, row), style=_style(row))
-    level = [short(report.cold.chance[name]) for name in names]
+    level = [short(part.chance[name]) for name in names]
     table.add_row("chance", level[0], "", level[1], "", style="dim")
-    return [Text(), table]
+    return table
 
 
 def _cost(report: Report) -> FittingTable:
@@ -106,6 +119,7 @@ def _out(report: Report) -> str:
 
 def _sentences(report: Report) -> list[Text]:
     lines = [Text(f"• {comparison.sentence}") for comparison in report.comparisons]
+    lines += [Text(f"• {each.sentence}") for each in report.kinds]
     lines += [] if report.cold is None else [Text(f"• {report.cold.sentence}")]
     if report.search_recall:
         shares = ", ".join(f"{share:.1%} of the first {k}" for k, share in report.search_recall.items())

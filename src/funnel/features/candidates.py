@@ -16,7 +16,7 @@ from funnel.features.rates import Rates
 from funnel.features.recent import REACH, recent
 from funnel.features.spec import Spec
 from funnel.features.statistics import Statistics
-from funnel.types import Candidates, Features, Float32, Int32, Requests
+from funnel.types import Candidates, EventKinds, Features, Float32, Int32, Requests
 from funnel.values.nearest import hint
 
 #: The feature groups that are used where a config says nothing else, in the order of the columns.
@@ -41,11 +41,10 @@ class FeaturesConfig(plugins.Optioned):
             *(name for name in named if name not in STANDARD),
         )
 
-    def beside(self, group: str) -> FeaturesConfig:
-        """These, and a group that the data give, where the config leaves the choice to funnel."""
-        if self.names != STANDARD or group in self.groups:
-            return self
-        return self.model_copy(update={"names": (*self.names, group)})
+    def beside(self, *groups: str) -> FeaturesConfig:
+        """These, and groups that the data give, where the config leaves the choice to funnel."""
+        new = tuple(group for group in groups if group not in self.groups)
+        return self.model_copy(update={"names": (*self.names, *new)}) if self.names == STANDARD else self
 
     @model_validator(mode="after")
     def _are_there(self) -> Self:
@@ -58,10 +57,10 @@ class CandidateFeatures:
 
     item_features, item_vectors: first dimension the catalogue's size; item_vectors may be None. sources:
     those whose scores are features. shown: columns of the lists that requests choose from. moment_specs:
-    forms of what is known at the moment of a request; rates: of its categories. fitted: the item columns that
-    the rarity of a value is taken from (default: item_features). Which features there are depends on the
-    data: an order, a clock, columns and vectors each bring their own. Raises ConfigError when a named column
-    is not there, none is left, or the tables differ in size.
+    forms of what is known at the moment of a request; rates: of its categories. kinds: of events. fitted: the
+    item columns that the rarity of a value is taken from (default: item_features). Which features there are
+    depends on the data: an order, a clock, columns and vectors each bring their own. Raises ConfigError when
+    a named column is not there, none is left, or the tables differ in size.
     """
 
     def __init__(
@@ -77,13 +76,14 @@ class CandidateFeatures:
         shown: Sequence[str] = (),
         moment_specs: Mapping[str, Spec] | None = None,
         rates: Mapping[str, Rates] | None = None,
+        kinds: EventKinds | None = None,
         fitted: Features | None = None,
     ) -> None:
         _check_sizes(statistics.n_items, item_features, item_vectors)
         context = FittedContext(
             statistics, item_features, item_specs, item_vectors, user_specs,
             item_features if fitted is None else fitted, tuple(sources), tuple(shown),
-            moment_specs or {}, rates or {},
+            moment_specs or {}, rates or {}, kinds,
         )  # fmt: skip
         wanted = config.groups
         self._groups = [feature(name, context, config.options.get(name, {})) for name in wanted]

@@ -95,19 +95,19 @@ class EventCounts:
     def _arrays(self) -> CountedEvents:
         return CountedEvents(self.offsets, self.times, self.observed.view())
 
-    def save(self, folder: Path) -> None:
-        """Write `events.*.npy`: what was fitted."""
+    def save(self, folder: Path, name: str = "events") -> None:
+        """Write `<name>.*.npy`: what was fitted."""
         for part in ("offsets", "times", "moments"):
-            save_array(folder, f"events.{part}", getattr(self, part))
+            save_array(folder, f"{name}.{part}", getattr(self, part))
 
     @classmethod
-    def load(cls, folder: Path) -> EventCounts:
+    def load(cls, folder: Path, name: str = "events") -> EventCounts:
         """Memory-mapped. Raises BundleError when a file is missing, or its numbers are not such counts."""
-        offsets = load_array(folder, "events.offsets", "int64", None)
-        times = load_array(folder, "events.times", "int64", None)
-        moments = load_array(folder, "events.moments", "int64", len(times))
-        check_offsets(offsets, len(times), folder / "events.offsets.npy")
-        check_rising(moments, folder / "events.moments.npy")
+        offsets = load_array(folder, f"{name}.offsets", "int64", None)
+        times = load_array(folder, f"{name}.times", "int64", None)
+        moments = load_array(folder, f"{name}.moments", "int64", len(times))
+        check_offsets(offsets, len(times), folder / f"{name}.offsets.npy")
+        check_rising(moments, folder / f"{name}.moments.npy")
         return cls._of(offsets, times, moments)
 
 

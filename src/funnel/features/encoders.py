@@ -14,6 +14,7 @@ from funnel.errors import BundleError
 from funnel.features.categories import BooleanEncoder, CategoryEncoder, ListEncoder
 from funnel.features.numeric import NumberEncoder, VectorEncoder
 from funnel.features.spec import Spec
+from funnel.features.text.column import TextEncoder
 from funnel.types import Features
 from funnel.values.texts import load_ids, save_ids
 
@@ -34,12 +35,13 @@ class ColumnEncoder(Protocol):
         """The values as an array. Missing, infinite and unseen values are encoded too."""
 
 
-_ENCODERS: dict[str, type[CategoryEncoder | ListEncoder | NumberEncoder | VectorEncoder]] = {
+_ENCODERS: dict[str, type[CategoryEncoder | ListEncoder | NumberEncoder | VectorEncoder | TextEncoder]] = {
     "category": CategoryEncoder,
     "boolean": BooleanEncoder,
     "list": ListEncoder,
     "number": NumberEncoder,
     "vector": VectorEncoder,
+    "encoded_text": TextEncoder,
 }
 
 
@@ -57,7 +59,8 @@ class TableEncoder:
     def fit(cls, columns: Sequence[Column], frame: pd.DataFrame) -> TableEncoder:
         """Learn codes, means and widths from the rows given: those that the training window knows.
 
-        Raises DataError for a vector column whose size is neither declared nor to be seen.
+        Raises DataError for a vector column whose size is neither declared nor to be seen, FunnelError for a
+        text's encoder that is not installed.
         """
         return cls({column.name: _fit(column, _values(frame, column.name)) for column in columns})
 
@@ -69,6 +72,21 @@ class TableEncoder:
     def values(self, name: str) -> list[str]:
         """What the codes of a column stand for, from code 1; empty for one that has no codes."""
         return list(getattr(self._columns[name], "values", ()))
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The model, with its version, of each column whose texts are encoded by one."""
+        encoded = {
+            name: encoder for name, encoder in self._columns.items() if isinstance(encoder, TextEncoder)
+        }
+        return {name: f"{encoder.model} {encoder.version}" for name, encoder in encoded.items()}
+
+    def check(self) -> None:
+        """Raises: FunnelError where a new row could not be encoded here, since a text's model is not
+        installed."""
+        for encoder in self._columns.values():
+            if isinstance(encoder, TextEncoder):
+                encoder.check()
 
     def encode(self, frame: pd.DataFrame) -> Features:
         """One array a column, first dimension len(frame)."""
@@ -109,6 +127,8 @@ def _fit(column: Column, values: Sequence[Any]) -> ColumnEncoder:
         return NumberEncoder.fit(values)
     if column.kind == "vector":
         return VectorEncoder.fit(values, column.name, column.size)
+    if column.encoder is not None:
+        return TextEncoder.fit(column.encoder)
     if column.kind in ("multi_category", "text"):
         return ListEncoder.fit(values, text=column.kind == "text")
     return BooleanEncoder.fit(values) if column.kind == "boolean" else CategoryEncoder.fit(values)

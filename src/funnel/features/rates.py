@@ -103,13 +103,13 @@ def fit_rates(
 def save_rates(rates: Mapping[str, Rates], folder: Path) -> None:
     """rates.json, and arrays numbered as listed there."""
     folder.mkdir(parents=True, exist_ok=True)
-    about = [{"name": name, "groups": list(rate.groups)} for name, rate in rates.items()]
+    about = [{"name": name, "groups": list(of.groups)} for name, of in rates.items()]
     (folder / "rates.json").write_text(json.dumps(about))
-    for number, rate in enumerate(rates.values()):
+    for number, of in enumerate(rates.values()):
         for part in ("offsets", "codes", "counts", "totals"):
-            save_array(folder, f"rates.{number}.{part}", getattr(rate, part))
-        for at, table in enumerate(rate.groups.values()):
-            save_array(folder, f"rates.{number}.group.{at}", table)
+            save_array(folder, f"rates.{number}.{part}", getattr(of, part))
+        for position, table in enumerate(of.groups.values()):
+            save_array(folder, f"rates.{number}.group.{position}", table)
 
 
 def load_rates(
@@ -121,7 +121,9 @@ def load_rates(
     if not path.exists():
         return {}
     try:
-        about = [(str(rate["name"]), list(map(str, rate["groups"]))) for rate in json.loads(path.read_text())]
+        about = [
+            (str(entry["name"]), list(map(str, entry["groups"]))) for entry in json.loads(path.read_text())
+        ]
         return {
             name: _loaded(folder, number, n_items, specs[name].size, {g: item_specs[g].size for g in groups})
             for number, (name, groups) in enumerate(about)
@@ -138,8 +140,8 @@ def _loaded(folder: Path, number: int, n_items: int, size: int, groups: Mapping[
     check_offsets(offsets, len(codes), folder / f"rates.{number}.offsets.npy")
     check_rows(codes, size, folder / f"rates.{number}.codes.npy")
     tables = {
-        name: load_array(folder, f"rates.{number}.group.{at}", "int64", values, size)
-        for at, (name, values) in enumerate(groups.items())
+        name: load_array(folder, f"rates.{number}.group.{position}", "int64", values, size)
+        for position, (name, values) in enumerate(groups.items())
     }
     return Rates(offsets, codes, counts, totals, tables)
 
@@ -148,8 +150,8 @@ def _by_value(column: NDArray[Any], items: Int32, codes: Int32, values: int, siz
     """Events by value and context: int64 [values, size]."""
     of = np.reshape(column, (len(column), -1))
     table = np.zeros(values * size, dtype=np.int64)
-    for at in range(of.shape[1]):
-        value = of[items, at].astype(np.int64)
+    for position in range(of.shape[1]):
+        value = of[items, position].astype(np.int64)
         there = value > 0
         table += np.bincount(value[there] * size + codes[there], minlength=values * size)
     return frozen(table.reshape(values, size))

@@ -20,7 +20,7 @@ from funnel.features.neighbours import Neighbours
 from funnel.features.popular import Later, LiveRankings, Rankings
 from funnel.features.spectral import Spectral
 from funnel.features.statistics_file import StatisticsFile
-from funnel.types import Clock, Float32, Int32, Int64, Log, Ragged
+from funnel.types import Bool, Clock, Float32, Int32, Int64, Log, Ragged
 
 #: Windows are these parts of the log's span, so that they fit a log of a week and one of a decade.
 FRACTIONS = (256, 64, 16, 4)
@@ -36,7 +36,8 @@ class Statistics:
     (None,) where the log has no clock. covisitation: see `fit_covisitation`. transitions: see
     `fit_transitions`, None where the log has no order. spectral: see `Spectral.fit`, None where it has one.
     fitted_items: the size of the catalogue that it was fitted on; means are over these, so that an item
-    which comes later changes no feature of another. Reading while another thread calls `observe` is safe.
+    which comes later changes no feature of another. by_kind: counts of each kind of event, none where events
+    are of one. Reading while another thread calls `observe` is safe.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Statistics:
         covisitation: Neighbours,
         transitions: Neighbours | None,
         spectral: Spectral | None = None,
+        by_kind: Sequence[EventCounts] = (),
     ) -> None:
         self.clock = clock
         self.windows = tuple(windows)
@@ -55,15 +57,24 @@ class Statistics:
         self.spectral = spectral
         self.fitted_items = len(events.offsets) - 1
         self.events = events
+        self.by_kind = tuple(by_kind)
         self.rankings: Rankings = Rankings(events)
 
     @classmethod
-    def fit(cls, known: Log, matrices: Log, *, windows: Sequence[int | None] | None = None) -> Statistics:
+    def fit(
+        cls,
+        known: Log,
+        matrices: Log,
+        *,
+        windows: Sequence[int | None] | None = None,
+        negatives: Log | None = None,
+    ) -> Statistics:
         """From the events that may be counted, each request up to its own time, and those to fit pairs on.
 
         known: where the log has a clock, every event: the counts stop at the request's time; else the events
         that every request may know. matrices: events before every request. windows: default parts of the
-        known log's span, which is all that is taken from its later part.
+        known log's span, which is all that is taken from its later part. negatives: events that say no, which
+        count as such and as no others.
         Raises DataError when the two logs are not of one catalogue.
         """
         if (known.n_items, known.clock) != (matrices.n_items, matrices.clock):
@@ -76,7 +87,9 @@ class Statistics:
         if windows is None:
             windows = _windows(times) if known.clock == "time" else (None,)
         pairs, steps = fit_covisitation(matrices), fit_transitions(matrices)
-        return cls(known.clock, windows, events, pairs, steps, Spectral.fit(matrices))
+        of_kinds = [known] if negatives is None else [known, negatives]
+        by_kind = [_of_code(of_kinds, code) for code in range(len(known.kind_names))]
+        return cls(known.clock, windows, events, pairs, steps, Spectral.fit(matrices), by_kind)
 
     @property
     def n_items(self) -> int:
@@ -107,6 +120,13 @@ class Statistics:
         """
         times = np.broadcast_to(self.as_of(np.asarray(times)), np.shape(items))
         return self.events.count(items, times, [window])[..., 0]
+
+    def unseen(self, items: Int32, times: Int64) -> Bool:
+        """Whether an item had no event before `times`: bool, shape of items; times: int64, broadcast to them.
+
+        True at −1.
+        """
+        return self.counts(items, times) == 0
 
     def first_seen(self, items: Int32) -> Int64:
         """Time of each item's first known event; the largest int64 where there is none.
@@ -166,6 +186,12 @@ class Statistics:
         """
         self.events.observed.add(np.atleast_1d(items), np.atleast_1d(times))
 
+    def observe_kinds(self, items: NDArray[Any], times: NDArray[Any], kinds: NDArray[Any]) -> None:
+        """Count new events among those of their kind, also such as say no. kinds: codes, −1 for one that is
+        not known. For the rest see `observe`."""
+        for code, events in enumerate(self.by_kind):
+            events.observed.add(items[kinds == code], times[kinds == code])
+
     def serving(self, n_items: int, later: Later | None = None) -> Statistics:
         """The same with nothing observed, for a catalogue of n_items: further ones have no events and no
         neighbours yet. It shares every array, at no cost by the number of items.
@@ -176,8 +202,9 @@ class Statistics:
         lists, steps = self.covisitation.extended(n_items), self.transitions
         spectral = None if self.spectral is None else self.spectral.extended(n_items)
         events = self.events.serving(n_items)
+        by_kind = [counts.serving(n_items) for counts in self.by_kind]
         served = Statistics(
-            self.clock, self.windows, events, lists, steps and steps.extended(n_items), spectral
+            self.clock, self.windows, events, lists, steps and steps.extended(n_items), spectral, by_kind
         )
         if later is not None:
             last = int(self._floor(np.array([self.end], dtype=np.int64))[0])
@@ -192,6 +219,10 @@ class Statistics:
         about["spectral"] = self.spectral is not None
         if self.spectral is not None:
             self.spectral.save(folder)
+        if self.by_kind:
+            about["kinds"] = len(self.by_kind)
+        for code, events in enumerate(self.by_kind):
+            events.save(folder, f"events.{code}")
         for name in ("covisitation", "transitions"):
             lists: Neighbours | None = getattr(self, name)
             if lists is not None:
@@ -210,6 +241,7 @@ class Statistics:
         loaded = cls(
             about.clock, about.windows, EventCounts.load(folder), lists["covisitation"],
             lists.get("transitions"), Spectral.load(folder) if about.spectral else None,
+            [EventCounts.load(folder, f"events.{code}") for code in range(about.kinds)],
         )  # fmt: skip
         loaded._check_sizes(folder)
         return loaded
@@ -217,6 +249,7 @@ class Statistics:
     def _check_sizes(self, folder: Path) -> None:
         """Raises: BundleError when the parts are of catalogues of different sizes."""
         sizes = {"events": len(self.events.offsets) - 1}
+        sizes |= {f"events.{code}": len(counts.offsets) - 1 for code, counts in enumerate(self.by_kind)}
         if self.transitions is not None:
             sizes["transitions"] = self.transitions.n_items
         if self.spectral is not None:
@@ -233,6 +266,15 @@ class Statistics:
             return np.zeros_like(times)
         step = max(1, min([DAY, *(window * 4 for window in self.windows if window is not None)]))
         return times // step * step
+
+
+def _of_code(logs: Sequence[Log], code: int) -> EventCounts:
+    """The counts of one kind."""
+    parts = [log.where(log.of_code(code)) for log in logs]
+    items = np.concatenate([part.items for part in parts])
+    times = np.concatenate([part.times for part in parts])
+    times = times if parts[0].clock == "time" else np.full(len(items), -1, dtype=np.int64)
+    return EventCounts.build(items, times, parts[0].n_items)
 
 
 def _windows(times: Int64) -> tuple[int | None, ...]:

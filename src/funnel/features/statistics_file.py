@@ -9,7 +9,7 @@ from pydantic import Field
 
 from funnel.errors import BundleError
 from funnel.settings import Settings
-from funnel.types import Clock
+from funnel.types import MOST_KINDS, Clock
 
 
 class ListSettings(Settings):
@@ -26,6 +26,7 @@ class StatisticsFile(Settings):
     windows: tuple[Annotated[int, Field(ge=1, le=2**62)] | None, ...] = Field(min_length=1)
     neighbours: dict[Literal["covisitation", "transitions"], ListSettings]
     spectral: bool = False
+    kinds: int = Field(0, ge=0, le=MOST_KINDS)
 
     @classmethod
     def load(cls, path: Path) -> StatisticsFile:

@@ -1,7 +1,8 @@
-"""Chooses the kinds of events that count as interactions: the deepest of which there are enough.
+"""What the kinds of events in a file are for: how much each counts in a history, which are to be found.
 
-A purchase says more than a view, but purchases are few. Starting with the deepest kind, shallower ones are
-added until there is enough to learn from; where there never is, all positive kinds count.
+A purchase says more than a view, but purchases are few. All positive kinds make a history, deeper ones
+counting more. To be found are the deepest kinds of which there are enough: starting with the deepest,
+shallower ones are added until there is enough to learn from; where there never is, all positive ones.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from funnel.init import names
-from funnel.init.findings import Conclusion, Unused
+from funnel.init.findings import Conclusion
 from funnel.init.keys import Keyed
 from funnel.values.words import words
 
@@ -42,53 +43,76 @@ _DEPTHS = (
     """,
 )
 _RANKS = {word: rank for rank, kinds in enumerate(_DEPTHS) for word in kinds.split()}
-#: Kinds that are not positive: what was only shown, and what takes something back.
-_NO_WORDS = """
-    cancel canceled cancelled delete deleted dislike disliked error exposure hide hover
-    impression impressions login logout refund refunded remove removed report return returned
-    scroll served show shown skip skipped unfollow unlike unsubscribe
+#: Kinds that say no, and take something back.
+_NEGATIVE_WORDS = """
+    cancel canceled cancelled delete deleted dislike disliked hide hidden refund refunded remove removed
+    report return returned skip skipped unfollow unlike unsubscribe
 """
-_NO = frozenset(_NO_WORDS.split())
+#: Kinds that say neither: what was only shown, and what no item has a part in.
+_NEITHER_WORDS = """
+    error exposure hover impression impressions login logout scroll served show shown
+"""
+_NEGATIVE = frozenset(_NEGATIVE_WORDS.split())
+_NO = _NEGATIVE | frozenset(_NEITHER_WORDS.split())
 
 
 @dataclass(frozen=True)
-class KindCounts:
-    """keep: for the file of events, the column and the kinds that count; empty where all do."""
+class KindsInFile:
+    """The kinds in a column of the file of events, as `funnel.data.EventsConfig` has them. targets: empty
+    where all of the history are. bought: the kinds that own an item."""
 
-    keep: dict[str, tuple[str, ...]]
-    finding: Conclusion | None = None
-    unused: Unused | None = None
+    column: str
+    history: dict[str, float]
+    targets: tuple[str, ...]
+    negatives: tuple[str, ...]
+    ignore: tuple[str, ...]
+    bought: tuple[str, ...]
+    finding: Conclusion
 
 
-def find_kinds(keyed: Keyed, keys: dict[str, str]) -> KindCounts:
-    """The kinds of events that count, of those in the sample."""
+def find_kinds(keyed: Keyed, keys: dict[str, str]) -> KindsInFile | None:
+    """The kinds of events of those in the sample; None where no column says them."""
     name = _column(keyed, keys)
     if name is None:
-        return KindCounts({})
+        return None
     frame = keyed.sample.frame
     kinds = words(frame[name], name)
+    if kinds.isna().any():
+        return None
     counts = kinds.value_counts() * (keyed.sample.rows / max(len(frame), 1))
     users = frame[keys["user_id"]].nunique()
     a_user = kinds.value_counts() / max(users, 1)
-    yes = [kind for kind in counts.index if not _says_no(kind)]
-    chosen = _enough(yes, counts, a_user)
+    positive = [kind for kind in counts.index if not _says_no(kind)]
+    chosen = _enough(positive, counts, a_user)
+    read = positive or list(counts.index)
+    left = [kind for kind in counts.index if kind not in read]
+    return KindsInFile(
+        column=name,
+        history={kind: float(1 + max(_rank(kind) or 0, 0)) for kind in read},
+        targets=tuple(chosen) if len(chosen) < len(read) else (),
+        negatives=tuple(kind for kind in left if _NEGATIVE & set(names.words(kind))),
+        ignore=tuple(kind for kind in left if not _NEGATIVE & set(names.words(kind))),
+        bought=tuple(kind for kind in read if _rank(kind) == len(_DEPTHS) - 1),
+        finding=_finding(keyed, name, counts, chosen, a_user, positive),
+    )
+
+
+def _finding(
+    keyed: Keyed, name: str, counts: pd.Series, chosen: list[str], a_user: pd.Series, positive: list[str]
+) -> Conclusion:
     counted = ", ".join(f"{kind} {counts[kind]:,.0f}" for kind in counts.index)
     most = "all of them" if len(chosen) == len(counts) else "the deepest that there is enough of"
     estimated = "" if keyed.sample.whole else " (estimated, users by what was read)"
     because = (
-        f"{most}: {counted}{estimated}, {a_user[chosen].sum():.1f} a user; "
+        f"to find: {most}: {counted}{estimated}, {a_user[chosen].sum():.1f} a user; "
         f"enough is {ENOUGH_EVENTS:,} and {ENOUGH_A_USER:g} a user"
     )
-    left = [kind for kind in counts.index if kind not in chosen]
-    where = f"events.{name}"
-    unused = Unused(where=where, why=_why_left(left, where)) if left else None
-    finding = Conclusion(
-        where=where,
-        what=f"{', '.join(chosen)} count",
+    return Conclusion(
+        where=f"events.{name}",
+        what=f"kinds of events; {', '.join(chosen)} to be found",
         because=because,
-        sure="likely" if _known(yes) else "unsure",
+        sure="likely" if _known(positive) else "unsure",
     )
-    return KindCounts({name: tuple(chosen)} if left else {}, finding, unused)
 
 
 def _column(keyed: Keyed, keys: dict[str, str]) -> str | None:
@@ -137,10 +161,3 @@ def _enough(yes: list[str], counts: pd.Series, a_user: pd.Series) -> list[str]:
         if counts[chosen].sum() >= ENOUGH_EVENTS and a_user[chosen].sum() >= ENOUGH_A_USER:
             break
     return chosen or list(counts.index)
-
-
-def _why_left(left: list[str], where: str) -> str:
-    return (
-        f"rows whose kind is {', '.join(left)} are left out: add the kind to `keep` of events in schema.json "
-        "to count it"
-    )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from funnel.settings import Settings
+
+if TYPE_CHECKING:
+    from funnel.init.event_kinds import KindsInFile
 
 #: certain: the file says so. likely: names and values agree. unsure: look at it.
 Sure: TypeAlias = Literal["certain", "likely", "unsure"]
@@ -29,10 +32,11 @@ class Unused(Settings):
 
 @dataclass
 class Notes:
-    """Collects conclusions and what is not used."""
+    """Collects conclusions and what is not used. kinds: of events, where a column says them."""
 
     findings: list[Conclusion] = field(default_factory=list)
     unused: list[Unused] = field(default_factory=list)
+    kinds: KindsInFile | None = None
 
     def leave(self, where: str, why: str) -> None:
         """Note that something is not used."""

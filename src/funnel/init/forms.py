@@ -48,12 +48,16 @@ def find_form(table: TableName, keyed: Keyed, keys: dict[str, str], notes: Notes
     return _with_kinds(keyed, keys, form, notes) if table == "events" else form
 
 
+#: What a column with the value of an event is called.
+_VALUES = frozenset({"value", "revenue", "amount", "order_value", "event_value", "watch_time"})
+
+
 def _columns(table: TableName, keyed: Keyed, keys: dict[str, str], notes: Notes) -> dict[str, str | None]:
     """Columns by key, where the names differ; and None for a column with a key's name that is no such key."""
     columns: dict[str, str | None] = {key: name for key, name in keys.items() if key != name}
     for name in KEYS[table] + OPTIONAL[table]:
-        if name not in keyed.sample.names or keys.get(name) == name:
-            continue
+        if name not in keyed.sample.names or keys.get(name) == name or name in ("kind", "value"):
+            continue  # kinds and values are looked at with the events
         if name == "split" and set(keyed.sample.frame[name].dropna()) <= {"train", "test"}:
             because = "only train and test"
             notes.findings.append(
@@ -113,12 +117,39 @@ def _with_kinds(keyed: Keyed, keys: dict[str, str], form: TableFile, notes: Note
         notes.findings.append(
             Conclusion(where=f"events.{clicked}", what=what, because=because, sure="likely")
         )
-        return form.model_copy(update={"keep": {clicked: values}})
-    counted = find_kinds(keyed, keys)
+        columns = {**form.columns, **_optional(keyed, {"kind": None, "value": None}, notes)}
+        return form.model_copy(update={"keep": {clicked: values}, "columns": columns})
     notes.findings += [_of_ratings(name) for name in keyed.sample.names if _is_rating(keyed, name)]
-    notes.findings += [counted.finding] if counted.finding else []
-    notes.unused += [counted.unused] if counted.unused else []
-    return form.model_copy(update={"keep": counted.keep})
+    kinds = find_kinds(keyed, keys)
+    notes.kinds, by_key = kinds, {"kind": None if kinds is None else kinds.column}
+    notes.findings += [] if kinds is None else [kinds.finding]
+    by_key["value"] = None if kinds is None else _value(keyed, keys, notes)
+    return form.model_copy(update={"columns": {**form.columns, **_optional(keyed, by_key, notes)}})
+
+
+def _optional(keyed: Keyed, by_key: dict[str, str | None], notes: Notes) -> dict[str, str | None]:
+    """Kind and value of events by the columns that hold them; null for a column that only has such a name."""
+    columns: dict[str, str | None] = {}
+    for key, name in by_key.items():
+        if name is not None and name != key:
+            columns[key] = name
+        elif name is None and key in keyed.sample.names:
+            columns[key] = None
+            notes.leave(f"events.{key}", f"its name has a meaning for funnel, but it is no {key}: rename it")
+    return columns
+
+
+def _value(keyed: Keyed, keys: dict[str, str], notes: Notes) -> str | None:
+    """The column that says what an event was worth: a number of at least 0 in every row."""
+    for name in keyed.sample.names:
+        if "_".join(names.words(name)) in _VALUES and name not in keys.values():
+            amounts = pd.to_numeric(keyed.sample.frame[name], errors="coerce")
+            if keyed.sample.whole and (amounts >= 0).all():
+                because = "its name, and a number of at least 0 in every row"
+                where = f"events.{name}"
+                notes.findings.append(Conclusion(where=where, what="value", because=because, sure="likely"))
+                return name
+    return None
 
 
 def _is_rating(keyed: Keyed, name: str) -> bool:

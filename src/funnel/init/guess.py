@@ -12,6 +12,7 @@ from funnel.data.table_file import TableFile
 from funnel.errors import DataError
 from funnel.init.attributes import describing
 from funnel.init.columns import find_columns
+from funnel.init.event_kinds import KindsInFile
 from funnel.init.findings import Conclusion, Notes, Unused
 from funnel.init.forms import find_form
 from funnel.init.keys import find_keys
@@ -31,7 +32,7 @@ class Guess:
 
     folder: where `schema.json` belongs. description: its content. rows: of each table, estimated for those in
     `sampled`, of which only parts were read. findings: each guess with its reason. unused: what the schema
-    leaves out, and why.
+    leaves out, and why. kinds: of events, where a column says them.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class Guess:
     sampled: tuple[TableName, ...] = ()
     findings: list[Conclusion] = field(default_factory=list)
     unused: list[Unused] = field(default_factory=list)
+    kinds: KindsInFile | None = None
 
 
 def guess(
@@ -68,7 +70,7 @@ def guess(
     notes = Notes(roles.findings, [*unused, *roles.unused])
     guessed = Guess(folder, Description())
     _describe(guessed, roles, notes)
-    guessed.findings, guessed.unused = notes.findings, notes.unused
+    guessed.findings, guessed.unused, guessed.kinds = notes.findings, notes.unused, notes.kinds
     return guessed
 
 

@@ -15,6 +15,7 @@ from funnel import config as configs
 from funnel.data.files import DESCRIPTION
 from funnel.errors import DataError
 from funnel.gates import GatesConfig
+from funnel.init.event_kinds import KindsInFile
 from funnel.init.guess import Guess
 
 #: The gates can tell a fall from chance if it is at least about this over the root of the number of requests.
@@ -64,7 +65,7 @@ def schema_json(guess: Guess) -> str:
 def config_toml(guess: Guess, name: str, data: str) -> str:
     """A config for these data, with a comment on each choice. Raises: ConfigError; it is checked."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-")[:100] or "shop"
-    text = "\n".join([*_head(name, data), *_split(guess), *_gates(guess), ""])
+    text = "\n".join([*_head(name, data), *_events(guess.kinds), *_split(guess), *_gates(guess), ""])
     configs.parse(tomllib.loads(text), where="the config that init made")
     return text
 
@@ -79,6 +80,35 @@ def _head(name: str, data: str) -> list[str]:
         f"path = {json.dumps(data, ensure_ascii=False)}   # where schema.json is",
         "",
     ]
+
+
+def _events(kinds: KindsInFile | None) -> list[str]:
+    if kinds is None:
+        return []
+    weights = ", ".join(f"{_text(kind)} = {weight:g}" for kind, weight in kinds.history.items())
+    lines = ["[events]", f"history = {{{weights}}}   # kinds that make a history, and how much each counts"]
+    comments = {
+        "targets": "kinds that are to be found; the others are read only",
+        "negatives": "kinds that say no",
+        "ignore": "kinds that are left out",
+    }
+    for key, comment in comments.items():
+        if named := getattr(kinds, key):
+            lines.append(f"{key} = [{', '.join(map(_text, named))}]   # {comment}")
+    return [*lines, ""]
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _excluded(kinds: KindsInFile | None) -> str:
+    """What is not shown again."""
+    if kinds is None or not kinds.bought:
+        again = "what a user had is not shown again; false where people buy the same again"
+        return f"exclude_seen = true     # {again}"
+    named = ", ".join(map(_text, kinds.bought))
+    return f"exclude_seen = [{named}]   # not shown again; true: nor is what was viewed, false: all is"
 
 
 def _split(guess: Guess) -> list[str]:
@@ -97,7 +127,7 @@ def _split(guess: Guess) -> list[str]:
         'test = 0.9              # the report is about the last 10%; a date such as "2026-02-01" would do',
         'protocol = "event"      # each event is predicted from what the user did before it',
         f"max_requests = {_MOST_REQUESTS}    # of a window, by chance: more take longer",
-        "exclude_seen = true     # what a user had is not shown again; false where people buy the same again",
+        _excluded(guess.kinds),
     ]
     if "impressions" in (guess.description.files or {}):
         lines += [

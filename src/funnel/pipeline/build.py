@@ -26,7 +26,6 @@ from funnel.features import FeaturesConfig, Statistics, save_rates
 from funnel.gates.serving import answers
 from funnel.index import FaissIndex
 from funnel.pipeline.checks import check
-from funnel.pipeline.logged import window_lists
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
 from funnel.pipeline.rank import train_ranker
@@ -95,13 +94,15 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
     query_encoder = fitted(config.encoder, encoder, folder, known)
     index = _index(prepared, Queries(encoder, query_encoder, config.encoder.name))
     index.save(folder / "index")
-    history, times = data.log.by_user()
+    done = config.events.applied(data.log)
+    history, times = done.by_user()
+    about = data.user_vocabulary, prepared.user_encoder, prepared.user_features
     contents = Contents(
         catalogue=Catalogue(data.item_vocabulary, data.items, prepared.item_features, prepared.item_encoder),
-        users=Users(data.user_vocabulary, prepared.user_encoder, prepared.user_features, history, times),
+        users=Users(*about, history, times, done.kinds_by_user()),
         encoder=encoder,
         index=index,
-        statistics=Statistics.fit(parts.test_known, parts.test_statistics),
+        statistics=Statistics.fit(parts.test_known, parts.test_statistics, negatives=parts.negatives),
         features=FeaturesConfig(),
         retrieve=RetrieveConfig(),
         rerank=RerankConfig(),
@@ -111,6 +112,7 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
         encoding=config.encoder,
         query_encoder=query_encoder,
         shown=shown_columns(data) if config.split.protocol == "shown" else (),
+        kinds=parts.kinds,
         context=prepared.context,
         rates=prepared.rates(parts.test_statistics),
     )
@@ -152,7 +154,7 @@ def _index(prepared: Prepared, queries: Queries) -> FaissIndex:
 def configured(folder: Path, config: Config) -> Contents:
     """The parts in a folder, with the config's settings of the stages."""
     contents = load_contents(folder)
-    features = config.features if contents.context is None else config.features.beside("context")
+    features = contents.chosen_features(config.features)
     return replace(
         contents, features=features, retrieve=config.retrieve, rerank=config.rerank, rules=config.rules,
         rank=config.rank,
@@ -196,7 +198,7 @@ def _before(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> Cont
         then = fitted(contents.encoding, encoder, folder, split.train)
         contents = replace(contents, encoder=encoder, query_encoder=then)
         contents = replace(contents, index=_index(prepared, contents.queries))
-    statistics = Statistics.fit(split.ranker_known, split.ranker_statistics)
+    statistics = Statistics.fit(split.ranker_known, split.ranker_statistics, negatives=split.negatives)
     return replace(contents, statistics=statistics, rates=prepared.rates(split.ranker_statistics))
 
 
@@ -250,7 +252,7 @@ def _holdout(contents: Contents, prepared: Prepared) -> Holdout:
 
 def _shown(contents: Contents, prepared: Prepared) -> Examples | None:
     """A seeded sample of the lists that were shown in the test window, where heads learned from such."""
-    lists = None if contents.propensities is None else window_lists(prepared, "test")
+    lists = None if contents.propensities is None else prepared.test_lists
     return (
         None
         if lists is None

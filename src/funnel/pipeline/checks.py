@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from funnel.artifacts import Store
-from funnel.bundle.contents import load_contents
+from funnel.bundle.contents import given_groups, load_contents
 from funnel.catalogue.schemas import load_schema
 from funnel.catalogue.where import Filters
 from funnel.data import shown_columns
@@ -94,7 +94,7 @@ def _check_features(prepared: Prepared) -> None:
     statistics, towers = _tiny(prepared), prepared.config.towers
     context = prepared.context
     CandidateFeatures(
-        prepared.config.features if context is None else prepared.config.features.beside("context"),
+        prepared.config.features.beside(*given_groups(context, prepared.split.kinds)),
         statistics,
         prepared.item_features,
         np.broadcast_to(np.zeros(1, np.float32), (statistics.n_items, towers.d)),
@@ -102,6 +102,7 @@ def _check_features(prepared: Prepared) -> None:
         prepared.item_encoder.specs,
         sources=prepared.config.retrieve.sources,
         shown=shown_columns(prepared.dataset) if prepared.split.protocol == "shown" else (),
+        kinds=prepared.split.kinds,
         moment_specs={} if context is None else context.specs,
         rates=prepared.rates(_some(prepared.split.ranker_statistics)),
     )

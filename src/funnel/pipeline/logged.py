@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 
 from funnel.bundle.contents import Contents
-from funnel.data import LoggedLists, logged_lists
+from funnel.data import LoggedLists
 from funnel.data.shown import CLICK
 from funnel.engine import Funnel
 from funnel.errors import DataError
 from funnel.evaluation.chunks import CHUNK, each_chunk
-from funnel.pipeline.moments import known_at
-from funnel.pipeline.prepare import Prepared, with_users
+from funnel.pipeline.prepare import Prepared
 from funnel.ranker.calibration import EVENT
 from funnel.ranker.config import FOLDS
 from funnel.ranker.logged import ShownRows, join_rows, shown_rows
@@ -39,26 +37,9 @@ class Logged:
     notes: tuple[str, ...]
 
 
-def window_lists(prepared: Prepared, part: Literal["ranker", "test"]) -> LoggedLists | None:
-    """The lists that were shown in a window, as requests with all that was known. None where there is none to
-    learn from: none was logged, the config leaves them out, or lists are what the protocol ranks anyway."""
-    config = prepared.config
-    if not config.ranker.impressions or prepared.split.protocol == "shown":
-        return None
-    most, alike = config.ranker.lists, part == "test"
-    lists = logged_lists(prepared.dataset, config.split, part, most, config.seed, config.events, alike=alike)
-    if lists is None:
-        return None
-    examples = with_users(lists.examples, prepared.user_features)
-    if prepared.context is not None:
-        assert prepared.dataset.impressions is not None
-        examples = known_at(examples, lists.rows, prepared.dataset.impressions, prepared.context)
-    return replace(lists, examples=examples)
-
-
 def learn_from(contents: Contents, prepared: Prepared, folds: Sequence[Examples]) -> Logged | None:
     """The lists of the ranker's window, cut into the same folds by user. None where there is none."""
-    lists = window_lists(prepared, "ranker")
+    lists = prepared.ranker_lists
     if lists is None:
         return None
     rows = _rows(contents, lists)
@@ -77,7 +58,7 @@ def head_names(prepared: Prepared) -> list[str]:
     """The kinds of events that a bundle of these data has probabilities of."""
     kinds = prepared.split.kinds
     targets = [] if kinds is None else list(kinds.target_names)
-    lists = window_lists(prepared, "ranker")
+    lists = prepared.ranker_lists
     return list(dict.fromkeys([EVENT, *([] if lists is None else [CLICK]), *targets]))
 
 

@@ -6,13 +6,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
 from funnel.config import Config
-from funnel.data import Dataset, Split, read, split
+from funnel.data import Dataset, LoggedLists, Split, logged_lists, read, split
 from funnel.features import ContextEncoder, Rates, TableEncoder, fit_rates
-from funnel.pipeline.moments import fit_context, with_context
+from funnel.pipeline.moments import fit_context, known_at, with_context
 from funnel.pipeline.progress import step
 from funnel.types import Examples, Features, Log
 
@@ -38,6 +39,32 @@ class Prepared:
     def item_features(self) -> Features:
         """The items' encoded columns, computed at first use, since a million items take long."""
         return self.item_encoder.encode(self.dataset.items)
+
+    @cached_property
+    def ranker_lists(self) -> LoggedLists | None:
+        """The lists that were shown in the ranker's window, as requests with all that was known. None where
+        there is none to learn from: none was logged, the config leaves them out, or lists are what the
+        protocol ranks anyway."""
+        return self._lists("ranker")
+
+    @cached_property
+    def test_lists(self) -> LoggedLists | None:
+        """The same of the test window, each standing for itself."""
+        return self._lists("test")
+
+    def _lists(self, part: Literal["ranker", "test"]) -> LoggedLists | None:
+        config, data = self.config, self.dataset
+        if not config.ranker.impressions or self.split.protocol == "shown":
+            return None
+        most, seed = config.ranker.lists, config.seed
+        lists = logged_lists(data, config.split, part, most, seed, config.events, alike=part == "test")
+        if lists is None:
+            return None
+        examples = with_users(lists.examples, self.user_features)
+        if self.context is not None:
+            assert data.impressions is not None
+            examples = known_at(examples, lists.rows, data.impressions, self.context)
+        return replace(lists, examples=examples)
 
     @cached_property
     def event_context(self) -> Features:

@@ -14,7 +14,7 @@ from funnel import plugins
 from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.config import EvaluateConfig
-from funnel.data import Dataset
+from funnel.data import Dataset, Split
 from funnel.engine import RANK, Funnel
 from funnel.errors import BundleError, ConfigError, DataError
 from funnel.evaluation import Evaluation, Recommend, Report, Subject
@@ -31,7 +31,6 @@ from funnel.gates.shown import shown_outcomes
 from funnel.index import FaissIndex
 from funnel.pages.report import ExampleUser, write_page
 from funnel.pipeline.examples import example_users
-from funnel.pipeline.logged import window_lists
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.rules import costs_of_rules
 from funnel.pipeline.value import ValueTally
@@ -92,9 +91,10 @@ def measure_contents(
         approximate=_alone(TowerSource(contents.queries, contents.index), depth),
         truth_scores=truth_scores,
         truth_values=truth_values,
+        kinds=_target_kinds(split),
         also=_further(config.evaluate),
         lists=lists or funnel.names[-1:],
-        observers=_observers(contents, outcomes, worth),
+        observers=_observers(contents, outcomes, worth, funnel.names),
         ks=config.evaluate.ks,
         seed=config.seed,
         latency_requests=config.evaluate.latency_requests,
@@ -112,10 +112,9 @@ def measure_contents(
     probable = measure_probabilities(contents, data.schema, split.test, happened, config.seed)
     probable += _of_shown(contents, prepared)
     report = result.report.model_copy(update={"frontier": frontier, "origin": origin or Origin()})
-    further = () if worth is None else (worth.sentence,)
-    report = report.model_copy(
-        update={"advice": advise(report), "probabilities": probable, "notes": (*report.notes, *further)}
-    )
+    if worth is not None:
+        report = report.valued(worth.means)
+    report = report.model_copy(update={"advice": advise(report), "probabilities": probable})
     return replace(result, report=report).named(data.user_ids, data.item_ids)
 
 
@@ -135,19 +134,27 @@ def _truths(data: Dataset) -> tuple[TruthScores | None, TruthScores | None]:
     return lambda requests: truth.scores(requests.users, requests.times), worth if has_money else None
 
 
+def _target_kinds(split: Split) -> list[str | None]:
+    """The kinds of events by code, None for one that is not to be found."""
+    if split.kinds is None:
+        return []
+    pairs = zip(split.kinds.names, split.kinds.targets, strict=True)
+    return [name if weight else None for name, weight in pairs]
+
+
 def _observers(
-    contents: Contents, outcomes: Mapping[str, Outcomes], worth: ValueTally | None
+    contents: Contents, outcomes: Mapping[str, Outcomes], worth: ValueTally | None, stages: Sequence[str]
 ) -> dict[str, Observer] | None:
-    """What watches stages: the ranker's for probabilities, and those around the value."""
+    """What watches stages: the ranker's for probabilities, and all for what their lists are worth."""
     if not contents.heads:
         return None
     observe = observe_all(outcomes)
-    return {RANK: observe} if worth is None else {RANK: worth.before(observe), "value": worth.after}
+    return {RANK: observe} if worth is None else worth.observers(stages, observe)
 
 
 def _of_shown(contents: Contents, prepared: Prepared) -> tuple[Reliability, ...]:
     """How right heads are that are of shown lists, on those of the test window."""
-    lists = None if contents.propensities is None else window_lists(prepared, "test")
+    lists = None if contents.propensities is None else prepared.test_lists
     if lists is None:
         return ()
     outcomes = shown_outcomes(contents, lists.examples)

@@ -191,6 +191,13 @@ def tower_inputs(prepared: Prepared) -> dict[str, Any]:
     again: dict[str, Any] = {} if prepared.split.refit is None else {"refit": True}
     loss = [plugin.model_dump(mode="json") for plugin in prepared.config.needs if plugin.kind == "loss"]
     again |= {"plugins": loss} if loss else {}
+    if texts := {**prepared.item_encoder.texts, **prepared.user_encoder.texts}:
+        again["texts"] = texts
+    if (
+        prepared.item_encoder.specs
+        and len(np.unique(prepared.split.train.items)) < prepared.split.train.n_items
+    ):
+        again["offered"] = "met"  # earlier towers had every item for a negative
     if prepared.context is not None:
         again["context"] = prepared.config.context.model_dump(mode="json")
     if prepared.split.kinds is not None:

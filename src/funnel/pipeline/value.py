@@ -1,63 +1,77 @@
-"""What lists are worth by the config's own expression, before and behind the stage that orders by it."""
+"""What the lists of each stage are worth by the config's own expression."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from funnel.bundle.contents import Contents
+from funnel.engine import RANK
 from funnel.evaluation.walk import Observer
+from funnel.serving.probabilities import scores_of
 from funnel.stages import ExpectedValue
-from funnel.types import Candidates, Examples, Int32, Int64
+from funnel.types import Candidates, Examples, Float32, Int32, Int64
 
 
 @dataclass
 class ValueTally:
-    """The mean over requests of the summed expected value of the first k: as ranked, and by value."""
+    """The mean over requests of the summed expected value of the first k of each stage's list.
+
+    Every list is valued with the probabilities that the ranker's stage gives, also those in front of it; what
+    the ranker did not get, or has no known value, is worth nothing.
+    """
 
     expected: ExpectedValue
     k: int
-    sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    sums: dict[str, float] = field(default_factory=dict)
     requests: int = 0
+    _before: dict[str, Int32] = field(default_factory=dict)
     _ranked: Candidates | None = None
+    _values: Float32 = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
 
     @classmethod
     def of(cls, contents: Contents, k: int) -> ValueTally | None:
         """None where nothing is ordered by value."""
         return None if contents.expected_value is None else cls(contents.expected_value, k)
 
-    def before(self, also: Observer) -> Observer:
-        """For the ranker's stage, whose scores are needed later; `also` gets them too."""
+    def observers(self, stages: Sequence[str], also: Observer) -> dict[str, Observer]:
+        """What watches each stage of a funnel, in their order; `also` gets what the ranker's leaves, too."""
 
-        def observe(examples: Examples, numbers: Int64, candidates: Candidates) -> None:
+        def rank(examples: Examples, numbers: Int64, candidates: Candidates) -> None:
             also(examples, numbers, candidates)
-            self._ranked = candidates
+            self._rank(examples, candidates)
 
-        return observe
+        def first(examples: Examples, numbers: Int64, candidates: Candidates) -> None:
+            self._ranked, self._before = None, {stages[0]: candidates.items[:, : self.k]}
 
-    def after(self, examples: Examples, numbers: Int64, candidates: Candidates) -> None:
-        """For the stage that orders by value."""
-        ranked, self.requests = self._ranked, self.requests + len(examples)
-        assert ranked is not None
-        moment = examples.requests.context_numbers
-        values = self.expected.of(ranked.items, ranked.scores, moment, ranked.head_scores).values
-        order = np.argsort(ranked.items, axis=1)
-        rows = np.take_along_axis(ranked.items, order, axis=1)
-        for at, items in enumerate((ranked.items[:, : self.k], candidates.items[:, : self.k])):
-            self.sums[at] += sum(
-                _sum(values[row], order[row], rows[row], items[row]) for row in range(len(items))
-            )
+        others: dict[str, Observer] = {name: partial(self._observe, name) for name in stages}
+        return others | {stages[0]: first, RANK: rank}
 
     @property
-    def sentence(self) -> str:
-        """Both figures in words."""
-        ranked, valued = (total / max(1, self.requests) for total in self.sums)
-        what = f"expected value of the first {self.k} of a request"
-        return f"{what}: by value {valued:.6f}; as ranked {ranked:.6f}"
+    def means(self) -> dict[str, float]:
+        """By stage."""
+        return {name: total / max(1, self.requests) for name, total in self.sums.items()}
 
+    def _observe(self, stage: str, examples: Examples, numbers: Int64, candidates: Candidates) -> None:
+        if self._ranked is None:  # the ranker comes later, and says what these are worth
+            self._before[stage] = candidates.items[:, : self.k]
+        else:
+            self._add(stage, candidates.items[:, : self.k], self._ranked)
 
-def _sum(values: np.ndarray, order: Int64, rows: Int32, items: Int32) -> float:
-    """The known values of some items of one list. order: of the list's items by row; rows: in that order."""
-    some = items[items >= 0]
-    return float(np.nansum(values[order[np.searchsorted(rows, some)]]))
+    def _rank(self, examples: Examples, ranked: Candidates) -> None:
+        self._ranked, self.requests = ranked, self.requests + len(examples)
+        moment = examples.requests.context_numbers
+        found = self.expected.of(ranked.items, ranked.scores, moment, ranked.head_scores).values
+        self._values = found.astype(np.float32)
+        for stage, items in {**self._before, RANK: ranked.items[:, : self.k]}.items():
+            self._add(stage, items, ranked)
+
+    def _add(self, stage: str, items: Int32, ranked: Candidates) -> None:
+        worth = sum(
+            float(np.nansum(scores_of(some[some >= 0], listed, of)))
+            for some, listed, of in zip(items, ranked.items, self._values, strict=True)
+        )
+        self.sums[stage] = self.sums.get(stage, 0.0) + worth

@@ -15,7 +15,7 @@ from funnel.settings import Settings
 from funnel.values.nearest import hint
 from funnel.values.shown import shown
 
-Kind = Literal["reader", "source", "stage", "feature", "metric", "loss", "encoder", "gate"]
+Kind = Literal["reader", "source", "stage", "feature", "metric", "loss", "encoder", "gate", "text"]
 
 #: Options of one plugin, by name.
 Given = Mapping[str, Any]

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from funnel.data.dataset import Dataset
+from funnel.data.events_config import EventsConfig
 from funnel.data.schema import TableName
 from funnel.data.split_config import SplitConfig
 from funnel.data.splits import split
-from funnel.errors import DataError
+from funnel.errors import ConfigError, DataError
 from funnel.profile.columns import RECORD, ColumnProfile, profile_column
 from funnel.profile.log import ImpressionProfile, Span, SplitPart, request_part, shown, span, training_part
 from funnel.profile.tail import Tail, tail
@@ -66,20 +67,26 @@ class Profile(Settings):
         return as_html(self.to_frame(), "; ".join([f"{self.name}: {rows}", *self.notes]))
 
 
-def profile(dataset: Dataset, config: SplitConfig | None = None, seed: int = 0) -> Profile:
-    """The figures of a data set, and of its parts under `config` (None: the split that its clock allows)."""
+def profile(
+    dataset: Dataset,
+    config: SplitConfig | None = None,
+    seed: int = 0,
+    events: EventsConfig | None = None,
+) -> Profile:
+    """The figures of a data set, and of its parts under `config` (None: the split that its clock allows) and
+    `events`, which says what kinds of events are for."""
     config = config or _usual_split(dataset)
     log, notes = dataset.log, dataset.notes
     parts: tuple[SplitPart, ...] = ()
     try:
-        divided = split(dataset, config, seed)
+        divided = split(dataset, config, seed, events)
         parts = (
             training_part(divided.train),
             request_part("ranker", divided.ranker, divided.train),
             request_part("test", divided.test, divided.train),
         )
         notes += divided.notes
-    except DataError as error:
+    except (DataError, ConfigError) as error:
         notes += (f"no split: {error}",)
     tables = _tables(dataset)
     return Profile(

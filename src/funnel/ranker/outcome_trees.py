@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,18 +55,11 @@ def cross_fit(
 ) -> tuple[list[str], int]:
     """A model for each fold of users, grown on the others, as LightGBM's text; and the number of trees with
     the least mean log loss on the folds left out, which all models have."""
-    data = _dataset(rows, config)
-    makers = [
-        partial(
-            _Growing,
-            data,
-            rows,
-            np.flatnonzero(rows.folds != fold),
-            np.flatnonzero(rows.folds == fold),
-            config,
-        )
-        for fold in np.unique(rows.folds)
-    ]
+    data, makers = _dataset(rows, config), []
+    for fold in np.unique(rows.folds):
+        # Cut here and not where a model is made: LightGBM crashes where threads cut one data set.
+        train, watched = (_Part.of(data, rows, np.flatnonzero(mine)) for mine in _sides(rows.folds, fold))
+        makers.append(partial(_GrowingOutcomes, train, watched, config))
     models, history = rounds(makers, config, progress)
     return [model.text(history) for model in models], int(np.argmax(history)) + 1
 
@@ -74,35 +67,43 @@ def cross_fit(
 def grow(rows: OutcomeRows, trees: int, config: RankerConfig) -> str:
     """A model of so many trees, grown on all rows."""
     config = config.model_copy(update={"trees": trees})
-    every = np.arange(len(rows))
-    (model,), _ = rounds([partial(_Growing, _dataset(rows, config), rows, every, None, config)], config, None)
+    whole = _Part(_dataset(rows, config), rows)
+    (model,), _ = rounds([partial(_GrowingOutcomes, whole, None, config)], config, None)
     return model.text(())
 
 
-class _Growing:
-    """A model in training on some of the rows; watched: others, whose log loss is followed."""
+def _sides(folds: Int64, fold: int) -> tuple[Bool, Bool]:
+    """The rows of the other folds, and those of this one."""
+    return folds != fold, folds == fold
 
-    def __init__(
-        self,
-        data: lightgbm.Dataset,
-        rows: OutcomeRows,
-        some: Int64,
-        watched: Int64 | None,
-        config: RankerConfig,
-    ) -> None:
+
+class _Part(NamedTuple):
+    """Rows, and the same as LightGBM holds them."""
+
+    data: lightgbm.Dataset
+    rows: OutcomeRows
+
+    @classmethod
+    def of(cls, data: lightgbm.Dataset, rows: OutcomeRows, some: Int64) -> _Part:
+        """Some of the rows of a data set."""
+        return cls(data.subset(some).construct(), rows.take(some))
+
+
+class _GrowingOutcomes:
+    """A model in training. watched: rows that it is not trained on, whose log loss is followed."""
+
+    def __init__(self, train: _Part, watched: _Part | None, config: RankerConfig) -> None:
         import lightgbm
 
-        subset = data if watched is None else data.subset(some).construct()
         parameters = {**_parameters(config), "num_threads": config.threads or 1}
-        self._booster = lightgbm.Booster(parameters, subset)
+        self._booster = lightgbm.Booster(parameters, train.data)
         # Where no column has two values LightGBM takes no gradients, and adds trees of one leaf.
-        columns = any(data.feature_num_bin(column) > 1 for column in range(data.num_feature()))
-        part = rows.take(some)
-        self._loss = Examined(part) if columns else None
+        columns = any(train.data.feature_num_bin(column) > 1 for column in range(train.data.num_feature()))
+        self._loss = Examined(train.rows) if columns else None
         self._watched: Examined | None = None
         if watched is not None:
-            self._watched = Examined(rows.take(watched), self._loss.start if self._loss else 0.0)
-            self._booster.add_valid(data.subset(watched).construct(), "valid")
+            self._watched = Examined(watched.rows, self._loss.start if self._loss else 0.0)
+            self._booster.add_valid(watched.data, "valid")
 
     def add(self) -> float:
         """Grow a tree. Returns the watched rows' mean log-likelihood after it, NaN without such rows."""

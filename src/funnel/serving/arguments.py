@@ -11,17 +11,21 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from numbers import Real
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from funnel.errors import ConfigError, DataError, FunnelError
 from funnel.features import ContextEncoder, Spec
+from funnel.types import Bool, EventKinds
 from funnel.values.nearest import hint
 from funnel.values.shown import shown
 from funnel.values.times import seconds
 from funnel.values.words import word
+
+#: Whether items that a user interacted with come back, or the kinds of events whose items do not.
+Seen: TypeAlias = Literal["exclude", "allow"] | Sequence[str] | None
 
 #: At most so many ids are taken in one argument, and so many items are in an answer.
 MOST_IDS, MOST_ITEMS = 100_000, 1_000_000
@@ -60,16 +64,26 @@ def moment(time: Any) -> int | None:
     return None if time is None else seconds(time, "time")
 
 
-def seen(value: Any, exclude_seen: bool) -> bool:
-    """Whether what a user interacted with is left out; None: as the bundle has it.
+def seen(value: Any, exclude_seen: bool | Sequence[str], kinds: EventKinds | None = None) -> bool | Bool:
+    """Whether items of the history are left out, or a mask of the kinds of events whose items are: bool
+    [kinds + 1], the last for a kind that is not known. None: as the bundle has it.
 
-    Raises: FunnelError unless it is "exclude", "allow" or None.
+    Raises: FunnelError unless it is "exclude", "allow", a list of the bundle's kinds, or None.
     """
     if value is None:
-        return exclude_seen
-    if not isinstance(value, str) or value not in ("exclude", "allow"):
-        raise FunnelError(f'seen is {shown(value)}; it must be "exclude" or "allow"')
-    return value == "exclude"
+        value = exclude_seen
+        if isinstance(value, bool):
+            return value
+    if isinstance(value, str):
+        if value in ("exclude", "allow"):
+            return value == "exclude"
+    elif isinstance(value, list | tuple) and len(value) and kinds is not None:
+        for name in value:
+            if not isinstance(name, str) or name not in kinds.names:
+                raise FunnelError(f"seen names the kind of event {shown(name)}; {hint(name, kinds.names)}")
+        return np.array([*(name in value for name in kinds.names), False], dtype=np.bool_)
+    example = "" if kinds is None else f", or kinds of events, such as {list(kinds.names[:1])}"
+    raise FunnelError(f'seen is {shown(value)}; it must be "exclude" or "allow"{example}')
 
 
 def reranked(value: Any, items: int) -> int | None:

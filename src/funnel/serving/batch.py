@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from funnel.catalogue.where import Where
 from funnel.errors import ConfigError
 from funnel.index.checks import at_least_one
 from funnel.serving import arguments
+from funnel.serving.arguments import Seen
 from funnel.serving.live import Live
 from funnel.serving.loaded import Loaded
 from funnel.serving.request import allowed, filtered, of_users
@@ -38,7 +39,7 @@ def recommend_all(
     k: int = 10,
     *,
     where: Where | None = None,
-    seen: Literal["exclude", "allow"] | None = None,
+    seen: Seen = None,
     context: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[int, int]]:
     """The best k items of every user that the bundle knows, into a file of user_id, rank (from 1), item_id
@@ -62,7 +63,8 @@ def recommend_all(
     loaded, state = live.served(), live.items.state
     known = arguments.context(context, loaded.contents.context)
     allow, _ = allowed(loaded.contents, where, [known]) if where else (None, [])
-    excluded = arguments.seen(seen, bool(loaded.contents.exclude_seen))
+    arguments.seen(seen, loaded.contents.exclude_seen, loaded.contents.kinds)  # raises for another
+    excluded = loaded.contents.exclude_seen if seen is None else seen
     about = {**_about(loaded, where), "items": state, "k": k, "chunk": CHUNK, "exclude_seen": excluded}
     about |= {"context": json.dumps(plain(known), sort_keys=True)} if known else {}
     return _write(live, loaded, output, about, k, allow, known)
@@ -120,7 +122,7 @@ def _lists(
     users: Int64,
     k: int,
     allow: Allow | None,
-    exclude_seen: bool,
+    exclude_seen: Any,
     context: Mapping[str, Any],
 ) -> pa.Table:
     """The lists of these users, by row: one line a place."""
@@ -129,7 +131,7 @@ def _lists(
     users = users[contents.users.ids.rows(ids) >= 0]  # who was forgotten has no list
     ids = contents.users.ids.values[users]
     since = [live.recent_interactions(one) for one in ids.tolist()]
-    seen: Literal["exclude", "allow"] = "exclude" if exclude_seen else "allow"
+    seen = ("exclude" if exclude_seen else "allow") if isinstance(exclude_seen, bool) else exclude_seen
     requests = of_users(contents, users, recent=since, seen=seen, contexts=[context] * len(users))
     requests = requests if allow is None else filtered(requests, allow)
     requests = live.on_occasion(loaded, requests, ids.tolist())

@@ -60,8 +60,10 @@ def beside(requests: Requests, row: int) -> Requests:
     offsets = np.array([0, len(history)], dtype=np.int64)
     given = np.empty(0, np.int32) if requests.exclude is None else requests.exclude.values
     exclude = np.append(given, np.int32(row)).astype(np.int32)
+    kinds = requests.history_kinds
     return replace(
         requests,
+        history_kinds=None if kinds is None else Ragged(np.append(kinds.values, np.int8(-1)), offsets),
         history=Ragged(history, offsets),
         history_times=Ragged(times, offsets),
         exclude=Ragged(exclude, np.array([0, len(exclude)], dtype=np.int64)),

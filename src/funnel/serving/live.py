@@ -30,16 +30,18 @@ from funnel.artifacts.store import CURRENT, Store
 from funnel.bundle.contents import Contents
 from funnel.catalogue.where import Where
 from funnel.engine import RANK, Step
-from funnel.errors import BundleError, DataError, FunnelError
+from funnel.errors import BundleError, FunnelError
 from funnel.serving import arguments
+from funnel.serving.arguments import Seen
 from funnel.serving.given import among, beside, given_items, living_item
 from funnel.serving.health import health
+from funnel.serving.histories import RecentInteractions, events_of, history
 from funnel.serving.loaded import Loaded, Refused
 from funnel.serving.occasion import occasion_of
 from funnel.serving.probabilities import ranked
 from funnel.serving.reasons import recommendations
 from funnel.serving.reload import Reload
-from funnel.serving.request import RecentInteractions, Request, encode_request, encode_requests, history_of
+from funnel.serving.request import Request, encode_request, encode_requests
 from funnel.serving.response import (
     ALL_FILTERED,
     EMPTY_HISTORY,
@@ -55,19 +57,15 @@ from funnel.serving.response import (
 from funnel.serving.state import Event, SqliteLog, StateLog
 from funnel.serving.state.follower import Follower
 from funnel.serving.state.impressions import ImpressionLog
-from funnel.serving.state.interactions import checked
+from funnel.serving.state.interactions import KindsTaken, checked
 from funnel.serving.state.items import LiveItems
 from funnel.serving.state.retention import retain
 from funnel.serving.state.users import LiveUsers
 from funnel.serving.watcher import Watcher
 from funnel.types import Requests
-from funnel.values.nearest import hint
 from funnel.values.shown import shown
 
 log = logging.getLogger(__name__)
-
-#: Kinds of events that are observed.
-KINDS = ("interaction", "impression")
 
 
 class Live:
@@ -159,30 +157,38 @@ class Live:
             self._watcher.keep_on()
         return health(self._follower, self._reload, self._watcher, self._impressions)
 
-    def observe(self, *events: Event | tuple[Any, ...], kind: str = "interaction") -> None:
-        """Take in that users interacted with items: (user id, item id, seconds), or without the time, which
-        is then now.
+    def observe(
+        self, *events: Event | tuple[Any, ...], kind: str = "interaction", value: float | None = None
+    ) -> None:
+        """Take in that users interacted with items: (user id, item id, seconds, kind, value), or without what
+        stands last; without the time it is now.
 
-        kind: "interaction", or "impression": the users were shown the items. Impressions are what frequency
-        caps count, in the next answer of every process; no history and no count of an item has them.
+            live.observe((user_id, item_id), kind="purchase", value=19.9)
+
+        kind: of the events that do not say one: a kind of the bundle's events, such as "click" or "purchase";
+        "interaction", where nothing is known of it; or "impression": the users were shown the items.
+        Impressions are what frequency caps count, in the next answer of every process; no history and no
+        count of an item has them. value: of the events that do not say one, such as a price, at least 0.
 
         On return the users' next answers go by it, and the items' counts have it, in every process; nobody
         else's answers change but by these counts. A user or an item that the bundle does not know is no
         error. An event from before the end of the bundle's data comes late, and is put behind it; events
         count in the order in which they come.
 
-        Raises: DataError for another kind, an event without ids, with a time in another unit, or one that is
-        more than ten minutes ahead of the clock; BundleError when it cannot be kept. Then none of the events
-        is taken in.
+        Events of a kind that the bundle leaves out (`events.ignore`) are kept for bundles to come; those that
+        say no (`events.negatives`) are in no history and no count.
+
+        Raises: DataError for another kind, a value that is none, an event without ids, with a time in another
+        unit, or one that is more than ten minutes ahead of the clock; BundleError when it cannot be kept.
+        Then none of the events is taken in.
         """
-        if kind not in KINDS:
-            raise DataError(f"kind is {shown(kind)}; {hint(kind, KINDS)}")
+        own = self._follower.overlay.own
         if kind == "impression":
             if seen := checked(events, 0):
                 self._impressions.observe(seen)
             return
-        statistics = self._follower.overlay.own.statistics
-        taken = checked(events, statistics.end if statistics.clock == "time" else None)
+        kinds = KindsTaken(own.kinds, kind, value)
+        taken = checked(events, own.statistics.end if own.statistics.clock == "time" else None, kinds)
         if taken:
             self._state.observe(taken)
 
@@ -210,20 +216,22 @@ class Live:
         time: int | None = None,
         deadline: float | None = None,
         attributes: Iterable[str] | None = None,
-        seen: Literal["exclude", "allow"] | None = None,
+        seen: Seen = None,
         context: Mapping[str, Any] | None = None,
     ) -> Answer:
         """The best k items for one user.
 
-        k: at most a million are returned. history: item ids, oldest first, in place of the stored history.
+        k: at most a million are returned. history: item ids, oldest first, in place of the stored history;
+            where events are of several kinds also pairs (item id, kind).
         user: columns in place of the stored ones. where: a filter on item columns, see
             `funnel.catalogue.where`. exclude: item ids not to return.
         time: seconds; default the moment that this Live goes by.
         deadline: milliseconds from now. Ranking and diversity are left out when more than one in ten of their
         latest runs would have ended later; the answer's reasons then hold "skipped:rank" or "skipped:rerank".
         attributes: names of the item columns to return; default all but vectors. None of them: [].
-        seen: "exclude" leaves out the items of the history, "allow" returns them like all others; default as
-            the bundle's config has it (`split.exclude_seen`).
+        seen: "exclude" leaves out the items of the history, "allow" returns them like all others; a list of
+            kinds of events, such as ["purchase"], leaves out items that the user had one of these with;
+            default as the bundle's config has it (`split.exclude_seen`).
         context: what is known at this moment, by the columns that are declared so; see docs/context.md. What
             is not given, or was never seen, is missing.
         A user or an item never seen is no error: the answer says so in `reasons`.
@@ -252,7 +260,7 @@ class Live:
         *,
         where: Where | None = None,
         time: int | None = None,
-        seen: Literal["exclude", "allow"] | None = None,
+        seen: Seen = None,
         context: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
     ) -> list[Answer]:
         """The best k items for each of several users, in their order, all from one version.
@@ -326,7 +334,7 @@ class Live:
         exclude: Iterable[Any] | None = (),
         time: int | None = None,
         attributes: Iterable[str] | None = None,
-        seen: Literal["exclude", "allow"] | None = None,
+        seen: Seen = None,
         context: Mapping[str, Any] | None = None,
     ) -> Answer:
         """The k items nearest to an item, never itself: those that users most often interact with beside it,
@@ -360,7 +368,7 @@ class Live:
         history: Iterable[Any] | None = None,
         user: Mapping[str, Any] | None = None,
         time: int | None = None,
-        seen: Literal["exclude", "allow"] | None = None,
+        seen: Seen = None,
         context: Mapping[str, Any] | None = None,
     ) -> dict[str, float]:
         """Each feature's SHAP contribution to the ranker's score of an item, largest first; they and `base`
@@ -387,8 +395,8 @@ class Live:
         """The item ids that a user interacted with, oldest first; none for an unknown user."""
         contents = self.served().contents
         row = contents.users.ids.row(arguments.known(user_id))
-        history, _ = history_of(contents, row, self.recent_interactions(user_id))
-        return contents.catalogue.ids.take(history.values)
+        events = events_of(contents, row, self.recent_interactions(user_id))
+        return contents.catalogue.ids.take(history(contents, events).items)
 
     def recent_interactions(self, user_id: Any) -> RecentInteractions:
         """The events of a user that were observed and are kept, oldest first; none where they cannot be read,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,22 +14,18 @@ from funnel.bundle.contents import Contents
 from funnel.catalogue import moment
 from funnel.catalogue.where import Where
 from funnel.serving import arguments
+from funnel.serving.histories import (
+    RecentInteractions,
+    UserEvents,
+    events_of,
+    given_events,
+    history,
+    one_list,
+    refused,
+    seen_items,
+)
 from funnel.serving.response import EMPTY_HISTORY, MISSING_CONTEXT, UNKNOWN_ITEMS_IN_HISTORY, UNKNOWN_USER
 from funnel.types import Features, Int32, Int64, Ragged, Requests
-
-
-class Interaction(Protocol):
-    """An event of a user."""
-
-    @property
-    def item_id(self) -> Any: ...
-
-    @property
-    def time(self) -> int | None: ...
-
-
-#: What a user did since the bundle was built, oldest first.
-RecentInteractions: TypeAlias = Sequence[Interaction]
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,10 @@ def encode_request(
         reasons.append(UNKNOWN_USER)
     columns = arguments.user_columns(request.user, users.encoder.specs)
     now = _moment(contents, request.time)
-    history, times = _history(contents, request, row, now, reasons, recent)
+    events = _events(contents, request, row, now, reasons, recent)
+    read, no = history(contents, events), refused(contents, events)
+    if not len(read.items):
+        reasons.append(EMPTY_HISTORY)
     moments = np.array([now], dtype=np.int64)
     context = [arguments.context(request.context, contents.context)]
     encoded, numbers = in_context(contents, context, moments)
@@ -70,15 +69,29 @@ def encode_request(
     requests = Requests(
         users=np.array([row], dtype=np.int32),
         times=moments,
-        history=history,
-        history_times=times,
-        exclude=_excluded(contents, request, history.values),
+        history=one_list(read.items),
+        history_times=one_list(read.times),
+        exclude=_excluded(contents, request, seen_items(contents, events, request.seen)),
         allow=allow,
         user_features=users.features_of([row], [columns]),
         context=encoded,
         context_numbers=numbers,
+        history_kinds=None if read.kinds is None else one_list(read.kinds),
+        negatives=None if no is None else one_list(no),
     )
     return requests, reasons
+
+
+def _events(
+    contents: Contents, request: Request, row: int, now: int, reasons: list[str], recent: RecentInteractions
+) -> UserEvents:
+    """The history that was given, without items that are not in the catalogue, or all that the user did."""
+    if request.history is None:
+        return events_of(contents, row, recent)
+    events, unknown = given_events(contents, request.history, now)
+    if unknown:
+        reasons.append(UNKNOWN_ITEMS_IN_HISTORY)
+    return events
 
 
 def encode_requests(
@@ -132,24 +145,51 @@ def of_users(
     seen: see `Live.recommend`. contexts: what is known at the moment of each, checked; default nothing.
     """
     users, rows = contents.users, np.asarray(rows, dtype=np.int32)
-    history, times = users.history.take(rows), users.history_times.take(rows)
-    if any(recent):
-        lists = [_with(contents, history[i], times[i], some) for i, some in enumerate(recent)]
-        history = Ragged.from_lists([items for items, _ in lists])
-        times = Ragged.from_lists([at for _, at in lists], np.int64)
     moments = np.full(len(rows), _moment(contents, time), dtype=np.int64)
     context, numbers = in_context(contents, [{}] * len(rows) if contexts is None else contexts, moments)
+    read, times, kinds, exclude, negatives = _histories(contents, rows, recent, seen)
     return Requests(
         users=rows,
         times=moments,
-        history=history,
+        history=read,
         history_times=times,
-        exclude=history if arguments.seen(seen, bool(contents.exclude_seen)) else None,
+        exclude=exclude,
         allow=contents.catalogue.living(len(rows)),
         user_features=users.features_of(rows.tolist(), [{}] * len(rows)),
         context=context,
         context_numbers=numbers,
+        history_kinds=kinds,
+        negatives=negatives,
     )
+
+
+def _histories(
+    contents: Contents, rows: Int32, recent: Sequence[RecentInteractions], seen: Any
+) -> tuple[Ragged, Ragged, Ragged | None, Ragged | None, Ragged | None]:
+    """Items, times and kinds of the histories of users, what is excluded, and what they said no to."""
+    users = contents.users
+    if contents.kinds is None and not any(recent):
+        read, excluded = users.history.take(rows), arguments.seen(seen, contents.exclude_seen, None)
+        return read, users.history_times.take(rows), None, read if excluded else None, None
+    since = recent or [()] * len(rows)
+    every = [events_of(contents, row, some) for row, some in zip(rows.tolist(), since, strict=True)]
+    kept = [history(contents, events) for events in every]
+    items = Ragged.from_lists([events.items for events in kept])
+    times = Ragged.from_lists([events.times for events in kept], np.int64)
+    kinds = None
+    if contents.kinds is not None:
+        kinds = Ragged.from_lists([() if e.kinds is None else e.kinds for e in kept], np.int8)
+    if arguments.seen(seen, contents.exclude_seen, contents.kinds) is False:
+        return items, times, kinds, None, _refused(contents, every)
+    exclude = Ragged.from_lists([seen_items(contents, events, seen) for events in every])
+    return items, times, kinds, exclude, _refused(contents, every)
+
+
+def _refused(contents: Contents, every: Sequence[UserEvents]) -> Ragged | None:
+    if contents.kinds is None or not contents.kinds.is_negative.any():
+        return None
+    items = (refused(contents, events) for events in every)
+    return Ragged.from_lists([() if some is None else some for some in items])
 
 
 def allowed(
@@ -193,69 +233,13 @@ def _moment(contents: Contents, time: int | None) -> int:
     return contents.statistics.end if given is None else given
 
 
-def _history(
-    contents: Contents, request: Request, row: int, now: int, reasons: list[str], recent: RecentInteractions
-) -> tuple[Ragged, Ragged]:
-    """The history that was given, without items that are not in the catalogue, or the stored one."""
-    if request.history is None:
-        items, times = history_of(contents, row, recent)
-    else:
-        rows = _rows(contents, arguments.ids(request.history, "history"))
-        if (rows < 0).any():
-            reasons.append(UNKNOWN_ITEMS_IN_HISTORY)
-        kept = rows[rows >= 0]
-        items = _one_list(kept)
-        times = Ragged(np.full(len(kept), now - 1, dtype=np.int64), items.offsets)
-    if len(items.values) == 0:
-        reasons.append(EMPTY_HISTORY)
-    return items, times
-
-
-def history_of(contents: Contents, row: int, recent: RecentInteractions) -> tuple[Ragged, Ragged]:
-    """What a user interacted with, and when: what the bundle knows, then what is more recent.
-
-    row: −1 for a user that the bundle does not know.
-    """
-    seen: Int32 = np.empty(0, dtype=np.int32)
-    at: Int64 = np.empty(0, dtype=np.int64)
-    if row >= 0:  # two slices: `Ragged.take` is for many rows
-        seen, at = contents.users.history[row], contents.users.history_times[row]
-    if recent:
-        seen, at = _with(contents, seen, at, recent)
-    items = _one_list(seen)
-    return items, Ragged(at, items.offsets)
-
-
-def _with(
-    contents: Contents, items: NDArray[Any], times: NDArray[Any], recent: RecentInteractions
-) -> tuple[Int32, Int64]:
-    """A history and what came since. What the bundle's own data reach to is in it already: that goes by the
-    clock, and where there is none by whether the item is there."""
-    statistics = (contents.own or contents).statistics
-    rows = contents.catalogue.ids.rows([event.item_id for event in recent])
-    at = np.array([event.time or 0 for event in recent], dtype=np.int64)
-    new = rows >= 0
-    new &= at >= statistics.end if statistics.clock == "time" else ~np.isin(rows, items)
-    if statistics.clock == "order":
-        at = int(times.max(initial=-1)) + 1 + np.arange(len(at))
-    return (
-        np.concatenate([items, rows[new]]).astype(np.int32),
-        np.concatenate([times, at[new]]).astype(np.int64),
-    )
-
-
-def _excluded(contents: Contents, request: Request, history: Int32) -> Ragged:
+def _excluded(contents: Contents, request: Request, seen: Int32) -> Ragged:
     """What must not be returned: what was given, and the user's items, where those are excluded."""
-    seen = history if arguments.seen(request.seen, bool(contents.exclude_seen)) else history[:0]
     ids = [] if request.exclude is None else arguments.ids(request.exclude, "exclude")
     if not ids:
-        return _one_list(seen)
+        return one_list(seen)
     rows = _rows(contents, ids)
-    return _one_list(np.concatenate([rows[rows >= 0], seen]).astype(np.int32))
-
-
-def _one_list(values: NDArray[Any]) -> Ragged:
-    return Ragged(values, np.array([0, len(values)], dtype=np.int64))
+    return one_list(np.concatenate([rows[rows >= 0], seen]).astype(np.int32))
 
 
 def _rows(contents: Contents, ids: Sequence[Any]) -> Int32:

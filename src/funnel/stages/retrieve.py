@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from funnel.errors import ConfigError
 from funnel.order import best
@@ -15,7 +16,17 @@ from funnel.stages.placing import behind_all, copy_found, found_score, ranks_amo
 from funnel.stages.sources import Retrieved, Source, excluded
 from funnel.stages.stage import positive
 from funnel.stages.towers import TowerSource
-from funnel.types import Candidates, Float32, Int32, Ragged, Requests, Shown
+from funnel.types import Bool, Candidates, Float32, Int32, Int64, Ragged, Requests, Shown
+
+#: How much the sources that go by events count as agreeing about an item without one, from not at all to as
+#: the others say. On MovieLens latest-small, NDCG@10 of the retrieval order, of all targets and of cold ones:
+#: not at all .0539 and .0002, by a third .0559 and .0158, by three fifths .0566 and .0286, wholly .0540 and
+#: .0370.
+AGREED = 0.5
+
+#: So many times at most what is said of an item without an event counts: a source that weighs next to nothing
+#: beside others does not speak for them.
+MOST_AGREED = 10.0
 
 
 class Retrieve:
@@ -27,6 +38,9 @@ class Retrieve:
     and rank are kept; the towers' exact score is filled in for every item.
 
     weights: of each source by name, at least 0; a source that is not named weighs 1. See `source_weights`.
+    unseen: which items [N] had no event before times [N]. A source that goes by events knows nothing of such
+    an item, which is no evidence against it: what the other sources give it counts for those too, by half, as
+    if they agreed every other time. Without it such items come behind all that several sources find.
 
     Raises: ConfigError for no source, two of one name, k < 1, or a weight that is negative, not a number or
     of no source.
@@ -38,6 +52,7 @@ class Retrieve:
         k: int,
         weights: Mapping[str, float] | None = None,
         *,
+        unseen: Callable[[Int32, Int64], Bool] | None = None,
         constant: float = 60.0,
         name: str = "retrieve",
     ) -> None:
@@ -56,6 +71,9 @@ class Retrieve:
         if not (np.isfinite(values).all() and (values >= 0).all()):
             raise ConfigError(f"{name}: weights are {values.tolist()}; each must be a number of at least 0")
         self._weights, self._constant = values, constant
+        self._by_events = np.array([getattr(source, "by_events", False) for source in sources])
+        self._unseen = unseen if self._by_events.any() else None
+        self._agreed = _agreed(values, self._by_events)
         self._shares = (values[:, None] / (constant + np.arange(1, self._k + 1))).astype(np.float32)
 
     def __call__(self, requests: Requests, candidates: Candidates | None = None) -> Candidates:
@@ -80,6 +98,7 @@ class Retrieve:
             else:
                 retrieved.append(source.find(requests, self._k))
         merged = self._merge(retrieved, self._shares)
+        self._agree(requests, merged)
         for number, vectors in queries.items():
             self._fill(merged, number, vectors)
         return merged.ranked_by(merged.scores), queries
@@ -117,6 +136,7 @@ class Retrieve:
             known = ranks >= 0 if not isinstance(source, TowerSource) else items >= 0
             placed.source_scores[..., number] = np.where(known, scores[number], np.nan)
             placed.scores[:] += np.where(ranks >= 0, self._shares[number, ranks], np.float32(0))
+        self._agree(requests, placed)
         nowhere = np.where((placed.source_ranks < 0).all(axis=2), items, np.int32(-1))
         behind = behind_all(nowhere, scores, self._weights, self._constant + self._k + 1)
         np.copyto(placed.scores, behind, where=nowhere >= 0)
@@ -156,11 +176,28 @@ class Retrieve:
         items, fused, source_scores, source_ranks = merge(rows, scores, shares)
         return Candidates(items, fused, self.sources, source_scores, source_ranks)
 
+    def _agree(self, requests: Requests, candidates: Candidates) -> None:
+        """Write the fused scores of items without an event into fresh candidates."""
+        if self._unseen is None:
+            return
+        asked = candidates.filled & (candidates.source_ranks[..., self._by_events] < 0).all(axis=2)
+        row, place = np.nonzero(asked)
+        new = self._unseen(candidates.items[row, place], requests.times[row])
+        candidates.scores[row[new], place[new]] *= self._agreed
+
     def _fill(self, candidates: Candidates, number: int, queries: Float32) -> None:
         """Write the towers' exact score into fresh candidates, where their source did not find the item."""
         source = self._sources[number]
         assert isinstance(source, TowerSource)
         source.fill(queries, candidates, number)
+
+
+def _agreed(weights: NDArray[np.float64], by_events: NDArray[np.bool_]) -> np.float32:
+    """What the shares of sources that do not go by events are multiplied with to count for the others."""
+    known = weights[~by_events].sum()
+    if not known > 0:
+        return np.float32(1.0)
+    return np.float32(1 + AGREED * (min(weights.sum() / known, MOST_AGREED) - 1))
 
 
 def source_weights(lists: Mapping[str, Int32], targets: Ragged, k: int = 10) -> dict[str, float]:

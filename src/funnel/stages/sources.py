@@ -29,7 +29,8 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """Its column in Candidates.sources."""
+        """Its column in Candidates.sources. One that can find no item without an event has `by_events = True`
+        beside it."""
 
     def find(self, requests: Requests, k: int) -> Retrieved:
         """(rows int32 [B, k], scores float32 [B, k]), descending, ties by row, padded with −1 and −inf.
@@ -109,6 +110,7 @@ class CovisitationSource:
     """Items that have users in common with the request's recent history."""
 
     name = "covisitation"
+    by_events = True
 
     def __init__(self, statistics: Statistics) -> None:
         self._statistics = statistics
@@ -131,6 +133,7 @@ class PopularSource:
     """
 
     name = "popular"
+    by_events = True
 
     def __init__(self, statistics: Statistics, window: int | None = None) -> None:
         self._statistics = statistics

@@ -84,9 +84,7 @@ class Candidates:
             source_scores=source_scores,
             source_ranks=source_ranks,
             source_bests=self.source_bests,
-            head_scores={
-                name: np.take_along_axis(of, columns, axis=1) for name, of in self.head_scores.items()
-            },
+            head_scores=self._heads(columns),
         )
 
     def ranked_by(self, scores: Float32) -> Candidates:
@@ -96,8 +94,18 @@ class Candidates:
             columns, self.items, scores, self.source_scores, self.source_ranks
         )
         return Candidates(
-            items, scores, self.sources, source_scores, source_ranks, source_bests=self.source_bests
+            items,
+            scores,
+            self.sources,
+            source_scores,
+            source_ranks,
+            source_bests=self.source_bests,
+            head_scores=self._heads(columns),
         )
+
+    def _heads(self, columns: NDArray[Any]) -> dict[str, Float32]:
+        """The scores of further heads at these columns."""
+        return {name: np.take_along_axis(of, columns, axis=1) for name, of in self.head_scores.items()}
 
     def top(self, k: int) -> Candidates:
         """The first k positions."""

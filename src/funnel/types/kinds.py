@@ -19,13 +19,14 @@ class EventKinds:
 
     names: at most `MOST_KINDS`. history: for each kind, how much an event of it counts in a history; 0 where
     it is none of it. targets: the same for what is to be found. negatives: whether a kind says that the user
-    does not want the item.
+    does not want the item. ignored: kinds that the data have and that are none of these.
     """
 
     names: tuple[str, ...]
     history: tuple[float, ...]
     targets: tuple[float, ...]
     negatives: tuple[bool, ...]
+    ignored: tuple[str, ...] = ()
 
     @classmethod
     def alike(cls, names: tuple[str, ...]) -> EventKinds:

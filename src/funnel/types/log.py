@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.types.arrays import Clock, Float32, Int8, Int32, Int64
+from funnel.types.arrays import Bool, Clock, Float32, Int8, Int32, Int64
 from funnel.types.kinds import EventKinds
 from funnel.types.ragged import Ragged
 
@@ -56,6 +56,10 @@ class Log:
     def of_kinds(self, wanted: NDArray[Any]) -> Log:
         """The events of the kinds that a mask over codes picks: bool [kinds]; all where it has none."""
         return self if self.kinds is None else self.where(wanted[self.kinds])
+
+    def of_code(self, code: int) -> Bool:
+        """Which events are of a kind: bool [N]."""
+        return np.zeros(len(self), dtype=np.bool_) if self.kinds is None else np.asarray(self.kinds == code)
 
     def by_user(self) -> tuple[Ragged, Ragged]:
         """Each user's items (int32) and their times (int64), oldest first; one list a user row.

@@ -68,7 +68,8 @@ class Requests:
     shown: the items to choose from; None where that is the whole catalogue.
     occasion: what frequency caps and budgets go by; None where a request is replayed, which has neither.
     history_kinds: the code of each history event's kind, int8, offsets as history; None where events are of
-        one kind.
+        one kind. negatives: rows of the items that each user said no to, oldest first; None where no kind of
+        event does.
     """
 
     users: Int32
@@ -83,6 +84,7 @@ class Requests:
     shown: Shown | None = None
     occasion: Occasion | None = None
     history_kinds: Ragged | None = None
+    negatives: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -102,6 +104,7 @@ class Requests:
             shown=None if self.shown is None else self.shown.take(rows),
             occasion=None if self.occasion is None else self.occasion.take(rows),
             history_kinds=None if self.history_kinds is None else self.history_kinds.take(rows),
+            negatives=None if self.negatives is None else self.negatives.take(rows),
         )
 
 

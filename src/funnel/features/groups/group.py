@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from funnel.features.rates import Rates
 from funnel.features.spec import Spec
 from funnel.features.statistics import Statistics
-from funnel.types import Candidates, Clock, Features, Float32, Int32, Ragged, Requests
+from funnel.types import Candidates, Clock, EventKinds, Features, Float32, Int32, Ragged, Requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class FittedContext:
     encoded item columns as the ranker was trained with them, also where items have changed since; figures
     over the whole catalogue are taken from these. sources: names of those whose scores are features. shown:
     columns of the lists that requests choose from; none where they choose from the catalogue. moment_specs:
-    the forms of what is known at the moment of a request. rates: of its categories, by column.
+    the forms of what is known at the moment of a request. rates: of its categories, by column. kinds:
+    of events; None where they are of one.
     """
 
     statistics: Statistics
@@ -33,6 +34,7 @@ class FittedContext:
     shown: tuple[str, ...] = ()
     moment_specs: Mapping[str, Spec] = field(default_factory=dict)
     rates: Mapping[str, Rates] = field(default_factory=dict)
+    kinds: EventKinds | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class ImpressionLog:
         with self._connections.writing() as writer:
             writer.executemany(
                 "INSERT INTO impressions (user, item, time, seen) VALUES (?, ?, ?, ?)",
-                [(*event, now) for event in shown],
+                [(*event[:3], now) for event in shown],
             )
         self._until_pruned += len(shown)
         if self._until_pruned >= _EVERY:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from funnel.errors import DataError
 from funnel.serving.state.log import Event
+from funnel.types import EventKinds
 from funnel.values.ids import written
+from funnel.values.nearest import hint
 from funnel.values.shown import shown
 from funnel.values.times import seconds
 
@@ -18,30 +21,85 @@ AHEAD = 600
 #: Characters of an id: what is longer is none, and would fill a log.
 LONGEST = 4096
 
+#: The largest value of an event: that of a float32.
+MOST_VALUE = 3.4e38
 
-def checked(events: Iterable[Event | tuple[Any, ...]], end: int | None) -> list[Event]:
+
+#: The kind of events of which nobody says more.
+INTERACTION = "interaction"
+
+
+class KindsTaken(NamedTuple):
+    """What kinds of events are taken in, and the kind and value of those that say none.
+
+    kinds: of the bundle; None where its events are of one kind.
+    """
+
+    kinds: EventKinds | None
+    kind: Any = INTERACTION
+    value: Any = None
+
+    def of(self, kind: Any, where: str) -> str | None:
+        """A kind as the log keeps it. Raises: DataError for another, with the nearest."""
+        kind = self.kind if kind is None else kind
+        known = () if self.kinds is None else (*self.kinds.names, *self.kinds.ignored)
+        if isinstance(kind, str) and kind in known:
+            return kind
+        if kind == INTERACTION:
+            return None
+        others = (INTERACTION,) if where else (INTERACTION, "impression")
+        why = "" if known else " (the bundle's events are of one kind: nothing in its data is called kind)"
+        raise DataError(f"{where}kind is {shown(kind)}; {hint(kind, (*known, *others))}{why}")
+
+    def worth(self, value: Any, where: str) -> float | None:
+        """A value as the log keeps it. Raises: DataError for what is no number of at least 0."""
+        value = self.value if value is None else value
+        if value is None:
+            return None
+        try:
+            number = math.nan if isinstance(value, bool | str) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not 0 <= number <= MOST_VALUE:
+            raise DataError(f"{where}value is {shown(value)}; a number of at least 0 is expected")
+        return number
+
+
+def checked(
+    events: Iterable[Event | tuple[Any, ...]], end: int | None, kinds: KindsTaken | None = None
+) -> list[Event]:
     """Events as a log takes them, in the order in which they came.
 
     end: the first moment that the bundle's data do not reach to; an event with an earlier time comes late,
-    and is put there. None where there is no clock: then events have no time.
+    and is put there. None where there is no clock: then events have no time. kinds: None for impressions,
+    which are of one.
 
-    Raises: DataError for an event without ids, whose time is no number of seconds, or is ahead of the clock.
+    Raises: DataError for an event without ids, whose time is no number of seconds, or is ahead of the clock,
+    or whose kind or value cannot be meant.
     """
     now = max(int(time.time()), end or 0)
-    return [_checked(given, number, end, now) for number, given in enumerate(events)]
+    if kinds is not None:  # also where there is no event
+        kinds.of(None, "")
+        kinds.worth(None, "")
+    return [_checked(given, number, end, now, kinds) for number, given in enumerate(events)]
 
 
-def _checked(given: Any, number: int, end: int | None, now: int) -> Event:
-    if not isinstance(given, tuple) or not 2 <= len(given) <= 3:
+def _checked(given: Any, number: int, end: int | None, now: int, kinds: KindsTaken | None) -> Event:
+    most = 3 if kinds is None and not isinstance(given, Event) else 5
+    if not isinstance(given, tuple) or not 2 <= len(given) <= most:
         raise DataError(f"event {number} is {shown(given)}: (user id, item id, seconds) is expected")
     user, item = written(given[0]), written(given[1])
     if user is None or item is None or max(len(user), len(item)) > LONGEST:
         raise DataError(f"event {number} is {shown(tuple(given))}: a user id and an item id are expected")
-    when = given[2] if len(given) == 3 else None
+    when, kind, value = (*given[2:], None, None, None)[:3]
     at = now if when is None else seconds(when, f"event {number}: time")
     if at > now + AHEAD:
         raise DataError(
             f"event {number}: time {at} is {at - now:,} seconds ahead of this machine's clock; give the "
             "seconds since 1970 at which it happened, or none for now"
         )
-    return Event(user, item, 0 if end is None else max(at, end))
+    at = 0 if end is None else max(at, end)
+    if kinds is None:
+        return Event(user, item, at)
+    where = f"event {number}: "
+    return Event(user, item, at, kinds.of(kind, where), kinds.worth(value, where))

@@ -49,7 +49,8 @@ class LiveItems:
         Beyond 20,000 that are searched beside the index the call builds a new index first.
 
         Raises: DataError for a missing, unknown or wrong column, naming it; BundleError when the log cannot
-        be written or the bundle cannot encode new items. Nothing is changed then.
+        be written or the bundle cannot encode new items; FunnelError naming the extra where a text's encoder
+        is not installed. Nothing is changed then.
         """
         overlay = self._follower.follow()
         records = encode.checked(items, overlay.own, overlay.bundle.schema)
@@ -59,6 +60,7 @@ class LiveItems:
             raise BundleError(
                 "this bundle was built without what encodes new items; build it again with this version"
             )
+        overlay.own.catalogue.encoder.check()
         written = {str(record["item_id"]): record for record in records}
         self._follower.state.upsert(written, _now(overlay))
         self._follower.follow()

@@ -11,11 +11,14 @@ from typing import Any, NamedTuple, Protocol
 
 
 class Event(NamedTuple):
-    """A user interacted with an item. time: seconds; None is now."""
+    """A user interacted with an item. time: seconds; None is now. kind: such as "click"; None where nobody
+    said it. value: such as a price; None likewise."""
 
     user_id: Any
     item_id: Any
     time: int | None = None
+    kind: str | None = None
+    value: float | None = None
 
 
 class ItemChange(NamedTuple):
@@ -41,12 +44,14 @@ class Patch(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """An event as the counts of items take it. number: its place in the log."""
+    """An event as the counts of items take it. number: its place in the log. kind: None where nobody said
+    it."""
 
     number: int
     user: str
     item_id: str
     time: int
+    kind: str | None = None
 
 
 class Forgotten(NamedTuple):

@@ -116,11 +116,12 @@ class Overlay:
 
     def _fitting(self, item: ItemChange) -> dict[str, Any] | None:
         """An item in the form of the bundle's schema; None where it does not fit it: a text id where it has
-        whole numbers, a value of another type, and any where it cannot encode new ones."""
+        whole numbers, a value of another type, and any where new ones cannot be encoded here."""
         assert item.item is not None
         try:
             if self.own.item_encoder is None or self.own.catalogue.encoder is None:
                 raise FunnelError("the bundle was built without what encodes new items; build it again")
+            self.own.catalogue.encoder.check()
             return fitted(item.item, self.own, self.bundle.schema)
         except FunnelError as error:
             self.skipped += 1
@@ -172,8 +173,20 @@ class Overlay:
             new = np.array(
                 [user < 0 or item not in own.users.history[user] for user, item in pairs], dtype=np.bool_
             )
+        if (kinds := own.kinds) is not None:
+            codes = np.array([-1 if one.kind is None else kinds.code(one.kind) for one in events])
+            contents.statistics.observe_kinds(items[new], times[new], codes[new])
+            new &= np.array([self._counts(event.kind) for event in events], dtype=np.bool_)
         contents.statistics.observe(items[new], times[new])
         self.events_at = events[-1].number
+
+    def _counts(self, kind: str | None) -> bool:
+        """Whether the bundle counts events of a kind; those of which nobody said it count."""
+        kinds = self.own.kinds
+        if kinds is None or kind is None:
+            return True
+        code = kinds.code(kind)
+        return code >= 0 and bool(kinds.in_history[code] or kinds.is_target[code])
 
     def begin_index(self) -> int:
         """Note from now on what changes; how many items there are."""

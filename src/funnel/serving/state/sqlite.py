@@ -30,7 +30,7 @@ _EVERY = 1000
 _TABLES = f"""
 PRAGMA user_version = {FORMAT};
 CREATE TABLE events (number INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL, item TEXT NOT NULL,
-                     time INTEGER NOT NULL, seen REAL NOT NULL);
+                     time INTEGER NOT NULL, seen REAL NOT NULL, kind TEXT, value REAL);
 CREATE INDEX events_of ON events (user, number);
 CREATE TABLE items (id TEXT PRIMARY KEY, item TEXT, deleted INTEGER NOT NULL, time REAL NOT NULL,
                     number INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;
@@ -95,8 +95,9 @@ class SqliteLog:
         self._look()
         now = time.time()
         with self._connections.writing() as writer:
+            _add_columns(writer)
             writer.executemany(
-                "INSERT INTO events (user, item, time, seen) VALUES (?, ?, ?, ?)",
+                "INSERT INTO events (user, item, time, kind, value, seen) VALUES (?, ?, ?, ?, ?, ?)",
                 [(*event, now) for event in events],
             )
         self._until_pruned += len(events)
@@ -122,15 +123,13 @@ class SqliteLog:
 
     def events_of(self, user: str, most: int) -> list[Event]:
         """See `StateLog`."""
-        found = self._rows(
-            "SELECT item, time FROM events WHERE user = ? ORDER BY number DESC LIMIT ?", user, most
-        )
-        return [Event(user, item, at) for item, at in reversed(found)]
+        found = self._events("item, time", "WHERE user = ? ORDER BY number DESC LIMIT ?", user, most)
+        return [Event(user, *row) for row in reversed(found)]
 
     def events_after(self, number: int, most: int) -> list[Counted]:
         """See `StateLog`."""
-        sql = "SELECT number, user, item, time FROM events WHERE number > ? ORDER BY number LIMIT ?"
-        return [Counted(*row) for row in self._rows(sql, number, most)]
+        rest = "WHERE number > ? ORDER BY number LIMIT ?"
+        return [Counted(*row[:-1]) for row in self._events("number, user, item, time", rest, number, most)]
 
     def upsert(self, items: Mapping[str, dict[str, Any]], time: float) -> None:
         """See `StateLog`."""
@@ -227,6 +226,14 @@ class SqliteLog:
         with self._connections.reader() as reader:
             return [] if reader is None else reader.execute(sql, values).fetchall()
 
+    def _events(self, columns: str, rest: str, *values: Any) -> list[Any]:
+        """Columns of events, and their kind and value, which an earlier funnel's file does not have."""
+        with self._connections.reader() as reader:
+            if reader is None:
+                return []
+            more = "kind, value" if _has_kinds(reader) else "NULL, NULL"
+            return reader.execute(f"SELECT {columns}, {more} FROM events {rest}", values).fetchall()
+
     def _item(self, row: Any) -> ItemChange:
         self._check("items", row)
         item = None if row[1] is None else json.loads(row[1])
@@ -242,6 +249,20 @@ class SqliteLog:
                 f"{self.path} is damaged: what {table} says of {row[0]!r} is not what was "
                 "written; restore the file, or remove it to serve the bundle as it was built"
             )
+
+
+def _has_kinds(connection: sqlite3.Connection) -> bool:
+    """Whether events have a kind and a value."""
+    columns = connection.execute("SELECT count(*) FROM pragma_table_info('events') WHERE name = 'value'")
+    return bool(columns.fetchone()[0])
+
+
+def _add_columns(writer: sqlite3.Connection) -> None:
+    """Give an earlier funnel's file what it does not have, within a transaction. That funnel goes on reading
+    and writing it: it names the columns that it knows."""
+    if not _has_kinds(writer):
+        writer.execute("ALTER TABLE events ADD COLUMN kind TEXT")
+        writer.execute("ALTER TABLE events ADD COLUMN value REAL")
 
 
 def _put(writer: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:

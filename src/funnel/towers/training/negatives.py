@@ -102,12 +102,13 @@ class Negatives:
     from the step is a (1 - r) / (1 - a r): Q is then another for each query. Where each position asks for
     itself, r is one in thousands and left out.
 
-    counts: [n_items], how often each item is to be found.
+    counts: [n_items], how often each item is to be found. offered: int64 [n], ascending rows of those that
+    may be negatives, all that have an event among them; default all.
     """
 
-    def __init__(self, config: TowersConfig, counts: NDArray[Any]) -> None:
+    def __init__(self, config: TowersConfig, counts: NDArray[Any], offered: Int64 | None = None) -> None:
         self._counts_of, self._hard = config.negative_counts, config.hard
-        self._n_items = len(counts)
+        self._offered = np.arange(len(counts)) if offered is None else offered
         self.frequency: CountedFrequencies | Streaming = (
             CountedFrequencies(counts) if config.frequencies == "counted" else Streaming(len(counts))
         )
@@ -140,26 +141,32 @@ class Negatives:
         wanted, hard, even = self._counts_of
         drawn = rng.choice(targets, size=min(wanted, len(targets)), replace=False)
         if self._neighbours is None:
-            return [drawn, np.empty(0, np.int64), rng.integers(0, self._n_items, hard + even)]
+            return [drawn, np.empty(0, np.int64), self._even(rng, hard + even)]
         near = self._neighbours[rng.choice(targets, hard), rng.integers(0, NEAR, hard)]
-        return [drawn, near, rng.integers(0, self._n_items, even)]
+        return [drawn, near, self._even(rng, even)]
+
+    def _even(self, rng: np.random.Generator, n: int) -> Int64:
+        return self._offered[rng.integers(0, len(self._offered), n)]
 
     def _log_q(self, items: Int64, shares: Float64) -> Float32:
         """log of the mixture of these shares (first dimension: the three parts), broadcast over the items."""
-        mixture = shares[0] * self.frequency.of(items) + shares[2] / self._n_items
+        mixture = shares[0] * self.frequency.of(items) + shares[2] / len(self._offered)
         if self._near is not None:
             mixture = mixture + shares[1] * self._near[items]
         return np.log(np.maximum(mixture, 1e-12)).astype(np.float32)
 
     def refresh(self, vectors: torch.Tensor) -> None:
         """Search the near items anew, exactly: vectors [n_items, d]. Nothing where none are asked for."""
-        if self._hard == 0 or len(vectors) <= NEAR:
+        if self._hard == 0 or len(self._offered) <= NEAR:
             return
+        others = torch.ones(len(vectors), dtype=torch.bool)
+        others[torch.from_numpy(self._offered)] = False
         size = max(1, CHUNK // len(vectors))
         parts = []
         for at in range(0, len(vectors), size):
             scores = vectors[at : at + size] @ vectors.T
             scores[torch.arange(len(scores)), torch.arange(at, at + len(scores))] = -torch.inf
+            scores[:, others] = -torch.inf
             parts.append(scores.topk(NEAR, dim=1).indices)
         self._neighbours = torch.cat(parts).numpy()
         weights = np.repeat(self.frequency.chances() / NEAR, NEAR)

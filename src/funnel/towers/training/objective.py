@@ -19,7 +19,7 @@ from funnel.towers.training.losses import Drawn
 from funnel.towers.training.model import QueryTower, TwoTowers
 from funnel.towers.training.negatives import Negatives
 from funnel.towers.training.workers import PARTS, Replica
-from funnel.types import Clock
+from funnel.types import Bool, Clock, Int64
 
 Part = Packed | Sets
 
@@ -35,6 +35,16 @@ class _Work:
     negatives: Tensor | None
     drawn: Drawn | None
     share: float
+
+
+def offered_items(counts: Int64, *, columns: bool) -> Bool:
+    """The items that a target is compared with: bool [n_items].
+
+    An item without an event may not have been there when the others were chosen, so that it is no evidence
+    that its columns are not wanted. As a negative of every query it would teach the towers that new items
+    are what nobody wants. Without columns there is nothing else that its vector could learn.
+    """
+    return counts > 0 if columns else np.ones(len(counts), dtype=np.bool_)
 
 
 class Objective:
@@ -58,11 +68,13 @@ class Objective:
         self._context = context_columns or []
         self._replicas = [Replica(model.query) for _ in range(PARTS)]
         self._weights = [w for w in (*model.query.parameters(), model.log_scale) if w.requires_grad]
-        self._n_items = len(counts)
-        self.negatives = Negatives(config, counts)
+        offered = offered_items(counts, columns=bool(item_columns))
+        self._offered = torch.from_numpy(np.flatnonzero(offered))
+        self._place = torch.from_numpy(np.maximum(np.cumsum(offered) - 1, 0))
+        self.negatives = Negatives(config, counts, np.flatnonzero(offered))
         self._name = config.loss_for(len(counts), clock)
         options = config.options.get(self._name)
-        self._loss = plugins.make("loss", self._name, config, len(counts), options=options)
+        self._loss = plugins.make("loss", self._name, config, len(self._offered), options=options)
 
     def seed(self, rng: np.random.Generator) -> None:
         """What dropout draws from now on."""
@@ -90,8 +102,9 @@ class Objective:
         n = sum(len(target) for target in targets)
         shares = [len(target) / n for target in targets]
         if not getattr(self._loss, "sampled", True):
-            vectors = self._model.items(torch.arange(self._n_items), self._items)
-            whole = zip(parts, read, targets, shares, strict=True)
+            vectors = self._model.items(self._offered, [column[self._offered] for column in self._items])
+            places = [[self._place[rows] for rows in each] for each in (read, targets)]
+            whole = zip(parts, *places, shares, strict=True)
             return [_Work(part, rows, mine, None, None, share) for part, rows, mine, share in whole], vectors
         drawn = self._draw(parts, rng)
         named = [*targets, *read, drawn[0].items]
@@ -126,7 +139,7 @@ class Objective:
         part, queries = work.part, self._queries(work, vectors, query)
         target, query_of = torch.from_numpy(part.targets), torch.from_numpy(part.query_of)
         if work.drawn is None:
-            loss = self._loss(queries, vectors, target, query_of)
+            loss = self._loss(queries, vectors, work.positives, query_of)
         else:
             positives, negatives = vectors[work.positives], vectors[work.negatives]
             loss = self._loss(queries, positives, negatives, target, query_of, work.drawn)

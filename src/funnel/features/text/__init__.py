@@ -1,0 +1,1 @@
+"""Texts as vectors of a language model, computed once and kept."""
