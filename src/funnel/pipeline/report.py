@@ -125,9 +125,9 @@ def _truths(data: Dataset) -> tuple[TruthScores | None, TruthScores | None]:
         return None, None
 
     def worth(requests: Requests) -> Float32:
-        found = truth.values(requests.users, requests.times)
-        assert found is not None
-        return found
+        values = truth.values(requests.users, requests.times)
+        assert values is not None
+        return values
 
     nobody = np.zeros(0, dtype=np.int32)
     has_money = truth.values(nobody, nobody.astype(np.int64)) is not None
