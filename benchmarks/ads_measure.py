@@ -16,6 +16,7 @@ from funnel.evaluation import Difference, paired
 from funnel.evaluation.ideal import best_by_truth
 from funnel.evaluation.walk import discounted
 from funnel.stages.config import RankConfig
+from funnel.stages.rules import Rules
 from funnel.synthetic import LatentTruth
 from funnel.types import Examples, Float32, Int32, Requests
 
@@ -54,6 +55,10 @@ def stage_shares(
             if step.name == "retrieve":
                 best = tuple(discounted(gains, _top(gains, lists)) / most for gains, most in truths)
                 found.setdefault("best of retrieved", []).append((best[0], best[1]))
+        if contents.rules:
+            ruled = _ruled(contents, part, truths)
+            found.setdefault("best by the rules", []).append((ruled[0], ruled[1]))
+    found = {name: found[name] for name in sorted(found, key=lambda name: not name.startswith("best "))}
     return {
         name: Shares(*(np.concatenate([part[of] for part in parts]) for of in (0, 1)))
         for name, parts in found.items()
@@ -78,6 +83,17 @@ def _best(gains: Float32, requests: Requests) -> Int32:
 def _of(truths: Truths, lists: Int32) -> tuple[Float64, Float64]:
     clicks, value = (discounted(gains, lists) / most for gains, most in truths)
     return clicks, value
+
+
+def _ruled(contents: Contents, requests: Requests, truths: Truths) -> list[Float64]:
+    """What the best list has that keeps to the rules, of clicks and of value: the rules on the items in their
+    true order, as deep as a shortlist."""
+    shares = []
+    for gains, most in truths:
+        best = best_by_truth(lambda _, of=gains: of, gains.shape[1], contents.retrieve.k)(requests)  # type: ignore[misc]
+        listed = Rules(contents.ruleset, K)(requests, best)
+        shares.append(discounted(gains, listed.items[:, :K]) / most)
+    return shares
 
 
 def _top(gains: Float32, lists: Int32) -> Int32:

@@ -62,7 +62,8 @@ def missing(span: str) -> list[str]:
     classes, others = defined()
     words = re.findall(r"(?<![\w\"'])[A-Za-z_][A-Za-z_0-9]*", re.sub(r"\"[^\"]*\"|'[^']*'", "", span))
     camel = [word for word in words if re.fullmatch(r"[A-Z][a-z0-9]+([A-Z][a-z0-9]*)*", word)]
-    rest = [word for word in words if re.fullmatch(r"[a-z]+_[a-z_0-9]+", word)]
+    # p_NAME is a probability, whose name is that of a kind of event in the data.
+    rest = [word for word in words if re.fullmatch(r"(?!p_)[a-z]+_[a-z_0-9]+", word)]
     return [
         *(name for name in camel if name not in classes | others | FOREIGN),
         *(name for name in rest if name not in others | FOREIGN),

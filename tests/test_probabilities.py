@@ -143,7 +143,7 @@ def test_the_gate_fails_where_they_are_off(times: float, built: TinyBuild) -> No
     head = judged.contents.heads["event"]
 
     class Off:
-        calibration = head.calibration
+        calibration, kind = head.calibration, None
 
         def __call__(self, scores: np.ndarray) -> np.ndarray:
             return np.minimum(1.0, times * head(scores))

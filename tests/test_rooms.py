@@ -93,17 +93,7 @@ RIGHT_NAMES = {
 }
 #: Rooms that may still have old words. None is to be added; one without them is taken off.
 OLD_ROOMS = {
-    "bundle.contents",
-    "ranker.training",
     "rules",
-    "serving.arguments",
-    "serving.batch",
-    "serving.given",
-    "serving.live",
-    "serving.request",
-    "serving.state.items",
-    "serving.state.overlay",
-    "serving.state.sqlite",
     "stages.placing",
     "stages.retrieve",
     "stages.rules",

@@ -191,9 +191,33 @@ def test_the_report_has_a_row_and_what_it_is_worth(store: Path) -> None:
     report = Report.load(Store(store).path(Store(store).current()) / "report.json")
     names = [row.name for row in report.rows]
     assert names[names.index("rank") + 1] == "value"
-    (note,) = [note for note in report.notes if "expected value" in note]
-    worth = [float(word) for word in note.replace(";", "").split() if word.replace(".", "").isdigit()]
-    assert worth[-2] > worth[-1] > 0
+    worth = {row.name: row.expected_value for row in report.rows}
+    assert worth["popular"] is None
+    assert worth["retrieve"] is not None
+    assert worth["value"] is not None
+    assert worth["rank"] is not None
+    assert worth["value"] > worth["rank"] > 0
+    assert worth["value"] > worth["retrieve"] > 0
+    assert "exp. value" in (Store(store).path(Store(store).current()) / "report.html").read_text()
+
+
+def test_what_a_row_is_worth_is_the_sum_over_its_first_items(store: Path, movies: Path) -> None:
+    """By hand from the lists that each stage leaves, also those in front of the ranker."""
+    folder = Store(store).path(Store(store).current())
+    contents, report = load_contents(folder), Report.load(folder / "report.json")
+    years = contents.catalogue.frame["year"].to_numpy(np.float64)
+    test = prepare(movie_config(movies, rank={"value": VALUE})).split.test
+    steps = {step.name: step.candidates for step in contents.funnel(10).trace(test.requests)}
+    head, ranked, totals = contents.heads["event"], steps["rank"], dict.fromkeys(("retrieve", "value"), 0.0)
+    for row in range(len(test)):
+        filled = ranked.items[row] >= 0
+        chances = head(ranked.scores[row, filled])
+        worth = dict(zip(ranked.items[row, filled].tolist(), chances, strict=True))
+        for name in totals:
+            for item in steps[name].items[row, :10].tolist():
+                totals[name] += worth[item] * (years[item] - 1979) if item >= 0 else 0.0
+    for name, total in totals.items():
+        assert report.row(name).expected_value == pytest.approx(total / len(test), rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,22 @@ def test_it_stays_within_its_bound_and_gives_what_was_asked(texts: list[str], ro
         assert all(len(each) <= max(1, rows // FILES) for each in kept)
 
 
+def test_of_more_texts_than_it_holds_the_newest_are_kept(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def encode(some: list[str]) -> Any:
+        asked.extend(some)
+        return np.array([[float(text)] for text in some], dtype=np.float32)
+
+    cache = TextCache(tmp_path, ("m", "1"), 1, most_bytes=FILES * 3 * 24)
+    for number in range(300):
+        cache.vectors([str(number)], encode)
+    assert sum(len(np.load(path)) for path in tmp_path.iterdir()) == FILES * 3
+    asked.clear()
+    assert cache.vectors(["299", "0"], encode).tolist() == [[299], [0]]
+    assert asked == ["0"]
+
+
 def test_a_model_that_is_unknown_or_gives_nonsense_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FunnelError, match="no text 'minilmm'; did you mean 'minilm'"):
         TableEncoder.fit([TITLE.model_copy(update={"encoder": "minilmm"})], FRAME)

@@ -8,6 +8,7 @@ from scipy.optimize import approx_fprime
 
 from funnel.ranker import Ranker, RankerConfig
 from funnel.ranker.calibration import Seen, base_rate, calibrate
+from funnel.ranker.calibration.sigmoid import _derivatives
 from funnel.ranker.outcome_trees import Examined, OutcomeRows, cross_fit, grow
 
 CONFIG = RankerConfig(trees=80, leaves=7, min_data_in_leaf=50, learning_rate=0.1)
@@ -107,3 +108,20 @@ def test_calibration_finds_the_chance_of_what_is_looked_at() -> None:
     assert head.log_loss["platt"] == pytest.approx(best.fun, abs=5e-4)
     levels = np.linspace(-2, 2, 9)
     np.testing.assert_allclose(head(levels), 1 / (1 + np.exp(-(1.4 * levels - 1.0))), atol=0.04)
+
+
+def test_the_slopes_of_calibration_are_those_of_its_loss() -> None:
+    rng = np.random.default_rng(8)
+    z, examined = rng.normal(size=50), rng.choice([1.0, 0.6, 0.2], 50)
+    rows = (z, rng.random(50) < 0.3, examined, rng.uniform(1, 3, 50), 0.01, 0.98)
+    at = np.array([0.7, 0.4, -0.5])
+    loss, gradient, information = _derivatives(*rows, at)
+    numeric = approx_fprime(at, lambda x: _derivatives(*rows, x)[0], 1e-7)
+    np.testing.assert_allclose(gradient, numeric, atol=1e-5)
+    assert (np.linalg.eigvalsh(information) > 0).all()
+    # The loss itself, of a row at a time.
+    odds = at[0] * -np.logaddexp(0, -z) + at[1] * np.logaddexp(0, z) + at[2]
+    chance = examined / (1 + np.exp(-odds))
+    target = np.where(rows[1], 0.98, 0.01)
+    each = -target * np.log(chance) - (1 - target) * np.log(1 - chance)
+    assert loss == pytest.approx((rows[3] * each).sum() / rows[3].sum())

@@ -233,8 +233,8 @@ class Contents:
         it first, then by that item's vector. The ranker, which knows what a user wants next, has no part."""
         towers = TowerSource(ItemQueries(self.vectors), self.index)
         sources: list[Source] = [CovisitationSource(self.statistics), towers]
-        found = min(max(k, self.retrieve.k), len(self.catalogue.ids))
-        retrieve = Retrieve(sources, found, {towers.name: VECTOR_WEIGHT})
+        wanted = min(max(k, self.retrieve.k), len(self.catalogue.ids))
+        retrieve = Retrieve(sources, wanted, {towers.name: VECTOR_WEIGHT})
         return Funnel([retrieve, Filter(k)], durations=durations)
 
     def _reranking(self, k: int, pool: int) -> list[Stage]:

@@ -198,15 +198,15 @@ def _attributed(pairs: Int64, times: Int64, taken: Int64, at: Int64) -> Bool:
     pairs, times: of the rows, [N]. taken, at: of the events. Returns bool [N].
     """
     known, of = np.unique(pairs, return_inverse=True)
-    place = np.minimum(np.searchsorted(known, taken), len(known) - 1)
-    same = known[place] == taken
-    place, at = place[same], at[same]
+    pair = np.minimum(np.searchsorted(known, taken), len(known) - 1)
+    same = known[pair] == taken
+    pair, at = pair[same], at[same]
     moments, number = np.unique(np.concatenate([times, at]), return_inverse=True)
-    keys = np.concatenate([of, place]) * len(moments) + number
+    keys = np.concatenate([of, pair]) * len(moments) + number
     order = np.argsort(keys[: len(pairs)], kind="stable")
     last = np.searchsorted(keys[order], keys[len(pairs) :], side="right") - 1
     row = order[np.maximum(last, 0)]
-    comes = (last >= 0) & (of[row] == place) & (at - times[row] <= LATE)
+    comes = (last >= 0) & (of[row] == pair) & (at - times[row] <= LATE)
     result = np.zeros(len(pairs), dtype=np.bool_)
     result[row[comes]] = True
     return result
@@ -237,10 +237,10 @@ def _nearest(
     or later; far away where there is none."""
     wanted, of = np.unique(pair_keys(users, items, n_items), return_inverse=True)
     pairs = pair_keys(histories.users, histories.items, n_items)
-    place = np.minimum(np.searchsorted(wanted, pairs), max(0, len(wanted) - 1))
-    same = wanted[place] == pairs if len(wanted) else np.zeros(len(pairs), dtype=np.bool_)
+    pair = np.minimum(np.searchsorted(wanted, pairs), max(0, len(wanted) - 1))
+    same = wanted[pair] == pairs if len(wanted) else np.zeros(len(pairs), dtype=np.bool_)
     moments, number = np.unique(np.concatenate([histories.times[same], times]), return_inverse=True)
-    keys = np.concatenate([place[same], of]) * len(moments) + number  # by pair, then by time
+    keys = np.concatenate([pair[same], of]) * len(moments) + number  # by pair, then by time
     logged = np.append(np.sort(keys[: int(same.sum())]), -1)  # the last stands for none, on either side
     at = np.searchsorted(logged[:-1], keys[int(same.sum()) :])
     before, after = logged[at - 1], logged[at]

@@ -99,6 +99,10 @@ class ContextEncoder:
         """What the codes of a column stand for, from code 1; empty for one that has no codes."""
         return clock_names()[name] if self.clock and name in CLOCK else self.table.values(name)
 
+    def example(self) -> dict[str, str]:
+        """What a request may say: the commonest value of each column that has codes."""
+        return {name: values[0] for name in self.table.specs if (values := self.table.values(name))}
+
     def encode(self, frame: pd.DataFrame, times: Int64) -> Features:
         """Rows of a table, at these moments; a column that it lacks is missing."""
         encoded = {name: self._column(name, spec, frame) for name, spec in self.table.specs.items()}

@@ -80,12 +80,18 @@ class Rates:
         values: int32 [n_items, width]. NaN where an item has none, too.
         """
         args = frozen(values, np.int32), frozen(items, np.int32), frozen(codes, np.int32)
-        return _of_values(self.groups[name], self._of_groups[name], self.totals, *args)
+        return _of_values(self._lifts[name], *args)
 
     @cached_property
-    def _of_groups(self) -> dict[str, Int64]:
-        """Events by value."""
-        return {name: frozen(table.sum(axis=1)) for name, table in self.groups.items()}
+    def _lifts(self) -> dict[str, Float32]:
+        """The logarithms of each value in each context, worked out once: float32 [values, size]."""
+        share = (self.totals + 1.0) / (self.totals.sum() + len(self.totals))
+        lifts = {}
+        for name, table in self.groups.items():
+            own = table.sum(axis=1, keepdims=True)
+            lift = (table + SMOOTHING * share) / ((own + SMOOTHING) * share)
+            lifts[name] = frozen(np.log(lift), np.float32)
+        return lifts
 
 
 def fit_rates(
@@ -192,13 +198,12 @@ def _of_items(offsets: Any, of: Any, counts: Any, totals: Any, items: Any, codes
 
 
 @compiled
-def _of_values(table: Any, own: Any, totals: Any, values: Any, items: Any, codes: Any) -> Any:
+def _of_values(lifts: Any, values: Any, items: Any, codes: Any) -> Any:
     out = np.full(items.shape, np.nan, dtype=np.float32)
     for row in range(items.shape[0]):
         code = codes[row]
         if code <= 0:
             continue
-        share = _share(totals, code)
         for position in range(items.shape[1]):
             item = items[row, position]
             if item < 0:
@@ -206,7 +211,7 @@ def _of_values(table: Any, own: Any, totals: Any, values: Any, items: Any, codes
             total, n = 0.0, 0
             for value in values[item]:
                 if value > 0:
-                    total += _lift(np.float64(table[value, code]), np.float64(own[value]), share)
+                    total += lifts[value, code]
                     n += 1
             if n:
                 out[row, position] = total / n

@@ -56,11 +56,11 @@ def shown_heads(logged: Logged, config: RankerConfig) -> Heads:
         happened = np.concatenate([rows.outcomes[name] for rows in logged.folds])
         rows = OutcomeRows(matrix, logged.folds[0].names, happened, examined, weights, folds)
         with step(f"grow trees for p_{name}"):
-            grown = _grown(rows, config)
-        if grown is None:
+            learned = _learned(rows, config)
+        if learned is None:
             heads[name] = base_rate(happened, Seen(examined, weights))
             continue
-        trees[name], models = grown
+        trees[name], models = learned
         scores = np.empty(len(rows), dtype=np.float64)
         for fold, model in enumerate(models):
             scores[folds == fold] = model.predict(matrix[folds == fold])
@@ -76,7 +76,7 @@ def retrieved_heads(
     fold_of: Int64,
     config: RankerConfig,
 ) -> Heads:
-    """For each kind of event that is to be found, the probability that a candidate is taken by one.
+    """For each kind of event that is to be shortlist, the probability that a candidate is taken by one.
 
     lists: of the ranker, with outcomes. folds: the requests of each fold of users, for whole lists. fold_of:
     [L], of the lists. None where there are no two kinds to tell apart.
@@ -91,9 +91,9 @@ def retrieved_heads(
     for name in names:
         rows = OutcomeRows(lists.matrix, lists.names, lists.outcomes[name], examined, weights, rows_of)
         with step(f"grow trees for p_{name}"):
-            grown = _grown(rows, config)
-        if grown is not None:
-            trees[name], models[name] = grown
+            learned = _learned(rows, config)
+        if learned is not None:
+            trees[name], models[name] = learned
     with step("calibrate the kinds"):
         whole = _whole(contents, kinds, models, folds, config.seed)
     heads = {}
@@ -108,10 +108,9 @@ def retrieved_heads(
     return Heads(heads, trees, notes=_sentences(heads, trees, "candidates"))
 
 
-def _grown(rows: OutcomeRows, config: RankerConfig) -> tuple[Ranker, list[Ranker]] | None:
+def _learned(rows: OutcomeRows, config: RankerConfig) -> tuple[Ranker, list[Ranker]] | None:
     """Trees on all rows, and on those of all folds but each; None where too little happened for either."""
-    happened = [rows.happened[rows.folds == fold].sum() for fold in np.unique(rows.folds)]
-    if sum(happened) < FEWEST or min(happened) == 0:
+    if not rows.says_something:
         return None
     texts, trees = cross_fit(rows, config)
     settings = config.model_copy(update={"objective": "binary", "trees": trees})
@@ -135,9 +134,9 @@ def _whole(
         drawn = np.random.default_rng((seed, number)).permutation(len(fold))[:most]
         trees = {name: of[number] for name, of in models.items()}
         scored = partial(_scored, shorten, features.matrix, trees)
-        for part, found, scores in each_chunk(scored, fold.take(np.sort(drawn))):
+        for part, shortlist, scores in each_chunk(scored, fold.take(np.sort(drawn))):
             for name in kinds.target_names:
-                happened = contains(part.of_kind(kinds.code(name)).targets, found.items)[found.filled]
+                happened = contains(part.of_kind(kinds.code(name)).targets, shortlist.items)[shortlist.filled]
                 parts[name].append(
                     (
                         scores.get(name, np.zeros(len(happened), np.float32)),
@@ -159,9 +158,13 @@ def _scored(
     shorten: Funnel, matrix: MatrixOf, trees: Mapping[str, Ranker], part: Examples
 ) -> tuple[Examples, Candidates, dict[str, Float32]]:
     """Some requests, their shortlists, and the scores of each filled position by each head."""
-    found = shorten(part.requests)
-    values = matrix(part.requests, found)[found.filled]
-    return part, found, {name: ranker.predict(values).astype(np.float32) for name, ranker in trees.items()}
+    shortlist = shorten(part.requests)
+    values = matrix(part.requests, shortlist)[shortlist.filled]
+    return (
+        part,
+        shortlist,
+        {name: ranker.predict(values).astype(np.float32) for name, ranker in trees.items()},
+    )
 
 
 def _sentences(heads: Mapping[str, Head], trees: Mapping[str, Ranker], what: str) -> tuple[str, ...]:

@@ -74,19 +74,22 @@ def window_propensities(prepared: Prepared) -> tuple[Propensities | None, str]:
     ]
     items = prepared.dataset.item_vocabulary.rows(frame["item_id"])
     try:
-        found = estimate_propensities(items, frame["position"].to_numpy(), frame["clicked"].to_numpy())
+        propensities = estimate_propensities(items, frame["position"].to_numpy(), frame["clicked"].to_numpy())
     except DataError as error:
         return None, f"each click counts the same, wherever its item stood: {error}"
-    return found, found.sentence
+    return propensities, propensities.sentence
 
 
 def _rows(contents: Contents, lists: LoggedLists) -> ShownRows:
     """The rows of some lists, in their order."""
     stages, features = Funnel(contents.placing()), contents.candidate_features()
-    numbered = zip(
-        _weights(lists), each_chunk(lambda part: (part, stages(part.requests)), lists.examples), strict=True
+    chunks = each_chunk(lambda part: (part, stages(part.requests)), lists.examples)
+    return join_rows(
+        [
+            shown_rows(part, candidates, weights, features)
+            for weights, (part, candidates) in zip(_weights(lists), chunks, strict=True)
+        ]
     )
-    return join_rows([shown_rows(part, found, weights, features) for weights, (part, found) in numbered])
 
 
 def _weights(lists: LoggedLists) -> list[np.ndarray]:

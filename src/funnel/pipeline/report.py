@@ -125,9 +125,9 @@ def _truths(data: Dataset) -> tuple[TruthScores | None, TruthScores | None]:
         return None, None
 
     def worth(requests: Requests) -> Float32:
-        found = truth.values(requests.users, requests.times)
-        assert found is not None
-        return found
+        values = truth.values(requests.users, requests.times)
+        assert values is not None
+        return values
 
     nobody = np.zeros(0, dtype=np.int32)
     has_money = truth.values(nobody, nobody.astype(np.int64)) is not None
@@ -157,8 +157,8 @@ def _of_shown(contents: Contents, prepared: Prepared) -> tuple[Reliability, ...]
     lists = None if contents.propensities is None else prepared.test_lists
     if lists is None:
         return ()
-    found = shown_outcomes(contents, lists.examples)
-    happened = {name: of for name, of in found.items() if of.labels.any()}
+    outcomes = shown_outcomes(contents, lists.examples)
+    happened = {name: of for name, of in outcomes.items() if of.labels.any()}
     schema, seed = prepared.dataset.schema, prepared.config.seed
     return measure_probabilities(contents, schema, lists.examples, happened, seed)
 

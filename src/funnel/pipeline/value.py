@@ -64,8 +64,8 @@ class ValueTally:
     def _rank(self, examples: Examples, ranked: Candidates) -> None:
         self._ranked, self.requests = ranked, self.requests + len(examples)
         moment = examples.requests.context_numbers
-        found = self.expected.of(ranked.items, ranked.scores, moment, ranked.head_scores).values
-        self._values = found.astype(np.float32)
+        values = self.expected.of(ranked.items, ranked.scores, moment, ranked.head_scores).values
+        self._values = values.astype(np.float32)
         for stage, items in {**self._before, RANK: ranked.items[:, : self.k]}.items():
             self._add(stage, items, ranked)
 

@@ -148,5 +148,5 @@ def entries(shown: Shown, candidates: Candidates) -> Int64:
     order = np.argsort(keys)
     wanted = np.arange(len(candidates))[:, None] * width + candidates.items
     at = order[np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)]
-    found = (keys[at] == wanted) & candidates.filled
-    return np.where(found, at, -1)
+    listed = (keys[at] == wanted) & candidates.filled
+    return np.where(listed, at, -1)

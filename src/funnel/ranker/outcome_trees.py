@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.ranker.calibration import FEWEST
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.training import Progress, plain_names, rounds
 from funnel.types import Bool, Float32, Int64
@@ -19,7 +20,7 @@ if TYPE_CHECKING:  # its import takes a second or more, and serving does without
 
 Float64 = NDArray[np.float64]
 
-#: Rows in a leaf of which so many happened are enough for a rate; the config says how many rows at least.
+#: Keeps logarithms and divisions finite.
 _TINY = 1e-12
 
 
@@ -42,6 +43,13 @@ class OutcomeRows:
     def __len__(self) -> int:
         return len(self.happened)
 
+    @property
+    def says_something(self) -> bool:
+        """Whether trees can tell rows apart: enough of each fold's rows happened, and a feature varies."""
+        happened = np.bincount(self.folds, weights=self.happened)[np.unique(self.folds)]
+        varies = (self.matrix != self.matrix[:1]) & ~(np.isnan(self.matrix) & np.isnan(self.matrix[:1]))
+        return bool(happened.sum() >= FEWEST and happened.min() > 0 and varies.any())
+
     def take(self, rows: NDArray[Any]) -> OutcomeRows:
         """The rows that a boolean mask or an index array picks."""
         return OutcomeRows(
@@ -59,7 +67,7 @@ def cross_fit(
     for fold in np.unique(rows.folds):
         # Cut here and not where a model is made: LightGBM crashes where threads cut one data set.
         train, watched = (_Part.of(data, rows, np.flatnonzero(mine)) for mine in _sides(rows.folds, fold))
-        makers.append(partial(_Growing, train, watched, config))
+        makers.append(partial(_GrowingHead, train, watched, config))
     models, history = rounds(makers, config, progress)
     return [model.text(history) for model in models], int(np.argmax(history)) + 1
 
@@ -68,7 +76,7 @@ def grow(rows: OutcomeRows, trees: int, config: RankerConfig) -> str:
     """A model of so many trees, grown on all rows."""
     config = config.model_copy(update={"trees": trees})
     whole = _Part(_dataset(rows, config), rows)
-    (model,), _ = rounds([partial(_Growing, whole, None, config)], config, None)
+    (model,), _ = rounds([partial(_GrowingHead, whole, None, config)], config, None)
     return model.text(())
 
 
@@ -89,7 +97,7 @@ class _Part(NamedTuple):
         return cls(data.subset(some).construct(), rows.take(some))
 
 
-class _Growing:
+class _GrowingHead:
     """A model in training. watched: rows that it is not trained on, whose log loss is followed."""
 
     def __init__(self, train: _Part, watched: _Part | None, config: RankerConfig) -> None:
@@ -97,12 +105,10 @@ class _Growing:
 
         parameters = {**_parameters(config), "num_threads": config.threads or 1}
         self._booster = lightgbm.Booster(parameters, train.data)
-        # Where no column has two values LightGBM takes no gradients, and adds trees of one leaf.
-        columns = any(train.data.feature_num_bin(column) > 1 for column in range(train.data.num_feature()))
-        self._loss = Examined(train.rows) if columns else None
+        self._loss = Examined(train.rows)
         self._watched: Examined | None = None
         if watched is not None:
-            self._watched = Examined(watched.rows, self._loss.start if self._loss else 0.0)
+            self._watched = Examined(watched.rows, self._loss.start)
             self._booster.add_valid(watched.data, "valid")
 
     def add(self) -> float:
@@ -165,6 +171,7 @@ def _parameters(config: RankerConfig) -> dict[str, Any]:
         "lambda_l2": config.l2,
         "min_data_in_leaf": config.min_data_in_leaf,
         "min_sum_hessian_in_leaf": 1.0,
+        "feature_pre_filter": False,  # else few rows have no feature, and LightGBM takes no gradients
         "seed": config.seed,
         "deterministic": True,
         "force_row_wise": True,

@@ -38,10 +38,10 @@ def grow(
     data, watched = _dataset(train, config), None
     if valid is not None and len(valid):
         watched = _dataset(valid, config, reference=data), Graded.of(valid)
-    return _grown(data, Graded.of(train), watched, config, progress)
+    return _trained(data, Graded.of(train), watched, config, progress)
 
 
-def _grown(
+def _trained(
     data: lightgbm.Dataset,
     lists: Graded,
     watched: tuple[lightgbm.Dataset, Graded] | None,
@@ -83,7 +83,7 @@ class Folds:
 
     def grow_whole(self, config: RankerConfig) -> str:
         """A model of all lists with all trees, as LightGBM's text: that of `grow`."""
-        return _grown(self._data, self._lists, None, config, None)[0]
+        return _trained(self._data, self._lists, None, config, None)[0]
 
 
 class _Growing:

@@ -108,10 +108,10 @@ def ids(values: Any, what: str, most: int = MOST_IDS) -> list[Any]:
     wrong = isinstance(values, str | bytes | bytearray | memoryview | Mapping | pd.DataFrame)
     if wrong or not flat or not isinstance(values, Iterable):
         raise FunnelError(f"{what} is {shown(values)}; a list of {_of(what)} ids is expected")
-    found = list(islice(values, most + 1))
-    if len(found) > most:
+    listed = list(islice(values, most + 1))
+    if len(listed) > most:
         raise FunnelError(f"{what} holds more than {most:,} ids; at most that many are taken")
-    return found
+    return listed
 
 
 def known(value: Any) -> Any:
@@ -192,7 +192,7 @@ def contexts(given: Any, encoder: ContextEncoder | None, n: int) -> list[dict[st
         return [context(given, encoder)]  # says what is expected
     if len(given) != n:
         raise FunnelError(f"context has {len(given):,} entries for {n:,} users; one for all, or one for each")
-    return [context(one, encoder) for one in given]
+    return [context(moment, encoder) for moment in given]
 
 
 def comparable(value: Any) -> Any:

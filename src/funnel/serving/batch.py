@@ -88,11 +88,11 @@ def _write(
         path, stop = parts / f"{start:010d}.parquet", min(start + CHUNK, n)
         with changing(output):
             if not path.exists():
-                aside = path.with_suffix(".new")
+                hidden = path.with_suffix(".new")
                 excluded = about["exclude_seen"]
                 lists = _lists(live, loaded, np.arange(start, stop), k, allow, excluded, context)
-                pq.write_table(lists, aside)
-                aside.replace(path)
+                pq.write_table(lists, hidden)
+                hidden.replace(path)
         yield stop, n
     with changing(output):
         _join(sorted(parts.glob("*.parquet")), output, loaded.version)
@@ -130,19 +130,19 @@ def _lists(
     ids = contents.users.ids.values[users]
     users = users[contents.users.ids.rows(ids) >= 0]  # who was forgotten has no list
     ids = contents.users.ids.values[users]
-    since = [live.recent_interactions(one) for one in ids.tolist()]
+    since = [live.recent_interactions(user_id) for user_id in ids.tolist()]
     seen = ("exclude" if exclude_seen else "allow") if isinstance(exclude_seen, bool) else exclude_seen
     requests = of_users(contents, users, recent=since, seen=seen, contexts=[context] * len(users))
     requests = requests if allow is None else filtered(requests, allow)
     requests = live.on_occasion(loaded, requests, ids.tolist())
-    found = loaded.funnel(k)(requests)
-    user, place = np.nonzero(found.filled)
+    lists = loaded.funnel(k)(requests)
+    user, position = np.nonzero(lists.filled)
     return pa.table(
         {
             "user_id": ids[user],
-            "rank": (place + 1).astype(np.int32),
-            "item_id": contents.catalogue.ids.values[found.items[user, place]],
-            "score": found.scores[user, place],
+            "rank": (position + 1).astype(np.int32),
+            "item_id": contents.catalogue.ids.values[lists.items[user, position]],
+            "score": lists.scores[user, position],
         }
     )
 
@@ -150,9 +150,9 @@ def _lists(
 def _join(parts: list[Path], output: Path, version: str) -> None:
     """The parts one behind the other, as one file."""
     schema = pq.read_schema(parts[0]).with_metadata({"bundle": version})
-    aside = output.with_name(f"{output.name}.new")
+    hidden = output.with_name(f"{output.name}.new")
     csv = output.suffix == ".csv"
-    with CSVWriter(aside, schema) if csv else pq.ParquetWriter(aside, schema) as writer:
+    with CSVWriter(hidden, schema) if csv else pq.ParquetWriter(hidden, schema) as writer:
         for part in parts:
             writer.write_table(pq.read_table(part).replace_schema_metadata(schema.metadata))
-    aside.replace(output)
+    hidden.replace(output)

@@ -22,12 +22,12 @@ def given_items(contents: Contents, items: Iterable[Any]) -> tuple[Int32, list[s
     Raises: FunnelError for what is no list of ids, or more than 10,000 of them.
     """
     ids = arguments.ids(items, "items", arguments.MOST_RANKED)
-    rows = np.array([contents.catalogue.ids.row(arguments.known(one)) for one in ids], dtype=np.int32)
+    rows = np.array([contents.catalogue.ids.row(arguments.known(item)) for item in ids], dtype=np.int32)
     living = is_living(contents, rows)
     reasons = [] if ids else [NO_ITEMS]
-    for one, row, there in zip(ids, rows.tolist(), living.tolist(), strict=True):
+    for item, row, there in zip(ids, rows.tolist(), living.tolist(), strict=True):
         if not there:
-            reasons.append(f"{UNKNOWN_ITEM if row < 0 else DELETED_ITEM}{shown(one)}")
+            reasons.append(f"{UNKNOWN_ITEM if row < 0 else DELETED_ITEM}{shown(item)}")
     kept = np.fromiter(dict.fromkeys(rows[living].tolist()), dtype=np.int32)
     if len(kept) < living.sum():
         reasons.append(DUPLICATE_ITEMS)

@@ -71,8 +71,8 @@ def given_events(contents: Contents, given: Any, now: int) -> tuple[UserEvents, 
     Raises: FunnelError for what is no list; DataError for a kind that the bundle does not know.
     """
     ids = arguments.ids(given, "history")
-    pairs = [(one, None) if contents.kinds is None else _pair(one) for one in ids]
-    rows = np.array([contents.catalogue.ids.row(arguments.known(one)) for one, _ in pairs], dtype=np.int32)
+    pairs = [(item, None) if contents.kinds is None else _pair(item) for item in ids]
+    rows = np.array([contents.catalogue.ids.row(arguments.known(item)) for item, _ in pairs], dtype=np.int32)
     kept = rows >= 0
     kinds = None
     if contents.kinds is not None:
@@ -136,9 +136,9 @@ def _with(contents: Contents, events: UserEvents, recent: RecentInteractions) ->
     )
 
 
-def _pair(one: Any) -> tuple[Any, Any]:
+def _pair(item: Any) -> tuple[Any, Any]:
     """An entry of a history: an id, or (id, kind)."""
-    return (one[0], one[1]) if isinstance(one, tuple | list) and len(one) == 2 else (one, None)
+    return (item[0], item[1]) if isinstance(item, tuple | list) and len(item) == 2 else (item, None)
 
 
 def _code(contents: Contents, kind: Any) -> int:

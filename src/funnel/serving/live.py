@@ -273,7 +273,7 @@ class Live:
         """
         wanted, users = arguments.item_count(k), arguments.ids(user_ids, "user_ids")
         loaded = self.served()
-        since = [self.recent_interactions(one) for one in users]
+        since = [self.recent_interactions(user) for user in users]
         moment = self._moment(time)
         requests, reasons = encode_requests(loaded.contents, users, where, moment, since, seen, context)
         if not users:
@@ -281,8 +281,8 @@ class Live:
         requests = self.on_occasion(loaded, requests, users, time)
         steps = loaded.funnel(wanted).trace(requests)
         answers = []
-        for place, (user_id, codes) in enumerate(zip(users, reasons, strict=True)):
-            row = np.array([place])
+        for number, (user_id, codes) in enumerate(zip(users, reasons, strict=True)):
+            row = np.array([number])
             own = [step.of(row) if step.name in (steps[-1].name, RANK) else step for step in steps]
             answers.append(self._answer(loaded, user_id, requests.take(row), own, wanted, codes))
         return answers
@@ -432,9 +432,9 @@ class Live:
     ) -> Answer:
         """What the last step of one request left, and the codes of what was missing."""
         final = steps[-1].candidates
-        found = int(final.filled.sum())
-        if found < wanted:  # of a given list: what a stage of a plugin left out
-            reasons.append(FEWER_THAN_K if found else ALL_FILTERED)
+        filled = int(final.filled.sum())
+        if filled < wanted:  # of a given list: what a stage of a plugin left out
+            reasons.append(FEWER_THAN_K if filled else ALL_FILTERED)
         if loaded.contents.ranker is None:
             reasons.append(RETRIEVAL_ORDER)
         if loaded.contents.rank.value is not None and loaded.contents.expected_value is None:

@@ -123,8 +123,9 @@ class Refused:
 
 def _warm(funnel: Funnel, contents: Contents) -> None:
     """Have compiled what is compiled: for a request without a filter, with one that lets everything pass, and
-    with one that lets one item pass."""
-    requests, _ = encode_request(contents, Request())
+    with one that lets one item pass; each with a context, where there is one."""
+    context = {} if contents.context is None else contents.context.example()
+    requests, _ = encode_request(contents, Request(context=context))
     everything = np.ones(len(contents.catalogue.ids), dtype=np.bool_)
     for allow in (None, Allow.of(everything, 1), Allow.of(np.arange(len(everything)) == 0, 1)):
         recommendations(contents, requests, funnel(replace(requests, allow=allow)))

@@ -107,7 +107,7 @@ def encode_requests(
 
     Raises: see `encode_request`.
     """
-    rows = contents.users.ids.rows([arguments.known(one) for one in user_ids])
+    rows = contents.users.ids.rows([arguments.known(user_id) for user_id in user_ids])
     contexts = arguments.contexts(context, contents.context, len(rows))
     requests = of_users(contents, rows, time, recent, seen, contexts)
     allow, missing = allowed(contents, where, contexts)
@@ -210,8 +210,8 @@ def allowed(
     moment.check_named(names, [] if contents.context is None else list(contents.context.table.specs))
     values = [{name: arguments.comparable(context.get(name)) for name in names} for context in contexts]
     filter_of, distinct = _distinct(values)
-    allow = contents.catalogue.allow(*(moment.resolved(where, one) for one in distinct))
-    missing = [[f"{MISSING_CONTEXT}{name}" for name in names if one[name] is None] for one in values]
+    allow = contents.catalogue.allow(*(moment.resolved(where, value) for value in distinct))
+    missing = [[f"{MISSING_CONTEXT}{name}" for name in names if value[name] is None] for value in values]
     return replace(allow, filter_of=filter_of), missing
 
 
@@ -220,10 +220,10 @@ def _distinct(values: Sequence[dict[str, Any]]) -> tuple[Int32, list[dict[str, A
     numbers: dict[str, int] = {}
     distinct: list[dict[str, Any]] = []
     of = np.empty(len(values), dtype=np.int32)
-    for place, one in enumerate(values):
-        number = of[place] = numbers.setdefault(repr(one), len(numbers))
+    for row, value in enumerate(values):
+        number = of[row] = numbers.setdefault(repr(value), len(numbers))
         if number == len(distinct):
-            distinct.append(one)
+            distinct.append(value)
     return of, distinct or [{}]
 
 
@@ -244,4 +244,4 @@ def _excluded(contents: Contents, request: Request, seen: Int32) -> Ragged:
 
 def _rows(contents: Contents, ids: Sequence[Any]) -> Int32:
     """Item ids as rows, −1 where unknown."""
-    return np.array([contents.catalogue.ids.row(arguments.known(one)) for one in ids], dtype=np.int32)
+    return np.array([contents.catalogue.ids.row(arguments.known(item)) for item in ids], dtype=np.int32)

@@ -106,7 +106,10 @@ class AdsTruth:
     def load(cls, folder: Path, mode: Any = "r") -> AdsTruth:
         """From the `.npy` files, mapped and not read."""
         return cls(
-            *(np.load(folder / f"{one.name}.npy", mmap_mode=mode, allow_pickle=False) for one in fields(cls))
+            *(
+                np.load(folder / f"{part.name}.npy", mmap_mode=mode, allow_pickle=False)
+                for part in fields(cls)
+            )
         )
 
 

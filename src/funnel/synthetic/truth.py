@@ -51,11 +51,11 @@ class LatentTruth:
 
     def logits(self, users: NDArray[Any], items: NDArray[Any], times: NDArray[Any]) -> NDArray[Any]:
         """The same as `scores` for some items a request [R, S]."""
-        found = np.einsum("rd,rsd->rs", self.users[users], self.items[items]) + self.bias[items]
+        scores = np.einsum("rd,rsd->rs", self.users[users], self.items[items]) + self.bias[items]
         if self.ads is not None:
             lifts = self.ads.lifts(users, times)
-            found += np.take_along_axis(lifts, self.ads.category[items].astype(np.int64), axis=1)
-        return np.asarray(found)
+            scores += np.take_along_axis(lifts, self.ads.category[items].astype(np.int64), axis=1)
+        return np.asarray(scores)
 
     @classmethod
     def create(cls, folder: Path, n_users: int, n_items: int, dim: int, examination: Float32) -> LatentTruth:

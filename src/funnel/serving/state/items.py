@@ -84,16 +84,16 @@ class LiveItems:
         values = {name: _column(overlay, name, some, len(given)) for name, some in columns.items()}
         rows, now = overlay.catalogue.ids.rows(given), _now(overlay)
         there = (rows >= 0) & overlay.catalogue.is_living(np.maximum(rows, 0))
-        names = [written(one) for one in given]
+        names = [written(item) for item in given]
         patches = [
-            Patch(str(names[place]), name, some[place], now)
+            Patch(str(names[position]), name, some[position], now)
             for name, some in values.items()
-            for place in np.flatnonzero(there).tolist()
+            for position in np.flatnonzero(there).tolist()
         ]
         if patches:
             self._follower.state.patch(patches)
             self._follower.follow()
-        return [one for one, known in zip(given, there.tolist(), strict=True) if not known]
+        return [item for item, known in zip(given, there.tolist(), strict=True) if not known]
 
     def delete(self, ids: Iterable[Any]) -> list[Any]:
         """Take items out. On return no answer holds them, from any source; as history they still count.
@@ -102,13 +102,13 @@ class LiveItems:
         Raises: FunnelError when `ids` is no list; BundleError when the log cannot be written.
         """
         given, overlay = arguments.ids(ids, "ids"), self._follower.follow()
-        rows = np.array([overlay.catalogue.ids.row(one) for one in given], dtype=np.int32)
+        rows = np.array([overlay.catalogue.ids.row(item) for item in given], dtype=np.int32)
         there = (rows >= 0) & overlay.catalogue.is_living(np.maximum(rows, 0))
         if there.any():
             gone = overlay.catalogue.ids.take(np.unique(rows[there]))
-            self._follower.state.delete([str(one) for one in gone], _now(overlay))
+            self._follower.state.delete([str(item) for item in gone], _now(overlay))
             self._follower.follow()
-        return [one for one, known in zip(given, there.tolist(), strict=True) if not known]
+        return [item for item, known in zip(given, there.tolist(), strict=True) if not known]
 
     def forget(self, ids: Iterable[Any]) -> None:
         """Drop what was changed of items: they are as the bundle has them, and gone where it has not.
@@ -116,7 +116,7 @@ class LiveItems:
         Raises: FunnelError when `ids` is no list; BundleError when the log cannot be written.
         """
         given, overlay = arguments.ids(ids, "ids"), self._follower.follow()
-        names = [str(one) for one in map(written, given) if one is not None]
+        names = [str(item) for item in map(written, given) if item is not None]
         if names:
             self._follower.state.forget_items(names, _now(overlay))
             self._follower.follow()

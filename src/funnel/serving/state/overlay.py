@@ -81,15 +81,15 @@ class Overlay:
 
         There must be room for the items. Done again, it changes nothing.
         """
-        self._reset([one for one in changes.items if one.item is None])
-        self._upsert([one for one in changes.items if one.item is not None])
+        self._reset([change for change in changes.items if change.item is None])
+        self._upsert([change for change in changes.items if change.item is not None])
         self._patch(changes.patches)
-        self.forgotten.update(one.user for one in changes.forgotten)
+        self.forgotten.update(change.user for change in changes.forgotten)
         self.items_at = changes.number
 
     def _reset(self, items: Sequence[ItemChange]) -> None:
-        rows = self.catalogue.ids.rows([one.item_id for one in items])
-        deleted = np.array([one.deleted for one in items], dtype=np.bool_)[rows >= 0]
+        rows = self.catalogue.ids.rows([change.item_id for change in items])
+        deleted = np.array([change.deleted for change in items], dtype=np.bool_)[rows >= 0]
         rows = rows[rows >= 0]
         own = rows[rows < len(self.own.catalogue.ids)]
         if len(own):
@@ -100,7 +100,7 @@ class Overlay:
         self._changed(rows)
 
     def _upsert(self, items: Sequence[ItemChange]) -> None:
-        fitting = [(one, record) for one in items if (record := self._fitting(one)) is not None]
+        fitting = [(change, record) for change in items if (record := self._fitting(change)) is not None]
         if not fitting:
             return
         records = [record for _, record in fitting]
@@ -109,9 +109,9 @@ class Overlay:
         for name, values in features.items():
             self.catalogue.features[name][rows] = values
         self.vectors[rows] = vectors
-        living = np.array([not one.deleted for one, _ in fitting], dtype=np.bool_)
+        living = np.array([not change.deleted for change, _ in fitting], dtype=np.bool_)
         names = list(self.own.catalogue.values)
-        self.catalogue.put(rows, [{name: one.get(name) for name in names} for one in records], living)
+        self.catalogue.put(rows, [{name: record.get(name) for name in names} for record in records], living)
         self._changed(rows)
 
     def _fitting(self, item: ItemChange) -> dict[str, Any] | None:
@@ -136,11 +136,11 @@ class Overlay:
             by_column.setdefault(patch.column, []).append(patch)
         kinds = {column.name: column.kind for column in self.bundle.schema.items}
         for name, some in by_column.items():
-            rows = self.catalogue.ids.rows([one.item_id for one in some])
+            rows = self.catalogue.ids.rows([change.item_id for change in some])
             fits = (rows >= 0) & (kinds.get(name) in PATCHED)
             self.skipped += int((~fits).sum())
             if fits.any():
-                values = [one.value for one, fit in zip(some, fits.tolist(), strict=True) if fit]
+                values = [change.value for change, fit in zip(some, fits.tolist(), strict=True) if fit]
                 self._write(rows[fits], name, values)
 
     def _write(self, rows: Int32, name: str, values: list[Any]) -> None:
@@ -174,7 +174,7 @@ class Overlay:
                 [user < 0 or item not in own.users.history[user] for user, item in pairs], dtype=np.bool_
             )
         if (kinds := own.kinds) is not None:
-            codes = np.array([-1 if one.kind is None else kinds.code(one.kind) for one in events])
+            codes = np.array([-1 if event.kind is None else kinds.code(event.kind) for event in events])
             contents.statistics.observe_kinds(items[new], times[new], codes[new])
             new &= np.array([self._counts(event.kind) for event in events], dtype=np.bool_)
         contents.statistics.observe(items[new], times[new])

@@ -123,8 +123,8 @@ class SqliteLog:
 
     def events_of(self, user: str, most: int) -> list[Event]:
         """See `StateLog`."""
-        found = self._events("item, time", "WHERE user = ? ORDER BY number DESC LIMIT ?", user, most)
-        return [Event(user, *row) for row in reversed(found)]
+        newest = self._events("item, time", "WHERE user = ? ORDER BY number DESC LIMIT ?", user, most)
+        return [Event(user, *row) for row in reversed(newest)]
 
     def events_after(self, number: int, most: int) -> list[Counted]:
         """See `StateLog`."""
@@ -134,30 +134,29 @@ class SqliteLog:
     def upsert(self, items: Mapping[str, dict[str, Any]], time: float) -> None:
         """See `StateLog`."""
         with self._changing() as (writer, number):
-            _put(
-                writer, [_item_row(ItemChange(one, item, False, time), number) for one, item in items.items()]
-            )
-            writer.executemany("DELETE FROM patches WHERE id = ?", [(one,) for one in items])
+            changes = [ItemChange(item_id, item, False, time) for item_id, item in items.items()]
+            _put(writer, [_item_row(change, number) for change in changes])
+            writer.executemany("DELETE FROM patches WHERE id = ?", [(item_id,) for item_id in items])
 
     def patch(self, patches: Sequence[Patch]) -> None:
         """See `StateLog`."""
         with self._changing() as (writer, number):
-            rows = [_patch_row(one, number) for one in patches]
+            rows = [_patch_row(patch, number) for patch in patches]
             writer.executemany("REPLACE INTO patches VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def delete(self, item_ids: Sequence[str], time: float) -> None:
         """See `StateLog`."""
         with self._changing() as (writer, number):
-            for one in item_ids:
-                row = writer.execute(f"SELECT {_ITEM} FROM items WHERE id = ?", (one,)).fetchone()
+            for item_id in item_ids:
+                row = writer.execute(f"SELECT {_ITEM} FROM items WHERE id = ?", (item_id,)).fetchone()
                 item = None if row is None else self._item(row).item
-                _put(writer, [_item_row(ItemChange(one, item, True, time), number)])
+                _put(writer, [_item_row(ItemChange(item_id, item, True, time), number)])
 
     def forget_items(self, item_ids: Sequence[str], time: float) -> None:
         """See `StateLog`."""
         with self._changing() as (writer, number):
-            _put(writer, [_item_row(ItemChange(one, None, False, time), number) for one in item_ids])
-            writer.executemany("DELETE FROM patches WHERE id = ?", [(one,) for one in item_ids])
+            _put(writer, [_item_row(ItemChange(item_id, None, False, time), number) for item_id in item_ids])
+            writer.executemany("DELETE FROM patches WHERE id = ?", [(item_id,) for item_id in item_ids])
 
     @contextmanager
     def _changing(self) -> Iterator[tuple[sqlite3.Connection, int]]:
@@ -211,12 +210,12 @@ class SqliteLog:
 
     def sizes(self) -> dict[str, int]:
         """See `StateLog`."""
-        found = dict.fromkeys(("events", "items", "patches", "forgotten"), 0)
-        for name in found:
+        counts = dict.fromkeys(("events", "items", "patches", "forgotten"), 0)
+        for name in counts:
             for (n,) in self._rows(f"SELECT count(*) FROM {name}"):
-                found[name] = n
+                counts[name] = n
         files = [self.path, self.path.with_name(f"{self.path.name}-wal")]
-        return found | {"bytes": sum(file.stat().st_size for file in files if file.exists())}
+        return counts | {"bytes": sum(file.stat().st_size for file in files if file.exists())}
 
     def close(self) -> None:
         """See `StateLog`."""

@@ -103,7 +103,7 @@ class Negatives:
     itself, r is one in thousands and left out.
 
     counts: [n_items], how often each item is to be found. offered: int64 [n], ascending rows of those that
-    may be negatives, all that have an event among them; default all.
+    may be negatives, all that are to be found among them; default all.
     """
 
     def __init__(self, config: TowersConfig, counts: NDArray[Any], offered: Int64 | None = None) -> None:

@@ -19,7 +19,7 @@ from funnel.towers.training.losses import Drawn
 from funnel.towers.training.model import QueryTower, TwoTowers
 from funnel.towers.training.negatives import Negatives
 from funnel.towers.training.workers import PARTS, Replica
-from funnel.types import Bool, Clock, Int64
+from funnel.types import Bool, Clock
 
 Part = Packed | Sets
 
@@ -37,14 +37,14 @@ class _Work:
     share: float
 
 
-def offered_items(counts: Int64, *, columns: bool) -> Bool:
-    """The items that a target is compared with: bool [n_items].
+def offered_items(seen: Bool, *, columns: bool) -> Bool:
+    """The items that a target is compared with: bool [n_items]. seen: those with a training event.
 
     An item without an event may not have been there when the others were chosen, so that it is no evidence
     that its columns are not wanted. As a negative of every query it would teach the towers that new items
     are what nobody wants. Without columns there is nothing else that its vector could learn.
     """
-    return counts > 0 if columns else np.ones(len(counts), dtype=np.bool_)
+    return seen if columns else np.ones(len(seen), dtype=np.bool_)
 
 
 class Objective:
@@ -70,7 +70,7 @@ class Objective:
         self._context = context_columns or []
         self._replicas = [Replica(model.query) for _ in range(PARTS)]
         self._weights = [w for w in (*model.query.parameters(), model.log_scale) if w.requires_grad]
-        offered = offered_items(counts, columns=bool(item_columns))
+        offered = offered_items(model.items.rows.numpy() > 0, columns=bool(item_columns))
         self._offered = torch.from_numpy(np.flatnonzero(offered))
         self._place = torch.from_numpy(np.maximum(np.cumsum(offered) - 1, 0))
         self.negatives = Negatives(config, counts if asked is None else asked, np.flatnonzero(offered))
