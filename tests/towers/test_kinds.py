@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from funnel.errors import DataError
+from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
 from funnel.towers.encoder import QueryEncoder
 from funnel.towers.inputs import GAPS
@@ -159,3 +160,32 @@ def test_a_log_without_a_target_is_refused() -> None:
     assert log.kinds is not None
     with pytest.raises(DataError, match=r"events\.targets"):
         train(log.where(log.kinds == 2), {}, {}, {}, {}, None, SMALL)
+
+
+def test_what_is_only_viewed_is_compared_with_targets_too() -> None:
+    """Items 25 and up are viewed by everybody and never bought; each has a column, as cold items have."""
+    log, examples = two_meanings()
+    half, viewed = len(log) // 2, 5
+    more = Log(
+        users=np.repeat(np.arange(half, dtype=np.int32), viewed),
+        items=np.tile(np.arange(25, 30, dtype=np.int32), half),
+        times=np.full(half * viewed, 60),
+        n_users=log.n_users,
+        n_items=30,
+        kinds=np.full(half * viewed, 2, dtype=np.int8),
+        event_kinds=KINDS,
+    )
+    assert log.kinds is not None
+    assert more.kinds is not None
+    bought = np.minimum(log.items, 24)
+    whole = replace(
+        log,
+        users=np.concatenate([log.users, more.users]),
+        items=np.concatenate([bought, more.items]).astype(np.int32),
+        times=np.concatenate([log.times, more.times]),
+        kinds=np.concatenate([log.kinds, more.kinds]),
+    )
+    column = {"shelf": (1 + np.arange(30) % 3).astype(np.int32)}
+    trained = train(whole, column, {"shelf": Spec("category", 4, 1)}, {}, {}, None, SMALL)
+    scores = trained.encode(examples.requests) @ trained.item_vectors.T
+    assert (scores[:, 25:].max(axis=1) < np.median(scores[:, 10:25], axis=1)).mean() > 0.9

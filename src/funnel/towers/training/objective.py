@@ -50,7 +50,8 @@ def offered_items(seen: Bool, *, columns: bool) -> Bool:
 class Objective:
     """Holds the encoded columns as tensors and turns a step into a loss and its gradients.
 
-    counts: [n_items], how often each item is to be found. item_columns, user_columns: whole tables, in the
+    counts: int64 [n_items], events of each item. asked: [n_items], how often each is to be found, by what the
+    kinds of its events weigh; default counts. item_columns, user_columns: whole tables, in the
     specs' order; context_columns: of all events, and a row behind them of what is not known.
     """
 
@@ -58,11 +59,12 @@ class Objective:
         self,
         config: TowersConfig,
         model: TwoTowers,
-        counts: NDArray[Any],
+        counts: Int64,
         item_columns: list[Tensor],
         user_columns: list[Tensor],
         clock: Clock,
         context_columns: list[Tensor] | None = None,
+        asked: NDArray[Any] | None = None,
     ) -> None:
         self._model, self._items, self._users = model, item_columns, user_columns
         self._context = context_columns or []
@@ -71,7 +73,7 @@ class Objective:
         offered = offered_items(model.items.rows.numpy() > 0, columns=bool(item_columns))
         self._offered = torch.from_numpy(np.flatnonzero(offered))
         self._place = torch.from_numpy(np.maximum(np.cumsum(offered) - 1, 0))
-        self.negatives = Negatives(config, counts, np.flatnonzero(offered))
+        self.negatives = Negatives(config, counts if asked is None else asked, np.flatnonzero(offered))
         self._name = config.loss_for(len(counts), clock)
         options = config.options.get(self._name)
         self._loss = plugins.make("loss", self._name, config, len(self._offered), options=options)

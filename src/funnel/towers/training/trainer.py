@@ -88,11 +88,12 @@ class Trainer:
         self._objective = Objective(
             config,
             self._model,
-            target_counts(self._events),
+            counts,
             self._item_columns,
             self._user_columns,
             clock,
             self._context_columns,
+            target_counts(self._events),
         )
         self._optimiser = _optimiser(self._model, config, clock)
         self._steps = 0
