@@ -19,7 +19,7 @@ from funnel.towers.training.losses import Drawn
 from funnel.towers.training.model import QueryTower, TwoTowers
 from funnel.towers.training.negatives import Negatives
 from funnel.towers.training.workers import PARTS, Replica
-from funnel.types import Bool, Clock
+from funnel.types import Bool, Clock, Int64
 
 Part = Packed | Sets
 
