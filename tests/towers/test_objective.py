@@ -139,6 +139,9 @@ def test_items_without_an_event_are_no_negatives_where_columns_tell_items_apart(
 
     plain, gradients_of = first(True, False)
     spoilt, found = first(True, True)
+    if loss == "gbce":  # gives each item a probability of its own
+        assert spoilt != plain
+        return
     assert spoilt == plain
     for name, expected in gradients_of.items():
         assert torch.equal(found[name], expected), name

@@ -24,6 +24,9 @@ class Loss(Protocol):
 
     Where it has `sampled = False`, it is called with queries, the vectors of all items [n, d], targets and
     query_of.
+
+    Where it has `relative = True`, it compares items only with each other: items without an event are then no
+    negatives, if items have columns.
     """
 
     def __call__(self, *tensors: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +34,7 @@ def full_softmax(queries: Tensor, items: Tensor, targets: Tensor, query_of: Tens
 class FullSoftmax:
     """`full_softmax` as a loss of the registry: it needs the vectors of all items and draws none."""
 
-    sampled = False
+    sampled, relative = False, True
 
     def __call__(self, queries: Tensor, items: Tensor, targets: Tensor, query_of: Tensor) -> Tensor:
         return full_softmax(queries, items, targets, query_of)
@@ -134,6 +134,7 @@ class SampledSoftmax:
         one target a query, where Q(T) is the target's. Items that no draw can give are left out.
     """
 
+    relative: ClassVar[bool] = True
     logq: Literal["none", "usual", "corrected"] = "corrected"
 
     def __call__(

@@ -37,14 +37,18 @@ class _Work:
     share: float
 
 
-def offered_items(seen: Bool, *, columns: bool) -> Bool:
+def offered_items(seen: Bool, *, apart: bool) -> Bool:
     """The items that a target is compared with: bool [n_items]. seen: those with a training event.
 
     An item without an event may not have been there when the others were chosen, so that it is no evidence
     that its columns are not wanted. As a negative of every query it would teach the towers that new items
-    are what nobody wants. Without columns there is nothing else that its vector could learn.
+    are what nobody wants.
+
+    apart: whether such items can be left out; not where there are no columns, so that there is nothing else
+    that their vectors could learn, and not where a loss gives each item a probability of its own, which for
+    one that is never looked at stays what it was by chance.
     """
-    return seen if columns else np.ones(len(seen), dtype=np.bool_)
+    return seen if apart else np.ones(len(seen), dtype=np.bool_)
 
 
 class Objective:
@@ -70,13 +74,14 @@ class Objective:
         self._context = context_columns or []
         self._replicas = [Replica(model.query) for _ in range(PARTS)]
         self._weights = [w for w in (*model.query.parameters(), model.log_scale) if w.requires_grad]
-        offered = offered_items(model.items.rows.numpy() > 0, columns=bool(item_columns))
+        self._name = config.loss_for(len(counts), clock)
+        options = config.options.get(self._name)
+        self._loss = plugins.make("loss", self._name, config, len(counts), options=options)
+        apart = bool(item_columns) and getattr(self._loss, "relative", False)
+        offered = offered_items(model.items.rows.numpy() > 0, apart=apart)
         self._offered = torch.from_numpy(np.flatnonzero(offered))
         self._place = torch.from_numpy(np.maximum(np.cumsum(offered) - 1, 0))
         self.negatives = Negatives(config, counts if asked is None else asked, np.flatnonzero(offered))
-        self._name = config.loss_for(len(counts), clock)
-        options = config.options.get(self._name)
-        self._loss = plugins.make("loss", self._name, config, len(self._offered), options=options)
 
     def seed(self, rng: np.random.Generator) -> None:
         """What dropout draws from now on."""
