@@ -82,6 +82,9 @@ class Row:
     holds: bool | None
     figures: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.holds = None if self.holds is None else bool(self.holds)  # numpy's is no JSON
+
 
 @dataclass(frozen=True)
 class Side:

@@ -108,7 +108,7 @@ def beside(a: Float64, b: Float64, users: Int32, seed: int) -> dict[str, Any]:
     return {
         "difference": [round(value, 5) for value in (apart.mean, apart.lo, apart.hi)],
         "times": round(float(a.mean() / b.mean()), 3),
-        "better": apart.better,
+        "better": bool(apart.better),
     }
 
 

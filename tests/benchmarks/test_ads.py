@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +96,7 @@ def test_a_row_that_was_not_measured_says_so(capsys: pytest.CaptureFixture[str])
     text = capsys.readouterr().out
     assert "does not hold" in text
     assert "not measured" in text
+
+
+def test_rows_can_be_written_down() -> None:
+    assert json.dumps(vars(Row("a", "≤ 1", "2", np.bool_(True))))  # type: ignore[arg-type]
