@@ -69,10 +69,10 @@ def main(
             "ranker": {"trees": 20}, "evaluate": {"latency_requests": 5}, "gates": {"holdout": 20},
         }
     )  # fmt: skip
-    users, columns = load_encoders(towers / TRAINING)
+    encoders = load_encoders(towers / TRAINING)
     read_at = time.time()
     dataset = replace(larger(read(config.data), items, seed), truth=None)
-    built = build(prepare_from(config, dataset, read_at, (users, columns)), towers, Store(indexes))
+    built = build(prepare_from(config, dataset, read_at, encoders), towers, Store(indexes))
     Store(indexes).publish(built.version)
     Console().print(f"{built.version}: {len(dataset.items):,} items, {time.perf_counter() - began:.0f} s")
 

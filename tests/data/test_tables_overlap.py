@@ -95,7 +95,8 @@ def test_a_history_ends_before_the_second_in_which_its_list_or_event_began(
     began = {
         (user, min(time for name, _, _, time, _, _ in rows if name == request)) for request, user, *_ in rows
     }
-    clicked = {(user, time) for user, _, time in clicks}  # one just before its list moves the list's moment
+    # A click just before its list moves the list's moment.
+    clicked = set(zip(log["user_id"].tolist(), log["time"].tolist(), strict=True))
     for protocol in ("shown", "event"):
         config = SplitConfig(
             protocol=protocol, exclude_seen=False, ranker="1970-01-01T00:00:40", test="1970-01-01T00:01:20"

@@ -229,14 +229,3 @@ def test_a_cross_fit_makes_the_rankers_that_lists_of_their_own_make() -> None:
     whole, alone = fitting.whole(few), Ranker.fit(TRAIN, None, few)
     assert whole.trees == alone.trees == 7
     np.testing.assert_array_equal(whole.predict(VALID.matrix), alone.predict(VALID.matrix))
-
-
-def test_rounded_gradients_are_rounded_alike_each_time() -> None:
-    """Enough rows for several threads, and models that are made while others are."""
-    lists = world(5, 400, 60)
-    folds, config = np.arange(len(lists)) % 3, RankerConfig(**SMALL | {"trees": 12, "stop_after": 12})
-    first = CrossFit(lists, folds, config)
-    histories = [[part.history for (part, *_) in fitting.each()] for fitting in (first, first)]
-    threads = CrossFit(lists, folds, config.model_copy(update={"threads": 4}))
-    histories.append([part.history for (part, *_) in threads.each()])
-    assert histories[0] == histories[1] == histories[2]

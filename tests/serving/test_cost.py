@@ -127,5 +127,6 @@ def test_one_users_history_is_taken_alone() -> None:
     n = 500_000
     offsets = np.arange(n + 1, dtype=np.int64) * 2
     items, times = Ragged(np.zeros(2 * n, np.int32), offsets), Ragged(np.zeros(2 * n, np.int64), offsets)
-    contents: Any = SimpleNamespace(users=SimpleNamespace(history=items, history_times=times))
+    users = SimpleNamespace(history=items, history_times=times, history_kinds=None)
+    contents: Any = SimpleNamespace(users=users, kinds=None)
     assert peak(lambda: events_of(contents, n // 2, ())) < 50_000

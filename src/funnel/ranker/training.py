@@ -24,9 +24,6 @@ if TYPE_CHECKING:  # its import takes a second or more, and serving does without
 #: Called after each tree with its number from 1 and the validation lists' NDCG@10 (NaN without such lists).
 Progress = Callable[[int, float], None]
 
-#: Streams of random numbers that gradients are rounded by, whatever the number of threads.
-STREAMS = 16
-
 #: One thread for so many training rows: with fewer, threads wait longer than they compute.
 ROWS_A_THREAD = 100_000
 
@@ -100,9 +97,7 @@ class _Growing:
         import lightgbm
 
         self._watched = watched
-        # What rounds gradients is drawn when it is made, a stream for each thread that it has then.
-        self._booster = lightgbm.Booster(parameters | {"num_threads": STREAMS}, data)
-        self._booster.reset_parameter({"num_threads": parameters["num_threads"]})
+        self._booster = lightgbm.Booster(parameters, data)
         # Where no column has two values LightGBM takes no gradients, and adds trees of one leaf.
         columns = any(data.feature_num_bin(column) > 1 for column in range(data.num_feature()))
         self._gradients = gradients(config, lists) if columns else None
@@ -205,11 +200,6 @@ def _parameters(config: RankerConfig, lists: Graded, threads: int) -> dict[str, 
         "seed": config.seed,
         "deterministic": True,
         "force_row_wise": True,
-        # Gradients of 16 levels, rounded by chance (Shi et al. 2022, arXiv 2207.09682): three quarters of the
-        # time for figures that differ by less than their noise. Leaves get their values from the exact ones.
-        "use_quantized_grad": True,
-        "num_grad_quant_bins": 16,
-        "quant_train_renew_leaf": True,
     }
     if config.bagging_fraction < 1:
         by_list = {"bagging_fraction": config.bagging_fraction, "bagging_freq": 1, "bagging_by_query": True}

@@ -82,6 +82,7 @@ def seen(value: Any, exclude_seen: bool | Sequence[str], kinds: EventKinds | Non
             if not isinstance(name, str) or name not in kinds.names:
                 raise FunnelError(f"seen names the kind of event {shown(name)}; {hint(name, kinds.names)}")
         return np.array([*(name in value for name in kinds.names), False], dtype=np.bool_)
+    value = value[0] if isinstance(value, list) and len(value) == 1 else value  # as the command line has it
     example = "" if kinds is None else f", or kinds of events, such as {list(kinds.names[:1])}"
     raise FunnelError(f'seen is {shown(value)}; it must be "exclude" or "allow"{example}')
 

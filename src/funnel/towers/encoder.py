@@ -12,9 +12,9 @@ import numpy as np
 
 from funnel.errors import BundleError
 from funnel.features.encoders import Spec
+from funnel.features.runtime import onnx_session
 from funnel.towers.config import TowersConfig
 from funnel.towers.inputs import context_name, histories, input_name, user_columns
-from funnel.towers.runtime import onnx_session
 from funnel.types import Clock, Float32, Requests
 from funnel.values.arrays import mapped
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from funnel.errors import BundleError
 from funnel.features.encoders import Spec
+from funnel.features.runtime import onnx_session
 from funnel.towers.encoder import read_specs
 from funnel.towers.inputs import input_name
-from funnel.towers.runtime import onnx_session
 from funnel.types import Features, Float32
 
 GRAPH = "item_tower.onnx"

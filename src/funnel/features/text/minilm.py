@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from funnel.errors import FunnelError
+from funnel.features.runtime import onnx_session
 from funnel.plugins import register
 from funnel.types import Float32
 
@@ -102,10 +102,7 @@ class MiniLM:
 
         about = json.loads((self._folder / "config.json").read_text())
         graph = bert(self._folder / "model.safetensors", about)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # batches run side by side
-        options.log_severity_level = 3
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        return onnx_session(graph, threads=1)  # batches run side by side
 
 
 def _installed() -> Path:
