@@ -108,11 +108,11 @@ def test_a_loss_that_is_none_in_one_part_is_refused() -> None:
 
 
 @pytest.mark.parametrize("loss", ["full_softmax", "sampled_softmax", "gbce"])
-def test_items_without_an_event_are_no_negatives_where_columns_tell_items_apart(loss: str) -> None:
+def test_items_without_an_event_are_no_negatives_where_texts_tell_items_apart(loss: str) -> None:
     """Whatever such an item's columns say, the loss and the gradients are those without it."""
     unmet = 5
 
-    def first(columns: bool, spoil: bool) -> tuple[float, dict[str, Tensor]]:
+    def first(texts: bool, spoil: bool) -> tuple[float, dict[str, Tensor]]:
         rng = np.random.default_rng(3)
         users = np.repeat(np.arange(N_USERS, dtype=np.int32), 9)
         others = np.delete(np.arange(N_ITEMS), unmet)
@@ -123,15 +123,14 @@ def test_items_without_an_event_are_no_negatives_where_columns_tell_items_apart(
             d=16, heads=2, layers=1, history=6, dropout=0.0, id_dropout=0.0, negatives=30, loss=loss
         )
         torch.manual_seed(0)
-        specs = ITEM_SPECS if columns else {}
-        model = TwoTowers(config, specs, {}, counts > 0, "time")
-        table = tensors(item_table(), list(specs))
+        model = TwoTowers(config, ITEM_SPECS, {}, counts > 0, "time")
+        table = tensors(item_table(), list(ITEM_SPECS))
         if spoil:
             for column in table:
                 column[unmet] = column[unmet] * 0 + (1e6 if column.dtype.is_floating_point else 1)
             with torch.no_grad():
                 model.items.ids[0] = 9.0
-        objective = Objective(config, model, counts, table, [], "time")
+        objective = Objective(config, model, counts, table, [], "time", texts=texts)
         step = next(steps(sequences(log, 6, np.random.default_rng(0)), 60, np.random.default_rng(1), 1))
         with ThreadPoolExecutor(1) as pool:
             value = objective(step, np.random.default_rng(2), pool)
@@ -145,5 +144,5 @@ def test_items_without_an_event_are_no_negatives_where_columns_tell_items_apart(
     assert spoilt == plain
     for name, expected in gradients_of.items():
         assert torch.equal(found[name], expected), name
-    if loss == "full_softmax":  # without columns it is all that the item's vector could learn
+    if loss == "full_softmax":  # a few columns would have to tell them from others
         assert first(False, True)[0] != first(False, False)[0]

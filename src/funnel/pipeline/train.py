@@ -157,6 +157,7 @@ def _train(
         start_from=start,
         context=prepared.event_context,
         context_specs={} if prepared.context is None else prepared.context.tower_specs,
+        texts=bool(prepared.item_encoder.texts),
         progress=progress,
     )
 
@@ -193,11 +194,6 @@ def tower_inputs(prepared: Prepared) -> dict[str, Any]:
     again |= {"plugins": loss} if loss else {}
     if texts := {**prepared.item_encoder.texts, **prepared.user_encoder.texts}:
         again["texts"] = texts
-    if (
-        prepared.item_encoder.specs
-        and len(np.unique(prepared.split.train.items)) < prepared.split.train.n_items
-    ):
-        again["offered"] = "met"  # earlier towers had every item for a negative
     if prepared.context is not None:
         again["context"] = prepared.config.context.model_dump(mode="json")
     if prepared.split.kinds is not None:

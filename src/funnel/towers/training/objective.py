@@ -44,9 +44,9 @@ def offered_items(seen: Bool, *, apart: bool) -> Bool:
     that its columns are not wanted. As a negative of every query it would teach the towers that new items
     are what nobody wants.
 
-    apart: whether such items can be left out; not where there are no columns, so that there is nothing else
-    that their vectors could learn, and not where a loss gives each item a probability of its own, which for
-    one that is never looked at stays what it was by chance.
+    apart: whether such items can be left out; not where no text says what each of them is, so that a few
+    columns would have to tell them from others, and not where a loss gives each item a probability of its
+    own, which for one that is never looked at stays what it was by chance.
     """
     return seen if apart else np.ones(len(seen), dtype=np.bool_)
 
@@ -55,7 +55,7 @@ class Objective:
     """Holds the encoded columns as tensors and turns a step into a loss and its gradients.
 
     counts: int64 [n_items], events of each item. asked: [n_items], how often each is to be found, by what the
-    kinds of its events weigh; default counts. item_columns, user_columns: whole tables, in the
+    kinds of its events weigh; default counts. texts: see `train`. item_columns, user_columns: whole tables, in the
     specs' order; context_columns: of all events, and a row behind them of what is not known.
     """
 
@@ -69,6 +69,8 @@ class Objective:
         clock: Clock,
         context_columns: list[Tensor] | None = None,
         asked: NDArray[Any] | None = None,
+        *,
+        texts: bool = False,
     ) -> None:
         self._model, self._items, self._users = model, item_columns, user_columns
         self._context = context_columns or []
@@ -77,7 +79,7 @@ class Objective:
         self._name = config.loss_for(len(counts), clock)
         options = config.options.get(self._name)
         self._loss = plugins.make("loss", self._name, config, len(counts), options=options)
-        apart = bool(item_columns) and getattr(self._loss, "relative", False)
+        apart = texts and getattr(self._loss, "relative", False)
         offered = offered_items(model.items.rows.numpy() > 0, apart=apart)
         self._offered = torch.from_numpy(np.flatnonzero(offered))
         self._place = torch.from_numpy(np.maximum(np.cumsum(offered) - 1, 0))

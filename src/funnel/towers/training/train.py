@@ -32,6 +32,7 @@ def train(
     start_from: Start | None = None,
     context: Features | None = None,
     context_specs: Mapping[str, Spec] | None = None,
+    texts: bool = False,
     progress: bool = False,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Trained:
@@ -44,15 +45,16 @@ def train(
     had never stopped; one that was made from anything else, or is damaged, is left aside with a warning and
     training starts anew. start_from: earlier towers, with whose weights training
     starts where ids and names match. context: encoded columns of what was known before each event, of the
-    whole table of events, in which `events.rows` finds its own; sets know none. on_epoch: called after each
-    epoch's checkpoint.
+    whole table of events, in which `events.rows` finds its own; sets know none. texts: whether a text of the
+    items is encoded, so that an item without an event can be told from others, and is no negative. on_epoch:
+    called after each epoch's checkpoint.
 
     Raises: DataError when there is nothing to train on or nothing to stop early on, ConfigError for a
     transformer over sets.
     """
     _check(events, validation, config)
     tables = item_features, item_specs, user_features, user_specs
-    trainer = Trainer(events, *tables, validation, config, seed, context, context_specs)
+    trainer = Trainer(events, *tables, validation, config, seed, context, context_specs, texts)
     with torch.random.fork_rng(devices=[]), TrainingProgress(config.epochs, shown=progress) as bar:
         trainer.start(start_from)
         if folder is not None:

@@ -53,8 +53,9 @@ class Trainer:
         seed: int,
         context: Features | None = None,
         context_specs: Mapping[str, Spec] | None = None,
+        texts: bool = False,
     ) -> None:
-        self._events, self._config, self._seed = events, config, seed
+        self._events, self._config, self._seed, self._texts = events, config, seed, texts
         self.context_specs = context_specs or {} if events.clock != "none" else {}
         self._context_columns = _with_unknown(context or {}, self.context_specs)
         self.kinds = events.kind_names if events.clock != "none" else ()
@@ -67,7 +68,7 @@ class Trainer:
         self._inputs = (
             config.model_dump_json(), seed, events, [*item_specs.items()], [*user_specs.items()],
             self._item_columns, self._user_columns, self._validation, [*self.context_specs.items()],
-            self._context_columns,
+            self._context_columns, texts,
         )  # fmt: skip
 
     def start(self, earlier: Start | None = None) -> None:
@@ -94,6 +95,7 @@ class Trainer:
             clock,
             self._context_columns,
             target_counts(self._events),
+            texts=self._texts,
         )
         self._optimiser = _optimiser(self._model, config, clock)
         self._steps = 0
