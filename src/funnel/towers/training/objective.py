@@ -55,8 +55,8 @@ class Objective:
     """Holds the encoded columns as tensors and turns a step into a loss and its gradients.
 
     counts: int64 [n_items], events of each item. asked: [n_items], how often each is to be found, by what the
-    kinds of its events weigh; default counts. texts: see `train`. item_columns, user_columns: whole tables, in the
-    specs' order; context_columns: of all events, and a row behind them of what is not known.
+    kinds of its events weigh; default counts. texts: see `train`. item_columns, user_columns: whole tables,
+    in the specs' order; context_columns: of all events, and a row behind them of what is not known.
     """
 
     def __init__(
