@@ -105,7 +105,7 @@ def test_whatever_was_fitted_is_a_probability_and_never_falls(
     for fit in METHODS.values():
         given = fit(scores, labels)(np.sort(np.array(new, np.float32)))
         assert ((given >= 0) & (given <= 1)).all()
-        assert all(later >= sooner for sooner, later in pairwise(given.tolist()))
+        assert all(later >= sooner - 1e-12 for sooner, later in pairwise(given.tolist()))  # last bits apart
 
 
 def test_nothing_is_impossible_or_sure() -> None:
