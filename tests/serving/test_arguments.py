@@ -327,3 +327,9 @@ def test_vectors_are_brought_only_where_they_are_named() -> None:
     catalogue = Catalogue(Vocabulary.of([1, 2]), items, {}, SimpleNamespace(specs=specs))  # type: ignore[arg-type]
     assert catalogue.records(np.array([1])) == [{"title": "b"}]
     assert catalogue.records(np.array([0]), ["look"]) == [{"look": [0.0, 1.0]}]
+
+
+def test_a_kind_in_a_history_of_a_bundle_without_kinds_is_refused(live: Live) -> None:
+    assert ids(live.recommend(7, history=[(5, None), 9])) == ids(live.recommend(7, history=[5, 9]))
+    with pytest.raises(FunnelError, match="the kind of event is 'click'; the bundle's"):
+        live.recommend(7, history=[(5, "click")])

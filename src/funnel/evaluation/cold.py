@@ -5,27 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from numpy.typing import NDArray
-from pydantic import Field
 
-from funnel.evaluation.rows import Value
-from funnel.evaluation.some import ServedLists
-from funnel.settings import Settings
+from funnel.evaluation.some import OfSome, ServedLists
 
 
-class Cold(Settings):
-    """Figures of the cold targets alone, in the lists as they are served.
-
-    items: of the catalogue, those without an event in training. targets, requests: the targets among them,
-    and the requests that have one; means are over those requests. rows: by row of the report, `ndcg@k`,
-    `recall@k` and `recall` of the whole list; empty where there is no such target. chance: of lists in a
-    random order.
-    """
+class Cold(OfSome):
+    """Figures of the cold targets alone. items: of the catalogue, those without an event in training."""
 
     items: int
-    targets: int
-    requests: int
-    rows: dict[str, dict[str, Value]] = Field(default_factory=dict)
-    chance: dict[str, float] = Field(default_factory=dict)
 
     @property
     def sentence(self) -> str:

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import Field
-
-from funnel.evaluation.rows import Value
-from funnel.evaluation.some import ServedLists
-from funnel.settings import Settings
+from funnel.evaluation.some import OfSome, ServedLists
 
 
-class OfKind(Settings):
-    """Figures of the targets of one kind of event alone, in the lists as they are served.
-
-    targets, requests: of this kind, and the requests that have one; means are over those requests. A target
-    that was clicked and bought is of both kinds. rows: by row of the report, `ndcg@k`, `recall@k` and
-    `recall` of the whole list; empty where there is no such target. chance: of lists in a random order.
-    """
+class OfKind(OfSome):
+    """Figures of the targets of one kind of event alone. A target that was clicked and bought is of both."""
 
     kind: str
-    targets: int
-    requests: int
-    rows: dict[str, dict[str, Value]] = Field(default_factory=dict)
-    chance: dict[str, float] = Field(default_factory=dict)
 
     @property
     def sentence(self) -> str:

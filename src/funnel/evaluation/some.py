@@ -6,14 +6,30 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from funnel.evaluation.chance import chance_level
 from funnel.evaluation.metrics import of_positions, sum_by
 from funnel.evaluation.rows import Value, with_intervals
+from funnel.settings import Settings
 from funnel.types import Bool, Examples, Ragged
 
 #: Recall of the whole list, however wide it is.
 ALL = "recall"
+
+
+class OfSome(Settings):
+    """Figures of some of the targets alone, in the lists as they are served.
+
+    targets, requests: how many, and how many requests have one; means are over those. rows: by row of the
+    report, `ndcg@k`, `recall@k` and `recall` of the whole list; empty where there is no such target. chance:
+    of lists in a random order.
+    """
+
+    targets: int
+    requests: int
+    rows: dict[str, dict[str, Value]] = Field(default_factory=dict)
+    chance: dict[str, float] = Field(default_factory=dict)
 
 
 class ServedLists(NamedTuple):
@@ -33,12 +49,7 @@ class ServedLists(NamedTuple):
     resamples: int
 
     def of(self, wanted: Bool) -> dict[str, Any]:
-        """Figures of the targets that a mask picks, in the lists as they are served: bool [targets].
-
-        targets, requests: how many, and how many requests have one; means are over those. rows: by row,
-        `ndcg@k`, `recall@k` and `recall` of the whole list, chance: of lists in a random order; neither where
-        there is no such target.
-        """
+        """The fields of `OfSome`, of the targets that a mask picks: bool [targets]."""
         targets = self.examples.targets
         kept = np.unique(targets.list_of[wanted])
         counted: dict[str, Any] = {"targets": int(wanted.sum()), "requests": len(kept)}

@@ -71,12 +71,11 @@ def given_events(contents: Contents, given: Any, now: int) -> tuple[UserEvents, 
     Raises: FunnelError for what is no list; DataError for a kind that the bundle does not know.
     """
     ids = arguments.ids(given, "history")
-    pairs = [(item, None) if contents.kinds is None else _pair(item) for item in ids]
+    pairs = [_pair(item) for item in ids]
     rows = np.array([contents.catalogue.ids.row(arguments.known(item)) for item, _ in pairs], dtype=np.int32)
     kept = rows >= 0
-    kinds = None
-    if contents.kinds is not None:
-        kinds = np.array([_code(contents, kind) for _, kind in pairs], dtype=np.int8)[kept]
+    codes = np.array([_code(contents, kind) for _, kind in pairs], dtype=np.int8)
+    kinds = None if contents.kinds is None else codes[kept]
     times = np.full(int(kept.sum()), now - 1, dtype=np.int64)
     return UserEvents(rows[kept], times, kinds), not bool(kept.all())
 
@@ -142,9 +141,10 @@ def _pair(item: Any) -> tuple[Any, Any]:
 
 
 def _code(contents: Contents, kind: Any) -> int:
-    assert contents.kinds is not None
     if kind is None:
         return -1
+    if contents.kinds is None:
+        raise DataError(f"history: the kind of event is {shown(kind)}; the bundle's events are of one kind")
     code = contents.kinds.code(kind) if isinstance(kind, str) else -1
     if code < 0:
         raise DataError(f"history: the kind of event is {shown(kind)}; {hint(kind, contents.kinds.names)}")

@@ -87,7 +87,10 @@ def checked(
 def _checked(given: Any, number: int, end: int | None, now: int, kinds: KindsTaken | None) -> Event:
     most = 3 if kinds is None and not isinstance(given, Event) else 5
     if not isinstance(given, tuple) or not 2 <= len(given) <= most:
-        raise DataError(f"event {number} is {shown(given)}: (user id, item id, seconds) is expected")
+        raise DataError(
+            f"event {number} is {shown(given)}: (user id, item id, seconds) is expected, "
+            "which a kind and a value may follow"
+        )
     user, item = written(given[0]), written(given[1])
     if user is None or item is None or max(len(user), len(item)) > LONGEST:
         raise DataError(f"event {number} is {shown(tuple(given))}: a user id and an item id are expected")
