@@ -67,6 +67,8 @@ def test_counts_are_exact_with_what_was_observed_since(
     assert statistics.counts(items, times, window).tolist() == [
         slow_count(whole, item, time, window) for item in range(6)
     ]
+    ever_before = statistics.counts(items, times)
+    assert statistics.unseen(items, times).tolist() == (ever_before == 0).tolist()
     total = statistics.events.total(np.array([time]), [window])[0, 0]
     assert total == statistics.counts(items, times, window).sum()
     for item in range(6):
@@ -125,6 +127,7 @@ def test_empty_positions_count_nothing() -> None:
     counts = STATISTICS.counts(items, np.array([[LOG.times[-1] + 1]]))
     assert counts[0, 0] > 0
     assert counts.ravel()[1:].tolist() == [0, 0, 0]
+    assert STATISTICS.unseen(items, np.array([[LOG.times[-1] + 1]])).tolist() == [[False, True], [True, True]]
 
 
 @pytest.mark.parametrize("clock", ["order", "none"])

@@ -90,17 +90,38 @@ def lookup(events: Any, items: Any, at: Any, widths: Any, now: int) -> Any:
 
 
 @compiled
+def nothing_before(events: Any, items: Any, at: Any, now: int) -> Any:
+    """Whether flat items have no event before their moments: bool [n]. now: when all that is new counts."""
+    known, recent = len(events.offsets) - 1, events.recent
+    start, stop = np.zeros(len(items), dtype=np.int64), np.zeros(len(items), dtype=np.int64)
+    for i in range(len(items)):  # a loop of its own, see `_fitted`
+        if 0 <= items[i] < known:
+            start[i], stop[i] = events.offsets[items[i]], events.offsets[items[i] + 1]
+    out = np.ones(len(items), dtype=np.bool_)
+    for i in range(len(items)):
+        if start[i] < stop[i]:
+            out[i] = at[i] < now and events.times[start[i]] >= at[i]
+        if out[i] and recent.number > 0 and counts_observed(recent, items[i], at[i], now):
+            out[i] = upto(recent, items[i], NEVER if at[i] == now else at[i]) == 0
+    return out
+
+
+@compiled
+def counts_observed(recent: Any, item: int, at: int, now: int) -> bool:
+    """Whether what was observed of an item, if anything was, may count at a moment."""
+    return item >= 0 and at >= recent.end and (at > recent.end or now == at) and recent.heads[item] > 0
+
+
+@compiled
 def _observed(
     recent: Any, items: Any, at: Any, widths: Any, now: int, counts: Any, first: Any, last: Any
 ) -> None:
     """Add what was observed since."""
     size = len(recent.times)
     for i in range(len(items)):
-        if items[i] < 0 or at[i] < recent.end or (at[i] == recent.end and now != at[i]):
+        if not counts_observed(recent, items[i], at[i], now):
             continue
         head = recent.heads[items[i]]
-        if head == 0:
-            continue
         until = NEVER if at[i] == now else at[i]
         new = upto(recent, items[i], until)
         for w in range(len(widths)):

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.features.arrays import frozen, load_array, save_array
-from funnel.features.count_kernels import NEVER, CountedEvents, lookup, totals
+from funnel.features.count_kernels import NEVER, CountedEvents, lookup, nothing_before, totals
 from funnel.features.observed import Observed
-from funnel.types import Int32, Int64
+from funnel.types import Bool, Int32, Int64
 from funnel.values.arrays import check_offsets, check_rising
 
 
@@ -90,6 +90,11 @@ class EventCounts:
     ) -> tuple[Int32, Int64, Int64]:
         """`count` and `edges` at the price of one of them: counts, times of the first and the last event."""
         return self._summary(items, times, windows, self.end)
+
+    def none_before(self, items: Int32, times: Int64) -> Bool:
+        """Whether `count` without a lower end is 0: bool, shape of items and times."""
+        without: Bool = nothing_before(self._arrays, *_flat(items, times), self.end)
+        return without.reshape(np.shape(items))
 
     @property
     def _arrays(self) -> CountedEvents:

@@ -126,7 +126,7 @@ class Statistics:
 
         True at −1.
         """
-        return self.counts(items, times) == 0
+        return self.events.none_before(items, np.broadcast_to(self.as_of(np.asarray(times)), np.shape(items)))
 
     def first_seen(self, items: Int32) -> Int64:
         """Time of each item's first known event; the largest int64 where there is none.

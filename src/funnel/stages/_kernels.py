@@ -6,7 +6,7 @@ import numpy as np
 
 from funnel.compiling import compiled
 from funnel.index.kernel import dot
-from funnel.types import Float32, Int32, Int64
+from funnel.types import Bool, Float32, Int32, Int64
 
 # Sums may be regrouped (vector instructions), but infinities keep their meaning.
 _REGROUP = {"reassoc", "contract"}
@@ -72,6 +72,24 @@ def merge(rows: Int32, scores: Float32, shares: Float32) -> tuple[Int32, Float32
         source_scores[:, :width].copy(),
         source_ranks[:, :width].copy(),
     )
+
+
+@compiled
+def unranked(items: Int32, ranks: Int32, sources: Bool) -> tuple[Int64, Int64]:
+    """Request and position of each item that none of some sources returned: [n] both, in order.
+
+    ranks: [B, U, S]. sources: bool [S].
+    """
+    row, position = np.empty(items.size, dtype=np.int64), np.empty(items.size, dtype=np.int64)
+    n = 0
+    for b in range(items.shape[0]):
+        for j in range(items.shape[1]):
+            lacking = items[b, j] >= 0
+            for s in range(len(sources)):
+                lacking &= not (sources[s] and ranks[b, j, s] >= 0)
+            row[n], position[n] = b, j
+            n += lacking
+    return row[:n], position[:n]
 
 
 @compiled(fastmath=_REGROUP)

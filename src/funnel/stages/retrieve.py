@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from funnel.errors import ConfigError
 from funnel.order import best
 from funnel.ranker import contains
-from funnel.stages._kernels import merge
+from funnel.stages._kernels import merge, unranked
 from funnel.stages.placing import behind_all, copy_found, found_score, ranks_among
 from funnel.stages.sources import Retrieved, Source, excluded
 from funnel.stages.stage import positive
@@ -180,10 +180,9 @@ class Retrieve:
         """Write the fused scores of items without an event into fresh candidates."""
         if self._unseen is None:
             return
-        asked = candidates.filled & (candidates.source_ranks[..., self._by_events] < 0).all(axis=2)
-        row, place = np.nonzero(asked)
-        new = self._unseen(candidates.items[row, place], requests.times[row])
-        candidates.scores[row[new], place[new]] *= self._agreed
+        row, position = unranked(candidates.items, candidates.source_ranks, self._by_events)
+        new = self._unseen(candidates.items[row, position], requests.times[row])
+        candidates.scores[row[new], position[new]] *= self._agreed
 
     def _fill(self, candidates: Candidates, number: int, queries: Float32) -> None:
         """Write the towers' exact score into fresh candidates, where their source did not find the item."""
