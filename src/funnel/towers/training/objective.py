@@ -56,8 +56,8 @@ class Objective:
 
     counts: int64 [n_items], events of each item. target_counts: [n_items], how often each is to be
     found, by what the kinds of its events weigh; default counts. texts: see `train`. item_columns,
-    user_columns: whole tables, in the specs' order; context_columns: of all events, and a row behind them of what
-    is not known.
+    user_columns: whole tables, in the specs' order; context_columns: of all events, and a row behind them
+    of what is not known.
     """
 
     def __init__(
