@@ -42,7 +42,7 @@ _MOST = 4_000_000
 _PREFIX = "fk"
 
 
-class Key(Settings):
+class ApiKey(Settings):
     """One key. sha256: of salt and key. created: UTC, ISO 8601."""
 
     id: str = Field(pattern=r"^[0-9a-f]{12}$")
@@ -60,11 +60,11 @@ class Key(Settings):
 class _File(Settings):
     """What the file holds."""
 
-    keys: tuple[Key, ...]
+    keys: tuple[ApiKey, ...]
 
 
 #: What is compared where an id is not there; no text has this hash.
-_NOBODY = Key(id="0" * 12, name="nobody", role="read", salt="0" * 32, sha256="0" * 64, created="")
+_NOBODY = ApiKey(id="0" * 12, name="nobody", role="read", salt="0" * 32, sha256="0" * 64, created="")
 
 
 class Identity(NamedTuple):
@@ -85,7 +85,7 @@ class Keys:
     def __init__(self, path: Path, every: float = 1.0) -> None:
         self._path, self._every = path, every
         self._seen = _stamp(path)
-        self._keys: dict[str, Key] | None = {key.id: key for key in read(path)}
+        self._keys: dict[str, ApiKey] | None = {key.id: key for key in read(path)}
         self._next = monotonic() + every
 
     @property
@@ -141,14 +141,16 @@ def add(path: Path, name: str, role: Role) -> str:
         token = f"{_PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
         created = datetime.now(UTC).isoformat(timespec="seconds")
         try:
-            key = Key(id=key_id, name=name, role=role, salt=salt, sha256=_hash(salt, token), created=created)
+            key = ApiKey(
+                id=key_id, name=name, role=role, salt=salt, sha256=_hash(salt, token), created=created
+            )
         except ValidationError as error:
             raise ConfigError(f"name is {shown(name)}; 1 to 100 characters are expected") from error
         keys.append(key)
     return token
 
 
-def remove(path: Path, name: str) -> Key:
+def remove(path: Path, name: str) -> ApiKey:
     """Take a key out; no service lets it in a second later. name: its name or its id.
 
     Raises: ConfigError naming those that there are, and as `add`.
@@ -162,7 +164,7 @@ def remove(path: Path, name: str) -> Key:
         raise ConfigError(f"{path} has no key {shown(name)}; it has: {names}")
 
 
-def read(path: Path) -> tuple[Key, ...]:
+def read(path: Path) -> tuple[ApiKey, ...]:
     """The keys of a file. Raises: ConfigError saying what is wrong with it."""
     try:
         with path.open("rb") as file:
@@ -203,7 +205,7 @@ def is_loopback(host: str) -> bool:
 
 
 @contextmanager
-def _changed(path: Path) -> Iterator[list[Key]]:
+def _changed(path: Path) -> Iterator[list[ApiKey]]:
     """The keys, which are written when the block ends well; one process at a time."""
     with changing(path), _locked(path.with_name(f"{path.name}.lock")):
         keys = list(read(path)) if path.exists() else []
