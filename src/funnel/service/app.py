@@ -59,6 +59,10 @@ class Service:
         """From now on connections end with their next answer, and the readiness probe says no."""
         self.rest.draining = True
 
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self._writer.shutdown()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
         if scope["type"] != "http":

@@ -104,7 +104,9 @@ class Live:
         self._reload = Reload(self._store, self._follower)
         retain(self._store, self._state)
         self.items, self.users = LiveItems(self._follower), LiveUsers(self._follower, self._impressions)
-        self._watcher = None if watch is None else Watcher(self, self._store.folder / CURRENT, watch)
+        self._watcher: Watcher | None = None
+        if watch is not None:
+            self.watch(watch)
 
     @property
     def _loaded(self) -> Loaded:
@@ -155,6 +157,16 @@ class Live:
         `refused` says why.
         """
         return self._reload.refresh()
+
+    def watch(self, seconds: float) -> None:
+        """Look for a newly published version every so many seconds, in a thread of this process.
+
+        Raises: ConfigError unless seconds is above 0.
+        """
+        watcher = Watcher(self, self._store.folder / CURRENT, seconds)
+        if self._watcher is not None:
+            self._watcher.stop()
+        self._watcher = watcher
 
     def close(self) -> None:
         """Stop looking for newly published versions, and close the state's file; answering goes on."""
