@@ -6,11 +6,8 @@ it was, and what is expected; nothing is read as something else, such as a text 
 
 from __future__ import annotations
 
-import math
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from numbers import Real
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -19,49 +16,44 @@ import pandas as pd
 from funnel.errors import ConfigError, DataError, FunnelError
 from funnel.features import ContextEncoder, Spec
 from funnel.types import Bool, EventKinds
+from funnel.values.arguments import (
+    MOST_IDS,
+    MOST_ITEMS,
+    MOST_RANKED,
+    ids,
+    item_count,
+    milliseconds,
+    moment,
+    reranked,
+)
 from funnel.values.nearest import hint
 from funnel.values.shown import shown
-from funnel.values.times import seconds
 from funnel.values.words import word
+
+__all__ = [
+    "MOST_IDS",
+    "MOST_ITEMS",
+    "MOST_RANKED",
+    "Seen",
+    "attributes",
+    "comparable",
+    "context",
+    "contexts",
+    "ids",
+    "item_count",
+    "known",
+    "milliseconds",
+    "moment",
+    "reranked",
+    "seen",
+    "user_columns",
+]
 
 #: Whether items that a user interacted with come back, or the kinds of events whose items do not.
 Seen: TypeAlias = Literal["exclude", "allow"] | Sequence[str] | None
 
-#: At most so many ids are taken in one argument, and so many items are in an answer.
-MOST_IDS, MOST_ITEMS = 100_000, 1_000_000
-
-#: At most so many items are ranked in one call, and re-ranked, whose cost goes by the square of it.
-MOST_RANKED, MOST_RERANKED = 10_000, 1_000
-
 #: Whole numbers of more bits are no ids; Python does not write very long ones at all.
 _MOST_BITS = 4_096
-
-
-def item_count(k: Any) -> int:
-    """How many items are asked for. Raises: FunnelError unless it is a whole number of at least 1."""
-    try:
-        number = operator.index(k)
-    except TypeError:
-        number = 0
-    if number < 1 or isinstance(k, bool):
-        raise FunnelError(f"k is {shown(k)}; it must be a whole number of at least 1")
-    return number
-
-
-def milliseconds(deadline: Any) -> float:
-    """A deadline as a number. Raises: FunnelError unless it is a number; infinite is one."""
-    try:
-        number = math.nan if isinstance(deadline, bool) or not isinstance(deadline, Real) else float(deadline)
-    except OverflowError:
-        number = math.inf if deadline > 0 else -math.inf
-    if math.isnan(number):
-        raise FunnelError(f"deadline is {shown(deadline)}; it must be a number of milliseconds")
-    return number
-
-
-def moment(time: Any) -> int | None:
-    """The time of a request in whole seconds, None where it is not given. Raises: see `seconds`."""
-    return None if time is None else seconds(time, "time")
 
 
 def seen(value: Any, exclude_seen: bool | Sequence[str], kinds: EventKinds | None = None) -> bool | Bool:
@@ -85,34 +77,6 @@ def seen(value: Any, exclude_seen: bool | Sequence[str], kinds: EventKinds | Non
     value = value[0] if isinstance(value, list) and len(value) == 1 else value  # as the command line has it
     example = "" if kinds is None else f", or kinds of events, such as {list(kinds.names[:1])}"
     raise FunnelError(f'seen is {shown(value)}; it must be "exclude" or "allow"{example}')
-
-
-def reranked(value: Any, items: int) -> int | None:
-    """To how many items a list is re-ranked: all of them, None where it is not.
-
-    Raises: FunnelError unless it is a truth value, or for more than 1,000 items.
-    """
-    if not isinstance(value, bool | np.bool_):
-        raise FunnelError(f"rerank is {shown(value)}; it must be True or False")
-    if value and items > MOST_RERANKED:
-        raise FunnelError(f"{items:,} items are to be re-ranked; at most {MOST_RERANKED:,} are")
-    return max(items, 1) if value else None
-
-
-def ids(values: Any, what: str, most: int = MOST_IDS) -> list[Any]:
-    """Ids in their order, whatever each is: from a list, an array, a Series, a generator.
-
-    what: the argument's name. most: how many are taken. Raises: FunnelError for a text, a number, a mapping,
-    a table, or more ids than that.
-    """
-    flat = not isinstance(values, np.ndarray) or values.ndim == 1
-    wrong = isinstance(values, str | bytes | bytearray | memoryview | Mapping | pd.DataFrame)
-    if wrong or not flat or not isinstance(values, Iterable):
-        raise FunnelError(f"{what} is {shown(values)}; a list of {_of(what)} ids is expected")
-    listed = list(islice(values, most + 1))
-    if len(listed) > most:
-        raise FunnelError(f"{what} holds more than {most:,} ids; at most that many are taken")
-    return listed
 
 
 def known(value: Any) -> Any:
@@ -258,7 +222,3 @@ def _vector(value: Any, size: int, what: str) -> Any:
     if vector.shape != (size,):
         raise DataError(f"{what} is {shown(value)}; a list of {size} numbers is expected")
     return vector
-
-
-def _of(what: str) -> str:
-    return "user" if what.startswith("user") else "item"
