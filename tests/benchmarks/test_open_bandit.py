@@ -1,4 +1,4 @@
-"""The logs of the Open Bandit Dataset as the benchmark reads them, and what it measures, on a log made here."""
+"""The Open Bandit Dataset's logs as the benchmark reads them, and what it measures, on a log made here."""
 
 from __future__ import annotations
 
