@@ -12,8 +12,8 @@ from funnel.values.arrays import mapped
 
 
 def frozen(array: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
-    """A read-only view, C-contiguous, no subclass; a copy only where dtype or order must change, and the array
-    itself where it is so already.
+    """A read-only view, C-contiguous, no subclass; a copy only where dtype or order must change, and the
+    array itself where it is so already.
 
     Compiled code is specialised on whether an array may be written. What is fitted may be, what is mapped
     from a file may not: seen through this, both take the same code.
