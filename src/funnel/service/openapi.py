@@ -95,6 +95,7 @@ def document(config: ServeConfig, version: str = "1") -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for (method, path), operation in OPERATIONS.items():
         paths.setdefault(path, {})[method] = _operation(method, path, operation)
+    _limit_k(paths, config)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -112,6 +113,12 @@ def _limit(schemas: dict[str, Any], config: ServeConfig) -> None:
     for name in ("RecommendBody", "ManyBody"):
         schemas[name]["properties"]["k"]["maximum"] = config.k
     schemas["ManyBody"]["properties"]["user_ids"]["maxItems"] = config.users
+
+
+def _limit_k(paths: dict[str, Any], config: ServeConfig) -> None:
+    for parameter in paths["/v1/items/{item_id}/similar"]["get"]["parameters"]:
+        if parameter["name"] == "k":
+            parameter["schema"] = parameter["schema"] | {"maximum": config.k}
 
 
 def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ class Routes:
             body = await self.body(request)
             return as_response(await run_in_threadpool(work, parsed(body, model)))
 
-        return Route(path, endpoint, methods=[method])
+        return route(path, endpoint, method)
 
     def without_body(
         self,
@@ -53,12 +54,19 @@ class Routes:
                     raise HttpProblem(422, f"no parameter {shown(name)} is known here; {hint(name, query)}")
             return as_response(await run_in_threadpool(work, request))
 
-        return Route(path, endpoint, methods=[method])
+        return route(path, endpoint, method)
 
     async def body(self, request: Request) -> bytes:
         """See `funnel.service.bodies.read`."""
         admission: Admission = request.scope["admission"]
         return await read(request.scope, request.receive, admission.body, self._seconds)
+
+
+def route(path: str, endpoint: Callable[[Request], Any], method: str) -> Route:
+    """A route whose ids may have any character in them, line ends too."""
+    whole = Route(path, endpoint, methods=[method])
+    whole.path_regex = re.compile(whole.path_regex.pattern, re.DOTALL)
+    return whole
 
 
 def allowed(request: Request, role: Role) -> None:
