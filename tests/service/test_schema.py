@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 
 from funnel import Live
 from funnel.service.app import Service
 from funnel.service.config import ServeConfig
+from funnel.service.openapi import OPERATIONS
 from tests.service.conftest import asked, get
 from tests.service.test_bad_input import RIGHT
 from tests.tiny import TinyBuild
@@ -49,13 +50,20 @@ def check(case: Any, answer: Any) -> None:
         assert "errors" not in answer.json(), answer.text
 
 
-lazy = schemathesis.pytest.from_fixture("schema")
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=lambda part: part)
+def test_every_operation(schema: Any, method: str, path: str, mode: Any) -> None:
+    """With bodies and parameters that keep to the description, and with some that do not."""
+    operation = schema[path][method.upper()]
+    if mode.name == "NEGATIVE" and not (operation.body or operation.query or operation.headers):
+        return  # nothing that could be wrong
 
+    @FEW
+    @given(operation.as_strategy(generation_mode=mode))
+    def every(case: Any) -> None:
+        check(case, case.call())
 
-@lazy.parametrize()
-@FEW
-def test_every_operation(case: Any) -> None:
-    check(case, case.call())
+    every()
 
 
 def test_operations_after_one_another(schema: Any) -> None:
