@@ -13,7 +13,9 @@ from starlette.routing import BaseRoute, Route
 from funnel.service.admission import Admission, Role
 from funnel.service.bodies import Model, parsed, read
 from funnel.service.config import ServeConfig
+from funnel.service.limits import check
 from funnel.service.models import ExplainBody
+from funnel.service.observing import Observer
 from funnel.service.openapi import document
 from funnel.service.problem import HttpProblem
 from funnel.service.writing import written
@@ -26,8 +28,8 @@ Endpoint = Callable[[Request, Any], Any]
 class Rest:
     """The routes beside the hot ones. draining: whether this process is about to end."""
 
-    def __init__(self, live: Live, config: ServeConfig) -> None:
-        self._live, self._config = live, config
+    def __init__(self, live: Live, config: ServeConfig, observer: Observer) -> None:
+        self._live, self._config, self._observer = live, config, observer
         self.draining = False
 
     def routes(self) -> list[BaseRoute]:
@@ -36,6 +38,7 @@ class Rest:
             Route("/health/live", self._live_probe, methods=["GET"]),
             Route("/health/ready", self._ready, methods=["GET"]),
             Route("/openapi.json", self._openapi, methods=["GET"]),
+            Route("/metrics", self._metrics, methods=["GET"]),
             self._post("/v1/explain", ExplainBody, self._explain),
         ]
 
@@ -48,7 +51,10 @@ class Rest:
             admission: Admission = request.scope["admission"]
             admission.require(role)
             body = await read(request.scope, request.receive, admission.body, self._config.seconds)
-            return as_response(await run_in_threadpool(work, parsed(body, model)))
+            request.scope["body"] = body
+            wanted = parsed(body, model)
+            check(wanted, self._config)
+            return as_response(await run_in_threadpool(work, wanted))
 
         return Route(path, endpoint, methods=["POST"])
 
@@ -67,6 +73,10 @@ class Rest:
                 503, "the state cannot be read; answers go by what was known before", error="BundleError"
             )
         return {"status": "ready", "version": version, "state": self._live.position}
+
+    async def _metrics(self, request: Request) -> Response:
+        text, kind = await self._observer.metrics(request.headers.get("accept", ""))
+        return Response(text, headers={"content-type": kind})
 
     async def _openapi(self, _: Request) -> Response:
         return as_response(document(self._config))
