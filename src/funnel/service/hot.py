@@ -81,20 +81,13 @@ class HotRoutes:
     async def _events(self, body: bytes, key: str | None) -> bytes:
         wanted = parsed(body, EventsBody)
         check(wanted, self._config)
-        await asyncio.get_running_loop().run_in_executor(self._writer, self._observe, wanted.events, key)
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._observe, wanted, key)
         self._meter.events(len(wanted.events))
         return written({"accepted": len(wanted.events)})
 
-    def _observe(self, events: list[EventBody], key: str | None) -> None:
-        shown = [event for event in events if event.kind == "impression"]
-        others = [event for event in events if event.kind != "impression"]
-        if others:
-            self._live.observe(*(_event(event) for event in others))
-        if shown:
-            self._live.observe(
-                *((event.user_id, event.item_id, event.time) for event in shown), kind="impression"
-            )
+    def _observe(self, wanted: EventsBody, key: str | None) -> None:
+        self._live.observe(*map(_event, wanted.events), kind=wanted.kind, value=wanted.value, key=key)
 
 
 def _event(event: EventBody) -> Event:
-    return Event(event.user_id, event.item_id, event.time, event.kind, event.value)
+    return Event(event.user_id, event.item_id, event.time, event.kind, event.value, event.answer)

@@ -31,7 +31,7 @@ class RecommendBody(Body):
 class ManyBody(Body):
     """The best items for each of several users; see `Live.recommend_many`."""
 
-    user_ids: list[Id]
+    user_ids: list[Id | None]
     k: int = Field(10, ge=1, description="how many items for each")
     where: Columns | None = None
     time: int | None = None
@@ -64,6 +64,20 @@ class ExplainBody(Body):
     context: Columns | None = None
 
 
+class SimilarBody(Body):
+    """The nearest to an item; see `Live.similar`."""
+
+    item_id: Id
+    k: int = Field(10, ge=1, description="how many items")
+    user_id: Id | None = Field(None, description="somebody whose history counts as well")
+    where: Columns | None = None
+    exclude: list[Id] | None = None
+    time: int | None = None
+    attributes: list[str] | None = None
+    seen: SeenKinds | None = None
+    context: Columns | None = None
+
+
 class EventBody(Body):
     """A user interacted with an item, or was shown it (kind "impression")."""
 
@@ -72,12 +86,17 @@ class EventBody(Body):
     time: int | None = Field(None, description="seconds since 1970; now, where it is left out")
     kind: str | None = None
     value: float | None = Field(None, ge=0)
+    answer: str | None = Field(
+        None, min_length=1, max_length=64, description="the id of the answer that showed the item"
+    )
 
 
 class EventsBody(Body):
     """What users did; see `Live.observe`. All of them are taken in, or none."""
 
     events: list[EventBody] = Field(min_length=1, max_length=10_000)
+    kind: str = Field("interaction", description="of the events that do not say one")
+    value: float | None = Field(None, description="of the events that do not say one")
 
 
 class AcceptedBody(Body):
@@ -139,3 +158,79 @@ class ProblemBody(Body):
     error: str
     errors: list[BodyError] = Field(default_factory=list)
     verdict: dict[str, Any] | None = None
+
+
+class ItemsBody(Body):
+    """New items, or all columns of those that are there; see `LiveItems.upsert`."""
+
+    items: list[Columns] = Field(min_length=1, max_length=10_000)
+
+
+class PatchesBody(Body):
+    """Columns of items by id; see `LiveItems.patch_each`."""
+
+    patches: dict[str, Columns] = Field(max_length=10_000)
+
+
+class DeleteBody(Body):
+    """Items that are gone; see `LiveItems.delete`."""
+
+    item_ids: list[Id] = Field(max_length=10_000)
+
+
+class MissingBody(Body):
+    """The ids that were not there."""
+
+    missing: list[Id]
+
+
+class ItemRecord(Body):
+    """An item as it is now."""
+
+    item_id: Id
+    version: str
+    attributes: Columns
+
+
+class KnownBody(Body):
+    """All that is known of a person; see `LiveUsers.known`."""
+
+    user_id: str
+    bundle: Columns | None
+    events: list[Columns]
+    impressions: list[Columns]
+
+
+class HistoryBody(Body):
+    """What a person interacted with; see `Live.history`."""
+
+    history: list[Id]
+
+
+class ForgottenBody(Body):
+    """What was forgotten of a person; see `Erased`."""
+
+    events: int
+    bundle: str | None
+    impressions: int
+
+
+class BundlesBody(Body):
+    """The versions of the store, newest first, and what was published when."""
+
+    bundles: list[Columns]
+    publications: list[Columns]
+
+
+class RollbackBody(Body):
+    """What to serve again: what was published before, or this version, which was."""
+
+    version: str | None = None
+
+
+class ProbeBody(Body):
+    """Whether a process runs, or can answer."""
+
+    status: str
+    version: str | None = None
+    state: str | None = None

@@ -23,6 +23,14 @@ class Operation(NamedTuple):
     parameters: Mapping[str, dict[str, Any]] = {}
 
 
+def _path(name: str) -> dict[str, dict[str, Any]]:
+    """A part of the path."""
+    return {name: {"in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}}
+
+
+#: The header under which events that are sent again are taken in once.
+_KEY = {"in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255}}
+
 _OF_BODY = (400, 408, 413, 415, 422)
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
@@ -36,9 +44,50 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("post", "/v1/explain"): Operation(
         "Why an item has its score", models.ExplainBody, models.ContributionsBody
     ),
-    ("post", "/v1/events"): Operation("What users did", models.EventsBody, models.AcceptedBody),
-    ("get", "/health/live"): Operation("Whether the process runs"),
-    ("get", "/health/ready"): Operation("Whether it can answer", problems=(503,)),
+    ("post", "/v1/events"): Operation(
+        "What users did", models.EventsBody, models.AcceptedBody, parameters={"Idempotency-Key": _KEY}
+    ),
+    ("get", "/v1/items/{item_id}"): Operation(
+        "An item as it is now", answer=models.ItemRecord, problems=(404,), parameters=_path("item_id")
+    ),
+    ("get", "/v1/items/{item_id}/similar"): Operation(
+        "The items nearest to an item",
+        answer=models.AnswerBody,
+        problems=(422,),
+        parameters=_path("item_id")
+        | {
+            "k": {"in": "query", "schema": {"type": "integer", "minimum": 1, "default": 10}},
+            "user_id": {"in": "query", "schema": {"type": "string"}},
+        },
+    ),
+    ("post", "/v1/similar"): Operation(
+        "The items nearest to an item, with all arguments", models.SimilarBody, models.AnswerBody
+    ),
+    ("put", "/v1/items"): Operation("Add items, or replace them", models.ItemsBody, models.AcceptedBody),
+    ("patch", "/v1/items"): Operation("Change columns of items", models.PatchesBody, models.MissingBody),
+    ("delete", "/v1/items"): Operation("Take items out", models.DeleteBody, models.MissingBody),
+    ("get", "/v1/users/{user_id}"): Operation(
+        "All that is known of a person", answer=models.KnownBody, problems=(422,), parameters=_path("user_id")
+    ),
+    ("get", "/v1/users/{user_id}/history"): Operation(
+        "What a person interacted with, oldest first",
+        answer=models.HistoryBody,
+        problems=(422,),
+        parameters=_path("user_id"),
+    ),
+    ("delete", "/v1/users/{user_id}"): Operation(
+        "Forget a person", answer=models.ForgottenBody, problems=(422,), parameters=_path("user_id")
+    ),
+    ("get", "/v1/bundles"): Operation("What is in the store", answer=models.BundlesBody),
+    ("post", "/v1/bundles/{version}/publish"): Operation(
+        "Serve a bundle from now on, if every gate passes", problems=(404, 409), parameters=_path("version")
+    ),
+    ("post", "/v1/bundles/rollback"): Operation(
+        "Serve again what was published before", models.RollbackBody, problems=(404, 409)
+    ),
+    ("get", "/health"): Operation("What an operator looks at, of the worker that answers"),
+    ("get", "/health/live"): Operation("Whether the process runs", answer=models.ProbeBody),
+    ("get", "/health/ready"): Operation("Whether it can answer", answer=models.ProbeBody),
     ("get", "/openapi.json"): Operation("This document"),
 }
 

@@ -1,85 +1,68 @@
-"""The routes that are seldom asked, on Starlette; what may take long runs on its threads."""
+"""The routes that are seldom asked, beside those of items, users and bundles."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from funnel.service.admission import Admission, Role
-from funnel.service.bodies import Model, parsed, read
+from funnel.service.bundles import Bundles
 from funnel.service.config import ServeConfig
-from funnel.service.limits import check
 from funnel.service.models import ExplainBody
 from funnel.service.observing import Observer
 from funnel.service.openapi import document
 from funnel.service.problem import HttpProblem
+from funnel.service.records import Records
+from funnel.service.routes import Routes, allowed
 from funnel.service.writing import written
 from funnel.serving.live import Live
 
-#: What is called on a thread, and returns what is sent as JSON.
-Endpoint = Callable[[Request, Any], Any]
-
 
 class Rest:
-    """The routes beside the hot ones. draining: whether this process is about to end."""
+    """Probes, the description, explanations, records and bundles.
+
+    draining: whether this process is about to end.
+    """
 
     def __init__(self, live: Live, config: ServeConfig, observer: Observer) -> None:
         self._live, self._config, self._observer = live, config, observer
         self.draining = False
 
-    def routes(self) -> list[BaseRoute]:
+    def all(self) -> list[BaseRoute]:
         """All of them."""
+        make = Routes(self._config)
+
+        async def metrics(request: Request) -> Response:
+            allowed(request, "read")
+            text, kind = await self._observer.metrics(request.headers.get("accept", ""))
+            return Response(text, headers={"content-type": kind})
+
         return [
-            Route("/health/live", self._live_probe, methods=["GET"]),
-            Route("/health/ready", self._ready, methods=["GET"]),
-            Route("/openapi.json", self._openapi, methods=["GET"]),
-            Route("/metrics", self._metrics, methods=["GET"]),
-            self._post("/v1/explain", ExplainBody, self._explain),
+            Route("/metrics", metrics, methods=["GET"]),
+            make.without_body("/health", lambda _: self._health(), "read"),
+            make.without_body("/health/live", lambda _: {"status": "live"}, "read"),
+            make.without_body("/health/ready", lambda _: self._readiness(), "read"),
+            make.without_body("/openapi.json", lambda _: document(self._config), "read"),
+            make.with_body("/v1/explain", ExplainBody, self._explain, "read"),
+            *Records(self._live, self._config).routes(make),
+            *Bundles(self._live).routes(make),
         ]
 
-    def _post(
-        self, path: str, model: type[Model], work: Callable[[Model], Any], role: Role = "read"
-    ) -> Route:
-        """A route that takes a body. work: runs on a thread."""
-
-        async def endpoint(request: Request) -> Response:
-            admission: Admission = request.scope["admission"]
-            admission.require(role)
-            body = await read(request.scope, request.receive, admission.body, self._config.seconds)
-            request.scope["body"] = body
-            wanted = parsed(body, model)
-            check(wanted, self._config)
-            return as_response(await run_in_threadpool(work, wanted))
-
-        return Route(path, endpoint, methods=["POST"])
-
-    async def _live_probe(self, _: Request) -> Response:
-        return as_response({"status": "live"})
-
-    async def _ready(self, _: Request) -> Response:
-        return as_response(await run_in_threadpool(self._readiness))
+    def _health(self) -> bytes:
+        """What `Live.health` says, without where files are."""
+        folder = str(self._live.folder)
+        return written(self._live.health()).replace(f"{folder}/".encode(), b"").replace(folder.encode(), b"")
 
     def _readiness(self) -> dict[str, Any]:
         if self.draining:
             raise HttpProblem(503, "this process is about to end; ask another one")
         version = self._live.served().version
         if self._live.state_error is not None:
-            raise HttpProblem(
-                503, "the state cannot be read; answers go by what was known before", error="BundleError"
-            )
+            wrong = "the state cannot be read; answers go by what was known before"
+            raise HttpProblem(503, wrong, error="BundleError")
         return {"status": "ready", "version": version, "state": self._live.position}
-
-    async def _metrics(self, request: Request) -> Response:
-        text, kind = await self._observer.metrics(request.headers.get("accept", ""))
-        return Response(text, headers={"content-type": kind})
-
-    async def _openapi(self, _: Request) -> Response:
-        return as_response(document(self._config))
 
     def _explain(self, wanted: ExplainBody) -> dict[str, Any]:
         contributions = self._live.explain(
@@ -87,8 +70,3 @@ class Rest:
             seen=wanted.seen, context=wanted.context,
         )  # fmt: skip
         return {"contributions": contributions}
-
-
-def as_response(value: Any, status: int = 200) -> Response:
-    """Plain values as JSON."""
-    return Response(written(value), status, media_type="application/json")

@@ -41,8 +41,7 @@ LOOK, PAUSE = 0.25, 1.0
 
 def bound(host: str, port: int) -> socket.socket:
     """A listening socket. Raises: ConfigError where the address cannot be had, saying why."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
