@@ -183,10 +183,15 @@ class AsyncClient:
         return await self._send(calls.history(user_id))
 
     async def observe(
-        self, *events: Event | tuple[Any, ...], kind: str = "interaction", value: float | None = None
+        self,
+        *events: Event | tuple[Any, ...],
+        kind: str = "interaction",
+        value: float | None = None,
+        key: str | None = None,
     ) -> None:
         """Take in that users interacted with items, see `Live.observe`."""
-        return await self._send(calls.observe(events, kind, value))
+        if events:
+            await self._send(calls.observe(events, kind, value, key))
 
     async def health(self) -> dict[str, Any]:
         """What an operator looks at, see `Live.health`: of the worker that answers."""

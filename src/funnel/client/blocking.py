@@ -193,10 +193,15 @@ class Client:
         return self._send(calls.history(user_id))
 
     def observe(
-        self, *events: Event | tuple[Any, ...], kind: str = "interaction", value: float | None = None
+        self,
+        *events: Event | tuple[Any, ...],
+        kind: str = "interaction",
+        value: float | None = None,
+        key: str | None = None,
     ) -> None:
         """Take in that users interacted with items, see `Live.observe`."""
-        return self._send(calls.observe(events, kind, value))
+        if events:
+            self._send(calls.observe(events, kind, value, key))
 
     def health(self) -> dict[str, Any]:
         """What an operator looks at, see `Live.health`: of the worker that answers."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,11 +9,19 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
 from funnel.client.answers import answer, answers, contributions, erased
-from funnel.client.sent import columns, event, filtered, frame, is_given
+from funnel.client.sent import columns, event, event_value, filtered, frame, is_given
 from funnel.errors import DataError
 from funnel.serving.erased import Erased
 from funnel.serving.response import Answer
-from funnel.values.arguments import MOST_RANKED, item_count, milliseconds, moment, reranked
+from funnel.values.arguments import (
+    MOST_RANKED,
+    columns_by_name,
+    item_columns,
+    item_count,
+    milliseconds,
+    moment,
+    reranked,
+)
 from funnel.values.arguments import ids as list_of_ids
 from funnel.values.ids import written
 from funnel.values.plain import plain
@@ -35,7 +42,6 @@ class Call(Generic[T]):
     path: str
     read: Callable[[Any], T]
     body: Mapping[str, Any] | None = None
-    query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = True
 
@@ -56,18 +62,15 @@ def recommend_many(user_ids: Iterable[Any], k: Any, **others: Any) -> Call[list[
 def rank(user_id: Any, items: Iterable[Any], *, rerank: Any, **others: Any) -> Call[Answer]:
     """See `Live.rank`."""
     listed = list_of_ids(items, "items", MOST_RANKED)
-    reranked(rerank, len(listed))
+    reranked(rerank, 0)  # how many of them are in the catalogue, the service knows
     body = {"user_id": plain(user_id), "items": plain(listed), "rerank": plain(rerank)}
     return Call("POST", "/v1/rank", lambda raw: answer(raw, user_id), {**body, **_of_request(others)})
 
 
 def similar(item_id: Any, k: Any, user_id: Any, **others: Any) -> Call[Answer]:
     """See `Live.similar`."""
-    query = {"k": item_count(k), "user_id": plain(user_id), **_of_request(others)}
-    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in query.items()}
-    kept = {name: text for name, text in texts.items() if query[name] is not None}
-    path = f"/v1/items/{named(item_id)}/similar"
-    return Call("GET", path, lambda raw: answer(raw, user_id), query=kept)
+    body = {"item_id": plain(item_id), "k": item_count(k), "user_id": plain(user_id), **_of_request(others)}
+    return Call("POST", "/v1/similar", lambda raw: answer(raw, user_id), body)
 
 
 def explain(user_id: Any, item_id: Any, **others: Any) -> Call[dict[str, float]]:
@@ -76,10 +79,11 @@ def explain(user_id: Any, item_id: Any, **others: Any) -> Call[dict[str, float]]
     return Call("POST", "/v1/explain", contributions, body)
 
 
-def observe(events: Sequence[Any], kind: Any, value: Any) -> Call[None]:
-    """See `Live.observe`. The key makes it one observation however often it is sent."""
-    body = {"events": [event(given, number, kind, value) for number, given in enumerate(events)]}
-    headers = {"Idempotency-Key": uuid.uuid4().hex}
+def observe(events: Sequence[Any], kind: Any, value: Any, key: str | None) -> Call[None]:
+    """See `Live.observe`. The key makes it one observation however often it is sent; default a new one."""
+    listed = [event(given, number) for number, given in enumerate(events)]
+    body = {"events": listed, "kind": plain(kind), "value": event_value(value)}
+    headers = {"Idempotency-Key": uuid.uuid4().hex if key is None else header(key)}
     return Call("POST", "/v1/events", _nothing, body, headers=headers)
 
 
@@ -90,14 +94,16 @@ def upsert(items: pd.DataFrame) -> Call[None]:
 
 def patch(ids: Iterable[Any], values: Mapping[str, Any]) -> Call[list[Any]]:
     """See `LiveItems.patch`."""
-    body = {"patches": columns(list_of_ids(ids, "ids"), values)}
-    return Call("PATCH", "/v1/items", _not_there, body, repeatable=False)
+    given = list_of_ids(ids, "ids")
+    body = {"patches": columns(given, values)}
+    return Call("PATCH", "/v1/items", lambda raw: _missing(raw, given), body, repeatable=False)
 
 
 def delete(ids: Iterable[Any]) -> Call[list[Any]]:
     """See `LiveItems.delete`."""
-    body = {"item_ids": plain(list_of_ids(ids, "ids"))}
-    return Call("DELETE", "/v1/items", _not_there, body, repeatable=False)
+    given = list_of_ids(ids, "ids")
+    body = {"item_ids": plain(given)}
+    return Call("DELETE", "/v1/items", lambda raw: _missing(raw, given), body, repeatable=False)
 
 
 def item(item_id: Any) -> Call[dict[str, Any]]:
@@ -112,7 +118,7 @@ def user(user_id: Any) -> Call[dict[str, Any]]:
 
 def history(user_id: Any) -> Call[list[Any]]:
     """See `Live.history`."""
-    return Call("GET", f"/v1/users/{named(user_id)}", lambda raw: list(raw["history"]))
+    return Call("GET", f"/v1/users/{named(user_id)}/history", lambda raw: list(raw["history"]))
 
 
 def forget(user_id: Any) -> Call[Erased]:
@@ -148,6 +154,13 @@ def named(value: Any) -> str:
     return quote(text, safe="")
 
 
+def header(key: Any) -> str:
+    """A key of events. Raises: DataError for what no header can be."""
+    if not isinstance(key, str) or not key.isascii() or not key.isprintable() or not 1 <= len(key) <= 255:
+        raise DataError(f"key is {shown(key)}; 1 to 255 printable characters of ASCII are expected")
+    return key
+
+
 def _of_request(others: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments that may be left out, without those that were, checked as `Live` checks them."""
     kept = {name: value for name, value in others.items() if is_given(value)}
@@ -162,6 +175,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "history": lambda value: list_of_ids(value, "history"),
     "exclude": lambda value: list_of_ids(value, "exclude"),
     "where": filtered,
+    "user": lambda value: columns_by_name(value, "user", '{"country": "DE"}'),
+    "attributes": item_columns,
     "time": moment,
     "deadline": milliseconds,
 }
@@ -171,5 +186,7 @@ def _nothing(raw: Any) -> None:
     dict(raw)
 
 
-def _not_there(raw: Any) -> list[Any]:
-    return list(raw["unknown"])
+def _missing(raw: Any, given: list[Any]) -> list[Any]:
+    """The ids that were not there, as the caller gave them."""
+    missing = set(map(str, raw["missing"]))
+    return [item for item in given if str(plain(item)) in missing]

@@ -59,7 +59,6 @@ class Endpoint:
         return {
             "method": call.method,
             "url": self.url.rstrip("/") + call.path,
-            "params": dict(call.query) or None,
             "headers": headers,
             "content": content,
             "timeout": seconds,

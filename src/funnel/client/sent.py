@@ -36,20 +36,27 @@ def holds_nan(value: Any) -> bool:
     return isinstance(value, float | np.floating) and math.isnan(value)
 
 
-def event(given: Any, number: int, kind: Any, value: Any) -> dict[str, Any]:
-    """An event, with the call's kind and value where it has none. Raises: DataError for what is none."""
-    if not isinstance(given, tuple) or not 2 <= len(given) <= 5:
+def event(given: Any, number: int) -> dict[str, Any]:
+    """An event, as far as it says what it is. Raises: DataError for what is none."""
+    if not isinstance(given, tuple) or not 2 <= len(given) <= 6:
         raise DataError(
             f"event {number} is {shown(given)}: (user id, item id, seconds) is expected, "
-            "which a kind and a value may follow"
+            "which a kind, a value and the id of an answer may follow"
         )
-    when, own_kind, own_value = (*given[2:], None, None, None)[:3]
-    named = {"time": when, "kind": own_kind or kind, "value": value if own_value is None else own_value}
+    when, own_kind, own_value, answer = (*given[2:], None, None, None, None)[:4]
+    named = {"time": when, "kind": own_kind, "value": own_value, "answer": answer}
     for name, part in named.items():
         if holds_nan(part):
             raise DataError(f"event {number}: {name} is {shown(part)}; a number of at least 0 is expected")
     kept = {name: part for name, part in named.items() if part is not None}
     return plain({"user_id": given[0], "item_id": given[1], **kept})
+
+
+def event_value(value: Any) -> Any:
+    """The value of events that do not say one. Raises: DataError for NaN."""
+    if holds_nan(value):
+        raise DataError(f"value is {shown(value)}; a number of at least 0 is expected")
+    return plain(value)
 
 
 def frame(items: Any) -> list[dict[str, Any]]:

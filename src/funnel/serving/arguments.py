@@ -6,8 +6,7 @@ it was, and what is expected; nothing is read as something else, such as a text 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -20,7 +19,9 @@ from funnel.values.arguments import (
     MOST_IDS,
     MOST_ITEMS,
     MOST_RANKED,
+    columns_by_name,
     ids,
+    item_columns,
     item_count,
     milliseconds,
     moment,
@@ -36,10 +37,12 @@ __all__ = [
     "MOST_RANKED",
     "Seen",
     "attributes",
+    "columns_by_name",
     "comparable",
     "context",
     "contexts",
     "ids",
+    "item_columns",
     "item_count",
     "known",
     "milliseconds",
@@ -97,9 +100,7 @@ def attributes(names: Any, there: Sequence[str]) -> list[str] | None:
     """
     if names is None:
         return None
-    if isinstance(names, str | bytes | Mapping) or not isinstance(names, Iterable):
-        raise FunnelError(f"attributes is {shown(names)}; a list of names of item columns is expected")
-    wanted = [name if isinstance(name, str) else repr(name) for name in islice(names, MOST_IDS)]
+    wanted = item_columns(names)
     unknown = [name for name in wanted if name not in there]
     if unknown:
         raise ConfigError(f"attributes {shown(unknown)} are unknown; there are: {', '.join(there) or 'none'}")
@@ -114,8 +115,7 @@ def user_columns(user: Any, specs: Mapping[str, Spec]) -> dict[str, Any]:
     """
     if user is None:
         return {}
-    if not isinstance(user, Mapping):
-        raise FunnelError(f'user is {shown(user)}; columns by name are expected, like {{"country": "DE"}}')
+    columns_by_name(user, "user", '{"country": "DE"}')
     unknown = [name for name in user if name not in specs]
     if unknown:
         names = shown(sorted(map(str, unknown)))
@@ -133,10 +133,7 @@ def context(given: Any, encoder: ContextEncoder | None) -> dict[str, Any]:
     """
     if given is None:
         return {}
-    if not isinstance(given, Mapping):
-        raise FunnelError(
-            f'context is {shown(given)}; columns by name are expected, like {{"device": "phone"}}'
-        )
+    columns_by_name(given, "context", '{"device": "phone"}')
     specs = {} if encoder is None else encoder.table.specs
     for name in given:
         if name not in specs and encoder is not None and name in encoder.specs:

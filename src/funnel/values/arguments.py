@@ -80,3 +80,17 @@ def ids(values: Any, what: str, most: int = MOST_IDS) -> list[Any]:
 
 def _of(what: str) -> str:
     return "user" if what.startswith("user") else "item"
+
+
+def item_columns(names: Any) -> list[str]:
+    """Names of item columns. Raises: FunnelError for what is no list."""
+    if isinstance(names, str | bytes | Mapping) or not isinstance(names, Iterable):
+        raise FunnelError(f"attributes is {shown(names)}; a list of names of item columns is expected")
+    return [name if isinstance(name, str) else repr(name) for name in islice(names, MOST_IDS)]
+
+
+def columns_by_name(given: Any, what: str, example: str) -> Mapping[str, Any]:
+    """Values of columns. Raises: FunnelError for what is no mapping."""
+    if not isinstance(given, Mapping):
+        raise FunnelError(f"{what} is {shown(given)}; columns by name are expected, like {example}")
+    return given
