@@ -53,6 +53,7 @@ class Measured:
     def __init__(self, live: Live, cores: tuple[int, int], seed: int) -> None:
         self.live, self._core, self._load = live, cores[0], cores[1]
         self.users = drawn(live.contents, 5000, seed)
+        self._every = os.sched_getaffinity(0)
         self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
     @property
@@ -68,6 +69,11 @@ class Measured:
             self.live.recommend(self.users[len(taken) % len(self.users)], TOP)
             taken.append(time.perf_counter() - began)
         return taken
+
+    def close(self) -> None:
+        """Give back the cores, and end the load's process."""
+        os.sched_setaffinity(0, self._every)
+        self._pool.shutdown()
 
     def loaded(self, load: Callable[..., Load], running: Running, requests: list[Asked], *more: Any) -> Load:
         """What comes of a load from the other core."""
@@ -162,6 +168,7 @@ def main(
     other = second(store, name)
     with funnel_serve(store.folder, 1, cores[:1]) as running:
         about["steady"] = steady(measured, running, store, (name, other), rate, 60 * minutes)
+    measured.close()
     about |= summary(about)
     print(save("service-quick" if quick else "service", about, results).read_text())  # noqa: T201
 
