@@ -31,7 +31,7 @@ class RecommendBody(Body):
 class ManyBody(Body):
     """The best items for each of several users; see `Live.recommend_many`."""
 
-    user_ids: list[Id]
+    user_ids: list[Id | None]
     k: Whole = Field(10, ge=1, description="how many items for each")
     where: Columns | None = None
     time: Whole | None = None
@@ -64,6 +64,20 @@ class ExplainBody(Body):
     context: Columns | None = None
 
 
+class SimilarBody(Body):
+    """The nearest to an item; see `Live.similar`."""
+
+    item_id: Id
+    k: int = Field(10, ge=1, description="how many items")
+    user_id: Id | None = Field(None, description="somebody whose history counts as well")
+    where: Columns | None = None
+    exclude: list[Id] | None = None
+    time: int | None = None
+    attributes: list[str] | None = None
+    seen: SeenKinds | None = None
+    context: Columns | None = None
+
+
 class EventBody(Body):
     """A user interacted with an item, or was shown it (kind "impression")."""
 
@@ -81,6 +95,8 @@ class EventsBody(Body):
     """What users did; see `Live.observe`. All of them are taken in, or none."""
 
     events: list[EventBody] = Field(min_length=1, max_length=10_000)
+    kind: str = Field("interaction", description="of the events that do not say one")
+    value: float | None = Field(None, description="of the events that do not say one")
 
 
 class AcceptedBody(Body):
@@ -183,6 +199,12 @@ class KnownBody(Body):
     bundle: Columns | None
     events: list[Columns]
     impressions: list[Columns]
+
+
+class HistoryBody(Body):
+    """What a person interacted with; see `Live.history`."""
+
+    history: list[Id]
 
 
 class ForgottenBody(Body):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.routing import BaseRoute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from funnel.service.bundles import Bundles
 from funnel.service.config import ServeConfig
 from funnel.service.models import ExplainBody
+from funnel.service.observing import Observer
 from funnel.service.openapi import document
 from funnel.service.problem import HttpProblem
 from funnel.service.records import Records
-from funnel.service.routes import Routes
+from funnel.service.routes import Routes, allowed
+from funnel.service.writing import written
 from funnel.serving.live import Live
 
 
@@ -22,14 +26,22 @@ class Rest:
     draining: whether this process is about to end.
     """
 
-    def __init__(self, live: Live, config: ServeConfig) -> None:
-        self._live, self._config = live, config
+    def __init__(self, live: Live, config: ServeConfig, observer: Observer) -> None:
+        self._live, self._config, self._observer = live, config, observer
         self.draining = False
 
     def all(self) -> list[BaseRoute]:
         """All of them."""
-        make = Routes(self._config.seconds)
+        make = Routes(self._config)
+
+        async def metrics(request: Request) -> Response:
+            allowed(request, "read")
+            text, kind = await self._observer.metrics(request.headers.get("accept", ""))
+            return Response(text, headers={"content-type": kind})
+
         return [
+            Route("/metrics", metrics, methods=["GET"]),
+            make.without_body("/health", lambda _: self._health(), "read"),
             make.without_body("/health/live", lambda _: {"status": "live"}, "read"),
             make.without_body("/health/ready", lambda _: self._readiness(), "read"),
             make.without_body("/openapi.json", lambda _: document(self._config), "read"),
@@ -37,6 +49,11 @@ class Rest:
             *Records(self._live, self._config).routes(make),
             *Bundles(self._live).routes(make),
         ]
+
+    def _health(self) -> bytes:
+        """What `Live.health` says, without where files are."""
+        folder = str(self._live.folder)
+        return written(self._live.health()).replace(f"{folder}/".encode(), b"").replace(folder.encode(), b"")
 
     def _readiness(self) -> dict[str, Any]:
         if self.draining:

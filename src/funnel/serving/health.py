@@ -15,11 +15,16 @@ from funnel.serving.loaded import KEPT
 from funnel.serving.reload import Reload
 from funnel.serving.state.follower import COMPACT_AT, MOST, Follower
 from funnel.serving.state.impressions import ImpressionLog
+from funnel.serving.state.last_known import USERS, LastKnown
 from funnel.serving.watcher import Watcher
 
 
 def health(
-    follower: Follower, reload: Reload, watcher: Watcher | None, impressions: ImpressionLog
+    follower: Follower,
+    reload: Reload,
+    watcher: Watcher | None,
+    impressions: ImpressionLog,
+    last_known: LastKnown,
 ) -> dict[str, Any]:
     """See `Live.health`."""
     bundle, now = follower.overlay.bundle, time.time()
@@ -30,10 +35,12 @@ def health(
         "age_seconds": round(now - created.replace(tzinfo=created.tzinfo or UTC).timestamp(), 3),
         "data_age_seconds": round(now - bundle.data_read, 3) if bundle.data_read else None,
         "reloaded_at": reload.at,
+        "reloads": reload.reloads,
+        "refusals": reload.refusals,
         "refused": None if reload.refused is None else asdict(reload.refused),
         "watching": watcher is not None and watcher.alive,
         "state": _state(follower, impressions),
-        "memory": _memory(follower),
+        "memory": _memory(follower) | {"users_last_known": {"size": len(last_known), "bound": USERS}},
     }
 
 
