@@ -5,8 +5,8 @@
 One worker is kept on one core, the load comes from the other. Requests of users drawn with a seed, one after
 another, take turns with `Live.recommend` in this process on the worker's core. Then 64 clients ask as fast as
 they are answered; then two workers; then FastAPI over the glue of `benchmarks.latency`, by the same load. At
-last requests arrive by chance at 80% of what one worker can answer, a tenth of them clicks, while items are
-changed, and bundles published in turns by another process.
+last requests arrive by chance at 80% of what one worker can answer of such, a tenth of them clicks, while
+items are changed, and bundles published in turns.
 """
 
 from __future__ import annotations
@@ -164,17 +164,16 @@ def main(
             about["fastapi_glue"] = one_by_one(measured, running, seconds, 1) | {
                 "saturated": saturated(measured, running, seconds, 1)
             }
-    rate = 0.8 * about["saturated"]["a_second"]
     other = second(store, name)
     with funnel_serve(store.folder, 1, cores[:1]) as running:
-        about["steady"] = steady(measured, running, store, (name, other), rate, 60 * minutes)
+        about["steady"] = steady(measured, running, store, (name, other), seconds, 60 * minutes)
     measured.close()
     about |= summary(about)
     print(save("service-quick" if quick else "service", about, results).read_text())  # noqa: T201
 
 
 def steady(
-    measured: Measured, running: Running, store: Store, versions: tuple[str, str], rate: float, seconds: float
+    measured: Measured, running: Running, store: Store, versions: tuple[str, str], turn: float, seconds: float
 ) -> dict[str, Any]:
     """Requests that arrive by chance, a tenth of them clicks, while items and bundles change."""
     items = measured.live.contents.catalogue.ids.values[:1000].tolist()
@@ -184,13 +183,16 @@ def steady(
         else (path, body)
         for number, (user, (path, body)) in enumerate(zip(measured.users, measured.requests, strict=True))
     ]
-    with disturbed(running, store, versions, items) as seen:
+    capacity = measured.loaded(closed, running, requests, CLIENTS, turn).a_second
+    rate = 0.8 * capacity
+    with disturbed(running, store, versions, items, max(5.0, seconds / 20)) as seen:
         began = memory(running)
         load = measured.loaded(arriving, running, requests, rate, seconds)
     spans = percentiles(load.seconds or [float("nan")])
     return {
-        "asked_a_second": round(rate, 1), "answers": len(load.seconds), "errors": len(load.wrong),
-        "first_errors": load.wrong[:3], "milliseconds": spans,
+        "capacity_a_second": round(capacity, 1), "asked_a_second": round(rate, 1),
+        "answers": len(load.seconds), "errors": len(load.wrong), "first_errors": load.wrong[:3],
+        "milliseconds": spans,
         "p99_by_p50": round(spans["p99"] / spans["p50"], 2), "mib_at_the_start": began, **seen.about(),
     }  # fmt: skip
 

@@ -66,10 +66,8 @@ def written(asked: Asked) -> bytes:
     """A request as it goes over the wire."""
     path, body = asked
     content = json.dumps(body, separators=(",", ":")).encode()
-    head = (
-        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {len(content)}"
-    )
-    return f"{head}\r\n\r\n".encode() + content
+    head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(content)}\r\n\r\n".encode() + content
 
 
 class Clients:

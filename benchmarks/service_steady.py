@@ -15,8 +15,8 @@ from typing import Any
 from benchmarks.service_server import Running, memory
 from funnel.artifacts import Store
 
-#: Seconds between changes of items, between looks at memory, and between publications.
-CHANGE, LOOK, PUBLISH = 0.2, 1.0, 5.0
+#: Seconds between changes of items, and between looks at memory.
+CHANGE, LOOK = 0.2, 1.0
 
 
 def second(store: Store, version: str) -> str:
@@ -56,12 +56,14 @@ class Seen:
 
 
 @contextmanager
-def disturbed(running: Running, store: Store, versions: tuple[str, str], items: list[Any]) -> Iterator[Seen]:
-    """Do all of it in threads, until the block ends."""
+def disturbed(
+    running: Running, store: Store, versions: tuple[str, str], items: list[Any], publish: float
+) -> Iterator[Seen]:
+    """Do all of it in threads, until the block ends. publish: seconds between publications."""
     seen, stop = Seen(), threading.Event()
     work = [
         threading.Thread(target=_change, args=(running, items, seen, stop)),
-        threading.Thread(target=_publish, args=(store, versions, seen, stop)),
+        threading.Thread(target=_publish, args=(store, versions, publish, seen, stop)),
         threading.Thread(target=_look, args=(running, seen, stop)),
     ]
     for thread in work:
@@ -75,13 +77,12 @@ def disturbed(running: Running, store: Store, versions: tuple[str, str], items: 
 
 
 def _change(running: Running, items: list[Any], seen: Seen, stop: threading.Event) -> None:
-    """Take items out and have them back as they were, through HTTP: any bundle has that."""
+    """Take out one item after another, through HTTP: a change that every bundle takes."""
     for number in count():
         if stop.wait(CHANGE):
             return
-        some = [items[(20 * number + step) % len(items)] for step in range(20)]
         connection = HTTPConnection("127.0.0.1", running.port, timeout=60)
-        body = json.dumps({"item_ids": some[:1]})
+        body = json.dumps({"item_ids": [items[number % len(items)]]})
         connection.request("DELETE", "/v1/items", body, {"content-type": "application/json"})
         answer = connection.getresponse()
         answer.read()
@@ -89,9 +90,11 @@ def _change(running: Running, items: list[Any], seen: Seen, stop: threading.Even
         connection.close()
 
 
-def _publish(store: Store, versions: tuple[str, str], seen: Seen, stop: threading.Event) -> None:
+def _publish(
+    store: Store, versions: tuple[str, str], every: float, seen: Seen, stop: threading.Event
+) -> None:
     for number in count(1):
-        if stop.wait(PUBLISH):
+        if stop.wait(every):
             return
         store.publish(versions[number % 2])
         seen.published += 1
