@@ -63,7 +63,7 @@ class Service:
         self._table = self.hot.table()
         routes = self.rest.all()
         self._router = Router(routes, redirect_slashes=False)
-        self._paths = [*self._table, *(route.path for route in routes if isinstance(route, Route))]
+        self.paths = [*self._table, *(route.path for route in routes if isinstance(route, Route))]
 
     def drain(self) -> None:
         """From now on connections end with their next answer, and the readiness probe says no."""
@@ -148,7 +148,7 @@ class Service:
             return HttpProblem(
                 405, f"{path} takes {allowed}, not {shown(scope['method'])}", headers={"allow": allowed}
             )
-        return HttpProblem(404, f"nothing is at {path}; {hint(scope['path'], self._paths)}")
+        return HttpProblem(404, f"nothing is at {path}; {hint(scope['path'], self.paths)}")
 
     def _methods(self, scope: Scope) -> str:
         """What all routes of a path take together."""

@@ -21,6 +21,10 @@ _MEASURES: dict[str, tuple[Callable[[Any], int], str, str]] = {
 }
 
 
+#: Which key of `[serve]` is the limit of a field.
+LIMITED = {name: key for name, (_, key, _) in _MEASURES.items()}
+
+
 def check(wanted: Body, config: ServeConfig) -> None:
     """Raises: HttpProblem (422) naming the field that asks for more than the config allows."""
     for name in wanted.model_fields_set:
@@ -32,7 +36,8 @@ def check(wanted: Body, config: ServeConfig) -> None:
         most = getattr(config, key)
         if size > most:
             detail = f"{name} is {size:,} {what}; at most {most:,} here"
-            errors = [{"pointer": f"/{name}", "detail": detail}]
+            # What the description says of a body is in `errors`; how many conditions, it cannot say.
+            errors = [] if name == "where" else [{"pointer": f"/{name}", "detail": detail}]
             raise HttpProblem(422, f"{detail} (`{key}` of [serve])", errors=errors)
 
 

@@ -10,17 +10,20 @@ from pydantic.json_schema import models_json_schema
 
 from funnel.service import models
 from funnel.service.config import ServeConfig
+from funnel.service.limits import LIMITED
 
 
 class Operation(NamedTuple):
     """What a path does. body, answer: models; None for no body, and for any object. problems: statuses that
-    it may have, beside those of all. parameters: of the path, the query and the headers, by name."""
+    it may have, beside those of all. parameters: of the path, the query and the headers, by name. media: the
+    type of the answer."""
 
     summary: str
     body: type[BaseModel] | None = None
     answer: type[BaseModel] | None = None
     problems: tuple[int, ...] = ()
     parameters: Mapping[str, dict[str, Any]] = {}
+    media: str = "application/json"
 
 
 def _path(name: str) -> dict[str, dict[str, Any]]:
@@ -86,6 +89,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Serve again what was published before", models.RollbackBody, problems=(404, 409)
     ),
     ("get", "/health"): Operation("What an operator looks at, of the worker that answers"),
+    ("get", "/metrics"): Operation("What all workers counted, for Prometheus", media="text/plain"),
     ("get", "/health/live"): Operation("Whether the process runs", answer=models.ProbeBody),
     ("get", "/health/ready"): Operation("Whether it can answer", answer=models.ProbeBody),
     ("get", "/openapi.json"): Operation("This document"),
@@ -105,6 +109,7 @@ def document(config: ServeConfig, version: str = "1") -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for (method, path), operation in OPERATIONS.items():
         paths.setdefault(path, {})[method] = _operation(method, path, operation)
+    _limit_k(paths, config)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -118,10 +123,21 @@ def document(config: ServeConfig, version: str = "1") -> dict[str, Any]:
 
 
 def _limit(schemas: dict[str, Any], config: ServeConfig) -> None:
-    """Write the limits of a config into the models' schemas."""
-    for name in ("RecommendBody", "ManyBody"):
-        schemas[name]["properties"]["k"]["maximum"] = config.k
-    schemas["ManyBody"]["properties"]["user_ids"]["maxItems"] = config.users
+    """Write the limits of a config into the schemas of bodies."""
+    bodies = {operation.body.__name__ for operation in OPERATIONS.values() if operation.body}
+    for body in bodies:
+        for name, field in schemas[body]["properties"].items():
+            if name in LIMITED and name != "where":  # no schema says how many conditions a filter has
+                for form in field.get("anyOf", [field]):
+                    if form.get("type") in ("array", "integer"):
+                        word = "maxItems" if form["type"] == "array" else "maximum"
+                        form[word] = min(getattr(config, LIMITED[name]), form.get(word, 10**9))
+
+
+def _limit_k(paths: dict[str, Any], config: ServeConfig) -> None:
+    for parameter in paths["/v1/items/{item_id}/similar"]["get"]["parameters"]:
+        if parameter["name"] == "k":
+            parameter["schema"] = parameter["schema"] | {"maximum": config.k}
 
 
 def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
@@ -130,8 +146,9 @@ def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
         fields["parameters"] = [{"name": name, **rest} for name, rest in operation.parameters.items()]
     if operation.body is not None:
         fields["requestBody"] = {"required": True, "content": {"application/json": _schema(operation.body)}}
-    answer = {"schema": {"type": "object"}} if operation.answer is None else _schema(operation.answer)
-    ok = {"200": {"description": "Done", "content": {"application/json": answer}}}
+    plain = {"schema": {"type": "object" if operation.media == "application/json" else "string"}}
+    answer = plain if operation.answer is None else _schema(operation.answer)
+    ok = {"200": {"description": "Done", "content": {operation.media: answer}}}
     return fields | {"responses": ok | _problems(operation)}
 
 

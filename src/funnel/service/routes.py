@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,7 +38,7 @@ class Routes:
             check(wanted, self._config)
             return as_response(await run_in_threadpool(work, wanted))
 
-        return Route(path, endpoint, methods=[method])
+        return route(path, endpoint, method)
 
     def without_body(
         self,
@@ -56,7 +57,7 @@ class Routes:
                     raise HttpProblem(422, f"no parameter {shown(name)} is known here; {hint(name, query)}")
             return as_response(await run_in_threadpool(work, request))
 
-        return Route(path, endpoint, methods=[method])
+        return route(path, endpoint, method)
 
     async def body(self, request: Request) -> bytes:
         """See `funnel.service.bodies.read`."""
@@ -64,6 +65,13 @@ class Routes:
         body = await read(request.scope, request.receive, admission.body, self._config.seconds)
         request.scope["body"] = body  # for the log, where it is slow
         return body
+
+
+def route(path: str, endpoint: Callable[[Request], Any], method: str) -> Route:
+    """A route whose ids may have any character in them, line ends too."""
+    whole = Route(path, endpoint, methods=[method])
+    whole.path_regex = re.compile(whole.path_regex.pattern, re.DOTALL)
+    return whole
 
 
 def allowed(request: Request, role: Role) -> None:
