@@ -1,9 +1,9 @@
 """Signatures of versions (ed25519): who may make what is served.
 
 What is signed is the digest of the manifest, which has the hash of every file, so that one signature is of
-all of them, and of nothing else: a file that the manifest does not name is an error. Signatures lie beside the
-manifest and change no fingerprint. Private keys are files of the machine that builds; public ones are text,
-such as "ed25519:3b6a...", for `[store] trust`.
+all of them, and of nothing else: a file that the manifest does not name is an error. Signatures lie beside
+the manifest and change no fingerprint. Private keys are files of the machine that builds; public ones are
+text, such as "ed25519:3b6a...", for `[store] trust`.
 """
 
 from __future__ import annotations
