@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import signal
+import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +128,30 @@ def test_every_metric_is_there_from_the_start(live: Live) -> None:
     reply = get(Service(live), "/metrics").text
     for instrument in INSTRUMENTS:
         assert f"# TYPE {instrument.name}" in reply
+
+
+def test_a_state_that_cannot_be_looked_at_hides_no_counts(
+    live: Live, monkeypatch: pytest.MonkeyPatch, logged: io.StringIO
+) -> None:
+    service = Service(live)
+    post(service, "/v1/recommend", {"user_id": 7})
+
+    def broken() -> Any:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(live, "health", broken)
+    assert metrics(service)["funnel_answers_total",] == 1
+    assert metrics(Service(live))["funnel_answers_total",] == 0
+    assert "the disk is gone" in logged.getvalue()
+
+
+def test_what_reads_is_not_waited_for_for_ever(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(live, "explain", lambda *_, **__: release.wait(60) and {})
+    reply = post(Service(live, ServeConfig(seconds=0.05)), "/v1/explain", {"user_id": 7, "item_id": 1})
+    release.set()
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+    assert "longer than 0.05 seconds" in reply.text
 
 
 def test_a_restarted_worker_goes_on_with_its_row(live: Live) -> None:
