@@ -99,7 +99,7 @@ class Observer:
             await self._look()
 
     async def _look(self) -> None:
-        """What cannot be looked at stops nobody: the last look stays, with its time, and it is tried again."""
+        """What cannot be looked at stops nobody: the last look stays, and it is tried again."""
         try:
             self.meter.bundle(await asyncio.to_thread(snapshot, self._live))
         except Exception:
