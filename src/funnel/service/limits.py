@@ -21,10 +21,6 @@ _MEASURES: dict[str, tuple[Callable[[Any], int], str, str]] = {
 }
 
 
-#: Which key of `[serve]` is the limit of a field.
-LIMITED = {name: key for name, (_, key, _) in _MEASURES.items()}
-
-
 def check(wanted: Body, config: ServeConfig) -> None:
     """Raises: HttpProblem (422) naming the field that asks for more than the config allows."""
     for name in wanted.model_fields_set:

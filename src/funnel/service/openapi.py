@@ -10,13 +10,12 @@ from pydantic.json_schema import models_json_schema
 
 from funnel.service import models
 from funnel.service.config import ServeConfig
-from funnel.service.limits import LIMITED
 
 
 class Operation(NamedTuple):
     """What a path does. body, answer: models; None for no body, and for any object. problems: statuses that
-    it may have, beside those of all. parameters: of the path, the query and the headers, by name. media: the
-    type of the answer."""
+    it may have, beside those of all. parameters: of the path, the query and the headers, by name. media: type
+    of the answer."""
 
     summary: str
     body: type[BaseModel] | None = None
@@ -33,6 +32,12 @@ def _path(name: str) -> dict[str, dict[str, Any]]:
 
 #: The header under which events that are sent again are taken in once.
 _KEY = {"in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255}}
+
+#: Fields that a key of `[serve]` limits.
+LIMITED = {
+    "k": "k", "history": "history", "exclude": "history", "items": "items", "user_ids": "users",
+    "events": "events",
+}  # fmt: skip
 
 _OF_BODY = (400, 408, 413, 415, 422)
 
@@ -89,9 +94,9 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Serve again what was published before", models.RollbackBody, problems=(404, 409)
     ),
     ("get", "/health"): Operation("What an operator looks at, of the worker that answers"),
-    ("get", "/metrics"): Operation("What all workers counted, for Prometheus", media="text/plain"),
     ("get", "/health/live"): Operation("Whether the process runs", answer=models.ProbeBody),
     ("get", "/health/ready"): Operation("Whether it can answer", answer=models.ProbeBody),
+    ("get", "/metrics"): Operation("What Prometheus collects", media="text/plain"),
     ("get", "/openapi.json"): Operation("This document"),
 }
 
@@ -124,14 +129,14 @@ def document(config: ServeConfig, version: str = "1") -> dict[str, Any]:
 
 def _limit(schemas: dict[str, Any], config: ServeConfig) -> None:
     """Write the limits of a config into the schemas of bodies."""
-    bodies = {operation.body.__name__ for operation in OPERATIONS.values() if operation.body}
-    for body in bodies:
-        for name, field in schemas[body]["properties"].items():
-            if name in LIMITED and name != "where":  # no schema says how many conditions a filter has
-                for form in field.get("anyOf", [field]):
-                    if form.get("type") in ("array", "integer"):
-                        word = "maxItems" if form["type"] == "array" else "maximum"
-                        form[word] = min(getattr(config, LIMITED[name]), form.get(word, 10**9))
+    for model in {operation.body for operation in OPERATIONS.values() if operation.body}:
+        properties = schemas[model.__name__]["properties"]
+        for name, key in LIMITED.items():
+            field = properties.get(name, {})
+            for part in (field, *field.get("anyOf", ())):
+                word = {"integer": "maximum", "array": "maxItems"}.get(part.get("type", ""))
+                if word:
+                    part[word] = min(getattr(config, key), part.get(word, 2**62))
 
 
 def _limit_k(paths: dict[str, Any], config: ServeConfig) -> None:
@@ -146,8 +151,8 @@ def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
         fields["parameters"] = [{"name": name, **rest} for name, rest in operation.parameters.items()]
     if operation.body is not None:
         fields["requestBody"] = {"required": True, "content": {"application/json": _schema(operation.body)}}
-    plain = {"schema": {"type": "object" if operation.media == "application/json" else "string"}}
-    answer = plain if operation.answer is None else _schema(operation.answer)
+    kind = "object" if operation.media == "application/json" else "string"
+    answer = {"schema": {"type": kind}} if operation.answer is None else _schema(operation.answer)
     ok = {"200": {"description": "Done", "content": {operation.media: answer}}}
     return fields | {"responses": ok | _problems(operation)}
 
