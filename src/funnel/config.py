@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self, get_args
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from funnel import plugins
+from funnel.artifacts import signing
 from funnel.data import DataConfig, EventsConfig, SplitConfig
 from funnel.errors import ConfigError
 from funnel.features import ContextConfig, FeaturesConfig
@@ -54,6 +55,17 @@ class StoreConfig(Settings):
     """What the store of bundles keeps."""
 
     keep: int = Field(5, ge=1, description="newest bundles kept, beside the published and the previous")
+    trust: tuple[str, ...] = Field(
+        (), description="public keys, one of which must have signed what is pulled, published or served"
+    )
+
+    @field_validator("trust")
+    @classmethod
+    def _are_keys(cls, trust: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(map(signing.checked, trust))
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
 
 
 class Config(Settings):

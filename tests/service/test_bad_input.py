@@ -124,7 +124,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("/v1/recommend", {"history": [1, [2, "view", 3]]}, "/history/1", "a pair of one and a kind"),
     ("/v1/recommend", {"exclude": [1, None]}, "/exclude/1", "a whole number or a text"),
     ("/v1/recommend", {"exclude": [1] * 2000}, "/exclude", "at most 1,000 here (`history` of [serve])"),
-    ("/v1/recommend", {"where": {"or": [{"not": {"genres": "a"}}] * 101}}, "/where", "at most 100"),
+    ("/v1/recommend", {"where": {"or": [{"not": {"genres": "a"}}] * 101}}, "", "at most 100"),
     ("/v1/events", {"events": [{"user_id": 7, "item_id": 1}] * 1001}, "/events", "at most 1,000"),
     ("/v1/recommend", {"where": []}, "/where", "valid dictionary"),
     ("/v1/recommend", {"where": {"colour": "red"}}, "", "no such item column"),

@@ -124,6 +124,16 @@ def test_every_observation_is_in_one_bin_of_its_label(observed: list[tuple[int, 
                 assert shown[key] == sum(1 for _, a, x in observed if a == label and x <= bound)
 
 
+def test_labels_without_room_are_counted_and_not_remembered() -> None:
+    """Who makes up labels fills no memory."""
+    row = Counters(ALL, workers=1).row(0)
+    for number in range(1000):
+        row.add("pages", f"page-{number} 200")
+    kept = [key for key in row._slots if key[0] == "pages"]
+    assert len(kept) < PAGES.room
+    assert sum(value for _, (value,) in row.values(PAGES)) == 1000
+
+
 def test_gauges_are_of_those_that_live_and_names_change() -> None:
     counters = Counters((*ALL, *INSTRUMENTS), workers=2)
     row = counters.row(0)

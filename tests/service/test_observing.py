@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import signal
+import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,6 +130,30 @@ def test_every_metric_is_there_from_the_start(live: Live) -> None:
         assert f"# TYPE {instrument.name}" in reply
 
 
+def test_a_state_that_cannot_be_looked_at_hides_no_counts(
+    live: Live, monkeypatch: pytest.MonkeyPatch, logged: io.StringIO
+) -> None:
+    service = Service(live)
+    post(service, "/v1/recommend", {"user_id": 7})
+
+    def broken() -> Any:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(live, "health", broken)
+    assert metrics(service)["funnel_answers_total",] == 1
+    assert metrics(Service(live))["funnel_answers_total",] == 0
+    assert "the disk is gone" in logged.getvalue()
+
+
+def test_what_reads_is_not_waited_for_for_ever(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(live, "explain", lambda *_, **__: release.wait(60) and {})
+    reply = post(Service(live, ServeConfig(seconds=0.05)), "/v1/explain", {"user_id": 7, "item_id": 1})
+    release.set()
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+    assert "longer than 0.05 seconds" in reply.text
+
+
 def test_a_restarted_worker_goes_on_with_its_row(live: Live) -> None:
     shared = Shared.of(2)
     for _ in range(3):
@@ -142,17 +167,12 @@ def test_a_restarted_worker_goes_on_with_its_row(live: Live) -> None:
 
 def test_a_slow_request_is_logged_by_its_form(live: Live, logged: io.StringIO) -> None:
     service = Service(live, ServeConfig(slow=1e-9))
-    body = {
-        "user_id": "anna@example.org",
-        "k": 5,
-        "history": [918273645546, 1],
-        "where": {"genres": "Comedy"},
-    }
+    body = {"user_id": "anna@example.org", "k": 5, "history": [918273645546], "where": {"genres": "Comedy"}}
     reply = post(service, "/v1/recommend", body, x_request_id="trace-7")
     assert reply.headers["x-request-id"] == "trace-7"
     (slow,) = [line for line in lines(logged) if line["message"] == "a slow request"]
     assert (slow["request"], slow["route"], slow["status"]) == ("trace-7", "/v1/recommend", 200)
-    assert slow["body"]["fields"] == {"user_id": "str", "k": 5, "history": 2, "where": 1}
+    assert slow["body"]["fields"] == {"user_id": "str", "k": 5, "history": 1, "where": 1}
     for personal in ("anna", "918273645546", "Comedy"):
         assert personal not in logged.getvalue().replace(slow["time"], "")
 

@@ -21,6 +21,9 @@ FORMAT_VERSION = 1
 
 MANIFEST = "manifest.json"
 
+#: Signatures of the manifest, which it does not name; see `funnel.artifacts.signing`.
+SIGNATURES = "signatures.json"
+
 #: Files beside the manifest that do not decide what is answered: timings differ from run to run.
 NOT_FINGERPRINTED = ("report.json", "report.html")
 
@@ -134,7 +137,7 @@ def _format_of(path: Path) -> int:
 def hashed(folder: Path) -> dict[str, FileEntry]:
     """Every file below a folder but the manifest, by its path, sorted."""
     names = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    return {name: entry(names[name]) for name in sorted(names) if name != MANIFEST}
+    return {name: entry(names[name]) for name in sorted(names) if name not in (MANIFEST, SIGNATURES)}
 
 
 def entry(path: Path) -> FileEntry:

@@ -14,7 +14,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from funnel.artifacts.manifest import MANIFEST, Manifest
+from funnel.artifacts.manifest import MANIFEST, SIGNATURES, Manifest
 from funnel.artifacts.store import CURRENT, NAME, Store
 from funnel.errors import BundleError, FunnelError
 
@@ -34,6 +34,8 @@ def push(store: Store, url: str, version: str = "current") -> str:
             for name in manifest.files:
                 _put(system, folder / name, f"{root}/{version}/{name}")
             _replace(system, f"{root}/{version}/{MANIFEST}", (folder / MANIFEST).read_bytes())
+        if (folder / SIGNATURES).is_file():
+            _replace(system, f"{root}/{version}/{SIGNATURES}", (folder / SIGNATURES).read_bytes())
         _replace(system, f"{root}/{CURRENT}", f"{version}\n".encode())
     except Exception as error:  # each file system has its own
         raise BundleError(f"{url} cannot be written: {error!r}; what was current there still is") from error
@@ -43,7 +45,8 @@ def push(store: Store, url: str, version: str = "current") -> str:
 def pull(url: str, store: Store, version: str = "current") -> str:
     """Copy a version from a URL into the store unless it is there and whole; the version.
 
-    It is verified file by file before it appears; publishing it is for the caller.
+    It is verified file by file before it appears; publishing it is for the caller. Where the store trusts
+    keys, one of them must have signed it, which is looked at before its files are fetched.
     Raises: BundleError when there is none, it is damaged, or the store cannot be written.
     """
     system, root = _open(url)
@@ -55,6 +58,9 @@ def pull(url: str, store: Store, version: str = "current") -> str:
             return version
         with store.copying(version) as draft:
             system.get_file(f"{root}/{version}/{MANIFEST}", str(draft.folder / MANIFEST))
+            if system.exists(f"{root}/{version}/{SIGNATURES}"):
+                system.get_file(f"{root}/{version}/{SIGNATURES}", str(draft.folder / SIGNATURES))
+            store.check_signature(draft.folder)  # before anything else of it is read
             for name in Manifest.load(draft.folder).files:
                 _get(system, f"{root}/{version}/{name}", draft.folder, name)
     except FunnelError:

@@ -27,7 +27,16 @@ from funnel.artifacts import manifest as manifests
 from funnel.artifacts import verify
 from funnel.artifacts.history import History, Publication, appended, served
 from funnel.artifacts.manifest import Manifest
-from funnel.artifacts.writing import Draft, changing, describe, drafting, move_into, replace_line
+from funnel.artifacts.signing import Trust, signed
+from funnel.artifacts.writing import (
+    Draft,
+    changing,
+    describe,
+    drafting,
+    move_into,
+    replace_line,
+    write_signatures,
+)
 from funnel.errors import BundleError
 
 log = logging.getLogger(__name__)
@@ -39,10 +48,31 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Store:
-    """Versions below a folder; it need not exist until something is written."""
+    """Versions below a folder; it need not exist until something is written.
 
-    def __init__(self, folder: str | Path) -> None:
+    trust: public keys, as `funnel sign --new` prints them: what none of them signed does not verify, so it is
+    neither published, copied from elsewhere nor served. Empty: signatures are not looked at.
+    Raises: ConfigError for what is no key; FunnelError where the extra `sign` is not installed.
+    """
+
+    def __init__(self, folder: str | Path, trust: Collection[str] = ()) -> None:
         self.folder = Path(folder)
+        self._trust = Trust(trust) if trust else None
+
+    @property
+    def trust(self) -> tuple[str, ...]:
+        """The keys that are trusted."""
+        return () if self._trust is None else tuple(self._trust.keys)
+
+    def sign(self, version: str, key: Path) -> str:
+        """Verify a version and add a signature to it; the public key. key: the file of a private key.
+
+        Raises: BundleError when it does not verify or cannot be written; ConfigError for what is no key.
+        """
+        folder = self.path(version)
+        signatures = signed(folder, verify.check(folder, folder.name), key)
+        write_signatures(folder, signatures)
+        return signatures[-1].key
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Draft]:
@@ -72,9 +102,14 @@ class Store:
         """
         with drafting(self.folder) as draft:
             yield draft
-            draft.version = verify.check(draft.folder, version).version
+            draft.version = verify.check(draft.folder, version, trust=self._trust).version
             with changing(self.folder):
                 move_into(draft, self.folder)
+
+    def check_signature(self, folder: Path) -> None:
+        """Raises: BundleError where keys are trusted and none of them signed the manifest in a folder."""
+        if self._trust is not None:
+            self._trust.check(folder, Manifest.load(folder))
 
     def versions(self) -> list[Manifest]:
         """The manifests of all versions, newest first; one that cannot be read is left out, and logged."""
@@ -126,7 +161,7 @@ class Store:
         Raises: BundleError naming a file that is missing, changed, or not of the version.
         """
         folder = self.path(version)
-        return verify.check(folder, folder.name, reports=reports)
+        return verify.check(folder, folder.name, reports=reports, trust=self._trust)
 
     def publications(self) -> list[Publication]:
         """Everything that was published, oldest first."""

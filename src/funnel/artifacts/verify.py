@@ -7,19 +7,24 @@ from pathlib import Path
 
 from funnel.artifacts import manifest as manifests
 from funnel.artifacts.manifest import Manifest
+from funnel.artifacts.signing import Trust
 from funnel.errors import BundleError
 
 
-def check(folder: Path, version: str, *, reports: bool = True) -> Manifest:
+def check(folder: Path, version: str, *, reports: bool = True, trust: Trust | None = None) -> Manifest:
     """The manifest of a version's folder, all of whose files were read and compared with it.
 
-    reports: False leaves out the reports, which decide no answer.
-    Raises: BundleError naming a file that is missing, changed, or not of the version.
+    reports: False leaves out the reports, which decide no answer. trust: keys, one of which must have signed
+    it, before any other file is read; None: nobody need have.
+    Raises: BundleError naming a file that is missing, changed, or not of the version, and where it is not
+    signed by a known key.
     """
     manifest = Manifest.load(folder)
     claimed = manifest.checksum, manifest.fingerprint, manifest.version
     if claimed != (manifest.summed(), manifests.fingerprint(manifest.files), version):
         raise BundleError(f"bundle {version}: {manifests.MANIFEST} was changed after it was written")
+    if trust is not None:
+        trust.check(folder, manifest)
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     looked_at = set(manifest.files) - (set() if reports else set(manifests.NOT_FINGERPRINTED))
     files = {
@@ -37,4 +42,4 @@ def check(folder: Path, version: str, *, reports: bool = True) -> Manifest:
 
 
 def _is_listed(name: str, manifest: Manifest) -> bool:
-    return name == manifests.MANIFEST or name in manifest.files
+    return name in (manifests.MANIFEST, manifests.SIGNATURES) or name in manifest.files

@@ -13,6 +13,7 @@ from funnel.artifacts import drafts, verify
 from funnel.artifacts import manifest as manifests
 from funnel.artifacts.manifest import Manifest
 from funnel.artifacts.room import no_room
+from funnel.artifacts.signing import Signature, as_text, read, united
 from funnel.errors import BundleError
 
 
@@ -84,6 +85,8 @@ def move_into(draft: Draft, store: Path) -> None:
         if not _whole(target):
             take_away(target)
             draft.folder.rename(target)
+        else:
+            _carry_signatures(draft.folder, target)
     sync(store)
 
 
@@ -103,6 +106,25 @@ def replace_line(path: Path, line: str) -> None:
         draft.chmod(0o644)
         draft.replace(path)
     sync(path.parent)
+
+
+def write_signatures(version: Path, signatures: list[Signature]) -> None:
+    """Replace the signatures of a version. Raises: BundleError where they cannot be written."""
+    with changing(version.parent):
+        text = as_text(signatures)
+        with drafts.new_file(version.parent) as draft:
+            draft.write_text(text)
+            draft.chmod(0o644)
+            sync(draft)
+            draft.replace(version / manifests.SIGNATURES)
+        sync(version)
+
+
+def _carry_signatures(source: Path, target: Path) -> None:
+    """Add the signatures of one copy of a version to another that is kept."""
+    given, there = read(source), read(target)
+    if given and given != there:
+        write_signatures(target, united(given, there))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from funnel.cli.common import INDEXES, Indexes, Json, Version, app, print_json
+from funnel.cli.common import INDEXES, Indexes, Json, Trusted, Version, app, print_json
 from funnel.errors import FunnelError, GateError
 
 Url = Annotated[str, typer.Argument(help="a folder, or what fsspec reaches, such as s3://bucket/ads")]
@@ -42,9 +42,11 @@ def publish(
     version: Annotated[str, typer.Argument(help="the version to serve; default the newest")] = "newest",
     store: Indexes = INDEXES,
     config: Annotated[
-        Path | None, typer.Option(help="a TOML config whose [gates] count instead of the bundle's own")
+        Path | None,
+        typer.Option(help="a TOML config whose [gates] count instead of the bundle's own; [store] trust too"),
     ] = None,
     force: Annotated[bool, typer.Option(help="also when a gate failed; the history keeps that")] = False,
+    trust: Trusted = None,
     as_json: Json = False,
 ) -> None:
     """Judge a bundle beside the published one and, if every gate passes, serve it from now on."""
@@ -52,13 +54,14 @@ def publish(
     from funnel import gates, show
     from funnel.artifacts import Store
 
-    kept = Store(store)
+    # Only its [gates] and [store] trust count; the data need not be here.
+    settings = None if config is None else configs.load(config, data=config.parent)
+    kept = Store(store, [*(trust or ()), *(settings.store.trust if settings else ())])
     manifests = kept.versions()
     if version == "newest" and not manifests:
         raise FunnelError(f"{store} holds no bundle to publish; `funnel build CONFIG` makes one")
     version = manifests[0].version if version == "newest" else version
-    # Only its [gates] count; the data need not be here.
-    thresholds = None if config is None else configs.load(config, data=config.parent).gates
+    thresholds = None if settings is None else settings.gates
     try:
         verdict = gates.publish(kept, version, config=thresholds, force=force)
     except GateError as error:
@@ -74,11 +77,11 @@ def publish(
 
 
 @app.command()
-def rollback(store: Indexes = INDEXES, as_json: Json = False) -> None:
+def rollback(store: Indexes = INDEXES, trust: Trusted = None, as_json: Json = False) -> None:
     """Serve again what was published before; once more goes further back."""
     from funnel.artifacts import Store
 
-    version = Store(store).rollback()
+    version = Store(store, trust or ()).rollback()
     print_json({"published": version}) if as_json else Console().print(f"published {version}")
 
 
@@ -100,13 +103,14 @@ def verify(
     version: Annotated[str, typer.Argument(help="a version; default the published one")] = "current",
     store: Indexes = INDEXES,
     holdout: Annotated[bool, typer.Option("--holdout", help="also judge it again, here")] = False,
+    trust: Trusted = None,
     as_json: Json = False,
 ) -> None:
     """Check every file of a bundle against its manifest; with --holdout also its answers, by every gate."""
     from funnel import gates, show
     from funnel.artifacts import Store
 
-    manifest = Store(store).verify(version)
+    manifest = Store(store, trust or ()).verify(version)
     verdict = gates.judge(Store(store), manifest.version) if holdout else None
     if as_json:
         print_json({"verified": manifest.version, **(verdict.model_dump(mode="json") if verdict else {})})
@@ -118,6 +122,25 @@ def verify(
         )
     if not as_json:
         Console().print(f"{manifest.version}: {len(manifest.files)} files, all as they were written")
+
+
+@app.command()
+def sign(
+    key: Annotated[Path, typer.Option(help="the file of a private key")],
+    version: Annotated[str, typer.Argument(help="a version; default the published one")] = "current",
+    store: Indexes = INDEXES,
+    new: Annotated[bool, typer.Option("--new", help="make the key first, and print its public one")] = False,
+    as_json: Json = False,
+) -> None:
+    """Sign a bundle, so that stores that trust the key take it; --new only makes a key."""
+    from funnel.artifacts import Store, signing
+
+    if new:
+        public = signing.generate(key)
+        print_json({"public": public}) if as_json else typer.echo(public)
+        return
+    public = Store(store).sign(version, key)
+    print_json({"public": public}) if as_json else Console().print(f"signed with {public}", markup=False)
 
 
 @app.command()
@@ -146,11 +169,20 @@ def push(url: Url, store: Indexes = INDEXES, bundle: Version = "current", as_jso
 
 
 @app.command()
-def pull(url: Url, store: Indexes = INDEXES, bundle: Version = "current", as_json: Json = False) -> None:
+def pull(
+    url: Url,
+    store: Indexes = INDEXES,
+    bundle: Version = "current",
+    trust: Trusted = None,
+    config: Annotated[Path | None, typer.Option(help="a TOML config whose [store] trust counts")] = None,
+    as_json: Json = False,
+) -> None:
     """Copy a bundle from another store, verify it, and serve it here."""
+    from funnel import config as configs
     from funnel.artifacts import Store, remote
 
-    kept = Store(store)
+    settings = None if config is None else configs.load(config, data=config.parent).store
+    kept = Store(store, [*(trust or ()), *(settings.trust if settings else ())])
     version = remote.pull(url, kept, bundle)
     kept.publish(version)
     print_json({"published": version, "from": url}) if as_json else Console().print(f"published {version}")

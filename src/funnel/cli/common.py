@@ -39,6 +39,13 @@ Indexes = Annotated[Path, typer.Option("--store", help="where bundles are kept a
 Embeddings = Annotated[Path, typer.Option("--embeddings", help="where trained towers are kept")]
 Version = Annotated[str, typer.Option("--bundle", help="a version, or `current` for the published one")]
 
+Trusted = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust", metavar="KEY", envvar="FUNNEL_TRUST", help="a public key that must have signed it"
+    ),
+]
+
 INDEXES, EMBEDDINGS = Path("indexes"), Path("embeddings")
 
 

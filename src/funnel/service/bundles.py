@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from funnel.artifacts import Store
 from funnel.errors import BundleError
 from funnel.service.bodies import parsed
 from funnel.service.models import RollbackBody
@@ -29,7 +28,7 @@ class Bundles:
     when they look the next time."""
 
     def __init__(self, live: Live) -> None:
-        self._live, self._store = live, Store(live.folder)
+        self._live, self._store = live, live.store
         self._publishing = asyncio.Lock()
 
     def routes(self, make: Routes) -> list[BaseRoute]:
@@ -82,6 +81,7 @@ class Bundles:
             raise HttpProblem(409, "another bundle is being judged; try again when it is published")
         async with self._publishing:
             command = ["publish", version, "--store", str(self._live.folder), "--json"]
+            command += [part for key in self._store.trust for part in ("--trust", key)]
             code, out, err = await _funnel(*command)
         verdict = _parsed(out)
         if code:

@@ -21,7 +21,10 @@ class ServeConfig(Settings):
     users: int = Field(1_000, ge=1, le=100_000, description="users of one call of recommend/many, at most")
     batch: int = Field(32, ge=1, le=1_000, description="waiting requests that are answered together, at most")
     seconds: float = Field(
-        10.0, gt=0, le=3600, description="seconds in which a body must arrive, and that a request may wait"
+        10.0,
+        gt=0,
+        le=3600,
+        description="in which a body must arrive, that a request may wait, and that one which reads may take",
     )
     keys: str = Field("", description="file of API keys, see `funnel keys`; empty: none, and loopback alone")
     in_flight: int = Field(256, ge=1, le=100_000, description="requests that a worker takes at a time")

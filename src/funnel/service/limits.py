@@ -32,7 +32,8 @@ def check(wanted: Body, config: ServeConfig) -> None:
         most = getattr(config, key)
         if size > most:
             detail = f"{name} is {size:,} {what}; at most {most:,} here"
-            errors = [{"pointer": f"/{name}", "detail": detail}]
+            # What the description says of a body is in `errors`; how many conditions, it cannot say.
+            errors = [] if name == "where" else [{"pointer": f"/{name}", "detail": detail}]
             raise HttpProblem(422, f"{detail} (`{key}` of [serve])", errors=errors)
 
 

@@ -68,11 +68,11 @@ class SimilarBody(Body):
     """The nearest to an item; see `Live.similar`."""
 
     item_id: Id
-    k: int = Field(10, ge=1, description="how many items")
+    k: Whole = Field(10, ge=1, description="how many items")
     user_id: Id | None = Field(None, description="somebody whose history counts as well")
     where: Columns | None = None
     exclude: list[Id] | None = None
-    time: int | None = None
+    time: Whole | None = None
     attributes: list[str] | None = None
     seen: SeenKinds | None = None
     context: Columns | None = None

@@ -61,7 +61,10 @@ class Observer:
     def __init__(self, live: Live, shared: Shared, worker: int, slow: float) -> None:
         self._live, self._shared, self._slow = live, shared, slow
         self.meter = Meter(shared.counters.row(worker))
-        self.meter.bundle(snapshot(live))
+        try:
+            self.meter.bundle(snapshot(live))
+        except Exception:  # as in `_look`
+            log.exception("the bundle and the state could not be looked at")
         self._tracing, self._in_flight = installed(), 0
 
     def begin(self, scope: Scope) -> Begun:
@@ -93,10 +96,11 @@ class Observer:
         """Look at the bundle and the state now and then, so that other workers can tell."""
         while True:
             await asyncio.sleep(_LOOK)
-            try:
-                await self._look()
-            except Exception:  # it goes on being tried, and the last look stays with its time
-                log.exception("the bundle and the state could not be looked at")
+            await self._look()
 
     async def _look(self) -> None:
-        self.meter.bundle(await asyncio.to_thread(snapshot, self._live))
+        """What cannot be looked at stops nobody: the last look stays, and it is tried again."""
+        try:
+            self.meter.bundle(await asyncio.to_thread(snapshot, self._live))
+        except Exception:
+            log.exception("the bundle and the state could not be looked at")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from anyio import to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -39,7 +41,7 @@ class Routes:
             allowed(request, role)
             wanted = parsed(await self.body(request), model)
             check(wanted, self._config)
-            return as_response(await run_in_threadpool(work, wanted))
+            return as_response(await self._worked(work, wanted, role))
 
         return route(path, endpoint, method)
 
@@ -59,9 +61,22 @@ class Routes:
                 if name not in query:
                     raise HttpProblem(422, f"no parameter {shown(name)} is known here; {hint(name, query)}")
             at_once = path in AT_ONCE
-            return as_response(work(request) if at_once else await run_in_threadpool(work, request))
+            return as_response(work(request) if at_once else await self._worked(work, request, role))
 
         return route(path, endpoint, method)
+
+    async def _worked(self, work: Callable[[Any], Any], given: Any, role: Role) -> Any:
+        """What a thread works out. What only reads is not waited for longer than a request may take; of what
+        writes, the caller is to hear what became of it.
+        """
+        if role != "read":
+            return await run_in_threadpool(work, given)
+        try:
+            async with asyncio.timeout(self._config.seconds):
+                return await to_thread.run_sync(work, given, abandon_on_cancel=True)
+        except TimeoutError as error:
+            wrong = f"this took longer than {self._config.seconds:g} seconds; ask for less, or come again"
+            raise HttpProblem(503, wrong, headers={"retry-after": "1"}) from error
 
     async def body(self, request: Request) -> bytes:
         """See `funnel.service.bodies.read`."""

@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from funnel.artifacts.store import CURRENT
+from funnel.artifacts.store import CURRENT, Store
 from funnel.errors import ConfigError, FunnelError
 from funnel.service.config import ServeConfig
 from funnel.service.keys import Keys, check_address
@@ -157,7 +157,7 @@ class Supervisor:
                 os.kill(process, number)
 
 
-def serve(store: Path, config: ServeConfig, ready: Callable[[str, str], None]) -> None:
+def serve(store: Store, config: ServeConfig, ready: Callable[[str, str], None]) -> None:
     """Serve what is published in a store, until SIGTERM or SIGINT.
 
     Without keys only loopback is listened on: whoever reaches the service may do everything.
@@ -175,7 +175,7 @@ def serve(store: Path, config: ServeConfig, ready: Callable[[str, str], None]) -
     if config.logs == "json" or (config.logs == "auto" and not sys.stderr.isatty()):
         log_as_json()
     with bound(config.host, config.port) as listener:
-        live = Live(store.resolve())
+        live = Live(store)
         host, port = listener.getsockname()[:2]
         ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", live.version)
         Supervisor(live, listener, config, keys).run()

@@ -72,13 +72,13 @@ log = logging.getLogger(__name__)
 class Live:
     """A published bundle, answering.
 
-    store: the folder that bundles are published in. version: default the published one. watch: look for a
-    newly published one every so many seconds, in a thread; None: only when `refresh` is called. state:
-    where events of users and changes of items are kept; default a file in the store's folder `live`, which
-    any number of processes on the machine share. A path, a URL of a server that several machines share,
-    such as `redis://host:6379/0` or `postgresql://user@host/database` (see docs/state.md), or a log.
-    moment: what a request is about that brings no `time`: "bundle", the end of the bundle's data, or "now",
-    the wall clock.
+    store: the folder that bundles are published in, or the Store, which may trust keys. version: default the
+    published one. watch: look for a newly published one every so many seconds, in a thread; None: only when
+    `refresh` is called. state: where events of users and changes of items are kept; default a file in the
+    store's folder `live`, which any number of processes on the machine share. A path, a URL of a server that
+    several machines share, such as `redis://host:6379/0` or `postgresql://user@host/database` (see
+    docs/state.md), or a log. moment: what a request is about that brings no `time`: "bundle", the end of the
+    bundle's data, or "now", the wall clock.
 
     Any process may change items and observe events, before and after a fork; what one acknowledged is in the
     next answer of all.
@@ -88,7 +88,7 @@ class Live:
 
     def __init__(
         self,
-        store: str | Path,
+        store: str | Path | Store,
         version: str = "current",
         *,
         watch: float | None = None,
@@ -97,7 +97,7 @@ class Live:
     ) -> None:
         if moment not in ("bundle", "now"):
             raise FunnelError(f'moment is {moment!r}; it must be "bundle" or "now"')
-        self._store = Store(Path(store))
+        self._store = store if isinstance(store, Store) else Store(Path(store))
         self._by_clock = moment == "now"
         loaded = Loaded.load(self._store, version)
         folder = self._store.folder / "live"
@@ -131,6 +131,11 @@ class Live:
     def contents(self) -> Contents:
         """The parts of the version in use."""
         return self._loaded.contents
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+        return self._store
 
     @property
     def folder(self) -> Path:
