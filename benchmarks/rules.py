@@ -3,7 +3,7 @@
     python -m benchmarks.rules [--quick]
 
 Each rule set of one to six rules, of all kinds, is put to many requests of a random catalogue, through
-`Ruleset.blocked` and the stage `Rules`. Every list is counted anew from the items' plain values. A list that
+`Ruleset.excluded` and the stage `Rules`. Every list is counted anew from the items' plain values. A list that
 breaks nothing is right; of one that does, each rule's cost is compared with what that rule alone could not
 cost less than; what is still open goes to an integer program (HiGHS, by scipy). On catalogues of six
 items the list itself is compared with the best of all lists.
@@ -56,7 +56,7 @@ def answered(case: Case, rules: Ruleset) -> tuple[Case, NDArray[np.int32], Candi
     bad = np.zeros(case.candidates.shape, dtype=np.bool_)
     for b, items in enumerate(case.candidates):
         some = np.ascontiguousarray(items[items >= 0])
-        bad[b, : len(some)] = rules.blocked(occasion, b, some)
+        bad[b, : len(some)] = rules.excluded(occasion, b, some)
     blank = np.empty((*bad.shape, 0))
     every = Candidates(
         case.candidates, case.scores, (), blank.astype(np.float32), blank.astype(np.int32)

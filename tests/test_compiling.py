@@ -175,3 +175,13 @@ def test_warming_leaves_the_store_as_it_was(built: TinyBuild, tmp_path: Path) ->
     live = Live(store)
     assert live.history(7) == Live(built.indexes).history(7)
     live.close()
+
+
+def test_an_example_is_compiled_for_without_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training and building call more of it than serving alone does; nothing of the example is left."""
+    monkeypatch.chdir(tmp_path)
+    told = json.loads(ok("warm", "--example", "--json"))
+    assert told["version"].startswith("example-")
+    assert told["compiled"] + told["kept"] > 40
+    assert {"ranker", "features", "stages"} <= {Path(folder).parent.name for folder in told["in"]}
+    assert list(tmp_path.iterdir()) == []

@@ -49,7 +49,7 @@ def through_a_day(
     for number in range(requests):
         now = number * DAY // requests
         on.values["spent"] = np.full(2, spent)
-        if not rules.blocked(at(now, int(rng.integers(2**62))), 0, rows)[0] and rng.random() < wins:
+        if not rules.excluded(at(now, int(rng.integers(2**62))), 0, rows)[0] and rng.random() < wins:
             spent += 1.0
         path.append(spent)
     return np.array(path)
@@ -75,14 +75,14 @@ def test_what_is_spent_is_out_and_what_has_no_budget_is_not() -> None:
     on = world([0, 10, 10, None, -1, 10], [0, 10, 11, 5, None, None])
     rules, rows = made([rule(by="item_id", slack=1.0)], on), np.arange(6, dtype=np.int32)
     for key in range(50):
-        assert rules.blocked(at(DAY - 1, key), 0, rows).tolist() == [True, True, True, False, True, False]
+        assert rules.excluded(at(DAY - 1, key), 0, rows).tolist() == [True, True, True, False, True, False]
 
 
 def test_a_campaign_takes_part_or_does_not_as_a_whole_and_again_the_same_way() -> None:
     on = world([100.0] * 40, [51.0] * 40)
     rules, rows = made([rule()], on), np.arange(40, dtype=np.int32)
-    first = [rules.blocked(at(DAY // 2, key), 0, rows).tolist() for key in range(200)]
-    again = [made([rule()], on).blocked(at(DAY // 2, key), 0, rows).tolist() for key in range(200)]
+    first = [rules.excluded(at(DAY // 2, key), 0, rows).tolist() for key in range(200)]
+    again = [made([rule()], on).excluded(at(DAY // 2, key), 0, rows).tolist() for key in range(200)]
     assert first == again
     assert all(one[::2] == one[1::2] for one in first)
     assert 0.4 < np.mean(first) < 0.6  # half of the slack is used up

@@ -248,7 +248,7 @@ def test_an_item_stands_in_a_given_list_as_retrieval_has_it() -> None:
     sources = [Scored("near", [[5, 1, 2, 3]]), Scored("met", [[1, 2, 9]])]
     sources[1].by_events = True  # type: ignore[attr-defined]
     retrieve = Retrieve(sources, 4, unseen=lambda items, times: items == 5)
-    found, placed = retrieve.places(ask(1), np.array([[3, 5, 8]], dtype=np.int32))
+    found, placed = retrieve.positions(ask(1), np.array([[3, 5, 8]], dtype=np.int32))
     assert placed.items[0].tolist() == [5, 3, 8]
     score = dict(zip(found.items[0].tolist(), found.scores[0].tolist(), strict=True))
     assert placed.scores[0].tolist()[:2] == [score[5], score[3]]

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
 from rich.console import Console
 
 from funnel.cli.common import INDEXES, Indexes, Json, Version, app, print_json
 
 
 @app.command()
-def warm(store: Indexes = INDEXES, bundle: Version = "current", as_json: Json = False) -> None:
+def warm(
+    store: Indexes = INDEXES,
+    bundle: Version = "current",
+    example: Annotated[
+        bool,
+        typer.Option("--example", help="of a small example in place of a bundle: what training needs too"),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Compile all that a bundle needs to be served, and keep it beside the package: for building images."""
-    from funnel.serving.warm import warm as compile_all
+    if example:
+        from funnel.pipeline.example import warm_everything
 
-    warmed = compile_all(store, bundle)
+        warmed = warm_everything()
+    else:
+        from funnel.serving.warm import warm as compile_all
+
+        warmed = compile_all(store, bundle)
     folders = sorted(map(str, warmed.folders))
     if as_json:
         print_json(

@@ -22,10 +22,10 @@ def step(name: str) -> Iterator[None]:
         ended = ""
     finally:
         log.info("%s: %s%.1f s", name, ended, time.perf_counter() - began)
-        _give_back()
+        give_back()
 
 
-def _give_back() -> None:
+def give_back() -> None:
     """Have the C library give memory that a step freed back to the system: glibc keeps hundreds of megabytes
     between blocks that are still in use. Elsewhere nothing."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None

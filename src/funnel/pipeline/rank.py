@@ -19,7 +19,7 @@ from funnel.pipeline.heads import Heads, retrieved_heads, shown_heads
 from funnel.pipeline.logged import Logged, learn_from
 from funnel.pipeline.order import Order, retrieval_order
 from funnel.pipeline.prepare import Prepared
-from funnel.pipeline.progress import step
+from funnel.pipeline.progress import give_back, step
 from funnel.ranker import CrossFit, Ranker, RankerConfig, TrainingLists, concatenate, training_lists
 from funnel.ranker.calibration import EVENT, Head, calibrate
 from funnel.ranker.config import FOLDS
@@ -133,7 +133,8 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
         logged = learn_from(contents, prepared, folds)
         if logged is not None:
             lists = _with_clicks(lists, logged, config.ranker)
-        every = concatenate(lists)
+        every, sizes = concatenate(lists), [len(fold) for fold in lists]
+        del lists  # as many bytes again
     facts = RankerFacts(
         order=order,
         verdict=None,
@@ -144,15 +145,16 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
         missed_choice=config.ranker.missed,
         logged=() if logged is None else logged.notes,
     )
-    if not all(len(fold) for fold in lists):
+    if not all(sizes):
         log.warning("too little of the ranker's window was retrieved: the retrieval order is kept")
         return None, facts
-    fold_of = np.repeat(np.arange(FOLDS), [len(fold) for fold in lists])
+    fold_of = np.repeat(np.arange(FOLDS), sizes)
     kinds = prepared.split.kinds
     of_kinds = every if logged is None and kinds is not None and len(kinds.target_names) > 1 else None
     with step("grow trees for each fold"):
         fitting = CrossFit(every, fold_of, config.ranker)
-        del lists, every  # LightGBM has its own, binned
+        del every  # LightGBM has its own, binned
+        give_back()
         tried = fitting.each()
     with step("judge them on users that they were not grown on"):
         verdicts, outcomes = _verdicts(contents, tried, folds, config.seed)

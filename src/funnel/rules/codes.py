@@ -41,15 +41,15 @@ class ColumnCodes:
         self._catch_up()
         codes = _gathered(self._rows, self._offsets, rows)
         if self._own:
-            places = np.flatnonzero(self._is_own[np.minimum(rows, len(self._is_own) - 1)])
-            pairs = zip(places.tolist(), rows[places].tolist(), strict=True)
-            own = {place: self._own[row] for place, row in pairs if row in self._own}
+            positions = np.flatnonzero(self._is_own[np.minimum(rows, len(self._is_own) - 1)])
+            pairs = zip(positions.tolist(), rows[positions].tolist(), strict=True)
+            own = {position: self._own[row] for position, row in pairs if row in self._own}
             width = max([codes.shape[1], *map(len, own.values())])
             wider = np.full((len(rows), width), -1, dtype=np.int32)
             wider[:, : codes.shape[1]] = codes
-            for place, some in own.items():
-                wider[place] = -1
-                wider[place, : len(some)] = some
+            for position, some in own.items():
+                wider[position] = -1
+                wider[position, : len(some)] = some
             return wider
         return codes
 
@@ -90,7 +90,7 @@ class ColumnCodes:
 
 
 class _KnownValues:
-    """Codes of values: their place among those of the bundle, or the next number."""
+    """Codes of values: their position among those of the bundle, or the next number."""
 
     def __init__(self, values: Any) -> None:
         self._values = values
@@ -99,16 +99,16 @@ class _KnownValues:
 
     def code(self, value: Any) -> int:
         if self._by is None:
-            self._by = {_key(one): code for code, one in enumerate(self._values)}
+            self._by = {_key(value): code for code, value in enumerate(self._values)}
         key = _key(value)
-        found = self._by.get(key)
-        return self._by.setdefault(key, next(self._next)) if found is None else found
+        code = self._by.get(key)
+        return self._by.setdefault(key, next(self._next)) if code is None else code
 
     def codes(self, value: Any) -> Int32:
         """Of what an item has in the column: none, one or several values."""
-        each = value if isinstance(value, list | tuple | set | frozenset | np.ndarray) else [value]
-        there = [one for one in each if one is not None and one == one]
-        return np.unique([self.code(one) for one in there]).astype(np.int32)
+        values = value if isinstance(value, list | tuple | set | frozenset | np.ndarray) else [value]
+        there = [each for each in values if each is not None and each == each]
+        return np.unique([self.code(each) for each in there]).astype(np.int32)
 
 
 def _key(value: Any) -> Any:

@@ -120,8 +120,8 @@ class CapRule(_Rule):
     @field_validator("per")
     @classmethod
     def _time(cls, per: str) -> str:
-        found = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", per)
-        if found is None or int(found[1]) * _UNITS[found[2]] > LONGEST_DAYS * 86_400:
+        match = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", per)
+        if match is None or int(match[1]) * _UNITS[match[2]] > LONGEST_DAYS * 86_400:
             raise ValueError(f'a number with s, m, h or d is expected, at most "{LONGEST_DAYS}d"')
         return per
 
@@ -180,13 +180,13 @@ def ordered(rules: Sequence[Rule]) -> tuple[Rule, ...]:
 def check_together(rules: Sequence[Rule], k: int) -> None:
     """Raises: ValueError for rules that contradict one another, or cannot hold in a list of k."""
     labels: dict[str, int] = {}
-    for place, rule in enumerate(rules):
+    for number, rule in enumerate(rules):
         if rule.label in labels:
             raise ValueError(
-                f"rules {labels[rule.label]} and {place} are both called {rule.label!r}; "
+                f"rules {labels[rule.label]} and {number} are both called {rule.label!r}; "
                 "give each a `name` of its own, or keep one"
             )
-        labels[rule.label] = place
+        labels[rule.label] = number
         if isinstance(rule, AtLeastRule) and rule.n > k:
             raise ValueError(f"rule {rule.label!r} wants {rule.n} items of a list of rerank.k = {k}")
     _check_positions(rules)
@@ -219,7 +219,7 @@ def _check_same(rules: Sequence[Rule]) -> None:
         if isinstance(rule, CapRule):
             key = ("cap", rule.column, rule.seconds)
         if isinstance(rule, BoostRule) and rule.to is not None:
-            key = ("boost", repr(sorted(rule.where.items(), key=lambda one: one[0])))
+            key = ("boost", repr(sorted(rule.where.items(), key=lambda pair: pair[0])))
         if key is None:
             continue
         if key in taken:

@@ -42,9 +42,9 @@ def _cheapest(p: Problem, strict: Bool, n_teams: int, k: int, chosen: Int32) -> 
     program, costs = Program(p, len(strict), n_teams, len(chosen)), costs_of(p, n_teams, len(strict), chosen)
     for r in np.flatnonzero(~strict):
         if costs[r] > 0:
-            found = program.least(int(r), allow)
-            proven &= found is not None and found.proven
-            if found is not None and (now := costs_of(p, n_teams, len(strict), found.chosen))[r] < costs[r]:
-                chosen, costs = found.chosen, now
+            better = program.least(int(r), allow)
+            proven &= better is not None and better.proven
+            if better is not None and (now := costs_of(p, n_teams, len(strict), better.chosen))[r] < costs[r]:
+                chosen, costs = better.chosen, now
         allow[r] = costs[r]
     return chosen, costs, proven

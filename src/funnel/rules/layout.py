@@ -47,19 +47,19 @@ class Layout:
     def solve(
         self, items: Int32, k: int, occasion: Occasion | None, request: int
     ) -> tuple[Int64, RulesOutcome]:
-        """Places of the best list among the candidates [n], best first, and what the rules did."""
-        asked, k = k, min(k, len(items))
+        """Positions of the best list among the candidates [n], best first, and what the rules did."""
+        wanted, k = k, min(k, len(items))
         if not self._rules:
             return np.arange(k), RulesOutcome()
-        problem = self._problem(items, asked, occasion, request)
+        problem = self._problem(items, wanted, occasion, request)
         out = np.zeros(k, dtype=np.int32)
         length, proven, costs = solve(problem, self._strict, self._n_teams, k, out)
         if not proven:
             length, proven, costs = improved(problem, self._strict, self._n_teams, k, out, length)
         chosen = out[:length].astype(np.int64)
         gave_way = costs > 0
-        for (r, rule), place in zip(self._pins, self._pinned_at(items), strict=True):
-            gave_way[r] |= rule.position <= asked and (place < 0 or rule.position > length)
+        for (r, rule), at in zip(self._pins, self._pinned_at(items), strict=True):
+            gave_way[r] |= rule.position <= wanted and (at < 0 or rule.position > length)
         labels = [label for label, gave in zip(self._labels, gave_way.tolist(), strict=True) if gave]
         return chosen, RulesOutcome(tuple(labels), bool(proven), self._touched(problem, chosen))
 
@@ -92,8 +92,8 @@ class Layout:
     def _columns(self, items: Int32) -> tuple[Int32, Int32]:
         """Codes of all columns with a limit and of all teams, and whose they are: int32 [n, W] each."""
         codes = [self._set.codes(rule.column).of(items) for _, rule in self._limits]
-        owners = [np.full(one.shape[1], number, dtype=np.int32) for number, one in enumerate(codes)]
-        whose = [np.broadcast_to(owner, one.shape) for owner, one in zip(owners, codes, strict=True)]
+        owners = [np.full(some.shape[1], number, dtype=np.int32) for number, some in enumerate(codes)]
+        whose = [np.broadcast_to(owner, some.shape) for owner, some in zip(owners, codes, strict=True)]
         for column, table in self._teams:
             values = self._set.codes(column).of(items)
             width = values.shape[1] * table.shape[1]  # said, since of no items it cannot be inferred
@@ -111,7 +111,7 @@ class Layout:
     def _teams(self) -> list[tuple[str, Int32]]:
         """For each rule of competitors its column, and by code the owners that a value belongs to: int32
         [values + 1, most of one value], −1 = none; the last row is that of all other values."""
-        found, owner = [], len(self._limits)
+        teams, owner = [], len(self._limits)
         for _, rule in self._apart:
             codes = self._set.codes(rule.column)
             of: dict[int, list[int]] = {}
@@ -125,8 +125,8 @@ class Layout:
             )
             for code, some in of.items():
                 table[code, : len(some)] = some
-            found.append((rule.column, table))
-        return found
+            teams.append((rule.column, table))
+        return teams
 
     def _cap(self, capacity: Int32, owner: Int32, code: Int32, occasion: Occasion, request: int) -> None:
         """What of a cap is left to the user, in place of the whole of it."""
@@ -142,17 +142,19 @@ class Layout:
         return out
 
     def _pinned_at(self, items: Int32) -> list[int]:
-        """The place of each pinned item among the candidates, −1 where it is not there."""
-        found = [np.flatnonzero(items == self._set.catalogue.ids.row(rule.item)) for _, rule in self._pins]
-        return [int(places[0]) if len(places) else -1 for places in found]
+        """The position of each pinned item among the candidates, −1 where it is not there."""
+        positions = [
+            np.flatnonzero(items == self._set.catalogue.ids.row(rule.item)) for _, rule in self._pins
+        ]
+        return [int(at[0]) if len(at) else -1 for at in positions]
 
     def _pinned(self, items: Int32, k: int) -> tuple[Int32, Int32, Int32]:
         pin, pin_rule = np.full(k, -1, dtype=np.int32), np.full(k, -1, dtype=np.int32)
         pinned = np.full(len(items), -1, dtype=np.int32)
-        for (r, rule), place in zip(self._pins, self._pinned_at(items), strict=True):
-            if place >= 0 and rule.position <= k:
-                pin[rule.position - 1], pin_rule[rule.position - 1] = place, r
-                pinned[place] = rule.position - 1
+        for (r, rule), at in zip(self._pins, self._pinned_at(items), strict=True):
+            if at >= 0 and rule.position <= k:
+                pin[rule.position - 1], pin_rule[rule.position - 1] = at, r
+                pinned[at] = rule.position - 1
         return pin, pin_rule, pinned
 
     def _reservations(self, k: int) -> tuple[Int32, Int32]:
@@ -169,16 +171,16 @@ class Layout:
         if not (self._pins or self._reserved or self._least):
             return ()
         out: list[list[str]] = [[] for _ in chosen]
-        for position, place in enumerate(chosen.tolist()):
-            if p.pin[position] == place:
+        for position, candidate in enumerate(chosen.tolist()):
+            if p.pin[position] == candidate:
                 out[position].append(self._labels[p.pin_rule[position]])
             row = p.reserved[position]
-            if row >= 0 and p.fits[row, place]:
+            if row >= 0 and p.fits[row, candidate]:
                 out[position].append(self._labels[p.reserved_rule[position]])
-            if place >= len(chosen):
+            if candidate >= len(chosen):
                 out[position] += [
                     self._labels[r]
-                    for r, counts in zip(p.least_rule, p.counts[:, place], strict=True)
+                    for r, counts in zip(p.least_rule, p.counts[:, candidate], strict=True)
                     if counts
                 ]
         return tuple(map(tuple, out))

@@ -134,7 +134,7 @@ class Program:
         rows = [*self._rows, *held]
         weights = np.zeros(self._n)
         weights[list(objective)] = list(objective.values())
-        found = milp(
+        result = milp(
             weights,
             integrality=np.ones(self._n),
             bounds=Bounds(0, np.inf),
@@ -145,7 +145,7 @@ class Program:
             ),
             options={"node_limit": NODES},
         )
-        return None if found.x is None else Solution(self._list(np.rint(found.x)), found.status == 0)
+        return None if result.x is None else Solution(self._list(np.rint(result.x)), result.status == 0)
 
     def _list(self, x: NDArray[np.float64]) -> Int32:
         """A list of so many of each class at each slot: of a class the first come in, in their order where no
@@ -157,14 +157,14 @@ class Program:
             for s, at in enumerate(self._named)
             for c in np.flatnonzero(wanted[:, s])
         }  # fmt: skip
-        others = sorted(one for c, some in left.items() for one in some[: wanted[c, -1]])
+        others = sorted(row for c, rows in left.items() for row in rows[: wanted[c, -1]])
         rest = iter(others)
         chosen = [named[at] if at in named else next(rest, None) for at in range(self._length)]
-        return np.array([one for one in chosen if one is not None], dtype=np.int32)
+        return np.array([row for row in chosen if row is not None], dtype=np.int32)
 
 
 def _entries(rows: Sequence[Terms]) -> Any:
-    """Values, and their places: of a sparse matrix."""
+    """Values, and their positions: of a sparse matrix."""
     of = np.repeat(np.arange(len(rows)), [len(terms) for terms in rows])
     columns = [column for terms in rows for column in terms]
     return [value for terms in rows for value in terms.values()], (of, columns)

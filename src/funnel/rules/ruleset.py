@@ -39,7 +39,7 @@ class Quota:
 class Ruleset:
     """Rules, by priority, on a catalogue. Thread-safe.
 
-    `blocked` says which items a request cannot be given; `arranged` makes its list of the others.
+    `excluded` says which items a request cannot be given; `arranged` makes its list of the others.
     """
 
     def __init__(self, rules: Sequence[Rule], catalogue: Catalogue) -> None:
@@ -88,7 +88,7 @@ class Ruleset:
             kept = self._bits[id(where)] = changes, self.catalogue.compile(where)
         return has_bits(kept[1], rows)
 
-    def blocked(self, occasion: Occasion | None, request: int, rows: Int32) -> Bool:
+    def excluded(self, occasion: Occasion | None, request: int, rows: Int32) -> Bool:
         """Items that caps and budgets keep from a request: bool, shape of rows [n]."""
         out = np.zeros(len(rows), dtype=np.bool_)
         if occasion is None or not len(rows):
@@ -120,21 +120,21 @@ class Ruleset:
     def arranged(
         self, items: Int32, scores: Float32, k: int, occasion: Occasion | None = None, request: int = 0
     ) -> tuple[Int64, Float32, RulesOutcome]:
-        """The list of at most k items: their places among the candidates int64 [m], their scores, and what
+        """The list of at most k items: their positions among the candidates int64 [m], their scores, and what
         the rules did.
 
-        items: int32 [n], candidates that are not blocked, best first; scores: float32 [n].
+        items: int32 [n], candidates that are not excluded, best first; scores: float32 [n].
         """
         order, scores, boosted = self._boosted(items, scores)
         chosen, outcome = self._layout.solve(items[order], k, occasion, request)
-        places = order[chosen]
+        positions = order[chosen]
         touched = outcome.touched
         if boosted:
             touched = tuple(
-                (*(touched[at] if touched else ()), *(label for label, mask in boosted if mask[place]))
-                for at, place in enumerate(places.tolist())
+                (*(touched[at] if touched else ()), *(label for label, mask in boosted if mask[position]))
+                for at, position in enumerate(positions.tolist())
             )
-        return places, scores[places], replace(outcome, touched=touched)
+        return positions, scores[positions], replace(outcome, touched=touched)
 
     def _boosted(self, items: Int32, scores: Float32) -> tuple[Int64, Float32, list[tuple[str, Bool]]]:
         """The candidates' order and scores after boosts, and which were boosted by each rule."""

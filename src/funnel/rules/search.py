@@ -24,7 +24,7 @@ STEPS, ALL_STEPS = 1_000, 4_000
 #: An allowance that is none.
 FREE = 1 << 20
 
-_IMPOSSIBLE, _FOUND, _UNDECIDED = 0, 1, 2
+_IMPOSSIBLE, _POSSIBLE, _UNDECIDED = 0, 1, 2
 _REMEMBERED = 4096
 
 
@@ -103,7 +103,7 @@ def _stepped(p: Problem, s: State, w: Walk, memory: Memory, depth: int) -> int:
         _take(p, s, w, i, depth, 1)
         if _leads_on(p, s, w, memory, depth + 1):
             w.cursor[depth] = i + 1
-            return _FOUND
+            return _POSSIBLE
         _take(p, s, w, i, depth, -1)
     return _IMPOSSIBLE
 
@@ -133,7 +133,7 @@ def _search(
         return _IMPOSSIBLE
     while depth < length:
         status = _stepped(p, s, w, memory, depth)
-        if status == _FOUND:
+        if status == _POSSIBLE:
             out[depth] = w.cursor[depth] - 1
             depth += 1
             _open(s, w, depth)
@@ -146,7 +146,7 @@ def _search(
             memory.failed[np.int64(mark & np.uint64(_REMEMBERED - 1))] = mark
             depth -= 1
             _take(p, s, w, out[depth], depth, -1)
-    return _FOUND
+    return _POSSIBLE
 
 
 @compiled
@@ -158,7 +158,7 @@ def _memory(k: int) -> Memory:
 def first_list(p: Problem, n_teams: int, length: int, allow: Int32, out: Int32) -> bool:
     """The first list of this length, into out, that costs no rule more than is allowed; whether it was found
     in the steps that one search has."""
-    return _search(p, n_teams, length, allow, _memory(length), out, True) == _FOUND
+    return _search(p, n_teams, length, allow, _memory(length), out, True) == _POSSIBLE
 
 
 @compiled
@@ -210,7 +210,7 @@ def _cheapest(
     while low < high:
         allow[r] = (low + high) // 2
         status = _search(p, n_teams, length, allow, memory, trial, True)
-        if status == _FOUND:
+        if status == _POSSIBLE:
             _copied(trial, length, out)
             high = costs_of(p, n_teams, len(allow), out[:length])[r]
         else:
@@ -233,7 +233,7 @@ def solve(p: Problem, strict: Bool, n_teams: int, k: int, out: Int32) -> tuple[i
     allow, trial = np.zeros(n_rules, np.int32), np.zeros(k, np.int32)
     memory = _memory(k)
     for careful in (False, True):
-        if _search(p, n_teams, k, allow, memory, out, careful) == _FOUND:
+        if _search(p, n_teams, k, allow, memory, out, careful) == _POSSIBLE:
             return k, True, allow
     proven = True
     for r in range(n_rules):
@@ -242,7 +242,7 @@ def solve(p: Problem, strict: Bool, n_teams: int, k: int, out: Int32) -> tuple[i
     for longer in range(k, length, -1):
         status = _search(p, n_teams, longer, allow, memory, trial, True)
         proven &= status != _UNDECIDED
-        if status == _FOUND:
+        if status == _POSSIBLE:
             length = longer
             _copied(trial, length, out)
             break
@@ -250,6 +250,6 @@ def solve(p: Problem, strict: Bool, n_teams: int, k: int, out: Int32) -> tuple[i
         if not strict[r]:
             proven &= _cheapest(p, n_teams, length, r, allow, memory, trial, out)
     status = _search(p, n_teams, length, allow, memory, trial, True)
-    if status == _FOUND:
+    if status == _POSSIBLE:
         _copied(trial, length, out)
     return length, proven and status != _UNDECIDED, costs_of(p, n_teams, n_rules, out[:length])

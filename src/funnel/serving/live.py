@@ -57,8 +57,9 @@ from funnel.serving.response import (
 from funnel.serving.state import Event, StateLog, open_state
 from funnel.serving.state.follower import Follower
 from funnel.serving.state.impressions import SqliteImpressions
-from funnel.serving.state.interactions import KindsTaken, checked
+from funnel.serving.state.interactions import KindsTaken, checked, is_shown
 from funnel.serving.state.items import LiveItems
+from funnel.serving.state.once import Key
 from funnel.serving.state.retention import retain
 from funnel.serving.state.users import LiveUsers
 from funnel.serving.watcher import Watcher
@@ -108,7 +109,9 @@ class Live:
         self._reload = Reload(self._store, self._follower)
         retain(self._store, self._state)
         self.items, self.users = LiveItems(self._follower), LiveUsers(self._follower, self._impressions)
-        self._watcher = None if watch is None else Watcher(self, self._store.folder / CURRENT, watch)
+        self._watcher: Watcher | None = None
+        if watch is not None:
+            self.watch(watch)
 
     @property
     def _loaded(self) -> Loaded:
@@ -130,6 +133,21 @@ class Live:
         return self._loaded.contents
 
     @property
+    def folder(self) -> Path:
+        """The store's folder."""
+        return self._store.folder
+
+    @property
+    def position(self) -> str:
+        """How far the log of changes and events is in what is served, as `Answer.state` has it."""
+        return self._follower.position
+
+    @property
+    def state_error(self) -> str | None:
+        """Why the log could not be read when it was last looked at; None when it could."""
+        return self._follower.error
+
+    @property
     def refused(self) -> Refused | None:
         """What was published since and could not be used, and why; None when what is published is in use."""
         return self._reload.refused
@@ -144,6 +162,16 @@ class Live:
         `refused` says why.
         """
         return self._reload.refresh()
+
+    def watch(self, seconds: float) -> None:
+        """Look for a newly published version every so many seconds, in a thread of this process.
+
+        Raises: ConfigError unless seconds is above 0.
+        """
+        watcher = Watcher(self, self._store.folder / CURRENT, seconds)
+        if self._watcher is not None:
+            self._watcher.stop()
+        self._watcher = watcher
 
     def close(self) -> None:
         """Stop looking for newly published versions, and close the state's file; answering goes on."""
@@ -168,8 +196,8 @@ class Live:
         value: float | None = None,
         key: str | None = None,
     ) -> None:
-        """Take in that users interacted with items: (user id, item id, seconds, kind, value), or without what
-        stands last; without the time it is now.
+        """Take in that users interacted with items: (user id, item id, seconds, kind, value, answer), or
+        without what stands last; without the time it is now. answer: `Answer.id` of what showed the item.
 
             live.observe((user_id, item_id), kind="purchase", value=19.9)
 
@@ -190,18 +218,18 @@ class Live:
 
         Raises: DataError for another kind, a value that is none, an event without ids, with a time in another
         unit, or one that is more than ten minutes ahead of the clock, or a key that came with other events
-        before; BundleError when it cannot be kept.
-        Then none of the events is taken in.
+        before; BundleError when it cannot be kept. Then none of the events is taken in.
         """
-        own = self._follower.overlay.own
-        if kind == "impression":
-            if seen := checked(events, 0):
-                self._impressions.observe(seen, key)
-            return
-        kinds = KindsTaken(own.kinds, kind, value)
-        taken = checked(events, own.statistics.end if own.statistics.clock == "time" else None, kinds)
-        if taken:
-            self._state.observe(taken, key)
+        own, numbered = self._follower.overlay.own, list(enumerate(events))
+        views = checked([event for event in numbered if is_shown(event[1], kind)], 0)
+        others = [event for event in numbered if not is_shown(event[1], kind)]
+        kinds = KindsTaken(own.kinds, "interaction" if kind == "impression" else kind, value)
+        taken = checked(others, own.statistics.end if own.statistics.clock == "time" else None, kinds)
+        once = None if key is None else Key.of(key, [*taken, *views])
+        if taken or once is not None:  # the log of events knows every key
+            self._state.observe(taken, once)
+        if views:
+            self._impressions.observe(views, once)
 
     def served(self) -> Loaded:
         """What answers a request that is made now: all that was acknowledged until then is in it."""
@@ -255,14 +283,14 @@ class Live:
         began = perf_counter()
         wanted = arguments.item_count(k)
         limit = None if deadline is None else arguments.milliseconds(deadline) / 1000
-        loaded = self.served()
+        loaded, state = self.served(), self.position
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
         request = Request(user_id, history, user, where, exclude, self._moment(time), seen, context)
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         requests = self.on_occasion(loaded, requests, [user_id], time)
         left = None if limit is None else limit - (perf_counter() - began)
         steps = loaded.funnel(wanted).trace(requests, seconds=left)
-        return self._answer(loaded, user_id, requests, steps, wanted, reasons, columns)
+        return self._answer(loaded, state, user_id, requests, steps, wanted, reasons, columns)
 
     def recommend_many(
         self,
@@ -283,7 +311,7 @@ class Live:
         Raises: see `recommend`.
         """
         wanted, users = arguments.item_count(k), arguments.ids(user_ids, "user_ids")
-        loaded = self.served()
+        loaded, state = self.served(), self.position
         since = self.recent_interactions_of_each(users)
         moment = self._moment(time)
         requests, reasons = encode_requests(loaded.contents, users, where, moment, since, seen, context)
@@ -295,7 +323,7 @@ class Live:
         for number, (user_id, codes) in enumerate(zip(users, reasons, strict=True)):
             row = np.array([number])
             own = [step.of(row) if step.name in (steps[-1].name, RANK) else step for step in steps]
-            answers.append(self._answer(loaded, user_id, requests.take(row), own, wanted, codes))
+            answers.append(self._answer(loaded, state, user_id, requests.take(row), own, wanted, codes))
         return answers
 
     def rank(
@@ -325,7 +353,7 @@ class Live:
         Raises: FunnelError for an argument that cannot be meant, naming it: a text, a table or more than
         10,000 ids as `items`; ConfigError when `user` names an unknown column.
         """
-        loaded = self.served()
+        loaded, state = self.served(), self.position
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
         rows, missing = given_items(loaded.contents, items)
         funnel = loaded.ranking(arguments.reranked(rerank, len(rows)))
@@ -333,7 +361,8 @@ class Live:
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         requests = among(loaded.contents, requests, rows)
         steps = funnel.trace(requests)
-        return self._answer(loaded, user_id, requests, steps, len(rows), missing + reasons, columns)
+        codes = missing + reasons
+        return self._answer(loaded, state, user_id, requests, steps, len(rows), codes, columns)
 
     def similar(
         self,
@@ -359,17 +388,18 @@ class Live:
         Raises: see `recommend`.
         """
         wanted, loaded = arguments.item_count(k), self.served()
+        state = self.position
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
         rows, missing = given_items(loaded.contents, [item_id])
         history = () if user_id is None else None
         request = Request(user_id, history, None, where, exclude, self._moment(time), seen, context)
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         if not len(rows):
-            return Answer(user_id, (), loaded.version, tuple(missing), {})
+            return Answer(user_id, (), loaded.version, tuple(missing), {}, state)
         requests = beside(requests, int(rows[0]))
         steps = loaded.neighbours(wanted).trace(requests)
         codes = [] if user_id is None else [code for code in reasons if code != EMPTY_HISTORY]
-        return self._answer(loaded, user_id, requests, steps, wanted, codes, columns)
+        return self._answer(loaded, state, user_id, requests, steps, wanted, codes, columns)
 
     def explain(
         self,
@@ -442,6 +472,7 @@ class Live:
     def _answer(
         self,
         loaded: Loaded,
+        state: str,
         user_id: Any,
         requests: Requests,
         steps: Sequence[Step],
@@ -470,4 +501,5 @@ class Live:
             version=loaded.version,
             reasons=tuple(reasons),
             milliseconds={step.name: 1000 * step.seconds for step in steps},
+            state=state,
         )

@@ -13,6 +13,9 @@ from funnel.compiling import kernels
 from funnel.errors import FunnelError
 from funnel.serving.live import Live
 
+#: Pieces of code read and kept, by function.
+Counts = dict[int, tuple[int, int]]
+
 
 @dataclass(frozen=True)
 class Warmed:
@@ -25,12 +28,13 @@ class Warmed:
     folders: frozenset[Path]
 
 
-def warm(store: str | Path, version: str = "current") -> Warmed:
+def warm(store: str | Path, version: str = "current", *, since: Counts | None = None) -> Warmed:
     """Serve a copy of a bundle, in each way there is, so that later processes find all of its code.
 
+    since: `counts` from before, for what was compiled since then; default now.
     Raises: BundleError when there is no such bundle; FunnelError when the code cannot be kept anywhere.
     """
-    before = {id(kernel): (len(kernel.hits), len(kernel.saved)) for kernel in kernels()}
+    before = counts() if since is None else since
     folder = Store(Path(store)).path(version)
     with tempfile.TemporaryDirectory(
         prefix="funnel-warm-"
@@ -41,6 +45,15 @@ def warm(store: str | Path, version: str = "current") -> Warmed:
             _serve(live)
         finally:
             live.close()
+    return _warmed(folder.name, before)
+
+
+def counts() -> Counts:
+    """How many pieces of code each function has read and kept until now, by its identity."""
+    return {id(kernel): (len(kernel.hits), len(kernel.saved)) for kernel in kernels()}
+
+
+def _warmed(version: str, before: Counts) -> Warmed:
     compiled = list(kernels())
     if unsaved := sum(kernel.unsaved for kernel in compiled):
         raise FunnelError(
@@ -55,7 +68,7 @@ def warm(store: str | Path, version: str = "current") -> Warmed:
         ]
         for number, kind in enumerate(("hits", "saved"))
     )
-    return Warmed(folder.name, len(saved), len(hits), frozenset(path.parent for path in [*hits, *saved]))
+    return Warmed(version, len(saved), len(hits), frozenset(path.parent for path in [*hits, *saved]))
 
 
 def _serve(live: Live) -> None:

@@ -17,7 +17,7 @@ class Given:
 
     The ranker's features say how an item stands among what was retrieved: its rank in each source, and how
     far its score is below the source's best. So the request is retrieved for as always, and each given item
-    is placed beside that (see `Retrieve.places`). What the list holds beside an item changes nothing.
+    is placed beside that (see `Retrieve.positions`). What the list holds beside an item changes nothing.
 
     shortlist: positions that the ranker would have been given.
     """
@@ -34,7 +34,7 @@ class Given:
         alone = replace(requests, shown=None)
         lists = requests.shown.items
         items = lists.last(int(lists.lengths.max(initial=0)))
-        retrieved, placed = self._retrieve.places(alone, items)
+        retrieved, placed = self._retrieve.positions(alone, items)
         shortlist = self._filter(alone, retrieved).source_scores
         bests = np.fmax.reduce(shortlist, axis=1, initial=-np.inf).astype(np.float32)
         return replace(placed, source_bests=bests)

@@ -6,27 +6,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.order import keys
-from funnel.stages.sources import FoundScore, Source
+from funnel.stages.sources import RetrievalScore, Source
 from funnel.types import Candidates, Float32, Int32, Requests
 
 
-def found_score(source: Source, requests: Requests, items: Int32) -> Float32:
+def retrieval_score(source: Source, requests: Requests, items: Int32) -> Float32:
     """What a source's `find` would give to items: float32 [B, K], −inf where it would not return one."""
-    if isinstance(source, FoundScore):
-        return source.found_score(requests, items)
+    if isinstance(source, RetrievalScore):
+        return source.retrieval_score(requests, items)
     return source.score(requests, items)
 
 
-def ranks_among(found: Candidates, number: int, items: Int32, scores: Float32, k: int) -> Int32:
-    """The rank that each item's score gives it in what one source found: int32 [B, K], −1 behind its k.
+def ranks_among(retrieved: Candidates, number: int, items: Int32, scores: Float32, k: int) -> Int32:
+    """The rank that each item's score gives it in what one source returned: int32 [B, K], −1 behind its k.
 
-    number: of the source in found. scores: float32 [B, K], −inf where the source would not return the item.
+    number: of the source in retrieved. scores: float32 [B, K], −inf where the source
+    would not return the item.
     """
     ranks = np.full(items.shape, -1, dtype=np.int32)
     own = keys(items, scores)
     for row in range(len(items)):
-        there = found.source_ranks[row, :, number] >= 0
-        listed = keys(found.items[row, there][None], found.source_scores[row, there, number][None])[0]
+        there = retrieved.source_ranks[row, :, number] >= 0
+        listed = keys(retrieved.items[row, there][None], retrieved.source_scores[row, there, number][None])[0]
         at = np.searchsorted(np.sort(listed), own[row])
         possible = (items[row] >= 0) & (scores[row] > -np.inf) & (at < k)
         ranks[row, possible] = at[possible]
@@ -46,12 +47,12 @@ def behind_all(items: Int32, scores: Float32, weights: NDArray[np.float64], behi
     return (total - weights.sum() / behind).astype(np.float32)
 
 
-def copy_found(found: Candidates, placed: Candidates) -> None:
+def copy_retrieved(retrieved: Candidates, placed: Candidates) -> None:
     """Write what was found of an item over what its scores say, in place."""
     for row in range(len(placed)):
-        _, at, source = np.intersect1d(placed.items[row], found.items[row], return_indices=True)
+        _, at, source = np.intersect1d(placed.items[row], retrieved.items[row], return_indices=True)
         real = placed.items[row, at] >= 0
         at, source = at[real], source[real]
-        placed.scores[row, at] = found.scores[row, source]
-        placed.source_scores[row, at] = found.source_scores[row, source]
-        placed.source_ranks[row, at] = found.source_ranks[row, source]
+        placed.scores[row, at] = retrieved.scores[row, source]
+        placed.source_scores[row, at] = retrieved.source_scores[row, source]
+        placed.source_ranks[row, at] = retrieved.source_ranks[row, source]

@@ -12,7 +12,7 @@ from funnel.errors import ConfigError
 from funnel.order import best
 from funnel.ranker import contains
 from funnel.stages._kernels import merge, unranked
-from funnel.stages.placing import behind_all, copy_found, found_score, ranks_among
+from funnel.stages.placing import behind_all, copy_retrieved, ranks_among, retrieval_score
 from funnel.stages.sources import Retrieved, Source, excluded
 from funnel.stages.stage import positive
 from funnel.stages.towers import TowerSource
@@ -84,9 +84,9 @@ class Retrieve:
         """
         if requests.shown is not None:
             return self._among(requests, requests.shown)
-        return self._found(requests)[0]
+        return self._retrieved(requests)[0]
 
-    def _found(self, requests: Requests) -> tuple[Candidates, dict[int, Float32]]:
+    def _retrieved(self, requests: Requests) -> tuple[Candidates, dict[int, Float32]]:
         """What the sources find, merged, and the requests' vectors by the number of the source that has
         them."""
         retrieved: list[Retrieved] = []
@@ -103,7 +103,7 @@ class Retrieve:
             self._fill(merged, number, vectors)
         return merged.ranked_by(merged.scores), queries
 
-    def places(self, requests: Requests, items: Int32) -> tuple[Candidates, Candidates]:
+    def positions(self, requests: Requests, items: Int32) -> tuple[Candidates, Candidates]:
         """What this stage finds, and given items, each with what retrieval would have said of it beside that.
 
         items: int32 [B, K], −1 is none. An item that a source did not find, since it is excluded or beyond
@@ -112,7 +112,7 @@ class Retrieve:
         other items given. What no source has a rank for comes last, below 0, in the order that the sources
         give it together.
         """
-        found, queries = self._found(requests)
+        retrieved, queries = self._retrieved(requests)
         shape = (*items.shape, len(self._sources))
         placed = Candidates(
             items=items,
@@ -125,13 +125,13 @@ class Retrieve:
             [
                 source.dots(queries[number], items)
                 if isinstance(source, TowerSource)
-                else found_score(source, requests, items)
+                else retrieval_score(source, requests, items)
                 for number, source in enumerate(self._sources)
             ]
         )
         for number, source in enumerate(self._sources):
             ranks = placed.source_ranks[..., number] = ranks_among(
-                found, number, items, scores[number], self._k
+                retrieved, number, items, scores[number], self._k
             )
             known = ranks >= 0 if not isinstance(source, TowerSource) else items >= 0
             placed.source_scores[..., number] = np.where(known, scores[number], np.nan)
@@ -140,8 +140,8 @@ class Retrieve:
         nowhere = np.where((placed.source_ranks < 0).all(axis=2), items, np.int32(-1))
         behind = behind_all(nowhere, scores, self._weights, self._constant + self._k + 1)
         np.copyto(placed.scores, behind, where=nowhere >= 0)
-        copy_found(found, placed)
-        return found, placed.ranked_by(placed.scores)
+        copy_retrieved(retrieved, placed)
+        return retrieved, placed.ranked_by(placed.scores)
 
     def complete(self, requests: Requests, candidates: Candidates) -> Candidates:
         """The same candidates with the towers' score at every item, also at those that no source returned."""

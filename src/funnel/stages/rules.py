@@ -38,48 +38,48 @@ class Eligible:
 
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
         """The candidates that may be given, and behind them what is added."""
-        kept = self._without_blocked(requests, candidates)
+        kept = self._without_excluded(requests, candidates)
         if requests.shown is not None:  # a given list is ranked, and nothing is added to it
             return kept
         more = [self._more(requests, b, candidates.items[b], kept.items[b]) for b in range(len(kept))]
         return self._with(requests, kept, more) if any(map(len, more)) else kept
 
-    def _without_blocked(self, requests: Requests, candidates: Candidates) -> Candidates:
+    def _without_excluded(self, requests: Requests, candidates: Candidates) -> Candidates:
         if requests.occasion is None or not self._rules.is_live:
             return candidates
         bad = np.zeros(candidates.items.shape, dtype=np.bool_)
         for b, items in enumerate(candidates.items):
             n = int(np.count_nonzero(items >= 0))
-            bad[b, :n] = self._rules.blocked(requests.occasion, b, np.ascontiguousarray(items[:n]))
+            bad[b, :n] = self._rules.excluded(requests.occasion, b, np.ascontiguousarray(items[:n]))
         return candidates.keep(~bad) if bad.any() else candidates
 
-    def _more(self, requests: Requests, b: int, found: Int32, kept: Int32) -> Int32:
+    def _more(self, requests: Requests, b: int, retrieved: Int32, kept: Int32) -> Int32:
         """Items to add to one list: int32 [m]."""
-        found, kept = found[found >= 0], kept[kept >= 0]
-        more = [self._pins(requests, b, found)]
+        retrieved, kept = retrieved[retrieved >= 0], kept[kept >= 0]
+        more = [self._pins(requests, b, retrieved)]
         for quota in self._rules.quotas:
             have = int(self._rules.passes(quota.where, np.concatenate([kept, *more])).sum())
             if have < quota.n:
-                known = np.concatenate([found, *more])
-                more.append(self._found(requests, b, known, quota.n - have, quota.where))
+                known = np.concatenate([retrieved, *more])
+                more.append(self._retrieved(requests, b, known, quota.n - have, quota.where))
         missing = self._k - len(kept) - sum(map(len, more))
-        if missing > 0 and len(kept) < len(found):
-            more.append(self._found(requests, b, np.concatenate([found, *more]), missing))
+        if missing > 0 and len(kept) < len(retrieved):
+            more.append(self._retrieved(requests, b, np.concatenate([retrieved, *more]), missing))
         return np.concatenate(more).astype(np.int32)
 
-    def _pins(self, requests: Requests, b: int, found: Int32) -> Int32:
+    def _pins(self, requests: Requests, b: int, retrieved: Int32) -> Int32:
         """Pinned items that are not among the candidates and may be given."""
         rows = np.array(
             [self._rules.catalogue.ids.row(rule.item) for rule in self._rules.pins], dtype=np.int32
         )
-        rows = rows[(rows >= 0) & ~np.isin(rows, found)]
+        rows = rows[(rows >= 0) & ~np.isin(rows, retrieved)]
         if not len(rows):
             return rows
         bad = excluded(requests.take(np.array([b])), rows[None])[0]
-        return rows[~bad & ~self._blocked(requests, b, rows)]
+        return rows[~bad & ~self._excluded(requests, b, rows)]
 
-    def _blocked(self, requests: Requests, b: int, items: Int32) -> Bool:
-        return self._rules.blocked(requests.occasion, b, items)
+    def _excluded(self, requests: Requests, b: int, items: Int32) -> Bool:
+        return self._rules.excluded(requests.occasion, b, items)
 
     def _allowed(self, single: Requests, where: Where) -> Requests:
         allow = self._rules.catalogue.allow(where)
@@ -87,21 +87,21 @@ class Eligible:
             allow = replace(allow, bits=allow.bits & single.allow.bits[single.allow.filter_of])
         return replace(single, allow=allow)
 
-    def _found(
+    def _retrieved(
         self, requests: Requests, b: int, known: Int32, wanted: int, where: Where | None = None
     ) -> Int32:
         """Items of a request beside those that are known: at least as many as are wanted, where a few further
         searches find them."""
         single = requests.take(np.array([b]))
         single = single if where is None else self._allowed(single, where)
-        barred = known[:0] if single.exclude is None else single.exclude[0]
+        excludes = known[:0] if single.exclude is None else single.exclude[0]
         more: list[Int32] = [known[:0]]
         for _ in range(_AGAIN):
-            beside = np.concatenate([barred, known, *more]).astype(np.int32)
+            beside = np.concatenate([excludes, known, *more]).astype(np.int32)
             rows = self._retriever(replace(single, exclude=Ragged.from_lists([beside]))).items[0]
             rows = rows[rows >= 0][: max(2 * wanted, _AT_LEAST)]
             more.append(rows)
-            free = ~self._blocked(requests, b, np.concatenate(more))
+            free = ~self._excluded(requests, b, np.concatenate(more))
             if not len(rows) or free.sum() >= wanted:
                 break
         return np.concatenate(more).astype(np.int32)[free]

@@ -43,10 +43,10 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class FoundScore(Protocol):
+class RetrievalScore(Protocol):
     """A source whose `find` scores items otherwise than its `score`."""
 
-    def found_score(self, requests: Requests, items: Int32) -> Float32:
+    def retrieval_score(self, requests: Requests, items: Int32) -> Float32:
         """What `find` would give to given items: float32 [B, K], −inf where it would not return one."""
 
 
@@ -149,8 +149,8 @@ class PopularSource:
         """See `Source.score`; counted up to the request itself."""
         return _positive(self._statistics.counts(items, requests.times[:, None], self._window))
 
-    def found_score(self, requests: Requests, items: Int32) -> Float32:
-        """See `FoundScore`; `find` counts up to the moment of the ranking that it reads."""
+    def retrieval_score(self, requests: Requests, items: Int32) -> Float32:
+        """See `RetrievalScore`; `find` counts up to the moment of the ranking that it reads."""
         return _positive(self._statistics.ranked_counts(items, requests.times, self._window))
 
 

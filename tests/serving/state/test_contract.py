@@ -19,6 +19,7 @@ from funnel.errors import DataError
 from funnel.serving.state import Event, StateLog, open_state
 from funnel.serving.state.impressions import SqliteImpressions
 from funnel.serving.state.log import Changes, Counted, Forgotten, ItemChange, Patch, digest
+from funnel.serving.state.once import Key
 
 FOX: dict[str, Any] = {
     "item_id": 7,
@@ -128,17 +129,25 @@ def test_more_events_than_are_removed_at_once(where: str) -> None:
     assert log.events_of("u3", 9) == []
 
 
+def under(log: StateLog, key: str, *events: Event) -> None:
+    """Observe events in a call of this name."""
+    log.observe(events, Key.of(key, events))
+
+
 def test_a_call_with_a_key_counts_once(where: str) -> None:
     log, other = open_state(where), open_state(where)
     for one in (log, other, log):
-        one.observe([Event("u", "1", 1, "click")], "a")
-    other.observe([Event("u", "1", 2, "click")], "a")  # its time was that of the call
-    other.observe([Event("u", "2", 1)], "b")
+        under(one, "a", Event("u", "1", 1, "click"))
+    under(other, "a", Event("u", "1", 2, "click"))  # its time was that of the call
+    under(other, "b", Event("u", "2", 1))
     with pytest.raises(DataError, match="with other events"):
-        log.observe([Event("u", "3", 1, "click")], "a")
+        under(log, "a", Event("u", "3", 1, "click"))
+    log.observe([], Key.of("c", [Event("u", "4", 1)]))  # what was said under it is elsewhere
+    with pytest.raises(DataError, match="with other events"):
+        under(log, "c", Event("u", "3", 1))
     for wrong in ("", "k" * 256, 7):
         with pytest.raises(DataError, match="key is"):
-            log.observe([Event("u", "3", 1)], wrong)  # type: ignore[arg-type]
+            Key.of(wrong, [])  # type: ignore[arg-type]
     assert log.events_of("u", 9) == [Event("u", "1", 1, "click"), Event("u", "2", 1)]
 
 
@@ -171,15 +180,10 @@ def test_impressions(where: str, tmp_path: Path) -> None:
         for _ in range(2)
     )
     assert log.of("u", 0) == []
-    log.observe(
-        [Event("u", "a b", AT), Event("u", "a b", AT), Event("v", "2", AT)],
-        "k",
-    )
+    shown = [Event("u", "a b", AT), Event("u", "a b", AT), Event("v", "2", AT)]
+    log.observe(shown, Key.of("k", shown))
     log.observe([Event("u", "a b", AT)])
-    other.observe(
-        [Event("u", "a b", AT), Event("u", "a b", AT), Event("v", "2", AT)],
-        "k",
-    )
+    other.observe(shown, Key.of("k", shown))
     assert other.of("u", 1_999_999_999) == [("a b", AT)] * 3
     assert other.of("u", AT) == []
     assert other.size() == 4

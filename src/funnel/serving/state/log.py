@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from funnel.serving.state.impressions import ImpressionLog
+    from funnel.serving.state.once import Key
 
 
 class Event(NamedTuple):
     """A user interacted with an item. time: seconds; None is now. kind: such as "click"; None where nobody
-    said it. value: such as a price; None likewise."""
+    said it. value: such as a price; None likewise. answer: the id of the answer that showed the item."""
 
     user_id: Any
     item_id: Any
     time: int | None = None
     kind: str | None = None
     value: float | None = None
+    answer: str | None = None
 
 
 class ItemChange(NamedTuple):
@@ -86,7 +88,7 @@ class StateLog(Protocol):
         """Another value whenever anybody wrote; asked before each request, so it has to be cheap. The first
         part is another one when the log was replaced by another: places in it mean nothing then."""
 
-    def observe(self, events: Sequence[Event], key: str | None = None) -> None:
+    def observe(self, events: Sequence[Event], key: Key | None = None) -> None:
         """Add events, which have a time, in this order. key: what was added under it within a day is not
         added again. Raises: DataError when it was given with other events, whose times do not matter."""
 

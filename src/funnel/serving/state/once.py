@@ -7,7 +7,7 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from funnel.errors import DataError
 from funnel.serving.state.log import Event
@@ -18,6 +18,23 @@ SHORT, LONG = 60, 86_400
 
 #: Characters of a key that a caller gives.
 LONGEST_KEY = 255
+
+
+class Key(NamedTuple):
+    """A caller's name for a call, and for all that was said in it; digests, which nobody is known by."""
+
+    name: str
+    sum: str
+
+    @classmethod
+    def of(cls, key: str, events: Sequence[Event]) -> Key:
+        """Times are no part of the sum: where none is given, it is that of the call.
+
+        Raises: DataError for what is no key.
+        """
+        if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY:
+            raise DataError(f"key is {shown(key)}; a text of 1 to {LONGEST_KEY} characters is expected")
+        return cls(_digest(key), _digest([event[:2] + event[3:] for event in events]))
 
 
 @dataclass(frozen=True)
@@ -35,14 +52,9 @@ class Write:
         return cls(uuid.uuid4().hex)
 
     @classmethod
-    def of(cls, events: Sequence[Event], key: str | None) -> Write:
-        """Of events under a caller's key. Their times are no part of the sum: where none is given, it is that
-        of the call. Raises: DataError for what is no key."""
-        if key is None:
-            return cls.new()
-        if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY:
-            raise DataError(f"key is {shown(key)}; a text of 1 to {LONGEST_KEY} characters is expected")
-        return cls(f"key {_digest(key)}", _digest([event[:2] + event[3:] for event in events]), LONG)
+    def of(cls, key: Key | None, what: str = "events") -> Write:
+        """Of what was said under a key; `what` names the part of it that is written."""
+        return cls.new() if key is None else cls(f"{what} {key.name}", key.sum, LONG)
 
     def refused(self) -> DataError:
         """What to raise where the same key came with something else."""

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.towers.inputs import gap_buckets, with_kinds
-from funnel.towers.training.kinds import alone, end_to_end, joined, read_log, times_asked
+from funnel.towers.training.kinds import alone, end_to_end, joined, read_log, repeats_of
 from funnel.types import Int32, Int64, Log, Ragged
 
 #: Share of a set that is read while the rest is looked for.
 READ = 0.5
 
-#: Share of the places that ask without knowing the moment, so that the tower learns to stand without.
+#: Share of the positions that ask without knowing the moment, so that the tower learns to stand without.
 UNKNOWN = 0.1
 
 
@@ -51,10 +51,10 @@ class Sequences:
     @property
     def positions(self) -> int:
         """Items that are looked for."""
-        return int(self.asked.sum())
+        return int(self.n_targets.sum())
 
     @property
-    def asked(self) -> Int64:
+    def n_targets(self) -> Int64:
         """How many are looked for in each sequence: int64 [S]."""
         if self.asks is None:
             return self.items.lengths - self.skip
@@ -76,8 +76,9 @@ class Packed:
     items, gaps: int64 [R, W], 0 where START or nothing stands. first: int64 [R, W], the column of START of
     the sequence that a place belongs to; where nothing stands the place's own. starts: int64 [S], where START
     stands, counted through the rows, and whose sequence follows: users int32 [S]. asks, targets: int64 [P],
-    the places that ask and the item that each should find. moments: int64 [P], the row of the event that each
-    should find, for what was known before it, −1 where the place does not know; None where nothing is known.
+    the positions that ask and the item that each should find. moments: int64 [P], the row of the event that
+    each should find, for what was known before it, −1 where the position does not know; None
+    where nothing is known.
     """
 
     items: Int64
@@ -143,7 +144,7 @@ def _of_kinds(log: Log, history: int, rng: np.random.Generator) -> Sequences:
 
     assert log.event_kinds is not None
     kinds, gaps = all_of("kinds"), np.append(gap_buckets(times, log.clock), np.zeros_like(lonely.rows))
-    asks = times_asked(kinds, log.event_kinds, rng)[index.values]
+    asks = repeats_of(kinds, log.event_kinds, rng)[index.values]
     asks[np.arange(len(asks)) - index.offsets[index.list_of] < skip[index.list_of]] = 0
     unknown = (rng.random(len(index)) < UNKNOWN)[index.list_of]  # as where a caller gives items alone
     marks = with_kinds(gaps[index.values], np.where(unknown, -1, kinds[index.values]))
@@ -155,7 +156,7 @@ def _of_kinds(log: Log, history: int, rng: np.random.Generator) -> Sequences:
         rows=None if log.rows is None else Ragged(all_of("rows")[index.values], index.offsets),
         asks=Ragged(asks, index.offsets),
     )
-    return whole.take(np.flatnonzero(whole.asked))
+    return whole.take(np.flatnonzero(whole.n_targets))
 
 
 def _sets(items: Ragged, history: int, rng: np.random.Generator) -> Sequences:
@@ -181,20 +182,20 @@ def _windows(lists: Ragged, longest: int) -> tuple[Ragged, Int64, Int32]:
     start = np.minimum(number * stride, np.maximum(total[of] - longest, 0))
     skip = np.where(number == 0, 0, (number - 1) * stride + longest - start)
     starts, lengths = lists.offsets[:-1][of] + start, np.minimum(total[of] - start, longest)
-    places = np.arange(lengths.sum()) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
-    return Ragged.from_lengths(places, lengths), skip, of.astype(np.int32)
+    positions = np.arange(lengths.sum()) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
+    return Ragged.from_lengths(positions, lengths), skip, of.astype(np.int32)
 
 
 def steps(
     sequences: Sequences, batch: int, rng: np.random.Generator, parts: int = 1
 ) -> Iterator[tuple[Packed | Sets, ...]]:
-    """Every sequence once, in random order, about `batch` trained places a step.
+    """Every sequence once, in random order, about `batch` trained positions a step.
 
-    A step comes in at most so many parts of about as many trained places each, which may be worked on side by
-    side.
+    A step comes in at most so many parts of about as many trained positions each, which may be worked on side
+    by side.
     """
     order = rng.permutation(len(sequences))
-    trained = sequences.asked
+    trained = sequences.n_targets
     n = max(1, round(sequences.positions / batch))
     for chosen in _cut(order, trained, n):
         cut = _cut(chosen, trained, parts)
@@ -205,7 +206,7 @@ def steps(
 
 
 def _cut(order: Int64, trained: Int64, n: int) -> list[Int64]:
-    """At most n parts of an order with about as many trained places each; none is empty."""
+    """At most n parts of an order with about as many trained positions each; none is empty."""
     total = np.cumsum(trained[order])
     if not len(order):
         return []
@@ -214,19 +215,19 @@ def _cut(order: Int64, trained: Int64, n: int) -> list[Int64]:
 
 
 def _packed(sequences: Sequences, chosen: Int64, rng: np.random.Generator) -> Packed:
-    """Place p of a sequence holds item p - 1, and from `skip` on asks for item p."""
+    """Position p of a sequence holds item p - 1, and from `skip` on asks for item p."""
     items, gaps = sequences.items.take(chosen), sequences.gaps.take(chosen)
     lengths = items.lengths
     width = int(lengths.max())
     row, column, n_rows = _fit(lengths, width)
-    place = np.arange(len(items.values)) - np.repeat(items.offsets[:-1], lengths)
-    at = np.repeat(row * width + column, lengths) + place
-    inside = np.flatnonzero(place > 0)
+    position = np.arange(len(items.values)) - np.repeat(items.offsets[:-1], lengths)
+    at = np.repeat(row * width + column, lengths) + position
+    inside = np.flatnonzero(position > 0)
     read, since = np.zeros((2, n_rows * width), dtype=np.int64)
     read[at[inside]], since[at[inside]] = items.values[inside - 1], gaps.values[inside - 1]
     first = np.tile(np.arange(width), n_rows)
     first[at] = np.repeat(column, lengths)
-    asks = _asking(sequences, chosen, place, lengths)
+    asks = _targets_at(sequences, chosen, position, lengths)
     return Packed(
         items=read.reshape(n_rows, width),
         gaps=since.reshape(n_rows, width),
@@ -239,11 +240,11 @@ def _packed(sequences: Sequences, chosen: Int64, rng: np.random.Generator) -> Pa
     )
 
 
-def _asking(sequences: Sequences, chosen: Int64, place: Int64, lengths: Int64) -> NDArray[Any]:
-    """What picks the places that ask, each as often as it does."""
+def _targets_at(sequences: Sequences, chosen: Int64, position: Int64, lengths: Int64) -> NDArray[Any]:
+    """What picks the positions that ask, each as often as it does."""
     if sequences.asks is None:
-        return place >= np.repeat(sequences.skip[chosen], lengths)
-    return np.repeat(np.arange(len(place)), sequences.asks.take(chosen).values)
+        return position >= np.repeat(sequences.skip[chosen], lengths)
+    return np.repeat(np.arange(len(position)), sequences.asks.take(chosen).values)
 
 
 def _moments(rows: Int32, rng: np.random.Generator) -> Int64:
@@ -255,7 +256,7 @@ def _fit(lengths: Int64, width: int) -> tuple[Int64, Int64, int]:
     """Lists into rows, the longest first, each where the least is left over: row and first column of each,
     number of rows."""
     row, column = np.empty((2, len(lengths)), dtype=np.int64)
-    left: list[tuple[int, int]] = []  # places left in a row and the row, in order
+    left: list[tuple[int, int]] = []  # positions left in a row and the row, in order
     n_rows = 0
     for i in np.argsort(-lengths, kind="stable").tolist():
         length = int(lengths[i])
@@ -272,8 +273,8 @@ def _fit(lengths: Int64, width: int) -> tuple[Int64, Int64, int]:
 def _sets_of(sequences: Sequences, chosen: Int64) -> Sets:
     """The first `skip` of each are read, all the rest is asked for."""
     items, read = sequences.items.take(chosen), sequences.skip[chosen]
-    place = np.arange(len(items.values)) - np.repeat(items.offsets[:-1], items.lengths)
-    known = place < read[items.list_of]
+    position = np.arange(len(items.values)) - np.repeat(items.offsets[:-1], items.lengths)
+    known = position < read[items.list_of]
     return Sets(
         users=sequences.users[chosen],
         read=Ragged.from_lengths(items.values[known], read),

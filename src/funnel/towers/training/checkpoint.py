@@ -93,7 +93,7 @@ def copy(module: nn.Module) -> dict[str, Tensor]:
     return {name: t.detach().clone() for name, t in module.state_dict().items()}
 
 
-def made_from(*parts: Any) -> str:
+def inputs_digest(*parts: Any) -> str:
     """A `fingerprint` of what is trained on and by which versions: what a checkpoint belongs to."""
     return fingerprint(FORMAT, _version(), torch.__version__, *parts)
 

@@ -1,4 +1,4 @@
-"""What kinds of events mean for training: which places ask, how often, and what is read before them."""
+"""What kinds of events mean for training: which positions ask, how often, and what is read before them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from funnel.types import EventKinds, Int8, Int32, Int64, Log, Ragged
 
 #: Kinds that weigh more ask more often; all together at most so many times as often as each once.
-MOST_ASKED = 2.0
+MOST_REPEATED = 2.0
 
 
 class Alone(NamedTuple):
@@ -36,12 +36,12 @@ def alone(log: Log, history: int) -> Alone:
     assert log.event_kinds is not None
     order = log.order_by_user()
     read = log.event_kinds.in_history[log.kinds[order]]
-    places = np.flatnonzero(log.event_kinds.is_target[log.kinds[order]] & ~read)
+    positions = np.flatnonzero(log.event_kinds.is_target[log.kinds[order]] & ~read)
     before = np.concatenate([[0], np.cumsum(read)])
     lengths = np.bincount(log.users, minlength=log.n_users)
-    first = (np.cumsum(lengths) - lengths)[log.users[order[places]]]
-    ends = before[places]
-    return Alone(np.maximum(before[first], ends - history), ends, order[places])
+    first = (np.cumsum(lengths) - lengths)[log.users[order[positions]]]
+    ends = before[positions]
+    return Alone(np.maximum(before[first], ends - history), ends, order[positions])
 
 
 def joined(lists: NDArray[np.generic], parts: Alone, last: NDArray[np.generic]) -> Ragged:
@@ -59,18 +59,18 @@ def end_to_end(first: Ragged, second: Ragged) -> Ragged:
     return Ragged.from_lengths(values, np.concatenate([first.lengths, second.lengths]))
 
 
-def times_asked(kinds: Int8, of: EventKinds, rng: np.random.Generator) -> Int64:
+def repeats_of(kinds: Int8, of: EventKinds, rng: np.random.Generator) -> Int64:
     """How often each event is to be found, by chance so that its mean is as its kind weighs: int64 [n].
 
     A loss is a mean over what is asked, so a kind of three times the weight is asked three times as often,
-    whatever the loss. Kinds of the least weight ask once, unless all would ask more than `MOST_ASKED`
+    whatever the loss. Kinds of the least weight ask once, unless all would ask more than `MOST_REPEATED`
     times as often together.
     """
     weights = of.target_weights[kinds].astype(np.float64)
-    asked = weights > 0
-    if not asked.any():
+    is_target = weights > 0
+    if not is_target.any():
         return np.zeros(len(kinds), dtype=np.int64)
-    unit = max(weights[asked].min(), weights.sum() / (MOST_ASKED * asked.sum()))
+    unit = max(weights[is_target].min(), weights.sum() / (MOST_REPEATED * is_target.sum()))
     return np.floor(weights / unit + rng.random(len(kinds))).astype(np.int64)
 
 

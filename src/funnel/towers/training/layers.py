@@ -87,32 +87,33 @@ class Distance(nn.Module):
         self.bias = nn.Parameter(-slopes[:, None] * torch.log2(1 + back))
         with torch.no_grad():
             self.bias[:, -1] = 0
-        place = torch.arange(history + 1)
-        index = (place[:, None] - place).clamp(min=0)
+        position = torch.arange(history + 1)
+        index = (position[:, None] - position).clamp(min=0)
         index[:, 0] = history + 1
         self.register_buffer("index", index, persistent=False)
         mask = torch.full((history + 1, history + 1), float("-inf")).triu(1)
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, n: int, first: Tensor | None = None) -> Tensor:
-        """To add to attention logits, query place by key place; -inf where the key is later or of another
-        list.
+        """To add to attention logits, query position by key position; -inf where the key is later or of
+        another list.
 
-        Of a list of n places, START before all: [heads, n, n]. Of rows of n places that hold several lists:
-        [R, heads, n, n]; first: int64 [R, n], the column of START of the list that a place belongs to.
+        Of a list of n positions, START before all: [heads, n, n]. Of rows of n positions that hold several
+        lists: [R, heads, n, n]; first: int64 [R, n], the column of START of the list that a position
+        belongs to.
         """
         if first is None:
             index, mask = self.index[:n, :n], self.mask[:n, :n]
             return self.bias[:, index] + mask
-        place = torch.arange(n)
-        back = self.bias[:, (place[:, None] - place).clamp(min=0)]
-        is_start = (first == place)[:, None, None]
+        position = torch.arange(n)
+        back = self.bias[:, (position[:, None] - position).clamp(min=0)]
+        is_start = (first == position)[:, None, None]
         bias = torch.where(is_start, self.bias[:, -1, None, None], back)
-        seen = (place[:, None] >= place) & (first[:, :, None] == first[:, None])
+        seen = (position[:, None] >= position) & (first[:, :, None] == first[:, None])
         return bias.masked_fill(~seen[:, None], float("-inf"))
 
     def at(self, n: int, at: Tensor) -> Tensor:
-        """Only the query at place at[b] of each list b, int64 [B]: [B, heads, n]."""
+        """Only the query at position at[b] of each list b, int64 [B]: [B, heads, n]."""
         return self(n)[:, at].transpose(0, 1)
 
 
@@ -163,8 +164,8 @@ class Attention(nn.Module):
         self.distance: Distance | FixedDistance = Distance(heads, history, slope=0.0)
 
     def forward(self, x: Tensor, at: Tensor | None = None, first: Tensor | None = None) -> Tensor:
-        """With `at`, int64 [B], only that place of each list: [B, 1, d]. first: of rows of several lists, as
-        in `Distance`."""
+        """With `at`, int64 [B], only that position of each list: [B, 1, d]. first: of rows of several lists,
+        as in `Distance`."""
         normed, n = self.norm(x), x.shape[1]
         key, value = self._split(self.key_value(normed)).chunk(2, dim=-1)
         if at is None:
@@ -206,5 +207,5 @@ class Pool(nn.Module):
 
 
 def _at(x: Tensor, at: Tensor) -> Tensor:
-    """One place of each list: [B, n, d], int64 [B] -> [B, 1, d]."""
+    """One position of each list: [B, n, d], int64 [B] -> [B, 1, d]."""
     return x.gather(1, at[:, None, None].expand(-1, 1, x.shape[2]))

@@ -55,16 +55,16 @@ class _FullSoftmax(torch.autograd.Function):
         for at in range(0, len(queries), size):
             q, weight = queries[at : at + size], counts[at : at + size, None].to(queries.dtype)
             part = slice(ends[at], ends[min(at + size, len(queries))])
-            places = (query_of[part] - at, targets[part])
+            positions = (query_of[part] - at, targets[part])
             logits = q @ items.T
-            picked = logits[places]
+            picked = logits[positions]
             largest = logits.amax(1, keepdim=True)
             odds = logits.sub_(largest).exp_()
             mass = odds.sum(1, keepdim=True)
             total += ((mass.log() + largest) * weight).sum() - picked.sum()
             if need:
                 gradient = odds.mul_(weight / (mass * p))
-                gradient.index_put_(places, torch.full_like(picked, -1 / p), accumulate=True)
+                gradient.index_put_(positions, torch.full_like(picked, -1 / p), accumulate=True)
                 torch.mm(gradient, items, out=d_queries[at : at + size])
                 d_items.addmm_(gradient.T, q)
         ctx.save_for_backward(d_queries, d_items)

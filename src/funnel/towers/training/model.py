@@ -44,7 +44,7 @@ class ItemTower(nn.Module):
         self.smoother: Smoother | None = None
 
     @torch.no_grad()
-    def place(self, vectors: Float32, smoother: Smoother | None) -> None:
+    def start_from(self, vectors: Float32, smoother: Smoother | None) -> None:
         """Let the ids' embeddings start from such vectors, float32 [n_items, d] of mean square 1, and be
         smoothed."""
         known = self.rows > 0
@@ -83,13 +83,13 @@ class QueryTower(nn.Module):
     """Queries from histories of item vectors.
 
     A START token, made of a learned vector and the user's columns, stands before the history; the output at
-    place p is the query after the first p items, so a user without a history has the output at START. Beside
-    the layers of a transformer a mean of what was read, weighted by distance, goes straight into the query.
-    Sets are read as the mean of START and items.
+    position p is the query after the first p items, so a user without a history has the output at START.
+    Beside the layers of a transformer a mean of what was read, weighted by distance, goes straight into the
+    query. Sets are read as the mean of START and items.
 
     What is known at the moment of a request is added to what was read of its history, and a layer looks at
-    both: it is another at each place of a history, so that no place but the one that asks knows it. Sets know
-    none, for one query stands for many events.
+    both: it is another at each position of a history, so that no position but the one that asks knows it.
+    Sets know none, for one query stands for many events.
 
     Where events are of several kinds, an item of a history is read as its vector times a number of its kind,
     plus a vector of it. Sets are read without.
@@ -160,8 +160,8 @@ class QueryTower(nn.Module):
         self, history: Tensor, gaps: Tensor, user: Sequence[Tensor], first: Tensor, starts: Tensor,
         asks: Tensor, context: Sequence[Tensor] = (),
     ) -> Tensor:  # fmt: skip
-        """The queries of all places that ask: [P, d]. Arguments as in `batches.Packed`; history: vectors of
-        its items, [R, W, d]; context: columns, first dimension P."""
+        """The queries of all positions that ask: [P, d]. Arguments as in `batches.Packed`; history: vectors
+        of its items, [R, W, d]; context: columns, first dimension P."""
         x = self._read(history, gaps)
         x = x.flatten(0, 1).index_copy(0, starts, self._start(user, starts.shape[0])).view_as(x)
         read = self._layers(self.dropout(x), first=first).flatten(0, 1)[asks]

@@ -54,9 +54,10 @@ def offered_items(seen: Bool, *, apart: bool) -> Bool:
 class Objective:
     """Holds the encoded columns as tensors and turns a step into a loss and its gradients.
 
-    counts: int64 [n_items], events of each item. asked: [n_items], how often each is to be found, by what the
-    kinds of its events weigh; default counts. texts: see `train`. item_columns, user_columns: whole tables,
-    in the specs' order; context_columns: of all events, and a row behind them of what is not known.
+    counts: int64 [n_items], events of each item. target_counts: [n_items], how often each is to be
+    found, by what the kinds of its events weigh; default counts. texts: see `train`. item_columns,
+    user_columns: whole tables, in the specs' order; context_columns: of all events, and a row behind them
+    of what is not known.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Objective:
         user_columns: list[Tensor],
         clock: Clock,
         context_columns: list[Tensor] | None = None,
-        asked: NDArray[Any] | None = None,
+        target_counts: NDArray[Any] | None = None,
         *,
         texts: bool = False,
     ) -> None:
@@ -82,8 +83,10 @@ class Objective:
         apart = texts and getattr(self._loss, "relative", False)
         offered = offered_items(model.items.rows.numpy() > 0, apart=apart)
         self._offered = torch.from_numpy(np.flatnonzero(offered))
-        self._place = torch.from_numpy(np.maximum(np.cumsum(offered) - 1, 0))
-        self.negatives = Negatives(config, counts if asked is None else asked, np.flatnonzero(offered))
+        self._row_of = torch.from_numpy(np.maximum(np.cumsum(offered) - 1, 0))
+        self.negatives = Negatives(
+            config, counts if target_counts is None else target_counts, np.flatnonzero(offered)
+        )
 
     def seed(self, rng: np.random.Generator) -> None:
         """What dropout draws from now on."""
@@ -98,7 +101,9 @@ class Objective:
         """
         work, vectors = self._prepare(parts, rng)
         leaf = vectors.detach().requires_grad_()
-        done = list(pool.map(lambda one, replica: self._part(one, leaf, replica.tower), work, self._replicas))
+        done = list(
+            pool.map(lambda part, replica: self._part(part, leaf, replica.tower), work, self._replicas)
+        )
         gradients = [_sum(parts) for parts in zip(*(part for _, part in done), strict=True)]
         for weight, gradient in zip(self._weights, gradients[1:], strict=True):
             weight.grad = gradient
@@ -112,15 +117,15 @@ class Objective:
         shares = [len(target) / n for target in targets]
         if not getattr(self._loss, "sampled", True):
             vectors = self._model.items(self._offered, [column[self._offered] for column in self._items])
-            places = [[self._place[rows] for rows in each] for each in (read, targets)]
-            whole = zip(parts, *places, shares, strict=True)
+            at_rows = [[self._row_of[rows] for rows in each] for each in (read, targets)]
+            whole = zip(parts, *at_rows, shares, strict=True)
             return [_Work(part, rows, mine, None, None, share) for part, rows, mine, share in whole], vectors
         drawn = self._draw(parts, rng)
         named = [*targets, *read, drawn[0].items]
         rows, local = torch.unique(torch.cat([items.flatten() for items in named]), return_inverse=True)
         at = [
-            place.view(items.shape)
-            for place, items in zip(local.split([items.numel() for items in named]), named, strict=True)
+            rows_of.view(items.shape)
+            for rows_of, items in zip(local.split([items.numel() for items in named]), named, strict=True)
         ]
         vectors = self._model.items(rows, [column[rows] for column in self._items])
         each = zip(parts, at[len(parts) :], at, drawn, shares, strict=False)
@@ -174,7 +179,7 @@ class Objective:
         return queries * self._model.scale()
 
     def _moments(self, part: Packed) -> list[Tensor]:
-        """What is known at the places that ask."""
+        """What is known at the positions that ask."""
         if part.moments is None:
             return []
         rows = torch.from_numpy(part.moments)

@@ -81,7 +81,7 @@ class Trainer:
         self._model = TwoTowers(config, *specs, counts > 0, clock, self.context_specs, len(self.kinds))
         if clock == "none":
             smoother = Smoother(self._events, config.graph) if config.graph else None
-            self._model.items.place(spectral_vectors(self._events, config.d, seed=self._seed), smoother)
+            self._model.items.start_from(spectral_vectors(self._events, config.d, seed=self._seed), smoother)
         if earlier is not None:
             earlier.into(self._model)
         self._averaged = copy.deepcopy(self._model).eval()
@@ -172,7 +172,7 @@ class Trainer:
     def checkpoint(self, folder: Path) -> None:
         """Everything that `resume` needs."""
         meta = {
-            "made_from": self._made_from(),
+            "inputs": self._inputs_digest(),
             "steps": self._steps,
             "epochs": [asdict(e) for e in self.epochs],
         }
@@ -191,14 +191,14 @@ class Trainer:
     def resume(self, folder: Path) -> None:
         """Go on from the folder's checkpoint, unless it is of another training or damaged."""
         try:
-            found = checkpoint.load(folder)
+            kept = checkpoint.load(folder)
         except checkpoint.Damaged as error:
             log.warning("%s holds a damaged checkpoint (%s); training starts anew", folder, error)
             return
-        if found is None:
+        if kept is None:
             return
-        states, meta = found
-        if meta.get("made_from") != self._made_from():
+        states, meta = kept
+        if meta.get("inputs") != self._inputs_digest():
             log.warning(
                 "%s holds a checkpoint of another training (its config, seed, log, columns, validation, "
                 "weights to start from or versions are others); training starts anew",
@@ -212,9 +212,9 @@ class Trainer:
         self._best, self._steps = states["best"], meta["steps"]
         self.epochs = [Epoch(**e) for e in meta["epochs"]]
 
-    def _made_from(self) -> str:
+    def _inputs_digest(self) -> str:
         if self._fingerprint is None:
-            self._fingerprint = checkpoint.made_from(*self._inputs, self._earlier)
+            self._fingerprint = checkpoint.inputs_digest(*self._inputs, self._earlier)
         return self._fingerprint
 
     def best(self) -> TwoTowers:

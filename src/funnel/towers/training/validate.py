@@ -56,8 +56,8 @@ class TorchEncoder:
 def ndcg(encoder: TorchEncoder, examples: Examples, k: int, pool: Executor | None = None) -> float:
     """Mean NDCG@k of exact search over all items, what `exclude` holds left out (Järvelin & Kekäläinen 2002).
 
-    The ideal has min(k, targets) first places. 0 where there are no examples. pool: threads that look at some
-    of the examples each.
+    The ideal has min(k, targets) first positions. 0 where there are no examples. pool: threads that look at
+    some of the examples each.
     """
     discounts = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discounts)[np.clip(examples.targets.lengths, 1, k) - 1]
@@ -66,24 +66,24 @@ def ndcg(encoder: TorchEncoder, examples: Examples, k: int, pool: Executor | Non
     parts = [np.arange(at, min(at + size, len(examples))) for at in range(0, len(examples), size)]
 
     def gained(rows: NDArray[np.int64]) -> float:
-        found = _found(encoder, examples.take(rows), k)
-        return float((found @ discounts[: found.shape[1]] / ideal[rows]).sum())
+        hits = _hits(encoder, examples.take(rows), k)
+        return float((hits @ discounts[: hits.shape[1]] / ideal[rows]).sum())
 
     return sum(map(gained, parts) if pool is None else pool.map(gained, parts)) / max(1, len(examples))
 
 
 @torch.no_grad()
-def _found(encoder: TorchEncoder, part: Examples, k: int) -> NDArray[np.bool_]:
-    """Which of the best k places hold a target: bool [B, k]."""
+def _hits(encoder: TorchEncoder, part: Examples, k: int) -> NDArray[np.bool_]:
+    """Which of the best k positions hold a target: bool [B, k]."""
     scores = torch.from_numpy(encoder.encode(part.requests)) @ encoder.vectors.T
     exclude = part.requests.exclude
     if exclude is not None:
         scores[_pairs(exclude.list_of, exclude.values)] = -torch.inf
-    best, places = scores.topk(min(k, scores.shape[1]), dim=1)
+    best, positions = scores.topk(min(k, scores.shape[1]), dim=1)
     wanted = torch.zeros(scores.shape, dtype=torch.bool)
     wanted[_pairs(part.targets.list_of, part.targets.values)] = True
-    found: NDArray[np.bool_] = (wanted.gather(1, places) & (best > -torch.inf)).numpy()
-    return found
+    hits: NDArray[np.bool_] = (wanted.gather(1, positions) & (best > -torch.inf)).numpy()
+    return hits
 
 
 def _pairs(rows: NDArray[np.int64], items: NDArray[np.int32]) -> tuple[Tensor, Tensor]:

@@ -127,11 +127,11 @@ class Start:
                 f"or set towers.d = {d}"
             )
         for name, weight in model.named_parameters():
-            found = self._weight(name)
-            if found is None or found.shape != weight.shape:
+            earlier = self._weight(name)
+            if earlier is None or earlier.shape != weight.shape:
                 log.info("%s is not in %s in this shape: it starts fresh", name, self.version)
             else:
-                weight.copy_(found)
+                weight.copy_(earlier)
 
     def _weight(self, name: str) -> Tensor | None:
         if name == "items.ids":
@@ -159,10 +159,10 @@ class Start:
 
 def _values(before: TableEncoder | ContextEncoder, now: TableEncoder | ContextEncoder) -> dict[str, Int64]:
     """For each column of codes, the earlier code of each code of now: 0, unknown, for a new value."""
-    found = {}
+    codes_before: dict[str, Int64] = {}
     for name, spec in now.specs.items():
         earlier = before.specs.get(name)
         if earlier is not None and spec.kind == earlier.kind and spec.kind.endswith("category"):
             codes = {value: code for code, value in enumerate(before.values(name), start=1)}
-            found[name] = np.array([0, *(codes.get(v, 0) for v in now.values(name))], dtype=np.int64)
-    return found
+            codes_before[name] = np.array([0, *(codes.get(v, 0) for v in now.values(name))], dtype=np.int64)
+    return codes_before

@@ -13,7 +13,7 @@ from funnel.serving.state.impressions import MOST, MOST_OF_USER
 from funnel.serving.state.log import Event
 from funnel.serving.state.on_postgres.server import PostgresServer
 from funnel.serving.state.on_postgres.tables import meant, text
-from funnel.serving.state.once import Write
+from funnel.serving.state.once import Key, Write
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +42,14 @@ class PostgresImpressions:
         self._server = server
         self._until_pruned = 0
 
-    def observe(self, shown: Sequence[Event], key: str | None = None) -> None:
+    def observe(self, shown: Sequence[Event], key: Key | None = None) -> None:
         """See `ImpressionLog`."""
         users, items, times = (list(column) for column in zip(*(event[:3] for event in shown), strict=True))
         given = time.time(), [text(user) for user in users], [text(item) for item in items], times
-        self._server.write(Write.of(shown, key), lambda connection: connection.execute(_ADD, given) and None)
+        self._server.write(
+            Write.of(key, "impressions"),
+            lambda connection: connection.execute(_ADD, given) and None,
+        )
         self._until_pruned += len(shown)
         if self._until_pruned >= _EVERY:
             self._until_pruned = 0

@@ -15,7 +15,7 @@ from funnel.serving.state.log import Changes, Counted, Event, Forgotten, ItemCha
 from funnel.serving.state.on_postgres.impressions import PostgresImpressions
 from funnel.serving.state.on_postgres.server import PostgresServer
 from funnel.serving.state.on_postgres.tables import meant, text
-from funnel.serving.state.once import Write
+from funnel.serving.state.once import Key, Write
 from funnel.serving.state.sqlite import MOST_EVENTS, MOST_OF_USER
 
 log = logging.getLogger(__name__)
@@ -39,9 +39,9 @@ _FORGET = (
     "SET time = EXCLUDED.time, number = EXCLUDED.number"
 )
 _OBSERVE = (
-    "INSERT INTO funnel.events SELECT %s - %s + place, u, i, t, %s, k, v FROM "
-    "unnest(%s::text[], %s::text[], %s::bigint[], %s::text[], %s::float8[]) "
-    "WITH ORDINALITY AS given (u, i, t, k, v, place)"
+    "INSERT INTO funnel.events SELECT %s - %s + place, u, i, t, %s, k, v, a FROM "
+    "unnest(%s::text[], %s::text[], %s::bigint[], %s::text[], %s::float8[], %s::text[]) "
+    "WITH ORDINALITY AS given (u, i, t, k, v, a, place)"
 )
 #: A user's events beyond the newest, and all beyond the newest.
 _BEYOND = (
@@ -49,11 +49,15 @@ _BEYOND = (
     'WHERE "user" = %(user)s ORDER BY number DESC LIMIT 1 OFFSET %(most)s)'
 )
 _OLDEST = "DELETE FROM funnel.events WHERE number <= (SELECT events FROM funnel.position) - %s"
-_OF = 'SELECT item, time, kind, value FROM funnel.events WHERE "user" = %s ORDER BY number DESC LIMIT %s'
+_OF = (
+    'SELECT item, time, kind, value, answer FROM funnel.events WHERE "user" = %s '
+    "ORDER BY number DESC LIMIT %s"
+)
 _OF_EACH = (
-    "SELECT given.place, e.item, e.time, e.kind, e.value FROM unnest(%s::text[]) WITH ORDINALITY AS given "
-    '(u, place), LATERAL (SELECT * FROM funnel.events WHERE "user" = given.u ORDER BY number DESC LIMIT %s) '
-    "AS e ORDER BY given.place, e.number"
+    "SELECT given.place, e.item, e.time, e.kind, e.value, e.answer "
+    "FROM unnest(%s::text[]) WITH ORDINALITY AS given (u, place), LATERAL "
+    '(SELECT * FROM funnel.events WHERE "user" = given.u ORDER BY number DESC LIMIT %s) AS e '
+    "ORDER BY given.place, e.number"
 )
 
 
@@ -80,17 +84,19 @@ class PostgresLog:
     def _has(self, write: str) -> bool:
         return bool(self._server.request("SELECT 1 FROM funnel.done WHERE name = %s", write))
 
-    def observe(self, events: Sequence[Event], key: str | None = None) -> None:
+    def observe(self, events: Sequence[Event], key: Key | None = None) -> None:
         """See `StateLog`."""
-        users, items, times, kinds, values = (list(column) for column in zip(*events, strict=True))
-        given = [text(user) for user in users], [text(item) for item in items], times, kinds, values
+        users, items, times, *others = (
+            list(column) for column in (zip(*events, strict=True) if events else [()] * 6)
+        )
+        given = [text(user) for user in users], [text(item) for item in items], times, *others
 
         def add(connection: Any) -> None:
             sql = "UPDATE funnel.position SET events = events + %s RETURNING events"
             (last,) = connection.execute(sql, (len(events),)).fetchone()
             connection.execute(_OBSERVE, (last, len(events), clocks.time(), *given))
 
-        self._server.write(Write.of(events, key), add)
+        self._server.write(Write.of(key), add)
         self._until_pruned += len(events)
         if self._until_pruned >= _EVERY:
             self._until_pruned = 0

@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS funnel.done (name text PRIMARY KEY, sum text NOT NULL
 CREATE INDEX IF NOT EXISTS done_until ON funnel.done (until);
 CREATE TABLE IF NOT EXISTS funnel.events (number bigint PRIMARY KEY, "user" text NOT NULL, item text NOT NULL,
                             time bigint NOT NULL, seen double precision NOT NULL, kind text,
-                            value double precision);
+                            value double precision, answer text);
 CREATE INDEX IF NOT EXISTS events_of ON funnel.events ("user", number);
 CREATE TABLE IF NOT EXISTS funnel.items (id text PRIMARY KEY, item text, deleted boolean NOT NULL,
                            time double precision NOT NULL, number bigint NOT NULL);

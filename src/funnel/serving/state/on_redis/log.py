@@ -15,7 +15,7 @@ from funnel.serving.state.log import Changes, Counted, Event, Forgotten, ItemCha
 from funnel.serving.state.on_redis import scripts
 from funnel.serving.state.on_redis.impressions import RedisImpressions
 from funnel.serving.state.on_redis.server import FORMAT, RedisServer
-from funnel.serving.state.once import Write
+from funnel.serving.state.once import Key, Write
 from funnel.serving.state.sqlite import MOST_EVENTS, MOST_OF_USER
 
 #: Events and changes that are read together: nobody else is served meanwhile.
@@ -55,12 +55,12 @@ class RedisLog:
     def _has(self, write: str) -> bool:
         return self._server.request(lambda client: client.lpos("funnel:recent", write)) is not None
 
-    def observe(self, events: Sequence[Event], key: str | None = None) -> None:
+    def observe(self, events: Sequence[Event], key: Key | None = None) -> None:
         """See `StateLog`."""
-        write, seen = Write.of(events, key), clocks.time()
+        write, seen = Write.of(key), clocks.time()
         given: list[Any] = [MOST_OF_USER, MOST_EVENTS]
-        for user, *event in events:
-            given += [user, _written([*event, seen])]
+        for user, *event, answer in events:
+            given += [user, _written([*event, seen, answer])]
         self._write(scripts.OBSERVE, given, write)
 
     def events_of(self, user: str, most: int) -> list[Event]:
@@ -81,7 +81,11 @@ class RedisLog:
         return [self._read(user, of) for user, of in zip(users, self._server.request(read), strict=True)]
 
     def _read(self, user: str, newest: list[str]) -> list[Event]:
-        return [Event(user, *self._parsed(event.partition(" ")[2])[:4]) for event in reversed(newest)]
+        return [self._event(user, entry.partition(" ")[2]) for entry in reversed(newest)]
+
+    def _event(self, user: str, entry: str) -> Event:
+        item, at, kind, value, _, answer = self._parsed(entry)
+        return Event(user, item, at, kind, value, answer)
 
     def events_after(self, number: int, most: int) -> list[Counted]:
         """See `StateLog`."""

@@ -3,8 +3,8 @@
 | key | what it holds |
 |---|---|
 | `funnel:log` | a hash: the log's id and format, the numbers of the last event and change, the last write |
-| `funnel:events` | a stream: event N has the id N-0, its user, and [item, time, kind, value, seen] |
-| `funnel:user:U` | a list: the newest events of a user, newest first: "N [item, time, kind, value, seen]" |
+| `funnel:events` | a stream: event N has the id N-0, its user, and [item, time, kind, value, seen, answer] |
+| `funnel:user:U` | a list: the newest events of a user, newest first: "N" and the same |
 | `funnel:changes` | a stream: what is known of items and people, one entry each, N-M of change N |
 | `funnel:items`, `funnel:forgotten` | hashes: the entry of each item, and of each person's digest |
 | `funnel:patches:I` | a hash: the entry of each column that was patched |
