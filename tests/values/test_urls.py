@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from funnel.values.urls import has_password, is_url, scrubbed, with_password, without_password
+from funnel.values.urls import has_password, hide_passwords, is_url, scrubbed, with_password, without_password
 
 
 @pytest.mark.parametrize(
@@ -32,5 +32,7 @@ def test_messages_of_libraries_lose_it_in_every_form() -> None:
     assert message == "invalid ***, ***, ***, *** for me"
     assert with_password(url, "${X}") == "postgresql://me:${X}@h/db?key=to%20ken"
     assert scrubbed("as it is", "postgresql://me@h/db") == "as it is"
+    inside = "{'url': 'redis://:pa55@h/0', 'b': 'postgresql://h/db?password=x'}"
+    assert hide_passwords(inside) == "{'url': 'redis://:***@h/0', 'b': 'postgresql://h/db?password=***"
     assert not is_url("C:/data")
     assert not is_url("folder/data")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from funnel.errors import DataError, FunnelError
 from funnel.values.shown import shown
-from funnel.values.urls import has_password, is_url, scrubbed, without_password
+from funnel.values.urls import is_url, scrubbed, with_variables, without_password
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -28,7 +25,6 @@ VARIABLE = "FUNNEL_SQL_PASSWORD"
 
 #: What SQLAlchemy would read with another driver.
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
-_NAMED = re.compile(r"\$\{(\w+)\}")
 
 
 class Database:
@@ -148,26 +144,11 @@ class OpenDatabase:
         return rows
 
 
-def check_no_password(url: str, where: str) -> None:
-    """Raises: DataError where a password is written in a URL that goes into manifests."""
-    if has_password(_NAMED.sub("", url)):
-        raise DataError(
-            f"{where} holds a password, which would be copied into manifests and reports: write "
-            f"${{{VARIABLE}}} in its place, and set that variable"
-        )
-
-
 def _with_variables(url: str) -> str:
     if not isinstance(url, str) or not is_url(url):
         example = "postgresql://user@host/name, sqlite:///file.db or duckdb:///file.duckdb is expected"
         raise DataError(f"{shown(url)} is no URL of a database: {example}")
-
-    def value(match: re.Match[str]) -> str:
-        if match[1] not in os.environ:
-            raise DataError(f"the URL of the database names the variable {match[1]}, which is not set")
-        return quote(os.environ[match[1]], safe="")
-
-    return _NAMED.sub(value, url)
+    return with_variables(url)
 
 
 def _check_file(path: str | None, name: str) -> None:

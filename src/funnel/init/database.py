@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import pyarrow.parquet as pq
 
-from funnel.data.database import CHUNK, VARIABLE, Database, OpenDatabase, check_no_password
+from funnel.data.database import CHUNK, VARIABLE, Database, OpenDatabase
 from funnel.data.schema import TableName
 from funnel.data.table_file import TableFile
 from funnel.errors import DataError
 from funnel.init.findings import Conclusion, Unused
 from funnel.init.guess import Guess, guess
-from funnel.values.urls import with_password, without_password
+from funnel.values.urls import check_no_password, with_password, without_password
 
 _ENDING = ".parquet"
 
@@ -45,7 +45,7 @@ def guess_database(
     Raises: as `guess`, and as `Database`.
     """
     named = with_password(url, f"${{{VARIABLE}}}")
-    check_no_password(named, "the URL, as a parameter,")
+    check_no_password(named, "the URL, as a parameter,", VARIABLE)
     with tempfile.TemporaryDirectory(prefix="funnel-init-") as temporary, Database(url)() as opened:
         copy = Path(temporary) / "tables"
         copy.mkdir()

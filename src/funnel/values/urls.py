@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from urllib.parse import quote, unquote
 
+from funnel.errors import DataError
+
 #: What takes the place of a password.
 HIDDEN = "***"
+
+_SECRET_INSIDE = re.compile(r"(://[^:@/\s'\"]*:)[^@\s'\"]+@")
+_NAMED = re.compile(r"\$\{(\w+)\}")
 
 #: A parameter that is one, such as `?password=` or `&sslpassword=`.
 _SECRET_PAIR = re.compile(r"([?&][^=&]*(?:passw|pwd|secret|token|key)[^=&]*=)([^&]*)", re.IGNORECASE)
@@ -33,6 +39,29 @@ def with_password(url: str, text: str) -> str:
     return url if parts is None else f"{parts[0]}:{text}@{parts[2]}"
 
 
+def with_variables(url: str) -> str:
+    """The URL with what its `${NAME}` name in the environment, so that no file need hold a password.
+
+    Raises: DataError for a variable that is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise DataError(f"{without_password(url)} names the variable {match[1]}, which is not set")
+        return quote(os.environ[match[1]], safe="")
+
+    return _NAMED.sub(value, url)
+
+
+def check_no_password(url: str, where: str, variable: str) -> None:
+    """Raises: DataError where a password is in a URL that goes into manifests; it names the variable."""
+    if has_password(_NAMED.sub("", url)):
+        raise DataError(
+            f"{where} holds a password, which would be copied into manifests and reports: write "
+            f"${{{variable}}} in its place, and set that variable"
+        )
+
+
 def has_password(url: str) -> bool:
     """Whether a password is written in it."""
     return bool(_secrets(url))
@@ -43,6 +72,11 @@ def scrubbed(text: str, url: str) -> str:
     for secret in sorted(_secrets(url), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return text
+
+
+def hide_passwords(text: str) -> str:
+    """A text in which there may be URLs, such as a value in an error, without their passwords."""
+    return _SECRET_PAIR.sub(rf"\g<1>{HIDDEN}", _SECRET_INSIDE.sub(rf"\g<1>{HIDDEN}@", text))
 
 
 def _parts(url: str) -> tuple[str, str, str] | None:

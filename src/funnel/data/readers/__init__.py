@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from funnel import plugins
-from funnel.data.database import check_no_password
+from funnel.data.database import VARIABLE
 from funnel.data.dataset import Dataset
 from funnel.data.elsewhere import fetched
 from funnel.data.readers.amazon_sequences import read_amazon_sequences
@@ -24,7 +24,7 @@ from funnel.data.readers.synthetic import read_synthetic
 from funnel.data.readers.trivago import read_trivago
 from funnel.settings import Settings
 from funnel.synthetic import SyntheticConfig
-from funnel.values.urls import is_url
+from funnel.values.urls import check_no_password, is_url
 
 __all__ = [
     "DataConfig",
@@ -105,7 +105,7 @@ def _takes(reader: str, option: str) -> bool:
 def read(config: DataConfig) -> Dataset:
     """The data set that the config names. Raises DataError or DownloadError, saying what was wrong where."""
     if config.path is not None and is_url(config.path):
-        check_no_password(config.path, "data.path")
+        check_no_password(config.path, "data.path", VARIABLE)
         with fetched(config.path) as copy:
             return _read(config, copy)
     return _read(config, None if config.path is None else Path(config.path).expanduser())

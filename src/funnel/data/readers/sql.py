@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
-from funnel.data.database import Database, check_no_password
+from funnel.data.database import VARIABLE, Database
 from funnel.data.dataset import Dataset
 from funnel.data.files import DESCRIPTION, read_description
 from funnel.data.schema import TableName
 from funnel.errors import DataError
 from funnel.plugins import register
 from funnel.values.nearest import hint
+from funnel.values.urls import check_no_password
 
 
 @register("reader", "sql")
@@ -45,7 +46,7 @@ def read_sql(path: Path | str, *, url: str, queries: dict[str, str]) -> Dataset:
 
 
 def _check(url: str, queries: Mapping[str, str]) -> None:
-    check_no_password(url, "data.options.url")
+    check_no_password(url, "data.options.url", VARIABLE)
     for name in queries:
         if name not in get_args(TableName):
             raise DataError(f"data.options.queries names {name!r}; {hint(name, get_args(TableName))}")
