@@ -27,6 +27,7 @@ from funnel.stages import RankConfig, RerankConfig, RetrieveConfig
 from funnel.towers.config import TowersConfig
 from funnel.towers.queries import EncoderConfig
 from funnel.values.nearest import hint
+from funnel.values.urls import hide_passwords
 
 
 class EvaluateConfig(plugins.Optioned):
@@ -174,7 +175,7 @@ def parse(raw: dict[str, Any], *, where: str = "config") -> Config:
         return Config.model_validate(raw)
     except ValidationError as error:
         lines = [f"{where}: {_explain(problem)}" for problem in error.errors()]
-        raise ConfigError("\n".join(lines)) from error
+        raise ConfigError("\n".join(lines)) from None  # pydantic's own message has what was given, as it is
 
 
 def _explain(problem: Any) -> str:
@@ -192,7 +193,8 @@ def _explain(problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if isinstance(problem["input"], dict) and problem["type"] == "value_error":  # of several keys together
         return f"{path}: {message}" if path else message
-    return f"'{path}' is {problem['input']!r:.200}: {message[0].lower()}{message[1:]}"
+    given = hide_passwords(repr(problem["input"]))[:200]
+    return f"'{path}' is {given}: {message[0].lower()}{message[1:]}"
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:

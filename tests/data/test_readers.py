@@ -323,7 +323,7 @@ def test_every_reader_is_reached_by_its_name(tmp_path: Path) -> None:
     assert len(read(DataConfig(reader="folder", path=str(folder))).events) == 2
     assert set(plugins.names("reader", own=True)) == {
         *("movielens_100k", "movielens", "amazon_sequences", "amazon_timestamps"),
-        *("lightgcn", "trivago", "folder", "frames", "synthetic"),
+        *("lightgcn", "trivago", "folder", "frames", "sql", "synthetic"),
     }
 
 

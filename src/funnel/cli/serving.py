@@ -19,6 +19,9 @@ def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="default 8000; 0: a free one")] = None,
     trust: Trusted = None,
     keys: Annotated[Path | None, typer.Option(help="a file of API keys, see `funnel keys`")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="a path, redis:// or postgresql://; default a file in the store")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=256, help="processes; default 1")] = None,
 ) -> None:
     """Answer over HTTP from what is published, with as many processes as are wanted, until SIGTERM."""
@@ -35,6 +38,7 @@ def serve(
     settings = ServeConfig() if loaded is None else loaded.serve
     trusted = [*(trust or ()), *(loaded.store.trust if loaded else ())]
     given = {"host": host, "port": port, "workers": workers, "keys": None if keys is None else str(keys)}
+    given["state"] = state
     settings = settings.model_copy(update={key: value for key, value in given.items() if value is not None})
     run(
         Store(store.resolve(), trusted),

@@ -19,7 +19,13 @@ KEYS = ("user_id", "item_id", "time", "request_id", "position", "clicked")
 
 @app.command()
 def init(
-    data: Annotated[Path, typer.Argument(help="a folder of CSV, Parquet or JSON files, or one such file")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="a folder of CSV, Parquet or JSON files, or one such file, or a database: postgresql://, "
+            "sqlite:///, duckdb:///"
+        ),
+    ],
     config: Annotated[Path | None, typer.Option(help="also write a config here, such as shop.toml")] = None,
     force: Annotated[bool, typer.Option("--force", help="replace what is there")] = False,
     table: Annotated[
@@ -30,12 +36,19 @@ def init(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Look at your own files, guess what they hold, and write schema.json and a config."""
-    from funnel.init import guess, write
+    """Look at your own files, or a database, guess what they hold, and write schema.json and a config."""
+    from funnel.init import guess, guess_database, write
+    from funnel.values.urls import is_url
 
     tables: Any = _pairs("--table", table, TABLES)
-    guessed = guess(data, tables=tables, keys=_pairs("--key", key, KEYS))
-    written = write(guessed, config, data=str(guessed.folder), force=force)
+    keys, source = _pairs("--key", key, KEYS), None
+    if is_url(data):
+        folder = Path(data.partition("?")[0]).with_suffix("").name if config is None else config.stem
+        beside = Path() if config is None else config.parent
+        guessed, source = guess_database(data, beside / folder, tables=tables, keys=keys)
+    else:
+        guessed = guess(Path(data), tables=tables, keys=keys)
+    written = write(guessed, config, data=str(guessed.folder), force=force, source=source)
     if as_json:
         print_json(
             {
@@ -46,7 +59,7 @@ def init(
             }
         )
         return
-    _print(guessed, written, config)
+    _print(guessed, written, config, data if source is None else source.url)
 
 
 def _pairs(option: str, given: list[str] | None, names: tuple[str, ...]) -> dict[str, str]:
@@ -61,8 +74,9 @@ def _pairs(option: str, given: list[str] | None, names: tuple[str, ...]) -> dict
     return pairs
 
 
-def _print(guess: Guess, written: list[Path], config: Path | None) -> None:
+def _print(guess: Guess, written: list[Path], config: Path | None, data: str) -> None:
     from funnel.terminal import table
+    from funnel.values.urls import is_url
 
     out = Console()
     guessed = table("what was guessed", "where", "what", "how sure", "from what", text=(1, 2, 3))
@@ -77,8 +91,9 @@ def _print(guess: Guess, written: list[Path], config: Path | None) -> None:
         out.print(unused)
     if guess.sampled:
         large = ", ".join(guess.sampled)
-        out.print(f"of {large}, rows from the beginning, the middle and the end were looked at, not all")
+        rows = "the first rows" if is_url(data) else "rows from the beginning, the middle and the end"
+        out.print(f"of {large}, {rows} were looked at, not all")
     for path in written:
         out.print(f"written  {path}", markup=False, highlight=False, soft_wrap=True)
-    next_step = f"funnel run {config}" if config else f"funnel init {guess.folder} --config shop.toml --force"
+    next_step = f"funnel run {config}" if config else f"funnel init {data} --config shop.toml --force"
     out.print(f"next     {next_step}", markup=False, highlight=False, soft_wrap=True)

@@ -12,6 +12,7 @@ from funnel.data.parts import FORMS, NAMED_SUFFIXES, PACKED, Form, ending
 from funnel.errors import DataError
 from funnel.init.findings import Unused
 
+_DATABASE = "a database: give its URL, such as sqlite:///shop.db, or export its tables as CSV"
 _HINTS = {
     ".gz": "compressed, and neither CSV nor JSON by its name: unpack it, `gunzip -k FILE`",
     ".zip": "compressed: unpack it",
@@ -20,8 +21,8 @@ _HINTS = {
     ".xls": "a workbook: save each sheet as CSV",
     ".pkl": "a pickle, which is never opened: save it as Parquet", ".feather": "save it as Parquet",
     ".orc": "save it as Parquet", ".avro": "save it as Parquet",
-    ".db": "a database: export its tables as CSV",
-    ".sqlite": "a database: export its tables as CSV", ".sql": "a database: export its tables as CSV",
+    ".db": _DATABASE, ".sqlite": _DATABASE, ".duckdb": _DATABASE,
+    ".sql": "a database: export its tables as CSV",
 }  # fmt: skip
 
 

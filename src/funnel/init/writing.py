@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from funnel import config as configs
+from funnel.data.database import VARIABLE
 from funnel.data.files import DESCRIPTION
 from funnel.errors import DataError
 from funnel.gates import GatesConfig
+from funnel.init.database import DatabaseSource
 from funnel.init.event_kinds import KindsInFile
 from funnel.init.guess import Guess
 
@@ -26,21 +28,27 @@ _MOST_REQUESTS = 20_000
 _LINKS = "where the data may not be written to, give a folder of links to the files"
 
 
-def write(guess: Guess, config: Path | None, *, data: str, force: bool = False) -> list[Path]:
+def write(
+    guess: Guess, config: Path | None, *, data: str, force: bool = False, source: DatabaseSource | None = None
+) -> list[Path]:
     """Write `schema.json` into the folder, and a config that names the folder as `data`. Returns the paths.
+
+    source: of a database, whose folder is made where it is not there.
 
     Raises: DataError where one of them is there already, unless `force`, or cannot be written.
     """
     schema = guess.folder / DESCRIPTION
     wanted = {schema: schema_json(guess)}
     if config is not None:
-        wanted[config] = config_toml(guess, config.stem, data)
+        wanted[config] = config_toml(guess, config.stem, data, source)
     if not force and (there := [path for path in wanted if path.exists()]):
         names = " and ".join(map(str, there))
         raise DataError(
             f"{names} {'is' if len(there) == 1 else 'are'} already there: nothing is written; --force "
             "replaces what is there"
         )
+    if source is not None:
+        guess.folder.mkdir(parents=True, exist_ok=True)
     for folder in {path.parent for path in wanted if path.parent.is_dir()}:
         if not folder.stat().st_mode & 0o222:  # root may write anywhere, and was not meant to here
             raise DataError(f"{folder} is marked as read-only, and nothing is changed: {_LINKS}")
@@ -62,24 +70,32 @@ def schema_json(guess: Guess) -> str:
     )
 
 
-def config_toml(guess: Guess, name: str, data: str) -> str:
+def config_toml(guess: Guess, name: str, data: str, source: DatabaseSource | None = None) -> str:
     """A config for these data, with a comment on each choice. Raises: ConfigError; it is checked."""
     name = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-")[:100] or "shop"
-    text = "\n".join([*_head(name, data), *_events(guess.kinds), *_split(guess), *_gates(guess), ""])
+    text = "\n".join([*_head(name, data, source), *_events(guess.kinds), *_split(guess), *_gates(guess), ""])
     configs.parse(tomllib.loads(text), where="the config that init made")
     return text
 
 
-def _head(name: str, data: str) -> list[str]:
+def _head(name: str, data: str, source: DatabaseSource | None) -> list[str]:
     return [
         "# Written by `funnel init`; what is not here has its default.",
         f"name = {json.dumps(name)}",
         "",
         "[data]",
-        'reader = "folder"',
+        f'reader = "{"folder" if source is None else "sql"}"',
         f"path = {json.dumps(data, ensure_ascii=False)}   # where schema.json is",
         "",
+        *(() if source is None else _database(source)),
     ]
+
+
+def _database(source: DatabaseSource) -> list[str]:
+    queries = [f"{name} = {_text(query)}" for name, query in source.queries.items()]
+    secret = "   # its password is taken from the environment" if VARIABLE in source.url else ""
+    lines = ["[data.options]", f"url = {_text(source.url)}{secret}", ""]
+    return [*lines, "[data.options.queries]", *queries, ""]
 
 
 def _events(kinds: KindsInFile | None) -> list[str]:

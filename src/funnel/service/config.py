@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from funnel.errors import DataError
 from funnel.settings import Settings
+from funnel.values.urls import check_no_password
 
 
 class ServeConfig(Settings):
@@ -26,6 +28,11 @@ class ServeConfig(Settings):
         le=3600,
         description="in which a body must arrive, that a request may wait, and that one which reads may take",
     )
+    state: str = Field(
+        "",
+        description="where events and changes are kept: a path, redis:// or postgresql://, a password as "
+        "${NAME} of the environment; empty: a file in the store",
+    )
     keys: str = Field("", description="file of API keys, see `funnel keys`; empty: none, and loopback alone")
     in_flight: int = Field(256, ge=1, le=100_000, description="requests that a worker takes at a time")
     history: int = Field(1_000, ge=1, le=100_000, description="ids of a history or of `exclude`, at most")
@@ -39,3 +46,12 @@ class ServeConfig(Settings):
     drain: float = Field(
         30.0, gt=0, le=3600, description="seconds that requests in flight have to end after SIGTERM"
     )
+
+    @field_validator("state")
+    @classmethod
+    def _has_no_password(cls, state: str) -> str:
+        try:
+            check_no_password(state, "serve.state", "FUNNEL_STATE_PASSWORD")
+        except DataError as error:
+            raise ValueError(str(error)) from error
+        return state

@@ -175,7 +175,7 @@ def serve(store: Store, config: ServeConfig, ready: Callable[[str, str], None]) 
     if config.logs == "json" or (config.logs == "auto" and not sys.stderr.isatty()):
         log_as_json()
     with bound(config.host, config.port) as listener:
-        live = Live(store)
+        live = Live(store, state=config.state or None)
         host, port = listener.getsockname()[:2]
         ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", live.version)
         Supervisor(live, listener, config, keys).run()

@@ -59,7 +59,7 @@ from funnel.serving.state.follower import Follower
 from funnel.serving.state.impressions import SqliteImpressions
 from funnel.serving.state.interactions import KindsTaken, checked, is_shown
 from funnel.serving.state.items import LiveItems
-from funnel.serving.state.once import Key
+from funnel.serving.state.once import CallKey
 from funnel.serving.state.retention import retain
 from funnel.serving.state.users import LiveUsers
 from funnel.serving.watcher import Watcher
@@ -230,7 +230,7 @@ class Live:
         others = [event for event in numbered if not is_shown(event[1], kind)]
         kinds = KindsTaken(own.kinds, "interaction" if kind == "impression" else kind, value)
         taken = checked(others, own.statistics.end if own.statistics.clock == "time" else None, kinds)
-        once = None if key is None else Key.of(key, [*taken, *views])
+        once = None if key is None else CallKey.of(key, [*taken, *views])
         if taken or once is not None:  # the log of events knows every key
             self._state.observe(taken, once)
         if views:

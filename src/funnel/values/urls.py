@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+import os
+import re
+from urllib.parse import quote, unquote
+
+from funnel.errors import DataError
 
 #: What takes the place of a password.
 HIDDEN = "***"
 
-_SECRET = ("password", "passwd", "pwd", "secret", "token", "key")
+_SECRET_INSIDE = re.compile(r"(://[^:@/\s'\"]*:)[^@\s'\"]+@")
+_NAMED = re.compile(r"\$\{(\w+)\}")
+
+#: A parameter that is one, such as `?password=` or `&sslpassword=`.
+_SECRET_PAIR = re.compile(r"([?&][^=&]*(?:passw|pwd|secret|token|key)[^=&]*=)([^&]*)", re.IGNORECASE)
 
 
 def is_url(text: str) -> bool:
@@ -19,22 +27,44 @@ def is_url(text: str) -> bool:
 def without_password(url: str) -> str:
     """The URL as it may be shown.
 
-    >>> without_password("postgresql://me:secret@db/shop")
-    'postgresql://me:***@db/shop'
+    >>> without_password("postgresql://me:secret@db/shop?password=secret")
+    'postgresql://me:***@db/shop?password=***'
     """
-    try:
-        parts = urlsplit(url)
-        pairs = parse_qsl(parts.query, keep_blank_values=True)
-    except ValueError:
-        return f"{url.partition('://')[0]}://{HIDDEN}"
-    user, at, host = parts.netloc.rpartition("@")
-    if ":" in user:
-        user = f"{user.partition(':')[0]}:{HIDDEN}"
-    query = parts.query
-    if any(_is_secret(name) for name, _ in pairs):
-        hidden = [(name, HIDDEN if _is_secret(name) else value) for name, value in pairs]
-        query = urlencode(hidden, safe="*")
-    return urlunsplit((parts.scheme, f"{user}{at}{host}", parts.path, query, ""))
+    return with_password(_SECRET_PAIR.sub(rf"\g<1>{HIDDEN}", url), HIDDEN)
+
+
+def with_password(url: str, text: str) -> str:
+    """The URL with a text in the place of its password, as it is; without one it stays as it is."""
+    parts = _parts(url)
+    return url if parts is None else f"{parts[0]}:{text}@{parts[2]}"
+
+
+def with_variables(url: str) -> str:
+    """The URL with what its `${NAME}` name in the environment, so that no file need hold a password.
+
+    Raises: DataError for a variable that is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise DataError(f"{without_password(url)} names the variable {match[1]}, which is not set")
+        return quote(os.environ[match[1]], safe="")
+
+    return _NAMED.sub(value, url)
+
+
+def check_no_password(url: str, where: str, variable: str) -> None:
+    """Raises: DataError where a password is in a URL that goes into manifests; it names the variable."""
+    if has_password(_NAMED.sub("", url)):
+        raise DataError(
+            f"{where} holds a password, which would be copied into manifests and reports: write "
+            f"${{{variable}}} in its place, and set that variable"
+        )
+
+
+def has_password(url: str) -> bool:
+    """Whether a password is written in it."""
+    return bool(_secrets(url))
 
 
 def scrubbed(text: str, url: str) -> str:
@@ -44,17 +74,25 @@ def scrubbed(text: str, url: str) -> str:
     return text
 
 
+def hide_passwords(text: str) -> str:
+    """A text in which there may be URLs, such as a value in an error, without their passwords."""
+    return _SECRET_PAIR.sub(rf"\g<1>{HIDDEN}", _SECRET_INSIDE.sub(rf"\g<1>{HIDDEN}@", text))
+
+
+def _parts(url: str) -> tuple[str, str, str] | None:
+    """What is in front of a password, the password, and what is behind the @; None where there is none.
+
+    People write passwords with a / or an @ in them, which a strict reader takes for the end of the host.
+    """
+    before, query = re.split(r"(?=\?)", url, maxsplit=1) if "?" in url else (url, "")
+    user, at, host = before.rpartition("@")
+    scheme, between, name = user.partition("://")
+    name, colon, password = name.partition(":")
+    return (f"{scheme}{between}{name}", password, host + query) if at and colon else None
+
+
 def _secrets(url: str) -> set[str]:
-    try:
-        parts = urlsplit(url)
-        secrets = [value for name, value in parse_qsl(parts.query) if _is_secret(name)]
-    except ValueError:
-        return {url}
-    user, _, _ = parts.netloc.rpartition("@")
-    secrets.append(user.partition(":")[2])
-    every = {form for text in secrets for form in (text, unquote(text), quote(unquote(text), safe=""))}
+    parts = _parts(url)
+    texts = ["" if parts is None else parts[1], *(pair[1] for pair in _SECRET_PAIR.findall(url))]
+    every = {form for text in texts for form in (text, unquote(text), quote(unquote(text), safe=""))}
     return {secret for secret in every if secret}
-
-
-def _is_secret(name: str) -> bool:
-    return any(part in name.lower() for part in _SECRET)

@@ -19,7 +19,7 @@ from funnel.errors import DataError
 from funnel.serving.state import Event, StateLog, open_state
 from funnel.serving.state.impressions import SqliteImpressions
 from funnel.serving.state.log import Changes, Counted, Forgotten, ItemChange, Patch, digest
-from funnel.serving.state.once import Key
+from funnel.serving.state.once import CallKey
 
 FOX: dict[str, Any] = {
     "item_id": 7,
@@ -131,7 +131,7 @@ def test_more_events_than_are_removed_at_once(where: str) -> None:
 
 def under(log: StateLog, key: str, *events: Event) -> None:
     """Observe events in a call of this name."""
-    log.observe(events, Key.of(key, events))
+    log.observe(events, CallKey.of(key, events))
 
 
 def test_a_call_with_a_key_counts_once(where: str) -> None:
@@ -142,12 +142,12 @@ def test_a_call_with_a_key_counts_once(where: str) -> None:
     under(other, "b", Event("u", "2", 1))
     with pytest.raises(DataError, match="with other events"):
         under(log, "a", Event("u", "3", 1, "click"))
-    log.observe([], Key.of("c", [Event("u", "4", 1)]))  # what was said under it is elsewhere
+    log.observe([], CallKey.of("c", [Event("u", "4", 1)]))  # what was said under it is elsewhere
     with pytest.raises(DataError, match="with other events"):
         under(log, "c", Event("u", "3", 1))
     for wrong in ("", "k" * 256, 7):
         with pytest.raises(DataError, match="key is"):
-            Key.of(wrong, [])  # type: ignore[arg-type]
+            CallKey.of(wrong, [])  # type: ignore[arg-type]
     assert log.events_of("u", 9) == [Event("u", "1", 1, "click"), Event("u", "2", 1)]
 
 
@@ -181,9 +181,9 @@ def test_impressions(where: str, tmp_path: Path) -> None:
     )
     assert log.of("u", 0) == []
     shown = [Event("u", "a b", AT), Event("u", "a b", AT), Event("v", "2", AT)]
-    log.observe(shown, Key.of("k", shown))
+    log.observe(shown, CallKey.of("k", shown))
     log.observe([Event("u", "a b", AT)])
-    other.observe(shown, Key.of("k", shown))
+    other.observe(shown, CallKey.of("k", shown))
     assert other.of("u", 1_999_999_999) == [("a b", AT)] * 3
     assert other.of("u", AT) == []
     assert other.size() == 4

@@ -288,12 +288,12 @@ WRITES = """
 import sys, time
 from funnel.errors import BundleError
 from funnel.serving.state import Event, open_state
-from funnel.serving.state.once import Key
+from funnel.serving.state.once import CallKey
 log, number = open_state(sys.argv[1]), 0
 while True:
     try:
         events = [Event("someone", str(number + 1), 1)]
-        log.observe(events, Key.of(f"number {number + 1}", events))
+        log.observe(events, CallKey.of(f"number {number + 1}", events))
         number += 1
         print(number, flush=True)
     except BundleError:

@@ -9,7 +9,9 @@ from typing import Any, Protocol, Self
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from funnel import plugins
+from funnel.data.database import VARIABLE
 from funnel.data.dataset import Dataset
+from funnel.data.elsewhere import fetched
 from funnel.data.readers.amazon_sequences import read_amazon_sequences
 from funnel.data.readers.amazon_timestamps import read_amazon_timestamps
 from funnel.data.readers.folder import read_folder
@@ -17,10 +19,12 @@ from funnel.data.readers.frames import read_frames
 from funnel.data.readers.lightgcn import read_lightgcn
 from funnel.data.readers.movielens import read_movielens
 from funnel.data.readers.movielens_100k import read_movielens_100k
+from funnel.data.readers.sql import read_sql
 from funnel.data.readers.synthetic import read_synthetic
 from funnel.data.readers.trivago import read_trivago
 from funnel.settings import Settings
 from funnel.synthetic import SyntheticConfig
+from funnel.values.urls import check_no_password, is_url
 
 __all__ = [
     "DataConfig",
@@ -33,6 +37,7 @@ __all__ = [
     "read_lightgcn",
     "read_movielens",
     "read_movielens_100k",
+    "read_sql",
     "read_synthetic",
     "read_trivago",
 ]
@@ -52,13 +57,16 @@ class DataConfig(Settings):
     """Which data, and what of it. An option that the reader does not take must stay at its default."""
 
     reader: str = Field(description="the name of what reads it")
-    path: str | None = Field(default=None, description="file or folder; None: the cache, where there is one")
+    path: str | None = Field(
+        default=None,
+        description="file or folder, also a URL of fsspec; None: the cache, where there is one",
+    )
     min_rating: float | None = Field(default=None, description="keep events rated at least this")
     interactions: bool = Field(default=True, description="trivago: read more than the clickouts")
     synthetic: SyntheticConfig | None = Field(
         default=None, description="the world to make; None: the default"
     )
-    options: dict[str, JsonValue] = Field({}, description="of a plugin's reader")
+    options: dict[str, JsonValue] = Field({}, description="of the reader sql, or of a plugin's")
 
     @field_validator("reader")
     @classmethod
@@ -96,7 +104,14 @@ def _takes(reader: str, option: str) -> bool:
 
 def read(config: DataConfig) -> Dataset:
     """The data set that the config names. Raises DataError or DownloadError, saying what was wrong where."""
-    path = None if config.path is None else Path(config.path).expanduser()
+    if config.path is not None and is_url(config.path):
+        check_no_password(config.path, "data.path", VARIABLE)
+        with fetched(config.path) as copy:
+            return _read(config, copy)
+    return _read(config, None if config.path is None else Path(config.path).expanduser())
+
+
+def _read(config: DataConfig, path: Path | None) -> Dataset:
     dataset = plugins.make("reader", config.reader, path, options=config._given())
     if not isinstance(dataset, Dataset):
         raise plugins.refused(f"reader {config.reader!r}", "a Dataset is expected")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
-from funnel.data import DataConfig
+from funnel.data import DataConfig, elsewhere
+from funnel.values.urls import is_url
 
 
 def signature(config: DataConfig) -> dict[str, list[int]]:
@@ -18,6 +20,8 @@ def signature(config: DataConfig) -> dict[str, list[int]]:
     """
     if config.path is None:
         return {}
+    if is_url(config.path):
+        return elsewhere.stamps(config.path)
     root = Path(config.path).expanduser()
     if root.is_file():
         return {root.name: _stamp(root)}
@@ -29,6 +33,12 @@ def signature(config: DataConfig) -> dict[str, list[int]]:
                 path = Path(folder, name)
                 stamps[path.relative_to(root).as_posix()] = _stamp(path)
     return stamps
+
+
+def moment(config: DataConfig) -> dict[str, int]:
+    """What makes each reading of a database another one, since nobody can tell whether it changed; {} for
+    files. Equal tables are found equal by their hash, and no later step is done again."""
+    return {"read_at": time.time_ns()} if config.reader == "sql" else {}
 
 
 def _stamp(path: Path) -> list[int]:

@@ -17,7 +17,7 @@ from funnel.pipeline import checks
 from funnel.pipeline import train as training
 from funnel.pipeline.build import add_ranker, finish, windows, write_parts
 from funnel.pipeline.run.context import Context
-from funnel.pipeline.run.sources import signature
+from funnel.pipeline.run.sources import moment, signature
 from funnel.pipeline.run.work import RESULT, Result, Writing
 
 
@@ -161,7 +161,7 @@ STEPS = (
     PipelineStep(
         "ingest",
         (),
-        lambda run: {**run.sections("data"), "files": signature(run.config.data)},
+        lambda run: {**run.sections("data"), "files": signature(run.config.data), **moment(run.config.data)},
         _ingest,
     ),
     PipelineStep("validate", ("ingest",), _checked, _validate),

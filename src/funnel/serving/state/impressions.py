@@ -17,7 +17,7 @@ from funnel.errors import BundleError
 from funnel.rules.config import LONGEST_DAYS
 from funnel.serving.state.connections import Connections
 from funnel.serving.state.log import Event
-from funnel.serving.state.once import Key, Write
+from funnel.serving.state.once import CallKey, Write
 from funnel.serving.state.sqlite_keys import done_before
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class ImpressionLog(Protocol):
     nothing was changed.
     """
 
-    def observe(self, shown: Sequence[Event], key: Key | None = None) -> None:
+    def observe(self, shown: Sequence[Event], key: CallKey | None = None) -> None:
         """Add impressions, which have a time and ids in writing. key: see `StateLog.observe`."""
 
     def of(self, user: str, after: int) -> list[tuple[str, int]]:
@@ -72,7 +72,7 @@ class SqliteImpressions:
         self._connections = Connections(path, _TABLES, _check, synced=False)
         self._until_pruned = 0
 
-    def observe(self, shown: Sequence[Event], key: Key | None = None) -> None:
+    def observe(self, shown: Sequence[Event], key: CallKey | None = None) -> None:
         """See `ImpressionLog`."""
         now, write = time.time(), Write.of(key, "impressions")
         with self._connections.writing() as writer:

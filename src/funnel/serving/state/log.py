@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from funnel.serving.state.impressions import ImpressionLog
-    from funnel.serving.state.once import Key
+    from funnel.serving.state.once import CallKey
 
 
 class Event(NamedTuple):
@@ -88,7 +88,7 @@ class StateLog(Protocol):
         """Another value whenever anybody wrote; asked before each request, so it has to be cheap. The first
         part is another one when the log was replaced by another: places in it mean nothing then."""
 
-    def observe(self, events: Sequence[Event], key: Key | None = None) -> None:
+    def observe(self, events: Sequence[Event], key: CallKey | None = None) -> None:
         """Add events, which have a time, in this order. key: what was added under it within a day is not
         added again. Raises: DataError when it was given with other events, whose times do not matter."""
 

@@ -20,14 +20,14 @@ SHORT, LONG = 60, 86_400
 LONGEST_KEY = 255
 
 
-class Key(NamedTuple):
+class CallKey(NamedTuple):
     """A caller's name for a call, and for all that was said in it; digests, which nobody is known by."""
 
     name: str
     sum: str
 
     @classmethod
-    def of(cls, key: str, events: Sequence[Event]) -> Key:
+    def of(cls, key: str, events: Sequence[Event]) -> CallKey:
         """Times are no part of the sum: where none is given, it is that of the call.
 
         Raises: DataError for what is no key.
@@ -52,7 +52,7 @@ class Write:
         return cls(uuid.uuid4().hex)
 
     @classmethod
-    def of(cls, key: Key | None, what: str = "events") -> Write:
+    def of(cls, key: CallKey | None, what: str = "events") -> Write:
         """Of what was said under a key; `what` names the part of it that is written."""
         return cls.new() if key is None else cls(f"{what} {key.name}", key.sum, LONG)
 

@@ -8,7 +8,7 @@ from funnel.errors import FunnelError
 from funnel.serving.state.log import StateLog
 from funnel.serving.state.sqlite import SqliteLog
 from funnel.values.shown import shown
-from funnel.values.urls import is_url, without_password
+from funnel.values.urls import is_url, with_variables, without_password
 
 _REDIS, _POSTGRES = ("redis", "rediss", "unix"), ("postgresql", "postgres")
 
@@ -16,6 +16,7 @@ _REDIS, _POSTGRES = ("redis", "rediss", "unix"), ("postgresql", "postgres")
 def open_state(where: str | Path) -> StateLog:
     """The state at a path of a SQLite file, `redis://host:6379/0` (`rediss://` with TLS, `unix://` a socket),
     or `postgresql://user:password@host/database`. A server is asked when the state is used.
+    What stands in `${}` is taken from the environment.
 
     Raises: FunnelError for another scheme, naming the extra where a driver is not installed, or where it is
     neither a path nor a text.
@@ -28,13 +29,13 @@ def open_state(where: str | Path) -> StateLog:
             from funnel.serving.state.on_redis import RedisLog
         except ModuleNotFoundError as missing:
             raise _needs("redis", "redis", missing) from missing
-        return RedisLog(where)
+        return RedisLog(with_variables(where))
     if scheme in _POSTGRES:
         try:
             from funnel.serving.state.on_postgres import PostgresLog
         except ModuleNotFoundError as missing:
             raise _needs("PostgreSQL", "postgres", missing) from missing
-        return PostgresLog(where)
+        return PostgresLog(with_variables(where))
     raise FunnelError(
         f"state is {shown(without_password(where))}; a path, redis://, rediss://, unix:// or postgresql:// "
         "is expected"

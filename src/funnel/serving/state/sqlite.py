@@ -16,7 +16,7 @@ from funnel.errors import BundleError, FunnelError
 from funnel.serving.state.connections import Connections
 from funnel.serving.state.impressions import ImpressionLog
 from funnel.serving.state.log import Changes, Counted, Event, Forgotten, ItemChange, Patch, digest
-from funnel.serving.state.once import Key, Write
+from funnel.serving.state.once import CallKey, Write
 from funnel.serving.state.sqlite_keys import done_before
 from funnel.values.shown import shown
 
@@ -95,7 +95,7 @@ class SqliteLog:
                 self._generation += 1
             self._file = file
 
-    def observe(self, events: Sequence[Event], key: Key | None = None) -> None:
+    def observe(self, events: Sequence[Event], key: CallKey | None = None) -> None:
         """See `StateLog`."""
         self._look()
         now, write = time.time(), Write.of(key)

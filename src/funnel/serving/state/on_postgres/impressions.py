@@ -13,7 +13,7 @@ from funnel.serving.state.impressions import MOST, MOST_OF_USER
 from funnel.serving.state.log import Event
 from funnel.serving.state.on_postgres.server import PostgresServer
 from funnel.serving.state.on_postgres.tables import meant, text
-from funnel.serving.state.once import Key, Write
+from funnel.serving.state.once import CallKey, Write
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class PostgresImpressions:
         self._server = server
         self._until_pruned = 0
 
-    def observe(self, shown: Sequence[Event], key: Key | None = None) -> None:
+    def observe(self, shown: Sequence[Event], key: CallKey | None = None) -> None:
         """See `ImpressionLog`."""
         users, items, times = (list(column) for column in zip(*(event[:3] for event in shown), strict=True))
         given = time.time(), [text(user) for user in users], [text(item) for item in items], times

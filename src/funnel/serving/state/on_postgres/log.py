@@ -15,7 +15,7 @@ from funnel.serving.state.log import Changes, Counted, Event, Forgotten, ItemCha
 from funnel.serving.state.on_postgres.impressions import PostgresImpressions
 from funnel.serving.state.on_postgres.server import PostgresServer
 from funnel.serving.state.on_postgres.tables import meant, text
-from funnel.serving.state.once import Key, Write
+from funnel.serving.state.once import CallKey, Write
 from funnel.serving.state.sqlite import MOST_EVENTS, MOST_OF_USER
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class PostgresLog:
     def _has(self, write: str) -> bool:
         return bool(self._server.request("SELECT 1 FROM funnel.done WHERE name = %s", write))
 
-    def observe(self, events: Sequence[Event], key: Key | None = None) -> None:
+    def observe(self, events: Sequence[Event], key: CallKey | None = None) -> None:
         """See `StateLog`."""
         users, items, times, *others = (
             list(column) for column in (zip(*events, strict=True) if events else [()] * 6)

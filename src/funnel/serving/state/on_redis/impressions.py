@@ -12,7 +12,7 @@ from funnel.serving.state.impressions import MOST_OF_USER
 from funnel.serving.state.log import Event
 from funnel.serving.state.on_redis import scripts
 from funnel.serving.state.on_redis.server import RedisServer
-from funnel.serving.state.once import Key, Write
+from funnel.serving.state.once import CallKey, Write
 
 
 class RedisImpressions:
@@ -21,7 +21,7 @@ class RedisImpressions:
     def __init__(self, server: RedisServer) -> None:
         self._server = server
 
-    def observe(self, shown: Sequence[Event], key: Key | None = None) -> None:
+    def observe(self, shown: Sequence[Event], key: CallKey | None = None) -> None:
         """See `ImpressionLog`."""
         given: list[Any] = [MOST_OF_USER, LONGEST_DAYS * 86_400, int(time.time())]
         for user, item, at, *_ in shown:

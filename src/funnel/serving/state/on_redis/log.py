@@ -15,7 +15,7 @@ from funnel.serving.state.log import Changes, Counted, Event, Forgotten, ItemCha
 from funnel.serving.state.on_redis import scripts
 from funnel.serving.state.on_redis.impressions import RedisImpressions
 from funnel.serving.state.on_redis.server import FORMAT, RedisServer
-from funnel.serving.state.once import Key, Write
+from funnel.serving.state.once import CallKey, Write
 from funnel.serving.state.sqlite import MOST_EVENTS, MOST_OF_USER
 
 #: Events and changes that are read together: nobody else is served meanwhile.
@@ -55,7 +55,7 @@ class RedisLog:
     def _has(self, write: str) -> bool:
         return self._server.request(lambda client: client.lpos("funnel:recent", write)) is not None
 
-    def observe(self, events: Sequence[Event], key: Key | None = None) -> None:
+    def observe(self, events: Sequence[Event], key: CallKey | None = None) -> None:
         """See `StateLog`."""
         write, seen = Write.of(key), clocks.time()
         given: list[Any] = [MOST_OF_USER, MOST_EVENTS]
