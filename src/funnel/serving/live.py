@@ -126,6 +126,21 @@ class Live:
         return self._loaded.contents
 
     @property
+    def folder(self) -> Path:
+        """The store's folder."""
+        return self._store.folder
+
+    @property
+    def position(self) -> str:
+        """How far the log of changes and events is in what is served, as `Answer.state` has it."""
+        return self._follower.position
+
+    @property
+    def state_error(self) -> str | None:
+        """Why the log could not be read when it was last looked at; None when it could."""
+        return self._follower.error
+
+    @property
     def refused(self) -> Refused | None:
         """What was published since and could not be used, and why; None when what is published is in use."""
         return self._reload.refused
@@ -244,14 +259,14 @@ class Live:
         began = perf_counter()
         wanted = arguments.item_count(k)
         limit = None if deadline is None else arguments.milliseconds(deadline) / 1000
-        loaded = self.served()
+        loaded, state = self.served(), self.position
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
         request = Request(user_id, history, user, where, exclude, self._moment(time), seen, context)
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         requests = self.on_occasion(loaded, requests, [user_id], time)
         left = None if limit is None else limit - (perf_counter() - began)
         steps = loaded.funnel(wanted).trace(requests, seconds=left)
-        return self._answer(loaded, user_id, requests, steps, wanted, reasons, columns)
+        return self._answer(loaded, state, user_id, requests, steps, wanted, reasons, columns)
 
     def recommend_many(
         self,
@@ -272,7 +287,7 @@ class Live:
         Raises: see `recommend`.
         """
         wanted, users = arguments.item_count(k), arguments.ids(user_ids, "user_ids")
-        loaded = self.served()
+        loaded, state = self.served(), self.position
         since = [self.recent_interactions(user) for user in users]
         moment = self._moment(time)
         requests, reasons = encode_requests(loaded.contents, users, where, moment, since, seen, context)
@@ -284,7 +299,7 @@ class Live:
         for number, (user_id, codes) in enumerate(zip(users, reasons, strict=True)):
             row = np.array([number])
             own = [step.of(row) if step.name in (steps[-1].name, RANK) else step for step in steps]
-            answers.append(self._answer(loaded, user_id, requests.take(row), own, wanted, codes))
+            answers.append(self._answer(loaded, state, user_id, requests.take(row), own, wanted, codes))
         return answers
 
     def rank(
@@ -314,7 +329,7 @@ class Live:
         Raises: FunnelError for an argument that cannot be meant, naming it: a text, a table or more than
         10,000 ids as `items`; ConfigError when `user` names an unknown column.
         """
-        loaded = self.served()
+        loaded, state = self.served(), self.position
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
         rows, missing = given_items(loaded.contents, items)
         funnel = loaded.ranking(arguments.reranked(rerank, len(rows)))
@@ -322,7 +337,8 @@ class Live:
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         requests = among(loaded.contents, requests, rows)
         steps = funnel.trace(requests)
-        return self._answer(loaded, user_id, requests, steps, len(rows), missing + reasons, columns)
+        codes = missing + reasons
+        return self._answer(loaded, state, user_id, requests, steps, len(rows), codes, columns)
 
     def similar(
         self,
@@ -348,17 +364,18 @@ class Live:
         Raises: see `recommend`.
         """
         wanted, loaded = arguments.item_count(k), self.served()
+        state = self.position
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
         rows, missing = given_items(loaded.contents, [item_id])
         history = () if user_id is None else None
         request = Request(user_id, history, None, where, exclude, self._moment(time), seen, context)
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         if not len(rows):
-            return Answer(user_id, (), loaded.version, tuple(missing), {})
+            return Answer(user_id, (), loaded.version, tuple(missing), {}, state)
         requests = beside(requests, int(rows[0]))
         steps = loaded.neighbours(wanted).trace(requests)
         codes = [] if user_id is None else [code for code in reasons if code != EMPTY_HISTORY]
-        return self._answer(loaded, user_id, requests, steps, wanted, codes, columns)
+        return self._answer(loaded, state, user_id, requests, steps, wanted, codes, columns)
 
     def explain(
         self,
@@ -423,6 +440,7 @@ class Live:
     def _answer(
         self,
         loaded: Loaded,
+        state: str,
         user_id: Any,
         requests: Requests,
         steps: Sequence[Step],
@@ -451,4 +469,5 @@ class Live:
             version=loaded.version,
             reasons=tuple(reasons),
             milliseconds={step.name: 1000 * step.seconds for step in steps},
+            state=state,
         )

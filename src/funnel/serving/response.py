@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,12 +62,19 @@ class Recommendation:
     value: Mapping[str, float] = field(default_factory=dict)
 
 
+def new_id() -> str:
+    """24 hexadecimal figures that no other answer of any process has: 96 bits of the system's chance, which a
+    fork does not repeat."""
+    return os.urandom(12).hex()
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The items for one request, best first.
 
     version: of the bundle that answered. reasons: codes for what was missing; empty when nothing was.
-    milliseconds: time spent in each stage.
+    milliseconds: time spent in each stage. state: how far the log of changes and events is in it at least,
+    as "changes.events"; empty where no log was read. id: of this answer alone, which events may name.
     """
 
     user_id: Any
@@ -74,6 +82,8 @@ class Answer:
     version: str
     reasons: tuple[str, ...]
     milliseconds: Mapping[str, float]
+    state: str = ""
+    id: str = field(default_factory=new_id, compare=False)
 
     def to_frame(self) -> pd.DataFrame:
         """A row an item, best first, by its position from 1: item_id, score, reasons, `sources.NAME` for its
@@ -105,8 +115,10 @@ class Answer:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for strict JSON: what is not finite is None; see `funnel.values.plain`."""
         return {
+            "id": self.id,
             "user_id": plain(self.user_id),
             "version": self.version,
+            "state": self.state,
             "reasons": list(self.reasons),
             "milliseconds": {name: round(ms, 3) for name, ms in self.milliseconds.items()},
             "items": [

@@ -49,6 +49,11 @@ class Follower:
         """What is served now."""
         return self._overlay
 
+    @property
+    def position(self) -> str:
+        """How far the log is in what is served: the last change and the last event, as "12.345"."""
+        return f"{self._overlay.items_at}.{self._overlay.events_at}"
+
     def follow(self) -> Overlay:
         """What is served, with all that anybody said until now."""
         if self._process != os.getpid():

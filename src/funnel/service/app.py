@@ -1,0 +1,162 @@
+"""The service: an ASGI application over one `Live`.
+
+    service = Service(Live("indexes/", watch=2))
+
+Hot routes are plain ASGI, from the body's bytes to the answer's; the others are Starlette's. Whatever is
+raised becomes a problem document, and what nobody meant to raise one without a word about it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeAlias
+
+from starlette.exceptions import HTTPException
+from starlette.routing import Route, Router
+
+from funnel.errors import FunnelError
+from funnel.service.admission import Admission, Guard, Open, Scope
+from funnel.service.bodies import ClientGone, Receive, read
+from funnel.service.config import ServeConfig
+from funnel.service.hot import Hot, HotRoutes
+from funnel.service.problem import CONTENT_TYPE, HttpProblem, of_error
+from funnel.service.rest import Rest
+from funnel.serving.live import Live
+from funnel.values.nearest import hint
+from funnel.values.shown import shown
+
+log = logging.getLogger(__name__)
+
+Send: TypeAlias = Callable[[Any], Awaitable[None]]
+
+_JSON = (b"content-type", b"application/json")
+
+
+class Service:
+    """Answers HTTP from one `Live`.
+
+    guard: who may come in, see `funnel.service.admission`; default everybody. hidden: a folder that no answer
+    names. To be made in the process, and used in the event loop, that it answers in.
+    """
+
+    def __init__(
+        self, live: Live, config: ServeConfig | None = None, *, guard: Guard | None = None, hidden: str = ""
+    ) -> None:
+        self.live, self.config = live, config or ServeConfig()
+        self.guard: Guard = guard or Open(self.config.body)
+        self._hidden = hidden or str(live.folder)
+        self._writer = ThreadPoolExecutor(1, "funnel-writer")
+        self.hot = HotRoutes(live, self.config, self._writer)
+        self.rest = Rest(live, self.config)
+        self._table = self.hot.table()
+        routes = self.rest.routes()
+        self._router = Router(routes, redirect_slashes=False)
+        self._paths = [*self._table, *(route.path for route in routes if isinstance(route, Route))]
+
+    def drain(self) -> None:
+        """From now on connections end with their next answer, and the readiness probe says no."""
+        self.rest.draining = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+        if scope["type"] != "http":
+            await _lifespan(scope, receive, send)
+            return
+        sent = Sent(send)
+        try:
+            await self._answer(scope, receive, sent)
+        except ClientGone:
+            pass
+        except Exception as error:
+            if sent.status:  # half of an answer: the server closes the connection
+                raise
+            await self._refuse(self._problem(scope, error), sent)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Sent) -> None:
+        admission = self.guard.admit(scope)
+        try:
+            hot = self._table.get(scope["path"])
+            if hot is not None:
+                await self._reply(send, 200, await self._hot(hot, admission, scope, receive), [_JSON])
+                return
+            scope["app"], scope["admission"] = self, admission
+            await self._router(scope, receive, send)
+        finally:
+            self.guard.leave(admission)
+
+    async def _hot(self, hot: Hot, admission: Admission, scope: Scope, receive: Receive) -> bytes:
+        if scope["method"] != "POST":
+            raise HTTPException(405, headers={"Allow": "POST"})
+        admission.require(hot.role)
+        body = await read(scope, receive, admission.body, self.config.seconds)
+        return await hot.handler(body, _key(scope) if hot.role == "write" else None)
+
+    async def _reply(self, send: Sent, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        headers.append((b"content-length", b"%d" % len(body)))
+        if self.rest.draining:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _refuse(self, problem: HttpProblem, send: Sent) -> None:
+        headers = [(b"content-type", CONTENT_TYPE)]
+        headers += [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+        await self._reply(send, problem.status, problem.document(), headers)
+
+    def _problem(self, scope: Scope, error: Exception) -> HttpProblem:
+        if isinstance(error, HttpProblem):
+            return error
+        if isinstance(error, FunnelError):
+            return of_error(error, self._hidden)
+        if isinstance(error, HTTPException):
+            return self._of_route(scope, error.status_code, error.headers or {})
+        log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+        return HttpProblem(500, "this is an error of the service; its log says more")
+
+    def _of_route(self, scope: Scope, status: int, headers: Mapping[str, str]) -> HttpProblem:
+        path = shown(scope["path"])
+        if status == 405:
+            allowed = headers.get("Allow", "")
+            return HttpProblem(
+                405, f"{path} takes {allowed}, not {shown(scope['method'])}", headers={"allow": allowed}
+            )
+        return HttpProblem(404, f"nothing is at {path}; {hint(scope['path'], self._paths)}")
+
+
+class Sent:
+    """Passes messages on, and keeps the status of the answer; 0 before it has one."""
+
+    __slots__ = ("_send", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send, self.status = send, 0
+
+    async def __call__(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+
+def _key(scope: Scope) -> str | None:
+    """The value of Idempotency-Key. Raises: HttpProblem for one that is too long, or none."""
+    given = [value for name, value in scope["headers"] if name == b"idempotency-key"]
+    if not given:
+        return None
+    key = given[0].decode("latin-1").strip()
+    if len(given) > 1 or not 1 <= len(key) <= 255 or not key.isprintable():
+        raise HttpProblem(400, "Idempotency-Key is one text of 1 to 255 printable characters")
+    return key
+
+
+async def _lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    """Servers ask for it at their start and end; nothing is to be done. Web sockets are closed."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,141 @@
+"""The bodies of requests and answers. OpenAPI is made from them; the names are those of `Live`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from funnel.service.fields import Body, Id, PastEvent
+
+Columns = dict[str, Any]
+SeenKinds = Literal["exclude", "allow"] | Annotated[list[str], Field(min_length=1)]
+
+
+class RecommendBody(Body):
+    """The best items for one user; see `Live.recommend`."""
+
+    user_id: Id | None = Field(None, description="nobody, where it is left out")
+    k: int = Field(10, ge=1, description="how many items")
+    history: list[PastEvent] | None = Field(None, description="in place of the stored history, oldest first")
+    user: Columns | None = Field(None, description="columns in place of the stored ones")
+    where: Columns | None = Field(None, description="a filter on item columns")
+    exclude: list[Id] | None = Field(None, description="items that must not come back")
+    time: int | None = Field(None, description="seconds since 1970")
+    deadline: float | None = Field(None, description="milliseconds; what would end later is left out")
+    attributes: list[str] | None = Field(None, description="item columns of the answer")
+    seen: SeenKinds | None = Field(None, description="whether items of the history come back")
+    context: Columns | None = Field(None, description="what is known at this moment")
+
+
+class ManyBody(Body):
+    """The best items for each of several users; see `Live.recommend_many`."""
+
+    user_ids: list[Id]
+    k: int = Field(10, ge=1, description="how many items for each")
+    where: Columns | None = None
+    time: int | None = None
+    seen: SeenKinds | None = None
+    context: Columns | list[Columns | None] | None = Field(None, description="one for all, or one for each")
+
+
+class RankBody(Body):
+    """All of a given list, best first; see `Live.rank`."""
+
+    user_id: Id | None = None
+    items: list[Id] = Field(max_length=10_000)
+    history: list[PastEvent] | None = None
+    user: Columns | None = None
+    time: int | None = None
+    attributes: list[str] | None = None
+    rerank: bool = Field(False, description="also the stages behind the ranker, for at most 1,000 items")
+    context: Columns | None = None
+
+
+class ExplainBody(Body):
+    """Why an item has its score; see `Live.explain`."""
+
+    user_id: Id | None = None
+    item_id: Id
+    history: list[PastEvent] | None = None
+    user: Columns | None = None
+    time: int | None = None
+    seen: SeenKinds | None = None
+    context: Columns | None = None
+
+
+class EventBody(Body):
+    """A user interacted with an item, or was shown it (kind "impression")."""
+
+    user_id: Id
+    item_id: Id
+    time: int | None = Field(None, description="seconds since 1970; now, where it is left out")
+    kind: str | None = None
+    value: float | None = Field(None, ge=0)
+
+
+class EventsBody(Body):
+    """What users did; see `Live.observe`. All of them are taken in, or none."""
+
+    events: list[EventBody] = Field(min_length=1, max_length=10_000)
+
+
+class AcceptedBody(Body):
+    """How many events were taken in."""
+
+    accepted: int
+
+
+class ItemBody(Body):
+    """One item of an answer; see `Recommendation`."""
+
+    item_id: Id
+    score: float | None
+    probabilities: dict[str, float | None]
+    value: dict[str, float | None] = Field(default_factory=dict)
+    sources: dict[str, int]
+    reasons: list[str]
+    attributes: dict[str, Any]
+
+
+class AnswerBody(Body):
+    """What `Live` answered; see `Answer`."""
+
+    id: str
+    user_id: Id | None
+    version: str
+    state: str
+    reasons: list[str]
+    milliseconds: dict[str, float]
+    items: list[ItemBody]
+
+
+class AnswersBody(Body):
+    """An answer a user, in their order."""
+
+    answers: list[AnswerBody]
+
+
+class ContributionsBody(Body):
+    """Each feature's contribution to the score, largest first; they and `base` add up to it."""
+
+    contributions: dict[str, float]
+
+
+class BodyError(Body):
+    """A mistake in a body. pointer: where, as RFC 6901 has it."""
+
+    pointer: str
+    detail: str
+
+
+class ProblemBody(Body):
+    """What went wrong (RFC 9457). error: the class of funnel's errors. verdict: of the gates."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    error: str
+    errors: list[BodyError] = Field(default_factory=list)
+    verdict: dict[str, Any] | None = None

@@ -1,0 +1,103 @@
+"""The document at /openapi.json, made from the models that bodies are checked by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from funnel.service import models
+from funnel.service.config import ServeConfig
+
+
+class Operation(NamedTuple):
+    """What a path does. body, answer: models; None for no body, and for any object. problems: statuses that
+    it may have, beside those of all. parameters: of the path, the query and the headers, by name."""
+
+    summary: str
+    body: type[BaseModel] | None = None
+    answer: type[BaseModel] | None = None
+    problems: tuple[int, ...] = ()
+    parameters: Mapping[str, dict[str, Any]] = {}
+
+
+_OF_BODY = (400, 408, 413, 415, 422)
+
+OPERATIONS: dict[tuple[str, str], Operation] = {
+    ("post", "/v1/recommend"): Operation(
+        "The best items for one user", models.RecommendBody, models.AnswerBody
+    ),
+    ("post", "/v1/recommend/many"): Operation(
+        "The best items for several users", models.ManyBody, models.AnswersBody
+    ),
+    ("post", "/v1/rank"): Operation("All of a given list, best first", models.RankBody, models.AnswerBody),
+    ("post", "/v1/explain"): Operation(
+        "Why an item has its score", models.ExplainBody, models.ContributionsBody
+    ),
+    ("post", "/v1/events"): Operation("What users did", models.EventsBody, models.AcceptedBody),
+    ("get", "/health/live"): Operation("Whether the process runs"),
+    ("get", "/health/ready"): Operation("Whether it can answer", problems=(503,)),
+    ("get", "/openapi.json"): Operation("This document"),
+}
+
+
+def document(config: ServeConfig, version: str = "1") -> dict[str, Any]:
+    """OpenAPI 3.1 of the service, with the limits of its config."""
+    every = {
+        model for operation in OPERATIONS.values() for model in (operation.body, operation.answer) if model
+    }
+    every.add(models.ProblemBody)
+    inputs = sorted(((model, "validation") for model in every), key=lambda pair: pair[0].__name__)
+    _, schema = models_json_schema(inputs, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+    schemas = schema["$defs"]
+    _limit(schemas, config)
+    paths: dict[str, dict[str, Any]] = {}
+    for (method, path), operation in OPERATIONS.items():
+        paths.setdefault(path, {})[method] = _operation(method, path, operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "funnel",
+            "version": version,
+            "description": "Recommendations from a published bundle.",
+        },
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+
+
+def _limit(schemas: dict[str, Any], config: ServeConfig) -> None:
+    """Write the limits of a config into the models' schemas."""
+    for name in ("RecommendBody", "ManyBody"):
+        schemas[name]["properties"]["k"]["maximum"] = config.k
+    schemas["ManyBody"]["properties"]["user_ids"]["maxItems"] = config.users
+
+
+def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
+    fields: dict[str, Any] = {"summary": operation.summary, "operationId": _name(method, path)}
+    if operation.parameters:
+        fields["parameters"] = [{"name": name, **rest} for name, rest in operation.parameters.items()]
+    if operation.body is not None:
+        fields["requestBody"] = {"required": True, "content": {"application/json": _schema(operation.body)}}
+    answer = {"schema": {"type": "object"}} if operation.answer is None else _schema(operation.answer)
+    ok = {"200": {"description": "Done", "content": {"application/json": answer}}}
+    return fields | {"responses": ok | _problems(operation)}
+
+
+def _problems(operation: Operation) -> dict[str, Any]:
+    statuses = {401, 403, 429, 500, 503, *operation.problems, *(_OF_BODY if operation.body else ())}
+    content = {"application/problem+json": _schema(models.ProblemBody)}
+    return {
+        str(status): {"description": "A problem (RFC 9457)", "content": content}
+        for status in sorted(statuses)
+    }
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
+
+
+def _name(method: str, path: str) -> str:
+    return f"{method}{path}".replace("/v1", "").translate(str.maketrans("/{}.", "____"))

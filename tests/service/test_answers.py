@@ -1,0 +1,136 @@
+"""What the service answers is what `Live` answers, one by one and in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from funnel import Live
+from tests.service.conftest import asked, get, post
+
+from funnel.service.app import Service  # isort: skip
+from funnel.service.config import ServeConfig
+from funnel.service.models import AnswerBody, AnswersBody
+from funnel.service.writing import answer_json
+
+
+def same(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer without what is another at each time."""
+    return {name: value for name, value in answer.items() if name not in ("id", "milliseconds")}
+
+
+REQUESTS: list[dict[str, Any]] = [
+    {},
+    {"user_id": 7},
+    {"user_id": "7", "k": 3},
+    {"user_id": "nobody", "k": 200},
+    {"user_id": 7, "history": [1, 2, "gone"], "exclude": [3]},
+    {"user_id": 7, "where": {"genres": "Comedy"}, "attributes": ["title"]},
+    {"user_id": 7, "seen": "allow", "time": 1_030_000_000, "deadline": 10_000},
+]
+
+
+@pytest.mark.parametrize("body", REQUESTS, ids=map(str, REQUESTS))
+def test_recommend_is_that_of_live(live: Live, body: dict[str, Any]) -> None:
+    answer = post(Service(live), "/v1/recommend", body)
+    assert answer.status_code == 200
+    assert same(answer.json()) == same(live.recommend(**body).to_dict())
+    AnswerBody.model_validate(answer.json())
+
+
+def test_rank_many_and_explain_are_those_of_live(live: Live) -> None:
+    service = Service(live)
+    body = {"user_id": 7, "items": [17, 5, 903, 5], "rerank": True}
+    assert same(post(service, "/v1/rank", body).json()) == same(live.rank(**body).to_dict())
+    users = [*range(1, 60), "nobody"]  # more than a batch
+    many = post(service, "/v1/recommend/many", {"user_ids": users, "k": 3}).json()
+    AnswersBody.model_validate(many)
+    assert [same(one) for one in many["answers"]] == [
+        same(one.to_dict()) for one in live.recommend_many(users, 3)
+    ]
+    found = post(service, "/v1/explain", {"user_id": 7, "item_id": 5}).json()["contributions"]
+    assert found == pytest.approx(live.explain(7, 5))
+
+
+def test_what_waits_is_answered_together_and_the_same(live: Live) -> None:
+    """Also beside requests that cannot be, and one that is wrong, which hurts no other."""
+    service = Service(live, ServeConfig(batch=16))
+    bodies: list[dict[str, Any]] = [{"user_id": user, "k": 4} for user in range(1, 41)]
+    bodies += [{"user_id": 3, "k": 4, "history": [5]}, {"user_id": 4, "k": 4, "context": {"no": 1}}]
+    bodies += [{"user_id": user, "k": 4, "where": {"genres": "Drama"}} for user in range(1, 9)]
+
+    async def at_once(own: Any) -> list[Any]:
+        return list(await asyncio.gather(*(own.post("/v1/recommend", json=body) for body in bodies)))
+
+    answers = asked(service, at_once)
+    for body, answer in zip(bodies, answers, strict=True):
+        if "context" in body:
+            assert answer.status_code == 422
+            assert "no context column 'no'" in answer.json()["detail"]
+        else:
+            assert same(answer.json()) == same(live.recommend(**body).to_dict())
+    batcher = service.hot.batcher
+    assert batcher.answered == len(bodies)
+    assert batcher.batches < len(bodies) / 3
+
+
+def test_one_request_makes_one_batch_at_once(live: Live) -> None:
+    service = Service(live)
+    for number in range(1, 4):
+        assert post(service, "/v1/recommend", {"user_id": 7}).status_code == 200
+        assert (service.hot.batcher.batches, len(service.hot.batcher)) == (number, 0)
+
+
+def test_every_answer_has_an_id_the_version_and_the_state(live: Live) -> None:
+    service = Service(live)
+    first, second = (post(service, "/v1/recommend", {"user_id": 7}).json() for _ in range(2))
+    assert first["id"] != second["id"]
+    assert first["version"] == live.version
+    assert first["state"] == second["state"]
+    events = [{"user_id": 7, "item_id": 3}, {"user_id": 7, "item_id": 4, "kind": "impression"}]
+    assert post(service, "/v1/events", {"events": events}).json() == {"accepted": 2}
+    third = post(service, "/v1/recommend", {"user_id": 7}).json()
+    assert third["state"] != first["state"]
+    assert live.history(7)[-1] == 3  # not 4: that was shown
+    assert live.health()["state"]["impressions"] == 1
+
+
+def test_probes(live: Live) -> None:
+    service = Service(live)
+    assert get(service, "/health/live").json() == {"status": "live"}
+    ready = get(service, "/health/ready").json()
+    assert ready == {"status": "ready", "version": live.version, "state": live.position}
+    service.drain()
+    refused = get(service, "/health/ready")
+    assert refused.status_code == 503
+    answer = post(service, "/v1/recommend", {})
+    assert answer.status_code == 200  # whoever is connected is answered, and told to connect elsewhere
+    assert answer.headers["connection"] == "close"
+
+
+def test_a_state_that_cannot_be_read_is_told_without_its_path(live: Live) -> None:
+    service = Service(live)
+    post(service, "/v1/events", {"events": [{"user_id": 7, "item_id": 3}]})
+    live.close()
+    for path in (live.folder / "live").glob("state.sqlite*"):
+        path.write_bytes(b"no database" * 1000)
+    answer = post(service, "/v1/recommend", {"user_id": 7})
+    assert answer.status_code == 200
+    assert "state_unreadable" in answer.json()["reasons"]
+    for refused in (
+        get(service, "/health/ready"),
+        post(service, "/v1/events", {"events": [{"user_id": 7, "item_id": 3}]}),
+    ):
+        assert refused.status_code == 503
+        assert str(live.folder) not in refused.text
+        assert "state" in refused.json()["detail"]
+
+
+def test_json_is_that_of_to_dict(live: Live) -> None:
+    answer = live.recommend("\ud800half", k=3)  # no UTF-8 has it
+    assert json.loads(answer_json(answer)) == answer.to_dict()
+    answer = live.recommend(7, k=200)
+    assert json.loads(answer_json(answer)) == answer.to_dict()
