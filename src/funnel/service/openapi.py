@@ -36,6 +36,9 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("post", "/v1/explain"): Operation(
         "Why an item has its score", models.ExplainBody, models.ContributionsBody
     ),
+    ("post", "/v1/trace"): Operation(
+        "What each stage makes of a request", models.TraceBody, models.TracedBody
+    ),
     ("post", "/v1/events"): Operation("What users did", models.EventsBody, models.AcceptedBody),
     ("get", "/health/live"): Operation("Whether the process runs"),
     ("get", "/health/ready"): Operation("Whether it can answer", problems=(503,)),
@@ -70,7 +73,7 @@ def document(config: ServeConfig, version: str = "1") -> dict[str, Any]:
 
 def _limit(schemas: dict[str, Any], config: ServeConfig) -> None:
     """Write the limits of a config into the models' schemas."""
-    for name in ("RecommendBody", "ManyBody"):
+    for name in ("RecommendBody", "ManyBody", "TraceBody"):
         schemas[name]["properties"]["k"]["maximum"] = config.k
     schemas["ManyBody"]["properties"]["user_ids"]["maxItems"] = config.users
 
