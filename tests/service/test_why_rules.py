@@ -14,6 +14,7 @@ import pytest
 from funnel import Live
 from funnel.artifacts import Store
 from funnel.serving.request import Request
+from funnel.serving.response import Recommendation
 from tests.serving.test_reload import variant
 from tests.tiny import TinyBuild
 
@@ -55,6 +56,10 @@ def genres_of(live: Live, item: Any) -> list[str]:
     return list(live.rank(7, [item]).items[0].attributes["genres"])
 
 
+def genres(item: Recommendation) -> set[str]:
+    return set(item.attributes["genres"])
+
+
 def test_what_a_rule_has_no_room_for(changed: Open) -> None:
     """Whoever stood within the first ten before, and is not in the list, was in the way of the rule."""
     live = changed(rules=[{"kind": "at_most", "column": "genres", "n": 2, "name": "two of each"}])
@@ -65,32 +70,30 @@ def test_what_a_rule_has_no_room_for(changed: Open) -> None:
     assert out
     for reason in out:
         assert reason.code == "rule"
-        genres = genres_of(live, reason.item_id)
-        full = [genre for genre in genres if sum(genre in some for some in listed) >= 2]
+        own_genres = genres_of(live, reason.item_id)
+        full = [genre for genre in own_genres if sum(genre in some for some in listed) >= 2]
         assert any(f"rule two of each: at most 2 of genres {genre!r}" in reason.sentence for genre in full)
 
 
 def test_a_cap_names_the_value_that_was_shown(changed: Open) -> None:
     live = changed(rules=[{"kind": "cap", "column": "genres", "shows": 2, "per": "1d"}])
-    items = live.recommend(7, 100).items
-    sets = [(item, set(item.attributes["genres"])) for item in items]
-    pair, both = next(
-        ((a, b), of & other)
-        for (a, of), (b, other) in combinations(sets, 2)
-        if len(of & other) == 1 and len(of) == len(other) == 2
+    user, pair, both = next(
+        (user, (a, b), genres(a) & genres(b))
+        for user in range(1, 100)
+        for a, b in combinations(live.recommend(user, 30).items, 2)
+        if len(genres(a) & genres(b)) == 1 and len(genres(a)) == len(genres(b)) == 2
     )
-    before = reasons(live)
+    before = reasons(live, user)
     assert "cap" not in {reason.code for reason in before.values()}
-    live.observe(*((7, item.item_id) for item in pair), kind="impression")
+    live.observe(*((user, item.item_id) for item in pair), kind="impression")
     shown = [genre for item in pair for genre in item.attributes["genres"]]
     often = {genre for genre in shown if shown.count(genre) >= 2}
-    capped = {item: reason for item, reason in reasons(live).items() if reason.code == "cap"}
+    capped = {item: reason for item, reason in reasons(live, user).items() if reason.code == "cap"}
     assert often == both
     assert any(genre in shown for item in capped for genre in genres_of(live, item) if genre not in both)
     for item, reason in capped.items():
-        genres = genres_of(live, item)
         assert reason.sentence.startswith("cap of genres: ")
-        for genre in set(genres):
+        for genre in set(genres_of(live, item)):
             assert (repr(genre) in reason.sentence) == (genre in often)
         assert "2 times within 1d" in reason.sentence
 
