@@ -20,6 +20,7 @@ from funnel.gates import GatesConfig
 from funnel.index import IndexConfig, check_spec
 from funnel.ranker import RankerConfig
 from funnel.rules import KINDS, Rule, check_together
+from funnel.service.config import ServeConfig
 from funnel.settings import LONGEST_LIST, MOST_SEEDS, Settings
 from funnel.stages import RankConfig, RerankConfig, RetrieveConfig
 from funnel.towers.config import TowersConfig
@@ -84,6 +85,7 @@ class Config(Settings):
     )
     gates: GatesConfig = GatesConfig()
     store: StoreConfig = StoreConfig()
+    serve: ServeConfig = Field(ServeConfig(), exclude=True)  # no part of what a bundle is
 
     @property
     def needs(self) -> tuple[plugins.Needed, ...]:

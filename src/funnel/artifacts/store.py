@@ -192,12 +192,20 @@ class Store:
                 )
             self._serve(history, "publish", version, forced=forced, gates=tuple(gates))
 
-    def rollback(self) -> str:
+    def rollback(self, version: str | None = None) -> str:
         """Publish again what was published before; the version. Going back twice goes further back.
+
+        version: another one that was published before.
 
         Raises: BundleError when there is nothing to go back to, or it does not verify.
         """
-        current, version = self.current(), self._previous()
+        current = self.current()
+        if version is None:
+            version = self._previous()
+        elif version not in (before := served(self.recorded())):
+            raise BundleError(
+                f"{self.folder}: {version!r} was never published; these were: {', '.join(before[-5:])}"
+            )
         self.verify(version)
         with changing(self.folder), self._history.locked() as history:
             if self.published() != current:

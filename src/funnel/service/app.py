@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 from starlette.exceptions import HTTPException
-from starlette.routing import Route, Router
+from starlette.routing import Match, Route, Router
 
 from funnel.errors import FunnelError
 from funnel.service.admission import Admission, Guard, Open, Scope
@@ -51,13 +51,17 @@ class Service:
         self.hot = HotRoutes(live, self.config, self._writer)
         self.rest = Rest(live, self.config)
         self._table = self.hot.table()
-        routes = self.rest.routes()
+        routes = self.rest.all()
         self._router = Router(routes, redirect_slashes=False)
-        self._paths = [*self._table, *(route.path for route in routes if isinstance(route, Route))]
+        self.paths = [*self._table, *(route.path for route in routes if isinstance(route, Route))]
 
     def drain(self) -> None:
         """From now on connections end with their next answer, and the readiness probe says no."""
         self.rest.draining = True
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self._writer.shutdown()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
@@ -118,11 +122,17 @@ class Service:
     def _of_route(self, scope: Scope, status: int, headers: Mapping[str, str]) -> HttpProblem:
         path = shown(scope["path"])
         if status == 405:
-            allowed = headers.get("Allow", "")
+            allowed = self._methods(scope) or headers.get("Allow", "")
             return HttpProblem(
                 405, f"{path} takes {allowed}, not {shown(scope['method'])}", headers={"allow": allowed}
             )
-        return HttpProblem(404, f"nothing is at {path}; {hint(scope['path'], self._paths)}")
+        return HttpProblem(404, f"nothing is at {path}; {hint(scope['path'], self.paths)}")
+
+    def _methods(self, scope: Scope) -> str:
+        """What all routes of a path take together."""
+        routes = (route for route in self._router.routes if isinstance(route, Route))
+        matching = [route.methods or () for route in routes if route.matches(scope)[0] is not Match.NONE]
+        return ", ".join(sorted({method for methods in matching for method in methods}))
 
 
 class Sent:

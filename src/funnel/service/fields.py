@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, GetPydanticSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetPydanticSchema
 from pydantic_core import core_schema
 
 
@@ -15,9 +15,26 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
+def _whole(value: Any) -> Any:
+    """7.0 as 7: in JSON they are one number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _no_fraction(value: float) -> int:
+    if not value.is_integer():
+        raise ValueError
+    return int(value)
+
+
+def _ids() -> list[core_schema.CoreSchema | tuple[core_schema.CoreSchema, str]]:
+    whole = core_schema.no_info_after_validator_function(_no_fraction, core_schema.float_schema(strict=True))
+    return [core_schema.int_schema(strict=True), core_schema.str_schema(strict=True), whole]
+
+
 def _id_schema(*_: Any) -> core_schema.CoreSchema:
     return core_schema.union_schema(
-        [core_schema.int_schema(strict=True), core_schema.str_schema(strict=True)],
+        _ids(),
+        mode="left_to_right",
         custom_error_type="id",
         custom_error_message="An id is a whole number or a text",
     )
@@ -26,17 +43,26 @@ def _id_schema(*_: Any) -> core_schema.CoreSchema:
 def _event_schema(*_: Any) -> core_schema.CoreSchema:
     pair = core_schema.list_schema(_id_schema(), min_length=2, max_length=2)
     return core_schema.union_schema(
-        [core_schema.int_schema(strict=True), core_schema.str_schema(strict=True), pair],
+        [*_ids(), pair],
+        mode="left_to_right",
         custom_error_type="past_event",
         custom_error_message="An entry is an item id, or a pair of one and a kind of event",
     )
 
 
+_ID = [{"type": "integer"}, {"type": "string"}]
+_PAIR = {"type": "array", "items": {"anyOf": _ID}, "minItems": 2, "maxItems": 2}
+
 #: An id as callers write it.
-Id = Annotated[int | str, GetPydanticSchema(_id_schema)]
+Id = Annotated[int | str, GetPydanticSchema(_id_schema, lambda *_: {"anyOf": _ID})]
 
 #: An entry of a history: an item id, or a pair of one and the kind of its event.
-PastEvent = Annotated[int | str | list[int | str], GetPydanticSchema(_event_schema)]
+PastEvent = Annotated[
+    int | str | list[int | str], GetPydanticSchema(_event_schema, lambda *_: {"anyOf": [*_ID, _PAIR]})
+]
+
+#: A whole number, however it is written.
+Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 def fields_at(model: type[BaseModel], position: Sequence[str | int]) -> list[str]:

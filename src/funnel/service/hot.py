@@ -84,14 +84,7 @@ class HotRoutes:
         return written({"accepted": len(wanted.events)})
 
     def _observe(self, events: list[EventBody], key: str | None) -> None:
-        shown = [event for event in events if event.kind == "impression"]
-        others = [event for event in events if event.kind != "impression"]
-        if others:
-            self._live.observe(*(_event(event) for event in others))
-        if shown:
-            self._live.observe(
-                *((event.user_id, event.item_id, event.time) for event in shown), kind="impression"
-            )
+        self._live.observe(*map(_event, events), key=key)
 
     def _check_k(self, k: int) -> None:
         if k > self._config.k:
@@ -99,4 +92,4 @@ class HotRoutes:
 
 
 def _event(event: EventBody) -> Event:
-    return Event(event.user_id, event.item_id, event.time, event.kind, event.value)
+    return Event(event.user_id, event.item_id, event.time, event.kind, event.value, event.answer)

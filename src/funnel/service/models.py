@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from funnel.service.fields import Body, Id, PastEvent
+from funnel.service.fields import Body, Id, PastEvent, Whole
 
 Columns = dict[str, Any]
 SeenKinds = Literal["exclude", "allow"] | Annotated[list[str], Field(min_length=1)]
@@ -16,12 +16,12 @@ class RecommendBody(Body):
     """The best items for one user; see `Live.recommend`."""
 
     user_id: Id | None = Field(None, description="nobody, where it is left out")
-    k: int = Field(10, ge=1, description="how many items")
+    k: Whole = Field(10, ge=1, description="how many items")
     history: list[PastEvent] | None = Field(None, description="in place of the stored history, oldest first")
     user: Columns | None = Field(None, description="columns in place of the stored ones")
     where: Columns | None = Field(None, description="a filter on item columns")
     exclude: list[Id] | None = Field(None, description="items that must not come back")
-    time: int | None = Field(None, description="seconds since 1970")
+    time: Whole | None = Field(None, description="seconds since 1970")
     deadline: float | None = Field(None, description="milliseconds; what would end later is left out")
     attributes: list[str] | None = Field(None, description="item columns of the answer")
     seen: SeenKinds | None = Field(None, description="whether items of the history come back")
@@ -32,9 +32,9 @@ class ManyBody(Body):
     """The best items for each of several users; see `Live.recommend_many`."""
 
     user_ids: list[Id]
-    k: int = Field(10, ge=1, description="how many items for each")
+    k: Whole = Field(10, ge=1, description="how many items for each")
     where: Columns | None = None
-    time: int | None = None
+    time: Whole | None = None
     seen: SeenKinds | None = None
     context: Columns | list[Columns | None] | None = Field(None, description="one for all, or one for each")
 
@@ -46,7 +46,7 @@ class RankBody(Body):
     items: list[Id] = Field(max_length=10_000)
     history: list[PastEvent] | None = None
     user: Columns | None = None
-    time: int | None = None
+    time: Whole | None = None
     attributes: list[str] | None = None
     rerank: bool = Field(False, description="also the stages behind the ranker, for at most 1,000 items")
     context: Columns | None = None
@@ -59,7 +59,7 @@ class ExplainBody(Body):
     item_id: Id
     history: list[PastEvent] | None = None
     user: Columns | None = None
-    time: int | None = None
+    time: Whole | None = None
     seen: SeenKinds | None = None
     context: Columns | None = None
 
@@ -86,9 +86,12 @@ class EventBody(Body):
 
     user_id: Id
     item_id: Id
-    time: int | None = Field(None, description="seconds since 1970; now, where it is left out")
+    time: Whole | None = Field(None, description="seconds since 1970; now, where it is left out")
     kind: str | None = None
     value: float | None = Field(None, ge=0)
+    answer: str | None = Field(
+        None, min_length=1, max_length=64, description="the id of the answer that showed the item"
+    )
 
 
 class EventsBody(Body):
@@ -227,3 +230,73 @@ class ProblemBody(Body):
     error: str
     errors: list[BodyError] = Field(default_factory=list)
     verdict: dict[str, Any] | None = None
+
+
+class ItemsBody(Body):
+    """New items, or all columns of those that are there; see `LiveItems.upsert`."""
+
+    items: list[Columns] = Field(min_length=1, max_length=10_000)
+
+
+class PatchesBody(Body):
+    """Columns of items by id; see `LiveItems.patch_each`."""
+
+    patches: dict[str, Columns] = Field(max_length=10_000)
+
+
+class DeleteBody(Body):
+    """Items that are gone; see `LiveItems.delete`."""
+
+    item_ids: list[Id] = Field(max_length=10_000)
+
+
+class MissingBody(Body):
+    """The ids that were not there."""
+
+    missing: list[Id]
+
+
+class ItemRecord(Body):
+    """An item as it is now."""
+
+    item_id: Id
+    version: str
+    attributes: Columns
+
+
+class KnownBody(Body):
+    """All that is known of a person; see `LiveUsers.known`."""
+
+    user_id: str
+    bundle: Columns | None
+    events: list[Columns]
+    impressions: list[Columns]
+
+
+class ForgottenBody(Body):
+    """What was forgotten of a person; see `Erased`."""
+
+    events: int
+    bundle: str | None
+    impressions: int
+
+
+class BundlesBody(Body):
+    """The versions of the store, newest first, and what was published when."""
+
+    bundles: list[Columns]
+    publications: list[Columns]
+
+
+class RollbackBody(Body):
+    """What to serve again: what was published before, or this version, which was."""
+
+    version: str | None = None
+
+
+class ProbeBody(Body):
+    """Whether a process runs, or can answer."""
+
+    status: str
+    version: str | None = None
+    state: str | None = None

@@ -23,6 +23,14 @@ class Operation(NamedTuple):
     parameters: Mapping[str, dict[str, Any]] = {}
 
 
+def _path(name: str) -> dict[str, dict[str, Any]]:
+    """A part of the path."""
+    return {name: {"in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}}
+
+
+#: The header under which events that are sent again are taken in once.
+_KEY = {"in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255}}
+
 _OF_BODY = (400, 408, 413, 415, 422)
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
@@ -39,9 +47,40 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("post", "/v1/trace"): Operation(
         "What each stage makes of a request", models.TraceBody, models.TracedBody
     ),
-    ("post", "/v1/events"): Operation("What users did", models.EventsBody, models.AcceptedBody),
-    ("get", "/health/live"): Operation("Whether the process runs"),
-    ("get", "/health/ready"): Operation("Whether it can answer", problems=(503,)),
+    ("post", "/v1/events"): Operation(
+        "What users did", models.EventsBody, models.AcceptedBody, parameters={"Idempotency-Key": _KEY}
+    ),
+    ("get", "/v1/items/{item_id}"): Operation(
+        "An item as it is now", answer=models.ItemRecord, problems=(404,), parameters=_path("item_id")
+    ),
+    ("get", "/v1/items/{item_id}/similar"): Operation(
+        "The items nearest to an item",
+        answer=models.AnswerBody,
+        problems=(422,),
+        parameters=_path("item_id")
+        | {
+            "k": {"in": "query", "schema": {"type": "integer", "minimum": 1, "default": 10}},
+            "user_id": {"in": "query", "schema": {"type": "string"}},
+        },
+    ),
+    ("put", "/v1/items"): Operation("Add items, or replace them", models.ItemsBody, models.AcceptedBody),
+    ("patch", "/v1/items"): Operation("Change columns of items", models.PatchesBody, models.MissingBody),
+    ("delete", "/v1/items"): Operation("Take items out", models.DeleteBody, models.MissingBody),
+    ("get", "/v1/users/{user_id}"): Operation(
+        "All that is known of a person", answer=models.KnownBody, problems=(422,), parameters=_path("user_id")
+    ),
+    ("delete", "/v1/users/{user_id}"): Operation(
+        "Forget a person", answer=models.ForgottenBody, problems=(422,), parameters=_path("user_id")
+    ),
+    ("get", "/v1/bundles"): Operation("What is in the store", answer=models.BundlesBody),
+    ("post", "/v1/bundles/{version}/publish"): Operation(
+        "Serve a bundle from now on, if every gate passes", problems=(404, 409), parameters=_path("version")
+    ),
+    ("post", "/v1/bundles/rollback"): Operation(
+        "Serve again what was published before", models.RollbackBody, problems=(404, 409)
+    ),
+    ("get", "/health/live"): Operation("Whether the process runs", answer=models.ProbeBody),
+    ("get", "/health/ready"): Operation("Whether it can answer", answer=models.ProbeBody),
     ("get", "/openapi.json"): Operation("This document"),
 }
 
@@ -59,6 +98,7 @@ def document(config: ServeConfig, version: str = "1") -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for (method, path), operation in OPERATIONS.items():
         paths.setdefault(path, {})[method] = _operation(method, path, operation)
+    _limit_k(paths, config)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -76,6 +116,12 @@ def _limit(schemas: dict[str, Any], config: ServeConfig) -> None:
     for name in ("RecommendBody", "ManyBody", "TraceBody"):
         schemas[name]["properties"]["k"]["maximum"] = config.k
     schemas["ManyBody"]["properties"]["user_ids"]["maxItems"] = config.users
+
+
+def _limit_k(paths: dict[str, Any], config: ServeConfig) -> None:
+    for parameter in paths["/v1/items/{item_id}/similar"]["get"]["parameters"]:
+        if parameter["name"] == "k":
+            parameter["schema"] = parameter["schema"] | {"maximum": config.k}
 
 
 def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:

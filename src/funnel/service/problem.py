@@ -71,7 +71,10 @@ def of_error(error: FunnelError, hidden: str) -> HttpProblem:
 def of_body(error: ValidationError, model: Any, body: Any) -> HttpProblem:
     """What a body has that its model does not allow: each mistake, where it is, and what would be right."""
     by_pointer: dict[str, dict[str, str]] = {}
-    for mistake in error.errors(include_url=False, include_context=False):
+    mistakes = error.errors(include_url=False, include_context=False)
+    for mistake in sorted(
+        mistakes, key=lambda some: some["type"] != "extra_forbidden"
+    ):  # the likeliest cause
         position = _position(mistake, body)
         pointer = "".join(f"/{_escaped(part)}" for part in position)
         by_pointer.setdefault(pointer, {"pointer": pointer, "detail": _detail(mistake, position, model)})

@@ -57,8 +57,9 @@ from funnel.serving.response import (
 from funnel.serving.state import Event, SqliteLog, StateLog
 from funnel.serving.state.follower import Follower
 from funnel.serving.state.impressions import ImpressionLog
-from funnel.serving.state.interactions import KindsTaken, checked
+from funnel.serving.state.interactions import KindsTaken, checked, is_shown
 from funnel.serving.state.items import LiveItems
+from funnel.serving.state.keys import Once
 from funnel.serving.state.retention import retain
 from funnel.serving.state.users import LiveUsers
 from funnel.serving.watcher import Watcher
@@ -104,7 +105,9 @@ class Live:
         self._reload = Reload(self._store, self._follower)
         retain(self._store, self._state)
         self.items, self.users = LiveItems(self._follower), LiveUsers(self._follower, self._impressions)
-        self._watcher = None if watch is None else Watcher(self, self._store.folder / CURRENT, watch)
+        self._watcher: Watcher | None = None
+        if watch is not None:
+            self.watch(watch)
 
     @property
     def _loaded(self) -> Loaded:
@@ -156,6 +159,16 @@ class Live:
         """
         return self._reload.refresh()
 
+    def watch(self, seconds: float) -> None:
+        """Look for a newly published version every so many seconds, in a thread of this process.
+
+        Raises: ConfigError unless seconds is above 0.
+        """
+        watcher = Watcher(self, self._store.folder / CURRENT, seconds)
+        if self._watcher is not None:
+            self._watcher.stop()
+        self._watcher = watcher
+
     def close(self) -> None:
         """Stop looking for newly published versions, and close the state's file; answering goes on."""
         if self._watcher is not None:
@@ -173,10 +186,14 @@ class Live:
         return health(self._follower, self._reload, self._watcher, self._impressions)
 
     def observe(
-        self, *events: Event | tuple[Any, ...], kind: str = "interaction", value: float | None = None
+        self,
+        *events: Event | tuple[Any, ...],
+        kind: str = "interaction",
+        value: float | None = None,
+        key: str | None = None,
     ) -> None:
-        """Take in that users interacted with items: (user id, item id, seconds, kind, value), or without what
-        stands last; without the time it is now.
+        """Take in that users interacted with items: (user id, item id, seconds, kind, value, answer), or
+        without what stands last; without the time it is now. answer: `Answer.id` of what showed the item.
 
             live.observe((user_id, item_id), kind="purchase", value=19.9)
 
@@ -184,6 +201,8 @@ class Live:
         "interaction", where nothing is known of it; or "impression": the users were shown the items.
         Impressions are what frequency caps count, in the next answer of every process; no history and no
         count of an item has them. value: of the events that do not say one, such as a price, at least 0.
+        key: what is said again under the same key, in whatever process, is taken in once; for a day, and the
+        newest 100,000 keys at least.
 
         On return the users' next answers go by it, and the items' counts have it, in every process; nobody
         else's answers change but by these counts. A user or an item that the bundle does not know is no
@@ -194,18 +213,19 @@ class Live:
         say no (`events.negatives`) are in no history and no count.
 
         Raises: DataError for another kind, a value that is none, an event without ids, with a time in another
-        unit, or one that is more than ten minutes ahead of the clock; BundleError when it cannot be kept.
-        Then none of the events is taken in.
+        unit, or one that is more than ten minutes ahead of the clock, and for a key under which something
+        else was said; BundleError when it cannot be kept. Then none of the events is taken in.
         """
-        own = self._follower.overlay.own
-        if kind == "impression":
-            if seen := checked(events, 0):
-                self._impressions.observe(seen)
-            return
-        kinds = KindsTaken(own.kinds, kind, value)
-        taken = checked(events, own.statistics.end if own.statistics.clock == "time" else None, kinds)
+        own, numbered = self._follower.overlay.own, list(enumerate(events))
+        views = checked([event for event in numbered if is_shown(event[1], kind)], 0)
+        others = [event for event in numbered if not is_shown(event[1], kind)]
+        kinds = KindsTaken(own.kinds, "interaction" if kind == "impression" else kind, value)
+        taken = checked(others, own.statistics.end if own.statistics.clock == "time" else None, kinds)
+        once = None if key is None else Once.of(key, kind, value, [tuple(event) for event in events])
         if taken:
-            self._state.observe(taken)
+            self._state.observe(taken) if once is None else self._state.observe(taken, once)
+        if views:
+            self._impressions.observe(views, once)
 
     def served(self) -> Loaded:
         """What answers a request that is made now: all that was acknowledged until then is in it."""

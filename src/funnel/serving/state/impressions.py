@@ -15,6 +15,7 @@ from pathlib import Path
 from funnel.errors import BundleError
 from funnel.rules.config import LONGEST_DAYS
 from funnel.serving.state.connections import Connections
+from funnel.serving.state.keys import Once, is_new
 from funnel.serving.state.log import Event
 
 log = logging.getLogger(__name__)
@@ -48,10 +49,12 @@ class ImpressionLog:
         self._connections = Connections(path, _TABLES, _check, synced=False)
         self._until_pruned = 0
 
-    def observe(self, shown: Sequence[Event]) -> None:
-        """Add impressions, which have a time and ids in writing."""
+    def observe(self, shown: Sequence[Event], once: Once | None = None) -> None:
+        """Add impressions, which have a time and ids in writing. once: see `StateLog.observe`."""
         now = time.time()
         with self._connections.writing() as writer:
+            if once is not None and not is_new(writer, once):
+                return
             writer.executemany(
                 "INSERT INTO impressions (user, item, time, seen) VALUES (?, ?, ?, ?)",
                 [(*event[:3], now) for event in shown],

@@ -21,6 +21,9 @@ AHEAD = 600
 #: Characters of an id: what is longer is none, and would fill a log.
 LONGEST = 4096
 
+#: Characters of the id of an answer.
+MOST_ANSWER = 64
+
 #: The largest value of an event: that of a float32.
 MOST_VALUE = 3.4e38
 
@@ -65,10 +68,16 @@ class KindsTaken(NamedTuple):
         return number
 
 
+def is_shown(event: Any, kind: Any) -> bool:
+    """Whether an event is an impression. kind: of the events that do not say one."""
+    own = event[3] if isinstance(event, tuple) and len(event) > 3 else None
+    return isinstance(own or kind, str) and (own or kind) == "impression"
+
+
 def checked(
-    events: Iterable[Event | tuple[Any, ...]], end: int | None, kinds: KindsTaken | None = None
+    events: Iterable[tuple[int, Event | tuple[Any, ...]]], end: int | None, kinds: KindsTaken | None = None
 ) -> list[Event]:
-    """Events as a log takes them, in the order in which they came.
+    """Events as a log takes them, in the order in which they came, each with its number for messages.
 
     end: the first moment that the bundle's data do not reach to; an event with an earlier time comes late,
     and is put there. None where there is no clock: then events have no time. kinds: None for impressions,
@@ -81,20 +90,19 @@ def checked(
     if kinds is not None:  # also where there is no event
         kinds.of(None, "")
         kinds.worth(None, "")
-    return [_checked(given, number, end, now, kinds) for number, given in enumerate(events)]
+    return [_checked(given, number, end, now, kinds) for number, given in events]
 
 
 def _checked(given: Any, number: int, end: int | None, now: int, kinds: KindsTaken | None) -> Event:
-    most = 3 if kinds is None and not isinstance(given, Event) else 5
-    if not isinstance(given, tuple) or not 2 <= len(given) <= most:
+    if not isinstance(given, tuple) or not 2 <= len(given) <= 6:
         raise DataError(
             f"event {number} is {shown(given)}: (user id, item id, seconds) is expected, "
-            "which a kind and a value may follow"
+            "which a kind, a value and the id of an answer may follow"
         )
     user, item = written(given[0]), written(given[1])
     if user is None or item is None or max(len(user), len(item)) > LONGEST:
         raise DataError(f"event {number} is {shown(tuple(given))}: a user id and an item id are expected")
-    when, kind, value = (*given[2:], None, None, None)[:3]
+    when, kind, value, answer = (*given[2:], None, None, None, None)[:4]
     at = now if when is None else seconds(when, f"event {number}: time")
     if at > now + AHEAD:
         raise DataError(
@@ -105,4 +113,13 @@ def _checked(given: Any, number: int, end: int | None, now: int, kinds: KindsTak
     if kinds is None:
         return Event(user, item, at)
     where = f"event {number}: "
-    return Event(user, item, at, kinds.of(kind, where), kinds.worth(value, where))
+    return Event(user, item, at, kinds.of(kind, where), kinds.worth(value, where), _answer(answer, where))
+
+
+def _answer(value: Any, where: str) -> str | None:
+    """The id of an answer as the log keeps it. Raises: DataError for what cannot be one."""
+    if value is None or (isinstance(value, str) and 1 <= len(value) <= MOST_ANSWER):
+        return value
+    raise DataError(
+        f"{where}answer is {shown(value)}; the id of an answer is expected, as `Answer.id` has it"
+    )

@@ -9,16 +9,19 @@ import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from funnel.serving.state.keys import Once
+
 
 class Event(NamedTuple):
     """A user interacted with an item. time: seconds; None is now. kind: such as "click"; None where nobody
-    said it. value: such as a price; None likewise."""
+    said it. value: such as a price; None likewise. answer: the id of the answer that showed the item."""
 
     user_id: Any
     item_id: Any
     time: int | None = None
     kind: str | None = None
     value: float | None = None
+    answer: str | None = None
 
 
 class ItemChange(NamedTuple):
@@ -82,8 +85,13 @@ class StateLog(Protocol):
         """Another value whenever anybody wrote; asked before each request, so it has to be cheap. The first
         part is another one when the log was replaced by another: places in it mean nothing then."""
 
-    def observe(self, events: Sequence[Event]) -> None:
-        """Add events, which have a time, in this order."""
+    def observe(self, events: Sequence[Event], once: Once | None = None) -> None:
+        """Add events, which have a time, in this order.
+
+        once: nothing is added where the same was said under its key before, in whatever process; a key is
+        kept together with the events, for a day, and the newest 100,000 of them at least.
+        Raises: DataError when something else was said under the key.
+        """
 
     def events_of(self, user: str, most: int) -> list[Event]:
         """The newest events of a user, oldest first."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from funnel.errors import BundleError, FunnelError
 from funnel.serving.state.connections import Connections
+from funnel.serving.state.keys import Once, is_new
 from funnel.serving.state.log import Changes, Counted, Event, Forgotten, ItemChange, Patch, digest
 from funnel.values.shown import shown
 
@@ -30,7 +31,7 @@ _EVERY = 1000
 _TABLES = f"""
 PRAGMA user_version = {FORMAT};
 CREATE TABLE events (number INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL, item TEXT NOT NULL,
-                     time INTEGER NOT NULL, seen REAL NOT NULL, kind TEXT, value REAL);
+                     time INTEGER NOT NULL, seen REAL NOT NULL, kind TEXT, value REAL, answer TEXT);
 CREATE INDEX events_of ON events (user, number);
 CREATE TABLE items (id TEXT PRIMARY KEY, item TEXT, deleted INTEGER NOT NULL, time REAL NOT NULL,
                     number INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;
@@ -42,6 +43,8 @@ CREATE TABLE forgotten (user TEXT PRIMARY KEY, time REAL NOT NULL, number INTEGE
 CREATE TABLE position (number INTEGER NOT NULL);
 INSERT INTO position VALUES (0);
 """
+#: Columns of events that the first funnel did not have.
+_LATER = {"kind": "TEXT", "value": "REAL", "answer": "TEXT"}
 _ITEM, _PATCH = "id, item, deleted, time, sum", "id, name, value, time, sum"
 
 
@@ -90,14 +93,17 @@ class SqliteLog:
                 self._generation += 1
             self._file = file
 
-    def observe(self, events: Sequence[Event]) -> None:
+    def observe(self, events: Sequence[Event], once: Once | None = None) -> None:
         """See `StateLog`."""
         self._look()
         now = time.time()
         with self._connections.writing() as writer:
+            if once is not None and not is_new(writer, once):
+                return
             _add_columns(writer)
             writer.executemany(
-                "INSERT INTO events (user, item, time, kind, value, seen) VALUES (?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO events (user, item, time, {', '.join(_LATER)}, seen) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [(*event, now) for event in events],
             )
         self._until_pruned += len(events)
@@ -129,7 +135,7 @@ class SqliteLog:
     def events_after(self, number: int, most: int) -> list[Counted]:
         """See `StateLog`."""
         rest = "WHERE number > ? ORDER BY number LIMIT ?"
-        return [Counted(*row[:-1]) for row in self._events("number, user, item, time", rest, number, most)]
+        return [Counted(*row[:-2]) for row in self._events("number, user, item, time", rest, number, most)]
 
     def upsert(self, items: Mapping[str, dict[str, Any]], time: float) -> None:
         """See `StateLog`."""
@@ -226,11 +232,11 @@ class SqliteLog:
             return [] if reader is None else reader.execute(sql, values).fetchall()
 
     def _events(self, columns: str, rest: str, *values: Any) -> list[Any]:
-        """Columns of events, and their kind and value, which an earlier funnel's file does not have."""
+        """Columns of events, and those that an earlier funnel's file does not have."""
         with self._connections.reader() as reader:
             if reader is None:
                 return []
-            more = "kind, value" if _has_kinds(reader) else "NULL, NULL"
+            more = ", ".join(name if _has_column(reader, name) else "NULL" for name in _LATER)
             return reader.execute(f"SELECT {columns}, {more} FROM events {rest}", values).fetchall()
 
     def _item(self, row: Any) -> ItemChange:
@@ -250,18 +256,18 @@ class SqliteLog:
             )
 
 
-def _has_kinds(connection: sqlite3.Connection) -> bool:
-    """Whether events have a kind and a value."""
-    columns = connection.execute("SELECT count(*) FROM pragma_table_info('events') WHERE name = 'value'")
+def _has_column(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether events have a column."""
+    columns = connection.execute("SELECT count(*) FROM pragma_table_info('events') WHERE name = ?", (name,))
     return bool(columns.fetchone()[0])
 
 
 def _add_columns(writer: sqlite3.Connection) -> None:
     """Give an earlier funnel's file what it does not have, within a transaction. That funnel goes on reading
     and writing it: it names the columns that it knows."""
-    if not _has_kinds(writer):
-        writer.execute("ALTER TABLE events ADD COLUMN kind TEXT")
-        writer.execute("ALTER TABLE events ADD COLUMN value REAL")
+    for name, kind in _LATER.items():
+        if not _has_column(writer, name):
+            writer.execute(f"ALTER TABLE events ADD COLUMN {name} {kind}")
 
 
 def _put(writer: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from funnel.errors import DataError
@@ -13,8 +14,8 @@ from funnel.serving.state.log import Event
 from funnel.values.ids import written
 from funnel.values.shown import shown
 
-#: Events of a user that an answer may read.
-MOST = 200
+#: Events of a user that an answer may read; more than are kept of anybody.
+MOST, EVERY = 200, 2**62
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,44 @@ class LiveUsers:
         """
         user = written(user_id)
         return [] if user is None else self._follower.state.events_of(user, MOST)
+
+    def known(self, user_id: Any) -> dict[str, Any]:
+        """All that is known of a person, as plain values: what the bundle in use has, its version and the
+        history, oldest first; None where it has nothing or is not to be asked about them any more. All events
+        and impressions that are kept.
+
+        A bundle's files also hold what it was judged by, which may be of the person, and the user's columns
+        as its towers read them.
+
+        Raises: DataError when it is no id; BundleError when the log cannot be read.
+        """
+        user = written(user_id)
+        if user is None:
+            raise DataError(f"user id {shown(user_id)} is none")
+        events = self._follower.state.events_of(user, EVERY)
+        impressions = sorted(self._impressions.of(user, -EVERY), key=itemgetter(1))
+        return {
+            "user_id": user,
+            "bundle": self._of_bundle(user_id),
+            "events": [event._asdict() for event in events],
+            "impressions": [{"item_id": item, "time": at} for item, at in impressions],
+        }
+
+    def _of_bundle(self, user_id: Any) -> dict[str, Any] | None:
+        loaded = self._follower.follow().loaded
+        contents, row = loaded.contents, loaded.contents.users.ids.row(user_id)
+        if row < 0:
+            return None
+        items = contents.catalogue.ids.take(contents.users.history[row])
+        times = contents.users.history_times[row].tolist()
+        kinds: list[str | None] = [None] * len(items)
+        if contents.users.history_kinds is not None and contents.kinds is not None:
+            kinds = [contents.kinds.names[code] for code in contents.users.history_kinds[row].tolist()]
+        history = [
+            {"item_id": item, "time": at, "kind": kind}
+            for item, at, kind in zip(items, times, kinds, strict=True)
+        ]
+        return {"version": loaded.version, "history": history}
 
     def forget(self, user_id: Any) -> Erased:
         """Forget a person: their events go from every table that serves, and no answer of any process reads

@@ -1,0 +1,38 @@
+"""Serve over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from funnel.cli.common import INDEXES, Indexes, app, console
+from funnel.errors import FunnelError
+
+
+@app.command()
+def serve(
+    store: Indexes = INDEXES,
+    config: Annotated[Path | None, typer.Option(help="a TOML config whose [serve] counts")] = None,
+    host: Annotated[str | None, typer.Option(help="address; default 127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="default 8000; 0: a free one")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=256, help="processes; default 1")] = None,
+) -> None:
+    """Answer over HTTP from what is published, with as many processes as are wanted, until SIGTERM."""
+    from funnel import config as configs
+    from funnel.service.config import ServeConfig
+
+    try:
+        from funnel.service.supervisor import serve as run
+    except ImportError as error:
+        raise FunnelError(f'{error.name} is not installed: pip install "funnel-rank[serve]"') from error
+    # Only its [serve] counts; the data need not be here.
+    settings = ServeConfig() if config is None else configs.load(config, data=config.parent).serve
+    given = {"host": host, "port": port, "workers": workers}
+    settings = settings.model_copy(update={key: value for key, value in given.items() if value is not None})
+    run(
+        store,
+        settings,
+        lambda address, version: console.print(f"{version} answers at {address}", markup=False),
+    )
