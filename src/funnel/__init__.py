@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from funnel.artifacts import Store
+    from funnel.client import AsyncClient, Client
     from funnel.config import Config, configure
     from funnel.config import load as load_config
     from funnel.data import Column, Dataset, Reader, Schema
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         FunnelError,
         GateError,
         NotFittedError,
+        ServiceError,
     )
     from funnel.evaluation import Comparison, Evaluation, Report
     from funnel.evaluation.metrics import Metric
@@ -53,11 +55,13 @@ if TYPE_CHECKING:
 #: Where each public name is defined: the module, and its name there where that is another one.
 _HOME = {
     "Answer": "funnel.serving.response",
+    "AsyncClient": "funnel.client",
     "Built": "funnel.pipeline.build",
     "BundleDifference": "funnel.gates.diff",
     "BundleError": "funnel.errors",
     "Candidates": "funnel.types",
     "Case": "funnel.gates",
+    "Client": "funnel.client",
     "Column": "funnel.data",
     "Comparison": "funnel.evaluation",
     "Config": "funnel.config",
@@ -87,6 +91,7 @@ _HOME = {
     "Report": "funnel.evaluation",
     "Requests": "funnel.types",
     "Schema": "funnel.data",
+    "ServiceError": "funnel.errors",
     "Source": "funnel.stages",
     "SqliteLog": "funnel.serving.state",
     "Stage": "funnel.stages",
@@ -110,11 +115,13 @@ _HOME = {
 
 __all__ = [
     "Answer",
+    "AsyncClient",
     "Built",
     "BundleDifference",
     "BundleError",
     "Candidates",
     "Case",
+    "Client",
     "Column",
     "Comparison",
     "Config",
@@ -144,6 +151,7 @@ __all__ = [
     "Report",
     "Requests",
     "Schema",
+    "ServiceError",
     "Source",
     "SqliteLog",
     "Stage",

@@ -6,7 +6,8 @@ FunnelError
 ├── NotFittedError   something is used before what it needs was made
 ├── BundleError      a bundle is damaged, of another schema, or from a newer version
 ├── GateError        a bundle is whole, and not fit to be published
-└── DownloadError    a public data set is neither cached nor to be had
+├── DownloadError    a public data set is neither cached nor to be had
+└── ServiceError     a service cannot be reached, is too busy, or refuses a key
 
 Every message says what was wrong, where, and what would be right. The command line
 prints the message and nothing else; a traceback is a bug of ours.
@@ -47,3 +48,11 @@ class GateError(FunnelError):
 
 class DownloadError(FunnelError):
     """A public data set is neither in the cache nor to be had."""
+
+
+class ServiceError(FunnelError):
+    """A service cannot be reached, is too busy, or refuses a key. status: of HTTP; None where none came."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status

@@ -170,7 +170,8 @@ def test_over_http(live: Live) -> None:
         stage["items"] for stage in traced.to_dict(5)["stages"]
     ]
     refused = post(service, "/v1/trace", {"user_id": USER, "k": 100_000})
-    assert (refused.status_code, refused.json()["detail"]) == (422, "k is 100,000; at most 1,000 here")
+    assert refused.status_code == 422
+    assert "at most 1,000" in refused.json()["detail"]
     refused = post(service, "/v1/trace", {"user_id": USER, "attributes": ["titel"]})
     assert refused.status_code == 422
     assert "title" in refused.json()["detail"]

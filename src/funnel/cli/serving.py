@@ -17,6 +17,7 @@ def serve(
     config: Annotated[Path | None, typer.Option(help="a TOML config whose [serve] counts")] = None,
     host: Annotated[str | None, typer.Option(help="address; default 127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="default 8000; 0: a free one")] = None,
+    keys: Annotated[Path | None, typer.Option(help="a file of API keys, see `funnel keys`")] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=256, help="processes; default 1")] = None,
 ) -> None:
     """Answer over HTTP from what is published, with as many processes as are wanted, until SIGTERM."""
@@ -29,7 +30,7 @@ def serve(
         raise FunnelError(f'{error.name} is not installed: pip install "funnel-rank[serve]"') from error
     # Only its [serve] counts; the data need not be here.
     settings = ServeConfig() if config is None else configs.load(config, data=config.parent).serve
-    given = {"host": host, "port": port, "workers": workers}
+    given = {"host": host, "port": port, "workers": workers, "keys": None if keys is None else str(keys)}
     settings = settings.model_copy(update={key: value for key, value in given.items() if value is not None})
     run(
         store,

@@ -21,6 +21,7 @@ from funnel.service.admission import Admission, Guard, Open, Scope
 from funnel.service.bodies import ClientGone, Receive, read
 from funnel.service.config import ServeConfig
 from funnel.service.hot import Hot, HotRoutes
+from funnel.service.observing import Observer, Shared
 from funnel.service.problem import CONTENT_TYPE, HttpProblem, of_error
 from funnel.service.rest import Rest
 from funnel.serving.live import Live
@@ -38,18 +39,27 @@ class Service:
     """Answers HTTP from one `Live`.
 
     guard: who may come in, see `funnel.service.admission`; default everybody. hidden: a folder that no answer
-    names. To be made in the process, and used in the event loop, that it answers in.
+    names. shared: what workers have together, and worker: which of them this is; default it is the only one.
+    To be made in the process, and used in the event loop, that it answers in.
     """
 
     def __init__(
-        self, live: Live, config: ServeConfig | None = None, *, guard: Guard | None = None, hidden: str = ""
+        self,
+        live: Live,
+        config: ServeConfig | None = None,
+        *,
+        guard: Guard | None = None,
+        hidden: str = "",
+        shared: Shared | None = None,
+        worker: int = 0,
     ) -> None:
         self.live, self.config = live, config or ServeConfig()
         self.guard: Guard = guard or Open(self.config.body)
         self._hidden = hidden or str(live.folder)
         self._writer = ThreadPoolExecutor(1, "funnel-writer")
-        self.hot = HotRoutes(live, self.config, self._writer)
-        self.rest = Rest(live, self.config)
+        self.observer = Observer(live, shared or Shared.of(), worker, self.config.slow)
+        self.hot = HotRoutes(live, self.config, self._writer, self.observer.meter)
+        self.rest = Rest(live, self.config, self.observer)
         self._table = self.hot.table()
         routes = self.rest.all()
         self._router = Router(routes, redirect_slashes=False)
@@ -68,15 +78,27 @@ class Service:
         if scope["type"] != "http":
             await _lifespan(scope, receive, send)
             return
-        sent = Sent(send)
+        begun = self.observer.begin(scope)
+        sent = Sent(send, begun.request)
         try:
-            await self._answer(scope, receive, sent)
+            await self._answered(scope, receive, sent)
+        finally:
+            self.observer.end(scope, begun, self._route(scope), sent.status)
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Sent) -> None:
+        try:
+            await self._answer(scope, receive, send)
         except ClientGone:
             pass
         except Exception as error:
-            if sent.status:  # half of an answer: the server closes the connection
+            if send.status:  # half of an answer: the server closes the connection
                 raise
-            await self._refuse(self._problem(scope, error), sent)
+            await self._refuse(self._problem(scope, error), send)
+
+    def _route(self, scope: Scope) -> str:
+        """The template of a path, so that there are not as many as there are ids."""
+        path = scope["path"]
+        return path if path in self._table else getattr(scope.get("route"), "path", "none")
 
     async def _answer(self, scope: Scope, receive: Receive, send: Sent) -> None:
         admission = self.guard.admit(scope)
@@ -94,7 +116,7 @@ class Service:
         if scope["method"] != "POST":
             raise HTTPException(405, headers={"Allow": "POST"})
         admission.require(hot.role)
-        body = await read(scope, receive, admission.body, self.config.seconds)
+        body = scope["body"] = await read(scope, receive, admission.body, self.config.seconds)
         return await hot.handler(body, _key(scope) if hot.role == "write" else None)
 
     async def _reply(self, send: Sent, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
@@ -136,16 +158,18 @@ class Service:
 
 
 class Sent:
-    """Passes messages on, and keeps the status of the answer; 0 before it has one."""
+    """Passes messages on with the request's id, and keeps the status of the answer; 0 before it has one."""
 
-    __slots__ = ("_send", "status")
+    __slots__ = ("_header", "_send", "status")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, request: str) -> None:
         self._send, self.status = send, 0
+        self._header = (b"x-request-id", request.encode())
 
     async def __call__(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            message["headers"] = [*message["headers"], self._header]
         await self._send(message)
 
 

@@ -12,6 +12,7 @@ from collections import deque
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from funnel.service.meter import Meter
 from funnel.service.models import RecommendBody
 from funnel.service.problem import HttpProblem
 from funnel.serving.live import Live
@@ -37,8 +38,8 @@ class Batcher:
     To be used from one event loop.
     """
 
-    def __init__(self, live: Live, most: int, seconds: float) -> None:
-        self._live, self._most, self._seconds = live, most, seconds
+    def __init__(self, live: Live, most: int, seconds: float, meter: Meter) -> None:
+        self._live, self._most, self._seconds, self._meter = live, most, seconds, meter
         self._waiting: deque[Waiting] = deque()
         self.batches = self.answered = 0
 
@@ -77,6 +78,7 @@ class Batcher:
 
     def _answer(self, batch: list[Waiting]) -> None:
         now = perf_counter()
+        self._meter.batch([now - waiting.since for waiting in batch])
         late = [waiting for waiting in batch if now - waiting.since > self._seconds]
         for waiting in late:
             _refuse(
@@ -102,13 +104,16 @@ class Batcher:
             )  # fmt: skip
         except Exception:
             return False
+        self._meter.answers(answers)
         for waiting, answer in zip(batch, answers, strict=True):
             waiting.answer.set_result(answer)
         return True
 
     def _alone(self, waiting: Waiting) -> None:
         try:
-            waiting.answer.set_result(self._recommended(waiting.wanted, perf_counter() - waiting.since))
+            answer = self._recommended(waiting.wanted, perf_counter() - waiting.since)
+            self._meter.answers([answer])
+            waiting.answer.set_result(answer)
         except Exception as error:
             _refuse(waiting, error)
 

@@ -11,10 +11,12 @@ from funnel.service.admission import Role
 from funnel.service.batching import Batcher
 from funnel.service.bodies import parsed
 from funnel.service.config import ServeConfig
+from funnel.service.limits import check
+from funnel.service.meter import Meter
 from funnel.service.models import EventBody, EventsBody, ManyBody, RankBody, RecommendBody
-from funnel.service.problem import HttpProblem
 from funnel.service.writing import answer_json, answers_json, written
 from funnel.serving.live import Live
+from funnel.serving.response import Answer
 from funnel.serving.state import Event
 
 #: From a body, and the value of Idempotency-Key, to the body of the answer.
@@ -31,9 +33,9 @@ class Hot(NamedTuple):
 class HotRoutes:
     """What answers `POST` on each hot path. writer: a thread beside the loop, for what is written to disk."""
 
-    def __init__(self, live: Live, config: ServeConfig, writer: ThreadPoolExecutor) -> None:
-        self._live, self._config, self._writer = live, config, writer
-        self.batcher = Batcher(live, config.batch, config.seconds)
+    def __init__(self, live: Live, config: ServeConfig, writer: ThreadPoolExecutor, meter: Meter) -> None:
+        self._live, self._config, self._writer, self._meter = live, config, writer, meter
+        self.batcher = Batcher(live, config.batch, config.seconds, meter)
 
     def table(self) -> dict[str, Hot]:
         """By path."""
@@ -46,49 +48,45 @@ class HotRoutes:
 
     async def _recommend(self, body: bytes, _: str | None) -> bytes:
         wanted = parsed(body, RecommendBody)
-        self._check_k(wanted.k)
+        check(wanted, self._config)
         return answer_json(await self.batcher.answer(wanted))
 
     async def _recommend_many(self, body: bytes, _: str | None) -> bytes:
         wanted = parsed(body, ManyBody)
-        self._check_k(wanted.k)
-        if len(wanted.user_ids) > self._config.users:
-            raise HttpProblem(
-                422, f"user_ids holds {len(wanted.user_ids):,}; at most {self._config.users:,} here"
-            )
+        check(wanted, self._config)
         if len(wanted.user_ids) <= self._config.batch:
-            return self._many(wanted)
-        # What takes long lets others in between: kernels run without Python's lock.
-        return await asyncio.get_running_loop().run_in_executor(None, self._many, wanted)
+            answers, text = self._many(wanted)
+        else:  # what takes long lets others in between: kernels run without Python's lock
+            answers, text = await asyncio.get_running_loop().run_in_executor(None, self._many, wanted)
+        self._meter.answers(answers)
+        return text
 
-    def _many(self, wanted: ManyBody) -> bytes:
-        return answers_json(
-            self._live.recommend_many(
-                wanted.user_ids, wanted.k, where=wanted.where, time=wanted.time, seen=wanted.seen,
-                context=wanted.context,
-            )
+    def _many(self, wanted: ManyBody) -> tuple[list[Answer], bytes]:
+        answers = self._live.recommend_many(
+            wanted.user_ids, wanted.k, where=wanted.where, time=wanted.time, seen=wanted.seen,
+            context=wanted.context,
         )  # fmt: skip
+        return answers, answers_json(answers)
 
     async def _rank(self, body: bytes, _: str | None) -> bytes:
         wanted = parsed(body, RankBody)
-        return answer_json(
-            self._live.rank(
-                wanted.user_id, wanted.items, history=wanted.history, user=wanted.user, time=wanted.time,
-                attributes=wanted.attributes, rerank=wanted.rerank, context=wanted.context,
-            )
+        check(wanted, self._config)
+        answer = self._live.rank(
+            wanted.user_id, wanted.items, history=wanted.history, user=wanted.user, time=wanted.time,
+            attributes=wanted.attributes, rerank=wanted.rerank, context=wanted.context,
         )  # fmt: skip
+        self._meter.answers([answer])
+        return answer_json(answer)
 
     async def _events(self, body: bytes, key: str | None) -> bytes:
         wanted = parsed(body, EventsBody)
-        await asyncio.get_running_loop().run_in_executor(self._writer, self._observe, wanted.events, key)
+        check(wanted, self._config)
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._observe, wanted, key)
+        self._meter.events(len(wanted.events))
         return written({"accepted": len(wanted.events)})
 
-    def _observe(self, events: list[EventBody], key: str | None) -> None:
-        self._live.observe(*map(_event, events), key=key)
-
-    def _check_k(self, k: int) -> None:
-        if k > self._config.k:
-            raise HttpProblem(422, f"k is {k:,}; at most {self._config.k:,} here")
+    def _observe(self, wanted: EventsBody, key: str | None) -> None:
+        self._live.observe(*map(_event, wanted.events), kind=wanted.kind, value=wanted.value, key=key)
 
 
 def _event(event: EventBody) -> Event:

@@ -31,7 +31,7 @@ class RecommendBody(Body):
 class ManyBody(Body):
     """The best items for each of several users; see `Live.recommend_many`."""
 
-    user_ids: list[Id]
+    user_ids: list[Id | None]
     k: Whole = Field(10, ge=1, description="how many items for each")
     where: Columns | None = None
     time: Whole | None = None
@@ -68,17 +68,31 @@ class TraceBody(Body):
     """What each stage makes of a request, and why an item is missing; see `funnel.service.explore`."""
 
     user_id: Id | None = None
-    k: int = Field(10, ge=1, description="how many items")
+    k: Whole = Field(10, ge=1, description="how many items")
     history: list[PastEvent] | None = None
     user: Columns | None = None
     where: Columns | None = None
     exclude: list[Id] | None = None
-    time: int | None = None
+    time: Whole | None = None
     seen: SeenKinds | None = None
     context: Columns | None = None
     attributes: list[str] = Field(default_factory=list, description="item columns beside the title")
-    top: int = Field(50, ge=1, le=1_000, description="items of each stage's list, at most")
+    top: Whole = Field(50, ge=1, le=1_000, description="items of each stage's list, at most")
     item_id: Id | None = Field(None, description="an item: where it is, or what kept it out")
+
+
+class SimilarBody(Body):
+    """The nearest to an item; see `Live.similar`."""
+
+    item_id: Id
+    k: int = Field(10, ge=1, description="how many items")
+    user_id: Id | None = Field(None, description="somebody whose history counts as well")
+    where: Columns | None = None
+    exclude: list[Id] | None = None
+    time: int | None = None
+    attributes: list[str] | None = None
+    seen: SeenKinds | None = None
+    context: Columns | None = None
 
 
 class EventBody(Body):
@@ -98,6 +112,8 @@ class EventsBody(Body):
     """What users did; see `Live.observe`. All of them are taken in, or none."""
 
     events: list[EventBody] = Field(min_length=1, max_length=10_000)
+    kind: str = Field("interaction", description="of the events that do not say one")
+    value: float | None = Field(None, description="of the events that do not say one")
 
 
 class AcceptedBody(Body):
@@ -271,6 +287,12 @@ class KnownBody(Body):
     bundle: Columns | None
     events: list[Columns]
     impressions: list[Columns]
+
+
+class HistoryBody(Body):
+    """What a person interacted with; see `Live.history`."""
+
+    history: list[Id]
 
 
 class ForgottenBody(Body):

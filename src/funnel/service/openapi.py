@@ -63,11 +63,20 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             "user_id": {"in": "query", "schema": {"type": "string"}},
         },
     ),
+    ("post", "/v1/similar"): Operation(
+        "The items nearest to an item, with all arguments", models.SimilarBody, models.AnswerBody
+    ),
     ("put", "/v1/items"): Operation("Add items, or replace them", models.ItemsBody, models.AcceptedBody),
     ("patch", "/v1/items"): Operation("Change columns of items", models.PatchesBody, models.MissingBody),
     ("delete", "/v1/items"): Operation("Take items out", models.DeleteBody, models.MissingBody),
     ("get", "/v1/users/{user_id}"): Operation(
         "All that is known of a person", answer=models.KnownBody, problems=(422,), parameters=_path("user_id")
+    ),
+    ("get", "/v1/users/{user_id}/history"): Operation(
+        "What a person interacted with, oldest first",
+        answer=models.HistoryBody,
+        problems=(422,),
+        parameters=_path("user_id"),
     ),
     ("delete", "/v1/users/{user_id}"): Operation(
         "Forget a person", answer=models.ForgottenBody, problems=(422,), parameters=_path("user_id")
@@ -79,6 +88,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("post", "/v1/bundles/rollback"): Operation(
         "Serve again what was published before", models.RollbackBody, problems=(404, 409)
     ),
+    ("get", "/health"): Operation("What an operator looks at, of the worker that answers"),
     ("get", "/health/live"): Operation("Whether the process runs", answer=models.ProbeBody),
     ("get", "/health/ready"): Operation("Whether it can answer", answer=models.ProbeBody),
     ("get", "/openapi.json"): Operation("This document"),

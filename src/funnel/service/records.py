@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 
 from funnel.errors import DataError
 from funnel.service.config import ServeConfig
-from funnel.service.models import DeleteBody, ItemsBody, PatchesBody
+from funnel.service.models import DeleteBody, ItemsBody, PatchesBody, SimilarBody
 from funnel.service.problem import HttpProblem
 from funnel.service.routes import Routes, whole_number
 from funnel.service.writing import answer_json
@@ -34,7 +34,9 @@ class Records:
             make.without_body(
                 "/v1/items/{item_id:path}/similar", self._similar, "read", query=("k", "user_id")
             ),
+            make.with_body("/v1/similar", SimilarBody, self._similar_to, "read"),
             make.without_body("/v1/items/{item_id:path}", self._item, "read"),
+            make.without_body("/v1/users/{user_id:path}/history", self._history, "admin"),
             make.without_body("/v1/users/{user_id:path}", self._user, "admin"),
             make.without_body("/v1/users/{user_id:path}", self._forget, "admin", "DELETE"),
         ]
@@ -70,6 +72,17 @@ class Records:
         k = whole_number(request, "k", 10, self._config.k)
         user_id = request.query_params.get("user_id")
         return answer_json(self._live.similar(request.path_params["item_id"], k, user_id=user_id))
+
+    def _similar_to(self, wanted: SimilarBody) -> bytes:
+        return answer_json(
+            self._live.similar(
+                wanted.item_id, wanted.k, user_id=wanted.user_id, where=wanted.where, exclude=wanted.exclude,
+                time=wanted.time, attributes=wanted.attributes, seen=wanted.seen, context=wanted.context,
+            )
+        )  # fmt: skip
+
+    def _history(self, request: Request) -> dict[str, Any]:
+        return {"history": self._live.history(request.path_params["user_id"])}
 
     def _user(self, request: Request) -> dict[str, Any]:
         return self._live.users.known(request.path_params["user_id"])

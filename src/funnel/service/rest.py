@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.routing import BaseRoute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from funnel.service.bundles import Bundles
 from funnel.service.config import ServeConfig
 from funnel.service.explore import trace
 from funnel.service.missing import why
 from funnel.service.models import ExplainBody, TraceBody
+from funnel.service.observing import Observer
 from funnel.service.openapi import document
+from funnel.service.page.views import Page
 from funnel.service.problem import HttpProblem
 from funnel.service.records import Records
-from funnel.service.routes import Routes
+from funnel.service.routes import Routes, allowed
+from funnel.service.writing import written
 from funnel.serving.live import Live
-from funnel.serving.request import Request
+from funnel.serving.request import Request as LiveRequest
 
 
 class Rest:
@@ -25,14 +30,22 @@ class Rest:
     draining: whether this process is about to end.
     """
 
-    def __init__(self, live: Live, config: ServeConfig) -> None:
-        self._live, self._config = live, config
+    def __init__(self, live: Live, config: ServeConfig, observer: Observer) -> None:
+        self._live, self._config, self._observer = live, config, observer
         self.draining = False
 
     def all(self) -> list[BaseRoute]:
         """All of them."""
-        make = Routes(self._config.seconds)
+        make = Routes(self._config)
+
+        async def metrics(request: Request) -> Response:
+            allowed(request, "read")
+            text, kind = await self._observer.metrics(request.headers.get("accept", ""))
+            return Response(text, headers={"content-type": kind})
+
         return [
+            Route("/metrics", metrics, methods=["GET"]),
+            make.without_body("/health", lambda _: self._health(), "read"),
             make.without_body("/health/live", lambda _: {"status": "live"}, "read"),
             make.without_body("/health/ready", lambda _: self._readiness(), "read"),
             make.without_body("/openapi.json", lambda _: document(self._config), "read"),
@@ -40,7 +53,13 @@ class Rest:
             make.with_body("/v1/trace", TraceBody, self._trace, "read"),
             *Records(self._live, self._config).routes(make),
             *Bundles(self._live).routes(make),
+            *Page(self._live, self._config).routes(),
         ]
+
+    def _health(self) -> bytes:
+        """What `Live.health` says, without where files are."""
+        folder = str(self._live.folder)
+        return written(self._live.health()).replace(f"{folder}/".encode(), b"").replace(folder.encode(), b"")
 
     def _readiness(self) -> dict[str, Any]:
         if self.draining:
@@ -59,9 +78,7 @@ class Rest:
         return {"contributions": contributions}
 
     def _trace(self, wanted: TraceBody) -> dict[str, Any]:
-        if wanted.k > self._config.k:
-            raise HttpProblem(422, f"k is {wanted.k:,}; at most {self._config.k:,} here")
-        request = Request(
+        request = LiveRequest(
             wanted.user_id, wanted.history, wanted.user, wanted.where, wanted.exclude, wanted.time,
             wanted.seen, wanted.context,
         )  # fmt: skip

@@ -13,6 +13,8 @@ from starlette.routing import Route
 
 from funnel.service.admission import Admission, Role
 from funnel.service.bodies import Model, parsed, read
+from funnel.service.config import ServeConfig
+from funnel.service.limits import check
 from funnel.service.problem import HttpProblem
 from funnel.service.writing import written
 from funnel.values.nearest import hint
@@ -20,10 +22,10 @@ from funnel.values.shown import shown
 
 
 class Routes:
-    """Makes routes whose work is done on a thread. seconds: in which a body must arrive."""
+    """Makes routes whose work is done on a thread. config: limits of bodies."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, config: ServeConfig) -> None:
+        self._config = config
 
     def with_body(
         self, path: str, model: type[Model], work: Callable[[Model], Any], role: Role, method: str = "POST"
@@ -32,8 +34,9 @@ class Routes:
 
         async def endpoint(request: Request) -> Response:
             allowed(request, role)
-            body = await self.body(request)
-            return as_response(await run_in_threadpool(work, parsed(body, model)))
+            wanted = parsed(await self.body(request), model)
+            check(wanted, self._config)
+            return as_response(await run_in_threadpool(work, wanted))
 
         return route(path, endpoint, method)
 
@@ -59,7 +62,9 @@ class Routes:
     async def body(self, request: Request) -> bytes:
         """See `funnel.service.bodies.read`."""
         admission: Admission = request.scope["admission"]
-        return await read(request.scope, request.receive, admission.body, self._seconds)
+        body = await read(request.scope, request.receive, admission.body, self._config.seconds)
+        request.scope["body"] = body  # for the log, where it is slow
+        return body
 
 
 def route(path: str, endpoint: Callable[[Request], Any], method: str) -> Route:

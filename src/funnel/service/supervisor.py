@@ -8,12 +8,12 @@ connections that a worker had not taken when it was killed are taken by another.
 from __future__ import annotations
 
 import gc
-import ipaddress
 import logging
 import os
 import select
 import signal
 import socket
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -24,6 +24,9 @@ from typing import Any
 from funnel.artifacts.store import CURRENT
 from funnel.errors import ConfigError, FunnelError
 from funnel.service.config import ServeConfig
+from funnel.service.keys import Keys, check_address
+from funnel.service.logs import log_as_json
+from funnel.service.observing import Shared
 from funnel.service.worker import work
 from funnel.serving.live import Live
 
@@ -55,12 +58,17 @@ def bound(host: str, port: int) -> socket.socket:
 class Supervisor:
     """Forks workers, and others for those that end, until SIGTERM or SIGINT.
 
-    live: loaded, and not used by a thread. listener: see `bound`. It is to be run in the main thread.
+    live: loaded, and not used by a thread. listener: see `bound`. keys: None where none is asked for. To be
+    run in the main thread.
     """
 
-    def __init__(self, live: Live, listener: socket.socket, config: ServeConfig) -> None:
+    def __init__(
+        self, live: Live, listener: socket.socket, config: ServeConfig, keys: Keys | None = None
+    ) -> None:
         self._live, self._listener, self._config = live, listener, config
         self._workers: dict[int, float] = {}  # when each began, by process
+        self._rows: dict[int, int] = {}  # the row of each in what is shared
+        self._shared = Shared.of(config.workers, keys)
         self._ending, self._not_before = False, 0.0
         self._current = _mark(live.folder / CURRENT)
         self._parent, self._held = os.pipe()  # workers wait for the end of what only this process holds
@@ -92,16 +100,17 @@ class Supervisor:
 
     def _fork_missing(self) -> None:
         while len(self._workers) < self._config.workers and time.monotonic() >= self._not_before:
+            row = min(set(range(self._config.workers)) - set(self._rows.values()))
             with warnings.catch_warnings():
                 warnings.simplefilter(
                     "ignore", DeprecationWarning
                 )  # threads of libraries; `Live` is made for it
                 process = os.fork()
             if process == 0:
-                self._become_worker()
-            self._workers[process] = time.monotonic()
+                self._become_worker(row)
+            self._workers[process], self._rows[process] = time.monotonic(), row
 
-    def _become_worker(self) -> None:
+    def _become_worker(self, row: int) -> None:
         """Never returns."""
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
@@ -109,14 +118,14 @@ class Supervisor:
         os.close(self._held)
         self._woken.close()
         self._wake.close()
-        work(self._live, self._listener, self._config, self._parent)
+        work(self._live, self._listener, self._config, self._parent, self._shared, row)
 
     def _reap(self) -> None:
         for process, began in list(self._workers.items()):
             ended, status = os.waitpid(process, os.WNOHANG)
             if not ended:
                 continue
-            del self._workers[process]
+            del self._workers[process], self._rows[process]
             if not self._ending:
                 log.warning("worker %d ended (%s); another takes its place", process, _how(status))
                 if time.monotonic() - began < PAUSE:
@@ -150,30 +159,24 @@ def serve(store: Path, config: ServeConfig, ready: Callable[[str, str], None]) -
     """Serve what is published in a store, until SIGTERM or SIGINT.
 
     Without keys only loopback is listened on: whoever reaches the service may do everything.
+    Logs are set up for the process, see `[serve] logs`.
 
     ready: told the address and the version when connections are taken.
 
-    Raises: ConfigError where the address cannot be had; BundleError where nothing can be served.
+    Raises: ConfigError where the address cannot be had, others would reach it without keys, or the file of
+    keys is damaged; BundleError where nothing can be served.
     """
     if not hasattr(os, "fork"):
         raise FunnelError("`funnel serve` forks its workers, which this system cannot; run it in a container")
-    if not is_loopback(config.host):
-        raise ConfigError(
-            f"host {config.host!r} is reached from elsewhere, and there are no keys; listen on 127.0.0.1"
-        )
+    check_address(config.host, keys=bool(config.keys))
+    keys = Keys(Path(config.keys).resolve()) if config.keys else None
+    if config.logs == "json" or (config.logs == "auto" and not sys.stderr.isatty()):
+        log_as_json()
     with bound(config.host, config.port) as listener:
         live = Live(store.resolve())
         host, port = listener.getsockname()[:2]
         ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", live.version)
-        Supervisor(live, listener, config).run()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        Supervisor(live, listener, config, keys).run()
 
 
 def _how(status: int) -> str:

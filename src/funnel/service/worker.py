@@ -9,13 +9,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import uvicorn
 
 from funnel.service.app import Service
 from funnel.service.config import ServeConfig
+from funnel.service.guarding import Doorkeeper
+from funnel.service.observing import Shared
 from funnel.service.protocol import Protocol
 from funnel.serving.live import Live
 
@@ -42,10 +44,12 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def work(live: Live, listener: socket.socket, config: ServeConfig, parent: int) -> None:
+def work(
+    live: Live, listener: socket.socket, config: ServeConfig, parent: int, shared: Shared, number: int
+) -> None:
     """Answer until SIGTERM, or until the supervisor is gone, and end the process.
 
-    parent: a file descriptor that ends with the supervisor.
+    parent: a file descriptor that ends with the supervisor. number: of the worker's row in what is shared.
     """
     code = 1
     try:
@@ -53,7 +57,7 @@ def work(live: Live, listener: socket.socket, config: ServeConfig, parent: int) 
         live.recommend_many([None, None], 1)  # what a process does once is done before anybody waits
         live.recommend(None, 1)
         with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_serve(live, listener, config, parent))
+            runner.run(_serve(service_of(live, config, shared, number), listener, config, parent))
         code = 0
     except Exception:
         log.exception("a worker failed")
@@ -74,8 +78,17 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-async def _serve(live: Live, listener: socket.socket, config: ServeConfig, parent: int) -> None:
-    service, loop = Service(live, config), asyncio.get_running_loop()
+def service_of(live: Live, config: ServeConfig, shared: Shared, number: int) -> Callable[[], Service]:
+    """What makes a worker's service, with the guard that the config says, in its event loop."""
+    guard = Doorkeeper(shared.keys, body=config.body, in_flight=config.in_flight)
+    return lambda: Service(live, config, guard=guard, shared=shared, worker=number)
+
+
+async def _serve(
+    make: Callable[[], Service], listener: socket.socket, config: ServeConfig, parent: int
+) -> None:
+    service, loop = make(), asyncio.get_running_loop()
+    watching = loop.create_task(service.observer.watch())
     server = Server(settings(service, config))
 
     def drain(*_: Any) -> None:
@@ -88,6 +101,7 @@ async def _serve(live: Live, listener: socket.socket, config: ServeConfig, paren
         loop.add_signal_handler(number, drain)
     loop.add_reader(parent, drain)
     await server.serve(sockets=[listener])
+    watching.cancel()
     service.close()
 
 

@@ -6,11 +6,7 @@ it was, and what is expected; nothing is read as something else, such as a text 
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
-from numbers import Real
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -19,49 +15,48 @@ import pandas as pd
 from funnel.errors import ConfigError, DataError, FunnelError
 from funnel.features import ContextEncoder, Spec
 from funnel.types import Bool, EventKinds
+from funnel.values.arguments import (
+    MOST_IDS,
+    MOST_ITEMS,
+    MOST_RANKED,
+    columns_by_name,
+    ids,
+    item_columns,
+    item_count,
+    milliseconds,
+    moment,
+    reranked,
+)
 from funnel.values.nearest import hint
 from funnel.values.shown import shown
-from funnel.values.times import seconds
 from funnel.values.words import word
+
+__all__ = [
+    "MOST_IDS",
+    "MOST_ITEMS",
+    "MOST_RANKED",
+    "Seen",
+    "attributes",
+    "columns_by_name",
+    "comparable",
+    "context",
+    "contexts",
+    "ids",
+    "item_columns",
+    "item_count",
+    "known",
+    "milliseconds",
+    "moment",
+    "reranked",
+    "seen",
+    "user_columns",
+]
 
 #: Whether items that a user interacted with come back, or the kinds of events whose items do not.
 Seen: TypeAlias = Literal["exclude", "allow"] | Sequence[str] | None
 
-#: At most so many ids are taken in one argument, and so many items are in an answer.
-MOST_IDS, MOST_ITEMS = 100_000, 1_000_000
-
-#: At most so many items are ranked in one call, and re-ranked, whose cost goes by the square of it.
-MOST_RANKED, MOST_RERANKED = 10_000, 1_000
-
 #: Whole numbers of more bits are no ids; Python does not write very long ones at all.
 _MOST_BITS = 4_096
-
-
-def item_count(k: Any) -> int:
-    """How many items are asked for. Raises: FunnelError unless it is a whole number of at least 1."""
-    try:
-        number = operator.index(k)
-    except TypeError:
-        number = 0
-    if number < 1 or isinstance(k, bool):
-        raise FunnelError(f"k is {shown(k)}; it must be a whole number of at least 1")
-    return number
-
-
-def milliseconds(deadline: Any) -> float:
-    """A deadline as a number. Raises: FunnelError unless it is a number; infinite is one."""
-    try:
-        number = math.nan if isinstance(deadline, bool) or not isinstance(deadline, Real) else float(deadline)
-    except OverflowError:
-        number = math.inf if deadline > 0 else -math.inf
-    if math.isnan(number):
-        raise FunnelError(f"deadline is {shown(deadline)}; it must be a number of milliseconds")
-    return number
-
-
-def moment(time: Any) -> int | None:
-    """The time of a request in whole seconds, None where it is not given. Raises: see `seconds`."""
-    return None if time is None else seconds(time, "time")
 
 
 def seen(value: Any, exclude_seen: bool | Sequence[str], kinds: EventKinds | None = None) -> bool | Bool:
@@ -87,34 +82,6 @@ def seen(value: Any, exclude_seen: bool | Sequence[str], kinds: EventKinds | Non
     raise FunnelError(f'seen is {shown(value)}; it must be "exclude" or "allow"{example}')
 
 
-def reranked(value: Any, items: int) -> int | None:
-    """To how many items a list is re-ranked: all of them, None where it is not.
-
-    Raises: FunnelError unless it is a truth value, or for more than 1,000 items.
-    """
-    if not isinstance(value, bool | np.bool_):
-        raise FunnelError(f"rerank is {shown(value)}; it must be True or False")
-    if value and items > MOST_RERANKED:
-        raise FunnelError(f"{items:,} items are to be re-ranked; at most {MOST_RERANKED:,} are")
-    return max(items, 1) if value else None
-
-
-def ids(values: Any, what: str, most: int = MOST_IDS) -> list[Any]:
-    """Ids in their order, whatever each is: from a list, an array, a Series, a generator.
-
-    what: the argument's name. most: how many are taken. Raises: FunnelError for a text, a number, a mapping,
-    a table, or more ids than that.
-    """
-    flat = not isinstance(values, np.ndarray) or values.ndim == 1
-    wrong = isinstance(values, str | bytes | bytearray | memoryview | Mapping | pd.DataFrame)
-    if wrong or not flat or not isinstance(values, Iterable):
-        raise FunnelError(f"{what} is {shown(values)}; a list of {_of(what)} ids is expected")
-    listed = list(islice(values, most + 1))
-    if len(listed) > most:
-        raise FunnelError(f"{what} holds more than {most:,} ids; at most that many are taken")
-    return listed
-
-
 def known(value: Any) -> Any:
     """An id as it is, None in place of what cannot be one: it is then unknown, which is no error."""
     if isinstance(value, bool | np.bool_):
@@ -133,9 +100,7 @@ def attributes(names: Any, there: Sequence[str]) -> list[str] | None:
     """
     if names is None:
         return None
-    if isinstance(names, str | bytes | Mapping) or not isinstance(names, Iterable):
-        raise FunnelError(f"attributes is {shown(names)}; a list of names of item columns is expected")
-    wanted = [name if isinstance(name, str) else repr(name) for name in islice(names, MOST_IDS)]
+    wanted = item_columns(names)
     unknown = [name for name in wanted if name not in there]
     if unknown:
         raise ConfigError(f"attributes {shown(unknown)} are unknown; there are: {', '.join(there) or 'none'}")
@@ -150,8 +115,7 @@ def user_columns(user: Any, specs: Mapping[str, Spec]) -> dict[str, Any]:
     """
     if user is None:
         return {}
-    if not isinstance(user, Mapping):
-        raise FunnelError(f'user is {shown(user)}; columns by name are expected, like {{"country": "DE"}}')
+    columns_by_name(user, "user", '{"country": "DE"}')
     unknown = [name for name in user if name not in specs]
     if unknown:
         names = shown(sorted(map(str, unknown)))
@@ -169,10 +133,7 @@ def context(given: Any, encoder: ContextEncoder | None) -> dict[str, Any]:
     """
     if given is None:
         return {}
-    if not isinstance(given, Mapping):
-        raise FunnelError(
-            f'context is {shown(given)}; columns by name are expected, like {{"device": "phone"}}'
-        )
+    columns_by_name(given, "context", '{"device": "phone"}')
     specs = {} if encoder is None else encoder.table.specs
     for name in given:
         if name not in specs and encoder is not None and name in encoder.specs:
@@ -258,7 +219,3 @@ def _vector(value: Any, size: int, what: str) -> Any:
     if vector.shape != (size,):
         raise DataError(f"{what} is {shown(value)}; a list of {size} numbers is expected")
     return vector
-
-
-def _of(what: str) -> str:
-    return "user" if what.startswith("user") else "item"

@@ -30,6 +30,8 @@ def health(
         "age_seconds": round(now - created.replace(tzinfo=created.tzinfo or UTC).timestamp(), 3),
         "data_age_seconds": round(now - bundle.data_read, 3) if bundle.data_read else None,
         "reloaded_at": reload.at,
+        "reloads": reload.reloads,
+        "refusals": reload.refusals,
         "refused": None if reload.refused is None else asdict(reload.refused),
         "watching": watcher is not None and watcher.alive,
         "state": _state(follower, impressions),

@@ -22,12 +22,14 @@ class Reload:
     """Loads the published version when it is another one.
 
     refused: what could not be used, and why. at: when the version in use was taken up, seconds since 1970.
+    reloads, refusals: how often another version was taken up, and could not be.
     """
 
     def __init__(self, store: Store, follower: Follower) -> None:
         self._store, self._follower = store, follower
         self.refused: Refused | None = None
         self.at = time.time()
+        self.reloads = self.refusals = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -65,10 +67,12 @@ class Reload:
         served.check_successor(fresh)
         self._follower.reload(fresh.following(self._follower.overlay.loaded))
         self.at = time.time()
+        self.reloads += 1
         return True
 
     def _refuse(self, published: str, error: Exception) -> None:
         served = self._follower.overlay.bundle.version
         now = datetime.now(UTC).isoformat(timespec="seconds")
+        self.refusals += 1
         self.refused = Refused(published, str(error) or repr(error), now)
         log.error("%s goes on being served, %s was refused: %s", served, published, error)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from funnel.errors import DataError
-from funnel.types import Int64
 from funnel.values.shown import shown
+
+if TYPE_CHECKING:
+    from funnel.types import Int64
 
 #: Seconds of a moment are below this (the year 2286). Larger numbers are another unit of time: today is
 #: 1.8e9 in seconds, 1.8e12 in milliseconds, 1.8e15 in microseconds, 1.8e18 in nanoseconds.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 from funnel.errors import DataError
+from funnel.serving.erased import Erased
 from funnel.serving.state.follower import Follower
 from funnel.serving.state.impressions import ImpressionLog
 from funnel.serving.state.log import Event
@@ -16,21 +16,6 @@ from funnel.values.shown import shown
 
 #: Events of a user that an answer may read; more than are kept of anybody.
 MOST, EVERY = 200, 2**62
-
-
-@dataclass(frozen=True)
-class Erased:
-    """What `LiveUsers.forget` did.
-
-    events: how many of the user's events were removed from the store's log. bundle: the version in use, where
-    its files hold the user: no answer reads them any more; the files themselves are gone when that version
-    is, so build the next one from data without the user, and remove the older ones. impressions: how many of
-    what the user was shown were removed.
-    """
-
-    events: int
-    bundle: str | None
-    impressions: int = 0
 
 
 class LiveUsers:

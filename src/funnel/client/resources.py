@@ -1,0 +1,141 @@
+"""What a service keeps: `client.items` and `client.users`, as in `Live`, and `client.bundles`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from funnel.client import calls
+from funnel.client.calls import Call
+from funnel.serving.erased import Erased
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+T = TypeVar("T")
+
+
+class Send(Protocol):
+    """Sends a call; its value."""
+
+    def __call__(self, call: Call[T], /) -> T: ...
+
+
+class AsyncSend(Protocol):
+    """The same, to be awaited."""
+
+    async def __call__(self, call: Call[T], /) -> T: ...
+
+
+class RemoteItems:
+    """The items of the service; needs a key that may write."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    def get(self, item_id: Any) -> dict[str, Any]:
+        """What is known of an item. Raises: FunnelError when it is unknown or deleted."""
+        return self._send(calls.item(item_id))
+
+    def upsert(self, items: pd.DataFrame) -> None:
+        """Add items, or replace all columns of those that are there, see `Live.items`."""
+        return self._send(calls.upsert(items))
+
+    def patch(self, ids: Iterable[Any], columns: Mapping[str, Any]) -> list[Any]:
+        """Change single columns of items; the ids that are not there, see `Live.items`."""
+        return self._send(calls.patch(ids, columns))
+
+    def delete(self, ids: Iterable[Any]) -> list[Any]:
+        """Take items out; the ids that were not there, see `Live.items`."""
+        return self._send(calls.delete(ids))
+
+
+class RemoteUsers:
+    """What the service knows of people."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    def get(self, user_id: Any) -> dict[str, Any]:
+        """Everything that is known of a person."""
+        return self._send(calls.user(user_id))
+
+    def forget(self, user_id: Any) -> Erased:
+        """Forget a person, see `Live.users`."""
+        return self._send(calls.forget(user_id))
+
+
+class RemoteBundles:
+    """What the service may serve; needs a key of an administrator to change it."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    def list(self) -> dict[str, Any]:
+        """The bundles of the store, newest first, and which is published."""
+        return self._send(calls.bundles())
+
+    def publish(self, version: str) -> dict[str, Any]:
+        """Judge a bundle and serve it. Raises: GateError where a gate fails."""
+        return self._send(calls.publish(version))
+
+    def rollback(self) -> dict[str, Any]:
+        """Serve again what was published before."""
+        return self._send(calls.rollback())
+
+
+class AsyncRemoteItems:
+    """The same, to be awaited."""
+
+    def __init__(self, send: AsyncSend) -> None:
+        self._send = send
+
+    async def get(self, item_id: Any) -> dict[str, Any]:
+        """What is known of an item. Raises: FunnelError when it is unknown or deleted."""
+        return await self._send(calls.item(item_id))
+
+    async def upsert(self, items: pd.DataFrame) -> None:
+        """Add items, or replace all columns of those that are there, see `Live.items`."""
+        return await self._send(calls.upsert(items))
+
+    async def patch(self, ids: Iterable[Any], columns: Mapping[str, Any]) -> list[Any]:
+        """Change single columns of items; the ids that are not there, see `Live.items`."""
+        return await self._send(calls.patch(ids, columns))
+
+    async def delete(self, ids: Iterable[Any]) -> list[Any]:
+        """Take items out; the ids that were not there, see `Live.items`."""
+        return await self._send(calls.delete(ids))
+
+
+class AsyncRemoteUsers:
+    """The same, to be awaited."""
+
+    def __init__(self, send: AsyncSend) -> None:
+        self._send = send
+
+    async def get(self, user_id: Any) -> dict[str, Any]:
+        """Everything that is known of a person."""
+        return await self._send(calls.user(user_id))
+
+    async def forget(self, user_id: Any) -> Erased:
+        """Forget a person, see `Live.users`."""
+        return await self._send(calls.forget(user_id))
+
+
+class AsyncRemoteBundles:
+    """The same, to be awaited."""
+
+    def __init__(self, send: AsyncSend) -> None:
+        self._send = send
+
+    async def list(self) -> dict[str, Any]:
+        """The bundles of the store, newest first, and which is published."""
+        return await self._send(calls.bundles())
+
+    async def publish(self, version: str) -> dict[str, Any]:
+        """Judge a bundle and serve it. Raises: GateError where a gate fails."""
+        return await self._send(calls.publish(version))
+
+    async def rollback(self) -> dict[str, Any]:
+        """Serve again what was published before."""
+        return await self._send(calls.rollback())

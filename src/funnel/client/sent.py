@@ -1,0 +1,81 @@
+"""Arguments as JSON has them; what JSON cannot say is refused here, before anything is sent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from funnel.errors import ConfigError, DataError
+from funnel.values.plain import plain
+from funnel.values.shown import shown
+
+
+def is_given(value: Any) -> bool:
+    """Whether an argument is to be sent: what is left out has the service's default, which is Live's."""
+    return value is not None and not (isinstance(value, tuple) and not value)
+
+
+def filtered(where: Any) -> Any:
+    """A filter. Raises: ConfigError where it compares with what is no number: JSON would have it as missing,
+    which is another filter."""
+    if holds_nan(where):
+        raise ConfigError(f"where is {shown(where)}: nothing is equal to NaN, above it, or below it")
+    return plain(where)
+
+
+def holds_nan(value: Any) -> bool:
+    """Whether NaN is anywhere in it."""
+    if isinstance(value, Mapping):
+        return any(map(holds_nan, value.values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(map(holds_nan, value))
+    return isinstance(value, float | np.floating) and math.isnan(value)
+
+
+def event(given: Any, number: int) -> dict[str, Any]:
+    """An event, as far as it says what it is. Raises: DataError for what is none."""
+    if not isinstance(given, tuple) or not 2 <= len(given) <= 6:
+        raise DataError(
+            f"event {number} is {shown(given)}: (user id, item id, seconds) is expected, "
+            "which a kind, a value and the id of an answer may follow"
+        )
+    when, own_kind, own_value, answer = (*given[2:], None, None, None, None)[:4]
+    named = {"time": when, "kind": own_kind, "value": own_value, "answer": answer}
+    for name, part in named.items():
+        if holds_nan(part):
+            raise DataError(f"event {number}: {name} is {shown(part)}; a number of at least 0 is expected")
+    kept = {name: part for name, part in named.items() if part is not None}
+    return plain({"user_id": given[0], "item_id": given[1], **kept})
+
+
+def event_value(value: Any) -> Any:
+    """The value of events that do not say one. Raises: DataError for NaN."""
+    if holds_nan(value):
+        raise DataError(f"value is {shown(value)}; a number of at least 0 is expected")
+    return plain(value)
+
+
+def frame(items: Any) -> list[dict[str, Any]]:
+    """The rows of a table. Raises: DataError for what is none."""
+    if not isinstance(items, pd.DataFrame):
+        raise DataError(f"items is a {type(items).__name__}: a pandas DataFrame is expected")
+    if not items.columns.is_unique:
+        raise DataError(f"items has a column twice: {', '.join(map(str, items))}")
+    values = [items[name].tolist() for name in items]
+    return [plain(dict(zip(map(str, items), row, strict=True))) for row in zip(*values, strict=True)]
+
+
+def columns(ids: list[Any], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Values of columns by item. Raises: DataError where a column has not as many as there are ids."""
+    patches: dict[str, dict[str, Any]] = {str(plain(item)): {} for item in ids}
+    for name, some in given.items():
+        values = [some] * len(ids) if isinstance(some, str) or not isinstance(some, Iterable) else list(some)
+        if len(values) != len(ids):
+            raise DataError(f"items.{name}: {len(values)} values for {len(ids)} ids")
+        for item, value in zip(ids, values, strict=True):
+            patches[str(plain(item))][str(name)] = plain(value)
+    return patches

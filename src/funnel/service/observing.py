@@ -1,0 +1,102 @@
+"""What is known of each request when it has been answered: counted, logged where it was slow, traced."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from funnel.service.admission import Scope
+from funnel.service.counters import Counters
+from funnel.service.instruments import INSTRUMENTS
+from funnel.service.keys import Keys
+from funnel.service.logs import REQUEST, request_id, summary
+from funnel.service.meter import Meter, snapshot
+from funnel.service.metrics import Exposition
+from funnel.service.tracing import installed
+from funnel.serving.live import Live
+
+log = logging.getLogger(__name__)
+
+#: Seconds between looks at the bundle and the state.
+_LOOK = 2.0
+
+#: The status of a request whose client went away.
+_GONE = 499
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the workers of a service have together; to be made before they are forked.
+
+    secret: of digests. keys: as they were read then, so that a worker that begins later, when the file may be
+    damaged, is there and lets nobody in; None: no key is asked for.
+    """
+
+    counters: Counters
+    secret: bytes
+    keys: Keys | None = None
+
+    @classmethod
+    def of(cls, workers: int = 1, keys: Keys | None = None) -> Shared:
+        """For so many workers."""
+        return cls(Counters(INSTRUMENTS, workers), os.urandom(16), keys)
+
+
+@dataclass(slots=True)
+class Begun:
+    """A request on its way."""
+
+    request: str
+    since: float
+    span: Any
+
+
+class Observer:
+    """Of one worker, to be used in its event loop. slow: seconds from which a request is logged."""
+
+    def __init__(self, live: Live, shared: Shared, worker: int, slow: float) -> None:
+        self._live, self._shared, self._slow = live, shared, slow
+        self.meter = Meter(shared.counters.row(worker))
+        self.meter.bundle(snapshot(live))
+        self._tracing, self._in_flight = installed(), 0
+
+    def begin(self, scope: Scope) -> Begun:
+        """A request has come."""
+        self._in_flight += 1
+        request = request_id(scope["headers"])
+        REQUEST.set(request)
+        span = None if self._tracing is None else self._tracing.begin(scope)
+        return Begun(request, perf_counter(), span)
+
+    def end(self, scope: Scope, begun: Begun, route: str, status: int) -> None:
+        """It has been answered. status: 0 where nothing was sent."""
+        seconds, status = perf_counter() - begun.since, status or _GONE
+        self._in_flight -= 1
+        self.meter.request(route, status, seconds, self._in_flight)
+        if begun.span is not None and self._tracing is not None:
+            self._tracing.end(begun.span, route, status, begun.request)
+        if seconds >= self._slow:
+            about = summary(scope.get("body", b""), self._shared.secret)
+            fields = {"route": route, "status": status, "seconds": round(seconds, 6), "body": about}
+            log.warning("a slow request", extra={"fields": fields})
+
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
+        """The metrics of all workers, and their type. Raises: FunnelError, see `Exposition`."""
+        await self._look()
+        return await asyncio.to_thread(Exposition(self._shared.counters).text, accept)
+
+    async def watch(self) -> None:
+        """Look at the bundle and the state now and then, so that other workers can tell."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            try:
+                await self._look()
+            except Exception:  # it goes on being tried, and the last look stays with its time
+                log.exception("the bundle and the state could not be looked at")
+
+    async def _look(self) -> None:
+        self.meter.bundle(await asyncio.to_thread(snapshot, self._live))
