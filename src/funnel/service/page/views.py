@@ -11,10 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from funnel.bundle.contents import Contents
 from funnel.errors import FunnelError
 from funnel.service.admission import Admission
 from funnel.service.config import ServeConfig
-from funnel.service.explore import listed, trace
+from funnel.service.explore import TITLES, listed, trace
 from funnel.service.missing import why
 from funnel.service.page.form import Form
 from funnel.service.page.render import Files, Templates
@@ -74,7 +75,7 @@ class Page:
         form = Form(request.query_params, self._config.k)
         given = form.text if form.query else form.text | {"user_id": str(users[0]) if users else ""}
         context = [] if contents.context is None else list(contents.context.table.specs)
-        return {"users": users, "given": given, "columns": contents.catalogue.names, "context": context}
+        return {"users": users, "given": given, "columns": _filterable(contents), "context": context}
 
     def _trace(self, request: Request) -> dict[str, Any]:
         form = Form(request.query_params, self._config.k)
@@ -135,3 +136,8 @@ class Page:
     def _bundles(self, request: Request) -> dict[str, Any]:
         admission: Admission = request.scope["admission"]
         return {"bundles": self._stored.bundles(), "admin": admission.role == "admin"}
+
+
+def _filterable(contents: Contents) -> list[str]:
+    """Columns that a filter is likely to name."""
+    return [name for name in contents.catalogue.layout if name not in ("item_id", *TITLES)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 MOST = 12
 
 #: Pixels: the width of the bars, and the height of a row.
-WIDTH, ROW = 300.0, 22
+WIDTH, ROW = 300.0, 31
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 
 document.addEventListener("htmx:configRequest", (event) => {
   Object.assign(event.detail.headers, headers());
+  if (event.detail.verb === "post") event.detail.headers["Content-Type"] = "application/json";
 });
 
 document.getElementById("key").addEventListener("submit", (event) => event.preventDefault());
@@ -229,14 +230,17 @@ async function poll() {
 
 // ---- Charts ------------------------------------------------------------------------------------
 
+// dots: of a few points, by day; else a line, by the second. Times are UTC.
 function plot(place, data, name, dots) {
   const colour = (variable) => getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
   const axis = { stroke: colour("--muted"), grid: { stroke: colour("--hair"), width: 1 }, ticks: { show: false } };
+  const clock = (_, times) => times.map((at) => new Date(1000 * at).toISOString().slice(...(dots ? [0, 10] : [11, 19])));
+  const around = (_, low, high) => (high > low ? [low, high] : [low - 86400, high + 86400]);
   place.replaceChildren();
   return new uPlot({
     width: place.clientWidth, height: 190, legend: { show: false }, cursor: { y: false },
-    scales: { y: { range: (_, low, high) => [0, Math.max(high, 1e-9) * 1.1] } },
-    axes: [axis, { ...axis, size: 54 }],
+    scales: { x: { range: around }, y: { range: (_, low, high) => [0, Math.max(high, 1e-9) * 1.1] } },
+    axes: [{ ...axis, values: clock, space: 90 }, { ...axis, size: 54 }],
     series: [{}, { label: name, stroke: colour("--accent"), width: 2, points: { show: Boolean(dots), size: 7 } }],
   }, data, place);
 }
