@@ -14,7 +14,16 @@ from funnel.reference import keys
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "src" / "funnel"
-PAGES = ("design.md", "nightly.md", "backend.md", "plugins.md", "serving.md", "rules.md", "probabilities.md")
+PAGES = (
+    "service.md",
+    "design.md",
+    "nightly.md",
+    "backend.md",
+    "plugins.md",
+    "serving.md",
+    "rules.md",
+    "probabilities.md",
+)
 
 #: What LightGBM, gunicorn and Linux call their things, and a name that stands for any event's.
 FOREIGN = {"Booster", "raw_score", "preload_app", "Pss", "RssAnon", "p_event"}

@@ -59,6 +59,7 @@ def opened(running: Server, chromium: Any) -> Iterator[Open]:
         contexts.append(
             chromium.new_context(color_scheme=scheme, viewport={"width": 1440, "height": 900}, **more)
         )
+        contexts[-1].set_default_timeout(20_000)
         own = contexts[-1].new_page()
         own.on("console", lambda message: told.append(f"{message.type}: {message.text}"))
         own.on("pageerror", lambda error: told.append(str(error)))
@@ -83,7 +84,7 @@ def test_every_part_by_clicks(opened: Open, tmp_path: Path, scheme: str) -> None
     page.wait_for_selector("[data-live=stages] tr:nth-child(4)")  # of all workers' counters
     assert page.locator("[data-live=answers]").inner_text() == "19"
     assert "unknown_user" in page.locator("[data-live=reasons]").inner_text()
-    assert "ms" in page.locator("[data-stage=rank]").inner_text()
+    assert "ms" in page.locator("[data-stage=rank]").text_content()
     page.wait_for_selector("#quality canvas")
     page.wait_for_selector("#traffic canvas")
     serious(page)

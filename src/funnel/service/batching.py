@@ -1,8 +1,9 @@
 """Requests that wait are answered together, in one call of `Live.recommend_many`.
 
-The engine runs in the event loop's own thread: to hand a request to another thread and back costs more than
-what HTTP itself does. While a batch runs, requests gather in the sockets; the loop then reads all of them
-before the next batch begins. So nobody waits for a batch to fill, and a service that is idle adds nothing.
+The engine runs in the event loop's own thread: to hand each request to another thread and back adds half of
+what all of HTTP costs, and more where others wait. While a batch runs, requests gather in the sockets; the
+loop then reads all of them before the next batch begins. So nobody waits for a batch to fill, and a service
+that is idle adds nothing.
 """
 
 from __future__ import annotations

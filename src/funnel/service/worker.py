@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import uvicorn
+from anyio import to_thread
 
 from funnel.service.app import Service
 from funnel.service.config import ServeConfig
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 #: Seconds in which connections that are in use end by themselves, with their next answer, before idle ones
 #: are closed: a request that meets a closing connection is lost.
 GRACE = 0.5
+
+#: Requests of the seldom routes that are worked on at once: each takes turns with the event loop.
+THREADS = 4
 
 #: Seconds that a connection may be idle: longer than balancers keep theirs, so that these end them.
 KEEP_ALIVE = 75
@@ -97,6 +101,7 @@ async def _serve(
             service.drain()
             loop.call_later(GRACE, server.end)
 
+    to_thread.current_default_thread_limiter().total_tokens = THREADS
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, drain)
     loop.add_reader(parent, drain)
