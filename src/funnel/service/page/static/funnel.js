@@ -234,12 +234,14 @@ async function poll() {
 function plot(place, data, name, dots) {
   const colour = (variable) => getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
   const axis = { stroke: colour("--muted"), grid: { stroke: colour("--hair"), width: 1 }, ticks: { show: false } };
-  const clock = (_, times) => times.map((at) => new Date(1000 * at).toISOString().slice(...(dots ? [0, 10] : [11, 19])));
-  const around = (_, low, high) => (high > low ? [low, high] : [low - 86400, high + 86400]);
+  const days = (data[0].at(-1) - data[0][0]) / 86400;
+  const [from, to] = !dots ? [11, 19] : days > 5 ? [0, 10] : [5, 16];
+  const clock = (_, times) => times.map((at) => new Date(1000 * at).toISOString().slice(from, to).replace("T", " "));
+  const around = (_, low, high) => (!dots ? [Math.min(low, high - 60), high] : high > low ? [low, high] : [low - 3600, high + 3600]);
   place.replaceChildren();
   return new uPlot({
     width: place.clientWidth, height: 190, legend: { show: false }, cursor: { y: false },
-    scales: { x: { range: around }, y: { range: (_, low, high) => [0, Math.max(high, 1e-9) * 1.1] } },
+    scales: { x: { range: around }, y: { range: (_, low, high) => [0, 1.1 * Math.max(high, dots ? 1e-9 : 1)] } },
     axes: [{ ...axis, values: clock, space: 90 }, { ...axis, size: 54 }],
     series: [{}, { label: name, stroke: colour("--accent"), width: 2, points: { show: Boolean(dots), size: 7 } }],
   }, data, place);
