@@ -62,7 +62,15 @@ def test_lists_are_cut_and_say_how_long_they_are(live: Live) -> None:
     for all_of, few in zip(whole["stages"], cut["stages"], strict=True):
         assert few["count"] == all_of["count"] == len(all_of["items"])
         assert few["items"] == all_of["items"][:3]
-    assert [item["item_id"] for item in whole["history"]] == live.history(USER)[::-1][:1000]
+
+
+def test_a_stored_history_is_told_to_those_who_may_see_it(live: Live) -> None:
+    stored, given = trace(live, Request(USER)), trace(live, Request(USER, history=[3, 9]))
+    known = stored.to_dict(1000, stored=True)
+    assert [item["item_id"] for item in known["history"]] == live.history(USER)[::-1]
+    assert stored.to_dict(1000) == known | {"history": []}
+    assert known["history_length"] == len(live.history(USER))
+    assert [item["item_id"] for item in given.to_dict()["history"]] == [9, 3]
 
 
 def test_tower_ranks_are_those_of_every_item_scored_and_sorted(live: Live) -> None:
@@ -124,7 +132,7 @@ def test_each_item_has_one_reason_and_it_is_true(live: Live) -> None:
         elif item in (11, 12, 13):
             assert reason.sentence == "excluded: the request names it in `exclude`"
         elif item in history:
-            assert reason.sentence.startswith("excluded: seen")
+            assert reason.sentence == "excluded: seen"
         else:
             assert reason.code in ("not_retrieved", "shortlist", "ranked_below", "diversity")
     assert codes["listed"] == 10

@@ -63,19 +63,25 @@ class RequestTrace:
         at_stage = {step.name: np.flatnonzero(self.rows(at) == row) for at, step in enumerate(self.steps)}
         return {name: int(at[0]) + 1 for name, at in at_stage.items() if len(at)}
 
-    def to_dict(self, top: int = 50) -> dict[str, Any]:
+    def to_dict(self, top: int = 50, *, stored: bool = False) -> dict[str, Any]:
         """Plain values for JSON: the first `top` of each stage's list, what is answered with its reasons,
         and the history that it went by, the latest first.
+
+        stored: whether the history is told also where the request did not bring it; it is what is known of a
+        person. `history_length` is told in any case.
 
         An item has its position from 1, its score, `sources` with its rank from 1 in each that found it, and
         `moved`: by how many positions the stage moved it up; null where the stage before did not have it.
         """
+        history = self.requests.history[0]
+        told = stored or self.request.history is not None
         return {
             "user_id": plain(self.request.user_id),
             "version": self.loaded.version,
             "state": self.state,
             "reasons": list(self.reasons),
-            "history": listed(self.contents, self.requests.history[0][::-1][:top]),
+            "history_length": len(history),
+            "history": listed(self.contents, history[::-1][:top]) if told else [],
             "stages": [self._stage(number, top) for number in range(len(self.steps))],
             "items": self._answered(),
         }

@@ -126,8 +126,7 @@ def _excluded(traced: RequestTrace, row: int) -> str:
     given = [ids.row(arguments.known(item)) for item in traced.request.exclude or ()]
     if row in given:
         return "excluded: the request names it in `exclude`"
-    back = np.flatnonzero(traced.requests.history[0][::-1] == row)
-    return "excluded: seen" + (f", {int(back[0]) + 1} from the end of the history" if len(back) else "")
+    return "excluded: seen"
 
 
 def _standings(traced: RequestTrace, row: int) -> tuple[Standing, ...]:

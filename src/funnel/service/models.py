@@ -217,12 +217,14 @@ class WhyBody(Body):
 
 
 class TracedBody(Body):
-    """A request as every stage left it."""
+    """A request as every stage left it. history: where the request brought it; what is stored of a person is
+    for the role admin, at `/v1/users/ID/history`."""
 
     user_id: Id | None
     version: str
     state: str
     reasons: list[str]
+    history_length: int
     history: list[ShownBody]
     stages: list[StageBody]
     items: list[AnsweredBody]

@@ -70,9 +70,9 @@ class Page:
         }
 
     def _explorer(self, request: Request) -> dict[str, Any]:
-        contents = self._live.served().contents
-        users = contents.users.ids.take(np.arange(min(USERS, len(contents.users.ids))))
-        form = Form(request.query_params, self._config.k)
+        contents, form = self._live.served().contents, Form(request.query_params, self._config.k)
+        some = min(USERS, len(contents.users.ids)) if is_admin(request) else 0
+        users = contents.users.ids.take(np.arange(some))
         given = form.text if form.query else form.text | {"user_id": str(users[0]) if users else ""}
         context = [] if contents.context is None else list(contents.context.table.specs)
         return {"users": users, "given": given, "columns": _filterable(contents), "context": context}
@@ -81,7 +81,7 @@ class Page:
         form = Form(request.query_params, self._config.k)
         traced = trace(self._live, form.request, form.k)
         return {
-            "trace": traced.to_dict(TOP),
+            "trace": traced.to_dict(TOP, stored=is_admin(request)),
             "query": form.query,
             "n_items": len(traced.contents.catalogue.ids),
         }
@@ -120,7 +120,7 @@ class Page:
     def _items(self, request: Request) -> dict[str, Any]:
         item_id = request.query_params.get("item_id", "").strip()
         contents = self._live.served().contents
-        if not item_id:
+        if not item_id and len(contents.catalogue.ids):
             item_id = str(contents.catalogue.ids.take(np.array([0]))[0])
         columns = self._live.items.get(item_id)
         near: list[dict[str, Any]] = []
@@ -134,8 +134,13 @@ class Page:
         return {"item_id": item_id, "columns": None if columns is None else plain(columns), "near": near}
 
     def _bundles(self, request: Request) -> dict[str, Any]:
-        admission: Admission = request.scope["admission"]
-        return {"bundles": self._stored.bundles(), "admin": admission.role == "admin"}
+        return {"bundles": self._stored.bundles(), "admin": is_admin(request)}
+
+
+def is_admin(request: Request) -> bool:
+    """Whether it may do everything, and see what is known of people."""
+    admission: Admission = request.scope["admission"]
+    return admission.role == "admin"
 
 
 def _filterable(contents: Contents) -> list[str]:
