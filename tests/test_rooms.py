@@ -90,7 +90,8 @@ OLD_NAMES = {"Known": "context", "known_to": "shared", "one": "the name of the t
 #: Names in which such a word is right, or that a page or a file on disk reads.
 RIGHT_NAMES = {
     "by_place",  # a figure of a profile, as its page and its JSON have it
-    "connection_made",  # asyncio calls it so
+    "connection_made",  # asyncio calls it
+    "family",  # of a socket
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -273,13 +275,56 @@ def test_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
             np.testing.assert_array_equal(old_part, new_part)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    fitted=st.lists(st.tuples(st.integers(0, 3), st.integers(-20, 0)), max_size=30),
+    observed=st.lists(st.tuples(st.integers(0, 5), st.integers(-5, 20)), max_size=20),
+    clock=st.sampled_from(["time", "none"]),
+)
+def test_what_is_kept_of_the_end_is_what_a_search_finds(
+    fitted: list[tuple[int, int]], observed: list[tuple[int, int]], clock: str
+) -> None:
+    log = replace(log_of(fitted), clock=clock)  # type: ignore[arg-type]
+    searched = Statistics.fit(log, log, windows=(3, 9, None) if clock == "time" else (None,))
+    with tempfile.TemporaryDirectory() as folder:
+        searched.save(Path(folder))
+        kept = Statistics.load(Path(folder))
+        assert kept.events.at_end is not None
+        assert searched.events.at_end is None
+        items = np.arange(-1, 6, dtype=np.int32)
+        both = [each.serving(6) for each in (searched, kept)]
+        for at in range(0, len(observed), 3):
+            part = np.array(observed[at : at + 3], dtype=np.int64).reshape(-1, 2)
+            for statistics in both:
+                statistics.observe(part[:, 0], part[:, 1])
+            for time in (searched.end, searched.end - 2, searched.end + 3):
+                summaries = [s.events.summary(items, np.full(7, time), s.windows) for s in both]
+                for one, other in zip(*summaries, strict=True):
+                    np.testing.assert_array_equal(one, other)
+
+
+def test_statistics_of_an_earlier_funnel_have_nothing_of_the_end(tmp_path: Path) -> None:
+    STATISTICS.save(tmp_path)
+    about = json.loads((tmp_path / "statistics.json").read_text())
+    del about["at_end"]
+    (tmp_path / "statistics.json").write_text(json.dumps(about))
+    for name in ("counts", "edges"):
+        (tmp_path / f"events.end.{name}.npy").unlink()
+    loaded = Statistics.load(tmp_path)
+    items, times = np.arange(LOG.n_items, dtype=np.int32), np.full(LOG.n_items, STATISTICS.end)
+    assert loaded.events.at_end is None
+    assert loaded.counts(items, times).tolist() == STATISTICS.counts(items, times).tolist()
+
+
 def test_without_an_order_there_are_no_transitions_to_load(tmp_path: Path) -> None:
     log = make_log(clock="none")
     Statistics.fit(log, log).save(tmp_path)
     assert Statistics.load(tmp_path).transitions is None
 
 
-@pytest.mark.parametrize("name", ["statistics.json", "events.times.npy", "covisitation.weights.npy"])
+@pytest.mark.parametrize(
+    "name", ["statistics.json", "events.times.npy", "events.end.counts.npy", "covisitation.weights.npy"]
+)
 @pytest.mark.parametrize("content", [None, b"", b"\x93NUMPY"])
 def test_a_missing_or_damaged_file_is_named(tmp_path: Path, name: str, content: bytes | None) -> None:
     STATISTICS.save(tmp_path)

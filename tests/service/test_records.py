@@ -10,7 +10,7 @@ import pytest
 
 from funnel import Live
 from funnel.service.app import Service
-from funnel.serving.state import keys
+from funnel.serving.state import sqlite_keys
 from tests.service.conftest import get, post
 
 NEW = {"item_id": 9001, "title": "New (2026)", "genres": ["Western"], "year": 2026}
@@ -104,7 +104,7 @@ def told_again(service: Service, live: Live, other: Live) -> None:
     assert post(Service(other), "/v1/events", EVENTS, idempotency_key="k1").json() == {"accepted": 2}
     wrong = post(service, "/v1/events", {"events": [EVENTS["events"][0]]}, idempotency_key="k1")
     assert wrong.status_code == 422
-    assert "used for something else" in wrong.json()["detail"]
+    assert "given before with other events" in wrong.json()["detail"]
     known = live.users.known("a")
     assert (len(known["events"]), len(known["impressions"])) == (1, 1)
     post(service, "/v1/events", EVENTS, idempotency_key="k2")
@@ -135,7 +135,7 @@ def test_keys_that_are_none(live: Live, key: str) -> None:
 
 
 def test_keys_are_bounded_and_hold_nobody(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "MOST", 50)
+    monkeypatch.setattr(sqlite_keys, "MOST", 50)
     for number in range(3000):
         live.observe(("a", 3), key=f"anna@example.org-{number}")
     file = live.folder / "live" / "state.sqlite"

@@ -86,28 +86,30 @@ def evaluate(
     ideal = None if truth_scores is None else best_by_truth(truth_scores, n_items, ks[-1])
     competitors = _competitors(funnel, baselines, ideal, exact)
     clocks = [_seconds(each, examples.requests, latency_requests, seed) for each in competitors]
-    gains = None if truth_scores is None else true_gains(truth_scores)
     walked = partial(
-        walk, examples=examples, n_items=n_items, k=ks[0], gains=gains, values=truth_values, lists=lists
+        walk,
+        examples=examples,
+        n_items=n_items,
+        k=ks[0],
+        gains=None if truth_scores is None else true_gains(truth_scores),
+        values=truth_values,
+        lists=lists,
     )
-    shown = [
+    tallies = [
         *walked(competitors[:-1], timed=False),
         *walked(competitors[-1:], observers=observers, progress=progress),
     ]
-    _distinct(shown)
-    positions = {tally.name: tally.all_positions(examples.targets.offsets) for tally in shown}
-    values = {tally.name: row_values(positions[tally.name], ks, tally.width, also) for tally in shown}
-    rows = make_rows(
-        shown,
-        positions=positions,
-        values=with_intervals(values, users, seed=seed, resamples=resamples),
-        popularity=popularity,
-        seconds=[column for clock in clocks for column in clock.T],
+    _distinct(tallies)
+    served = ServedLists(
+        {tally.name: tally.all_positions(examples.targets.offsets) for tally in tallies},
+        {tally.name: tally.width for tally in tallies},
+        examples,
+        n_items,
+        ks[0],
+        seed,
+        resamples,
     )
-    widths = {tally.name: tally.width for tally in shown}
-    served = ServedLists(positions, widths, examples, n_items, ks[0], seed, resamples)
-    metric = f"ndcg@{ks[0]}"
-    decisive = {name: figures[metric] for name, figures in values.items()}
+    rows, comparisons = _rows(tallies, served, ks, also or {}, popularity, clocks)
     report = Report(
         subject=subject,
         requests=len(examples),
@@ -118,16 +120,13 @@ def evaluate(
         resamples=resamples,
         seed=seed,
         rows=tuple(rows),
-        comparisons=_comparisons(rows, metric, decisive, users, seed, resamples),
-        chance={
-            **chance_level(_with_a_chance(rows, also or ()), examples, n_items),
-            **drawn_level(also or {}, ks[0], examples, n_items, seed),
-        },
+        comparisons=comparisons,
+        chance=_chance(rows, also or {}, served),
         cold=cold_figures(served, popularity),
         kinds=kind_figures(served, kinds),
         search_recall=search_recall(exact, approximate, examples.requests, ks, seed),
         latency=Latency.of(clocks[-1].sum(axis=1)),
-        throughput=len(examples) / max(sum(tally.seconds for tally in shown if tally.kind == "stage"), 1e-9),
+        throughput=len(examples) / max(sum(t.seconds for t in tallies if t.kind == "stage"), 1e-9),
         notes=tuple(notes),
         config=dict(config or {}),
         versions=versions(),
@@ -139,11 +138,46 @@ def evaluate(
         users=users,
         times=examples.requests.times,
         targets=examples.targets,
-        positions=positions,
-        widths=widths,
-        lists={tally.name: tally.all_lists() for tally in shown if tally.keep},
+        positions=served.positions,
+        widths=served.widths,
+        lists={tally.name: tally.all_lists() for tally in tallies if tally.keep},
         further=dict(also or {}),
     )
+
+
+def _rows(
+    tallies: Sequence[RowTally],
+    served: ServedLists,
+    ks: Sequence[int],
+    also: Mapping[str, Metric],
+    popularity: NDArray[Any],
+    clocks: Sequence[Float64],
+) -> tuple[list[Row], tuple[Comparison, ...]]:
+    """The report's rows, and how they compare by NDCG at the depth that is shown. clocks: seconds of each
+    competitor's steps, [n, steps]."""
+    users = served.examples.requests.users
+    values = {
+        name: row_values(positions, ks, served.widths[name], also)
+        for name, positions in served.positions.items()
+    }
+    rows = make_rows(
+        tallies,
+        positions=served.positions,
+        values=with_intervals(values, users, seed=served.seed, resamples=served.resamples),
+        popularity=popularity,
+        seconds=[column for clock in clocks for column in clock.T],
+    )
+    metric = f"ndcg@{served.k}"
+    decisive = {name: figures[metric] for name, figures in values.items()}
+    return rows, _comparisons(rows, metric, decisive, users, served.seed, served.resamples)
+
+
+def _chance(rows: Sequence[Row], also: Mapping[str, Metric], served: ServedLists) -> dict[str, float]:
+    """What lists in a random order have: exact for funnel's own metrics, drawn for others."""
+    return {
+        **chance_level(_with_a_chance(rows, also), served.examples, served.n_items),
+        **drawn_level(also, served.k, served.examples, served.n_items, served.seed),
+    }
 
 
 def _depths(examples: Examples, ks: Sequence[int]) -> tuple[int, ...]:
@@ -192,9 +226,9 @@ def _seconds(competitor: Competitor, requests: Requests, n: int, seed: int) -> F
     return time_each(competitor, requests.take(sample))
 
 
-def _distinct(shown: Sequence[RowTally]) -> None:
+def _distinct(tallies: Sequence[RowTally]) -> None:
     """Raises: ConfigError for a name that two rows share."""
-    twice = [name for name, times in Counter(s.name for s in shown).items() if times > 1]
+    twice = [name for name, times in Counter(tally.name for tally in tallies).items() if times > 1]
     if twice:
         raise ConfigError(
             f"two rows of the report would be called {twice[0]!r}; baselines and stages need own names"

@@ -11,10 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.features.arrays import frozen, load_array, save_array
-from funnel.features.count_kernels import NEVER, CountedEvents, lookup, nothing_before, totals
+from funnel.features.count_kernels import (
+    NEVER,
+    AtEnd,
+    CountedEvents,
+    lookup,
+    lookup_at_end,
+    nothing_before,
+    totals,
+)
 from funnel.features.observed import Observed
 from funnel.types import Bool, Int32, Int64
-from funnel.values.arrays import check_offsets, check_rising
+from funnel.values.arrays import check_offsets, check_rising, check_within
+
+#: Items that are looked up at a time where all are: bounds memory.
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +33,9 @@ class EventCounts:
     """The times of every item's events, as fitted, and those that were observed since.
 
     offsets: int64 [n_fitted + 1] into times: int64 [N], ascending within an item. moments: int64 [N], all
-    times ascending. observed: of a catalogue that may have more items than were fitted.
+    times ascending. observed: of a catalogue that may have more items than were fitted. widths: of windows, 0
+    for no lower end, that `at_end` has what is counted at the end of what was fitted for, where most requests
+    are; None where it has none.
 
     `end`, one second after the last fitted event, is the moment of a request that brings no time. It stands
     for now: all observed events count at it, as if they had just happened. At an earlier time no observed
@@ -33,6 +46,8 @@ class EventCounts:
     times: Int64
     moments: Int64
     observed: Observed
+    widths: tuple[int, ...] = ()
+    at_end: AtEnd | None = None
 
     @classmethod
     def build(cls, items: NDArray[Any], times: NDArray[Any], n_items: int) -> EventCounts:
@@ -70,15 +85,19 @@ class EventCounts:
         return self._summary(items, times, windows, NEVER if cut else self.end)[0]
 
     def _summary(self, items: Int32, times: Int64, windows: Sequence[int | None], now: int) -> _Summary:
-        widths = np.array([window or 0 for window in windows], dtype=np.int64)
-        shape = np.shape(items)
-        counts, first, last = lookup(self._arrays, *_flat(items, times), widths, now)
+        widths, shape = _widths(windows), np.shape(items)
+        rows, moments = _flat(items, times)
+        at_end = self.at_end if now == self.end and self.widths == tuple(widths.tolist()) else None
+        if at_end is not None and (moments == now).all():
+            counted = lookup_at_end(at_end, self.observed.view(), rows, moments, widths, now)
+        else:
+            counted = lookup(self._arrays, rows, moments, widths, now)
+        counts, first, last = counted
         return _Summary(counts.reshape(*shape, len(windows)), first.reshape(shape), last.reshape(shape))
 
     def total(self, times: Int64, windows: Sequence[int | None]) -> Int64:
         """Events of all items in the same intervals: int64 [B, W]."""
-        widths = np.array([window or 0 for window in windows], dtype=np.int64)
-        return totals(self.moments, self.observed.view(), frozen(times, np.int64), widths, self.end)
+        return totals(self.moments, self.observed.view(), frozen(times, np.int64), _widths(windows), self.end)
 
     def edges(self, items: Int32, times: Int64) -> tuple[Int64, Int64]:
         """Times of the item's first and last event strictly before `times`; `NEVER`, `ALWAYS` for none."""
@@ -100,20 +119,49 @@ class EventCounts:
     def _arrays(self) -> CountedEvents:
         return CountedEvents(self.offsets, self.times, self.observed.view())
 
+    def with_end(self, windows: Sequence[int | None]) -> EventCounts:
+        """The same counts, with `at_end` for these windows."""
+        n = len(self.offsets) - 1
+        fitted, counts, edges = (
+            self.serving(n),
+            np.empty((n, len(windows)), np.int32),
+            np.empty((n, 2), np.int64),
+        )
+        for start in range(0, n, _BLOCK):
+            rows = np.arange(start, min(start + _BLOCK, n), dtype=np.int32)
+            part = fitted.summary(rows, np.full(len(rows), self.end), windows)
+            counts[rows], edges[rows, 0], edges[rows, 1] = part
+        at_end = AtEnd(frozen(counts), frozen(edges))
+        return replace(self, widths=tuple(_widths(windows).tolist()), at_end=at_end)
+
     def save(self, folder: Path, name: str = "events") -> None:
         """Write `<name>.*.npy`: what was fitted."""
         for part in ("offsets", "times", "moments"):
             save_array(folder, f"{name}.{part}", getattr(self, part))
+        if self.at_end is not None:
+            for part, array in self.at_end._asdict().items():
+                save_array(folder, f"{name}.end.{part}", array)
 
     @classmethod
-    def load(cls, folder: Path, name: str = "events") -> EventCounts:
-        """Memory-mapped. Raises BundleError when a file is missing, or its numbers are not such counts."""
+    def load(
+        cls, folder: Path, name: str = "events", windows: Sequence[int | None] | None = None
+    ) -> EventCounts:
+        """Memory-mapped. windows: those that it was saved with at its end; None for none.
+
+        Raises: BundleError when a file is missing, or its numbers are not such counts.
+        """
         offsets = load_array(folder, f"{name}.offsets", "int64", None)
         times = load_array(folder, f"{name}.times", "int64", None)
         moments = load_array(folder, f"{name}.moments", "int64", len(times))
         check_offsets(offsets, len(times), folder / f"{name}.offsets.npy")
         check_rising(moments, folder / f"{name}.moments.npy")
-        return cls._of(offsets, times, moments)
+        loaded = cls._of(offsets, times, moments)
+        if windows is None:
+            return loaded
+        counts = load_array(folder, f"{name}.end.counts", "int32", len(offsets) - 1, len(windows))
+        check_within(counts, 0, len(times), folder / f"{name}.end.counts.npy")
+        edges = load_array(folder, f"{name}.end.edges", "int64", len(offsets) - 1, 2)
+        return replace(loaded, widths=tuple(_widths(windows).tolist()), at_end=AtEnd(counts, edges))
 
 
 class _Summary(NamedTuple):
@@ -122,6 +170,10 @@ class _Summary(NamedTuple):
     counts: Int32
     first: Int64
     last: Int64
+
+
+def _widths(windows: Sequence[int | None]) -> Int64:
+    return np.array([window or 0 for window in windows], dtype=np.int64)
 
 
 def _end(moments: Int64) -> int:

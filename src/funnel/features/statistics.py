@@ -214,8 +214,9 @@ class Statistics:
     def save(self, folder: Path) -> None:
         """Write arrays as `.npy` and the rest as `statistics.json`; what was observed is not in it."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.events.save(folder)
+        self.events.with_end(self.windows).save(folder)
         about: dict[str, Any] = {"clock": self.clock, "windows": self.windows, "neighbours": {}}
+        about["at_end"] = True
         about["spectral"] = self.spectral is not None
         if self.spectral is not None:
             self.spectral.save(folder)
@@ -238,8 +239,9 @@ class Statistics:
             name: Neighbours.load(folder, name, decay=lists_of.decay, reach=lists_of.reach)
             for name, lists_of in about.neighbours.items()
         }
+        events = EventCounts.load(folder, windows=about.windows if about.at_end else None)
         loaded = cls(
-            about.clock, about.windows, EventCounts.load(folder), lists["covisitation"],
+            about.clock, about.windows, events, lists["covisitation"],
             lists.get("transitions"), Spectral.load(folder) if about.spectral else None,
             [EventCounts.load(folder, f"events.{code}") for code in range(about.kinds)],
         )  # fmt: skip

@@ -26,6 +26,7 @@ class StatisticsFile(Settings):
     windows: tuple[Annotated[int, Field(ge=1, le=2**62)] | None, ...] = Field(min_length=1)
     neighbours: dict[Literal["covisitation", "transitions"], ListSettings]
     spectral: bool = False
+    at_end: bool = False
     kinds: int = Field(0, ge=0, le=MOST_KINDS)
 
     @classmethod

@@ -15,11 +15,16 @@ from funnel.serving.loaded import KEPT
 from funnel.serving.reload import Reload
 from funnel.serving.state.follower import COMPACT_AT, MOST, Follower
 from funnel.serving.state.impressions import ImpressionLog
+from funnel.serving.state.last_known import USERS, LastKnown
 from funnel.serving.watcher import Watcher
 
 
 def health(
-    follower: Follower, reload: Reload, watcher: Watcher | None, impressions: ImpressionLog
+    follower: Follower,
+    reload: Reload,
+    watcher: Watcher | None,
+    impressions: ImpressionLog,
+    last_known: LastKnown,
 ) -> dict[str, Any]:
     """See `Live.health`."""
     bundle, now = follower.overlay.bundle, time.time()
@@ -35,7 +40,7 @@ def health(
         "refused": None if reload.refused is None else asdict(reload.refused),
         "watching": watcher is not None and watcher.alive,
         "state": _state(follower, impressions),
-        "memory": _memory(follower),
+        "memory": _memory(follower) | {"users_last_known": {"size": len(last_known), "bound": USERS}},
     }
 
 

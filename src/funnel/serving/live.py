@@ -54,12 +54,12 @@ from funnel.serving.response import (
     STATE_UNREADABLE,
     Answer,
 )
-from funnel.serving.state import Event, SqliteLog, StateLog
+from funnel.serving.state import Event, StateLog, open_state
 from funnel.serving.state.follower import Follower
-from funnel.serving.state.impressions import ImpressionLog
+from funnel.serving.state.impressions import SqliteImpressions
 from funnel.serving.state.interactions import KindsTaken, checked, is_shown
 from funnel.serving.state.items import LiveItems
-from funnel.serving.state.keys import Once
+from funnel.serving.state.once import Key
 from funnel.serving.state.retention import retain
 from funnel.serving.state.users import LiveUsers
 from funnel.serving.watcher import Watcher
@@ -73,10 +73,12 @@ class Live:
     """A published bundle, answering.
 
     store: the folder that bundles are published in. version: default the published one. watch: look for a
-    newly published one every so many seconds, in a thread; None: only when `refresh` is called. state: where
-    events of users and changes of items are kept; default a file in the store's folder `live`, which any
-    number of processes on the machine share. moment: what a request is about that brings no `time`: "bundle",
-    the end of the bundle's data, or "now", the wall clock.
+    newly published one every so many seconds, in a thread; None: only when `refresh` is called. state:
+    where events of users and changes of items are kept; default a file in the store's folder `live`, which
+    any number of processes on the machine share. A path, a URL of a server that several machines share,
+    such as `redis://host:6379/0` or `postgresql://user@host/database` (see docs/state.md), or a log.
+    moment: what a request is about that brings no `time`: "bundle", the end of the bundle's data, or "now",
+    the wall clock.
 
     Any process may change items and observe events, before and after a fork; what one acknowledged is in the
     next answer of all.
@@ -90,7 +92,7 @@ class Live:
         version: str = "current",
         *,
         watch: float | None = None,
-        state: StateLog | None = None,
+        state: StateLog | str | Path | None = None,
         moment: Literal["bundle", "now"] = "bundle",
     ) -> None:
         if moment not in ("bundle", "now"):
@@ -98,8 +100,10 @@ class Live:
         self._store = Store(Path(store))
         self._by_clock = moment == "now"
         loaded = Loaded.load(self._store, version)
-        self._state = SqliteLog(self._store.folder / "live" / "state.sqlite") if state is None else state
-        self._impressions = ImpressionLog(self._store.folder / "live" / "impressions.sqlite")
+        folder = self._store.folder / "live"
+        state = folder / "state.sqlite" if state is None else state
+        self._state = open_state(state) if isinstance(state, str | Path) else state
+        self._impressions = self._state.impressions() or SqliteImpressions(folder / "impressions.sqlite")
         self._impressions.size()  # damaged, it is told now
         self._follower = Follower(self._state, loaded)
         self._reload = Reload(self._store, self._follower)
@@ -183,7 +187,7 @@ class Live:
         """
         if self._watcher is not None:
             self._watcher.keep_on()
-        return health(self._follower, self._reload, self._watcher, self._impressions)
+        return health(self._follower, self._reload, self._watcher, self._impressions, self.users.last_known)
 
     def observe(
         self,
@@ -200,9 +204,9 @@ class Live:
         kind: of the events that do not say one: a kind of the bundle's events, such as "click" or "purchase";
         "interaction", where nothing is known of it; or "impression": the users were shown the items.
         Impressions are what frequency caps count, in the next answer of every process; no history and no
-        count of an item has them. value: of the events that do not say one, such as a price, at least 0.
-        key: what is said again under the same key, in whatever process, is taken in once; for a day, and the
-        newest 100,000 keys at least.
+        count of an item has them. value: of the events that do not say one, such as a price, at least 0. key:
+        names the call, so that it can be made again when nobody knows what became of it: what was taken in
+        under a key within a day is not taken in again.
 
         On return the users' next answers go by it, and the items' counts have it, in every process; nobody
         else's answers change but by these counts. A user or an item that the bundle does not know is no
@@ -213,17 +217,17 @@ class Live:
         say no (`events.negatives`) are in no history and no count.
 
         Raises: DataError for another kind, a value that is none, an event without ids, with a time in another
-        unit, or one that is more than ten minutes ahead of the clock, and for a key under which something
-        else was said; BundleError when it cannot be kept. Then none of the events is taken in.
+        unit, or one that is more than ten minutes ahead of the clock, or a key that came with other events
+        before; BundleError when it cannot be kept. Then none of the events is taken in.
         """
         own, numbered = self._follower.overlay.own, list(enumerate(events))
         views = checked([event for event in numbered if is_shown(event[1], kind)], 0)
         others = [event for event in numbered if not is_shown(event[1], kind)]
         kinds = KindsTaken(own.kinds, "interaction" if kind == "impression" else kind, value)
         taken = checked(others, own.statistics.end if own.statistics.clock == "time" else None, kinds)
-        once = None if key is None else Once.of(key, kind, value, [tuple(event) for event in events])
-        if taken:
-            self._state.observe(taken) if once is None else self._state.observe(taken, once)
+        once = None if key is None else Key.of(key, [*taken, *views])
+        if taken or once is not None:  # the log of events knows every key
+            self._state.observe(taken, once)
         if views:
             self._impressions.observe(views, once)
 
@@ -308,7 +312,7 @@ class Live:
         """
         wanted, users = arguments.item_count(k), arguments.ids(user_ids, "user_ids")
         loaded, state = self.served(), self.position
-        since = [self.recent_interactions(user) for user in users]
+        since = self.recent_interactions_of_each(users)
         moment = self.moment(time)
         requests, reasons = encode_requests(loaded.contents, users, where, moment, since, seen, context)
         if not users:
@@ -436,13 +440,21 @@ class Live:
         return contents.catalogue.ids.take(history(contents, events).items)
 
     def recent_interactions(self, user_id: Any) -> RecentInteractions:
-        """The events of a user that were observed and are kept, oldest first; none where they cannot be read,
-        which `health` then says."""
+        """The events of a user that were observed and are kept, oldest first; where they cannot be read,
+        which `health` then says, those that were read last."""
         try:
             return self.users.events(arguments.known(user_id))
         except BundleError as error:
             self._follower.error = str(error)
-            return ()
+            return self.users.events_last_known(arguments.known(user_id))
+
+    def recent_interactions_of_each(self, user_ids: Sequence[Any]) -> list[RecentInteractions]:
+        """The same for each of several users, read together."""
+        try:
+            return list(self.users.events_of_each([arguments.known(user_id) for user_id in user_ids]))
+        except BundleError as error:
+            self._follower.error = str(error)
+            return [self.users.events_last_known(arguments.known(user_id)) for user_id in user_ids]
 
     def on_occasion(
         self, loaded: Loaded, requests: Requests, user_ids: Sequence[Any], time: int | None = None

@@ -107,10 +107,11 @@ class Follower:
 
     def _write(self, overlay: Overlay, changes: Changes) -> None:
         overlay.apply(changes)
-        events = self.state.events_after(overlay.events_at, _CHUNK)
-        while events:
-            overlay.count(events)
-            events = self.state.events_after(overlay.events_at, _CHUNK)
+        more = True
+        while more:
+            if events := self.state.events_after(overlay.events_at, _CHUNK):
+                overlay.count(events)
+            more = len(events) == _CHUNK
 
     def compact(self) -> None:
         """Build a new index over the items as they are now; requests go on meanwhile, and so do changes."""

@@ -1,4 +1,4 @@
-"""What users were shown, in one SQLite file that the processes of a machine share.
+"""What users were shown, by default in one SQLite file that the processes of a machine share.
 
 It lies beside the state's own file: an impression changes no history, no count and nothing else that a
 request follows, so that nobody has to look at it but a rule that counts impressions.
@@ -11,12 +11,14 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from funnel.errors import BundleError
 from funnel.rules.config import LONGEST_DAYS
 from funnel.serving.state.connections import Connections
-from funnel.serving.state.keys import Once, is_new
 from funnel.serving.state.log import Event
+from funnel.serving.state.once import Key, Write
+from funnel.serving.state.sqlite_keys import done_before
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +38,33 @@ CREATE INDEX impressions_of ON impressions (user, time);
 """
 
 
-class ImpressionLog:
+class ImpressionLog(Protocol):
     """Impressions of users. What `observe` has returned from, every later `of` of any process finds.
 
     Each impression counts, also one that is told twice. They are kept for 90 days, the longest time that a
-    rule may count. Every method raises BundleError when the file is damaged, or cannot be read or written;
-    then nothing was changed.
+    rule may count. Every method raises BundleError when it is damaged, or cannot be read or written; then
+    nothing was changed.
+    """
+
+    def observe(self, shown: Sequence[Event], key: Key | None = None) -> None:
+        """Add impressions, which have a time and ids in writing. key: see `StateLog.observe`."""
+
+    def of(self, user: str, after: int) -> list[tuple[str, int]]:
+        """Items that a user was shown after a moment, and when, in no order."""
+
+    def forget(self, user: str) -> int:
+        """Remove a user's impressions; how many there were."""
+
+    def size(self) -> int:
+        """How many there are, about: some that were removed meanwhile count."""
+
+    def close(self) -> None:
+        """Give back what it holds; it is opened again when it is used again."""
+
+
+class SqliteImpressions:
+    """An `ImpressionLog` in one file of SQLite. What is removed is overwritten, in it and in the log beside
+    it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,11 +72,11 @@ class ImpressionLog:
         self._connections = Connections(path, _TABLES, _check, synced=False)
         self._until_pruned = 0
 
-    def observe(self, shown: Sequence[Event], once: Once | None = None) -> None:
-        """Add impressions, which have a time and ids in writing. once: see `StateLog.observe`."""
-        now = time.time()
+    def observe(self, shown: Sequence[Event], key: Key | None = None) -> None:
+        """See `ImpressionLog`."""
+        now, write = time.time(), Write.of(key, "impressions")
         with self._connections.writing() as writer:
-            if once is not None and not is_new(writer, once):
+            if done_before(writer, write):
                 return
             writer.executemany(
                 "INSERT INTO impressions (user, item, time, seen) VALUES (?, ?, ?, ?)",
@@ -68,7 +91,7 @@ class ImpressionLog:
                 log.warning("%s", error)
 
     def of(self, user: str, after: int) -> list[tuple[str, int]]:
-        """Items that a user was shown after a moment, and when, in no order."""
+        """See `ImpressionLog`."""
         with self._connections.reader() as reader:
             if reader is None:
                 return []
@@ -76,7 +99,7 @@ class ImpressionLog:
             return reader.execute(sql, (user, after)).fetchall()
 
     def forget(self, user: str) -> int:
-        """Remove a user's impressions, in the file and in the log beside it; how many there were."""
+        """See `ImpressionLog`."""
         if not self.path.exists():
             return 0
         with self._connections.writing() as writer:
@@ -86,7 +109,7 @@ class ImpressionLog:
         return gone
 
     def size(self) -> int:
-        """How many there are, about: what was removed in between counts."""
+        """See `ImpressionLog`."""
         with self._connections.reader() as reader:
             if reader is None:
                 return 0
@@ -94,7 +117,7 @@ class ImpressionLog:
             return int(reader.execute(sql).fetchone()[0])
 
     def close(self) -> None:
-        """Give back what it holds; it is opened again when it is used again."""
+        """See `ImpressionLog`."""
         self._connections.close()
 
     def _prune(self, users: set[str], now: float) -> None:

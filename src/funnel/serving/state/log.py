@@ -1,15 +1,18 @@
 """What changes while bundles serve, as every process of a store knows it: one log, in one order.
 
-`SqliteLog` is the one that is built in. Another that keeps to `StateLog` may be shared by several machines.
+`SqliteLog` is for one machine, `RedisLog` and `PostgresLog` are for several; whatever else keeps to
+`StateLog` can take their place.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from funnel.serving.state.keys import Once
+if TYPE_CHECKING:
+    from funnel.serving.state.impressions import ImpressionLog
+    from funnel.serving.state.once import Key
 
 
 class Event(NamedTuple):
@@ -85,19 +88,18 @@ class StateLog(Protocol):
         """Another value whenever anybody wrote; asked before each request, so it has to be cheap. The first
         part is another one when the log was replaced by another: places in it mean nothing then."""
 
-    def observe(self, events: Sequence[Event], once: Once | None = None) -> None:
-        """Add events, which have a time, in this order.
-
-        once: nothing is added where the same was said under its key before, in whatever process; a key is
-        kept together with the events, for a day, and the newest 100,000 of them at least.
-        Raises: DataError when something else was said under the key.
-        """
+    def observe(self, events: Sequence[Event], key: Key | None = None) -> None:
+        """Add events, which have a time, in this order. key: what was added under it within a day is not
+        added again. Raises: DataError when it was given with other events, whose times do not matter."""
 
     def events_of(self, user: str, most: int) -> list[Event]:
         """The newest events of a user, oldest first."""
 
+    def events_of_each(self, users: Sequence[str], most: int) -> list[list[Event]]:
+        """The same for each of several users."""
+
     def events_after(self, number: int, most: int) -> list[Counted]:
-        """The next events behind a place in the log, in their order."""
+        """The next events behind a place in the log, in their order; fewer than `most` are all there are."""
 
     def upsert(self, items: Mapping[str, dict[str, Any]], time: float) -> None:
         """Items have these columns, and are not deleted; what was known of them is gone, patches too."""
@@ -123,7 +125,10 @@ class StateLog(Protocol):
         earlier changes."""
 
     def sizes(self) -> dict[str, int]:
-        """How much of each kind there is, and bytes on disk."""
+        """How much of each kind there is, and bytes."""
+
+    def impressions(self) -> ImpressionLog | None:
+        """What users were shown, beside it; None: it lies in a file of the store's folder."""
 
     def close(self) -> None:
         """Give back what it holds; it is opened again when it is used again."""

@@ -14,8 +14,10 @@ from typing import Any
 
 from funnel.errors import BundleError, FunnelError
 from funnel.serving.state.connections import Connections
-from funnel.serving.state.keys import Once, is_new
+from funnel.serving.state.impressions import ImpressionLog
 from funnel.serving.state.log import Changes, Counted, Event, Forgotten, ItemChange, Patch, digest
+from funnel.serving.state.once import Key, Write
+from funnel.serving.state.sqlite_keys import done_before
 from funnel.values.shown import shown
 
 log = logging.getLogger(__name__)
@@ -93,12 +95,12 @@ class SqliteLog:
                 self._generation += 1
             self._file = file
 
-    def observe(self, events: Sequence[Event], once: Once | None = None) -> None:
+    def observe(self, events: Sequence[Event], key: Key | None = None) -> None:
         """See `StateLog`."""
         self._look()
-        now = time.time()
+        now, write = time.time(), Write.of(key)
         with self._connections.writing() as writer:
-            if once is not None and not is_new(writer, once):
+            if done_before(writer, write):
                 return
             _add_columns(writer)
             writer.executemany(
@@ -131,6 +133,10 @@ class SqliteLog:
         """See `StateLog`."""
         newest = self._events("item, time", "WHERE user = ? ORDER BY number DESC LIMIT ?", user, most)
         return [Event(user, *row) for row in reversed(newest)]
+
+    def events_of_each(self, users: Sequence[str], most: int) -> list[list[Event]]:
+        """See `StateLog`."""
+        return [self.events_of(user, most) for user in users]
 
     def events_after(self, number: int, most: int) -> list[Counted]:
         """See `StateLog`."""
@@ -222,6 +228,10 @@ class SqliteLog:
                 counts[name] = n
         files = [self.path, self.path.with_name(f"{self.path.name}-wal")]
         return counts | {"bytes": sum(file.stat().st_size for file in files if file.exists())}
+
+    def impressions(self) -> ImpressionLog | None:
+        """See `StateLog`."""
+        return None
 
     def close(self) -> None:
         """See `StateLog`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -10,7 +11,8 @@ from funnel.errors import DataError
 from funnel.serving.erased import Erased
 from funnel.serving.state.follower import Follower
 from funnel.serving.state.impressions import ImpressionLog
-from funnel.serving.state.log import Event
+from funnel.serving.state.last_known import LastKnown
+from funnel.serving.state.log import Event, digest
 from funnel.values.ids import written
 from funnel.values.shown import shown
 
@@ -23,6 +25,7 @@ class LiveUsers:
 
     def __init__(self, follower: Follower, impressions: ImpressionLog) -> None:
         self._follower, self._impressions = follower, impressions
+        self.last_known = LastKnown()
 
     def events(self, user_id: Any) -> list[Event]:
         """The newest events of a user that were observed and are kept, oldest first; at most 200.
@@ -30,7 +33,30 @@ class LiveUsers:
         Raises: BundleError when the log cannot be read.
         """
         user = written(user_id)
-        return [] if user is None else self._follower.state.events_of(user, MOST)
+        if user is None:
+            return []
+        events = self._follower.state.events_of(user, MOST)
+        self.last_known.keep(user, events)
+        return events
+
+    def events_last_known(self, user_id: Any) -> Sequence[Event]:
+        """What `events` read last, the newest 50, of the 5,000 users who were asked about last; none of who
+        is forgotten."""
+        user = written(user_id)
+        if user is None or digest(user) in self._follower.overlay.forgotten:
+            return ()
+        return self.last_known.of(user)
+
+    def events_of_each(self, user_ids: Sequence[Any]) -> list[list[Event]]:
+        """The same for each of several users. Raises: BundleError when the log cannot be read."""
+        users = [written(user_id) for user_id in user_ids]
+        known = list(dict.fromkeys(user for user in users if user is not None))
+        of_user = (
+            dict(zip(known, self._follower.state.events_of_each(known, MOST), strict=True)) if known else {}
+        )
+        for user, recent in of_user.items():
+            self.last_known.keep(user, recent)
+        return [[] if user is None else of_user[user] for user in users]
 
     def known(self, user_id: Any) -> dict[str, Any]:
         """All that is known of a person, as plain values: what the bundle in use has, its version and the
@@ -85,6 +111,7 @@ class LiveUsers:
             raise DataError(f"user id {shown(user_id)} is none")
         overlay = self._follower.follow()
         known = overlay.own.users.ids.row(user_id) >= 0
+        self.last_known.drop(user)
         impressions = self._impressions.forget(user)
         events = self._follower.state.forget_user(user, max(time.time(), overlay.bundle.data_read))
         self._follower.follow()

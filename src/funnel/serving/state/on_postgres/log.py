@@ -1,0 +1,257 @@
+"""The log of a store in PostgreSQL: see `StateLog`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time as clocks
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from funnel.errors import BundleError
+from funnel.serving.state.impressions import ImpressionLog
+from funnel.serving.state.lineage import Lineage
+from funnel.serving.state.log import Changes, Counted, Event, Forgotten, ItemChange, Patch, digest
+from funnel.serving.state.on_postgres.impressions import PostgresImpressions
+from funnel.serving.state.on_postgres.server import PostgresServer
+from funnel.serving.state.on_postgres.tables import meant, text
+from funnel.serving.state.once import Key, Write
+from funnel.serving.state.sqlite import MOST_EVENTS, MOST_OF_USER
+
+log = logging.getLogger(__name__)
+
+#: After so many events of this process, it removes what is beyond the bounds.
+_EVERY = 1000
+
+#: What `sizes` names, and up to how many are counted.
+_SIZED, _FEW = ("events", "items", "patches", "forgotten"), 10_000
+
+_PUT = (
+    "INSERT INTO funnel.items VALUES (%s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE "
+    "SET deleted = EXCLUDED.deleted, time = EXCLUDED.time, number = EXCLUDED.number"
+)
+_PATCH = (
+    "INSERT INTO funnel.patches VALUES (%s, %s, %s, %s, %s) ON CONFLICT (id, name) DO UPDATE "
+    "SET value = EXCLUDED.value, time = EXCLUDED.time, number = EXCLUDED.number"
+)
+_FORGET = (
+    'INSERT INTO funnel.forgotten VALUES (%s, %s, %s) ON CONFLICT ("user") DO UPDATE '
+    "SET time = EXCLUDED.time, number = EXCLUDED.number"
+)
+_OBSERVE = (
+    "INSERT INTO funnel.events SELECT %s - %s + place, u, i, t, %s, k, v, a FROM "
+    "unnest(%s::text[], %s::text[], %s::bigint[], %s::text[], %s::float8[], %s::text[]) "
+    "WITH ORDINALITY AS given (u, i, t, k, v, a, place)"
+)
+#: A user's events beyond the newest, and all beyond the newest.
+_BEYOND = (
+    'DELETE FROM funnel.events WHERE "user" = %(user)s AND number <= (SELECT number FROM funnel.events '
+    'WHERE "user" = %(user)s ORDER BY number DESC LIMIT 1 OFFSET %(most)s)'
+)
+_OLDEST = "DELETE FROM funnel.events WHERE number <= (SELECT events FROM funnel.position) - %s"
+_OF = (
+    'SELECT item, time, kind, value, answer FROM funnel.events WHERE "user" = %s '
+    "ORDER BY number DESC LIMIT %s"
+)
+_OF_EACH = (
+    "SELECT given.place, e.item, e.time, e.kind, e.value, e.answer "
+    "FROM unnest(%s::text[]) WITH ORDINALITY AS given (u, place), LATERAL "
+    '(SELECT * FROM funnel.events WHERE "user" = given.u ORDER BY number DESC LIMIT %s) AS e '
+    "ORDER BY given.place, e.number"
+)
+
+
+class PostgresLog:
+    """A `StateLog` in a PostgreSQL database, from version 13 on, which any number of machines share.
+
+    url: `postgresql://user:password@host:5432/database`. The tables are in its schema `funnel`, which the
+    first user makes and whose owner may do everything. What was acknowledged is on the server's disk.
+
+    Otherwise as `RedisLog`. Raises: FunnelError when the URL is none.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._server = PostgresServer(url)
+        self._lineage, self._until_pruned = Lineage(), 0
+
+    def position(self) -> tuple[int, Hashable]:
+        """See `StateLog`."""
+        name, last, *numbers = self._server.request("SELECT id, last, events, changes FROM funnel.position")[
+            0
+        ]
+        return self._lineage.follow(self._server.run, name, last, self._has), (name, *numbers)
+
+    def _has(self, write: str) -> bool:
+        return bool(self._server.request("SELECT 1 FROM funnel.done WHERE name = %s", write))
+
+    def observe(self, events: Sequence[Event], key: Key | None = None) -> None:
+        """See `StateLog`."""
+        users, items, times, *others = (
+            list(column) for column in (zip(*events, strict=True) if events else [()] * 6)
+        )
+        given = [text(user) for user in users], [text(item) for item in items], times, *others
+
+        def add(connection: Any) -> None:
+            sql = "UPDATE funnel.position SET events = events + %s RETURNING events"
+            (last,) = connection.execute(sql, (len(events),)).fetchone()
+            connection.execute(_OBSERVE, (last, len(events), clocks.time(), *given))
+
+        self._server.write(Write.of(key), add)
+        self._until_pruned += len(events)
+        if self._until_pruned >= _EVERY:
+            self._until_pruned = 0
+            self._prune(sorted(set(users)))
+
+    def _prune(self, users: Sequence[str]) -> None:
+        def prune(connection: Any) -> None:
+            for user in users:
+                connection.execute(_BEYOND, {"user": text(user), "most": MOST_OF_USER})
+            connection.execute(_OLDEST, (MOST_EVENTS,))
+
+        try:
+            self._server.write(Write.new(), prune)
+        except BundleError as error:  # the events are kept, and so is what could have gone
+            log.warning("%s", error)
+
+    def events_of(self, user: str, most: int) -> list[Event]:
+        """See `StateLog`."""
+        newest = self._server.request(_OF, text(user), most)
+        return [Event(user, meant(item), *rest) for item, *rest in reversed(newest)]
+
+    def events_of_each(self, users: Sequence[str], most: int) -> list[list[Event]]:
+        """See `StateLog`."""
+        events: list[list[Event]] = [[] for _ in users]
+        for number, item, *rest in self._server.request(_OF_EACH, [text(user) for user in users], most):
+            events[number - 1].append(Event(users[number - 1], meant(item), *rest))
+        return events
+
+    def events_after(self, number: int, most: int) -> list[Counted]:
+        """See `StateLog`."""
+        columns = 'number, "user", item, time, kind'
+        sql = f"SELECT {columns} FROM funnel.events WHERE number > %s ORDER BY number LIMIT %s"
+        rows = self._server.request(sql, number, most, patient=True)
+        return [Counted(at, meant(user), meant(item), *rest) for at, user, item, *rest in rows]
+
+    def upsert(self, items: Mapping[str, dict[str, Any]], time: float) -> None:
+        """See `StateLog`."""
+        self._put({item_id: json.dumps(item) for item_id, item in items.items()}, time)
+
+    def forget_items(self, item_ids: Sequence[str], time: float) -> None:
+        """See `StateLog`."""
+        self._put(dict.fromkeys(item_ids), time)
+
+    def _put(self, items: Mapping[str, str | None], time: float) -> None:
+        ids = [text(item_id) for item_id in items]
+
+        def put(connection: Any, number: int) -> None:
+            rows = [(name, item, False, time, number) for name, item in zip(ids, items.values(), strict=True)]
+            with connection.cursor() as cursor:
+                cursor.executemany(f"{_PUT}, item = EXCLUDED.item", rows)
+            connection.execute("DELETE FROM funnel.patches WHERE id = ANY(%s)", (ids,))
+
+        self._change(put)
+
+    def patch(self, patches: Sequence[Patch]) -> None:
+        """See `StateLog`."""
+        rows = [(text(p.item_id), text(p.column), json.dumps(p.value), p.time) for p in patches]
+
+        def put(connection: Any, number: int) -> None:
+            with connection.cursor() as cursor:
+                cursor.executemany(_PATCH, [(*row, number) for row in rows])
+
+        self._change(put)
+
+    def delete(self, item_ids: Sequence[str], time: float) -> None:
+        """See `StateLog`."""
+
+        def put(connection: Any, number: int) -> None:
+            with connection.cursor() as cursor:
+                cursor.executemany(_PUT, [(text(name), None, True, time, number) for name in item_ids])
+
+        self._change(put)
+
+    def _change(self, put: Any) -> Any:
+        """Do something in a transaction at the next place of the log."""
+
+        def change(connection: Any) -> Any:
+            sql = "UPDATE funnel.position SET changes = changes + 1 RETURNING changes"
+            (number,) = connection.execute(sql).fetchone()
+            return put(connection, number)
+
+        return self._server.write(Write.new(), change)
+
+    def changes_after(self, number: int) -> Changes:
+        """See `StateLog`."""
+
+        def read(connection: Any) -> Changes:
+            def rows(columns: str, table: str) -> list[Any]:
+                sql = f"SELECT {columns} FROM funnel.{table} WHERE number > %s"
+                return list(connection.execute(sql, (number,)).fetchall())
+
+            (now,) = connection.execute("SELECT changes FROM funnel.position").fetchone()
+            items = rows("id, item, deleted, time", "items")
+            patches = rows("id, name, value, time", "patches")
+            return Changes(
+                now,
+                [ItemChange(meant(name), self._parsed(item), gone, at) for name, item, gone, at in items],
+                [Patch(meant(name), meant(of), self._parsed(value), at) for name, of, value, at in patches],
+                [Forgotten(*row) for row in rows('"user", time', "forgotten")],
+            )
+
+        return self._server.read_together(read)
+
+    def forget_user(self, user: str, time: float) -> int:
+        """See `StateLog`. What the server's files hold of it goes as it cleans them (VACUUM)."""
+
+        def forget(connection: Any, number: int) -> int:
+            gone = connection.execute('DELETE FROM funnel.events WHERE "user" = %s', (text(user),)).rowcount
+            connection.execute(_FORGET, (digest(user), time, number))
+            return int(gone)
+
+        return self._change(forget) or 0
+
+    def retain(self, *, events_before: int | None, changes_before: float) -> None:
+        """See `StateLog`. Nothing is written where nothing is to be removed."""
+        by_time = ("events", "time", events_before)
+        old = [("events", "seen", changes_before) if events_before is None else by_time]
+        old += [(table, "time", changes_before) for table in ("items", "patches", "forgotten")]
+        for table, column, bound in old:
+            sql = f"FROM funnel.{table} WHERE {column} < %s"
+            if self._server.request(f"SELECT 1 {sql} LIMIT 1", bound, patient=True):
+                self._remove(sql, bound)
+
+    def _remove(self, sql: str, bound: Any) -> None:
+        self._server.write(Write.new(), lambda connection: connection.execute(f"DELETE {sql}", (bound,)))
+
+    def sizes(self) -> dict[str, int]:
+        """See `StateLog`. Where there are more than 10,000 events, about: removed ones in between count."""
+        few = ", ".join(
+            f"(SELECT count(*) FROM (SELECT FROM funnel.{name} LIMIT {_FEW + 1}) AS few)" for name in _SIZED
+        )
+        span = "(SELECT coalesce(max(number) - min(number) + 1, 0) FROM funnel.events)"
+        of = (
+            "(SELECT sum(pg_total_relation_size(oid)) FROM pg_class "
+            "WHERE relnamespace = 'funnel'::regnamespace)"
+        )
+        *counts, span_, size = self._server.request(f"SELECT {few}, {span}, {of}", patient=True)[0]
+        sizes = dict(zip(_SIZED, map(int, counts), strict=True))
+        if sizes["events"] > _FEW:
+            sizes["events"] = int(span_)
+        return sizes | {"bytes": int(size)}
+
+    def impressions(self) -> ImpressionLog:
+        """See `StateLog`."""
+        return PostgresImpressions(self._server)
+
+    def close(self) -> None:
+        """See `StateLog`."""
+        self._server.close()
+
+    def _parsed(self, value: str | None) -> Any:
+        try:
+            return None if value is None else json.loads(value)
+        except ValueError:
+            raise BundleError(
+                f"the state in {self._server.name} is damaged: what it holds is not what was written; "
+                "restore it, or remove it to serve the bundle as it was built"
+            ) from None

@@ -1,0 +1,54 @@
+"""What users were shown, on the Redis server of the state: see `ImpressionLog`."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any, cast
+
+from funnel.rules.config import LONGEST_DAYS
+from funnel.serving.state.impressions import MOST_OF_USER
+from funnel.serving.state.log import Event
+from funnel.serving.state.on_redis import scripts
+from funnel.serving.state.on_redis.server import RedisServer
+from funnel.serving.state.once import Key, Write
+
+
+class RedisImpressions:
+    """An `ImpressionLog` on a Redis server, of the newest 10,000 impressions of each user."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
+
+    def observe(self, shown: Sequence[Event], key: Key | None = None) -> None:
+        """See `ImpressionLog`."""
+        given: list[Any] = [MOST_OF_USER, LONGEST_DAYS * 86_400, int(time.time())]
+        for user, item, at, *_ in shown:
+            given += [user, item, at]
+        self._server.write(Write.of(key, "impressions"), scripts.SHOWN, given, fresh=uuid.uuid4().hex)
+
+    def of(self, user: str, after: int) -> list[tuple[str, int]]:
+        """See `ImpressionLog`."""
+        members = self._server.request(
+            lambda client: cast(
+                list[tuple[str, float]],
+                client.zrangebyscore(f"funnel:shown:{user}", f"({after}", "+inf", withscores=True),
+            )
+        )
+        return [(member.partition(" ")[2], int(at)) for member, at in members]
+
+    def forget(self, user: str) -> int:
+        """See `ImpressionLog`. What the server's files hold of it goes when it rewrites them."""
+        gone = self._server.write(Write.new(), scripts.FORGET_SHOWN, [user], fresh=uuid.uuid4().hex)
+        return int(gone or 0)
+
+    def size(self) -> int:
+        """See `ImpressionLog`."""
+        added, gone = self._server.request(
+            lambda client: cast(list[str | None], client.hmget("funnel:log", ["shown", "unshown"]))
+        )
+        return int(added or 0) - int(gone or 0)
+
+    def close(self) -> None:
+        """The connections are the state's."""
