@@ -74,14 +74,14 @@ class RequestTrace:
         `moved`: by how many positions the stage moved it up; null where the stage before did not have it.
         """
         history = self.requests.history[0]
-        told = stored or self.request.history is not None
+        shown = stored or self.request.history is not None
         return {
             "user_id": plain(self.request.user_id),
             "version": self.loaded.version,
             "state": self.state,
             "reasons": list(self.reasons),
             "history_length": len(history),
-            "history": listed(self.contents, history[::-1][:top]) if told else [],
+            "history": listed(self.contents, history[::-1][:top]) if shown else [],
             "stages": [self._stage(number, top) for number in range(len(self.steps))],
             "items": self._answered(),
         }
