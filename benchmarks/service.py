@@ -187,7 +187,7 @@ def steady(
     with disturbed(running, store, versions, items) as seen:
         began = memory(running)
         load = measured.loaded(arriving, running, requests, rate, seconds)
-    spans = percentiles(load.seconds)
+    spans = percentiles(load.seconds or [float("nan")])
     return {
         "asked_a_second": round(rate, 1), "answers": len(load.seconds), "errors": len(load.wrong),
         "first_errors": load.wrong[:3], "milliseconds": spans,

@@ -67,7 +67,7 @@ def written(asked: Asked) -> bytes:
     path, body = asked
     content = json.dumps(body, separators=(",", ":")).encode()
     head = (
-        f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(content)}"
+        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {len(content)}"
     )
     return f"{head}\r\n\r\n".encode() + content
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from typing import Any
 
 import pytest
@@ -60,7 +61,9 @@ def test_what_waits_is_answered_together_and_the_same(live: Live) -> None:
     service = Service(live, ServeConfig(batch=16))
     bodies: list[dict[str, Any]] = [{"user_id": user, "k": 4} for user in range(1, 41)]
     bodies += [{"user_id": 3, "k": 4, "history": [5]}, {"user_id": 4, "k": 4, "context": {"no": 1}}]
-    bodies += [{"user_id": user, "k": 4, "where": {"genres": "Drama"}} for user in range(1, 9)]
+    for own in ({"where": {"genres": "Drama"}}, {"k": 7}, {"seen": "allow"}, {"time": 1_020_000_000}):
+        bodies += [{"user_id": user, "k": 4, **own} for user in range(1, 6)]
+    random.Random(0).shuffle(bodies)
 
     async def at_once(own: Any) -> list[Any]:
         return list(await asyncio.gather(*(own.post("/v1/recommend", json=body) for body in bodies)))

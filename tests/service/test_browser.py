@@ -110,7 +110,7 @@ def test_every_part_by_clicks(opened: Open, tmp_path: Path, scheme: str) -> None
     page.wait_for_selector("[data-why=unknown]")
 
     page.click("nav a[data-tab=items]")
-    page.fill("input[name=item_id]", "5")
+    page.fill("form[data-form=items] input", "5")  # when it is there
     page.click("button:has-text('Show')")
     page.wait_for_selector("h1:has-text('Movie 5')")
     page.click("tbody a >> nth=0")

@@ -14,13 +14,15 @@ from funnel.service.config import ServeConfig
 
 class Operation(NamedTuple):
     """What a path does. body, answer: models; None for no body, and for any object. problems: statuses that
-    it may have, beside those of all. parameters: of the path, the query and the headers, by name."""
+    it may have, beside those of all. parameters: of the path, the query and the headers, by name. media: type
+    of the answer."""
 
     summary: str
     body: type[BaseModel] | None = None
     answer: type[BaseModel] | None = None
     problems: tuple[int, ...] = ()
     parameters: Mapping[str, dict[str, Any]] = {}
+    media: str = "application/json"
 
 
 def _path(name: str) -> dict[str, dict[str, Any]]:
@@ -30,6 +32,12 @@ def _path(name: str) -> dict[str, dict[str, Any]]:
 
 #: The header under which events that are sent again are taken in once.
 _KEY = {"in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255}}
+
+#: Fields that a key of `[serve]` limits.
+LIMITED = {
+    "k": "k", "history": "history", "exclude": "history", "items": "items", "user_ids": "users",
+    "events": "events",
+}  # fmt: skip
 
 _OF_BODY = (400, 408, 413, 415, 422)
 
@@ -91,6 +99,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("get", "/health"): Operation("What an operator looks at, of the worker that answers"),
     ("get", "/health/live"): Operation("Whether the process runs", answer=models.ProbeBody),
     ("get", "/health/ready"): Operation("Whether it can answer", answer=models.ProbeBody),
+    ("get", "/metrics"): Operation("What Prometheus collects", media="text/plain"),
     ("get", "/openapi.json"): Operation("This document"),
 }
 
@@ -122,10 +131,15 @@ def document(config: ServeConfig, version: str = "1") -> dict[str, Any]:
 
 
 def _limit(schemas: dict[str, Any], config: ServeConfig) -> None:
-    """Write the limits of a config into the models' schemas."""
-    for name in ("RecommendBody", "ManyBody", "TraceBody"):
-        schemas[name]["properties"]["k"]["maximum"] = config.k
-    schemas["ManyBody"]["properties"]["user_ids"]["maxItems"] = config.users
+    """Write the limits of a config into the schemas of bodies."""
+    for model in {operation.body for operation in OPERATIONS.values() if operation.body}:
+        properties = schemas[model.__name__]["properties"]
+        for name, key in LIMITED.items():
+            field = properties.get(name, {})
+            for part in (field, *field.get("anyOf", ())):
+                word = {"integer": "maximum", "array": "maxItems"}.get(part.get("type", ""))
+                if word:
+                    part[word] = min(getattr(config, key), part.get(word, 2**62))
 
 
 def _limit_k(paths: dict[str, Any], config: ServeConfig) -> None:
@@ -140,8 +154,9 @@ def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
         fields["parameters"] = [{"name": name, **rest} for name, rest in operation.parameters.items()]
     if operation.body is not None:
         fields["requestBody"] = {"required": True, "content": {"application/json": _schema(operation.body)}}
-    answer = {"schema": {"type": "object"}} if operation.answer is None else _schema(operation.answer)
-    ok = {"200": {"description": "Done", "content": {"application/json": answer}}}
+    kind = "object" if operation.media == "application/json" else "string"
+    answer = {"schema": {"type": kind}} if operation.answer is None else _schema(operation.answer)
+    ok = {"200": {"description": "Done", "content": {operation.media: answer}}}
     return fields | {"responses": ok | _problems(operation)}
 
 

@@ -115,6 +115,8 @@ class Supervisor:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
+        if self._ending:  # told between the fork and here
+            os._exit(0)
         os.close(self._held)
         self._woken.close()
         self._wake.close()

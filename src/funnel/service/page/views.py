@@ -39,8 +39,8 @@ class Page:
     def routes(self) -> list[BaseRoute]:
         """All of them."""
         return [
-            Route("/", self._files.response, methods=["GET"]),
-            Route("/page/{name}", self._files.response, methods=["GET"]),
+            Route("/", self._files.response, methods=["GET"], include_in_schema=False),
+            Route("/page/{name}", self._files.response, methods=["GET"], include_in_schema=False),
             self._part("overview", self._overview),
             self._part("explorer", self._explorer),
             self._part("trace", self._trace),
@@ -57,7 +57,7 @@ class Page:
             allowed(request, "read")
             return await run_in_threadpool(rendered, request)
 
-        return Route(f"/view/{name}", endpoint, methods=["GET"])
+        return Route(f"/view/{name}", endpoint, methods=["GET"], include_in_schema=False)
 
     def _overview(self, _: Request) -> dict[str, Any]:
         health, loaded = self._live.health(), self._live.served()
