@@ -20,6 +20,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "/v1/recommend/many": {"user_ids": [7]},
     "/v1/rank": {"user_id": 7, "items": [1, 2]},
     "/v1/explain": {"user_id": 7, "item_id": 5},
+    "/v1/trace": {"user_id": 7, "item_id": 5},
     "/v1/events": {"events": [{"user_id": 7, "item_id": 5}]},
 }
 DEEP = b'{"where":' + b'{"not":' * 5000 + b"1" + b"}" * 5001

@@ -63,7 +63,7 @@ class Service:
         self._table = self.hot.table()
         routes = self.rest.all()
         self._router = Router(routes, redirect_slashes=False)
-        self.paths = [*self._table, *(route.path for route in routes if isinstance(route, Route))]
+        self.paths = [*self._table, *(r.path for r in routes if isinstance(r, Route) and r.include_in_schema)]
 
     def drain(self) -> None:
         """From now on connections end with their next answer, and the readiness probe says no."""

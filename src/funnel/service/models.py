@@ -64,6 +64,23 @@ class ExplainBody(Body):
     context: Columns | None = None
 
 
+class TraceBody(Body):
+    """What each stage makes of a request, and why an item is missing; see `funnel.service.explore`."""
+
+    user_id: Id | None = None
+    k: Whole = Field(10, ge=1, description="how many items")
+    history: list[PastEvent] | None = None
+    user: Columns | None = None
+    where: Columns | None = None
+    exclude: list[Id] | None = None
+    time: Whole | None = None
+    seen: SeenKinds | None = None
+    context: Columns | None = None
+    attributes: list[str] = Field(default_factory=list, description="item columns beside the title")
+    top: Whole = Field(50, ge=1, le=1_000, description="items of each stage's list, at most")
+    item_id: Id | None = Field(None, description="an item: where it is, or what kept it out")
+
+
 class SimilarBody(Body):
     """The nearest to an item; see `Live.similar`."""
 
@@ -139,6 +156,79 @@ class ContributionsBody(Body):
     """Each feature's contribution to the score, largest first; they and `base` add up to it."""
 
     contributions: dict[str, float]
+
+
+class ShownBody(Body):
+    """An item for people."""
+
+    item_id: Id
+    title: str
+    attributes: dict[str, Any] = Field(default_factory=dict)
+
+
+class TracedItemBody(ShownBody):
+    """An item in a stage's list. moved: positions up from the stage before; null where it was not there.
+    sources: its rank in each that found it."""
+
+    position: int
+    score: float | None
+    moved: int | None
+    sources: dict[str, int]
+
+
+class StageBody(Body):
+    """What a stage left. count: of the whole list."""
+
+    name: str
+    milliseconds: float
+    skipped: bool
+    count: int
+    items: list[TracedItemBody]
+
+
+class AnsweredBody(Body):
+    """Why an item of the last list is in it."""
+
+    item_id: Id
+    reasons: list[str]
+    probabilities: dict[str, float | None]
+    value: dict[str, float | None]
+
+
+class StandingBody(Body):
+    """Where an item stands in a source, among all that the request may be given."""
+
+    source: str
+    rank: int | None
+    score: float | None
+    returned: bool
+
+
+class WhyBody(Body):
+    """What became of an item; see `funnel.service.missing.Why`."""
+
+    item_id: Id
+    title: str
+    code: str
+    sentence: str
+    stage: str | None
+    positions: dict[str, int]
+    standings: list[StandingBody]
+
+
+class TracedBody(Body):
+    """A request as every stage left it. history: where the request brought it; what is stored of a person is
+    for the role admin, at `/v1/users/ID/history`."""
+
+    user_id: Id | None
+    version: str
+    state: str
+    reasons: list[str]
+    history_length: int
+    history: list[ShownBody]
+    stages: list[StageBody]
+    items: list[AnsweredBody]
+    why: WhyBody | None = None
 
 
 class BodyError(Body):

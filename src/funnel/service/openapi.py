@@ -52,6 +52,9 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("post", "/v1/explain"): Operation(
         "Why an item has its score", models.ExplainBody, models.ContributionsBody
     ),
+    ("post", "/v1/trace"): Operation(
+        "What each stage makes of a request", models.TraceBody, models.TracedBody
+    ),
     ("post", "/v1/events"): Operation(
         "What users did", models.EventsBody, models.AcceptedBody, parameters={"Idempotency-Key": _KEY}
     ),

@@ -10,14 +10,18 @@ from starlette.routing import BaseRoute, Route
 
 from funnel.service.bundles import Bundles
 from funnel.service.config import ServeConfig
-from funnel.service.models import ExplainBody
+from funnel.service.explore import trace
+from funnel.service.missing import why
+from funnel.service.models import ExplainBody, TraceBody
 from funnel.service.observing import Observer
 from funnel.service.openapi import document
+from funnel.service.page.views import Page
 from funnel.service.problem import HttpProblem
 from funnel.service.records import Records
 from funnel.service.routes import Routes, allowed
 from funnel.service.writing import written
 from funnel.serving.live import Live
+from funnel.serving.request import Request as LiveRequest
 
 
 class Rest:
@@ -46,8 +50,10 @@ class Rest:
             make.without_body("/health/ready", lambda _: self._readiness(), "read"),
             make.without_body("/openapi.json", lambda _: document(self._config), "read"),
             make.with_body("/v1/explain", ExplainBody, self._explain, "read"),
+            make.with_body("/v1/trace", TraceBody, self._trace, "read"),
             *Records(self._live, self._config).routes(make),
             *Bundles(self._live).routes(make),
+            *Page(self._live, self._config).routes(),
         ]
 
     def _health(self) -> bytes:
@@ -70,3 +76,12 @@ class Rest:
             seen=wanted.seen, context=wanted.context,
         )  # fmt: skip
         return {"contributions": contributions}
+
+    def _trace(self, wanted: TraceBody) -> dict[str, Any]:
+        request = LiveRequest(
+            wanted.user_id, wanted.history, wanted.user, wanted.where, wanted.exclude, wanted.time,
+            wanted.seen, wanted.context,
+        )  # fmt: skip
+        traced = trace(self._live, request, wanted.k, wanted.attributes)
+        reason = {} if wanted.item_id is None else {"why": why(traced, wanted.item_id).to_dict()}
+        return traced.to_dict(wanted.top) | reason

@@ -242,7 +242,7 @@ class Live:
             self._watcher.keep_on()
         return self._follower.follow().loaded
 
-    def _moment(self, time: Any) -> Any:
+    def moment(self, time: int | None) -> int | None:
         """The time of a request: the given one, or that of the clock where this Live goes by it."""
         if time is not None or not self._by_clock:
             return time
@@ -290,7 +290,7 @@ class Live:
         limit = None if deadline is None else arguments.milliseconds(deadline) / 1000
         loaded, state = self.served(), self.position
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
-        request = Request(user_id, history, user, where, exclude, self._moment(time), seen, context)
+        request = Request(user_id, history, user, where, exclude, self.moment(time), seen, context)
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         requests = self.on_occasion(loaded, requests, [user_id], time)
         left = None if limit is None else limit - (perf_counter() - began)
@@ -318,7 +318,7 @@ class Live:
         wanted, users = arguments.item_count(k), arguments.ids(user_ids, "user_ids")
         loaded, state = self.served(), self.position
         since = self.recent_interactions_of_each(users)
-        moment = self._moment(time)
+        moment = self.moment(time)
         requests, reasons = encode_requests(loaded.contents, users, where, moment, since, seen, context)
         if not users:
             return []
@@ -362,7 +362,7 @@ class Live:
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
         rows, missing = given_items(loaded.contents, items)
         funnel = loaded.ranking(arguments.reranked(rerank, len(rows)))
-        request = Request(user_id, history, user, time=self._moment(time), context=context)
+        request = Request(user_id, history, user, time=self.moment(time), context=context)
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         requests = among(loaded.contents, requests, rows)
         steps = funnel.trace(requests)
@@ -397,7 +397,7 @@ class Live:
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
         rows, missing = given_items(loaded.contents, [item_id])
         history = () if user_id is None else None
-        request = Request(user_id, history, None, where, exclude, self._moment(time), seen, context)
+        request = Request(user_id, history, None, where, exclude, self.moment(time), seen, context)
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         if not len(rows):
             return Answer(user_id, (), loaded.version, tuple(missing), {}, state)
@@ -428,7 +428,7 @@ class Live:
         if contents.ranker is None:
             raise FunnelError(f"{version} keeps the retrieval order: there is no ranker to explain")
         row = living_item(contents, version, item_id)
-        request = Request(user_id, history, user, time=self._moment(time), seen=seen, context=context)
+        request = Request(user_id, history, user, time=self.moment(time), seen=seen, context=context)
         requests, _ = encode_request(contents, request, self.recent_interactions(user_id))
         requests = among(contents, requests, np.array([row], dtype=np.int32))
         steps = loaded.ranking().trace(requests)
