@@ -95,7 +95,7 @@ def test_every_part_by_clicks(opened: Open, tmp_path: Path, scheme: str) -> None
     page.fill("input[name=where]", '{"genres": "Comedy"}')
     page.click("text=Explore >> nth=-1")
     page.wait_for_url("**user_id=7**")
-    page.wait_for_selector(".stage >> nth=3")
+    page.wait_for_selector(".stage:nth-child(4) .item[hx-get*='user_id=7'][hx-get*='Comedy']")
     item = page.locator(".stage:last-child .item").first
     item.click()
     page.wait_for_selector("[data-why=listed]")
@@ -159,7 +159,7 @@ def test_by_keyboard_alone(opened: Open) -> None:
     page.keyboard.type("9")
     page.keyboard.press("Enter")
     page.wait_for_url("**user_id=9**")
-    page.wait_for_selector(".stage")
+    page.wait_for_selector(".item[hx-get*='user_id=9']")
     tab_to(".item")
     page.keyboard.press("ArrowDown")
     second = page.evaluate("document.activeElement.dataset.item")
