@@ -26,10 +26,11 @@ _BLOCK = 500_000
 def derive(store: Store, source: Path, name: str, contents: Contents, parts: Sequence[str]) -> str:
     """The version of a bundle in `store` that is `source` but for the settings and parts of `contents`.
 
-    parts: of "items", "users" and "ranker", those that differ.
+    parts: of "items", "users", "ranker" and "statistics", those that differ.
     """
     about = Manifest.load(source)
-    tables = {"items": contents.catalogue, "users": contents.users, "ranker": contents.ranker}
+    tables = {"items": contents.catalogue, "users": contents.users, "ranker": contents.ranker,
+              "statistics": contents.statistics}  # fmt: skip
     with store.writing(name) as draft:
         shutil.copytree(source, draft.folder, dirs_exist_ok=True, ignore=_but(source, parts))
         for part in parts:
@@ -65,7 +66,10 @@ def served(source: Path, work: Path, *, users: int | None, trees: int, leaves: i
             return store, one.version
     if users is not None:
         contents = replace(contents, users=more_users(contents.users, users))
-    return store, derive(store, source, name, contents, ["ranker"] + ["users"] * (users is not None))
+    # Statistics as they are written now, whatever funnel built the bundle.
+    return store, derive(
+        store, source, name, contents, ["ranker", "statistics"] + ["users"] * (users is not None)
+    )
 
 
 def more_users(users: Users, n: int, seed: int = 0) -> Users:

@@ -149,6 +149,7 @@ def test_every_key_is_read_somewhere() -> None:
     """As an attribute, outside of its own checks: what is taken and not used is a broken promise."""
     read = set[str]().union(*map(_read, (ROOT / "src" / "funnel").rglob("*.py")))
     by_option = {"min_rating", "interactions", "synthetic"}  # by name, in funnel.data.readers.read
+    by_option |= {"conditions"}  # by name, in funnel.service.limits
     unread = [key for key in _keys(Config) if key.split(".")[-1] not in read | by_option]
     assert unread == []
 

@@ -38,6 +38,7 @@ def defined() -> tuple[set[str], set[str]]:
     """Names of classes; names of anything else: files, functions, arguments, attributes, words of texts."""
     classes: set[str] = set()
     others = {path.stem for path in (ROOT / "examples").iterdir()}
+    others |= {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
     for path in PACKAGE.rglob("*.py"):
         others |= {path.stem, path.parent.name}
         for node in ast.walk(ast.parse(path.read_text())):
