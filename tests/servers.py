@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,23 +67,29 @@ class Server:
     def kill(self) -> None:
         """At once, as by a power cut for the process."""
         assert self.process is not None
-        self.process.kill()
+        self._signal(signal.SIGKILL)
         self.process.wait()
 
     def freeze(self) -> None:
         """It hears nothing and says nothing, and its connections stay."""
-        for process in self._processes():
-            os.kill(process, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
         for process in self._processes():
-            os.kill(process, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # one that ended meanwhile
+                os.kill(process, number)
 
     def _processes(self) -> list[int]:
         """The server's, and those that it started."""
         assert self.process is not None
         mine = str(self.process.pid)
-        lines = {path.parent.name: path.read_text() for path in Path("/proc").glob("[0-9]*/stat")}
+        lines = {}
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                lines[path.parent.name] = path.read_text()
         own = [int(pid) for pid, line in lines.items() if line.rpartition(")")[2].split()[1] == mine]
         return [self.process.pid, *own]
 

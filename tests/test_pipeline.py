@@ -138,7 +138,7 @@ def test_the_same_data_in_another_folder_are_not_trained_again(
 ) -> None:
     shutil.copytree(movies, tmp_path / "elsewhere")
     config = built.config.model_copy(
-        update={"data": built.config.data.model_copy(update={"path": tmp_path / "elsewhere"})}
+        update={"data": built.config.data.model_copy(update={"path": str(tmp_path / "elsewhere")})}
     )
     store = Store(built.embeddings)
     before = [one.version for one in store.versions()]
