@@ -31,6 +31,10 @@ GRACE = 0.5
 #: Requests of the seldom routes that are worked on at once: each takes turns with the event loop.
 THREADS = 4
 
+#: Seconds after which the event loop lets another thread have its turn: a change takes hundreds of turns, and
+#: at Python's 5 ms it would wait for seconds beside a loop that has always something to answer.
+TURN = 0.0005
+
 #: Seconds that a connection may be idle: longer than balancers keep theirs, so that these end them.
 KEEP_ALIVE = 75
 
@@ -57,6 +61,7 @@ def work(
     """
     code = 1
     try:
+        sys.setswitchinterval(TURN)
         live.watch(config.watch)
         live.recommend_many([None, None], 1)  # what a process does once is done before anybody waits
         live.recommend(None, 1)
