@@ -123,7 +123,10 @@ def bars(path: Path, title: str, unit: str, rows: dict[str, tuple[float, float |
     names = list(rows)
     widths = [rows[name][0] for name in names]
     axes.barh(
-        names, widths, color=["#b8bec9" if name.startswith("glue") else "#3465a4" for name in names], height=0.62
+        names,
+        widths,
+        color=["#b8bec9" if name.startswith("glue") else "#3465a4" for name in names],
+        height=0.62,
     )
     for place, (width, tick) in enumerate(rows.values()):
         if tick is not None:
