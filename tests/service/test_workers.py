@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,29 @@ def test_sigterm_loses_nothing(indexes: Path) -> None:
         assert soon(lambda: all(client.refused or client.lost for client in every))
         assert {status for client in every for status in client.answered} == {200}
     nothing_was_lost(indexes, every)
+
+
+LOADS = """
+import sys, time
+from itertools import count
+from pathlib import Path
+from funnel import Live
+from funnel.artifacts import Store
+from funnel.service import supervisor
+from funnel.service.config import ServeConfig
+publications = count()
+supervisor.LOOK, supervisor._mark = 0.1, lambda _: (next(publications), 0)
+Live.refresh = lambda self: (print("loading", flush=True), time.sleep(200))
+supervisor.serve(Store(Path(sys.argv[1])), ServeConfig(port=0), lambda *_: None)
+"""
+
+
+def test_a_bundle_that_is_being_loaded_keeps_nobody_from_ending(indexes: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", LOADS, indexes], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"loading\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(100) == 0
 
 
 def test_workers_end_with_their_parent(indexes: Path) -> None:

@@ -69,7 +69,7 @@ class Supervisor:
         self._workers: dict[int, float] = {}  # when each began, by process
         self._rows: dict[int, int] = {}  # the row of each in what is shared
         self._shared = Shared.of(config.workers, keys)
-        self._ending, self._not_before = False, 0.0
+        self._ending, self._loading, self._not_before = False, False, 0.0
         self._current = _mark(live.folder / CURRENT)
         self._parent, self._held = os.pipe()  # workers wait for the end of what only this process holds
         self._woken, self._wake = socket.socketpair()
@@ -92,7 +92,12 @@ class Supervisor:
         self._stop_workers()
 
     def _end(self, *_: Any) -> None:
+        """Workers are told at once, and a bundle that is being loaded is not waited for."""
         self._ending = True
+        self._signal(signal.SIGTERM)
+        if self._loading:
+            self._loading = False
+            raise _LoadEnded
 
     def _wait(self, seconds: float) -> None:
         if select.select([self._woken], [], [], seconds)[0]:
@@ -138,9 +143,12 @@ class Supervisor:
         mark = _mark(self._live.folder / CURRENT)
         if mark != self._current:
             self._current = mark
-            with suppress(FunnelError):  # it is in the log, and in that of every worker
-                self._live.refresh()
-                gc.freeze()
+            with suppress(FunnelError, _LoadEnded):  # an error is in the log, and in that of every worker
+                self._loading = not self._ending
+                if self._loading:
+                    self._live.refresh()
+                    gc.freeze()
+            self._loading = False
 
     def _stop_workers(self) -> None:
         """SIGTERM to all, and SIGKILL to those that do not end in time."""
@@ -155,6 +163,11 @@ class Supervisor:
         for process in self._workers:
             with suppress(ProcessLookupError):
                 os.kill(process, number)
+
+
+class _LoadEnded(BaseException):
+    """Raised where a bundle is being loaded when the process is told to end; no `except Exception`
+    takes it."""
 
 
 def serve(store: Store, config: ServeConfig, ready: Callable[[str, str], None]) -> None:
