@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from funnel.gates.judge import judge
     from funnel.gates.publish import publish
     from funnel.impressions import Impression, ImpressionsConfig
+    from funnel.impressions import join as join_impressions
     from funnel.impressions import read as read_impressions
     from funnel.pipeline.build import Built, build
     from funnel.pipeline.prepare import Prepared, prepare
@@ -107,6 +108,7 @@ _HOME = {
     "configure": "funnel.config",
     "diff": "funnel.gates.diff",
     "evaluate": "funnel.pipeline.report",
+    "join_impressions": "funnel.impressions:join",
     "judge": "funnel.gates.judge",
     "load_config": "funnel.config:load",
     "measure": "funnel.pipeline.report",
@@ -171,6 +173,7 @@ __all__ = [
     "configure",
     "diff",
     "evaluate",
+    "join_impressions",
     "judge",
     "load_config",
     "measure",

@@ -50,8 +50,8 @@ class Patch(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """An event by its place in the log, `number`, as counts of items and exports take it. kind, value, answer:
-    see `Event`."""
+    """An event by its place in the log, `number`, as counts of items take it, and what copies the log. kind,
+    value, answer: see `Event`."""
 
     number: int
     user: str
