@@ -1,7 +1,8 @@
 """What came of what was shown: events that name an answer, joined with it.
 
 An event comes of a list where it names the list's answer, is of its user, of an item that the list showed,
-and of a moment within the window behind it. Whatever else an event may be is counted, and clicks nothing.
+and of a moment within the window behind it, or of none where there is no clock. Whatever else an event may be
+is counted, and clicks nothing.
 """
 
 from __future__ import annotations
@@ -142,7 +143,9 @@ class Joiner:
             return "other_user"
         if str(event.item_id) not in of_item:
             return "not_shown"
-        after = (event.time or 0) - int(impression.time)  # an event has whole seconds, cut off
+        if not event.time:  # the data have no clock
+            return None
+        after = event.time - int(impression.time)  # an event has whole seconds, cut off
         if after < -SKEW:
             return "early"
         return "late" if after > self._window else None

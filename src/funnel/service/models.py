@@ -289,6 +289,7 @@ class KnownBody(Body):
     bundle: Columns | None
     events: list[Columns]
     impressions: list[Columns]
+    answers: list[Columns]
 
 
 class HistoryBody(Body):
@@ -303,6 +304,7 @@ class ForgottenBody(Body):
     events: int
     bundle: str | None
     impressions: int
+    answers: int
 
 
 class BundlesBody(Body):

@@ -110,12 +110,13 @@ class Live:
         self._state = open_state(state) if isinstance(state, str | Path) else state
         self._impressions = self._state.impressions() or SqliteImpressions(folder / "impressions.sqlite")
         self._impressions.size()  # damaged, it is told now
-        self._follower = Follower(self._state, loaded)
-        self._reload = Reload(self._store, self._follower)
         settings = ImpressionsConfig(log=impressions) if isinstance(impressions, bool) else impressions
         self.recording = Recording(answers_folder(self._store.folder), settings)
+        self._follower = Follower(self._state, loaded)
+        self._reload = Reload(self._store, self._follower)
         retain(self._store, self._state)
-        self.items, self.users = LiveItems(self._follower), LiveUsers(self._follower, self._impressions)
+        self.items = LiveItems(self._follower)
+        self.users = LiveUsers(self._follower, self._impressions, self.recording)
         self._watcher: Watcher | None = None
         if watch is not None:
             self.watch(watch)

@@ -16,7 +16,9 @@ from pydantic import ValidationError
 
 from funnel.bundle.contents import Contents
 from funnel.engine import RANK, Step
-from funnel.impressions import Impression, ImpressionsConfig, Recorder
+from funnel.errors import BundleError, DataError
+from funnel.impressions import Impression, ImpressionsConfig, Recorder, read
+from funnel.impressions.erase import erase
 from funnel.serving.loaded import Loaded
 from funnel.serving.request import Request
 from funnel.serving.response import Answer
@@ -130,6 +132,37 @@ class Recording:
         figures = Recorder.nothing(settings.buffer) if self._recorder is None else self._recorder.figures()
         figures["error"] = figures["error"] or self._refused
         return {"log": settings.log, "folder": str(self.folder), **figures, "feedback": self.feedback}
+
+    def answers_of(self, user: str) -> list[dict[str, Any]]:
+        """What a person was answered and is still in the log, as plain values, by time. It reads the whole
+        log. Raises: BundleError where it cannot be read."""
+        self.flush()
+        with self._as_bundle_error():
+            theirs = [shown for shown in read(self.folder) if str(shown.user) == mended(user)]
+        return [
+            {
+                "answer": shown.id,
+                "time": shown.time,
+                "version": shown.version,
+                "items": list(shown.shown_items),
+            }
+            for shown in sorted(theirs, key=lambda shown: shown.time)
+        ]
+
+    def erase(self, user: str) -> int:
+        """Remove what a person was answered from the log; how many answers there were. Raises: BundleError
+        where the log cannot be written, or is damaged; what is left then is removed when it is called again.
+        """
+        self.flush()
+        with self._as_bundle_error():
+            return erase(self.folder, mended(user))
+
+    @contextmanager
+    def _as_bundle_error(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, DataError) as error:
+            raise BundleError(f"the log of answers in {self.folder}: {error}") from error
 
     def flush(self, seconds: float = 5.0) -> bool:
         """Wait until what was answered is in the log; whether it was within so many seconds."""
