@@ -26,6 +26,7 @@ from funnel.features import FeaturesConfig, Statistics, save_rates
 from funnel.gates.serving import answers
 from funnel.index import FaissIndex
 from funnel.pipeline.checks import check
+from funnel.pipeline.click_rates import click_rates
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
 from funnel.pipeline.rank import train_ranker
@@ -115,10 +116,13 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
         kinds=parts.kinds,
         context=prepared.context,
         rates=prepared.rates(parts.test_statistics),
+        click_rates=click_rates(prepared, parts.test),
     )
     contents.catalogue.save(folder / "items")
     contents.users.save(folder / "users")
     contents.statistics.save(folder / "statistics")
+    if contents.click_rates is not None:
+        contents.click_rates.save(folder / "statistics")
     if prepared.context is not None:
         prepared.context.save(folder / CONTEXT)
         save_rates(contents.rates, folder / CONTEXT)
@@ -199,7 +203,9 @@ def _before(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> Cont
         contents = replace(contents, encoder=encoder, query_encoder=then)
         contents = replace(contents, index=_index(prepared, contents.queries))
     statistics = Statistics.fit(split.ranker_known, split.ranker_statistics, negatives=split.negatives)
-    return replace(contents, statistics=statistics, rates=prepared.rates(split.ranker_statistics))
+    rates = prepared.rates(split.ranker_statistics)
+    clicks = None if contents.click_rates is None else click_rates(prepared, split.ranker)
+    return replace(contents, statistics=statistics, rates=rates, click_rates=clicks)
 
 
 def finish(prepared: Prepared, draft: Draft, *, progress: bool = False) -> tuple[Report, tuple[str, ...]]:

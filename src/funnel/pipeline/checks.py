@@ -19,6 +19,7 @@ from funnel.errors import BundleError, ConfigError, DataError
 from funnel.features import CandidateFeatures, Statistics
 from funnel.gates import Arrived, arrived
 from funnel.index import check_fits
+from funnel.pipeline.click_rates import click_rates
 from funnel.pipeline.logged import head_names
 from funnel.pipeline.prepare import Prepared
 from funnel.rules import check_rules
@@ -92,9 +93,9 @@ def _check_sources(prepared: Prepared) -> None:
 def _check_features(prepared: Prepared) -> None:
     """Raises: ConfigError for features that these data do not give, which a few events are enough to see."""
     statistics, towers = _tiny(prepared), prepared.config.towers
-    context = prepared.context
+    context, clicks = prepared.context, click_rates(prepared, prepared.split.ranker)
     CandidateFeatures(
-        prepared.config.features.beside(*given_groups(context, prepared.split.kinds)),
+        prepared.config.features.beside(*given_groups(context, prepared.split.kinds, clicks)),
         statistics,
         prepared.item_features,
         np.broadcast_to(np.zeros(1, np.float32), (statistics.n_items, towers.d)),
@@ -105,6 +106,7 @@ def _check_features(prepared: Prepared) -> None:
         kinds=prepared.split.kinds,
         moment_specs={} if context is None else context.specs,
         rates=prepared.rates(_some(prepared.split.ranker_statistics)),
+        click_rates=clicks,
     )
 
 
