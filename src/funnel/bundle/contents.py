@@ -300,7 +300,7 @@ def save_settings(folder: Path, contents: Contents) -> None:
     """serve.json: the settings that the funnel is put together from."""
     settings: dict[str, Any] = {
         "features": contents.features.model_dump(mode="json"),
-        "retrieve": contents.retrieve.model_dump(mode="json"),
+        "retrieve": contents.retrieve.model_dump(mode="json", exclude={"where"}),
         "rerank": contents.rerank.model_dump(mode="json"),
         "weights": contents.weights,
         "exclude_seen": contents.exclude_seen,
@@ -309,6 +309,8 @@ def save_settings(folder: Path, contents: Contents) -> None:
     }
     if contents.encoding != EncoderConfig():
         settings["encoder"] = contents.encoding.model_dump(mode="json")
+    if contents.retrieve.where is not None:
+        settings["retrieve"]["where"] = contents.retrieve.where
     if contents.rules:
         settings["rules"] = [rule.model_dump(mode="json") for rule in contents.rules]
     if contents.rank != RankConfig():

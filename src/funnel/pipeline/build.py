@@ -16,6 +16,7 @@ from funnel.artifacts import Draft, Store
 from funnel.artifacts.retention import retain
 from funnel.bundle.contents import CONTEXT, Contents, load_contents, save_settings
 from funnel.bundle.holdout import HOLDOUT, Holdout
+from funnel.bundle.standing_filter import under
 from funnel.catalogue.tables import Catalogue
 from funnel.catalogue.users import Users
 from funnel.config import Config
@@ -252,7 +253,8 @@ def _sample(examples: Examples, n: int, seed: int) -> Examples:
 
 def _holdout(contents: Contents, prepared: Prepared) -> Holdout:
     """A seeded sample of the test window, with the bundle's recommendations."""
-    examples = _sample(prepared.split.test, prepared.config.gates.holdout, prepared.config.seed)
+    sample = _sample(prepared.split.test, prepared.config.gates.holdout, prepared.config.seed)
+    examples = under(contents, sample)
     return Holdout(examples, answers(contents, examples.requests), _shown(contents, prepared))
 
 
