@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 Float64 = NDArray[np.float64]
 
 
+#: Share of users of an experiment that nothing is known of from before.
+NEW = 0.2
+
+
 @dataclass(frozen=True)
 class Days:
     """Sums a user and day: requests, clicks and revenue, float64 [users, days]."""
@@ -26,14 +30,18 @@ class Days:
         return parts[0][there], parts[1][there], parts[2][there]
 
 
-def draw_days(rng: np.random.Generator, users: int, days: int, *, lift: Float64 | float = 0.0) -> Days:
-    """Requests a day are Poisson with a lognormal mean (a few make most of them); a user's click rate is
-    beta about 8%; what a click brings is lognormal. lift: of the click rate, relative, [users] or one.
+def draw_days(rng: np.random.Generator, users: int, days: int, *, lift: float = 0.0, since: int = 0) -> Days:
+    """Requests a day are Poisson with a lognormal mean (a few users make most); what a click brings is
+    lognormal. A user's click rate is beta about 8%, three quarters of it theirs for good and one drawn anew
+    at the day `since`, before which one in five has not come. lift: of the click rate, relative, from then on.
     """
-    rate = 0.5 * rng.lognormal(0, 1.2, users)
-    taste = rng.beta(1.2, 13.8, users) * (1 + np.asarray(lift))
-    requests = rng.poisson(rate[:, None], (users, days))
-    clicks = rng.binomial(requests, np.minimum(taste, 1)[:, None])
+    rate = 0.5 * rng.lognormal(0, 1.2, users)[:, None] * np.ones(days)
+    rate[rng.random(users) < NEW, :since] = 0
+    for_good, earlier, now = rng.beta(1.2, 13.8, (3, users, 1))
+    new = np.arange(days) >= since
+    taste = (1 + lift * new) * (0.75 * for_good + 0.25 * np.where(new, now, earlier))
+    requests = rng.poisson(rate)
+    clicks = rng.binomial(requests, np.minimum(taste, 1))
     spend = rng.lognormal(0, 0.7, users)
     revenue = spend[:, None] * rng.gamma(np.maximum(clicks, 1e-12) * 0.5, 2.0)
     return Days(requests.astype(float), clicks.astype(float), np.where(clicks > 0, revenue, 0.0))

@@ -2,7 +2,7 @@
 
 Team draft (Radlinski, Kurup and Joachims, CIKM 2008): in each round both rankings put in their best item that
 is not there yet, in an order by chance; a click counts for the ranking that put the item in. Judged paired by
-user, since a user's lists are alike.
+user, since a user's lists are alike; each user counts once, however much they click.
 """
 
 from __future__ import annotations
@@ -24,27 +24,40 @@ Float64 = NDArray[np.float64]
 def team_draft(
     a: Sequence[Hashable], b: Sequence[Hashable], k: int, seed: int | Sequence[int]
 ) -> tuple[list[Any], list[int]]:
-    """A list of up to k items of both rankings, each once, and whose each is: 0 of a, 1 of b.
+    """A list of up to k items of both rankings, each once, and whose each is: 0 of a, 1 of b, -1 of neither.
 
-    a, b: items, best first. The same seed gives the same list.
+    a, b: items, best first. The same seed gives the same list. Where both would put in the same item it is
+    neither's, since a click on it says nothing of which is better.
     """
-    drawn = np.random.default_rng(seed).integers(2, size=k)
-    lists, next_of = (a, b), [0, 0]
-    items: list[Any] = []
-    teams: list[int] = []
-    taken: set[Hashable] = set()
-    for first in drawn:
-        for team in (int(first), 1 - int(first)):
-            position = next_of[team]
-            while position < len(lists[team]) and lists[team][position] in taken:
-                position += 1
-            next_of[team] = position + 1
-            if position < len(lists[team]) and len(items) < k:
-                item = lists[team][position]
-                taken.add(item)
-                items.append(item)
-                teams.append(team)
+    lists, items, teams = _Lists(a, b), [], []
+    for first in np.random.default_rng(seed).integers(2, size=k):
+        for item, team in lists.round(int(first))[: k - len(items)]:
+            items.append(item)
+            teams.append(team)
     return items, teams
+
+
+class _Lists:
+    """What is left of two rankings."""
+
+    def __init__(self, a: Sequence[Hashable], b: Sequence[Hashable]) -> None:
+        self._of, self._next, self._taken = (a, b), [0, 0], set[Hashable]()
+
+    def round(self, first: int) -> list[tuple[Any, int]]:
+        """The next item of each, that of team `first` in front; an item that both put in, once."""
+        best = [(self._best(team), team) for team in (first, 1 - first)]
+        left = [(items[0], team) for items, team in best if items]
+        if len(left) == 2 and left[0][0] == left[1][0]:
+            left = [(left[0][0], -1)]
+        self._taken.update(item for item, _ in left)
+        return left
+
+    def _best(self, team: int) -> Sequence[Hashable]:
+        """The best item that is not taken, alone; empty where all are."""
+        own = self._of[team]
+        while self._next[team] < len(own) and own[self._next[team]] in self._taken:
+            self._next[team] += 1
+        return own[self._next[team] : self._next[team] + 1]
 
 
 @dataclass(frozen=True)
