@@ -132,6 +132,16 @@ class ItemBody(Body):
     sources: dict[str, int]
     reasons: list[str]
     attributes: dict[str, Any]
+    propensity: float = Field(1.0, description="only where the answer has a policy")
+
+
+class PolicyBody(Body):
+    """By which the items of an answer were drawn; see `Policy`."""
+
+    temperature: float
+    epsilon: float
+    top: int
+    seed: int
 
 
 class AnswerBody(Body):
@@ -143,6 +153,7 @@ class AnswerBody(Body):
     state: str
     reasons: list[str]
     milliseconds: dict[str, float]
+    policy: PolicyBody | None = Field(None, description="only where items were drawn")
     items: list[ItemBody]
 
 
