@@ -33,7 +33,7 @@ class Days:
 def draw_days(rng: np.random.Generator, users: int, days: int, *, lift: float = 0.0, since: int = 0) -> Days:
     """Requests a day are Poisson with a lognormal mean (a few users make most); what a click brings is
     lognormal. A user's click rate is beta about 8%, three quarters of it theirs for good and one drawn anew
-    at the day `since`, before which one in five has not come. lift: of the click rate, relative, from then on.
+    at the day `since`, before which one in five has not come. lift: of the click rate from then on.
     """
     rate = 0.5 * rng.lognormal(0, 1.2, users)[:, None] * np.ones(days)
     rate[rng.random(users) < NEW, :since] = 0

@@ -19,7 +19,7 @@ from scipy.stats import norm
 from benchmarks.evidence._users import Days, draw_days
 from benchmarks.serving import save
 from funnel.experiments import sample_ratio
-from funnel.experiments.assignment import arm_of
+from funnel.experiments.assignment import Assignment
 from funnel.experiments.effects import effect
 from funnel.experiments.moments import UserMoments
 from funnel.experiments.sequences import multiplier
@@ -41,7 +41,8 @@ def _run(number: int) -> np.ndarray[Any, Any]:
     """What each look finds, by metric: [2, 4, days]: by request, by user, by sequence, sample ratio."""
     rng = np.random.default_rng((17, number))
     days = draw_days(rng, USERS, DAYS)
-    arms = np.array([arm_of(f"aa-{number}", user, (0.5, 0.5)) for user in range(USERS)])
+    halves = Assignment(f"aa-{number}", {"a": 0.5, "b": 0.5})
+    arms = np.array([halves.arm(str(user)) == "b" for user in range(USERS)])
     found = [_look(days, arms, day) for day in range(1, DAYS + 1)]
     clock = np.array([look["clock"] for look in found])  # [days, metrics]
     wide = multiplier(clock / (clock[0] * DAYS))  # its scale is known after the first look

@@ -11,9 +11,14 @@ from pydantic import Field, field_validator, model_validator
 
 from funnel.experiments.metrics import Metric
 from funnel.settings import Settings, distinct
+from funnel.stages import RankConfig, RerankConfig, RetrieveConfig
 
 #: Sections of the config that an arm may set anew without a bundle of its own.
-SECTIONS = ("retrieve", "rank", "rerank", "explore")
+SECTIONS: Mapping[str, type[Settings]] = {
+    "retrieve": RetrieveConfig,
+    "rank": RankConfig,
+    "rerank": RerankConfig,
+}
 
 #: What names an experiment, an arm or a layer.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -24,16 +29,25 @@ Name = Annotated[str, Field(pattern=NAME, max_length=60)]
 class Arm(Settings):
     """One way of answering, and how many users get it."""
 
-    share: float = Field(ge=0, le=1, description="of the users of the experiment; 0 is shadow: nobody sees it")
+    share: float = Field(ge=0, le=1, description="of the experiment's users; 0 is shadow: nobody sees it")
     bundle: str | None = Field(None, description="a version in the store; default what is published")
     retrieve: dict[str, Any] = Field({}, description="keys of `[retrieve]` in place of the bundle's own")
     rank: dict[str, Any] = Field({}, description="keys of `[rank]` in place of the bundle's own")
     rerank: dict[str, Any] = Field({}, description="keys of `[rerank]` in place of the bundle's own")
-    explore: dict[str, Any] = Field({}, description="keys of `[explore]` in place of the bundle's own")
+
+    @model_validator(mode="after")
+    def _sections_are_right(self) -> Self:
+        for name, section in self.sections.items():
+            if "sources" in section:
+                raise ValueError(
+                    f"{name}.sources cannot be an arm's: the ranker has learned from the bundle's own"
+                )
+            SECTIONS[name].model_validate(section)
+        return self
 
     @property
     def changes(self) -> frozenset[str]:
-        """What it decides: "bundle" and names of sections; nothing for an arm that is as what is published."""
+        """What it decides: "bundle" and names of sections; nothing for one that is as what is published."""
         sections = {name for name in SECTIONS if getattr(self, name)}
         return frozenset(sections | ({"bundle"} if self.bundle else set()))
 
@@ -44,7 +58,7 @@ class Arm(Settings):
 
 
 class ExperimentConfig(Settings):
-    """A question to live traffic: arms, who is in it, and how it will be judged. The first arm is the control."""
+    """A question to live traffic: arms, who is in it, and how it is judged. The first arm is the control."""
 
     arms: dict[Name, Arm] = Field(description="by name, the control first; their shares add up to 1")
     layer: Name = Field("main", description="at most one experiment runs on a layer at a time")
@@ -118,7 +132,9 @@ class ExperimentConfig(Settings):
     def _arms_differ(self) -> Self:
         for (a, one), (b, other) in combinations(self.arms.items(), 2):
             if one.model_dump(exclude={"share"}) == other.model_dump(exclude={"share"}):
-                raise ValueError(f"the arms {a!r} and {b!r} are the same: name a bundle or a section that differs")
+                raise ValueError(
+                    f"the arms {a!r} and {b!r} are the same: name a bundle or a section that differs"
+                )
         return self
 
 

@@ -29,7 +29,9 @@ def team_draft(
     a, b: items, best first. The same seed gives the same list. Where both would put in the same item it is
     neither's, since a click on it says nothing of which is better.
     """
-    lists, items, teams = _Lists(a, b), [], []
+    lists = _Lists(a, b)
+    items: list[Any] = []
+    teams: list[int] = []
     for first in np.random.default_rng(seed).integers(2, size=k):
         for item, team in lists.round(int(first))[: k - len(items)]:
             items.append(item)

@@ -51,7 +51,7 @@ class Started(Settings):
 class Running(Settings):
     """All that run, by name."""
 
-    experiments: dict[str, Started] = {}
+    experiments: dict[str, Started] = Field({})
 
     @field_validator("experiments")
     @classmethod
@@ -78,10 +78,11 @@ def running(folder: Path) -> Running:
 
 
 def start(store: Store, name: str, config: ExperimentConfig) -> Started:
-    """Begin an experiment, or let more users into one that runs: its `ramp` may grow, nothing else may change.
+    """Begin an experiment, or let more users into one that runs: its `ramp` may grow, nothing else may
+    change.
 
-    Raises: ConfigError before anything is changed: for a bundle that is gone, another experiment on its layer,
-    arms or a salt that differ from what runs, a smaller ramp, or the name of one that was stopped;
+    Raises: ConfigError before anything is changed: for a bundle that is gone, another experiment on its
+    layer, arms or a salt that differ from what runs, a smaller ramp, or the name of one that was stopped;
     BundleError where a bundle is damaged or the store cannot be written.
     """
     if not re.fullmatch(NAME, name):
@@ -95,14 +96,15 @@ def start(store: Store, name: str, config: ExperimentConfig) -> Started:
             _check_new(store.folder, name)
         else:
             _check_same(name, before.config, config)
-        started = Started(config=config, at=time.time() if before is None else before.at)
+        moment = time.time()
+        started = Started(config=config, at=moment if before is None else before.at)
         everything = {**now, name: started}
         try:
             check_layers({key: each.config for key, each in everything.items()})
         except ValueError as error:
             raise ConfigError(str(error)) from error
         link_equal_files(store, bundles)
-        record("start" if before is None else "ramp", name, config.model_dump(mode="json"))
+        record("start" if before is None else "ramp", name, config.model_dump(mode="json"), moment)
         _write(store.folder, everything)
     return started
 
@@ -113,7 +115,7 @@ def stop(store: Store, name: str, reason: str = "") -> Started:
         now = _running_or_none(store.folder)
         if name not in now:
             raise ConfigError(f"no experiment {name!r} runs; {_listed(now)}")
-        record("stop", name, {"reason": reason})
+        record("stop", name, {"reason": reason}, time.time())
         _write(store.folder, {key: each for key, each in now.items() if key != name})
     return now[name]
 
@@ -121,7 +123,7 @@ def stop(store: Store, name: str, reason: str = "") -> Started:
 def stop_all(store: Store, reason: str = "") -> None:
     """End all, also where the file is damaged."""
     with _locked(store.folder) as record:
-        record("stop", "*", {"reason": reason})
+        record("stop", "*", {"reason": reason}, time.time())
         _write(store.folder, {})
 
 
@@ -167,13 +169,13 @@ def _check_same(name: str, before: ExperimentConfig, now: ExperimentConfig) -> N
     """Whoever is in an arm stays there: all but the ramp is as it was."""
     if before.salt != now.salt:
         raise ConfigError(
-            f"experiments.{name}.salt is {now.salt!r} and was {before.salt!r} when it was started: users would "
-            "change arms; stop it, and start another"
+            f"experiments.{name}.salt is {now.salt!r} and was {before.salt!r} when it was started: users "
+            "would change arms; stop it, and start another"
         )
     if changed := [key for key, value in before if key != "ramp" and value != getattr(now, key)]:
         raise ConfigError(
-            f"experiments.{name}.{changed[0]} is not what it was when it was started; what was observed would "
-            "be of neither: stop it, and start another"
+            f"experiments.{name}.{changed[0]} is not what it was when it was started; what was observed "
+            "would be of neither: stop it, and start another"
         )
     if now.ramp < before.ramp:
         raise ConfigError(
@@ -183,13 +185,13 @@ def _check_same(name: str, before: ExperimentConfig, now: ExperimentConfig) -> N
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[Callable[[str, str, Mapping[str, Any]], None]]:
+def _locked(folder: Path) -> Iterator[Callable[[str, str, Mapping[str, Any], float], None]]:
     """Hold the history's lock; what appends a line to it, durably."""
     with changing(folder), (folder / HISTORY).open("ab", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
 
-        def record(action: str, name: str, about: Mapping[str, Any]) -> None:
-            line = json.dumps({"action": action, "name": name, "at": time.time(), "about": about})
+        def record(action: str, name: str, about: Mapping[str, Any], at: float) -> None:
+            line = json.dumps({"action": action, "name": name, "at": at, "about": about})
             file.write(b"\n" * _torn(folder / HISTORY) + line.encode() + b"\n")
             os.fsync(file.fileno())
 

@@ -12,6 +12,7 @@ from funnel.artifacts import Manifest, Store
 from funnel.artifacts.retention import retain
 from funnel.data import read
 from funnel.errors import DataError
+from funnel.experiments.running import arm_bundles
 from funnel.gates import Verdict, judge, refuse_failed, serve
 from funnel.pipeline import checks
 from funnel.pipeline import train as training
@@ -101,7 +102,7 @@ def _evaluate(run: Context, out: Writing) -> None:
                 run.folder(step), draft.folder, ignore=shutil.ignore_patterns(RESULT), dirs_exist_ok=True
             )
         finish(run.prepared, draft, progress=run.progress)
-    retain(run.indexes, run.config.store.keep, also=[draft.version])
+    retain(run.indexes, run.config.store.keep, also=[draft.version, *arm_bundles(run.indexes.folder)])
     manifest = _leave(out, run.indexes, draft.version)
     out.facts |= {"metrics": manifest.metrics, "fallback": list(manifest.fallback)}
 
