@@ -102,7 +102,7 @@ class Recording:
 
     def record(self, published: Loaded, contents: Contents, given: Called, requests: Requests,
                final: Candidates, answer: Answer, wanted: int) -> None:  # fmt: skip
-        """Log one answer; what it costs is to take references. published: whose settings count. contents: what
+        """Log one answer; it costs what references cost. published: whose settings count. contents: what
         answered. requests, final: of that one request."""
         settings = self.settings(published)
         if not settings.log or self._paused:

@@ -18,6 +18,7 @@ from funnel.pipeline import checks
 from funnel.pipeline import train as training
 from funnel.pipeline.build import add_ranker, finish, windows, write_parts
 from funnel.pipeline.run.context import Context
+from funnel.pipeline.run.experiments import settle
 from funnel.pipeline.run.sources import moment, signature
 from funnel.pipeline.run.work import RESULT, Result, Writing
 
@@ -109,7 +110,9 @@ def _evaluate(run: Context, out: Writing) -> None:
 
 def _gate(run: Context, out: Writing) -> None:
     version = run.results["evaluate"].output
+    held = settle(run.indexes, run.config)
     verdict = judge(run.indexes, version, run.config.gates)
+    verdict = verdict.model_copy(update={"findings": (*verdict.findings, *held)})
     if run.indexes.published() != version:  # published by hand, past the gates
         refuse_failed(verdict)
     (out.folder / "verdict.json").write_text(verdict.model_dump_json(indent=1))
