@@ -57,6 +57,7 @@ from funnel.serving.response import (
     STATE_UNREADABLE,
     Answer,
 )
+from funnel.serving.shadow import Shadow
 from funnel.serving.state import Event, StateLog, open_state
 from funnel.serving.state.follower import Follower
 from funnel.serving.state.impressions import SqliteImpressions
@@ -118,6 +119,7 @@ class Live:
         self.recording = Recording(answers_folder(self._store.folder), settings)
         retain(self._store, self._state)
         self.items, self.users = LiveItems(self._follower), LiveUsers(self._follower, self._impressions)
+        self.shadow = Shadow(self._store.folder, self._arms, self.users, self._impressions)
         self._watcher: Watcher | None = None
         if watch is not None:
             self.watch(watch)
@@ -198,6 +200,7 @@ class Live:
         self._state.close()
         self._impressions.close()
         self.recording.close()
+        self.shadow.close()
 
     def health(self) -> dict[str, Any]:
         """What an operator looks at, as plain values for JSON: the version and its age, the last reload and
@@ -209,7 +212,7 @@ class Live:
         known = health(self._follower, self._reload, self._watcher, self._impressions, self.users.last_known)
         return known | {
             "impressions": self.recording.figures(self._loaded),
-            "experiments": self._arms.health(),
+            "experiments": self._arms.health() | {"shadow": self.shadow.figures()},
         }
 
     def observe(
@@ -264,6 +267,7 @@ class Live:
     def chosen(self, user_id: Any) -> Chosen:
         """What answers a request of this user that is made now, which experiments may have a say in."""
         self.served()
+        self.shadow.came()
         return self._arms.choose(user_id)
 
     def moment(self, time: int | None) -> int | None:
@@ -343,6 +347,7 @@ class Live:
         """
         wanted, users = arguments.item_count(k), arguments.ids(user_ids, "user_ids")
         self.served()
+        self.shadow.came()
         answers: dict[int, Answer] = {}
         for chosen, numbers in groups([self._arms.choose(user_id) for user_id in users], self._arms.of({})):
             some = [users[number] for number in numbers]
@@ -560,4 +565,6 @@ class Live:
             arms=chosen.arms,
         )
         self.recording.record(self._loaded, loaded.contents, given, requests, final, answer, wanted)
+        if chosen.arms and given.call == "recommend":
+            self.shadow.offer(chosen, given.request, answer, wanted)
         return answer
