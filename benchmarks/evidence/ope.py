@@ -27,7 +27,7 @@ from benchmarks.evidence._ope_world import (
     new_world,
 )
 from benchmarks.serving import save
-from funnel.off_policy import ESTIMATORS, LoggedLists, Predicted, estimate
+from funnel.off_policy import ESTIMATORS, DrawnLists, Predicted, estimate
 
 LOGS, REPEATS, COVERED = 20_000, 200, 2_000
 
@@ -102,7 +102,7 @@ def _mean_within(values: Any, weights: Any, groups: Any) -> Any:
 
 def _drawn(
     world: World, logging: Policy, judged: Policy, model: _Model, logs: int, rng: np.random.Generator
-) -> LoggedLists:
+) -> DrawnLists:
     """A log of the logging policy."""
     x = rng.choice(CONTEXTS, size=logs, p=world.shares)
     edges = logging.whole.cumsum(axis=1)
@@ -112,7 +112,7 @@ def _drawn(
     for at in range(LENGTH):
         clicked[:, at] = rng.random(logs) < world.chance(x, lists, clicked, at)
     at = np.arange(LENGTH)
-    return LoggedLists(
+    return DrawnLists(
         rewards=clicked.astype(float),
         logged=logging.conditional[x, lists],
         judged=judged.conditional[x, lists],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from funnel.errors import ConfigError, DataError, FunnelError
-from funnel.off_policy import ESTIMATORS, LoggedLists, Predicted, estimate
+from funnel.off_policy import ESTIMATORS, DrawnLists, Predicted, estimate
 from funnel.types import Float64
 
 #: Odds of three items at the first position and of the two that are left at the second, in whole numbers: so
@@ -50,13 +50,13 @@ def marginal(odds: dict[int, int]) -> Float64:
     return out
 
 
-def whole_log(kind: str, scale: int = 120) -> LoggedLists:
+def whole_log(kind: str, scale: int = 120) -> DrawnLists:
     """Every list exactly as often as the logging policy shows it."""
     often = [round(scale * float(np.prod(conditional(LOGGED, shown)))) for shown in LISTS]
     assert sum(often) == scale
     rows = [shown for shown, times in zip(LISTS, often, strict=True) for _ in range(times)]
     at = np.arange(2)
-    return LoggedLists(
+    return DrawnLists(
         rewards=np.array([earned(kind, shown) for shown in rows]),
         logged=np.array([conditional(LOGGED, shown) for shown in rows]),
         judged=np.array([conditional(JUDGED, shown) for shown in rows]),
@@ -114,7 +114,7 @@ def test_what_a_policy_itself_would_have_earned_is_what_it_earned() -> None:
         assert one.effective == pytest.approx(len(lists))
 
 
-def drawn(rng: np.random.Generator, users: int, each: int) -> LoggedLists:
+def drawn(rng: np.random.Generator, users: int, each: int) -> DrawnLists:
     """A log of users whose lists are alike: one of them tells little more than ten."""
     chances = np.array([np.prod(conditional(LOGGED, shown)) for shown in LISTS])
     chosen = rng.choice(len(LISTS), size=users * each, p=chances)
@@ -124,7 +124,7 @@ def drawn(rng: np.random.Generator, users: int, each: int) -> LoggedLists:
     rewards = (rng.random((users * each, 2)) < means * liking[:, None]).astype(float)
     logged = np.array([conditional(LOGGED, shown) for shown in LISTS])[chosen]
     judged = np.array([conditional(JUDGED, shown) for shown in LISTS])[chosen]
-    return LoggedLists(rewards, logged, judged, users=who)
+    return DrawnLists(rewards, logged, judged, users=who)
 
 
 def test_intervals_take_users_as_a_whole() -> None:
@@ -174,8 +174,8 @@ def test_a_log_without_chance_is_refused_unless_it_is_the_policy_itself() -> Non
     ones = np.ones((200, 2))
     rewards = np.random.default_rng(0).integers(0, 2, (200, 2)).astype(float)
     with pytest.raises(FunnelError, match="nothing in this log was left to chance"):
-        estimate(LoggedLists(rewards, ones, np.zeros((200, 2))), ["snips"])
-    (same,) = estimate(LoggedLists(rewards, ones, ones), ["snips"])
+        estimate(DrawnLists(rewards, ones, np.zeros((200, 2))), ["snips"])
+    (same,) = estimate(DrawnLists(rewards, ones, ones), ["snips"])
     assert same.value == pytest.approx(rewards.sum(axis=1).mean())
 
 

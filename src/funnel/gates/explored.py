@@ -34,7 +34,7 @@ _LEVEL = 0.9
 
 
 @dataclass(frozen=True)
-class Loss:
+class ExploreLoss:
     """Of NDCG@k, as a share of that of the lists that are not drawn. mean, and the bound `hi` that it is
     below with 95% confidence. greedy: that NDCG. requests: how many it was measured on."""
 
@@ -63,7 +63,7 @@ class Losses:
         self._ranked = list(each_chunk(ranked, self._examples.requests))
         self._greedy = self._ndcg(contents.behind_ranking(self._k), None)
 
-    def of(self, drawing: Drawing) -> Loss:
+    def of(self, drawing: Drawing) -> ExploreLoss:
         """The loss of drawing by this."""
         stages, rng = self._contents.drawing(drawing, self._k), np.random.default_rng(self._seed)
         drawn = np.zeros(len(self._examples))
@@ -72,8 +72,8 @@ class Losses:
         mean, users = float(self._greedy.mean()), self._examples.requests.users
         fall = paired(self._greedy, drawn, users, seed=self._seed, level=_LEVEL)
         if mean == 0:
-            return Loss(0.0, 0.0, 0.0, len(drawn))
-        return Loss(fall.mean / mean, fall.hi / mean, mean, len(drawn))
+            return ExploreLoss(0.0, 0.0, 0.0, len(drawn))
+        return ExploreLoss(fall.mean / mean, fall.hi / mean, mean, len(drawn))
 
     def _ndcg(self, stages: Sequence[Stage], seeds: Int64 | None) -> Float64:
         parts, start = [], 0

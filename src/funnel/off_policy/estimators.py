@@ -25,7 +25,7 @@ from funnel.off_policy.estimates import (
     of_ratio,
     summed,
 )
-from funnel.off_policy.lists import LoggedLists, Predicted
+from funnel.off_policy.lists import DrawnLists, Predicted
 from funnel.types import Float64
 from funnel.values.nearest import hint
 
@@ -40,12 +40,12 @@ _ALONE = "what comes of a position goes by its own item alone"
 @dataclass(frozen=True)
 class _Estimator:
     holds: str
-    weights: Callable[[LoggedLists], Float64]
-    of: Callable[[LoggedLists, Float64], Contributions]
+    weights: Callable[[DrawnLists], Float64]
+    of: Callable[[DrawnLists, Float64], Contributions]
 
 
 def estimate(
-    lists: LoggedLists,
+    lists: DrawnLists,
     estimators: Sequence[str] = ("snips", "snrips"),
     *,
     clip: float | None = None,
@@ -59,7 +59,7 @@ def estimate(
     and the interval knows nothing of the bias. floor: effective lists below which an estimate is refused.
     level: of intervals.
 
-        (snips,) = estimate(LoggedLists(rewards, logged, judged), ["snips"])
+        (snips,) = estimate(DrawnLists(rewards, logged, judged), ["snips"])
 
     Raises: ConfigError for an unknown estimator; FunnelError where a log is deterministic and the policy that
     is judged is another one, since it does not show what else would have earned, or where an estimator lacks
@@ -74,7 +74,7 @@ def estimate(
     return [_estimated(name, lists, clip, floor, level) for name in estimators]
 
 
-def _estimated(name: str, lists: LoggedLists, clip: float | None, floor: float, level: float) -> Estimate:
+def _estimated(name: str, lists: DrawnLists, clip: float | None, floor: float, level: float) -> Estimate:
     if name not in ESTIMATORS:
         raise ConfigError(f"there is no estimator {name!r}; {hint(name, ESTIMATORS)}")
     estimator = ESTIMATORS[name]
@@ -88,15 +88,15 @@ def _estimated(name: str, lists: LoggedLists, clip: float | None, floor: float, 
     )
     if effective < floor:
         return replace(about, refused=_too_few(effective, floor, len(lists)))
-    found = estimator.of(lists, weights)
-    return _with_interval(about, lists, found)
+    parts = estimator.of(lists, weights)
+    return _with_interval(about, lists, parts)
 
 
-def _with_interval(about: Estimate, lists: LoggedLists, found: Contributions) -> Estimate:
+def _with_interval(about: Estimate, lists: DrawnLists, parts: Contributions) -> Estimate:
     earned = of_mean(lists.rewards.sum(axis=1))
-    value, lo, hi = interval(found.value, found.influence, lists.users, about.level)
+    value, lo, hi = interval(parts.value, parts.influence, lists.users, about.level)
     change = interval(
-        found.value - earned.value, found.influence - earned.influence, lists.users, about.level
+        parts.value - earned.value, parts.influence - earned.influence, lists.users, about.level
     )
     return replace(about, value=value, lo=lo, hi=hi, change=change)
 
@@ -109,15 +109,15 @@ def _too_few(effective: float, floor: float, lists: int) -> str:
     )
 
 
-def _of_lists(lists: LoggedLists) -> Float64:
+def _of_lists(lists: DrawnLists) -> Float64:
     return np.prod(lists.judged / lists.logged, axis=1)[:, None]
 
 
-def _of_prefixes(lists: LoggedLists) -> Float64:
+def _of_prefixes(lists: DrawnLists) -> Float64:
     return np.asarray(np.cumprod(lists.judged / lists.logged, axis=1))
 
 
-def _of_positions(lists: LoggedLists) -> Float64:
+def _of_positions(lists: DrawnLists) -> Float64:
     if lists.logged_marginal is None or lists.judged_marginal is None:
         raise FunnelError(
             "iips weighs each position by the chance of its item there whatever stands above, and a log has "
@@ -126,29 +126,29 @@ def _of_positions(lists: LoggedLists) -> Float64:
     return lists.judged_marginal / lists.logged_marginal
 
 
-def _ips(lists: LoggedLists, weights: Float64) -> Contributions:
+def _ips(lists: DrawnLists, weights: Float64) -> Contributions:
     return of_mean(weights[:, 0] * lists.rewards.sum(axis=1))
 
 
-def _snips(lists: LoggedLists, weights: Float64) -> Contributions:
+def _snips(lists: DrawnLists, weights: Float64) -> Contributions:
     return of_ratio(weights[:, 0], lists.rewards.sum(axis=1))
 
 
-def _by_position(lists: LoggedLists, weights: Float64) -> Contributions:
+def _by_position(lists: DrawnLists, weights: Float64) -> Contributions:
     return of_mean((weights * lists.rewards).sum(axis=1))
 
 
-def _normalised_by_position(lists: LoggedLists, weights: Float64) -> Contributions:
+def _normalised_by_position(lists: DrawnLists, weights: Float64) -> Contributions:
     return summed([of_ratio(w, r) for w, r in zip(weights.T, lists.rewards.T, strict=True)])
 
 
-def _dr(lists: LoggedLists, weights: Float64) -> Contributions:
+def _dr(lists: DrawnLists, weights: Float64) -> Contributions:
     model = _model(lists)
     whole = model.here[:, 0] if model.whole is None else model.whole
     return of_mean(model.before[:, 0] + weights[:, 0] * (lists.rewards.sum(axis=1) - whole))
 
 
-def _cascade_dr(lists: LoggedLists, weights: Float64) -> Contributions:
+def _cascade_dr(lists: DrawnLists, weights: Float64) -> Contributions:
     """Σ over positions of w[:k] (r[k] + what is thought of the rest) less w[:k] times what was thought of it
     here."""
     model = _model(lists)
@@ -156,9 +156,9 @@ def _cascade_dr(lists: LoggedLists, weights: Float64) -> Contributions:
     return of_mean((weights * (lists.rewards - model.here) + above * model.before).sum(axis=1))
 
 
-def _model(lists: LoggedLists) -> Predicted:
+def _model(lists: DrawnLists) -> Predicted:
     if lists.predicted is None:
-        raise FunnelError("a model is needed for dr and cascade_dr: give LoggedLists its `predicted`")
+        raise FunnelError("a model is needed for dr and cascade_dr: give DrawnLists its `predicted`")
     return lists.predicted
 
 

@@ -31,7 +31,7 @@ class Predicted:
 
 
 @dataclass(frozen=True)
-class LoggedLists:
+class DrawnLists:
     """n lists of at most k positions.
 
     rewards: float64 [n, k], what came of each position, such as 1 for a click; 0 behind the end of a list.

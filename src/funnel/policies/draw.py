@@ -14,7 +14,7 @@ from funnel.policies.lists import at_columns, interleaved
 from funnel.policies.scoring import DPP, MMR, PLAIN, new_scorer
 from funnel.policies.walk import Chance, drawn_each, drawn_under_rules
 from funnel.rules import Ruleset
-from funnel.rules.reach import new_reach
+from funnel.rules.reach import new_reachable
 from funnel.stages.config import RerankConfig
 from funnel.stages.stage import Stage, positive
 from funnel.types import Candidates, Float32, Float64, Int64, Requests, RulesOutcome
@@ -102,7 +102,7 @@ class Draw:
                     best.tiers[:pool], n,
                 ),
                 best.rows, best.tiers, best.solved.problem,
-                new_reach(
+                new_reachable(
                     best.solved.problem, self._rules.layout.n_teams, best.solved.costs,
                     best.solved.chosen.astype(np.int32),
                 ),

@@ -17,7 +17,7 @@ import numpy as np
 from funnel.compiling import compiled
 from funnel.policies.scoring import PLAIN, Scorer, is_above, new_scorer, worth
 from funnel.rules.problem import Problem, mixed
-from funnel.rules.reach import Reach, is_named, may_stand, stands
+from funnel.rules.reach import Reachable, is_named, may_stand, stands
 from funnel.types import Bool, Float32, Float64, Int32, Int64
 
 
@@ -138,8 +138,8 @@ def _walk(
 
 @compiled
 def drawn_under_rules(
-    s: Scorer, items: Int32, tiers: Int32, p: Problem, r: Reach, chance: Chance, seed: int, columns: Int64,
-    propensities: Float64,
+    s: Scorer, items: Int32, tiers: Int32, p: Problem, r: Reachable, chance: Chance, seed: int,
+    columns: Int64, propensities: Float64,
 ) -> None:  # fmt: skip
     """The same of one list under rules: columns, propensities [r.length] of items, tiers [N]; r is used up.
 
@@ -166,7 +166,7 @@ def drawn_under_rules(
 
 @compiled
 def _allowed(
-    s: Scorer, items: Int32, tiers: Int32, p: Problem, r: Reach, free: Bool, room: Room, position: int,
+    s: Scorer, items: Int32, tiers: Int32, p: Problem, r: Reachable, free: Bool, room: Room, position: int,
     most: int, choice: Int32, plans: Int32, before: int,
 ) -> tuple[int, int]:  # fmt: skip
     """The best of the pool that may stand at a position, of one tier, with their plans: how many; and how
@@ -182,7 +182,7 @@ def _allowed(
 
 
 @compiled
-def _behind(p: Problem, r: Reach, free: Bool, pool: int, position: int, plan: Int32) -> int:
+def _behind(p: Problem, r: Reachable, free: Bool, pool: int, position: int, plan: Int32) -> int:
     """The first behind the pool that may stand at a position: one may, by the plan that is known."""
     for j in range(pool, len(free)):
         if free[j] and may_stand(p, r, position, j, plan):

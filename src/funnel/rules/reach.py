@@ -18,13 +18,13 @@ from funnel.rules.state import State, begun, closed, placed
 from funnel.types import Bool, Int32, Int64
 
 
-class Reach(NamedTuple):
+class Reachable(NamedTuple):
     """A list that has begun.
 
     length: of the best list, and of this. allow: int32 [R], what each rule costs there. known: int32
     [length], what stands so far, and behind it what may follow. state: of what stands.
 
-    asked: int64 [1], how many kinds were asked about since the last item was placed. kinds: uint64 [N],
+    looked: int64 [1], how many kinds were looked at since the last item was placed. kinds: uint64 [N],
     which; may: bool [N], what came of it; plans: int32 [N, length], the list that proves it. memory, room: of
     searches.
     """
@@ -33,7 +33,7 @@ class Reach(NamedTuple):
     allow: Int32
     known: Int32
     state: State
-    asked: Int64
+    looked: Int64
     kinds: UInt64
     may: Bool
     plans: Int32
@@ -42,10 +42,10 @@ class Reach(NamedTuple):
 
 
 @compiled
-def new_reach(p: Problem, n_teams: int, allow: Int32, known: Int32) -> Reach:
+def new_reachable(p: Problem, n_teams: int, allow: Int32, known: Int32) -> Reachable:
     """Where nothing stands yet. known: a best list."""
     n, length = p.groups.shape[0], len(known)
-    return Reach(
+    return Reachable(
         length,
         allow,
         known.copy(),
@@ -60,28 +60,28 @@ def new_reach(p: Problem, n_teams: int, allow: Int32, known: Int32) -> Reach:
 
 
 @compiled
-def may_stand(p: Problem, r: Reach, position: int, i: int, plan: Int32) -> bool:
+def may_stand(p: Problem, r: Reachable, position: int, i: int, plan: Int32) -> bool:
     """Whether a free candidate may stand at the next position; then plan [length] is the list that proves
     it."""
-    for number in range(r.asked[0]):
+    for number in range(r.looked[0]):
         if r.kinds[number] == p.kinds[i]:
             if r.may[number]:
                 _copied(r.plans[number], plan)
                 _put(plan, position, i)
             return r.may[number]
-    number = r.asked[0]
-    r.asked[0] += 1
+    number = r.looked[0]
+    r.looked[0] += 1
     r.kinds[number], r.may[number] = p.kinds[i], _proven(p, r, position, i, plan)
     _copied(plan, r.plans[number])
     return r.may[number]
 
 
 @compiled
-def stands(p: Problem, r: Reach, position: int, plan: Int32) -> None:
+def stands(p: Problem, r: Reachable, position: int, plan: Int32) -> None:
     """Place the item that a plan has at the next position."""
     placed(p, r.state, plan[position], position, r.length, 1)
     _copied(plan, r.known)
-    r.asked[0] = 0
+    r.looked[0] = 0
 
 
 @compiled
@@ -91,7 +91,7 @@ def is_named(p: Problem, position: int) -> bool:
 
 
 @compiled
-def _proven(p: Problem, r: Reach, position: int, i: int, plan: Int32) -> bool:
+def _proven(p: Problem, r: Reachable, position: int, i: int, plan: Int32) -> bool:
     if closed(p, r.state, i, r.allow):
         return False
     _copied(r.known, plan)
@@ -111,7 +111,7 @@ def _put(plan: Int32, position: int, i: int) -> None:
 
 
 @compiled
-def _exchanged(p: Problem, r: Reach, position: int, i: int, plan: Int32) -> bool:
+def _exchanged(p: Problem, r: Reachable, position: int, i: int, plan: Int32) -> bool:
     """With the candidate in place of one of its groups that is planned further down, whose position goes to
     what was planned here."""
     for later in range(position + 1, r.length):
@@ -137,7 +137,7 @@ def _share(p: Problem, i: int, j: int) -> bool:
 
 
 @compiled
-def _fits(p: Problem, r: Reach, position: int, plan: Int32) -> bool:
+def _fits(p: Problem, r: Reachable, position: int, plan: Int32) -> bool:
     """Whether a plan costs no rule more than is allowed."""
     s = r.state
     for at in range(position, r.length):
@@ -154,7 +154,7 @@ def _fits(p: Problem, r: Reach, position: int, plan: Int32) -> bool:
 
 
 @compiled
-def _searched(p: Problem, r: Reach, position: int, i: int, plan: Int32) -> bool:
+def _searched(p: Problem, r: Reachable, position: int, i: int, plan: Int32) -> bool:
     for careful in (False, True):
         s = _state_copied(r.state)
         placed(p, s, i, position, r.length, 1)

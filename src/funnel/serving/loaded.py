@@ -103,8 +103,8 @@ class Loaded:
         kind, k = wanted
         if kind == "similar":
             return contents.neighbours(k or 1, self.durations)
-        made = {"recommend": contents.funnel, "drawn": contents.drawn, "rank": contents.ranking}
-        return made[kind](k, self.durations)
+        builders = {"recommend": contents.funnel, "drawn": contents.drawn, "rank": contents.ranking}
+        return builders[kind](k, self.durations)
 
     def with_contents(self, contents: Contents) -> Loaded:
         """The same version with other contents, and the funnels that it has been asked for made again."""
