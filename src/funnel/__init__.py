@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from funnel.gates.diff import BundleDifference, diff
     from funnel.gates.judge import judge
     from funnel.gates.publish import publish
+    from funnel.impressions import Impression, ImpressionsConfig
+    from funnel.impressions import join as join_impressions
+    from funnel.impressions import read as read_impressions
     from funnel.pipeline.build import Built, build
     from funnel.pipeline.prepare import Prepared, prepare
     from funnel.pipeline.report import evaluate, measure
@@ -78,6 +81,8 @@ _HOME = {
     "FunnelError": "funnel.errors",
     "Gate": "funnel.gates",
     "GateError": "funnel.errors",
+    "Impression": "funnel.impressions",
+    "ImpressionsConfig": "funnel.impressions",
     "Live": "funnel.serving.live",
     "Loss": "funnel.towers.losses",
     "Metric": "funnel.evaluation.metrics",
@@ -103,12 +108,14 @@ _HOME = {
     "configure": "funnel.config",
     "diff": "funnel.gates.diff",
     "evaluate": "funnel.pipeline.report",
+    "join_impressions": "funnel.impressions:join",
     "judge": "funnel.gates.judge",
     "load_config": "funnel.config:load",
     "measure": "funnel.pipeline.report",
     "prepare": "funnel.pipeline.prepare",
     "profile_data": "funnel.profile.figures:profile",
     "publish": "funnel.gates.publish",
+    "read_impressions": "funnel.impressions:read",
     "register": "funnel.plugins",
     "train": "funnel.pipeline.train:train_towers",
 }
@@ -138,6 +145,8 @@ __all__ = [
     "FunnelError",
     "Gate",
     "GateError",
+    "Impression",
+    "ImpressionsConfig",
     "Live",
     "Loss",
     "Metric",
@@ -164,12 +173,14 @@ __all__ = [
     "configure",
     "diff",
     "evaluate",
+    "join_impressions",
     "judge",
     "load_config",
     "measure",
     "prepare",
     "profile_data",
     "publish",
+    "read_impressions",
     "register",
     "train",
 ]
