@@ -60,6 +60,7 @@ from funnel.serving.state.impressions import SqliteImpressions
 from funnel.serving.state.interactions import KindsTaken, checked, is_shown
 from funnel.serving.state.items import LiveItems
 from funnel.serving.state.once import CallKey
+from funnel.serving.state.overlay import Overlay
 from funnel.serving.state.retention import retain
 from funnel.serving.state.users import LiveUsers
 from funnel.serving.watcher import Watcher
@@ -141,6 +142,16 @@ class Live:
     def folder(self) -> Path:
         """The store's folder."""
         return self._store.folder
+
+    @property
+    def state(self) -> StateLog:
+        """The log of changes and events."""
+        return self._state
+
+    @property
+    def overlay(self) -> Overlay:
+        """What is served, as far as the log was read when it was last looked at."""
+        return self._follower.overlay
 
     @property
     def position(self) -> str:
