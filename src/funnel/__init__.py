@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from funnel.gates.diff import BundleDifference, diff
     from funnel.gates.judge import judge
     from funnel.gates.publish import publish
+    from funnel.impressions import Impression, ImpressionsConfig
+    from funnel.impressions import read as read_impressions
     from funnel.pipeline.build import Built, build
     from funnel.pipeline.prepare import Prepared, prepare
     from funnel.pipeline.report import evaluate, measure
@@ -78,6 +80,8 @@ _HOME = {
     "FunnelError": "funnel.errors",
     "Gate": "funnel.gates",
     "GateError": "funnel.errors",
+    "Impression": "funnel.impressions",
+    "ImpressionsConfig": "funnel.impressions",
     "Live": "funnel.serving.live",
     "Loss": "funnel.towers.losses",
     "Metric": "funnel.evaluation.metrics",
@@ -109,6 +113,7 @@ _HOME = {
     "prepare": "funnel.pipeline.prepare",
     "profile_data": "funnel.profile.figures:profile",
     "publish": "funnel.gates.publish",
+    "read_impressions": "funnel.impressions:read",
     "register": "funnel.plugins",
     "train": "funnel.pipeline.train:train_towers",
 }
@@ -138,6 +143,8 @@ __all__ = [
     "FunnelError",
     "Gate",
     "GateError",
+    "Impression",
+    "ImpressionsConfig",
     "Live",
     "Loss",
     "Metric",
@@ -170,6 +177,7 @@ __all__ = [
     "prepare",
     "profile_data",
     "publish",
+    "read_impressions",
     "register",
     "train",
 ]

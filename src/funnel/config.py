@@ -18,6 +18,7 @@ from funnel.data import DataConfig, EventsConfig, SplitConfig
 from funnel.errors import ConfigError
 from funnel.features import ContextConfig, FeaturesConfig
 from funnel.gates import GatesConfig
+from funnel.impressions import ImpressionsConfig
 from funnel.index import IndexConfig, check_spec
 from funnel.ranker import RankerConfig
 from funnel.rules import KINDS, Rule, check_together
@@ -98,6 +99,7 @@ class Config(Settings):
     )
     gates: GatesConfig = GatesConfig()
     store: StoreConfig = StoreConfig()
+    impressions: ImpressionsConfig = ImpressionsConfig()
     serve: ServeConfig = Field(ServeConfig(), exclude=True)  # no part of what a bundle is
 
     @property

@@ -1,6 +1,6 @@
 """What was shown, why, and what came of it: the log of answers.
 
-    for impression in funnel.impressions.read("indexes/live/answers"):
+    for impression in funnel.read_impressions("indexes/live/answers"):
         print(impression.user, impression.shown_items)
 
 An answer is a JSON line in a file of its hour and its process, written in the background by a `Recorder`.

@@ -31,7 +31,7 @@ def read(
 ) -> Iterator[Impression]:
     """The answers of a log, by hour; in an hour one file behind the other, each in the order of its process.
 
-        list(funnel.impressions.read("indexes/live/answers"))
+        list(funnel.read_impressions("indexes/live/answers"))
 
     folder: `answers_folder(store)`; where it is absent there are none. since, until: seconds; only answers of
     [since, until). figures: filled while it reads. Lines that are torn or damaged are skipped and counted.

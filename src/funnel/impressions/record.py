@@ -87,7 +87,12 @@ def as_line(impression: Impression) -> bytes:
         value = getattr(impression, name)
         if value is not None and len(value) and not (name == "call" and value == "recommend"):
             record[name] = value
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    return (
+        json.dumps(record, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(
+            errors="replace"
+        )
+        + b"\n"
+    )
 
 
 def from_line(line: bytes | str) -> Impression:

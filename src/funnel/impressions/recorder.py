@@ -51,6 +51,11 @@ class Recorder:
         """Write what waits, for so many seconds at most, and end the thread; `put` begins anew."""
         self._writer().close(seconds)
 
+    @staticmethod
+    def nothing(bound: int) -> dict[str, Any]:
+        """`figures` where nothing was logged yet."""
+        return Writer(Path(), bound).figures()
+
     def figures(self) -> dict[str, Any]:
         """Of this process: answers recorded and dropped, bytes, those that wait and their bound, seconds that
         the oldest waits, errors, and what is wrong now."""

@@ -23,6 +23,7 @@ from typing import Any
 
 from funnel.artifacts.store import CURRENT, Store
 from funnel.errors import ConfigError, FunnelError
+from funnel.impressions import ImpressionsConfig
 from funnel.service.config import ServeConfig
 from funnel.service.keys import Keys, check_address
 from funnel.service.logs import log_as_json
@@ -170,13 +171,18 @@ class _LoadEnded(BaseException):
     takes it."""
 
 
-def serve(store: Store, config: ServeConfig, ready: Callable[[str, str], None]) -> None:
+def serve(
+    store: Store,
+    config: ServeConfig,
+    ready: Callable[[str, str], None],
+    impressions: ImpressionsConfig | None = None,
+) -> None:
     """Serve what is published in a store, until SIGTERM or SIGINT.
 
     Without keys only loopback is listened on: whoever reaches the service may do everything.
     Logs are set up for the process, see `[serve] logs`.
 
-    ready: told the address and the version when connections are taken.
+    ready: told the address and the version when connections are taken. impressions: see `Live`.
 
     Raises: ConfigError where the address cannot be had, others would reach it without keys, or the file of
     keys is damaged; BundleError where nothing can be served.
@@ -188,7 +194,7 @@ def serve(store: Store, config: ServeConfig, ready: Callable[[str, str], None]) 
     if config.logs == "json" or (config.logs == "auto" and not sys.stderr.isatty()):
         log_as_json()
     with bound(config.host, config.port) as listener:
-        live = Live(store, state=config.state or None)
+        live = Live(store, state=config.state or None, impressions=impressions)
         host, port = listener.getsockname()[:2]
         ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", live.version)
         Supervisor(live, listener, config, keys).run()

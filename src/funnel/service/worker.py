@@ -63,8 +63,9 @@ def work(
     try:
         sys.setswitchinterval(TURN)
         live.watch(config.watch)
-        live.recommend_many([None, None], 1)  # what a process does once is done before anybody waits
-        live.recommend(None, 1)
+        with live.recording.paused():  # nobody is shown these
+            live.recommend_many([None, None], 1)  # what a process does once is done before anybody waits
+            live.recommend(None, 1)
         with asyncio.Runner(loop_factory=_loop) as runner:
             runner.run(_serve(service_of(live, config, shared, number), listener, config, parent))
         code = 0

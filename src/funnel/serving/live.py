@@ -31,6 +31,7 @@ from funnel.bundle.contents import Contents
 from funnel.catalogue.where import Where
 from funnel.engine import RANK, Step
 from funnel.errors import BundleError, FunnelError
+from funnel.impressions import ImpressionsConfig, answers_folder
 from funnel.serving import arguments
 from funnel.serving.arguments import Seen
 from funnel.serving.given import among, beside, given_items, living_item
@@ -40,6 +41,7 @@ from funnel.serving.loaded import Loaded, Refused
 from funnel.serving.occasion import occasion_of
 from funnel.serving.probabilities import ranked
 from funnel.serving.reasons import recommendations
+from funnel.serving.recording import Called, Recording, in_front
 from funnel.serving.reload import Reload
 from funnel.serving.request import Request, encode_request, encode_requests
 from funnel.serving.response import (
@@ -79,7 +81,9 @@ class Live:
     store's folder `live`, which any number of processes on the machine share. A path, a URL of a server that
     several machines share, such as `redis://host:6379/0` or `postgresql://user@host/database` (see
     docs/state.md), or a log. moment: what a request is about that brings no `time`: "bundle", the end of the
-    bundle's data, or "now", the wall clock.
+    bundle's data, or "now", the wall clock. impressions: whether answers are logged, or the settings of the
+    log; default what the config of the bundle in use says, which is no unless somebody wrote it; see
+    docs/impressions.md.
 
     Any process may change items and observe events, before and after a fork; what one acknowledged is in the
     next answer of all.
@@ -95,6 +99,7 @@ class Live:
         watch: float | None = None,
         state: StateLog | str | Path | None = None,
         moment: Literal["bundle", "now"] = "bundle",
+        impressions: ImpressionsConfig | bool | None = None,
     ) -> None:
         if moment not in ("bundle", "now"):
             raise FunnelError(f'moment is {moment!r}; it must be "bundle" or "now"')
@@ -108,6 +113,8 @@ class Live:
         self._impressions.size()  # damaged, it is told now
         self._follower = Follower(self._state, loaded)
         self._reload = Reload(self._store, self._follower)
+        settings = ImpressionsConfig(log=impressions) if isinstance(impressions, bool) else impressions
+        self.recording = Recording(answers_folder(self._store.folder), settings)
         retain(self._store, self._state)
         self.items, self.users = LiveItems(self._follower), LiveUsers(self._follower, self._impressions)
         self._watcher: Watcher | None = None
@@ -190,11 +197,13 @@ class Live:
         self._watcher = watcher
 
     def close(self) -> None:
-        """Stop looking for newly published versions, and close the state's file; answering goes on."""
+        """Stop looking for newly published versions, write what waits for the log of answers, and close the
+        files; answering goes on."""
         if self._watcher is not None:
             self._watcher.stop()
         self._state.close()
         self._impressions.close()
+        self.recording.close()
 
     def health(self) -> dict[str, Any]:
         """What an operator looks at, as plain values for JSON: the version and its age, the last reload and
@@ -203,7 +212,8 @@ class Live:
         """
         if self._watcher is not None:
             self._watcher.keep_on()
-        return health(self._follower, self._reload, self._watcher, self._impressions, self.users.last_known)
+        known = health(self._follower, self._reload, self._watcher, self._impressions, self.users.last_known)
+        return known | {"impressions": self.recording.figures(self._loaded)}
 
     def observe(
         self,
@@ -244,6 +254,7 @@ class Live:
         once = None if key is None else CallKey.of(key, [*taken, *views])
         if taken or once is not None:  # the log of events knows every key
             self._state.observe(taken, once)
+            self.recording.feedback += sum(event.answer is not None for event in taken)
         if views:
             self._impressions.observe(views, once)
 
@@ -306,7 +317,8 @@ class Live:
         requests = self.on_occasion(loaded, requests, [user_id], time)
         left = None if limit is None else limit - (perf_counter() - began)
         steps = loaded.funnel(wanted).trace(requests, seconds=left)
-        return self._answer(loaded, state, user_id, requests, steps, wanted, reasons, columns)
+        given = Called("recommend", request, in_front(loaded.contents, steps))
+        return self._answer(loaded, state, given, requests, steps, wanted, reasons, columns)
 
     def recommend_many(
         self,
@@ -339,7 +351,10 @@ class Live:
         for number, (user_id, codes) in enumerate(zip(users, reasons, strict=True)):
             row = np.array([number])
             own = [step.of(row) if step.name in (steps[-1].name, RANK) else step for step in steps]
-            answers.append(self._answer(loaded, state, user_id, requests.take(row), own, wanted, codes))
+            moment_of = context[number] if isinstance(context, Sequence) else context
+            request = Request(user_id, where=where, seen=seen, context=moment_of)
+            given = Called("recommend", request, in_front(loaded.contents, steps, number))
+            answers.append(self._answer(loaded, state, given, requests.take(row), own, wanted, codes))
         return answers
 
     def rank(
@@ -377,8 +392,8 @@ class Live:
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         requests = among(loaded.contents, requests, rows)
         steps = funnel.trace(requests)
-        codes = missing + reasons
-        return self._answer(loaded, state, user_id, requests, steps, len(rows), codes, columns)
+        given = Called("rank", request, in_front(loaded.contents, steps))
+        return self._answer(loaded, state, given, requests, steps, len(rows), missing + reasons, columns)
 
     def similar(
         self,
@@ -415,7 +430,8 @@ class Live:
         requests = beside(requests, int(rows[0]))
         steps = loaded.neighbours(wanted).trace(requests)
         codes = [] if user_id is None else [code for code in reasons if code != EMPTY_HISTORY]
-        return self._answer(loaded, state, user_id, requests, steps, wanted, codes, columns)
+        given = Called("similar", request, in_front(loaded.contents, steps))
+        return self._answer(loaded, state, given, requests, steps, wanted, codes, columns)
 
     def explain(
         self,
@@ -489,7 +505,7 @@ class Live:
         self,
         loaded: Loaded,
         state: str,
-        user_id: Any,
+        given: Called,
         requests: Requests,
         steps: Sequence[Step],
         wanted: int,
@@ -511,11 +527,13 @@ class Live:
         if self._follower.error is not None:
             reasons.append(STATE_UNREADABLE)
         reasons += [f"{SKIPPED}{step.name}" for step in steps if step.skipped]
-        return Answer(
-            user_id=user_id,
+        answer = Answer(
+            user_id=given.request.user_id,
             items=recommendations(loaded.contents, requests, final, attributes, ranked(steps)),
             version=loaded.version,
             reasons=tuple(reasons),
             milliseconds={step.name: 1000 * step.seconds for step in steps},
             state=state,
         )
+        self.recording.record(loaded, given, requests, final, answer, wanted)
+        return answer
