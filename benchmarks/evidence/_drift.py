@@ -20,7 +20,7 @@ RISE, WEEK, LEVELS = 0.2, 7, 5
 _BUDGET = Metric("context", "budget")
 
 
-def drift(store: Path, version: str, of: World, quick: bool) -> dict[str, Any]:
+def drift(store: Path, version: str, of: World, quick: bool, state: Path) -> dict[str, Any]:
     """Seven days as they were, then ten in which budgets rise by a fifth in the first week: when the effect
     that counts is passed in truth, and when it is told."""
     levels = [
@@ -50,9 +50,9 @@ def drift(store: Path, version: str, of: World, quick: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def minutes(store: Path, version: str, of: World, factor: float, n: int) -> list[Counts]:
+def minutes(store: Path, version: str, of: World, factor: float, n: int, state: Path) -> list[Counts]:
     """Minutes of a shop with budgets of so much."""
-    shop = Shop.opened(store, version, of, 0)
+    shop = Shop.opened(store, version, of, 0, state=state)
     shop.mix = replace(WEEKDAY, budget=WEEKDAY.budget * factor)
     for _ in range(n + 2):
         shop.minute()

@@ -37,6 +37,9 @@ from funnel.serving import recording
 #: When watching begins: an hour of a Wednesday, after the data.
 NOON = BEGIN + DAYS * DAY + 12 * 3600
 
+#: Events that a shop in use has had.
+EVENTS_BEFORE = 40_000
+
 #: Share of answers that are logged with all that makes them again, and seconds that are asked for at once.
 SAMPLE, TURN = 0.1, 10
 
@@ -74,11 +77,19 @@ class Shop:
 
     @classmethod
     def opened(
-        cls, store: Path, version: str, of: World, seed: int, config: MonitorConfig | None = None
+        cls,
+        store: Path,
+        version: str,
+        of: World,
+        seed: int,
+        config: MonitorConfig | None = None,
+        state: Path | None = None,
     ) -> Shop:
         """With a state of its own: what happens to it happens to no other. Its logs are in a temporary
-        folder."""
+        folder. state: one that it begins with."""
         own = Path(tempfile.mkdtemp(prefix="watched-"))
+        if state is not None:
+            shutil.copy(state, own / "state.sqlite")
         live = Live(
             Store(store), version, state=own / "state.sqlite",
             impressions=ImpressionsConfig(log=True, sample=SAMPLE),
@@ -144,3 +155,23 @@ class Shop:
             self.live.observe(
                 *((user, item, int(at), None, None, answer) for at, user, item, answer in ready)
             )
+
+
+def used(store: Path, version: str, of: World, path: Path) -> Path:
+    """A state of a shop that was in use for six hours: events of ten minutes, drawn again and again."""
+    if not path.exists():
+        shop = Shop.opened(store, version, of, 99)
+        for _ in range(10):
+            shop.minute()
+        pairs = [(event.user, event.item_id) for event in shop.live.state.events_after(0, 10**6)]
+        times = NOON - np.sort(shop.rng.integers(3600, 6 * 3600, size=EVENTS_BEFORE))[::-1]
+        drawn = shop.rng.integers(len(pairs), size=EVENTS_BEFORE)
+        shop.close()
+        shop = Shop.opened(store, version, of, 99)
+        events = [(*pairs[n], at) for n, at in zip(drawn.tolist(), times.tolist(), strict=True)]
+        for begin in range(0, len(events), 5000):
+            shop.live.observe(*events[begin : begin + 5000])
+        shop.live.close()
+        shutil.copy(shop.own / "state.sqlite", path)
+        shop.close()
+    return path

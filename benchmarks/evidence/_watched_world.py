@@ -33,7 +33,7 @@ SCHEMA = Schema(
 
 @dataclass(frozen=True)
 class Mix:
-    """Who asks, and where: shares of places and devices, the middle budget, how much the busiest users ask."""
+    """Who asks, and where: shares of places and devices, the middle budget, and how busy the busiest are."""
 
     places: tuple[float, ...] = (0.5, 0.3, 0.2)
     devices: tuple[float, ...] = (0.5, 0.4, 0.1)

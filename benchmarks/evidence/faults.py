@@ -3,16 +3,15 @@
     python -m benchmarks.evidence faults [--quick]
 
 A `Live` answers ten requests a second of a made-up shop, and its monitor looks every minute; a fault is put
-in while it runs, at a random place of the minute's windows. Answers, events and their logs are real, and only
-time is made up. What the monitor knows of other days is a week of hours, each of sixty minutes that were drawn
-from healthy ones of the same shop. A slow drift takes days: there minutes are drawn from those of shops
+in while it runs, at a random place of the monitor's windows. Answers, events and their logs are real; only
+time is made up. What the monitor knows of other days is a week of hours, each of sixty minutes that were
+drawn from healthy ones of the same shop. A slow drift takes days: there minutes are drawn from those of shops
 whose callers' budgets are higher by so much.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,7 @@ from rich.console import Console
 
 from benchmarks.evidence._drift import drift
 from benchmarks.evidence._faults import FAULTS
-from benchmarks.evidence._watched import NOON, Shop
+from benchmarks.evidence._watched import NOON, Shop, used
 from benchmarks.evidence._watched_world import World, built, world
 from benchmarks.serving import save
 from funnel.monitoring.counts import Counts
@@ -33,9 +32,11 @@ from funnel.monitoring.memory import HOUR, Memory
 HEALTHY, BEFORE, LIMIT = 24, 4, 10
 
 
-def healthy(store: Path, version: str, of: World, minutes: int, seed: int) -> tuple[list[Counts], Memory]:
+def healthy(
+    store: Path, version: str, of: World, minutes: int, seed: int, state: Path
+) -> tuple[list[Counts], Memory]:
     """Counts of healthy minutes, and the bins they are in."""
-    shop = Shop.opened(store, version, of, seed)
+    shop = Shop.opened(store, version, of, seed, state=state)
     for _ in range(minutes):
         shop.minute()
     shop.close()
@@ -75,20 +76,22 @@ def main(quick: bool, results: Path) -> None:
     logging.disable(logging.ERROR)  # each alarm is also a line of the log
     console, repeats = Console(), 1 if quick else 3
     work = Path(tempfile.gettempdir()) / "funnel-watched"
+    work.mkdir(exist_ok=True)
     version, *_ = built(work, 1)
     store, of = work / "indexes", world()
-    minutes, edges = healthy(store, version, of, 12 if quick else HEALTHY, 0)
+    state = used(store, version, of, work / "state.sqlite")
+    minutes, edges = healthy(store, version, of, 12 if quick else HEALTHY, 0, state)
     rows: dict[str, list[dict[str, Any]]] = {}
     for number, (name, ways) in enumerate(FAULTS.items()):
         rows[name] = []
         for repeat, way in enumerate(ways if quick else ways * max(1, -(-repeats // len(ways)))):
             seed = 1000 * (number + 1) + repeat
-            shop = Shop.opened(store, version, of, seed)
+            shop = Shop.opened(store, version, of, seed, state=state)
             found = trial(shop, way, week(minutes, edges, np.random.default_rng(seed)))
             shop.close()
             rows[name].append({"way": way.__name__, **found})
             console.log(f"{way.__name__}: {found}")
-    slow = drift(store, version, of, quick)
+    slow = drift(store, version, of, quick, state)
     console.log(f"slow drift: {slow}")
     trials = [row for some in rows.values() for row in some]
     told = [row for row in trials if row["minutes"] is not None]
@@ -103,4 +106,3 @@ def main(quick: bool, results: Path) -> None:
     console.print({name: value for name, value in about.items() if name != "faults"})
     if not quick:
         save("evidence-faults", about, results)
-    shutil.rmtree(work, ignore_errors=True) if not quick else None

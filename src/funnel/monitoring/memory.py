@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 from funnel.errors import DataError
 from funnel.monitoring.counts import Counts
+from funnel.monitoring.files import read, write
 
 HOUR, DAY = 3600, 86_400
 
@@ -92,27 +91,3 @@ class Memory:
             ) from error
         self.hours, self.anchor, self.edges = hours, anchor, edges
         return raw
-
-
-def write(path: Path, raw: dict[str, Any]) -> None:
-    """A JSON file, whole or not at all. Raises: OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(json.dumps(raw))
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def read(path: Path) -> dict[str, Any] | None:
-    """What such a file holds; None where there is none. Raises: DataError where it is damaged."""
-    try:
-        raw = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error})") from error
-    if not isinstance(raw, dict):
-        raise DataError(f"{path} is damaged: an object is expected")
-    return raw

@@ -18,15 +18,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from funnel.bundle.holdout import HOLDOUT, Holdout
+from funnel.errors import DataError
 from funnel.impressions.files import answers_folder
 from funnel.monitoring.alarm import Alarm
 from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counting import Counting, Remade
 from funnel.monitoring.counts import Counts
 from funnel.monitoring.events import Events
+from funnel.monitoring.files import ACCEPTED, ALARMS, MEMORY, monitor_folder, read, write
 from funnel.monitoring.golden import Golden
 from funnel.monitoring.measures import Measures
-from funnel.monitoring.memory import write
 from funnel.monitoring.monitor import Monitor
 from funnel.monitoring.reading import Tail, Waiting
 from funnel.monitoring.reference import Reference
@@ -37,16 +38,8 @@ from funnel.serving.live import Live
 
 log = logging.getLogger(__name__)
 
-#: The folder of a store's monitor; in it what was learned, and what is wrong now.
-FOLDER, MEMORY, ALARMS = "monitor", "memory.json", "alarms.json"
-
 #: Times that what is served and the reference are brought to the same changes.
 _TRIES = 3
-
-
-def monitor_folder(store: Path) -> Path:
-    """Where the monitor of a store's folder keeps what it knows."""
-    return store / "live" / FOLDER
 
 
 class Watch:
@@ -87,7 +80,9 @@ class Watch:
         now = time.time() if now is None else now
         of = self._of_bundle()
         found, counts = self._golden(of, now), Counts()
+        counts.age = (now - of.data_read) / 3600 if of.data_read else None
         if self._leads():
+            self._accept()
             remade = self._read(of, now, counts)
             found += self._replayed.alarms(now, remade)
         if self.counted is not None:
@@ -142,6 +137,15 @@ class Watch:
         self._lock = file
         return True
 
+    def _accept(self) -> None:
+        """What people said is right."""
+        path = self.folder / ACCEPTED
+        for name in accepted(path):
+            kind, _, subject = name.partition(" ")
+            self.monitor.accept(kind, subject)
+            log.warning("what is seen of %s is right from now on", name)
+        path.unlink(missing_ok=True)
+
     def _told(self, new: Sequence[Alarm]) -> None:
         for alarm in new:
             log.error("alarm: %s", alarm.sentence, extra={"fields": alarm.to_dict()})
@@ -179,12 +183,21 @@ class Watch:
             self._lock = None
 
 
+def accepted(path: Path) -> list[str]:
+    """Names that people accepted and nobody has taken up; none where the file is damaged, which is logged."""
+    try:
+        return [str(name) for name in (read(path) or {}).get("names", [])]
+    except DataError as error:
+        log.error("%s", error)
+        return []
+
+
 class _OfBundle:
     """What belongs to one version."""
 
     def __init__(self, live: Live, config: MonitorConfig, monitor: Monitor) -> None:
         bundle = live.overlay.bundle
-        self.version = bundle.version
+        self.version, self.data_read = bundle.version, bundle.data_read
         holdout = Holdout.load(live.store.path(bundle.version) / HOLDOUT, bundle.contents)
         requests = holdout.examples.requests
         measures = Measures.of(bundle.version, bundle.contents, requests, monitor.memory.edges)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 import time as clocks
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -116,6 +116,7 @@ class Live:
         settings = ImpressionsConfig(log=impressions) if isinstance(impressions, bool) else impressions
         self.recording = Recording(answers_folder(self._store.folder), settings)
         retain(self._store, self._state)
+        self.reports: dict[str, Callable[[], Any]] = {}  # what others have to say in `health`
         self.items, self.users = LiveItems(self._follower), LiveUsers(self._follower, self._impressions)
         self._watcher: Watcher | None = None
         if watch is not None:
@@ -213,7 +214,8 @@ class Live:
         if self._watcher is not None:
             self._watcher.keep_on()
         known = health(self._follower, self._reload, self._watcher, self._impressions, self.users.last_known)
-        return known | {"impressions": self.recording.figures(self._loaded)}
+        others = {name: report() for name, report in self.reports.items()}
+        return known | {"impressions": self.recording.figures(self._loaded)} | others
 
     def observe(
         self,
