@@ -29,7 +29,7 @@ from funnel.monitoring.counts import Counts
 from funnel.monitoring.memory import HOUR, Memory
 
 #: Healthy minutes that are drawn from, and minutes before a fault, at least; minutes that it may take.
-HEALTHY, BEFORE, LIMIT = 24, 4, 10
+HEALTHY, BEFORE, LIMIT = 20, 2, 10
 
 
 def healthy(
@@ -74,7 +74,7 @@ def trial(shop: Shop, fault: Callable[[Shop], None], memory: Memory) -> dict[str
 def main(quick: bool, results: Path) -> None:
     """Put each fault in, and print what is told."""
     logging.disable(logging.ERROR)  # each alarm is also a line of the log
-    console, repeats = Console(), 1 if quick else 3
+    console, repeats = Console(), 1 if quick else 2
     work = Path(tempfile.gettempdir()) / "funnel-watched"
     work.mkdir(exist_ok=True)
     version, *_ = built(work, 1)

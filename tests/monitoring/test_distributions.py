@@ -45,7 +45,9 @@ def test_what_is_as_different_as_may_be_is_told_of_as_seldom_as_chance_has_it() 
     rng = np.random.default_rng(2)
     usual, other = [0.5, 0.5], [0.65, 0.35]  # w = .3
     for n in (200, 5_000):
-        some = [difference(drawn(rng, n, other), drawn(rng, 10**6, usual)[None], 0.3).chance for _ in range(2000)]
+        some = [
+            difference(drawn(rng, n, other), drawn(rng, 10**6, usual)[None], 0.3).chance for _ in range(2000)
+        ]
         assert np.mean(np.array(some) < 0.01) < 0.02
 
 
@@ -59,7 +61,8 @@ def test_it_must_differ_from_each_of_the_others() -> None:
 def test_what_lies_far_outside_has_a_small_chance_and_no_nan() -> None:
     seen, other = np.array([0.0, 100_000.0]), np.array([100_000.0, 0.0])
     found = difference(seen, other[None], 0.3)
-    assert 0 < found.chance < 1e-100 and found.effect > 1
+    assert 0 < found.chance < 1e-100
+    assert found.effect > 1
 
 
 def test_few_discoveries_are_false() -> None:

@@ -65,7 +65,8 @@ def test_more_than_was_probable_is_told_of_too_though_there_are_as_many_clicks()
     for number in range(15):
         told += watched.look(60.0 * number, minute(rng, 0.15, factor=1.7), [like])
     assert {alarm.kind for alarm in told} == {"calibration"}
-    assert told[0].value is not None and told[0].value > 1.4
+    assert told[0].value is not None
+    assert told[0].value > 1.4
 
 
 def test_days_that_differ_are_all_right() -> None:

@@ -48,7 +48,9 @@ def test_a_distribution_that_is_another_is_told_of_once_with_its_beginning(taugh
     assert watched(taught, begin, 10, seed=1, prices=OFF) == ["context price"]
     alarm = taught.open["context price"]
     assert begin - 180 <= alarm.since <= begin + 180 < alarm.at
-    assert alarm.look and alarm.of_data and alarm.chance < 1e-6
+    assert alarm.look
+    assert alarm.of_data
+    assert alarm.chance < 1e-6
 
 
 def test_a_rate_that_rises_is_told_of(taught: Monitor) -> None:
@@ -91,7 +93,9 @@ def test_a_slow_change_is_told_of_within_a_day() -> None:
     for day in range(18):
         moved = 0.02 * max(0, day - 6)
         prices = [0.0, 0.25 - moved, 0.25, 0.25, 0.25 + moved, 0.0, 0.0]
-        told += [(day, key) for key in watched(monitor, BEGIN + 86_400 * day, 24 * 60, seed=day, prices=prices)]
+        told += [
+            (day, key) for key in watched(monitor, BEGIN + 86_400 * day, 24 * 60, seed=day, prices=prices)
+        ]
         if told:
             break
     (first,) = told
@@ -111,11 +115,13 @@ def test_it_goes_on_after_a_restart(taught: Monitor, tmp_path: Path) -> None:
     assert watched(other, begin + 1200, 5, seed=3, prices=OFF, empty=0.3) == ["empty"]
 
 
-@pytest.mark.parametrize("damage", ["{", "[]", '{"hours": {"x": 1}, "anchor": {}, "edges": {}}', '{"hours": 3}'])
+@pytest.mark.parametrize(
+    "damage", ["{", "[]", '{"hours": {"x": 1}, "anchor": {}, "edges": {}}', '{"hours": 3}']
+)
 def test_a_damaged_memory_is_named(damage: str, tmp_path: Path) -> None:
     path = tmp_path / "memory.json"
     path.write_text(damage)
-    with pytest.raises(DataError, match="memory.json"):
+    with pytest.raises(DataError, match=r"memory\.json"):
         Monitor().load(path)
 
 

@@ -40,8 +40,11 @@ def test_a_rise_is_told_of_in_a_few_minutes_and_its_beginning_too() -> None:
         if told := watched.look(60.0 * number, counts(float(rng.binomial(600, 0.10)), 600), [like]):
             break
     (alarm,) = told
-    assert alarm.kind == "empty" and abs(alarm.since - 29 * 60.0) <= 120
-    assert alarm.chance <= 1e-6 and alarm.value is not None and alarm.value > 0.05
+    assert alarm.kind == "empty"
+    assert abs(alarm.since - 29 * 60.0) <= 120
+    assert alarm.chance <= 1e-6
+    assert alarm.value is not None
+    assert alarm.value > 0.05
 
 
 def test_the_evidence_is_none_on_the_average_at_every_rate_that_is_right() -> None:
@@ -69,10 +72,14 @@ def test_what_is_mostly_so_is_judged_by_the_rest() -> None:
     join = Rate("join")
     like = counts(57_000, 60_000, join)
     right = limit(join, [like], MonitorConfig())
-    assert right is not None and 0.95 < right < 0.97
+    assert right is not None
+    assert 0.95 < right < 0.97
     rng, watched = np.random.default_rng(1), Rates(MonitorConfig())
-    told = [n for n in range(60) if watched.look(n, counts(float(rng.binomial(600, 0.99)), 600, join), [like])]
-    assert told and told[0] < 10
+    told = [
+        n for n in range(60) if watched.look(n, counts(float(rng.binomial(600, 0.99)), 600, join), [like])
+    ]
+    assert told
+    assert told[0] < 10
 
 
 def test_nothing_is_told_of_what_is_not_known_but_of_what_must_not_be() -> None:
@@ -85,7 +92,8 @@ def test_nothing_is_told_of_what_is_not_known_but_of_what_must_not_be() -> None:
 def test_the_highest_of_the_hours_counts() -> None:
     few, many = counts(100, 10_000), counts(3_000, 10_000)
     found = limit(EMPTY, [few, many], MonitorConfig())
-    assert found is not None and found > 0.3
+    assert found is not None
+    assert found > 0.3
 
 
 def test_minutes_that_vary_by_sessions_count_for_less() -> None:
@@ -110,5 +118,6 @@ def test_a_part_alone_is_told_of() -> None:
     now.rate(EMPTY, 36, 600)
     now.rate(Rate("empty", "", "place=home"), 30, 30)
     (alarm,) = Rates(MonitorConfig()).look(0.0, now, [like])
-    assert alarm.part == "place=home" and "place=home" in alarm.sentence
+    assert alarm.part == "place=home"
+    assert "place=home" in alarm.sentence
     assert math.isclose(alarm.value or 0, 1.0)

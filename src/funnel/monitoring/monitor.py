@@ -116,6 +116,7 @@ class Monitor:
         raw = self.memory.load(path)
         if not raw:
             return
+        self._hour, self._counts, self.open, self._told = None, Counts(), {}, {}
         try:
             self._hour, self._counts = raw["hour"], Counts.from_dict(raw["counts"])
             self._rates.dispersion = {Rate(*rate): float(value) for *rate, value in raw["dispersion"]}
@@ -124,4 +125,3 @@ class Monitor:
                 self.open[alarm.key], self._told[alarm.key] = alarm, float(saved["told"])
         except (KeyError, TypeError, ValueError) as error:
             log.warning("%s is of another form (%r): the open hour is counted anew", path, error)
-            self._hour, self._counts, self.open, self._told = None, Counts(), {}, {}

@@ -135,6 +135,7 @@ class Watch:
             file.close()
             return False
         self._lock = file
+        self.monitor.load(self.folder / MEMORY)  # what another process learned since
         return True
 
     def _accept(self) -> None:
