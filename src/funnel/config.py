@@ -20,6 +20,7 @@ from funnel.features import ContextConfig, FeaturesConfig
 from funnel.gates import GatesConfig
 from funnel.impressions import ImpressionsConfig
 from funnel.index import IndexConfig, check_spec
+from funnel.monitoring.config import MonitorConfig
 from funnel.policies import ExploreConfig
 from funnel.ranker import RankerConfig
 from funnel.rules import KINDS, Rule, check_together
@@ -102,6 +103,7 @@ class Config(Settings):
     gates: GatesConfig = GatesConfig()
     store: StoreConfig = StoreConfig()
     impressions: ImpressionsConfig = ImpressionsConfig()
+    monitor: MonitorConfig = MonitorConfig()
     serve: ServeConfig = Field(ServeConfig(), exclude=True)  # no part of what a bundle is
 
     @property

@@ -14,6 +14,7 @@ from funnel.gates.explored import explored
 from funnel.gates.figures import Figures, measure, popular
 from funnel.gates.findings import Finding, Verdict, could_not_look
 from funnel.gates.judged import Judged
+from funnel.gates.monitor import watched
 from funnel.gates.parts import parts
 from funnel.gates.probabilities import calibration
 from funnel.gates.reference import reference
@@ -89,6 +90,11 @@ def _search(case: Case) -> list[Finding]:
 def _calibration(case: Case) -> list[Finding]:
     shown = case.new.holdout.shown
     return calibration(case.contents, case.new.schema, case.examples, case.config, case.seed, shown)
+
+
+@register("gate", "monitor")
+def _monitor(case: Case) -> list[Finding]:
+    return [watched(case.store, case.config)]
 
 
 @register("gate", "concentration")

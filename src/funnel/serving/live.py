@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 import time as clocks
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -63,6 +63,7 @@ from funnel.serving.state.impressions import SqliteImpressions
 from funnel.serving.state.interactions import KindsTaken, checked, is_shown
 from funnel.serving.state.items import LiveItems
 from funnel.serving.state.once import CallKey
+from funnel.serving.state.overlay import Overlay
 from funnel.serving.state.retention import retain
 from funnel.serving.state.users import LiveUsers
 from funnel.serving.watcher import Watcher
@@ -117,6 +118,7 @@ class Live:
         settings = ImpressionsConfig(log=impressions) if isinstance(impressions, bool) else impressions
         self.recording = Recording(answers_folder(self._store.folder), settings)
         retain(self._store, self._state)
+        self.reports: dict[str, Callable[[], Any]] = {}  # what others have to say in `health`
         self.items, self.users = LiveItems(self._follower), LiveUsers(self._follower, self._impressions)
         self._watcher: Watcher | None = None
         if watch is not None:
@@ -150,6 +152,16 @@ class Live:
     def folder(self) -> Path:
         """The store's folder."""
         return self._store.folder
+
+    @property
+    def state(self) -> StateLog:
+        """The log of changes and events."""
+        return self._state
+
+    @property
+    def overlay(self) -> Overlay:
+        """What is served, as far as the log was read when it was last looked at."""
+        return self._follower.overlay
 
     @property
     def position(self) -> str:
@@ -204,8 +216,12 @@ class Live:
         if self._watcher is not None:
             self._watcher.keep_on()
         known = health(self._follower, self._reload, self._watcher, self._impressions, self.users.last_known)
-        explore = self._exploring.figures(self.contents)
-        return known | {"impressions": self.recording.figures(self._loaded), "explore": explore}
+        others = {name: report() for name, report in self.reports.items()}
+        own = {
+            "impressions": self.recording.figures(self._loaded),
+            "explore": self._exploring.figures(self.contents),
+        }
+        return known | own | others
 
     def observe(
         self,
