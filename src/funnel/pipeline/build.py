@@ -22,6 +22,7 @@ from funnel.config import Config
 from funnel.data import shown_columns
 from funnel.evaluation import Report
 from funnel.evaluation.advice import Origin, RankerOutcome, Training
+from funnel.experiments.running import arm_bundles
 from funnel.features import FeaturesConfig, Statistics, save_rates
 from funnel.gates.explored import choose
 from funnel.gates.serving import answers
@@ -79,7 +80,7 @@ def build(prepared: Prepared, towers: Path, store: Store, *, progress: bool = Fa
             write_parts(prepared, towers, draft.folder)
         add_ranker(prepared, towers, draft.folder, draft.folder)
         report, users = finish(prepared, draft, progress=progress)
-    retain(store, prepared.config.store.keep, also=[draft.version])
+    retain(store, prepared.config.store.keep, also=[draft.version, *arm_bundles(store.folder)])
     return Built(draft.version, store.path(draft.version), report, users)
 
 

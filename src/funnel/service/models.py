@@ -154,6 +154,7 @@ class AnswerBody(Body):
     reasons: list[str]
     milliseconds: dict[str, float]
     policy: PolicyBody | None = Field(None, description="only where items were drawn")
+    arms: dict[str, str] = Field({}, description="of the user, by experiment; only where there are any")
     items: list[ItemBody]
 
 

@@ -40,6 +40,7 @@ def _fields(answer: Answer) -> dict[str, Any]:
         "reasons": answer.reasons,
         "milliseconds": {name: round(ms, 3) for name, ms in answer.milliseconds.items()},
         **({"policy": asdict(answer.policy)} if answer.policy is not None else {}),
+        **({"arms": answer.arms} if answer.arms else {}),
         "items": [_item(item, drawn=drawn) for item in answer.items],
     }
 

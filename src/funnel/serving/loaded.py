@@ -57,9 +57,7 @@ class Loaded:
             contents = load_contents(folder, manifest.towers_fingerprint)
             loaded = cls(manifest.version, manifest, load_schema(folder), contents)
             with without_collection():
-                _warm(loaded.funnel(contents.rerank.k), contents)
-                if contents.explore is not None:
-                    _warm(loaded.drawn(contents.rerank.k), contents, drawn=True)
+                warm(loaded)
         except FunnelError:
             raise
         except Exception as error:  # whole, but not what this funnel reads: any library may stumble over it
@@ -133,12 +131,17 @@ class Refused:
     at: str
 
 
-def _warm(funnel: Funnel, contents: Contents, *, drawn: bool = False) -> None:
-    """Have compiled what is compiled: for a request without a filter, with one that lets everything pass, and
-    with one that lets one item pass; each with a context, where there is one."""
+def warm(loaded: Loaded) -> None:
+    """Answer, so that what is compiled is compiled now: a request without a filter, with one that lets
+    everything pass, and with one that lets one item pass; each with a context, where there is one."""
+    contents = loaded.contents
     context = {} if contents.context is None else contents.context.example()
     requests, _ = encode_request(contents, Request(context=context))
-    requests = replace(requests, seeds=np.zeros(1, dtype=np.int64)) if drawn else requests
+    each = [requests]
+    if contents.explore is not None:
+        each.append(replace(requests, seeds=np.zeros(1, dtype=np.int64)))
     everything = np.ones(len(contents.catalogue.ids), dtype=np.bool_)
-    for allow in (None, Allow.of(everything, 1), Allow.of(np.arange(len(everything)) == 0, 1)):
-        recommendations(contents, requests, funnel(replace(requests, allow=allow)))
+    for requests in each:
+        funnel = loaded.for_requests(requests, contents.rerank.k)
+        for allow in (None, Allow.of(everything, 1), Allow.of(np.arange(len(everything)) == 0, 1)):
+            recommendations(contents, requests, funnel(replace(requests, allow=allow)))

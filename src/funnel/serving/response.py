@@ -79,7 +79,8 @@ class Answer:
     version: of the bundle that answered. reasons: codes for what was missing; empty when nothing was.
     milliseconds: time spent in each stage. state: how far the log of changes and events is in it at least,
     as "changes.events"; empty where no log was read. id: of this answer alone, which events may name.
-    policy: by which its items were drawn, see docs/explore.md; None where nothing was drawn.
+    policy: by which its items were drawn, see docs/explore.md; None where nothing was drawn. arms: of the
+    user, by experiment, see docs/experiments.md; empty where they are in none.
     """
 
     user_id: Any
@@ -90,6 +91,7 @@ class Answer:
     state: str = ""
     id: str = field(default_factory=new_id, compare=False)
     policy: Policy | None = None
+    arms: Mapping[str, str] = field(default_factory=dict)
 
     def to_frame(self) -> pd.DataFrame:
         """A row an item, best first, by its position from 1: item_id, score, reasons, `sources.NAME` for its
@@ -128,6 +130,7 @@ class Answer:
             "reasons": list(self.reasons),
             "milliseconds": {name: round(ms, 3) for name, ms in self.milliseconds.items()},
             **({} if self.policy is None else {"policy": asdict(self.policy)}),
+            **({"arms": dict(self.arms)} if self.arms else {}),
             "items": [
                 {
                     "item_id": plain(item.item_id),
