@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from funnel.gates.judge import judge
     from funnel.gates.publish import publish
     from funnel.impressions import Impression, ImpressionsConfig
+    from funnel.impressions import join as join_impressions
     from funnel.impressions import read as read_impressions
     from funnel.monitoring.alarm import Alarm
     from funnel.monitoring.config import MonitorConfig
@@ -113,6 +114,7 @@ _HOME = {
     "configure": "funnel.config",
     "diff": "funnel.gates.diff",
     "evaluate": "funnel.pipeline.report",
+    "join_impressions": "funnel.impressions:join",
     "judge": "funnel.gates.judge",
     "load_config": "funnel.config:load",
     "measure": "funnel.pipeline.report",
@@ -180,6 +182,7 @@ __all__ = [
     "configure",
     "diff",
     "evaluate",
+    "join_impressions",
     "judge",
     "load_config",
     "measure",

@@ -9,6 +9,7 @@ An answer is a JSON line in a file of its hour and its process, written in the b
 from funnel.impressions.config import ImpressionsConfig
 from funnel.impressions.files import answers_folder
 from funnel.impressions.frames import to_frame
+from funnel.impressions.join import Joined, JoinFigures, join
 from funnel.impressions.reader import ReadFigures, read
 from funnel.impressions.record import Impression, as_line, from_line
 from funnel.impressions.recorder import Recorder
@@ -16,11 +17,14 @@ from funnel.impressions.recorder import Recorder
 __all__ = [
     "Impression",
     "ImpressionsConfig",
+    "JoinFigures",
+    "Joined",
     "ReadFigures",
     "Recorder",
     "answers_folder",
     "as_line",
     "from_line",
+    "join",
     "read",
     "to_frame",
 ]

@@ -7,7 +7,9 @@ names of the files that went into it are in the file's metadata.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,33 @@ _JSON = ("arms", "context", "where", "policy", "ms", "request")
 _SAME = ("id", "time", "version", "k", "state", "call")
 _INT64 = np.iinfo(np.int64)
 
+#: Answers that are written together.
+_TOGETHER = 5000
 
-def write_compacted(path: Path, impressions: Sequence[Impression], sources: Sequence[str]) -> None:
-    """Write one file. Raises: OSError."""
+
+def write_compacted(path: Path, impressions: Iterable[Impression], sources: Sequence[str]) -> None:
+    """Write one file; of the answers some thousands are in memory at a time. Raises: OSError."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = _schema().with_metadata({_SOURCES: json.dumps(list(sources)).encode()})
-    table = pa.Table.from_pylist([_row(impression) for impression in impressions], schema=schema)
-    pq.write_table(table, path, compression="zstd")
+    rows = map(_row, impressions)
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        while some := list(islice(rows, _TOGETHER)):
+            writer.write_table(pa.Table.from_pylist(some, schema=schema))
+
+
+def users_in(path: Path) -> set[str]:
+    """Users of a file, in writing. Raises: DataError where it cannot be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, columns=["user_number", "user_text"])
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
+    columns = [column.drop_null().unique().to_pylist() for column in table.columns]
+    return {str(user) for column in columns for user in column}
 
 
 def sources_of(path: Path) -> list[str]:
@@ -46,18 +66,15 @@ def sources_of(path: Path) -> list[str]:
         raise _damaged(path, error) from error
 
 
-def impressions_in(path: Path) -> Iterator[Impression]:
-    """The answers of a file. Raises: DataError where it cannot be read; FileNotFoundError."""
+def impressions_in(path: Path, file: BufferedReader | None = None) -> Iterator[Impression]:
+    """The answers of a file. file: where it is open already. Raises: DataError where it cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(1000):
-                for row in batch.to_pylist():
-                    yield _impression(row)
-    except FileNotFoundError:
-        raise
+        with pq.ParquetFile(path if file is None else file) as parquet:
+            for batch in parquet.iter_batches(1000):
+                yield from map(_impression, batch.to_pylist())
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
 

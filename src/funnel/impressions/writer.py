@@ -40,7 +40,7 @@ class Writer:
         self._bound = bound
         self._waiting: deque[tuple[float, _Make]] = deque()
         self._lines: deque[tuple[float, int, bytes]] = deque()
-        self._wake, self._empty, self._lock = threading.Event(), threading.Event(), threading.Lock()
+        self._wake, self._lock = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
         self._ending = 0.0  # when the thread gives up; 0: not at all
         self._file = HourFile(folder)
@@ -55,7 +55,6 @@ class Writer:
             return False
         self._waiting.append((time.monotonic(), make))
         if not self._wake.is_set():
-            self._empty.clear()
             self._wake.set()
             self._start()
         return True
@@ -73,7 +72,7 @@ class Writer:
         while self._waiting or self._lines:
             if time.monotonic() > end:
                 return False
-            self._empty.wait(0.01)
+            time.sleep(0.005)
         return True
 
     def close(self, seconds: float) -> None:
@@ -157,7 +156,6 @@ class Writer:
             except Exception as error:  # a thread that ends would log nothing any more
                 self._failed(repr(error))
                 return
-        self._empty.set()
 
     def _encode(self) -> None:
         while self._waiting and len(self._lines) < _TOGETHER:
