@@ -16,9 +16,11 @@ from rich.logging import RichHandler
 from funnel.cli import (  # noqa: F401  (each adds its commands)
     bundles,
     configuring,
+    experimenting,
     ingesting,
     keys,
     making,
+    monitoring,
     recommending,
     running,
     serving,

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,10 +102,11 @@ class Recording:
         finally:
             self._paused = before
 
-    def record(self, loaded: Loaded, given: Called, requests: Requests, final: Candidates, answer: Answer,
-               wanted: int) -> None:  # fmt: skip
-        """Log one answer; what it costs is to take references. requests, final: of that one request."""
-        settings = self.settings(loaded)
+    def record(self, published: Loaded, contents: Contents, given: Called, requests: Requests,
+               final: Candidates, answer: Answer, wanted: int) -> None:  # fmt: skip
+        """Log one answer; it costs what references cost. published: whose settings count. contents: what
+        answered. requests, final: of that one request."""
+        settings = self.settings(published)
         if not settings.log or self._paused:
             return
         request, sampled = given.request, _is_sampled(answer.id, settings.sample)
@@ -116,7 +117,7 @@ class Recording:
         }
         self._writer(settings).put(
             partial(
-                _impression, loaded.contents, given, requests, final, answer, wanted, settings.candidates,
+                _impression, contents, given, requests, final, answer, wanted, settings.candidates,
                 time.time(), facts,
             )
         )  # fmt: skip
@@ -186,7 +187,7 @@ def _impression(
     """In the background."""
     rows, scores, shown = _listed(given.front, final.items[0], most)
     ids = contents.catalogue.ids
-    chances = getattr(final, "propensities", None)
+    chances = None if answer.policy is None else final.propensities
     whole = None if facts["request"] is None else _request(contents, requests, facts["request"])
     return Impression(
         id=answer.id,
@@ -200,10 +201,10 @@ def _impression(
         propensities=None if chances is None else tuple(chances[0, : len(shown)].tolist()),
         state=answer.state,
         call=given.call,
-        arms=getattr(answer, "arms", {}),
+        arms=answer.arms,
         context=facts["context"],
         where=facts["where"],
-        policy=getattr(answer, "policy", None),
+        policy=None if answer.policy is None else asdict(answer.policy),
         reasons=tuple(mended(reason) for reason in answer.reasons),
         ms={name: round(ms, 2) for name, ms in answer.milliseconds.items()},
         request=whole,
