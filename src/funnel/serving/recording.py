@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from funnel.impressions.erase import erase
 from funnel.serving.loaded import Loaded
 from funnel.serving.request import Request
 from funnel.serving.response import Answer
-from funnel.types import Candidates, Float32, Int32, Requests
+from funnel.types import Candidates, Float32, Int32, Policy, Requests
 from funnel.values.ids import written
 from funnel.values.plain import plain
 from funnel.values.text import mended
@@ -204,7 +204,7 @@ def _impression(
         arms=answer.arms,
         context=facts["context"],
         where=facts["where"],
-        policy=None if answer.policy is None else asdict(answer.policy),
+        policy=None if answer.policy is None else _policy(answer.policy),
         reasons=tuple(mended(reason) for reason in answer.reasons),
         ms={name: round(ms, 2) for name, ms in answer.milliseconds.items()},
         request=whole,
@@ -250,6 +250,11 @@ def _request(contents: Contents, requests: Requests, user: Any) -> dict[str, Any
             "impression_times": occasion.impression_times[0].tolist(),
         }
     return whole | ({"user": user} if user else {})
+
+
+def _policy(policy: Policy) -> dict[str, Any]:
+    """Its fields; `asdict` copies each, which takes longer than all else."""
+    return {field.name: getattr(policy, field.name) for field in fields(policy)}
 
 
 def _user(value: Any) -> Any:
