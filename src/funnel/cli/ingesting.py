@@ -44,3 +44,37 @@ def ingest(
         f"{done.compacted.torn + done.compacted.damaged:,} torn or damaged lines, {done.removed:,} old files "
         f"removed; {done.forgotten:,} rows of forgotten people removed"
     )
+
+
+@app.command()
+def impressions(
+    store: Indexes = INDEXES,
+    hours: Annotated[float, typer.Option(min=0, help="of the last so many hours")] = 24.0,
+    window: Annotated[str, typer.Option(help="within which an event may come of its list")] = "1d",
+    state: Annotated[
+        str | None, typer.Option(help="a path, redis:// or postgresql://; default a file in the store")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What is in the log of answers, and what came of it: how much joins, and what does not."""
+    import time
+
+    from funnel.impressions import ImpressionsConfig
+    from funnel.serving.feedback import feedback_figures
+    from funnel.serving.state import open_state
+
+    seconds = ImpressionsConfig(window=window).window_seconds
+    log = open_state(state or store / "live" / "state.sqlite")
+    figures = feedback_figures(store, log, time.time() - 3600 * hours, window=seconds)
+    log.close()
+    joined = figures.joined
+    if as_json:
+        print_json({"read": asdict(figures.read), **asdict(joined), "join_rate": joined.join_rate})
+        return
+    out, read = Console(), figures.read
+    damaged = f"{read.torn + read.damaged:,} torn or damaged lines"
+    out.print(f"{joined.answers:,} answers with {joined.shown:,} items; {damaged}")
+    rate = "" if not joined.named else f", {joined.join_rate:.1%} of which came of it"
+    out.print(f"{joined.named:,} events name an answer{rate}")
+    for name in ("duplicates", "orphans", "other_user", "not_shown", "early", "late"):
+        out.print(f"  {name.replace('_', ' ')}: {getattr(joined, name):,}")
