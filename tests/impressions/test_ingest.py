@@ -318,6 +318,37 @@ def test_what_is_older_than_is_kept_goes_from_the_log_and_stays_in_the_data(shop
     assert shop.dataset.impressions["request_id"].nunique() == 3
 
 
+def test_an_hour_that_was_removed_in_part_keeps_what_was_written_of_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = NOW + 95 * 86_400
+    shop.answer(impression(1))
+    shop.ingest()
+    shop.answer(impression(2, time=NOW))  # by a clock that was far behind
+    shop.answer(impression(3, time=later))
+    real, removed = Path.unlink, 0
+
+    def dying(path: Path, missing_ok: bool = False) -> None:
+        nonlocal removed
+        if path.suffix == ".parquet" and path.exists():
+            removed += 1
+            if removed == 2:
+                raise Killed
+        real(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", dying)
+        with pytest.raises(Killed):
+            shop.ingest(at=later)
+    assert len(list(read(answers_folder(shop.store.folder)))) == 2  # of three
+    shop.answer(impression(4, time=NOW))
+    shop.ingest(at=later)
+    assert shop.dataset.impressions is not None
+    assert set(shop.dataset.impressions["request_id"]) == {impression(n).id for n in (1, 2, 3, 4)}
+    assert len(shop.dataset.impressions) == 12
+    assert len(list(read(answers_folder(shop.store.folder)))) == 1
+
+
 def test_a_clock_that_is_far_ahead_removes_nothing(shop: Shop) -> None:
     shop.answer(impression(1))
     assert shop.ingest(at=NOW + 10**9).removed == 0
