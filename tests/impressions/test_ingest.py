@@ -19,6 +19,7 @@ from funnel.data.files import Description, write_folder
 from funnel.errors import ConfigError, DataError
 from funnel.impressions import Impression, Recorder, answers_folder, read
 from funnel.pipeline.ingest import Ingested, ingest
+from funnel.pipeline.run.runner import run
 from tests.impressions.records import NOW, impression
 from tests.processes import python
 
@@ -220,6 +221,37 @@ def test_tables_of_any_form_have_it_behind_them(tmp_path: Path, form: str) -> No
     assert sorted(path.name for path in data.iterdir()) == sorted([*before, "ingested"])
     if form == "dates":
         assert events["time"].tolist()[0] == 1_577_836_800
+
+
+def test_ids_that_are_texts_stay_so(tmp_path: Path) -> None:
+    base = tables(["a", "7"], ["x", "10"])
+    write_folder(tmp_path / "data", base, Description())
+    shop = Shop(tmp_path)
+    shop.answer(impression(1, user="a", items=("x", "y"), shown=(0, 1), scores=np.ones(2, dtype=np.float32)))
+    shop.state.observe([click(1, 0, user_id="a", item_id="x"), Event("7", "10", int(NOW))])
+    shop.ingest()
+    assert shop.dataset.events["item_id"].tolist() == ["x", "10", "10", "x"]
+    assert shop.dataset.impressions is not None
+    assert shop.dataset.impressions["clicked"].tolist() == [True, False]
+
+
+def test_a_run_ingests_first_where_the_config_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else of the run is waited for: it is ended where its steps would begin."""
+    shop = shop_in(tmp_path)
+    shop.state.observe([Event("1", "10", int(NOW))])
+
+    def ended(*_: Any) -> None:
+        raise Killed
+
+    monkeypatch.setattr("funnel.pipeline.run.runner._context", ended)
+    for wanted in (False, True):
+        settings = configure("x", impressions={"ingest": wanted}).impressions
+        config = shop.config.model_copy(update={"impressions": settings})
+        with pytest.raises(Killed):
+            run(config, shop.store, Store(tmp_path / "embeddings"))
+        assert len(shop.dataset.events) == 4 + wanted
 
 
 def test_lists_that_the_data_have_stand_beside_those_of_the_log(tmp_path: Path) -> None:
