@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from funnel.gates.diff import BundleDifference
     from funnel.monitoring.alarm import Alarm
     from funnel.monitoring.offline import Replayed
+    from funnel.off_policy.replay import Replay
     from funnel.pipeline.build import Built
     from funnel.profile.figures import Profile
     from funnel.serving.live import Live
@@ -259,6 +260,43 @@ def replayed(replayed: Replayed, out: Console) -> None:
     out.print(rows)
     if replayed.examples:
         out.print(f"  different: {', '.join(replayed.examples)}", highlight=False, markup=False)
+
+
+def replay(replay: Replay, out: Console) -> None:
+    """What a policy would have earned a list."""
+    earned = replay.earned
+    rows = table(
+        f"{replay.lists:,} drawn lists",
+        "estimator", "a list", "95%", "change", "95% ", "effective", "holds for",
+        text=(0, 6),
+    )  # fmt: skip
+    rows.add_row("as it was", _figure(earned.value), _within(earned.lo, earned.hi), "", "", "", "")
+    for one in replay.estimates:
+        change = (None, None, None) if one.change is None else one.change
+        rows.add_row(
+            one.estimator, _figure(one.value), _within(one.lo, one.hi), _figure(change[0]),
+            _within(change[1], change[2]), f"{one.effective:,.0f}", one.holds,
+        )  # fmt: skip
+    out.print(rows)
+    for one in replay.estimates:
+        if one.refused is not None:
+            out.print(f"  {one.estimator}: {one.refused}", highlight=False, markup=False)
+        if one.clip is not None:
+            out.print(
+                f"  {one.estimator}: {one.clipped:.2%} of the weights were cut at {one.clip:g}",
+                highlight=False,
+            )
+    left_out = ", ".join(f"{count:,} {why}" for why, count in replay.left_out.items())
+    if left_out:
+        out.print(f"  left out: {left_out}", style="dim", highlight=False, markup=False)
+
+
+def _within(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{low:.4g} … {high:.4g}"
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def experiments(now: Running, out: Console) -> None:
