@@ -11,13 +11,13 @@ import numpy as np
 from benchmarks.evidence._watched import NOON, Shop
 from benchmarks.evidence._watched_world import WEEKDAY, World
 from funnel.monitoring.config import MonitorConfig
-from funnel.monitoring.counts import Counts, Metric
+from funnel.monitoring.counts import Counts, Variable
 from funnel.monitoring.distributions import difference
 from funnel.monitoring.memory import DAY
 from funnel.monitoring.monitor import Monitor
 
 RISE, WEEK, LEVELS = 0.2, 7, 5
-_BUDGET = Metric("context", "budget")
+_BUDGET = Variable("context", "budget")
 
 
 def drift(store: Path, version: str, of: World, quick: bool, state: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from benchmarks.evidence._watched import NOON, Shop, used
 from benchmarks.evidence._watched_world import World, built, world
 from benchmarks.serving import save
 from funnel.monitoring.counts import Counts
-from funnel.monitoring.memory import HOUR, Memory
+from funnel.monitoring.memory import HOUR, MonitorMemory
 
 #: Healthy minutes that are drawn from, and minutes before a fault, at least; minutes that it may take.
 HEALTHY, BEFORE, LIMIT = 20, 2, 10
@@ -34,7 +34,7 @@ HEALTHY, BEFORE, LIMIT = 20, 2, 10
 
 def healthy(
     store: Path, version: str, of: World, minutes: int, seed: int, state: Path
-) -> tuple[list[Counts], Memory]:
+) -> tuple[list[Counts], MonitorMemory]:
     """Counts of healthy minutes, and the bins they are in."""
     shop = Shop.opened(store, version, of, seed, state=state)
     for _ in range(minutes):
@@ -43,9 +43,9 @@ def healthy(
     return shop.counted[2:], shop.watch.monitor.memory
 
 
-def week(minutes: list[Counts], edges: Memory, rng: np.random.Generator) -> Memory:
+def week(minutes: list[Counts], edges: MonitorMemory, rng: np.random.Generator) -> MonitorMemory:
     """A memory of a week of hours up to noon."""
-    memory = Memory(14, 7)
+    memory = MonitorMemory(14, 7)
     memory.edges = edges.edges
     for hour in range(int(NOON) // HOUR - 7 * 24, int(NOON) // HOUR):
         counts = Counts()
@@ -55,7 +55,7 @@ def week(minutes: list[Counts], edges: Memory, rng: np.random.Generator) -> Memo
     return memory
 
 
-def trial(shop: Shop, fault: Callable[[Shop], None], memory: Memory) -> dict[str, Any]:
+def trial(shop: Shop, fault: Callable[[Shop], None], memory: MonitorMemory) -> dict[str, Any]:
     """What is told before a fault, and the minutes from it to the first alarm behind it; None for none."""
     shop.watch.monitor.memory = memory
     early = []

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from funnel.gates.comparable import Marked
     from funnel.gates.diff import BundleDifference
     from funnel.monitoring.alarm import Alarm
-    from funnel.monitoring.offline import Replayed
+    from funnel.monitoring.offline import ReplayFigures
     from funnel.off_policy.replay import Replay
     from funnel.pipeline.build import Built
     from funnel.profile.figures import Profile
@@ -252,7 +252,7 @@ def alarms(alarms: Sequence[Alarm], version: str, at: float, out: Console) -> No
     out.print(rows)
 
 
-def replayed(replayed: Replayed, out: Console) -> None:
+def replayed(replayed: ReplayFigures, out: Console) -> None:
     """How many answers came out again."""
     rows = table("answers made again", "same", "different", "nobody can tell", "bundle is gone")
     counts = (replayed.same, replayed.different, replayed.unknown, replayed.gone)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency
 
-from funnel.monitoring.counts import Metric
+from funnel.monitoring.counts import Variable
 from funnel.monitoring.distributions import InARow, difference, discovered
 
-A, B, C = Metric("feature", "a"), Metric("feature", "b"), Metric("feature", "c")
+A, B, C = Variable("feature", "a"), Variable("feature", "b"), Variable("feature", "c")
 
 
 def drawn(rng: np.random.Generator, n: int, shares: list[float]) -> np.ndarray:
@@ -69,7 +69,7 @@ def test_few_discoveries_are_false() -> None:
     """Benjamini and Hochberg's own example: of fifteen the first four count at .05."""
     values = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719,
               0.6528, 0.7590, 1.0]  # fmt: skip
-    chances = {Metric("feature", str(number)): chance for number, chance in enumerate(values)}
+    chances = {Variable("feature", str(number)): chance for number, chance in enumerate(values)}
     assert {metric.subject for metric in discovered(chances, 0.05)} == {"0", "1", "2", "3"}
     assert discovered({}, 0.05) == set()
 

@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from funnel.monitoring.config import MonitorConfig
-from funnel.monitoring.counts import Counts, Metric
+from funnel.monitoring.counts import Counts, Variable
 from funnel.monitoring.labels import Labels, half_width
 
-FIRST, PROBABLE = Metric("clicks", "position 1"), Metric("calibration")
+FIRST, PROBABLE = Variable("clicks", "position 1"), Variable("calibration")
 
 
 def minute(rng: np.random.Generator, chance: float, n: int = 600, factor: float = 1.0) -> Counts:

@@ -9,10 +9,10 @@ import pytest
 
 from funnel.errors import DataError
 from funnel.monitoring.config import MonitorConfig
-from funnel.monitoring.counts import Counts, Metric, Rate
+from funnel.monitoring.counts import Counts, Rate, Variable
 from funnel.monitoring.monitor import OVER, Monitor
 
-PRICE, SCORE = Metric("context", "price"), Metric("scores", "first")
+PRICE, SCORE = Variable("context", "price"), Variable("scores", "first")
 BEGIN = 1_746_403_200.0  # a Monday, at midnight
 EVEN = [0.0, 0.25, 0.25, 0.25, 0.25, 0.0, 0.0]
 OFF = [0.0, 0.0, 0.0, 0.0, 0.1, 0.9, 0.0]

@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counts import Counts, Rate
-from funnel.monitoring.rates import Rates, limit, log_ratios
+from funnel.monitoring.rates import RateDetectors, limit, log_ratios
 
 EMPTY = Rate("empty")
 
@@ -24,7 +24,7 @@ def counts(happened: float, n: float, rate: Rate = EMPTY) -> Counts:
 
 def looks(rates: Sequence[float], n: int, seed: int, config: MonitorConfig, like: Counts) -> list[int]:
     """The looks that told of something. rates: the true one at each look."""
-    rng, watched, told = np.random.default_rng(seed), Rates(config), []
+    rng, watched, told = np.random.default_rng(seed), RateDetectors(config), []
     for number, rate in enumerate(rates):
         if watched.look(60.0 * number, counts(float(rng.binomial(n, rate)), n), [like]):
             told.append(number)
@@ -33,7 +33,7 @@ def looks(rates: Sequence[float], n: int, seed: int, config: MonitorConfig, like
 
 def test_a_rise_is_told_of_in_a_few_minutes_and_its_beginning_too() -> None:
     like = counts(600, 60_000)
-    watched, rng = Rates(MonitorConfig()), np.random.default_rng(0)
+    watched, rng = RateDetectors(MonitorConfig()), np.random.default_rng(0)
     for number in range(30):
         assert not watched.look(60.0 * number, counts(float(rng.binomial(600, 0.01)), 600), [like])
     for number in range(30, 34):
@@ -74,7 +74,7 @@ def test_what_is_mostly_so_is_judged_by_the_rest() -> None:
     right = limit(join, [like], MonitorConfig())
     assert right is not None
     assert 0.95 < right < 0.97
-    rng, watched = np.random.default_rng(1), Rates(MonitorConfig())
+    rng, watched = np.random.default_rng(1), RateDetectors(MonitorConfig())
     told = [
         n for n in range(60) if watched.look(n, counts(float(rng.binomial(600, 0.99)), 600, join), [like])
     ]
@@ -99,13 +99,13 @@ def test_the_highest_of_the_hours_counts() -> None:
 def test_minutes_that_vary_by_sessions_count_for_less() -> None:
     """Clusters of fifty answers of a kind: ten times the variance, which the hours before showed."""
     config, like = MonitorConfig(), counts(6_000, 60_000)
-    rng, watched = np.random.default_rng(2), Rates(config)
+    rng, watched = np.random.default_rng(2), RateDetectors(config)
     for _ in range(30):
         watched.begin_hour()
         for minute in range(60):
             watched.look(60.0 * minute, counts(50.0 * rng.binomial(12, 0.1), 600), [like])
     assert watched.dispersion[EMPTY] == pytest.approx(50, rel=0.3)
-    calm = Rates(config)
+    calm = RateDetectors(config)
     assert calm.look(0.0, counts(250.0, 600), [like])
     assert not watched.look(0.0, counts(250.0, 600), [like])
 
@@ -117,7 +117,7 @@ def test_a_part_alone_is_told_of() -> None:
     now = Counts()
     now.rate(EMPTY, 36, 600)
     now.rate(Rate("empty", "", "place=home"), 30, 30)
-    (alarm,) = Rates(MonitorConfig()).look(0.0, now, [like])
+    (alarm,) = RateDetectors(MonitorConfig()).look(0.0, now, [like])
     assert alarm.part == "place=home"
     assert "place=home" in alarm.sentence
     assert math.isclose(alarm.value or 0, 1.0)

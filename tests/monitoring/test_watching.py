@@ -22,7 +22,7 @@ from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counts import Counts, Rate
 from funnel.monitoring.files import ALARMS, MEMORY, monitor_folder
 from funnel.monitoring.offline import replayed
-from funnel.monitoring.reference import Reference
+from funnel.monitoring.reference import SecondOverlay
 from funnel.monitoring.remaking import remake
 from funnel.monitoring.thread import HEALTH, Monitoring
 from funnel.monitoring.watching import Watch
@@ -113,7 +113,7 @@ def test_answers_come_out_again_to_the_last_bit_also_after_events_and_changes(se
     ask(live, range(20, 30))
     live.recording.flush()
     impressions = list(read(answers_folder(live.folder)))
-    reference = Reference(live.overlay.bundle, live.state)
+    reference = SecondOverlay(live.overlay.bundle, live.state)
     remade = remake(reference, impressions)
     last = [one for one in remade if one.impression.time >= impressions[-10].time]
     assert len(remade) == len(impressions) == 58

@@ -14,7 +14,7 @@ import pytest
 
 from funnel.monitoring.alarm import Alarm
 from funnel.monitoring.config import MonitorConfig
-from funnel.monitoring.webhook import WAITING, Webhook, told
+from funnel.monitoring.webhook import WAITING, Webhook, sender
 
 ALARM = Alarm(
     "empty", "", 1.0, 2.0, 1e-7, "answers without an item: 30.0%, at most 3.0% is right", "place=home"
@@ -119,9 +119,9 @@ def test_it_ends_with_what_it_is_sending(server: Server) -> None:
 
 
 def test_a_variable_that_is_not_set_is_logged_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    assert told("http://host/${NOT_SET_ANYWHERE}", 1.0, 1) is None
+    assert sender("http://host/${NOT_SET_ANYWHERE}", 1.0, 1) is None
     assert "NOT_SET_ANYWHERE" in caplog.text
-    assert told("", 1.0, 1) is None
+    assert sender("", 1.0, 1) is None
 
 
 @pytest.mark.parametrize(

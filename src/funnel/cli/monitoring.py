@@ -48,7 +48,7 @@ def _show(store: Any, as_json: bool) -> None:
     elif raw is None:
         console.print(f"no monitor has looked at {store}: `funnel serve` does, and `funnel monitor --watch`")
     else:
-        alarms = [Alarm.from_dict(one) for one in raw["alarms"]]
+        alarms = [Alarm.from_dict(entry) for entry in raw["alarms"]]
         show.alarms(alarms, raw["version"], raw["at"], Console())
     if raw is not None and raw["alarms"]:
         raise typer.Exit(1)

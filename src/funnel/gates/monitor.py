@@ -24,7 +24,7 @@ def watched(store: Store, config: GatesConfig) -> Finding:
         if raw is None:
             return _passed("no monitor has looked at this store")
         hours = (time.time() - float(raw["at"])) / 3600
-        alarms = [Alarm.from_dict(one) for one in raw["alarms"]]
+        alarms = [Alarm.from_dict(entry) for entry in raw["alarms"]]
     except (DataError, KeyError, TypeError, ValueError) as error:
         return could_not_look("monitor", f"{path} cannot be read ({error})")
     if not -1 < hours * 3600 < _OLD:

@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from funnel.impressions.record import Impression
-from funnel.monitoring.counts import Counts, Metric, Rate
-from funnel.monitoring.edges import Edges, Names
+from funnel.monitoring.counts import Counts, Rate, Variable
+from funnel.monitoring.edges import Bins, NameBins
 from funnel.monitoring.measures import AGE, DELAY, LENGTH, MOVED, Measures, spreads
 from funnel.serving.response import SKIPPED, STATE_UNREADABLE, UNKNOWN_USER
 from funnel.types import Float32
 
-TOP, SPREAD = Metric("scores", "first"), Metric("scores", "spread")
-POSITIONS, COVERAGE, DELAYS = Metric("positions"), Metric("coverage"), Metric("delay")
-LENGTHS, AGES, WHERE = Metric("history", "length"), Metric("history", "age"), Metric("context", "where")
-CALIBRATION = Metric("calibration")
+TOP, SPREAD = Variable("scores", "first"), Variable("scores", "spread")
+POSITIONS, COVERAGE, DELAYS = Variable("positions"), Variable("coverage"), Variable("delay")
+LENGTHS, AGES, WHERE = Variable("history", "length"), Variable("history", "age"), Variable("context", "where")
+CALIBRATION = Variable("calibration")
 
 #: Seconds that an event may be before the answer that showed its item: clocks are never the same.
 _EARLY = 2.0
@@ -77,92 +77,94 @@ class Counting:
             if impression.call == "recommend":
                 self._answer(counts, impression)
 
-    def _answer(self, counts: Counts, one: Impression) -> None:
+    def _answer(self, counts: Counts, impression: Impression) -> None:
         counts.answers += 1
-        for part in ("", *self._parts_of(one)):
-            self._rates(counts, one, part)
+        for part in ("", *self._parts_of(impression)):
+            self._rates(counts, impression, part)
         for name, edges in self._measures.context.items():
-            value = one.context.get(name)
+            value = impression.context.get(name)
             counts.rate(Rate("missing", f"context {name}"), value is None)
-            counts.bin(Metric("context", name), _bin_of(edges, value), edges.n_bins)
-        counts.bin(WHERE, int(one.where is not None), 2)
-        self._scores(counts, one)
-        if one.shown:
-            self._shown(counts, one)
+            counts.bin(Variable("context", name), _bin_of(edges, value), edges.n_bins)
+        counts.bin(WHERE, int(impression.where is not None), 2)
+        self._scores(counts, impression)
+        if impression.shown:
+            self._shown(counts, impression)
 
-    def _rates(self, counts: Counts, one: Impression, part: str) -> None:
-        n, reasons = len(one.shown), one.reasons
+    def _rates(self, counts: Counts, impression: Impression, part: str) -> None:
+        n, reasons = len(impression.shown), impression.reasons
         counts.rate(Rate("empty", "", part), n == 0)
-        counts.rate(Rate("short", "", part), 0 < n < one.k)
-        counts.rate(Rate("unknown", "", part), one.user is not None and UNKNOWN_USER in reasons)
+        counts.rate(Rate("short", "", part), 0 < n < impression.k)
+        counts.rate(Rate("unknown", "", part), impression.user is not None and UNKNOWN_USER in reasons)
         counts.rate(Rate("skipped", "", part), any(code.startswith(SKIPPED) for code in reasons))
         if not part:
             counts.rate(Rate("state"), STATE_UNREADABLE in reasons)
-            if (known := self.known_at(one.time)) is not None:
-                counts.rate(Rate("stale"), state_of(one)[1] < known)
+            if (known := self.known_at(impression.time)) is not None:
+                counts.rate(Rate("stale"), state_of(impression)[1] < known)
 
-    def _parts_of(self, one: Impression) -> list[str]:
+    def _parts_of(self, impression: Impression) -> list[str]:
         """Texts and truths of the context, and arms: each value that is among the first that came."""
-        said = [f"{name}={value}" for name, value in one.context.items() if isinstance(value, str | bool)]
-        said += [f"{name}={arm}" for name, arm in one.arms.items()]
-        for part in said:
+        given = [
+            f"{name}={value}" for name, value in impression.context.items() if isinstance(value, str | bool)
+        ]
+        given += [f"{name}={arm}" for name, arm in impression.arms.items()]
+        for part in given:
             if part not in self._parts and len(self._parts) < self._most:
                 self._parts.add(part)
-        return [part for part in said if part in self._parts]
+        return [part for part in given if part in self._parts]
 
-    def _scores(self, counts: Counts, one: Impression) -> None:
-        scores = one.scores[np.isfinite(one.scores)]
+    def _scores(self, counts: Counts, impression: Impression) -> None:
+        scores = impression.scores[np.isfinite(impression.scores)]
         if len(scores) > 1:
             counts.rate(Rate("flat"), bool((scores == scores[0]).all()))
-        if one.version == self._measures.version and len(scores):
+        if impression.version == self._measures.version and len(scores):
             top, spread = self._measures.top, self._measures.spread
             counts.bin(TOP, top.bin(float(scores[0])), top.n_bins)
             counts.bin(SPREAD, spread.bin(float(spreads(scores[None])[0])), spread.n_bins)
 
-    def _shown(self, counts: Counts, one: Impression) -> None:
+    def _shown(self, counts: Counts, impression: Impression) -> None:
         """Of one position each, so that values are of different answers."""
-        position = chance_of(one.id) % len(one.shown)
-        at = one.shown[position]
+        position = chance_of(impression.id) % len(impression.shown)
+        at = impression.shown[position]
         counts.bin(POSITIONS, MOVED.bin(at - position), MOVED.n_bins)
-        row = self._row(one.items[at])
+        row = self._row(impression.items[at])
         known = 0 <= row < len(self._measures.popularity)
         counts.bin(COVERAGE, int(self._measures.popularity[row]) if known else 10, 11)
 
     def remade(self, counts: Counts, some: Iterable[Remade]) -> None:
         """Sampled answers that were made again."""
-        for one in some:
-            for source, silent in one.silent.items():
+        for answer in some:
+            for source, silent in answer.silent.items():
                 counts.rate(Rate("source", source), silent)
-            counts.bin(LENGTHS, LENGTH.bin(one.length), LENGTH.n_bins)
-            counts.bin(AGES, AGE.bin(one.age), AGE.n_bins)
-            if one.features is not None:
-                self._features(counts, one.features)
+            counts.bin(LENGTHS, LENGTH.bin(answer.length), LENGTH.n_bins)
+            counts.bin(AGES, AGE.bin(answer.age), AGE.n_bins)
+            if answer.features is not None:
+                self._features(counts, answer.features)
 
     def _features(self, counts: Counts, features: Float32) -> None:
         for (name, edges), value in zip(self._measures.features.items(), features.tolist(), strict=True):
             counts.rate(Rate("missing", f"feature {name}"), value != value)
-            counts.bin(Metric("feature", name), edges.bin(value), edges.n_bins)
+            counts.bin(Variable("feature", name), edges.bin(value), edges.n_bins)
 
     def feedback(
         self, counts: Counts, impressions: Iterable[Impression], feedback: Mapping[str, list[Feedback]]
     ) -> None:
         """Answers that are old enough, and what came of them. feedback: by answer."""
-        for one in impressions:
-            if one.call == "recommend" and one.shown:
-                self._clicks(counts, one, feedback.get(one.id, []))
+        for impression in impressions:
+            if impression.call == "recommend" and impression.shown:
+                self._clicks(counts, impression, feedback.get(impression.id, []))
 
-    def _clicks(self, counts: Counts, one: Impression, came: list[Feedback]) -> None:
+    def _clicks(self, counts: Counts, impression: Impression, came: list[Feedback]) -> None:
         counts.rate(Rate("join"), not came)
         for event in came[:1]:
-            delay = event.time - one.time
+            delay = event.time - impression.time
             counts.rate(Rate("clock"), delay < -_EARLY)
             counts.bin(DELAYS, DELAY.bin(delay), DELAY.n_bins)
         items = {event.item for event in came}
-        clicked = [item in items or str(item) in items for item in one.shown_items]
+        clicked = [item in items or str(item) in items for item in impression.shown_items]
         for position, happened in enumerate(clicked[:_POSITIONS], start=1):
-            counts.label(Metric("clicks", f"position {position}"), happened)
-        if self._measures.head is not None and one.version == self._measures.version:
-            probable = self._measures.head(one.scores[list(one.shown)])
+            counts.label(Variable("clicks", f"position {position}"), happened)
+        if self._measures.head is not None and impression.version == self._measures.version:
+            probable = self._measures.head(impression.scores[list(impression.shown)])
             if np.isfinite(probable).all():
                 counts.label(CALIBRATION, sum(clicked), float(probable.sum()))
 
@@ -184,9 +186,9 @@ def chance_of(identity: str) -> int:
         return sum(identity.encode())
 
 
-def _bin_of(edges: Edges | Names, value: Any) -> int:
+def _bin_of(edges: Bins | NameBins, value: Any) -> int:
     """Of what a caller says; whatever cannot be meant is as if it were missing."""
-    if isinstance(edges, Names):
+    if isinstance(edges, NameBins):
         return edges.bin(None if value is None else str(value))
     if isinstance(value, list | tuple | np.ndarray):
         return edges.bin(len(value))

@@ -17,14 +17,14 @@ class Rate(NamedTuple):
     part: str = ""
 
 
-class Metric(NamedTuple):
+class Variable(NamedTuple):
     """A value whose distribution is watched, one an answer: its kind of alarm, and of what."""
 
     kind: str
     subject: str = ""
 
 
-Key = TypeVar("Key", Rate, Metric)
+Key = TypeVar("Key", Rate, Variable)
 
 
 class Counts:
@@ -42,18 +42,18 @@ class Counts:
         self.answers = 0
         self.age: float | None = None
         self.rates: dict[Rate, NDArray[np.float64]] = {}
-        self.bins: dict[Metric, NDArray[np.float64]] = {}
-        self.labels: dict[Metric, NDArray[np.float64]] = {}
+        self.bins: dict[Variable, NDArray[np.float64]] = {}
+        self.labels: dict[Variable, NDArray[np.float64]] = {}
 
     def rate(self, rate: Rate, happened: float, n: float = 1) -> None:
         """Count that it happened so often in n."""
         self.rates.setdefault(rate, np.zeros(2))[:] += (happened, n)
 
-    def bin(self, metric: Metric, number: int, n_bins: int) -> None:
+    def bin(self, metric: Variable, number: int, n_bins: int) -> None:
         """Count a value by its bin."""
         self.bins.setdefault(metric, np.zeros(n_bins))[number] += 1
 
-    def label(self, metric: Metric, happened: float, expected: float = 1.0) -> None:
+    def label(self, metric: Variable, happened: float, expected: float = 1.0) -> None:
         """Count an answer's clicks beside what was to be expected."""
         x, e = happened, expected
         self.labels.setdefault(metric, np.zeros(6))[:] += (1, x, e, x * x, x * e, e * e)
@@ -95,9 +95,9 @@ class Counts:
         for kind, subject, part, happened, n in raw["rates"]:
             counts.rates[Rate(kind, subject, part)] = np.array([happened, n], dtype=np.float64)
         for kind, subject, sums in raw["bins"]:
-            counts.bins[Metric(kind, subject)] = np.array(sums, dtype=np.float64)
+            counts.bins[Variable(kind, subject)] = np.array(sums, dtype=np.float64)
         for kind, subject, sums in raw["labels"]:
-            counts.labels[Metric(kind, subject)] = np.array(sums, dtype=np.float64)
+            counts.labels[Variable(kind, subject)] = np.array(sums, dtype=np.float64)
         return counts
 
 

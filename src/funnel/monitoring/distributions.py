@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2, ncx2
 
-from funnel.monitoring.counts import Metric
+from funnel.monitoring.counts import Variable
 
 
-class Difference(NamedTuple):
+class Divergence(NamedTuple):
     """effect: Cohen's w, without what chance adds. chance: that χ² is so high, were w the least effect."""
 
     effect: float
@@ -26,7 +26,7 @@ class Difference(NamedTuple):
 
 def difference(
     seen: NDArray[np.float64], others: NDArray[np.float64], least: float | NDArray[np.float64]
-) -> Difference:
+) -> Divergence:
     """Between what is seen and the nearest of the others: it must differ from each of them.
 
     seen: float64 [B], values in each bin. others: float64 [R, B]. least: the effect that is none yet, one or
@@ -43,24 +43,24 @@ def difference(
     beyond = effects - np.broadcast_to(np.asarray(least, dtype=np.float64), effects.shape)
     nearest = int(beyond.argmin())
     if beyond[nearest] <= 0:  # the common case, and the non-central distribution is slow
-        return Difference(float(effects[nearest]), 1.0)
+        return Divergence(float(effects[nearest]), 1.0)
     least_of = np.broadcast_to(np.asarray(least), effects.shape)
-    return Difference(float(effects[nearest]), max(_chances(squares, free, size * least_of**2)))
+    return Divergence(float(effects[nearest]), max(_chances(squares, free, size * least_of**2)))
 
 
 def _chances(squares: Any, free: Any, moved: Any) -> list[float]:
     """Upper tails of the non-central χ². Far out SciPy's own may be no number; there a bound is taken."""
-    found = []
+    tails = []
     for value, degrees, centre in zip(squares.tolist(), free.tolist(), moved.tolist(), strict=True):
         tail = float(ncx2.sf(value, degrees, centre))
         if not 0 <= tail <= 1 or tail < 1e-14:
             root = max(0.0, np.sqrt(value) - np.sqrt(centre)) ** 2  # |Z + √centre|² ≤ (|Z| + √centre)²
             tail = float(chi2.sf(root, degrees))
-        found.append(max(tail, 1e-300))
-    return found
+        tails.append(max(tail, 1e-300))
+    return tails
 
 
-def discovered(chances: Mapping[Metric, float], share: float) -> set[Metric]:
+def discovered(chances: Mapping[Variable, float], share: float) -> set[Variable]:
     """Which of several differences count, so that of those that do this share is false: Benjamini and
     Hochberg (1995)."""
     order = sorted(chances, key=lambda metric: chances[metric])
@@ -75,9 +75,9 @@ class InARow:
     """Which metrics differ in two windows in a row, and since when."""
 
     def __init__(self) -> None:
-        self._since: dict[Metric, float] = {}
+        self._since: dict[Variable, float] = {}
 
-    def look(self, off: set[Metric], looked: Sequence[Metric], begin: float) -> dict[Metric, float]:
+    def look(self, off: set[Variable], looked: Sequence[Variable], begin: float) -> dict[Variable, float]:
         """Since when metrics differ that did so before, too. off: those of this window, of those that were
         looked at; begin: of the window."""
         twice = {metric: self._since[metric] for metric in off if metric in self._since}

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Edges:
+class Bins:
     """bounds: rising; a bin reaches up to and with its bound, the last but one is above all, the last is for
     what is missing."""
 
     bounds: tuple[float, ...]
 
     @classmethod
-    def of(cls, values: NDArray[np.float32] | NDArray[np.float64]) -> Edges:
+    def of(cls, values: NDArray[np.float32] | NDArray[np.float64]) -> Bins:
         """By the tenths of some values; what is below and above all of them has a bin each."""
         there = np.asarray(values, dtype=np.float64)
         there = there[np.isfinite(there)]
@@ -46,13 +46,13 @@ class Edges:
 
 
 @dataclass(frozen=True)
-class Names:
+class NameBins:
     """A bin a name; one for others, one for none."""
 
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, names: Sequence[str], most: int = 20) -> Names:
+    def of(cls, names: Sequence[str], most: int = 20) -> NameBins:
         """The first of them."""
         return cls(tuple(names[:most]))
 

@@ -20,22 +20,22 @@ class Events:
     def read(self) -> list[Feedback]:
         """Those with an answer that came since the last look. Raises: BundleError where the log cannot be
         read."""
-        found: list[Feedback] = []
+        feedback: list[Feedback] = []
         more = True
         while more:
             events = self._state.events_after(self.at, _CHUNK)
-            found += self._named(events)
+            feedback += self._named(events)
             self.at = events[-1].number if events else self.at
             more = len(events) == _CHUNK
-        return found
+        return feedback
 
     def _named(self, events: Sequence[Counted]) -> list[Feedback]:
         """Of these events those that name an answer, which the log has by user."""
         new = {(event.user, event.item_id, event.time) for event in events}
         users = list(dict.fromkeys(event.user for event in events))
-        found: list[Feedback] = []
+        feedback: list[Feedback] = []
         for user, some in zip(users, self._state.events_of_each(users, _OF_USER), strict=True):
             for event in some:
                 if event.answer is not None and (user, event.item_id, event.time) in new:
-                    found.append(Feedback(event.answer, event.item_id, float(event.time or 0)))
-        return found
+                    feedback.append(Feedback(event.answer, event.item_id, float(event.time or 0)))
+        return feedback

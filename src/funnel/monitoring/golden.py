@@ -26,7 +26,7 @@ _MAY, _LOOKS = 0.01, 5
 _ALARM = 0.05
 
 
-class Asked(NamedTuple):
+class GoldenLook(NamedTuple):
     """One look. n: requests. build: lists of the bundle's own contents that are not those of the build.
     served: lists that are served and that changes do not explain."""
 
@@ -42,39 +42,39 @@ class Golden:
         rows = np.random.default_rng(seed).permutation(len(holdout.examples))[:most]
         self._requests, self._lists = holdout.examples.requests, np.asarray(holdout.answers)
         self._rows, self._next = np.sort(rows), 0
-        self._looks: deque[Asked] = deque(maxlen=_LOOKS)
+        self._looks: deque[GoldenLook] = deque(maxlen=_LOOKS)
         self._begun: float | None = None
 
-    def look(self, own: Contents, served: Contents, reference: Contents | None, n: int) -> Asked:
+    def look(self, own: Contents, served: Contents, reference: Contents | None, n: int) -> GoldenLook:
         """Ask the next n. own: the bundle's. served: as served. reference: the bundle with all changes that
         are in what is served; None where they are not the same just now."""
         rows = self._rows[(self._next + np.arange(min(n, len(self._rows)))) % max(len(self._rows), 1)]
         self._next = (self._next + len(rows)) % max(len(self._rows), 1)
         if not len(rows):
-            return Asked(0, 0, 0)
-        asked = self._requests.take(rows)
-        build = ~equal(lists(own, asked), self._lists[rows])
+            return GoldenLook(0, 0, 0)
+        requests = self._requests.take(rows)
+        build = ~equal(lists(own, requests), self._lists[rows])
         wrong = np.zeros(len(rows), dtype=np.bool_)
         if reference is not None:
-            wrong = ~equal(lists(served, asked), lists(reference, asked))
-        result = Asked(len(rows), int(build.sum()), int(wrong.sum()))
+            wrong = ~equal(lists(served, requests), lists(reference, requests))
+        result = GoldenLook(len(rows), int(build.sum()), int(wrong.sum()))
         self._looks.append(result)
         return result
 
     def alarms(self, now: float, version: str) -> list[Alarm]:
         """What the last looks come to."""
-        n = sum(one.n for one in self._looks)
-        found = []
+        n = sum(look.n for look in self._looks)
+        alarms = []
         for subject, wrong in (
-            ("build", sum(one.build for one in self._looks)),
-            ("served", sum(one.served for one in self._looks)),
+            ("build", sum(look.build for look in self._looks)),
+            ("served", sum(look.served for look in self._looks)),
         ):
             if wrong >= 2 and wrong > _ALARM * n:
                 self._begun = now if self._begun is None else self._begun
-                found.append(_alarm(now, self._begun, version, subject, (wrong, n)))
-        if not found:
+                alarms.append(_alarm(now, self._begun, version, subject, (wrong, n)))
+        if not alarms:
             self._begun = None
-        return found
+        return alarms
 
 
 def lists(contents: Contents, requests: Requests) -> Int32:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from funnel.monitoring.alarm import Alarm
 from funnel.monitoring.config import MonitorConfig
-from funnel.monitoring.counts import Counts, Metric
+from funnel.monitoring.counts import Counts, Variable
 from funnel.monitoring.kinds import KINDS
 
 EVERY, LONGEST = 300.0, 3600.0
@@ -37,35 +37,35 @@ class Labels:
         """What was counted since the last look. like: hours that it must be like."""
         if not self._running or now - self._running[0][0] >= EVERY:
             self._running.insert(0, (now - self._config.every, Counts()))
-        self._running = [one for one in self._running if now - one[0] <= LONGEST]
+        self._running = [running for running in self._running if now - running[0] <= LONGEST]
         for _, sums in self._running:
             sums.add(counts)
-        found: dict[Metric, Alarm] = {}
+        alarms: dict[Variable, Alarm] = {}
         for metric in counts.labels:
             if (right := ratios(metric, like, self._config)) is not None:
-                self._one(now, metric, right, found)
-        self._again(set(found))
-        return list(found.values())
+                self._look_at(now, metric, right, alarms)
+        self._again(set(alarms))
+        return list(alarms.values())
 
-    def _again(self, metrics: set[Metric]) -> None:
+    def _again(self, metrics: set[Variable]) -> None:
         """What was told begins anew."""
         for _, sums in self._running:
             for metric in metrics:
                 sums.labels.pop(metric, None)
 
-    def _one(
-        self, now: float, metric: Metric, right: tuple[float, float], found: dict[Metric, Alarm]
+    def _look_at(
+        self, now: float, metric: Variable, right: tuple[float, float], alarms: dict[Variable, Alarm]
     ) -> None:
         for since, sums in self._running:
             label = sums.labels.get(metric)
             if label is None or label[0] < self._config.least or right[0] * label[2] < _LEAST:
                 continue
             if beyond(label, right, self._config.alpha):
-                found[metric] = _alarm(now, since, metric, label, right, self._config.alpha)
+                alarms[metric] = _alarm(now, since, metric, label, right, self._config.alpha)
                 return
 
 
-def ratios(metric: Metric, like: Sequence[Counts], config: MonitorConfig) -> tuple[float, float] | None:
+def ratios(metric: Variable, like: Sequence[Counts], config: MonitorConfig) -> tuple[float, float] | None:
     """The lowest and the highest ratio of clicks to what is expected that are right."""
     seen = [counts.labels[metric] for counts in like if metric in counts.labels]
     of = [float(sums[1] / sums[2]) for sums in seen if sums[0] >= config.least and sums[2] > 0]
@@ -95,7 +95,7 @@ def half_width(n: float, deviation: float, alpha: float) -> float:
 def _alarm(
     now: float,
     since: float,
-    metric: Metric,
+    metric: Variable,
     sums: NDArray[np.float64],
     right: tuple[float, float],
     alpha: float,

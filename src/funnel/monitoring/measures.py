@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from funnel.bundle.contents import Contents
 from funnel.engine import RANK, Step
-from funnel.monitoring.edges import Edges, Names
+from funnel.monitoring.edges import Bins, NameBins
 from funnel.ranker.calibration import Head
 from funnel.types import Candidates, Float32, Int32, Requests
 
@@ -19,10 +19,10 @@ from funnel.types import Candidates, Float32, Int32, Requests
 REQUESTS, CANDIDATES = 400, 8
 
 #: How far an item was moved by re-ranking; and seconds from an answer to its feedback.
-MOVED = Edges((-10.0, -3.0, -1.0, 0.0, 1.0, 3.0, 10.0, 30.0))
-DELAY = Edges((-3600.0, -60.0, -2.0, 2.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 600.0, 3600.0))
-LENGTH = Edges((0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0))
-AGE = Edges((60.0, 600.0, 3600.0, 6 * 3600.0, 86_400.0, 7 * 86_400.0, 30 * 86_400.0, 365 * 86_400.0))
+MOVED = Bins((-10.0, -3.0, -1.0, 0.0, 1.0, 3.0, 10.0, 30.0))
+DELAY = Bins((-3600.0, -60.0, -2.0, 2.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 600.0, 3600.0))
+LENGTH = Bins((0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0))
+AGE = Bins((60.0, 600.0, 3600.0, 6 * 3600.0, 86_400.0, 7 * 86_400.0, 30 * 86_400.0, 365 * 86_400.0))
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Measures:
     """
 
     version: str
-    top: Edges
-    spread: Edges
-    features: Mapping[str, Edges]
-    context: Mapping[str, Edges | Names]
+    top: Bins
+    spread: Bins
+    features: Mapping[str, Bins]
+    context: Mapping[str, Bins | NameBins]
     popularity: NDArray[np.int8]
     head: Head | None
     sources: tuple[str, ...]
@@ -50,13 +50,13 @@ class Measures:
         """requests: of the holdout. known: bounds that are kept from earlier bundles, of "feature NAME" and
         "context NAME"."""
         part = requests.take(np.arange(min(len(requests), REQUESTS)))
-        scores, features = _asked(contents, part)
-        kept = {name: Edges(tuple(bounds)) for name, bounds in known.items()}
+        scores, features = _measured(contents, part)
+        kept = {name: Bins(tuple(bounds)) for name, bounds in known.items()}
         return cls(
             version=version,
-            top=Edges.of(scores[:, 0]) if scores.size else Edges((0.0,)),
-            spread=Edges.of(spreads(scores)) if scores.size else Edges((0.0,)),
-            features={name: kept.get(f"feature {name}", Edges.of(of)) for name, of in features.items()},
+            top=Bins.of(scores[:, 0]) if scores.size else Bins((0.0,)),
+            spread=Bins.of(spreads(scores)) if scores.size else Bins((0.0,)),
+            features={name: kept.get(f"feature {name}", Bins.of(of)) for name, of in features.items()},
             context=_context(contents, requests, kept),
             popularity=tenths(contents.users.history.values, len(contents.catalogue.ids)),
             head=_head(contents),
@@ -66,7 +66,7 @@ class Measures:
     def edges(self) -> dict[str, list[float]]:
         """Bounds to be kept, so that later bundles count by the same."""
         of = {f"feature {name}": edges for name, edges in self.features.items()}
-        of |= {f"context {name}": e for name, e in self.context.items() if isinstance(e, Edges)}
+        of |= {f"context {name}": e for name, e in self.context.items() if isinstance(e, Bins)}
         return {name: list(edges.bounds) for name, edges in of.items()}
 
 
@@ -106,7 +106,7 @@ def tenths(events: Int32, n_items: int) -> NDArray[np.int8]:
     return out
 
 
-def _asked(contents: Contents, requests: Requests) -> tuple[Float32, dict[str, Float32]]:
+def _measured(contents: Contents, requests: Requests) -> tuple[Float32, dict[str, Float32]]:
     """Scores in front of re-ranking, [B, K]; and for each feature its values of some candidates."""
     funnel, scores, rows = contents.funnel(), [], []
     names = contents.candidate_features().names if contents.ranker is not None else []
@@ -120,25 +120,25 @@ def _asked(contents: Contents, requests: Requests) -> tuple[Float32, dict[str, F
             step = max(1, placed.items.shape[1] // CANDIDATES)
             rows.append(matrix[:, ::step][placed.filled[:, ::step]])
     whole = np.concatenate(rows) if rows else np.empty((0, len(names)), dtype=np.float32)
-    width = max((len(one[0]) for one in scores if len(one)), default=0)
+    width = max((len(scored[0]) for scored in scores if len(scored)), default=0)
     padded = [np.pad(s, ((0, 0), (0, width - s.shape[1])), constant_values=-np.inf) for s in scores]
     both = np.concatenate(padded) if padded else np.empty((0, 0), dtype=np.float32)
     return both, {name: whole[:, number] for number, name in enumerate(names)}
 
 
-def _context(contents: Contents, requests: Requests, kept: Mapping[str, Edges]) -> dict[str, Edges | Names]:
+def _context(contents: Contents, requests: Requests, kept: Mapping[str, Bins]) -> dict[str, Bins | NameBins]:
     if contents.context is None:
         return {}
-    found: dict[str, Edges | Names] = {}
+    columns: dict[str, Bins | NameBins] = {}
     for name, spec in contents.context.table.specs.items():
         if name in contents.context.numbers:
             values = requests.context_numbers.get(name, np.empty(0))
-            found[name] = kept.get(f"context {name}", Edges.of(np.asarray(values)))
+            columns[name] = kept.get(f"context {name}", Bins.of(np.asarray(values)))
         elif spec.kind == "category":
-            found[name] = Names.of(contents.context.values(name))
+            columns[name] = NameBins.of(contents.context.values(name))
         else:  # how many, or whether there are any
-            found[name] = LENGTH
-    return found
+            columns[name] = LENGTH
+    return columns
 
 
 def _head(contents: Contents) -> Head | None:

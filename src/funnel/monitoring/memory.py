@@ -12,7 +12,7 @@ from funnel.monitoring.files import read, write
 HOUR, DAY = 3600, 86_400
 
 
-class Memory:
+class MonitorMemory:
     """Counts of whole hours, and of the first whole days.
 
     days: how many of each hour are kept. anchor_days: how many of the first are kept for good. edges: bounds

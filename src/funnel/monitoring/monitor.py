@@ -14,8 +14,8 @@ from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counts import Counts, Rate
 from funnel.monitoring.drift import Drift
 from funnel.monitoring.labels import Labels
-from funnel.monitoring.memory import HOUR, Memory
-from funnel.monitoring.rates import Rates
+from funnel.monitoring.memory import HOUR, MonitorMemory
+from funnel.monitoring.rates import RateDetectors
 from funnel.monitoring.windows import Like, Windows
 
 log = logging.getLogger(__name__)
@@ -33,20 +33,20 @@ class Monitor:
     open: alarms that are going on, by key. memory: what was seen before.
     """
 
-    def __init__(self, config: MonitorConfig | None = None, memory: Memory | None = None) -> None:
+    def __init__(self, config: MonitorConfig | None = None, memory: MonitorMemory | None = None) -> None:
         self.config = config or MonitorConfig()
-        self.memory = memory or Memory(self.config.days, self.config.anchor_days)
+        self.memory = memory or MonitorMemory(self.config.days, self.config.anchor_days)
         self.open: dict[str, Alarm] = {}
-        self._told: dict[str, float] = {}
+        self._last_seen: dict[str, float] = {}
         self._hour: int | None = None
         self._counts = Counts()
-        self._rates, self._labels = Rates(self.config), Labels(self.config)
+        self._rates, self._labels = RateDetectors(self.config), Labels(self.config)
         self._windows, self._drift = Windows(self.config), Drift(self.config)
 
-    def step(self, now: float, counts: Counts, told: Iterable[Alarm] = ()) -> list[Alarm]:
+    def step(self, now: float, counts: Counts, others: Iterable[Alarm] = ()) -> list[Alarm]:
         """Look once; alarms that were not going on. now: seconds since 1970, a look's length after the last.
         counts: since the last look. told: what others have found, such as golden answers."""
-        alarms = list(told)
+        alarms = list(others)
         hour = int(now - 1e-6) // HOUR
         if hour != self._hour:
             alarms += self._next_hour(now, hour)
@@ -80,12 +80,12 @@ class Monitor:
         """Those that were not going on; what was not told for an hour is over."""
         new = []
         for alarm in alarms:
-            self._told[alarm.key] = now
+            self._last_seen[alarm.key] = now
             if alarm.key not in self.open:
                 self.open[alarm.key] = alarm
                 new.append(alarm)
-        for key in [key for key in self.open if not 0 <= now - self._told.get(key, now) < OVER]:
-            del self.open[key], self._told[key]
+        for key in [key for key in self.open if not 0 <= now - self._last_seen.get(key, now) < OVER]:
+            del self.open[key], self._last_seen[key]
         return new
 
     def accept(self, kind: str, subject: str = "") -> None:
@@ -95,7 +95,7 @@ class Monitor:
             key for key, alarm in self.open.items() if (alarm.kind, alarm.subject) == (kind, subject)
         ]:
             del self.open[key]
-            self._told.pop(key, None)
+            self._last_seen.pop(key, None)
         if kind == "drift":
             kind, _, subject = subject.partition(" ")
         self.memory.accept(kind, subject)
@@ -106,22 +106,22 @@ class Monitor:
         more = {
             "hour": self._hour,
             "counts": self._counts.to_dict(),
-            "open": [alarm.to_dict() | {"told": self._told[key]} for key, alarm in self.open.items()],
+            "open": [alarm.to_dict() | {"told": self._last_seen[key]} for key, alarm in self.open.items()],
             "dispersion": [[*rate, value] for rate, value in self._rates.dispersion.items()],
         }
         self.memory.save(path, more)
 
     def load(self, path: Path) -> None:
-        """Go on from what `save` wrote, where there is such a file. Raises: DataError, see `Memory.load`."""
+        """Go on from what `save` wrote, where there is such a file. Raises: DataError where it is damaged."""
         raw = self.memory.load(path)
         if not raw:
             return
-        self._hour, self._counts, self.open, self._told = None, Counts(), {}, {}
+        self._hour, self._counts, self.open, self._last_seen = None, Counts(), {}, {}
         try:
             self._hour, self._counts = raw["hour"], Counts.from_dict(raw["counts"])
             self._rates.dispersion = {Rate(*rate): float(value) for *rate, value in raw["dispersion"]}
             for saved in raw["open"]:
                 alarm = Alarm.from_dict(saved)
-                self.open[alarm.key], self._told[alarm.key] = alarm, float(saved["told"])
+                self.open[alarm.key], self._last_seen[alarm.key] = alarm, float(saved["told"])
         except (KeyError, TypeError, ValueError) as error:
             log.warning("%s is of another form (%r): the open hour is counted anew", path, error)

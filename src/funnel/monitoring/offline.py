@@ -15,14 +15,14 @@ from funnel.impressions.files import answers_folder
 from funnel.impressions.reader import read
 from funnel.impressions.record import Impression
 from funnel.monitoring.counting import Remade
-from funnel.monitoring.reference import Reference
+from funnel.monitoring.reference import SecondOverlay
 from funnel.monitoring.remaking import remake
 from funnel.serving.live import Live
 from funnel.serving.loaded import Loaded
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayFigures:
     """same, different: answers that came out again to the last bit, and that did not. unknown: those of which
     nobody can tell, since the state's log does not know any more what was in them. gone: those of bundles
     that are not in the store. examples: ids of some that are different."""
@@ -38,23 +38,23 @@ class Replayed:
         return asdict(self)
 
 
-def replayed(store: Path | str, hours: float, now: float | None = None) -> Replayed:
+def replayed(store: Path | str, hours: float, now: float | None = None) -> ReplayFigures:
     """All answers of the last hours that were logged with what makes them again.
 
     Raises: BundleError where the state cannot be read, or the store has no bundle.
     """
     since = (time.time() if now is None else now) - 3600 * hours
     by_version: dict[str, list[Impression]] = defaultdict(list)
-    for one in read(answers_folder(store), since):
-        if one.request:
-            by_version[one.version].append(one)
+    for impression in read(answers_folder(store), since):
+        if impression.request:
+            by_version[impression.version].append(impression)
     remade, gone = list[Remade](), 0
     live = Live(store, impressions=False)
     try:
         for version, some in by_version.items():
-            made = _of_version(live, version, some)
-            remade += made or []
-            gone += len(some) if made is None else 0
+            of_version = _of_version(live, version, some)
+            remade += of_version or []
+            gone += len(some) if of_version is None else 0
     finally:
         live.close()
     return _summed(remade, gone)
@@ -66,10 +66,12 @@ def _of_version(live: Live, version: str, some: Iterable[Impression]) -> list[Re
         loaded = Loaded.load(Store(live.folder), version)
     except BundleError:
         return None
-    return remake(Reference(loaded, live.state), some)
+    return remake(SecondOverlay(loaded, live.state), some)
 
 
-def _summed(remade: list[Remade], gone: int) -> Replayed:
-    different = [one.impression.id for one in remade if one.equal is False]
-    same = sum(one.equal is True for one in remade)
-    return Replayed(same, len(different), len(remade) - same - len(different), gone, tuple(different[:10]))
+def _summed(remade: list[Remade], gone: int) -> ReplayFigures:
+    different = [answer.impression.id for answer in remade if answer.equal is False]
+    same = sum(answer.equal is True for answer in remade)
+    return ReplayFigures(
+        same, len(different), len(remade) - same - len(different), gone, tuple(different[:10])
+    )

@@ -29,7 +29,7 @@ _HIGHER = np.array([0.05, 0.15, 0.4, 0.8])  # of the way from the highest right 
 _HOURS = 20.0  # in how many the dispersion is a mean over
 
 
-class Rates:
+class RateDetectors:
     """All rates of one monitor."""
 
     def __init__(self, config: MonitorConfig) -> None:
@@ -43,17 +43,19 @@ class Rates:
     def begin_hour(self) -> None:
         """Another hour: other ones are its like. Of the last one it is known how much its minutes varied."""
         for rate, minutes in self._minutes.items():
-            if (found := _dispersion(np.array(minutes))) is not None:
-                before = self.dispersion.get(rate, found)
-                self.dispersion[rate] = before + (found - before) / _HOURS
+            if (latest := _dispersion(np.array(minutes))) is not None:
+                before = self.dispersion.get(rate, latest)
+                self.dispersion[rate] = before + (latest - before) / _HOURS
         self._minutes, self._limits = {}, {}
 
     def look(self, now: float, counts: Counts, like: Sequence[Counts]) -> list[Alarm]:
         """What was counted since the last look. like: hours that it must be like."""
-        found = [self._one(now, rate, sums, like) for rate, sums in counts.rates.items()]
-        return [alarm for alarm in found if alarm is not None]
+        alarms = [self._look_at(now, rate, sums, like) for rate, sums in counts.rates.items()]
+        return [alarm for alarm in alarms if alarm is not None]
 
-    def _one(self, now: float, rate: Rate, sums: NDArray[np.float64], like: Sequence[Counts]) -> Alarm | None:
+    def _look_at(
+        self, now: float, rate: Rate, sums: NDArray[np.float64], like: Sequence[Counts]
+    ) -> Alarm | None:
         happened, n = sums.tolist()
         self._minutes.setdefault(rate, []).append((happened, n))
         if rate not in self._limits:

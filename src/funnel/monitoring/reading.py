@@ -18,7 +18,7 @@ _BACK, _MOST = 7200.0, 64 * 1024 * 1024
 WAITING = 200_000
 
 
-class Tail:
+class LogTail:
     """Follows the files of a log of answers. What was there before the first look is not read.
 
     damaged: lines that were none.
@@ -31,15 +31,15 @@ class Tail:
 
     def read(self, now: float) -> list[Impression]:
         """What was added since the last look, by file. Whatever cannot be read is tried again."""
-        found: list[Impression] = []
+        impressions: list[Impression] = []
         there = {}
         for path in in_hours(self._folder, now - _BACK, None):
             if path.suffix == LINES:
-                there[path.name] = self._of(path, found)
+                there[path.name] = self._of(path, impressions)
         self._at, self._first = there, False
-        return found
+        return impressions
 
-    def _of(self, path: Path, found: list[Impression]) -> int:
+    def _of(self, path: Path, impressions: list[Impression]) -> int:
         """Where reading goes on; of a line that is being written nothing is taken."""
         at = self._at.get(path.name, 0)
         try:
@@ -53,13 +53,13 @@ class Tail:
         end = whole.rfind(b"\n") + 1
         for line in whole[:end].splitlines():
             try:
-                found.append(from_line(line))
+                impressions.append(from_line(line))
             except DataError:
                 self.damaged += 1
         return at + end
 
 
-class Waiting:
+class Unsettled:
     """Answers that are not old enough for their feedback to be counted, and the feedback that came.
 
     orphans: events of an answer that is not known here, or was counted before.
@@ -73,8 +73,8 @@ class Waiting:
 
     def add(self, impressions: Iterable[Impression], feedback: Iterable[Feedback]) -> None:
         """What came since the last look."""
-        for one in impressions:
-            self._answers[one.id] = one
+        for impression in impressions:
+            self._answers[impression.id] = impression
         while len(self._answers) > WAITING:
             identity, _ = self._answers.popitem(last=False)
             self._feedback.pop(identity, None)
@@ -88,11 +88,13 @@ class Waiting:
         """Those that are old enough, with what came of them. An answer from the future is old enough when
         its clock says so, or an hour later."""
         old = [
-            one for one in self._answers.values() if now - one.time >= self._settle or one.time > now + 3600
+            impression
+            for impression in self._answers.values()
+            if now - impression.time >= self._settle or impression.time > now + 3600
         ]
         came = {}
-        for one in old:
-            del self._answers[one.id]
-            if (events := self._feedback.pop(one.id, None)) is not None:
-                came[one.id] = events
+        for impression in old:
+            del self._answers[impression.id]
+            if (events := self._feedback.pop(impression.id, None)) is not None:
+                came[impression.id] = events
         return old, came

@@ -17,7 +17,7 @@ from funnel.serving.state.overlay import Overlay
 _CHUNK = 20_000
 
 
-class Reference:
+class SecondOverlay:
     """Of one bundle. To be used by one thread. state: the log."""
 
     def __init__(self, bundle: Loaded, state: StateLog) -> None:

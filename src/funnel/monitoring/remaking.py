@@ -14,59 +14,64 @@ from funnel.errors import FunnelError
 from funnel.impressions.record import Impression
 from funnel.monitoring.counting import Remade, chance_of, state_of
 from funnel.monitoring.measures import in_front, in_front_of_ranker
-from funnel.monitoring.reference import Reference
+from funnel.monitoring.reference import SecondOverlay
 from funnel.serving import arguments
 from funnel.serving.request import allowed, in_context
 from funnel.serving.response import SKIPPED
 from funnel.types import Float32, Int32, Occasion, Ragged, Requests
 
 
-def remake(reference: Reference, impressions: Iterable[Impression]) -> list[Remade]:
+def remake(reference: SecondOverlay, impressions: Iterable[Impression]) -> list[Remade]:
     """Each that can be: of the reference's version, from `recommend`, with a request, and no stage left out.
 
     Answers are taken in the order of their state, which the reference follows.
     Raises: BundleError where the log cannot be read.
     """
-    mine = [one for one in impressions if _can_be(one, reference.version)]
-    mine.sort(key=lambda one: state_of(one)[1])
-    return [made for one in mine if (made := _remade(reference, one)) is not None]
+    mine = [impression for impression in impressions if _can_be(impression, reference.version)]
+    mine.sort(key=lambda impression: state_of(impression)[1])
+    return [remade for impression in mine if (remade := _remade(reference, impression)) is not None]
 
 
-def _can_be(one: Impression, version: str) -> bool:
-    left_out = any(code.startswith(SKIPPED) for code in one.reasons)
-    return one.call == "recommend" and one.version == version and bool(one.request) and not left_out
-
-
-def _remade(reference: Reference, one: Impression) -> Remade | None:
-    """None for a request that cannot be meant any more, such as a column that went."""
-    items_at, events_at = state_of(one)
-    exact = reference.follow_items(items_at) is not None and reference.follow_events(events_at)
-    contents = reference.loaded.contents
-    try:
-        requests = requests_of(contents, one)
-    except (FunnelError, KeyError, TypeError, ValueError):
-        return None
-    steps = reference.loaded.funnel(one.k).trace(requests)
-    length = len(requests.history.values)
-    return Remade(
-        impression=one,
-        features=_features(contents, requests, steps, one.id),
-        silent=_silent(steps),
-        length=length,
-        age=one.time - float(requests.history_times.values[-1]) if length else float("nan"),
-        equal=_same(contents, steps, one) if exact else None,
+def _can_be(impression: Impression, version: str) -> bool:
+    left_out = any(code.startswith(SKIPPED) for code in impression.reasons)
+    return (
+        impression.call == "recommend"
+        and impression.version == version
+        and bool(impression.request)
+        and not left_out
     )
 
 
-def requests_of(contents: Contents, one: Impression) -> Requests:
+def _remade(reference: SecondOverlay, impression: Impression) -> Remade | None:
+    """None for a request that cannot be meant any more, such as a column that went."""
+    items_at, events_at = state_of(impression)
+    exact = reference.follow_items(items_at) is not None and reference.follow_events(events_at)
+    contents = reference.loaded.contents
+    try:
+        requests = requests_of(contents, impression)
+    except (FunnelError, KeyError, TypeError, ValueError):
+        return None
+    steps = reference.loaded.funnel(impression.k).trace(requests)
+    length = len(requests.history.values)
+    return Remade(
+        impression=impression,
+        features=_features(contents, requests, steps, impression.id),
+        silent=_silent(steps),
+        length=length,
+        age=impression.time - float(requests.history_times.values[-1]) if length else float("nan"),
+        equal=_same(contents, steps, impression) if exact else None,
+    )
+
+
+def requests_of(contents: Contents, impression: Impression) -> Requests:
     """The request of a logged answer, in the rows of these contents. Raises: FunnelError, or what a damaged
     record brings."""
-    whole: Mapping[str, Any] = one.request or {}
+    whole: Mapping[str, Any] = impression.request or {}
     ids, users = contents.catalogue.ids, contents.users
-    row, times = users.ids.row(arguments.known(one.user)), np.array([whole["time"]], dtype=np.int64)
-    context = [arguments.context(one.context or None, contents.context)]
+    row, times = users.ids.row(arguments.known(impression.user)), np.array([whole["time"]], dtype=np.int64)
+    context = [arguments.context(impression.context or None, contents.context)]
     encoded, numbers = in_context(contents, context, times)
-    allow, _ = allowed(contents, one.where, context)
+    allow, _ = allowed(contents, impression.where, context)
     history = ids.rows(whole["history"])
     kinds = whole.get("history_kinds")
     columns = arguments.user_columns(whole.get("user"), users.encoder.specs)
@@ -102,18 +107,20 @@ def _occasion(ids: Any, given: Mapping[str, Any] | None) -> Occasion | None:
     )
 
 
-def _same(contents: Contents, steps: list[Step], one: Impression) -> bool:
+def _same(contents: Contents, steps: list[Step], impression: Impression) -> bool:
     """Whether candidates and scores are the same, and what was shown where nothing was drawn by chance."""
     front = in_front(contents, steps)
-    n = len(one.items)
-    if one.policy is None and _ids(contents, steps[-1].candidates.items[0]) != list(one.shown_items):
+    n = len(impression.items)
+    if impression.policy is None and _ids(contents, steps[-1].candidates.items[0]) != list(
+        impression.shown_items
+    ):
         return False
     most = min(n, int(front.filled[0].sum())) if n else 0
     rows = front.items[0, :most]
-    ours, theirs = front.scores[0, :most], one.scores[:most]
-    alike = [a == b for a, b in zip(_ids(contents, rows), one.items, strict=False)]
+    ours, theirs = front.scores[0, :most], impression.scores[:most]
+    alike = [a == b for a, b in zip(_ids(contents, rows), impression.items, strict=False)]
     first = alike.index(False) if False in alike else most  # what was shown from further down stands behind
-    further = set(range(first, n)) <= set(one.shown)
+    further = set(range(first, n)) <= set(impression.shown)
     return further and bool((_bits(ours[:first]) == _bits(theirs[:first])).all())
 
 
@@ -127,9 +134,9 @@ def _bits(scores: Float32) -> Any:
 
 def _silent(steps: list[Step]) -> dict[str, bool]:
     """By source whether it found nothing."""
-    found = steps[0].candidates
-    ranks = found.source_ranks[0]
-    return {name: not (ranks[:, number] >= 0).any() for number, name in enumerate(found.sources)}
+    candidates = steps[0].candidates
+    ranks = candidates.source_ranks[0]
+    return {name: not (ranks[:, number] >= 0).any() for number, name in enumerate(candidates.sources)}
 
 
 def _features(contents: Contents, requests: Requests, steps: list[Step], identity: str) -> Float32 | None:

@@ -15,7 +15,7 @@ from funnel.monitoring.counting import Remade
 _BACK, _MAY, _SHARE, _LEAST = 100, 0.01, 0.1, 3
 
 
-class Replayed:
+class ReplayCheck:
     """The last answers that could be compared."""
 
     def __init__(self) -> None:
@@ -23,9 +23,9 @@ class Replayed:
 
     def alarms(self, now: float, remade: Iterable[Remade]) -> list[Alarm]:
         """With those of this look."""
-        for one in remade:
-            if one.equal is not None:
-                self._last.append((one.impression.time, None if one.equal else one.impression.id))
+        for answer in remade:
+            if answer.equal is not None:
+                self._last.append((answer.impression.time, None if answer.equal else answer.impression.id))
         wrong = [(time, name) for time, name in self._last if name is not None]
         n = len(self._last)
         if len(wrong) < _LEAST or len(wrong) < _SHARE * n:

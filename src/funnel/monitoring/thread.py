@@ -99,6 +99,6 @@ def alarms_of(live: Live) -> list[Alarm]:
         raw = read(monitor_folder(live.folder) / ALARMS)
         if raw is None or time.time() - float(raw["at"]) > 3600:
             return []
-        return [Alarm.from_dict(one) for one in raw["alarms"]]
+        return [Alarm.from_dict(entry) for entry in raw["alarms"]]
     except (DataError, KeyError, TypeError, ValueError):
         return []

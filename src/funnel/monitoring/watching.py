@@ -29,11 +29,11 @@ from funnel.monitoring.files import ACCEPTED, ALARMS, MEMORY, monitor_folder, re
 from funnel.monitoring.golden import Golden
 from funnel.monitoring.measures import Measures
 from funnel.monitoring.monitor import Monitor
-from funnel.monitoring.reading import Tail, Waiting
-from funnel.monitoring.reference import Reference
+from funnel.monitoring.reading import LogTail, Unsettled
+from funnel.monitoring.reference import SecondOverlay
 from funnel.monitoring.remaking import remake
-from funnel.monitoring.replayed import Replayed
-from funnel.monitoring.webhook import told
+from funnel.monitoring.replayed import ReplayCheck
+from funnel.monitoring.webhook import sender
 from funnel.serving.live import Live
 
 log = logging.getLogger(__name__)
@@ -65,12 +65,12 @@ class Watch:
         self.counted: Callable[[Counts], object] | None = None
         self.monitor = Monitor(self.config)
         self.monitor.load(self.folder / MEMORY)
-        self._tell, self._send = tell, told(self.config.webhook, self.config.timeout, self.config.attempts)
+        self._tell, self._send = tell, sender(self.config.webhook, self.config.timeout, self.config.attempts)
         self._tail, self._events = (
-            Tail(answers or answers_folder(live.folder)),
+            LogTail(answers or answers_folder(live.folder)),
             Events(live.state, live.overlay.events_at),
         )
-        self._waiting, self._replayed = Waiting(self.config.settle), Replayed()
+        self._waiting, self._replayed = Unsettled(self.config.settle), ReplayCheck()
         self._lock: IO[bytes] | None = None
         self._of: _OfBundle | None = None
         self.looked: float | None = None
@@ -79,16 +79,16 @@ class Watch:
         """Look once; new alarms. now: default the clock's."""
         now = time.time() if now is None else now
         of = self._of_bundle()
-        found, counts = self._golden(of, now), Counts()
+        alarms, counts = self._golden(of, now), Counts()
         counts.age = (now - of.data_read) / 3600 if of.data_read else None
         if self._leads():
             self._accept()
             remade = self._read(of, now, counts)
-            found += self._replayed.alarms(now, remade)
+            alarms += self._replayed.alarms(now, remade)
         if self.counted is not None:
             self.counted(counts)
-        new = self.monitor.step(now, counts, found)
-        self._told(new)
+        new = self.monitor.step(now, counts, alarms)
+        self._report(new)
         self.looked = now
         if self._lock is not None:
             self._save(now)
@@ -118,7 +118,7 @@ class Watch:
         of.counting.mark(now, self._events.at)
         self._waiting.add(impressions, feedback)
         of.counting.feedback(counts, *self._waiting.settled(now))
-        some = [one for one in impressions if one.request][: self.config.replay]
+        some = [impression for impression in impressions if impression.request][: self.config.replay]
         remade = remake(of.reference, some)
         of.counting.remade(counts, remade)
         return remade
@@ -147,7 +147,7 @@ class Watch:
             log.warning("what is seen of %s is right from now on", name)
         path.unlink(missing_ok=True)
 
-    def _told(self, new: Sequence[Alarm]) -> None:
+    def _report(self, new: Sequence[Alarm]) -> None:
         for alarm in new:
             log.error("alarm: %s", alarm.sentence, extra={"fields": alarm.to_dict()})
             for tell in (self._tell, self._send):
@@ -204,5 +204,5 @@ class _OfBundle:
         measures = Measures.of(bundle.version, bundle.contents, requests, monitor.memory.edges)
         monitor.memory.edges = {**measures.edges(), **monitor.memory.edges}
         self.golden = Golden(holdout, bundle.manifest.seed)
-        self.reference = Reference(bundle, live.state)
+        self.reference = SecondOverlay(bundle, live.state)
         self.counting = Counting(measures, bundle.contents.catalogue.ids.row, config.parts)

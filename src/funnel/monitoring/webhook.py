@@ -106,7 +106,7 @@ class Webhook:
             return str(error) or repr(error), not isinstance(error, ValueError)
 
 
-def told(url: str, timeout: float, attempts: int) -> Callable[[Alarm], None] | None:
+def sender(url: str, timeout: float, attempts: int) -> Callable[[Alarm], None] | None:
     """What sends an alarm; None where no URL is given, or one that cannot be used, which the log says."""
     if not url:
         return None

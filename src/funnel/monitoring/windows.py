@@ -12,14 +12,14 @@ from scipy.stats import poisson
 
 from funnel.monitoring.alarm import Alarm
 from funnel.monitoring.config import MonitorConfig
-from funnel.monitoring.counts import Counts, Metric
-from funnel.monitoring.distributions import Difference, InARow, difference, discovered
+from funnel.monitoring.counts import Counts, Variable
+from funnel.monitoring.distributions import Divergence, InARow, difference, discovered
 from funnel.monitoring.kinds import KINDS
 
 #: Below this share of the least of the same hours, traffic is missing.
 _FEW = 0.2
 
-_TRAFFIC = Metric("traffic")
+_TRAFFIC = Variable("traffic")
 
 
 #: What depends on how long ago the bundle's data end, as well as on who asks: it grows with every event, and
@@ -38,7 +38,7 @@ class Like(NamedTuple):
     hours: Sequence[Counts]
     looser: float = 1.0
 
-    def least(self, metric: Metric, age: float | None) -> list[float]:
+    def least(self, metric: Variable, age: float | None) -> list[float]:
         """For each hour by how much the least effect is raised. age: of the data now, in hours."""
         if metric.kind not in OF_STATE or age is None:
             return [self.looser] * len(self.hours)
@@ -53,9 +53,9 @@ class Windows:
     def __init__(self, config: MonitorConfig) -> None:
         self._config = config
         self._begin: float | None = None
-        self._open: dict[Metric, tuple[float, NDArray[np.float64]]] = {}
+        self._open: dict[Variable, tuple[float, NDArray[np.float64]]] = {}
         self._answers, self._row, self._few = 0, InARow(), InARow()
-        self._before: dict[Metric, deque[NDArray[np.float64]]] = {}
+        self._before: dict[Variable, deque[NDArray[np.float64]]] = {}
         self._age: float | None = None
 
     def look(self, now: float, counts: Counts, like: Like) -> list[Alarm]:
@@ -76,24 +76,28 @@ class Windows:
     def _compared(self, now: float, like: Like) -> list[Alarm]:
         """Of metrics with enough values; the others go on to the next window."""
         full = {metric: of for metric, of in self._open.items() if of[1].sum() >= self._config.least}
-        found = {}
+        divergences = {}
         for metric, (_, bins) in full.items():
             del self._open[metric]
             others = self._others(metric, len(bins), like)
             if others is not None:
-                found[metric] = difference(bins, others[0], others[1])
-        off = discovered({metric: one.chance for metric, one in found.items()}, self._config.discoveries)
+                divergences[metric] = difference(bins, others[0], others[1])
+        off = discovered(
+            {metric: divergence.chance for metric, divergence in divergences.items()},
+            self._config.discoveries,
+        )
         for metric in set(full) - off:  # what is wrong must not become what is usual
             self._before.setdefault(metric, deque(maxlen=_RECENT)).append(full[metric][1])
-        twice: dict[Metric, float] = {}
-        for metric in found:
+        twice: dict[Variable, float] = {}
+        for metric in divergences:
             twice |= self._row.look(off & {metric}, [metric], full[metric][0])
         return [
-            _alarm(now, since, metric, found[metric], self._config.effect) for metric, since in twice.items()
+            _alarm(now, since, metric, divergences[metric], self._config.effect)
+            for metric, since in twice.items()
         ]
 
     def _others(
-        self, metric: Metric, n_bins: int, like: Like
+        self, metric: Variable, n_bins: int, like: Like
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """What a window is compared with, and the least effect of each; None where nothing is known."""
         effect = self._config.effect
@@ -131,15 +135,18 @@ def usable(bins: NDArray[np.float64], n_bins: int, fewest: int) -> bool:
 
 
 def compared(
-    metric: Metric, bins: NDArray[np.float64], hours: Sequence[Counts], least: float, fewest: int
-) -> Difference | None:
+    metric: Variable, bins: NDArray[np.float64], hours: Sequence[Counts], least: float, fewest: int
+) -> Divergence | None:
     """Beside hours that counted it, in the same bins, often enough; None where there are none."""
     others = [counts.bins[metric] for counts in hours if metric in counts.bins]
     others = [other for other in others if usable(other, len(bins), fewest)]
     return None if not others else difference(bins, np.array(others), least)
 
 
-def _alarm(now: float, since: float, metric: Metric, one: Difference, least: float) -> Alarm:
+def _alarm(now: float, since: float, metric: Variable, divergence: Divergence, least: float) -> Alarm:
     of = f" ({metric.subject})" if metric.subject else ""
-    sentence = f"{KINDS[metric.kind].what}{of}: an effect (w) of {one.effect:.2f}, {least:.2f} is nothing yet"
-    return Alarm(metric.kind, metric.subject, since, now, one.chance, sentence, "", one.effect, least)
+    effect = f"an effect (w) of {divergence.effect:.2f}, {least:.2f} is nothing yet"
+    sentence = f"{KINDS[metric.kind].what}{of}: {effect}"
+    return Alarm(
+        metric.kind, metric.subject, since, now, divergence.chance, sentence, "", divergence.effect, least
+    )

@@ -590,4 +590,5 @@ class Live:
         self.recording.record(self._loaded, loaded.contents, given, requests, final, answer, wanted)
         if chosen.arms and given.call == "recommend":
             self.shadow.offer(chosen, given.request, answer, wanted)
+        self.shadow.left()
         return answer
