@@ -271,19 +271,19 @@ def replay(replay: Replay, out: Console) -> None:
         text=(0, 6),
     )  # fmt: skip
     rows.add_row("as it was", _figure(earned.value), _within(earned.lo, earned.hi), "", "", "", "")
-    for one in replay.estimates:
-        change = (None, None, None) if one.change is None else one.change
+    for each in replay.estimates:
+        change = (None, None, None) if each.change is None else each.change
         rows.add_row(
-            one.estimator, _figure(one.value), _within(one.lo, one.hi), _figure(change[0]),
-            _within(change[1], change[2]), f"{one.effective:,.0f}", one.holds,
+            each.estimator, _figure(each.value), _within(each.lo, each.hi), _figure(change[0]),
+            _within(change[1], change[2]), f"{each.effective:,.0f}", each.holds,
         )  # fmt: skip
     out.print(rows)
-    for one in replay.estimates:
-        if one.refused is not None:
-            out.print(f"  {one.estimator}: {one.refused}", highlight=False, markup=False)
-        if one.clip is not None:
+    for each in replay.estimates:
+        if each.refused is not None:
+            out.print(f"  {each.estimator}: {each.refused}", highlight=False, markup=False)
+        if each.clip is not None:
             out.print(
-                f"  {one.estimator}: {one.clipped:.2%} of the weights were cut at {one.clip:g}",
+                f"  {each.estimator}: {each.clipped:.2%} of the weights were cut at {each.clip:g}",
                 highlight=False,
             )
     left_out = ", ".join(f"{count:,} {why}" for why, count in replay.left_out.items())

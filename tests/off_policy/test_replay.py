@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +12,18 @@ from typer.testing import CliRunner
 
 from funnel import Live
 from funnel.artifacts import Store
-from funnel.bundle.contents import load_contents
+from funnel.bundle.contents import Contents, load_contents
 from funnel.cli import app
 from funnel.errors import FunnelError
-from funnel.impressions import ImpressionsConfig, answers_folder
-from funnel.off_policy.judged import OtherBundle, OtherPolicy, certain
+from funnel.impressions import ImpressionsConfig, answers_folder, read
+from funnel.off_policy.judged import OtherBundle, OtherPolicy, certain, logged_candidates
 from funnel.off_policy.replay import Replay, Reward, replay
 from funnel.policies import Drawing
 from funnel.serving.state import open_state
 from tests.policies.conftest import exploring, store  # noqa: F401  (fixtures)
+from tests.policies.worlds import requests
 
-USERS, EACH, K = 120, 12, 3
+USERS, EACH, K, DRAWS = 120, 12, 2, 200
 
 
 def likes(user: int, item: int) -> float:
@@ -29,45 +31,67 @@ def likes(user: int, item: int) -> float:
     return ((user * 7 + item * 13) % 10) / 10
 
 
-def live_through(store: Path, *, sample: float = 1.0) -> float:  # noqa: F811
-    """Answers and clicks; what the lists that are not drawn would have earned each, on average."""
-    live = Live(store, impressions=ImpressionsConfig(log=True, sample=sample, candidates=200))
-    rng, greedy = np.random.default_rng(0), []
+def worth(user: int, items: list[int]) -> float:
+    """What a list earns on average."""
+    return sum(likes(user, item) / 2**position for position, item in enumerate(items))
+
+
+def live_through(store: Path) -> None:  # noqa: F811
+    """Answers, and behind them all clicks, so that no answer goes by any."""
+    live = Live(store, impressions=ImpressionsConfig(log=True, sample=1.0, candidates=200))
+    rng, events = np.random.default_rng(0), []
     for user in range(1, USERS + 1):
         for _ in range(EACH):
             answer = live.recommend(user, k=K)
             for position, item in enumerate(answer.items):
                 if rng.random() < likes(user, item.item_id) / 2**position:
-                    live.observe((user, item.item_id, None, None, None, answer.id))
-        if answer.policy is not None:
-            best = live.recommend(user, k=K, seed=-1)
-            greedy.append(sum(likes(user, item.item_id) / 2**at for at, item in enumerate(best.items)))
-            assert best.policy is None
+                    events.append((user, item.item_id, None, None, None, answer.id))
+    live.observe(*events)
     assert live.recording.flush(30)
     live.close()
-    return float(np.mean(greedy))
+
+
+def truth(folder: Path, drawing: Drawing) -> float:
+    """What lists of a policy earn on average, of many that it draws itself."""
+    contents = load_contents(Store(folder).path("current"))
+    records = {one.user: one for one in read(answers_folder(folder)) if one.policy is not None}
+    total = 0.0
+    for user, record in records.items():
+        given = logged_candidates(contents, [record] * DRAWS)
+        for stage in contents.drawing(drawing, K):
+            given = stage(requests(np.arange(DRAWS) * 7919 + user), given)
+        lists = [contents.catalogue.ids.take(row[row >= 0]) for row in given.items]
+        total += float(np.mean([worth(user, items) for items in lists]))
+    return total / len(records)
+
+
+def nearer(contents: Contents) -> Drawing:
+    """A policy that draws less far from the best than the bundle's own."""
+    assert contents.explore is not None
+    return contents.explore.model_copy(update={"temperature": 0.6 * contents.explore.temperature})
 
 
 def replayed(folder: Path, drawing: Drawing | None, **options: object) -> Replay:
     contents = load_contents(Store(folder).path("current"))
     judged = OtherPolicy({"rerank": contents.rerank, "rules": contents.rules}, drawing)
     state = open_state(folder / "live" / "state.sqlite")
-    return replay(Store(folder), judged, answers_folder(folder), state, floor=20, **options)  # type: ignore[arg-type]
+    every = {"floor": 20, **options}
+    return replay(Store(folder), judged, answers_folder(folder), state, **every)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
-def lived(exploring: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:  # noqa: F811
-    """A store with a log, and what its greedy lists earn."""
-    import shutil
-
+def lived(exploring: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+    """A store with a log."""
     folder = tmp_path_factory.mktemp("lived") / "indexes"
     shutil.copytree(exploring, folder)
-    return folder, live_through(folder)
+    live_through(folder)
+    return folder
 
 
-def test_the_greedy_list_is_told_from_drawn_ones(lived: tuple[Path, float]) -> None:
-    folder, truth = lived
-    found = replayed(folder, None, estimators=("snips", "snrips", "ips", "rips"))
+def test_another_policy_is_told_from_the_lists_that_were_drawn(lived: Path) -> None:
+    judged = nearer(load_contents(Store(lived).path("current")))
+    found = replayed(lived, judged, estimators=("snips", "snrips", "ips", "rips"))
+    expected = truth(lived, judged)
     assert found.agree == 1.0
     assert found.left_out["not drawn"] > 0
     assert found.lists > 60 * EACH
@@ -75,12 +99,28 @@ def test_the_greedy_list_is_told_from_drawn_ones(lived: tuple[Path, float]) -> N
         assert one.value is not None, one.refused
         assert one.lo is not None
         assert one.hi is not None
-        wide = (one.hi - one.lo) / 2
-        assert abs(one.value - truth) < 2 * wide, one.estimator
+        assert abs(one.value - expected) < one.hi - one.lo, one.estimator
+    assert found.earned.lo is not None
+    assert found.earned.lo < truth(lived, own_policy(lived)) < (found.earned.hi or 0)
 
 
-def test_the_logged_policy_itself_earns_what_was_earned(lived: tuple[Path, float]) -> None:
-    folder, _ = lived
+def own_policy(folder: Path) -> Drawing:
+    """The one that drew the lists."""
+    drawing = load_contents(Store(folder).path("current")).explore
+    assert drawing is not None
+    return drawing
+
+
+def test_what_was_hardly_ever_shown_is_refused(lived: Path) -> None:
+    """The list that is not drawn."""
+    (one,) = replayed(lived, None, estimators=("snips",), floor=500).estimates
+    assert one.value is None
+    assert one.refused is not None
+    assert 1 < one.effective < 500
+
+
+def test_the_logged_policy_itself_earns_what_was_earned(lived: Path) -> None:
+    folder = lived
     contents = load_contents(Store(folder).path("current"))
     found = replayed(folder, contents.explore)
     for one in found.estimates:
@@ -88,16 +128,16 @@ def test_the_logged_policy_itself_earns_what_was_earned(lived: tuple[Path, float
         assert one.effective == pytest.approx(found.lists, rel=1e-3)
 
 
-def test_what_counts_may_be_said(lived: tuple[Path, float]) -> None:
-    folder, _ = lived
+def test_what_counts_may_be_said(lived: Path) -> None:
+    folder = lived
     clicks = replayed(folder, None, reward=Reward("interaction"))
     assert clicks.earned.value == replayed(folder, None).earned.value
     assert replayed(folder, None, reward=Reward("purchase")).earned.value == 0
 
 
-def test_another_bundle_answers_again(lived: tuple[Path, float]) -> None:
+def test_another_bundle_answers_again(lived: Path) -> None:
     """The same bundle as another one: its policy is the one that drew the lists."""
-    folder, _ = lived
+    folder = lived
     other = OtherBundle(load_contents(Store(folder).path("current")))
     state = open_state(folder / "live" / "state.sqlite")
     found = replay(Store(folder), other, answers_folder(folder), state)
@@ -106,8 +146,8 @@ def test_another_bundle_answers_again(lived: tuple[Path, float]) -> None:
         assert one.effective == pytest.approx(found.lists, rel=1e-2)
 
 
-def test_the_command(lived: tuple[Path, float], tmp_path: Path) -> None:
-    folder, _ = lived
+def test_the_command(lived: Path, tmp_path: Path) -> None:
+    folder = lived
     config = tmp_path / "judged.toml"
     config.write_text(
         'name = "movies"\n[data]\nreader = "movielens"\npath = "."\n[rerank]\ntrade_off = 0.7\n'

@@ -41,14 +41,14 @@ def explore(
         set_exploring(store, on=stop is None, why=stop or "")
         console.print("every process follows within about a second", markup=False)
         return
-    found = _harm(store, allowed, reward, state)
-    if check and found.is_shown:
-        set_exploring(store, on=False, why=found.sentence)
+    comparison = _harm(store, allowed, reward, state)
+    if check and comparison.is_shown:
+        set_exploring(store, on=False, why=comparison.sentence)
     if as_json:
-        print_json(found.to_dict())
+        print_json(comparison.to_dict())
     else:
-        console.print(found.sentence, markup=False, highlight=False)
-    if found.is_shown:
+        console.print(comparison.sentence, markup=False, highlight=False)
+    if comparison.is_shown:
         raise typer.Exit(1)
 
 

@@ -12,7 +12,7 @@ from funnel.cli.common import INDEXES, ConfigFile, Indexes, Json, app, print_jso
 if TYPE_CHECKING:
     from funnel.artifacts import Store
     from funnel.config import Config
-    from funnel.off_policy.judged import Judged
+    from funnel.off_policy.judged import JudgedPolicy
 
 
 @app.command()
@@ -56,14 +56,14 @@ def replay(
     kept = Store(store)
     judged = _judged(configs.load(config), kept, bundle)
     events = open_state(store / "live" / "state.sqlite" if state is None else state)
-    found = replayed(
+    result = replayed(
         kept, judged, answers_folder(store) if log is None else log, events, reward=Reward(reward, valued),
         estimators=estimator or ("snips", "snrips"), clip=clip, floor=floor,
     )  # fmt: skip
-    print_json(found.to_dict()) if as_json else show.replay(found, Console())
+    print_json(result.to_dict()) if as_json else show.replay(result, Console())
 
 
-def _judged(config: Config, store: Store, bundle: str | None) -> Judged:
+def _judged(config: Config, store: Store, bundle: str | None) -> JudgedPolicy:
     from funnel.bundle.contents import load_contents
     from funnel.off_policy.judged import OtherBundle, OtherPolicy
     from funnel.off_policy.wanted import drawing_of

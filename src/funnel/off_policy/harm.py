@@ -62,9 +62,11 @@ def harm(
     """
     if not 0 <= allowed < 1:
         raise FunnelError(f"the allowed loss is {allowed!r}; a share of at least 0 and below 1 is expected")
-    records = [one for one in read(answers, since) if one.call == "recommend" and one.user is not None]
-    first = min((one.time for one in records if one.policy is not None), default=np.inf)
-    records = [one for one in records if one.time >= first]  # before that nobody's lists were drawn
+    records = [
+        record for record in read(answers, since) if record.call == "recommend" and record.user is not None
+    ]
+    first = min((record.time for record in records if record.policy is not None), default=np.inf)
+    records = [record for record in records if record.time >= first]  # before that nobody's lists were drawn
     earned = earned_by_answer(records, state, Reward() if reward is None else reward)
     drawn, others = _by_user(records, earned)
     return judge_harm(drawn, others, allowed)
@@ -93,10 +95,10 @@ def _by_user(
     """Of users with any drawn list, and of the others."""
     sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     for record in records:
-        one = sums[written(record.user) or ""]
-        one[0] += sum(earned[record.id])
-        one[1] += 1
-        one[2] = max(one[2], float(record.policy is not None))
+        own = sums[written(record.user) or ""]
+        own[0] += sum(earned[record.id])
+        own[1] += 1
+        own[2] = max(own[2], float(record.policy is not None))
     table = np.array(list(sums.values())).reshape(-1, 3)
     return _moments(table[table[:, 2] > 0]), _moments(table[table[:, 2] == 0])
 

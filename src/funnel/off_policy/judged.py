@@ -18,7 +18,7 @@ from funnel.stages.stage import Stage
 from funnel.types import Candidates, Float64, Int32, Ragged, Requests
 
 
-class Judged(Protocol):
+class JudgedPolicy(Protocol):
     """Whose chances are wanted."""
 
     def chances(self, contents: Contents, records: Sequence[Impression], k: int) -> Float64:
@@ -32,7 +32,7 @@ class LoggedPolicy:
     drawing: Drawing
 
     def chances(self, contents: Contents, records: Sequence[Impression], k: int) -> Float64:
-        """See `Judged`."""
+        """See `JudgedPolicy`."""
         return _by(contents, self.drawing, records, k)
 
 
@@ -47,7 +47,7 @@ class OtherPolicy:
     drawing: Drawing | None
 
     def chances(self, contents: Contents, records: Sequence[Impression], k: int) -> Float64:
-        """See `Judged`."""
+        """See `JudgedPolicy`."""
         return _by(replace(contents, **self.settings), self.drawing, records, k)  # type: ignore[arg-type]
 
 
@@ -62,7 +62,7 @@ class OtherBundle:
     bundle: Contents
 
     def chances(self, contents: Contents, records: Sequence[Impression], k: int) -> Float64:
-        """See `Judged`."""
+        """See `JudgedPolicy`."""
         out = np.zeros((len(records), k))
         ranking = Funnel(self.bundle.until_reranking(k))
         stages = _stages(self.bundle, self.bundle.explore, k)

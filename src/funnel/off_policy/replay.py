@@ -18,7 +18,7 @@ from funnel.impressions import Impression, read
 from funnel.impressions.join import Joiner
 from funnel.off_policy.estimates import Estimate
 from funnel.off_policy.estimators import FLOOR, estimate
-from funnel.off_policy.judged import Judged, LoggedPolicy, OtherBundle
+from funnel.off_policy.judged import JudgedPolicy, LoggedPolicy, OtherBundle
 from funnel.off_policy.lists import DrawnLists
 from funnel.policies import Drawing
 from funnel.serving.state import StateLog
@@ -72,7 +72,7 @@ class Reward:
 
 def replay(
     store: Store,
-    judged: Judged,
+    judged: JudgedPolicy,
     answers: Path,
     state: StateLog,
     *,
@@ -147,7 +147,7 @@ def _events(records: Sequence[Impression], state: StateLog) -> Iterator[Any]:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Batch:
     rewards: Float64
     logged: Float64
     judged: Float64
@@ -157,11 +157,11 @@ class _Part:
 
 def _parts(
     store: Store,
-    judged: Judged,
+    judged: JudgedPolicy,
     records: Sequence[Impression],
     rewards: Mapping[str, list[float]],
     left_out: Counter[str],
-) -> Iterator[_Part]:
+) -> Iterator[_Batch]:
     """Answers of one bundle, one policy and one length, together."""
     groups: dict[tuple[str, int, tuple[float, float, int]], list[Impression]] = defaultdict(list)
     for record in records:
@@ -191,9 +191,9 @@ def _contents(store: Store, version: str) -> Contents | None:
 
 
 def _part(
-    contents: Contents, judged: Judged, logged: LoggedPolicy, records: list[Impression], k: int,
+    contents: Contents, judged: JudgedPolicy, logged: LoggedPolicy, records: list[Impression], k: int,
     rewards: Mapping[str, list[float]], left_out: Counter[str],
-) -> _Part | None:  # fmt: skip
+) -> _Batch | None:  # fmt: skip
     there = [record for record in records if (contents.catalogue.ids.rows(list(record.items)) >= 0).all()]
     left_out["with items that came after the bundle"] += len(records) - len(there)
     left_out += Counter()  # drops what is 0
@@ -203,7 +203,7 @@ def _part(
     agree = np.asarray(np.isclose(again, chances, rtol=_SAME, atol=0).all(axis=1))
     users = [written(record.user) or f"\0{record.id}" for record in there]
     earned = _padded([rewards[record.id] for record in there], k, 0.0)
-    return _Part(earned, chances, judged.chances(contents, there, k), agree, users)
+    return _Batch(earned, chances, judged.chances(contents, there, k), agree, users)
 
 
 def _padded(lists: Sequence[Sequence[float]], k: int, fill: float) -> Float64:
@@ -213,13 +213,13 @@ def _padded(lists: Sequence[Sequence[float]], k: int, fill: float) -> Float64:
     return out
 
 
-def _joined(parts: Sequence[_Part]) -> tuple[DrawnLists, float]:
+def _joined(parts: Sequence[_Batch]) -> tuple[DrawnLists, float]:
     k = max(part.rewards.shape[1] for part in parts)
 
     def whole(name: str, fill: float) -> Float64:
         some = [getattr(part, name) for part in parts]
         return np.concatenate(
-            [np.pad(one, ((0, 0), (0, k - one.shape[1])), constant_values=fill) for one in some]
+            [np.pad(values, ((0, 0), (0, k - values.shape[1])), constant_values=fill) for values in some]
         )
 
     users = np.array([user for part in parts for user in part.users])
