@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from funnel.experiments.metrics import Metric
+from funnel.policies import Drawing
 from funnel.settings import Settings, distinct
 from funnel.stages import RankConfig, RerankConfig, RetrieveConfig
 
@@ -18,6 +19,7 @@ SECTIONS: Mapping[str, type[Settings]] = {
     "retrieve": RetrieveConfig,
     "rank": RankConfig,
     "rerank": RerankConfig,
+    "explore": Drawing,
 }
 
 #: What names an experiment, an arm or a layer.
@@ -34,6 +36,10 @@ class Arm(Settings):
     retrieve: dict[str, Any] = Field({}, description="keys of `[retrieve]` in place of the bundle's own")
     rank: dict[str, Any] = Field({}, description="keys of `[rank]` in place of the bundle's own")
     rerank: dict[str, Any] = Field({}, description="keys of `[rerank]` in place of the bundle's own")
+    explore: dict[str, Any] = Field(
+        {},
+        description="a policy: temperature, epsilon, top and share of drawn lists, as in `[explore]`",
+    )
 
     @model_validator(mode="after")
     def _sections_are_right(self) -> Self:
