@@ -35,7 +35,8 @@ ARMS = {"control": 0.5, "treated": 0.5}
 
 #: What gates cannot be asked of two bundles this small.
 LENIENT = GatesConfig(stage_fall=1.0, slice_fall=1.0, popularity_rise=1.0, reachable_fall=1.0,
-                      baseline_fall=1.0, latency_ms=1e4, similarity=1.0, visible_fall=1.0, parity=0.0)  # fmt: skip
+                      baseline_fall=1.0, latency_ms=1e4, similarity=1.0, visible_fall=1.0,
+                      parity=0.0)  # fmt: skip
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from funnel.experiments.metrics import Metric
+from funnel.experiments.metrics import LiveMetric
 from funnel.settings import Settings, distinct
 from funnel.stages import RankConfig, RerankConfig, RetrieveConfig
 
@@ -107,7 +107,7 @@ class ExperimentConfig(Settings):
     @classmethod
     def _are_metrics(cls, given: Any) -> Any:
         for text in [given] if isinstance(given, str) else given:
-            Metric.parse(text)
+            LiveMetric.parse(text)
         return given
 
     @field_validator("guardrails")
@@ -130,8 +130,8 @@ class ExperimentConfig(Settings):
 
     @model_validator(mode="after")
     def _arms_differ(self) -> Self:
-        for (a, one), (b, other) in combinations(self.arms.items(), 2):
-            if one.model_dump(exclude={"share"}) == other.model_dump(exclude={"share"}):
+        for (a, first), (b, other) in combinations(self.arms.items(), 2):
+            if first.model_dump(exclude={"share"}) == other.model_dump(exclude={"share"}):
                 raise ValueError(
                     f"the arms {a!r} and {b!r} are the same: name a bundle or a section that differs"
                 )
@@ -141,13 +141,13 @@ class ExperimentConfig(Settings):
 def check_layers(experiments: Mapping[str, ExperimentConfig]) -> None:
     """Raises: ValueError for two experiments that would be on each other's users: on one layer, or deciding
     on the same thing."""
-    for (a, one), (b, other) in combinations(experiments.items(), 2):
-        if one.layer == other.layer:
+    for (a, first), (b, other) in combinations(experiments.items(), 2):
+        if first.layer == other.layer:
             raise ValueError(
-                f"the experiments {a!r} and {b!r} are both on layer {one.layer!r}: stop one first, or give "
+                f"the experiments {a!r} and {b!r} are both on layer {first.layer!r}: stop one first, or give "
                 "them layers of their own if they change different things"
             )
-        if both := sorted(one.changes & other.changes):
+        if both := sorted(first.changes & other.changes):
             raise ValueError(
                 f"the experiments {a!r} and {b!r} both decide on {both[0]!r}: their arms would overrule each "
                 "other; stop one first"
