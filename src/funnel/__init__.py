@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from funnel.impressions import Impression, ImpressionsConfig
     from funnel.impressions import join as join_impressions
     from funnel.impressions import read as read_impressions
+    from funnel.monitoring.alarm import Alarm
+    from funnel.monitoring.config import MonitorConfig
+    from funnel.monitoring.thread import Monitoring
     from funnel.pipeline.build import Built, build
     from funnel.pipeline.prepare import Prepared, prepare
     from funnel.pipeline.report import evaluate, measure
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
 
 #: Where each public name is defined: the module, and its name there where that is another one.
 _HOME = {
+    "Alarm": "funnel.monitoring.alarm",
     "Answer": "funnel.serving.response",
     "AsyncClient": "funnel.client",
     "Built": "funnel.pipeline.build",
@@ -94,6 +98,8 @@ _HOME = {
     "Live": "funnel.serving.live",
     "Loss": "funnel.towers.losses",
     "Metric": "funnel.evaluation.metrics",
+    "MonitorConfig": "funnel.monitoring.config",
+    "Monitoring": "funnel.monitoring.thread",
     "NotFittedError": "funnel.errors",
     "Parts": "funnel.stages",
     "Prepared": "funnel.pipeline.prepare",
@@ -134,6 +140,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Alarm",
     "Answer",
     "AsyncClient",
     "Built",
@@ -165,6 +172,8 @@ __all__ = [
     "Live",
     "Loss",
     "Metric",
+    "MonitorConfig",
+    "Monitoring",
     "NotFittedError",
     "Parts",
     "Prepared",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from funnel.gates import Verdict
     from funnel.gates.comparable import Marked
     from funnel.gates.diff import BundleDifference
+    from funnel.monitoring.alarm import Alarm
+    from funnel.monitoring.offline import ReplayFigures
     from funnel.pipeline.build import Built
     from funnel.profile.figures import Profile
     from funnel.serving.live import Live
@@ -233,6 +236,29 @@ def frontier(frontier: Frontier, out: Console) -> None:
     for spec, why in frontier.failed.items():
         out.print(f"left out {spec}: {why}", style="dim", markup=False, highlight=False)
     out.print(advice(frontier), markup=False, highlight=False, soft_wrap=True)
+
+
+def alarms(alarms: Sequence[Alarm], version: str, at: float, out: Console) -> None:
+    """What is wrong with what is served."""
+    moment = datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds")[:19]
+    if not alarms:
+        out.print(f"nothing is wrong with {version}, as of {moment} UTC", markup=False, highlight=False)
+        return
+    rows = table(f"{version}, as of {moment} UTC", "alarm", "what", "since (UTC)", "look at", text=(1, 3))
+    for alarm in alarms:
+        since = datetime.fromtimestamp(alarm.since, UTC).isoformat(sep=" ", timespec="minutes")[:16]
+        rows.add_row(alarm.key, alarm.sentence, since, alarm.look)
+    out.print(rows)
+
+
+def replayed(replayed: ReplayFigures, out: Console) -> None:
+    """How many answers came out again."""
+    rows = table("answers made again", "same", "different", "nobody can tell", "bundle is gone")
+    counts = (replayed.same, replayed.different, replayed.unknown, replayed.gone)
+    rows.add_row(*(f"{count:,}" for count in counts))
+    out.print(rows)
+    if replayed.examples:
+        out.print(f"  different: {', '.join(replayed.examples)}", highlight=False, markup=False)
 
 
 def experiments(now: Running, out: Console) -> None:

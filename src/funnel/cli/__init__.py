@@ -19,6 +19,7 @@ from funnel.cli import (  # noqa: F401  (each adds its commands)
     experimenting,
     keys,
     making,
+    monitoring,
     recommending,
     running,
     serving,

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def experiment(
-    name: Annotated[
-        str | None, typer.Argument(help="as declared; default: list all")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(help="as declared; default: list all")] = None,
     store: Indexes = INDEXES,
     start: Annotated[
         Path | None,

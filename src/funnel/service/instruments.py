@@ -67,6 +67,9 @@ IMPRESSIONS_LAG = Instrument(
     "funnel_impressions_lag_seconds", "gauge", "How long the oldest of them has waited, in whole seconds."
 )
 FEEDBACK = Instrument("funnel_feedback", "counter", "Events that named the answer which showed their item.")
+ALARMS = Instrument("funnel_alarms", "gauge", "Alarms that are going on, by kind.", ("kind",), room=64)
+LOOKS = Instrument("funnel_monitor_looks", "counter", "Looks of the monitor that came to an end.")
+BLIND = Instrument("funnel_monitor_blind", "gauge", "1 while the monitor cannot look.")
 STARTS = Instrument("funnel_worker_starts", "counter", "Processes that began in this place.")
 PROCESS = Instrument("funnel_worker_process_id", "gauge", "The process of a worker.")
 
@@ -75,5 +78,5 @@ INSTRUMENTS = (
     REQUESTS, REQUEST_SECONDS, IN_FLIGHT, QUEUE_SECONDS, BATCHES, ANSWERS, STAGE_SECONDS, REASONS, SKIPS,
     EVENTS, RELOADS, REFUSALS, REFUSED, VERSION, CREATED, DATA, STATE_SEEN, STATE_UNREADABLE, STATE_SKIPPED,
     FILTER_BYTES, IMPRESSIONS, IMPRESSIONS_DROPPED, IMPRESSIONS_BYTES, IMPRESSIONS_ERRORS,
-    IMPRESSIONS_WAITING, IMPRESSIONS_LAG, FEEDBACK, STARTS, PROCESS,
+    IMPRESSIONS_WAITING, IMPRESSIONS_LAG, FEEDBACK, ALARMS, LOOKS, BLIND, STARTS, PROCESS,
 )  # fmt: skip

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from funnel.monitoring.kinds import KINDS
 from funnel.service import instruments as to
 from funnel.service.counters import WorkerRow
 from funnel.serving.live import Live
@@ -67,6 +69,8 @@ class Meter:
         row.name(to.VERSION.name, snapshot["version"])
         for name, value in snapshot["gauges"].items():
             row.put(name, value)
+        for kind in KINDS:  # those that are over, too
+            row.put(to.ALARMS.name, snapshot["alarms"].get(kind, 0), kind)
         counts = snapshot["counts"]
         before = self._counted or counts  # what the parent of a fork did is not this worker's
         for name, count in counts.items():
@@ -103,4 +107,8 @@ def snapshot(live: Live) -> dict[str, Any]:
         to.IMPRESSIONS_ERRORS.name: logged["errors"],
         to.FEEDBACK.name: logged["feedback"],
     }
-    return {"version": health["version"], "gauges": gauges, "counts": counts}
+    monitor = health.get("monitor", {"looks": 0, "error": "", "alarms": []})
+    gauges[to.BLIND.name] = int(monitor["looks"] > 0 and monitor["error"] != "")
+    counts[to.LOOKS.name] = monitor["looks"]
+    alarms = Counter(alarm["kind"] for alarm in monitor["alarms"])
+    return {"version": health["version"], "gauges": gauges, "counts": counts, "alarms": alarms}

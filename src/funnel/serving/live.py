@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 import time as clocks
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -35,6 +35,7 @@ from funnel.impressions import ImpressionsConfig, answers_folder
 from funnel.serving import arguments
 from funnel.serving.arguments import Seen
 from funnel.serving.arms import Arms, Chosen, groups
+from funnel.serving.exploring import Exploring, policy_of
 from funnel.serving.given import among, beside, given_items, living_item
 from funnel.serving.health import health
 from funnel.serving.histories import RecentInteractions, events_of, history
@@ -64,6 +65,7 @@ from funnel.serving.state.impressions import SqliteImpressions
 from funnel.serving.state.interactions import KindsTaken, checked, is_shown
 from funnel.serving.state.items import LiveItems
 from funnel.serving.state.once import CallKey
+from funnel.serving.state.overlay import Overlay
 from funnel.serving.state.retention import retain
 from funnel.serving.state.users import LiveUsers
 from funnel.serving.watcher import Watcher
@@ -114,10 +116,12 @@ class Live:
         self._impressions.size()  # damaged, it is told now
         self._follower = Follower(self._state, loaded)
         self._reload = Reload(self._store, self._follower)
+        self._exploring = Exploring(self._store.folder)
         self._arms = Arms(self._store, self._follower)
         settings = ImpressionsConfig(log=impressions) if isinstance(impressions, bool) else impressions
         self.recording = Recording(answers_folder(self._store.folder), settings)
         retain(self._store, self._state)
+        self.reports: dict[str, Callable[[], Any]] = {}  # what others have to say in `health`
         self.items, self.users = LiveItems(self._follower), LiveUsers(self._follower, self._impressions)
         self.shadow = Shadow(self._store.folder, self._arms, self.users, self._impressions)
         self._watcher: Watcher | None = None
@@ -152,6 +156,16 @@ class Live:
     def folder(self) -> Path:
         """The store's folder."""
         return self._store.folder
+
+    @property
+    def state(self) -> StateLog:
+        """The log of changes and events."""
+        return self._state
+
+    @property
+    def overlay(self) -> Overlay:
+        """What is served, as far as the log was read when it was last looked at."""
+        return self._follower.overlay
 
     @property
     def position(self) -> str:
@@ -210,10 +224,13 @@ class Live:
         if self._watcher is not None:
             self._watcher.keep_on()
         known = health(self._follower, self._reload, self._watcher, self._impressions, self.users.last_known)
-        return known | {
+        others = {name: report() for name, report in self.reports.items()}
+        own = {
             "impressions": self.recording.figures(self._loaded),
+            "explore": self._exploring.figures(self.contents),
             "experiments": self._arms.health() | {"shadow": self.shadow.figures()},
         }
+        return known | own | others
 
     def observe(
         self,
@@ -290,8 +307,9 @@ class Live:
         attributes: Iterable[str] | None = None,
         seen: Seen = None,
         context: Mapping[str, Any] | None = None,
+        seed: int | None = None,
     ) -> Answer:
-        """The best k items for one user.
+        """The best k items for one user; drawn by chance where the bundle explores, see docs/explore.md.
 
         k: at most a million are returned. history: item ids, oldest first, in place of the stored history;
             where events are of several kinds also pairs (item id, kind).
@@ -306,6 +324,8 @@ class Live:
             default as the bundle's config has it (`split.exclude_seen`).
         context: what is known at this moment, by the columns that are declared so; see docs/context.md. What
             is not given, or was never seen, is missing.
+        seed: of a list that is drawn, in place of chance: that of `Answer.policy` draws the same list again.
+            -1: nothing is drawn. Without meaning where the bundle draws no lists.
         A user or an item never seen is no error: the answer says so in `reasons`.
 
         Raises: FunnelError for an argument that cannot be meant, naming it: k < 1, a `time` that is not in
@@ -322,8 +342,9 @@ class Live:
         request = Request(user_id, history, user, where, exclude, self.moment(time), seen, context)
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         requests = self.on_occasion(loaded, requests, [user_id], time)
+        requests = self._exploring.drawing(requests, loaded.contents, [user_id], seed)
         left = None if limit is None else limit - (perf_counter() - began)
-        steps = loaded.funnel(wanted).trace(requests, seconds=left)
+        steps = loaded.for_requests(requests, wanted).trace(requests, seconds=left)
         given = Called("recommend", request, in_front(loaded.contents, steps))
         return self._answer(chosen, given, requests, steps, wanted, reasons, columns)
 
@@ -374,7 +395,8 @@ class Live:
         if not users:
             return []
         requests = self.on_occasion(loaded, requests, users, time)
-        steps = loaded.funnel(wanted).trace(requests)
+        requests = self._exploring.drawing(requests, loaded.contents, users, None)
+        steps = loaded.for_requests(requests, wanted).trace(requests)
         answers = []
         for number, (user_id, codes) in enumerate(zip(users, reasons, strict=True)):
             row = np.array([number])
@@ -563,6 +585,7 @@ class Live:
             milliseconds={step.name: 1000 * step.seconds for step in steps},
             state=chosen.state,
             arms=chosen.arms,
+            policy=policy_of(loaded.contents, requests),
         )
         self.recording.record(self._loaded, loaded.contents, given, requests, final, answer, wanted)
         if chosen.arms and given.call == "recommend":
