@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from funnel.experiments.metrics import LiveMetric
+from funnel.policies import Drawing
 from funnel.settings import Settings, distinct
 from funnel.stages import RankConfig, RerankConfig, RetrieveConfig
 
@@ -18,7 +19,11 @@ SECTIONS: Mapping[str, type[Settings]] = {
     "retrieve": RetrieveConfig,
     "rank": RankConfig,
     "rerank": RerankConfig,
+    "explore": Drawing,
 }
+
+#: Of a bundle that draws no lists.
+_GREEDY = {"temperature": 0.0, "epsilon": 0.0, "top": 50}
 
 #: What names an experiment, an arm or a layer.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -35,6 +40,10 @@ class Arm(Settings):
     rank: dict[str, Any] = Field({}, description="keys of `[rank]` in place of the bundle's own")
     rerank: dict[str, Any] = Field({}, description="keys of `[rerank]` in place of the bundle's own")
 
+    explore: dict[str, Any] = Field(
+        {}, description="keys of `[explore]`: temperature, epsilon, top and share; default the bundle's own"
+    )
+
     @model_validator(mode="after")
     def _sections_are_right(self) -> Self:
         for name, section in self.sections.items():
@@ -42,7 +51,7 @@ class Arm(Settings):
                 raise ValueError(
                     f"{name}.sources cannot be an arm's: the ranker has learned from the bundle's own"
                 )
-            SECTIONS[name].model_validate(section)
+            with_section(name, None, section)
         return self
 
     @property
@@ -136,6 +145,15 @@ class ExperimentConfig(Settings):
                     f"the arms {a!r} and {b!r} are the same: name a bundle or a section that differs"
                 )
         return self
+
+
+def with_section(name: str, own: Settings | None, given: Mapping[str, Any]) -> Any:
+    """A section's settings with these keys in place of its own. own: None: the defaults.
+
+    Raises: pydantic's ValidationError for what the section cannot have.
+    """
+    base = _GREEDY if name == "explore" and own is None else {} if own is None else own.model_dump()
+    return SECTIONS[name].model_validate({**base, **given})
 
 
 def check_layers(experiments: Mapping[str, ExperimentConfig]) -> None:
