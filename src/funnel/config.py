@@ -16,6 +16,7 @@ from funnel import plugins
 from funnel.artifacts import signing
 from funnel.data import DataConfig, EventsConfig, SplitConfig
 from funnel.errors import ConfigError
+from funnel.experiments.config import ExperimentConfig
 from funnel.features import ContextConfig, FeaturesConfig
 from funnel.gates import GatesConfig
 from funnel.impressions import ImpressionsConfig
@@ -103,6 +104,7 @@ class Config(Settings):
     impressions: ImpressionsConfig = ImpressionsConfig()
     monitor: MonitorConfig = MonitorConfig()
     serve: ServeConfig = Field(ServeConfig(), exclude=True)  # no part of what a bundle is
+    experiments: dict[str, ExperimentConfig] = Field({}, exclude=True, description="see docs/experiments.md")
 
     @property
     def needs(self) -> tuple[plugins.Needed, ...]:
@@ -213,7 +215,7 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
         annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
         options = [annotation, *get_args(annotation)]
         models = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
-        if part == "rules":
+        if part == "rules" or not options[0]:  # a list, or the name of one of several tables
             continue
         if not models:
             return []

@@ -19,7 +19,15 @@ from funnel.catalogue.users import Users
 from funnel.durations import Durations
 from funnel.engine import Funnel
 from funnel.errors import BundleError, FunnelError
-from funnel.features import CandidateFeatures, ContextEncoder, FeaturesConfig, Rates, Statistics, load_rates
+from funnel.features import (
+    CandidateFeatures,
+    ClickRates,
+    ContextEncoder,
+    FeaturesConfig,
+    Rates,
+    Statistics,
+    load_rates,
+)
 from funnel.index import ExactIndex, FaissIndex, Index
 from funnel.ranker import Ranker
 from funnel.ranker.calibration import EVENT, Head, load_heads
@@ -75,7 +83,8 @@ class Contents:
     they learned from none.
     rank: by what the ranked list is ordered. context: what encodes what is known
     at the moment of a request; None where nothing is. rates: how often items are taken in each of its
-    categories. kinds: what the kinds of events are for; None where they are of one.
+    categories. kinds: what the kinds of events are for; None where they are of one. click_rates: of items
+    where they were shown; None where that is not logged.
     """
 
     catalogue: Catalogue
@@ -102,6 +111,7 @@ class Contents:
     context: ContextEncoder | None = None
     rates: Mapping[str, Rates] = field(default_factory=dict)
     kinds: EventKinds | None = None
+    click_rates: ClickRates | None = None
 
     @property
     def vectors(self) -> Float32:
@@ -139,7 +149,7 @@ class Contents:
 
     def chosen_features(self, features: FeaturesConfig) -> FeaturesConfig:
         """Of a config, with the groups that these data give where it leaves the choice to funnel."""
-        return features.beside(*given_groups(self.context, self.kinds))
+        return features.beside(*given_groups(self.context, self.kinds, self.click_rates))
 
     @cached_property
     def _candidate_features(self) -> CandidateFeatures:
@@ -155,6 +165,7 @@ class Contents:
             moment_specs={} if self.context is None else self.context.specs,
             kinds=self.kinds,
             rates=self.rates,
+            click_rates=self.click_rates,
             fitted=None if self.own is None else self.own.catalogue.features,
         )
 
@@ -277,17 +288,19 @@ class Contents:
         return replace(self, ranker=None, heads={}, head_trees={}, propensities=None)
 
 
-def given_groups(context: ContextEncoder | None, kinds: EventKinds | None) -> list[str]:
+def given_groups(
+    context: ContextEncoder | None, kinds: EventKinds | None, click_rates: ClickRates | None
+) -> list[str]:
     """The feature groups that come with what the data have."""
-    given = {"context": context is not None, "kinds": kinds is not None}
-    return [name for name, there in given.items() if there]
+    given = {"context": context, "kinds": kinds, "click_rate": click_rates}
+    return [name for name, there in given.items() if there is not None]
 
 
 def save_settings(folder: Path, contents: Contents) -> None:
     """serve.json: the settings that the funnel is put together from."""
     settings: dict[str, Any] = {
         "features": contents.features.model_dump(mode="json"),
-        "retrieve": contents.retrieve.model_dump(mode="json"),
+        "retrieve": contents.retrieve.model_dump(mode="json", exclude={"where"}),
         "rerank": contents.rerank.model_dump(mode="json"),
         "weights": contents.weights,
         "exclude_seen": contents.exclude_seen,
@@ -296,6 +309,8 @@ def save_settings(folder: Path, contents: Contents) -> None:
     }
     if contents.encoding != EncoderConfig():
         settings["encoder"] = contents.encoding.model_dump(mode="json")
+    if contents.retrieve.where is not None:
+        settings["retrieve"]["where"] = contents.retrieve.where
     if contents.rules:
         settings["rules"] = [rule.model_dump(mode="json") for rule in contents.rules]
     if contents.rank != RankConfig():
@@ -374,6 +389,7 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         rules=TypeAdapter(tuple[Rule, ...]).validate_python(settings.get("rules", ())),
         context=context,
         rates=load_rates(folder / CONTEXT, n_items, moment, encoder.item_specs),
+        click_rates=ClickRates.load(folder / "statistics", n_items, encoder.item_specs),
     )
     check_specs({name: moment.get(name) for name in encoder.context_specs}, encoder.context_specs, folder)
     check_rules(contents.rules, contents.catalogue.layout)

@@ -16,6 +16,7 @@ from rich.logging import RichHandler
 from funnel.cli import (  # noqa: F401  (each adds its commands)
     bundles,
     configuring,
+    experimenting,
     keys,
     making,
     monitoring,

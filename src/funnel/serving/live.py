@@ -34,6 +34,7 @@ from funnel.errors import BundleError, FunnelError
 from funnel.impressions import ImpressionsConfig, answers_folder
 from funnel.serving import arguments
 from funnel.serving.arguments import Seen
+from funnel.serving.arms import Arms, Chosen, groups
 from funnel.serving.given import among, beside, given_items, living_item
 from funnel.serving.health import health
 from funnel.serving.histories import RecentInteractions, events_of, history
@@ -56,6 +57,7 @@ from funnel.serving.response import (
     STATE_UNREADABLE,
     Answer,
 )
+from funnel.serving.shadow import Shadow
 from funnel.serving.state import Event, StateLog, open_state
 from funnel.serving.state.follower import Follower
 from funnel.serving.state.impressions import SqliteImpressions
@@ -113,11 +115,13 @@ class Live:
         self._impressions.size()  # damaged, it is told now
         self._follower = Follower(self._state, loaded)
         self._reload = Reload(self._store, self._follower)
+        self._arms = Arms(self._store, self._follower)
         settings = ImpressionsConfig(log=impressions) if isinstance(impressions, bool) else impressions
         self.recording = Recording(answers_folder(self._store.folder), settings)
         retain(self._store, self._state)
         self.reports: dict[str, Callable[[], Any]] = {}  # what others have to say in `health`
         self.items, self.users = LiveItems(self._follower), LiveUsers(self._follower, self._impressions)
+        self.shadow = Shadow(self._store.folder, self._arms, self.users, self._impressions)
         self._watcher: Watcher | None = None
         if watch is not None:
             self.watch(watch)
@@ -183,9 +187,12 @@ class Live:
         swapped. Requests in flight end on the version that they began with, whose memory is free after the
         last of them.
         Raises: BundleError when the published version cannot be used; the one in use goes on as it was, and
-        `refused` says why.
+        `refused` says why. Also the experiments that are to run are taken up.
         """
-        return self._reload.refresh()
+        try:
+            return self._reload.refresh()
+        finally:
+            self._arms.refresh()
 
     def watch(self, seconds: float) -> None:
         """Look for a newly published version every so many seconds, in a thread of this process.
@@ -205,6 +212,7 @@ class Live:
         self._state.close()
         self._impressions.close()
         self.recording.close()
+        self.shadow.close()
 
     def health(self) -> dict[str, Any]:
         """What an operator looks at, as plain values for JSON: the version and its age, the last reload and
@@ -215,7 +223,11 @@ class Live:
             self._watcher.keep_on()
         known = health(self._follower, self._reload, self._watcher, self._impressions, self.users.last_known)
         others = {name: report() for name, report in self.reports.items()}
-        return known | {"impressions": self.recording.figures(self._loaded)} | others
+        return known | {
+            "impressions": self.recording.figures(self._loaded),
+            "experiments": self._arms.health() | {"shadow": self.shadow.figures()},
+            **others,
+        }
 
     def observe(
         self,
@@ -266,6 +278,12 @@ class Live:
             self._watcher.keep_on()
         return self._follower.follow().loaded
 
+    def chosen(self, user_id: Any) -> Chosen:
+        """What answers a request of this user that is made now, which experiments may have a say in."""
+        self.served()
+        self.shadow.came()
+        return self._arms.choose(user_id)
+
     def moment(self, time: int | None) -> int | None:
         """The time of a request: the given one, or that of the clock where this Live goes by it."""
         if time is not None or not self._by_clock:
@@ -312,7 +330,8 @@ class Live:
         began = perf_counter()
         wanted = arguments.item_count(k)
         limit = None if deadline is None else arguments.milliseconds(deadline) / 1000
-        loaded, state = self.served(), self.position
+        chosen = self.chosen(user_id)
+        loaded = chosen.loaded
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
         request = Request(user_id, history, user, where, exclude, self.moment(time), seen, context)
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
@@ -320,7 +339,7 @@ class Live:
         left = None if limit is None else limit - (perf_counter() - began)
         steps = loaded.funnel(wanted).trace(requests, seconds=left)
         given = Called("recommend", request, in_front(loaded.contents, steps))
-        return self._answer(loaded, state, given, requests, steps, wanted, reasons, columns)
+        return self._answer(chosen, given, requests, steps, wanted, reasons, columns)
 
     def recommend_many(
         self,
@@ -332,7 +351,7 @@ class Live:
         seen: Seen = None,
         context: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
     ) -> list[Answer]:
-        """The best k items for each of several users, in their order, all from one version.
+        """The best k items for each of several users, in their order, all of an arm from one version.
 
         The same answers as one by one, in a fraction of the time; `milliseconds` are of the whole batch.
         where, time, seen: the same for all, see `recommend`. context: the same for all, or a list of one for
@@ -341,7 +360,28 @@ class Live:
         Raises: see `recommend`.
         """
         wanted, users = arguments.item_count(k), arguments.ids(user_ids, "user_ids")
-        loaded, state = self.served(), self.position
+        self.served()
+        self.shadow.came()
+        answers: dict[int, Answer] = {}
+        for chosen, numbers in groups([self._arms.choose(user_id) for user_id in users], self._arms.of({})):
+            some = [users[number] for number in numbers]
+            own = arguments.contexts_of(context, numbers, len(users))
+            together = self._recommend_together(chosen, some, wanted, where, time, seen, own)
+            answers |= zip(numbers, together, strict=True)
+        return [answers[number] for number in range(len(users))]
+
+    def _recommend_together(
+        self,
+        chosen: Chosen,
+        users: list[Any],
+        wanted: int,
+        where: Where | None,
+        time: int | None,
+        seen: Seen,
+        context: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None,
+    ) -> list[Answer]:
+        """An answer a user, all of one arm."""
+        loaded = chosen.loaded
         since = self.recent_interactions_of_each(users)
         moment = self.moment(time)
         requests, reasons = encode_requests(loaded.contents, users, where, moment, since, seen, context)
@@ -356,7 +396,7 @@ class Live:
             moment_of = context[number] if isinstance(context, Sequence) else context
             request = Request(user_id, where=where, seen=seen, context=moment_of)
             given = Called("recommend", request, in_front(loaded.contents, steps, number))
-            answers.append(self._answer(loaded, state, given, requests.take(row), own, wanted, codes))
+            answers.append(self._answer(chosen, given, requests.take(row), own, wanted, codes))
         return answers
 
     def rank(
@@ -386,7 +426,8 @@ class Live:
         Raises: FunnelError for an argument that cannot be meant, naming it: a text, a table or more than
         10,000 ids as `items`; ConfigError when `user` names an unknown column.
         """
-        loaded, state = self.served(), self.position
+        chosen = self.chosen(user_id)
+        loaded = chosen.loaded
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
         rows, missing = given_items(loaded.contents, items)
         funnel = loaded.ranking(arguments.reranked(rerank, len(rows)))
@@ -395,7 +436,7 @@ class Live:
         requests = among(loaded.contents, requests, rows)
         steps = funnel.trace(requests)
         given = Called("rank", request, in_front(loaded.contents, steps))
-        return self._answer(loaded, state, given, requests, steps, len(rows), missing + reasons, columns)
+        return self._answer(chosen, given, requests, steps, len(rows), missing + reasons, columns)
 
     def similar(
         self,
@@ -433,7 +474,7 @@ class Live:
         steps = loaded.neighbours(wanted).trace(requests)
         codes = [] if user_id is None else [code for code in reasons if code != EMPTY_HISTORY]
         given = Called("similar", request, in_front(loaded.contents, steps))
-        return self._answer(loaded, state, given, requests, steps, wanted, codes, columns)
+        return self._answer(Chosen(loaded, state), given, requests, steps, wanted, codes, columns)
 
     def explain(
         self,
@@ -452,7 +493,7 @@ class Live:
 
         Raises: FunnelError when the item is unknown or deleted, or when the bundle keeps the retrieval order.
         """
-        loaded = self.served()
+        loaded = self.chosen(user_id).loaded
         contents, version = loaded.contents, loaded.version
         if contents.ranker is None:
             raise FunnelError(f"{version} keeps the retrieval order: there is no ranker to explain")
@@ -505,8 +546,7 @@ class Live:
 
     def _answer(
         self,
-        loaded: Loaded,
-        state: str,
+        chosen: Chosen,
         given: Called,
         requests: Requests,
         steps: Sequence[Step],
@@ -515,7 +555,7 @@ class Live:
         attributes: Sequence[str] | None = None,
     ) -> Answer:
         """What the last step of one request left, and the codes of what was missing."""
-        final = steps[-1].candidates
+        loaded, final = chosen.loaded, steps[-1].candidates
         filled = int(final.filled.sum())
         if filled < wanted:  # of a given list: what a stage of a plugin left out
             reasons.append(FEWER_THAN_K if filled else ALL_FILTERED)
@@ -535,7 +575,10 @@ class Live:
             version=loaded.version,
             reasons=tuple(reasons),
             milliseconds={step.name: 1000 * step.seconds for step in steps},
-            state=state,
+            state=chosen.state,
+            arms=chosen.arms,
         )
-        self.recording.record(loaded, given, requests, final, answer, wanted)
+        self.recording.record(self._loaded, loaded.contents, given, requests, final, answer, wanted)
+        if chosen.arms and given.call == "recommend":
+            self.shadow.offer(chosen, given.request, answer, wanted)
         return answer

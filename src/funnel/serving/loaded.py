@@ -56,7 +56,7 @@ class Loaded:
             contents = load_contents(folder, manifest.towers_fingerprint)
             loaded = cls(manifest.version, manifest, load_schema(folder), contents)
             with without_collection():
-                _warm(loaded.funnel(contents.rerank.k), contents)
+                warm(loaded)
         except FunnelError:
             raise
         except Exception as error:  # whole, but not what this funnel reads: any library may stumble over it
@@ -121,9 +121,11 @@ class Refused:
     at: str
 
 
-def _warm(funnel: Funnel, contents: Contents) -> None:
-    """Have compiled what is compiled: for a request without a filter, with one that lets everything pass, and
-    with one that lets one item pass; each with a context, where there is one."""
+def warm(loaded: Loaded) -> None:
+    """Answer, so that what is compiled is compiled now: a request without a filter, with one that lets
+    everything pass, and with one that lets one item pass; each with a context, where there is one."""
+    contents = loaded.contents
+    funnel = loaded.funnel(contents.rerank.k)
     context = {} if contents.context is None else contents.context.example()
     requests, _ = encode_request(contents, Request(context=context))
     everything = np.ones(len(contents.catalogue.ids), dtype=np.bool_)

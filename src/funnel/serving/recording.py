@@ -100,10 +100,11 @@ class Recording:
         finally:
             self._paused = before
 
-    def record(self, loaded: Loaded, given: Called, requests: Requests, final: Candidates, answer: Answer,
-               wanted: int) -> None:  # fmt: skip
-        """Log one answer; what it costs is to take references. requests, final: of that one request."""
-        settings = self.settings(loaded)
+    def record(self, published: Loaded, contents: Contents, given: Called, requests: Requests,
+               final: Candidates, answer: Answer, wanted: int) -> None:  # fmt: skip
+        """Log one answer; it costs what references cost. published: whose settings count. contents: what
+        answered. requests, final: of that one request."""
+        settings = self.settings(published)
         if not settings.log or self._paused:
             return
         request, sampled = given.request, _is_sampled(answer.id, settings.sample)
@@ -114,7 +115,7 @@ class Recording:
         }
         self._writer(settings).put(
             partial(
-                _impression, loaded.contents, given, requests, final, answer, wanted, settings.candidates,
+                _impression, contents, given, requests, final, answer, wanted, settings.candidates,
                 time.time(), facts,
             )
         )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.order import keys, moved
-from funnel.types.arrays import Bool, Float32, Int32
+from funnel.types.arrays import Bool, Float32, Float64, Int32
 from funnel.types.outcome import RulesOutcome
 
 
@@ -29,6 +29,8 @@ class Candidates:
         where the positions are others than these; None where the best is at one of the positions.
     head_scores: scores of the ranker's further heads, by name, float32 [B, K]; none where there is no head
         with trees of its own.
+    propensities: float64 [B, K], the chance that each position had of its item, given the items above; 1 at
+        empty positions. None where nothing was drawn.
     """
 
     items: Int32
@@ -39,6 +41,7 @@ class Candidates:
     outcomes: tuple[RulesOutcome, ...] = ()
     source_bests: Float32 | None = None
     head_scores: Mapping[str, Float32] = field(default_factory=dict)
+    propensities: Float64 | None = None
 
     @classmethod
     def empty(cls, n: int, sources: tuple[str, ...] = ()) -> Candidates:
@@ -65,6 +68,7 @@ class Candidates:
             outcomes=tuple(self.outcomes[row] for row in rows) if self.outcomes else (),
             source_bests=None if self.source_bests is None else self.source_bests[rows],
             head_scores={name: scores[rows] for name, scores in self.head_scores.items()},
+            propensities=None if self.propensities is None else self.propensities[rows],
         )
 
     @property
@@ -119,6 +123,7 @@ class Candidates:
             source_ranks=np.ascontiguousarray(self.source_ranks[:, :k]),
             source_bests=self.source_bests,
             head_scores={name: scores[:, :k] for name, scores in self.head_scores.items()},
+            propensities=None if self.propensities is None else self.propensities[:, :k],
         )
 
     def keep(self, mask: Bool) -> Candidates:
