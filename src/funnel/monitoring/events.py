@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from funnel.monitoring.counting import Feedback
+from funnel.monitoring.counting import AnswerEvent
 from funnel.serving.state.log import StateLog
 
 #: Events that are read together.
@@ -15,15 +15,15 @@ class Events:
     def __init__(self, state: StateLog, at: int) -> None:
         self._state, self.at = state, at
 
-    def read(self) -> list[Feedback]:
+    def read(self) -> list[AnswerEvent]:
         """Those with an answer that came since the last look. Raises: BundleError where the log cannot be
         read."""
-        feedback: list[Feedback] = []
+        feedback: list[AnswerEvent] = []
         more = True
         while more:
             events = self._state.events_after(self.at, _CHUNK)
             feedback += [
-                Feedback(event.answer, event.item_id, float(event.time))
+                AnswerEvent(event.answer, event.item_id, float(event.time))
                 for event in events
                 if event.answer is not None
             ]
