@@ -23,9 +23,9 @@ _BUDGET = Variable("context", "budget")
 def drift(store: Path, version: str, of: World, quick: bool, state: Path) -> dict[str, Any]:
     """Seven days as they were, then ten in which budgets rise by a fifth in the first week: when the effect
     that counts is passed in truth, and when it is told."""
-    levels = [
-        minutes(store, version, of, 1 + RISE * n / LEVELS, 4 if quick else 10) for n in range(LEVELS + 1)
-    ]
+    n = 4 if quick else 10
+    factors = [1 + RISE * level / LEVELS for level in range(LEVELS + 1)]
+    levels = [minutes(store, version, of, factor, n, state) for factor in factors]
     config = MonitorConfig()
     monitor, rng = Monitor(config), np.random.default_rng(7)
     passed, told, early, begin = None, None, [], NOON - NOON % DAY
