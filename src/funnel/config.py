@@ -22,6 +22,7 @@ from funnel.gates import GatesConfig
 from funnel.impressions import ImpressionsConfig
 from funnel.index import IndexConfig, check_spec
 from funnel.monitoring.config import MonitorConfig
+from funnel.policies import ExploreConfig
 from funnel.ranker import RankerConfig
 from funnel.rules import KINDS, Rule, check_together
 from funnel.service.config import ServeConfig
@@ -93,6 +94,7 @@ class Config(Settings):
     ranker: RankerConfig = RankerConfig()
     rank: RankConfig = RankConfig()
     rerank: RerankConfig = RerankConfig()
+    explore: ExploreConfig = ExploreConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     rules: tuple[Rule, ...] = Field(
         (),
@@ -131,6 +133,14 @@ class Config(Settings):
     @model_validator(mode="after")
     def _rules_can_hold_together(self) -> Self:
         check_together(self.rules, self.rerank.k)
+        return self
+
+    @model_validator(mode="after")
+    def _draws_come_last(self) -> Self:
+        if self.explore.is_on and "diversify" in self.rerank.stages[:-1]:
+            raise ValueError(
+                "explore: lists are drawn where diversify stands, which must be last in rerank.stages"
+            )
         return self
 
     @model_validator(mode="after")

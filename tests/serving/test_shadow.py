@@ -108,7 +108,21 @@ def test_a_request_that_comes_is_waited_for(store: Store, monkeypatch: pytest.Mo
     for _ in range(4):
         time.sleep(0.05)
         live.shadow.came()
+        live.shadow.left()
         assert live.shadow.done == 0
+    assert len(made(live)) == 1
+
+
+def test_a_request_on_its_way_is_waited_for_and_one_that_failed_is_not_for_ever(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shadowed(store, {"bundle": without_ranker(store)})
+    live = Live(store)
+    monkeypatch.setattr(shadow, "GONE", 0.5)
+    live.recommend(1)
+    live.shadow.came()  # and is never answered
+    time.sleep(0.2)
+    assert live.shadow.done == 0
     assert len(made(live)) == 1
 
 

@@ -25,6 +25,7 @@ from funnel.evaluation import Report
 from funnel.evaluation.advice import Origin, RankerOutcome, Training
 from funnel.experiments.running import arm_bundles
 from funnel.features import FeaturesConfig, Statistics, save_rates
+from funnel.gates.explored import choose
 from funnel.gates.serving import answers
 from funnel.index import FaissIndex
 from funnel.pipeline.checks import check
@@ -239,11 +240,25 @@ def finish(prepared: Prepared, draft: Draft, *, progress: bool = False) -> tuple
             report = report_on(load_contents(folder), prepared, origin=origin, notes=notes, progress=progress)
     notes += [advice.sentence for advice in report.advice if advice.about == "part_better"]
     contents = load_contents(folder)
+    if config.explore.is_on:
+        with step("choose how lists are drawn"):
+            contents = _exploring(contents, prepared, folder, notes)
     with step("write the report"):
         examples = write_report(report, contents, prepared, folder)
         _holdout(contents, prepared).save(folder / HOLDOUT)
     draft.describe(**_manifest(prepared, contents, report, fallback, notes))
     return report, tuple(example["user"] for example in examples)
+
+
+def _exploring(contents: Contents, prepared: Prepared, folder: Path, notes: list[str]) -> Contents:
+    """The contents with what their lists are drawn by, saved; and a note on what that loses."""
+    config = prepared.config
+    examples = _sample(prepared.split.test, config.gates.holdout, config.seed)
+    drawing, sentence = choose(contents, examples, config.explore, config.seed)
+    notes.append(sentence)
+    contents = replace(contents, explore=drawing)
+    save_settings(folder, contents)
+    return contents
 
 
 def _sample(examples: Examples, n: int, seed: int) -> Examples:

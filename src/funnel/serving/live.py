@@ -35,6 +35,7 @@ from funnel.impressions import ImpressionsConfig, answers_folder
 from funnel.serving import arguments
 from funnel.serving.arguments import Seen
 from funnel.serving.arms import Arms, Chosen, groups
+from funnel.serving.exploring import Exploring, policy_of
 from funnel.serving.given import among, beside, given_items, living_item
 from funnel.serving.health import health
 from funnel.serving.histories import RecentInteractions, events_of, history
@@ -115,6 +116,7 @@ class Live:
         self._impressions.size()  # damaged, it is told now
         self._follower = Follower(self._state, loaded)
         self._reload = Reload(self._store, self._follower)
+        self._exploring = Exploring(self._store.folder)
         self._arms = Arms(self._store, self._follower)
         settings = ImpressionsConfig(log=impressions) if isinstance(impressions, bool) else impressions
         self.recording = Recording(answers_folder(self._store.folder), settings)
@@ -223,11 +225,12 @@ class Live:
             self._watcher.keep_on()
         known = health(self._follower, self._reload, self._watcher, self._impressions, self.users.last_known)
         others = {name: report() for name, report in self.reports.items()}
-        return known | {
+        own = {
             "impressions": self.recording.figures(self._loaded),
+            "explore": self._exploring.figures(self.contents),
             "experiments": self._arms.health() | {"shadow": self.shadow.figures()},
-            **others,
         }
+        return known | own | others
 
     def observe(
         self,
@@ -304,8 +307,9 @@ class Live:
         attributes: Iterable[str] | None = None,
         seen: Seen = None,
         context: Mapping[str, Any] | None = None,
+        seed: int | None = None,
     ) -> Answer:
-        """The best k items for one user.
+        """The best k items for one user; drawn by chance where the bundle explores, see docs/explore.md.
 
         k: at most a million are returned. history: item ids, oldest first, in place of the stored history;
             where events are of several kinds also pairs (item id, kind).
@@ -320,6 +324,8 @@ class Live:
             default as the bundle's config has it (`split.exclude_seen`).
         context: what is known at this moment, by the columns that are declared so; see docs/context.md. What
             is not given, or was never seen, is missing.
+        seed: of a list that is drawn, in place of chance: that of `Answer.policy` draws the same list again.
+            -1: nothing is drawn. Without meaning where the bundle draws no lists.
         A user or an item never seen is no error: the answer says so in `reasons`.
 
         Raises: FunnelError for an argument that cannot be meant, naming it: k < 1, a `time` that is not in
@@ -336,8 +342,9 @@ class Live:
         request = Request(user_id, history, user, where, exclude, self.moment(time), seen, context)
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         requests = self.on_occasion(loaded, requests, [user_id], time)
+        requests = self._exploring.drawing(requests, loaded.contents, [user_id], seed)
         left = None if limit is None else limit - (perf_counter() - began)
-        steps = loaded.funnel(wanted).trace(requests, seconds=left)
+        steps = loaded.for_requests(requests, wanted).trace(requests, seconds=left)
         given = Called("recommend", request, in_front(loaded.contents, steps))
         return self._answer(chosen, given, requests, steps, wanted, reasons, columns)
 
@@ -388,7 +395,8 @@ class Live:
         if not users:
             return []
         requests = self.on_occasion(loaded, requests, users, time)
-        steps = loaded.funnel(wanted).trace(requests)
+        requests = self._exploring.drawing(requests, loaded.contents, users, None)
+        steps = loaded.for_requests(requests, wanted).trace(requests)
         answers = []
         for number, (user_id, codes) in enumerate(zip(users, reasons, strict=True)):
             row = np.array([number])
@@ -577,8 +585,10 @@ class Live:
             milliseconds={step.name: 1000 * step.seconds for step in steps},
             state=chosen.state,
             arms=chosen.arms,
+            policy=policy_of(loaded.contents, requests),
         )
         self.recording.record(self._loaded, loaded.contents, given, requests, final, answer, wanted)
         if chosen.arms and given.call == "recommend":
             self.shadow.offer(chosen, given.request, answer, wanted)
+        self.shadow.left()
         return answer

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -154,7 +154,7 @@ def _impression(
     """In the background."""
     rows, scores, shown = _listed(given.front, final.items[0], most)
     ids = contents.catalogue.ids
-    chances = getattr(final, "propensities", None)
+    chances = None if answer.policy is None else final.propensities
     whole = None if facts["request"] is None else _request(contents, requests, facts["request"])
     return Impression(
         id=answer.id,
@@ -171,7 +171,7 @@ def _impression(
         arms=getattr(answer, "arms", {}),
         context=facts["context"],
         where=facts["where"],
-        policy=getattr(answer, "policy", None),
+        policy=None if answer.policy is None else asdict(answer.policy),
         reasons=tuple(mended(reason) for reason in answer.reasons),
         ms={name: round(ms, 2) for name, ms in answer.milliseconds.items()},
         request=whole,

@@ -33,7 +33,10 @@ from funnel.values.ids import written
 log = logging.getLogger(__name__)
 
 #: Answers that wait for their shadows; seconds for which no request may have come; seconds that one waits.
-WAITING, QUIET, PATIENCE = 8, 0.01, 1.0
+WAITING, QUIET, PATIENCE = 8, 0.01, 2.0
+
+#: Seconds after which a request that came and was not answered is taken to have failed.
+GONE = 1.0
 
 #: Seconds between two looks at whether it is quiet.
 _LOOK = 0.002
@@ -72,11 +75,15 @@ class Shadow:
     def _begin(self) -> None:
         """Nothing of a parent's: its thread is not ours."""
         self._process, self._tasks = os.getpid(), deque[_Task]()
-        self._running, self._last = threading.Lock(), 0.0
+        self._running, self._came, self._left = threading.Lock(), 0.0, 0.0
 
     def came(self) -> None:
         """A request has come: whoever makes a shadow waits."""
-        self._last = time.monotonic()
+        self._came = time.monotonic()
+
+    def left(self) -> None:
+        """It is answered."""
+        self._left = time.monotonic()
 
     def offer(self, chosen: Chosen, request: Request, answer: Answer, k: int) -> None:
         """Have an answer made again by the shadows of the user's experiments, where it is among the sampled
@@ -122,9 +129,11 @@ class Shadow:
             log.warning("the shadow %s of %s failed: %s", task.arm, task.experiment, error)
 
     def _quiet(self, until: float) -> bool:
-        """Wait until no request has come for a moment; False where none such comes in time."""
+        """Wait until none is being answered, and none was a moment ago; False where none such comes in time.
+        One that failed, and so was never answered, counts as gone after a second."""
         while (now := time.monotonic()) < until:
-            if now - self._last >= QUIET:
+            is_idle = self._left >= self._came or now - self._came >= GONE
+            if is_idle and now - max(self._left, self._came) >= QUIET:
                 return True
             time.sleep(_LOOK)
         return False

@@ -18,7 +18,7 @@ from funnel.settings import LONGEST_LIST, Settings, distinct
 from funnel.stages.formula import Formula
 
 #: What reports call the stages that are always there.
-RESERVED = frozenset({"retrieve", "filter", "eligible", "rank", "value", "rerank", "rules", "top"})
+RESERVED = frozenset({"retrieve", "filter", "eligible", "rank", "value", "rerank", "rules", "top", "explore"})
 
 #: What stands before the name of a head in an expression: `p_event`.
 PREFIX = "p_"

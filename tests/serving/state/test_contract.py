@@ -52,7 +52,9 @@ def test_events_in_their_order_to_all_who_look(where: str) -> None:
     first, *rest = other.events_after(0, 2)
     assert first == Counted(first.number, "u", "1", 100, "click", 2.5, "a1")
     assert [event.user for event in rest] == ["v"]
-    assert [event[1:] for event in other.events_after(rest[0].number, 9)] == [("u", "2", 80, None, None, None)]
+    assert [event[1:] for event in other.events_after(rest[0].number, 9)] == [
+        ("u", "2", 80, None, None, None)
+    ]
     assert other.position() == other.position()
 
 

@@ -200,6 +200,7 @@ STEPS = (
             ),
             "value": run.sections("rank")["rank"],  # the step of that name has its result under it
             "holdout": run.config.gates.holdout,
+            **(run.sections("explore") if run.config.explore.is_on else {}),
         },
         _evaluate,
         there=lambda run, result: (run.indexes.folder / result.output).is_dir(),
