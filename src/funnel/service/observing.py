@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+from funnel.monitoring.config import MonitorConfig
 from funnel.service.admission import Scope
 from funnel.service.counters import Counters
 from funnel.service.instruments import INSTRUMENTS
@@ -33,17 +34,19 @@ class Shared:
     """What the workers of a service have together; to be made before they are forked.
 
     secret: of digests. keys: as they were read then, so that a worker that begins later, when the file may be
-    damaged, is there and lets nobody in; None: no key is asked for.
+    damaged, is there and lets nobody in; None: no key is asked for. monitor: what is watched; None: what the
+    bundle in use has in its config.
     """
 
     counters: Counters
     secret: bytes
     keys: Keys | None = None
+    monitor: MonitorConfig | None = None
 
     @classmethod
-    def of(cls, workers: int = 1, keys: Keys | None = None) -> Shared:
+    def of(cls, workers: int = 1, keys: Keys | None = None, monitor: MonitorConfig | None = None) -> Shared:
         """For so many workers."""
-        return cls(Counters(INSTRUMENTS, workers), os.urandom(16), keys)
+        return cls(Counters(INSTRUMENTS, workers), os.urandom(16), keys, monitor)
 
 
 @dataclass(slots=True)

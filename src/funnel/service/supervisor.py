@@ -23,6 +23,8 @@ from typing import Any
 
 from funnel.artifacts.store import CURRENT, Store
 from funnel.errors import ConfigError, FunnelError
+from funnel.impressions import ImpressionsConfig
+from funnel.monitoring.config import MonitorConfig
 from funnel.service.config import ServeConfig
 from funnel.service.keys import Keys, check_address
 from funnel.service.logs import log_as_json
@@ -58,17 +60,22 @@ def bound(host: str, port: int) -> socket.socket:
 class Supervisor:
     """Forks workers, and others for those that end, until SIGTERM or SIGINT.
 
-    live: loaded, and not used by a thread. listener: see `bound`. keys: None where none is asked for. To be
-    run in the main thread.
+    live: loaded, and not used by a thread. listener: see `bound`. keys: None where none is asked for.
+    monitor: what is watched; None: what the bundle in use has in its config. To be run in the main thread.
     """
 
     def __init__(
-        self, live: Live, listener: socket.socket, config: ServeConfig, keys: Keys | None = None
+        self,
+        live: Live,
+        listener: socket.socket,
+        config: ServeConfig,
+        keys: Keys | None = None,
+        monitor: MonitorConfig | None = None,
     ) -> None:
         self._live, self._listener, self._config = live, listener, config
         self._workers: dict[int, float] = {}  # when each began, by process
         self._rows: dict[int, int] = {}  # the row of each in what is shared
-        self._shared = Shared.of(config.workers, keys)
+        self._shared = Shared.of(config.workers, keys, monitor)
         self._ending, self._loading, self._not_before = False, False, 0.0
         self._current = _mark(live.folder / CURRENT)
         self._parent, self._held = os.pipe()  # workers wait for the end of what only this process holds
@@ -170,13 +177,20 @@ class _LoadEnded(BaseException):
     takes it."""
 
 
-def serve(store: Store, config: ServeConfig, ready: Callable[[str, str], None]) -> None:
+def serve(
+    store: Store,
+    config: ServeConfig,
+    ready: Callable[[str, str], None],
+    impressions: ImpressionsConfig | None = None,
+    monitor: MonitorConfig | None = None,
+) -> None:
     """Serve what is published in a store, until SIGTERM or SIGINT.
 
     Without keys only loopback is listened on: whoever reaches the service may do everything.
     Logs are set up for the process, see `[serve] logs`.
 
-    ready: told the address and the version when connections are taken.
+    ready: told the address and the version when connections are taken. impressions: see `Live`.
+    monitor: see `Supervisor`.
 
     Raises: ConfigError where the address cannot be had, others would reach it without keys, or the file of
     keys is damaged; BundleError where nothing can be served.
@@ -188,10 +202,10 @@ def serve(store: Store, config: ServeConfig, ready: Callable[[str, str], None]) 
     if config.logs == "json" or (config.logs == "auto" and not sys.stderr.isatty()):
         log_as_json()
     with bound(config.host, config.port) as listener:
-        live = Live(store, state=config.state or None)
+        live = Live(store, state=config.state or None, impressions=impressions)
         host, port = listener.getsockname()[:2]
         ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", live.version)
-        Supervisor(live, listener, config, keys).run()
+        Supervisor(live, listener, config, keys, monitor).run()
 
 
 def _how(status: int) -> str:

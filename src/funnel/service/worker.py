@@ -15,6 +15,7 @@ from typing import Any
 import uvicorn
 from anyio import to_thread
 
+from funnel.monitoring.thread import Monitoring
 from funnel.service.app import Service
 from funnel.service.config import ServeConfig
 from funnel.service.guarding import Doorkeeper
@@ -63,10 +64,13 @@ def work(
     try:
         sys.setswitchinterval(TURN)
         live.watch(config.watch)
-        live.recommend_many([None, None], 1)  # what a process does once is done before anybody waits
-        live.recommend(None, 1)
+        with live.recording.paused():  # nobody is shown these
+            live.recommend_many([None, None], 1)  # what a process does once is done before anybody waits
+            live.recommend(None, 1)
+        monitoring = Monitoring(live, shared.monitor)
         with asyncio.Runner(loop_factory=_loop) as runner:
             runner.run(_serve(service_of(live, config, shared, number), listener, config, parent))
+        monitoring.stop(1.0)
         code = 0
     except Exception:
         log.exception("a worker failed")
