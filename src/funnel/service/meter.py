@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from funnel.service import instruments as to
+from funnel.service.board import Board, health_of
 from funnel.service.counters import WorkerRow
 from funnel.serving.live import Live
 from funnel.serving.response import SKIPPED, Answer
@@ -74,10 +75,14 @@ class Meter:
         self._counted = reloads, refusals
 
 
-def snapshot(live: Live) -> dict[str, Any]:
-    """What is known of the bundle and the state now; reads the log to its end, so it may take a moment."""
+def snapshot(live: Live, board: Board | None = None) -> dict[str, Any]:
+    """What is known of the bundle and the state now; reads the log to its end, so it may take a moment.
+    board: of a supervisor, which then counts what it takes up.
+    """
     live.served()
     health = live.health()
+    counts = {"reloads": health["reloads"], "refusals": health["refusals"]}
+    health = health_of(health, board)
     created = datetime.fromisoformat(live.manifest.created)
     gauges = {
         to.CREATED.name: int(created.replace(tzinfo=created.tzinfo or UTC).timestamp()),
@@ -89,5 +94,4 @@ def snapshot(live: Live) -> dict[str, Any]:
     }
     if health["state"]["error"] is None:
         gauges[to.STATE_SEEN.name] = int(time.time())
-    counts = {"reloads": health["reloads"], "refusals": health["refusals"]}
     return {"version": health["version"], "gauges": gauges, **counts}
