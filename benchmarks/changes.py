@@ -67,6 +67,7 @@ def main(
     events: Annotated[list[int] | None, typer.Option(help="events since the bundle")] = None,
     calls: Annotated[int, typer.Option(help="timed of each kind; clicks: ten times as many")] = 300,
     batch: Annotated[int, typer.Option(help="items whose price a call changes")] = 10_000,
+    seconds: Annotated[float, typer.Option(help="of clicks beside a thread that asks")] = 3.0,
     earlier: Annotated[Path | None, typer.Option(help="`src` of another funnel")] = None,
     work: Annotated[Path, typer.Option(help="where stores are kept")] = Path("build/changes"),
     results: Annotated[Path, typer.Option(help="where the JSON file goes")] = RESULTS,
@@ -83,7 +84,7 @@ def main(
         }
     for name, source in sources.items():
         fitting = [n for n in counts if name == "now" or n <= MOST_EARLIER]
-        options = f"--sizes={','.join(map(str, fitting))}", f"--calls={10 * calls}"
+        options = f"--sizes={','.join(map(str, fitting))}", f"--calls={10 * calls}", f"--seconds={seconds}"
         found["clicks"][name] = measured("clicks", stores[sizes[0]], work, source, *options)
     save("changes", {"load_average": os.getloadavg(), **found}, results)
     show(found)

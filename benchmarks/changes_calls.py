@@ -81,9 +81,11 @@ class Reader:
 
 
 @app.command()
-def clicks(store: Path, sizes: str = "1000,10000,100000,1000000", calls: int = 2_000) -> None:
+def clicks(
+    store: Path, sizes: str = "1000,10000,100000,1000000", calls: int = 2_000, seconds: float = 3.0
+) -> None:
     """One click a call, at so many events since the bundle: alone, each before a request, and two hundred a
-    second beside a thread that asks."""
+    second beside a thread that asks, for so many seconds."""
     live, rng = Live(store), np.random.default_rng(0)
     items, now, there = len(live.contents.catalogue.ids), int(time.time()), 0
 
@@ -97,7 +99,7 @@ def clicks(store: Path, sizes: str = "1000,10000,100000,1000000", calls: int = 2
 
     asked()
     found: dict[str, Any] = {"items": items, "before": {"request": milliseconds(asked()), "mib": memory()}}
-    found["before"]["reader"] = _beside(live, iter(()), 3.0)[1]
+    found["before"]["reader"] = _beside(live, iter(()), seconds)[1]
     for size in map(int, sizes.split(",")):
         began = time.perf_counter()
         while there < size:
@@ -111,7 +113,7 @@ def clicks(store: Path, sizes: str = "1000,10000,100000,1000000", calls: int = 2
         for one in events(300):
             turns["click"] += timed([partial(live.observe, one)])
             turns["request"] += timed([partial(live.recommend, int(rng.integers(2_000)))])
-        beside, reader = _beside(live, iter(events(10**6)), 3.0)
+        beside, reader = _beside(live, iter(events(10**6)), seconds)
         there += calls + 300 + beside["n"]
         found[str(size)] = {
             "filled_s": round(filled, 2), "mib": mib, "alone": milliseconds(alone),

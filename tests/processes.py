@@ -18,12 +18,12 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
-#: What commands load, and what they load later: torch's exporter and LightGBM's optional parts.
+#: What commands load, and what they load later: what optimizers of torch take, and LightGBM's optional parts.
 LOADED = [
     "tests.processes", "funnel.cli", "funnel.show", "funnel.serving.live", "funnel.gates.diff",
     "funnel.pipeline", "funnel.bench", "funnel.tune", "funnel.pipeline.run",
-    "funnel.towers.training.warm", "funnel.towers.training.export", "lightgbm", "onnxscript",
-    "torch.onnx._internal.exporter._core", "torch._dynamo", "torch.export._trace", "onnxruntime",
+    "funnel.towers.training.warm", "funnel.towers.training.export", "lightgbm", "torch._dynamo",
+    "onnxruntime", "matplotlib.figure", "jinja2",
 ]  # fmt: skip
 
 #: A line that says how far a command is, where there is no terminal.

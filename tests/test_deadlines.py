@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from funnel.durations import MOST_LEFT_OUT, WINDOW, Durations
+from funnel.durations import MOST_LEFT_OUT, WINDOW, Durations, Runs
 from funnel.engine import Funnel
 from funnel.types import Candidates, Ragged, Requests
 
@@ -67,6 +67,16 @@ def skips(seconds: Iterable[float], n: int, limit: float | None = LIMIT) -> list
     clock = Clock()
     funnel = Funnel([Find(8), Rank(clock, seconds)], clock=clock)
     return [funnel.trace(requests(), seconds=limit)[-1].skipped for _ in range(n)]
+
+
+def left_out(runs: Runs, seconds: Iterable[float], n: int) -> list[bool]:
+    """As `skips`, of a stage's runs alone, as the funnel asks and tells them."""
+    one_after_another, skipped = iter(seconds), []
+    for _ in range(n):
+        skipped.append(runs.leave_out(LIMIT))
+        if not skipped[-1]:
+            runs.ran(next(one_after_another), LIMIT)
+    return skipped
 
 
 def after(first: Iterable[float]) -> Iterable[float]:
@@ -163,8 +173,15 @@ def test_funnels_share_what_was_learned_and_more_candidates_take_longer() -> Non
     window=st.integers(0, 300),
 )
 def test_whatever_came_before_a_stage_that_is_fast_is_in_use_again(seconds: list[float], window: int) -> None:
-    skipped = skips(after(seconds[:window]), 20_000)
-    assert not any(skipped[-1_000:])
+    """Within 20,000 requests: a thousand on end are longer than what came before."""
+    runs, taken = Runs(), after(seconds[:window])
+    assert any(not any(left_out(runs, taken, 1_000)) for _ in range(20))
+
+
+def test_a_funnel_leaves_out_what_the_runs_of_a_stage_say() -> None:
+    rng = np.random.default_rng(1)
+    seconds = [*rng.choice([0.0, FAST, SLOW], size=300), *[FAST] * 5_000]
+    assert skips(seconds, 3_000) == left_out(Runs(), seconds, 3_000)
 
 
 def test_what_is_known_stays_small() -> None:

@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     from funnel.gates.diff import BundleDifference, diff
     from funnel.gates.judge import judge
     from funnel.gates.publish import publish
+    from funnel.impressions import Impression, ImpressionsConfig
+    from funnel.impressions import join as join_impressions
+    from funnel.impressions import read as read_impressions
+    from funnel.monitoring.alarm import Alarm
+    from funnel.monitoring.config import MonitorConfig
+    from funnel.monitoring.thread import Monitoring
     from funnel.pipeline.build import Built, build
     from funnel.pipeline.prepare import Prepared, prepare
     from funnel.pipeline.report import evaluate, measure
@@ -54,6 +60,7 @@ if TYPE_CHECKING:
 
 #: Where each public name is defined: the module, and its name there where that is another one.
 _HOME = {
+    "Alarm": "funnel.monitoring.alarm",
     "Answer": "funnel.serving.response",
     "AsyncClient": "funnel.client",
     "Built": "funnel.pipeline.build",
@@ -78,9 +85,13 @@ _HOME = {
     "FunnelError": "funnel.errors",
     "Gate": "funnel.gates",
     "GateError": "funnel.errors",
+    "Impression": "funnel.impressions",
+    "ImpressionsConfig": "funnel.impressions",
     "Live": "funnel.serving.live",
     "Loss": "funnel.towers.losses",
     "Metric": "funnel.evaluation.metrics",
+    "MonitorConfig": "funnel.monitoring.config",
+    "Monitoring": "funnel.monitoring.thread",
     "NotFittedError": "funnel.errors",
     "Parts": "funnel.stages",
     "Prepared": "funnel.pipeline.prepare",
@@ -103,17 +114,20 @@ _HOME = {
     "configure": "funnel.config",
     "diff": "funnel.gates.diff",
     "evaluate": "funnel.pipeline.report",
+    "join_impressions": "funnel.impressions:join",
     "judge": "funnel.gates.judge",
     "load_config": "funnel.config:load",
     "measure": "funnel.pipeline.report",
     "prepare": "funnel.pipeline.prepare",
     "profile_data": "funnel.profile.figures:profile",
     "publish": "funnel.gates.publish",
+    "read_impressions": "funnel.impressions:read",
     "register": "funnel.plugins",
     "train": "funnel.pipeline.train:train_towers",
 }
 
 __all__ = [
+    "Alarm",
     "Answer",
     "AsyncClient",
     "Built",
@@ -138,9 +152,13 @@ __all__ = [
     "FunnelError",
     "Gate",
     "GateError",
+    "Impression",
+    "ImpressionsConfig",
     "Live",
     "Loss",
     "Metric",
+    "MonitorConfig",
+    "Monitoring",
     "NotFittedError",
     "Parts",
     "Prepared",
@@ -164,12 +182,14 @@ __all__ = [
     "configure",
     "diff",
     "evaluate",
+    "join_impressions",
     "judge",
     "load_config",
     "measure",
     "prepare",
     "profile_data",
     "publish",
+    "read_impressions",
     "register",
     "train",
 ]

@@ -16,9 +16,13 @@ from funnel import plugins
 from funnel.artifacts import signing
 from funnel.data import DataConfig, EventsConfig, SplitConfig
 from funnel.errors import ConfigError
+from funnel.experiments.config import ExperimentConfig
 from funnel.features import ContextConfig, FeaturesConfig
 from funnel.gates import GatesConfig
+from funnel.impressions import ImpressionsConfig
 from funnel.index import IndexConfig, check_spec
+from funnel.monitoring.config import MonitorConfig
+from funnel.policies import ExploreConfig
 from funnel.ranker import RankerConfig
 from funnel.rules import KINDS, Rule, check_together
 from funnel.service.config import ServeConfig
@@ -93,6 +97,7 @@ class Config(Settings):
     ranker: RankerConfig = RankerConfig()
     rank: RankConfig = RankConfig()
     rerank: RerankConfig = RerankConfig()
+    explore: ExploreConfig = ExploreConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     rules: tuple[Rule, ...] = Field(
         (),
@@ -101,7 +106,10 @@ class Config(Settings):
     )
     gates: GatesConfig = GatesConfig()
     store: StoreConfig = StoreConfig()
+    impressions: ImpressionsConfig = ImpressionsConfig()
+    monitor: MonitorConfig = MonitorConfig()
     serve: ServeConfig = Field(ServeConfig(), exclude=True)  # no part of what a bundle is
+    experiments: dict[str, ExperimentConfig] = Field({}, exclude=True, description="see docs/experiments.md")
 
     @property
     def needs(self) -> tuple[plugins.Needed, ...]:
@@ -128,6 +136,14 @@ class Config(Settings):
     @model_validator(mode="after")
     def _rules_can_hold_together(self) -> Self:
         check_together(self.rules, self.rerank.k)
+        return self
+
+    @model_validator(mode="after")
+    def _draws_come_last(self) -> Self:
+        if self.explore.is_on and "diversify" in self.rerank.stages[:-1]:
+            raise ValueError(
+                "explore: lists are drawn where diversify stands, which must be last in rerank.stages"
+            )
         return self
 
     @model_validator(mode="after")
@@ -212,7 +228,7 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
         annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
         options = [annotation, *get_args(annotation)]
         models = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
-        if part == "rules":
+        if part == "rules" or not options[0]:  # a list, or the name of one of several tables
             continue
         if not models:
             return []

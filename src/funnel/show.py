@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
     from funnel.bench import Measured
     from funnel.evaluation import Report
     from funnel.evaluation.frontier import Frontier
+    from funnel.experiments.judging import Judgement
+    from funnel.experiments.running import Running
     from funnel.gates import Verdict
     from funnel.gates.comparable import Marked
     from funnel.gates.diff import BundleDifference
+    from funnel.monitoring.alarm import Alarm
+    from funnel.monitoring.offline import ReplayFigures
     from funnel.pipeline.build import Built
     from funnel.profile.figures import Profile
     from funnel.serving.live import Live
@@ -231,3 +236,65 @@ def frontier(frontier: Frontier, out: Console) -> None:
     for spec, why in frontier.failed.items():
         out.print(f"left out {spec}: {why}", style="dim", markup=False, highlight=False)
     out.print(advice(frontier), markup=False, highlight=False, soft_wrap=True)
+
+
+def alarms(alarms: Sequence[Alarm], version: str, at: float, out: Console) -> None:
+    """What is wrong with what is served."""
+    moment = datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds")[:19]
+    if not alarms:
+        out.print(f"nothing is wrong with {version}, as of {moment} UTC", markup=False, highlight=False)
+        return
+    rows = table(f"{version}, as of {moment} UTC", "alarm", "what", "since (UTC)", "look at", text=(1, 3))
+    for alarm in alarms:
+        since = datetime.fromtimestamp(alarm.since, UTC).isoformat(sep=" ", timespec="minutes")[:16]
+        rows.add_row(alarm.key, alarm.sentence, since, alarm.look)
+    out.print(rows)
+
+
+def replayed(replayed: ReplayFigures, out: Console) -> None:
+    """How many answers came out again."""
+    rows = table("answers made again", "same", "different", "nobody can tell", "bundle is gone")
+    counts = (replayed.same, replayed.different, replayed.unknown, replayed.gone)
+    rows.add_row(*(f"{count:,}" for count in counts))
+    out.print(rows)
+    if replayed.examples:
+        out.print(f"  different: {', '.join(replayed.examples)}", highlight=False, markup=False)
+
+
+def experiments(now: Running, out: Console) -> None:
+    """What runs in a store."""
+    rows = table("experiments", "name", "layer", "arms", "users", "metric", "days", text=(2, 4))
+    for name, each in now.experiments.items():
+        config = each.config
+        arms = ", ".join(f"{arm} {about.share:.3g}" for arm, about in config.arms.items())
+        rows.add_row(name, config.layer, arms, f"{100 * config.ramp:.3g}%", config.metric, str(config.days))
+    out.print(rows)
+
+
+def judgement(found: Judgement, out: Console) -> None:
+    """The state of an experiment, and what to do."""
+    users = ", ".join(f"{arm} {n:,}" for arm, n in found.users.items())
+    rows = table(
+        f"{found.experiment}, day {found.days} of {found.horizon}",
+        "metric", "arm", "control", "treated", "effect", "any day", "on the last day", "p", "", text=(0, 1),
+    )  # fmt: skip
+    for each in found.comparisons:
+        rows.add_row(
+            each.metric, each.arm, f"{each.control:.4g}", f"{each.treated:.4g}", _relative(each.relative),
+            _interval(each.sequence_low, each.sequence_high), _interval(each.low, each.high),
+            "" if each.p_value is None else f"{each.p_value:.2g}", each.state,
+        )  # fmt: skip
+    out.print(rows)
+    out.print(f"  users: {users}", style="dim", highlight=False, markup=False)
+    what = found.decision if found.arm is None else f"{found.decision} {found.arm}"
+    out.print(Text(what, style="bold"))
+    for sentence in found.reasons:
+        out.print(f"  {sentence}", highlight=False, markup=False)
+
+
+def _relative(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:+.2f}%"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{100 * low:+.2f} … {100 * high:+.2f}"

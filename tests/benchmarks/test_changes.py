@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from benchmarks import changes_world
 from benchmarks.changes import HERE, main
 
 
-def test_every_kind_of_change_is_timed_beside_another_funnel(tmp_path: Path) -> None:
+def test_every_kind_of_change_is_timed_beside_another_funnel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes_world, "ADS", 200)
+    monkeypatch.setattr(changes_world, "USERS", 200)
     main(
-        items=[2_500], events=[100, 200], calls=5, batch=100,
+        items=[2_500], events=[100, 200], calls=5, batch=100, seconds=0.3,
         earlier=HERE / "src", work=tmp_path, results=tmp_path,
     )  # fmt: skip
     about = json.loads((tmp_path / "changes.json").read_text())

@@ -15,18 +15,22 @@ from tests.tiny import write_movies
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="its processes are forked")
-def test_killed_builders_publishers_and_changers_lose_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [3, pytest.param(12, marks=pytest.mark.long)])
+def test_killed_builders_publishers_and_changers_lose_nothing(kills: int, tmp_path: Path) -> None:
     context()  # it would start one that has less loaded, for the whole run
     data = tmp_path / "data"
     data.mkdir()
     write_movies(data, users=80, movies=60, seed=0)
-    found = campaign(tmp_path, data, kills=9, seed=1)
-    assert sum(found["moments"].values()) == 9
+    found = campaign(tmp_path, data, kills=kills, seed=1)
+    assert sum(found["moments"].values()) == kills
     assert {name.split(":")[0] for name in found["moments"]} == {"build", "swap", "items"}
 
 
-def test_processes_that_are_killed_and_cannot_write_lose_nothing_acknowledged(tmp_path: Path) -> None:
-    found = under_load(tmp_path, seconds=10, kills=2, full=1, seed=2)
+@pytest.mark.parametrize("seconds", [6, pytest.param(20, marks=pytest.mark.long)])
+def test_processes_that_are_killed_and_cannot_write_lose_nothing_acknowledged(
+    seconds: int, tmp_path: Path
+) -> None:
+    found = under_load(tmp_path, seconds=seconds, kills=2, full=1, seed=2)
     assert not any(found["faults"].values()), found["examples"]
     done = found["done"]
     assert done.get("kills", 0) + done.get("kills while starting", 0) == 2

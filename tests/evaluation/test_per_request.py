@@ -6,6 +6,8 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -113,7 +115,23 @@ def test_trec_evals_figures_are_the_reports(found: Evaluation) -> None:
         assert total / len(found) == pytest.approx(metrics[f"{ours}@{K}"].mean, abs=1e-6)
 
 
+def test_objects_of_ranx_have_what_the_dicts_have(found: Evaluation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ranx takes them: in its place stands what keeps its arguments."""
+
+    def kept(of: dict[str, Any], name: str | None = None) -> SimpleNamespace:
+        return SimpleNamespace(of=of, name=name)
+
+    kind = SimpleNamespace(from_dict=kept)
+    monkeypatch.setitem(sys.modules, "ranx", SimpleNamespace(Qrels=kind, Run=kind))
+    for row in ("rank", None):
+        qrels, run = found.ranx(row)
+        assert qrels.of == found.qrels()
+        assert (run.of, run.name) == (found.run(row), row or "rerank")
+
+
+@pytest.mark.long
 def test_ranx_has_the_reports_figures(found: Evaluation) -> None:
+    """It compiles for twenty seconds."""
     import ranx
 
     qrels, run = found.ranx()

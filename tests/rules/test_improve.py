@@ -16,10 +16,10 @@ def test_from_nothing_to_the_best_of_all_lists(number: int) -> None:
     case = drawn(5, number, 1, small=True)
     ruleset = case.ruleset()
     rules = [rule for rule in case.by_priority if rule["kind"] not in ("boost", "budget")]
-    items, layout = np.ascontiguousarray(boosted(case, 0)), ruleset._layout
+    items, layout = np.ascontiguousarray(boosted(case, 0)), ruleset.layout
     p = layout._problem(items, min(case.k, len(items)), case.occasion(np.zeros(1, np.int64)), 0)
     out = np.zeros(min(case.k, len(items)), dtype=np.int32)
-    length, proven, _ = improved(p, layout._strict, layout._n_teams, len(out), out, 0)
+    length, proven, _ = improved(p, layout._strict, layout.n_teams, len(out), out, 0)
     shown, cost = every_list(case, 0, items)
     assert rules or not any(cost)
     assert costs_of(case, items[out[:length]].tolist(), 0) == cost

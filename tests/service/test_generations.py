@@ -30,9 +30,9 @@ from funnel.artifacts import Store
 from funnel.service import supervisor
 from funnel.service.config import ServeConfig
 real = supervisor.Live
-def live(store, version, state):
+def live(store, version, **more):
     if version != sys.argv[2]:
-        return real(store, version, state=state)
+        return real(store, version, **more)
     print("loading", os.getpid(), file=sys.stderr, flush=True)
     time.sleep(200)
 supervisor.Live = live

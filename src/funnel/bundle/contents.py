@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +19,17 @@ from funnel.catalogue.users import Users
 from funnel.durations import Durations
 from funnel.engine import Funnel
 from funnel.errors import BundleError, FunnelError
-from funnel.features import CandidateFeatures, ContextEncoder, FeaturesConfig, Rates, Statistics, load_rates
+from funnel.features import (
+    CandidateFeatures,
+    ClickRates,
+    ContextEncoder,
+    FeaturesConfig,
+    Rates,
+    Statistics,
+    load_rates,
+)
 from funnel.index import ExactIndex, FaissIndex, Index
+from funnel.policies import Draw, Drawing
 from funnel.ranker import Ranker
 from funnel.ranker.calibration import EVENT, Head, load_heads
 from funnel.ranker.head_files import load_propensities, load_trees
@@ -74,8 +83,10 @@ class Contents:
     ranker's. propensities: how far positions were looked at in lists that heads learned from; None where
     they learned from none.
     rank: by what the ranked list is ordered. context: what encodes what is known
-    at the moment of a request; None where nothing is. rates: how often items are taken in each of its
-    categories. kinds: what the kinds of events are for; None where they are of one.
+    at the moment of a request; None where nothing is. explore: by what lists are drawn that are to be; None
+    where none is. rates: how often items are taken in each of its categories. kinds: what the kinds of events
+    are for; None where they are of one. click_rates: of items where they were shown; None where that is not
+    logged.
     """
 
     catalogue: Catalogue
@@ -99,9 +110,11 @@ class Contents:
     propensities: Propensities | None = None
     rules: tuple[Rule, ...] = ()
     rank: RankConfig = field(default_factory=RankConfig)
+    explore: Drawing | None = None
     context: ContextEncoder | None = None
     rates: Mapping[str, Rates] = field(default_factory=dict)
     kinds: EventKinds | None = None
+    click_rates: ClickRates | None = None
 
     @property
     def vectors(self) -> Float32:
@@ -139,7 +152,7 @@ class Contents:
 
     def chosen_features(self, features: FeaturesConfig) -> FeaturesConfig:
         """Of a config, with the groups that these data give where it leaves the choice to funnel."""
-        return features.beside(*given_groups(self.context, self.kinds))
+        return features.beside(*given_groups(self.context, self.kinds, self.click_rates))
 
     @cached_property
     def _candidate_features(self) -> CandidateFeatures:
@@ -155,6 +168,7 @@ class Contents:
             moment_specs={} if self.context is None else self.context.specs,
             kinds=self.kinds,
             rates=self.rates,
+            click_rates=self.click_rates,
             fitted=None if self.own is None else self.own.catalogue.features,
         )
 
@@ -172,6 +186,10 @@ class Contents:
         durations: of stages so far, see `Funnel`.
         """
         k = k or self.rerank.k
+        return Funnel([*self.until_reranking(k), *self.behind_ranking(k)], durations=durations)
+
+    def until_reranking(self, k: int) -> list[Stage]:
+        """What gives the order that diversity and rules, or draws, start from: for lists of k items."""
         stages = self.before_ranking(max(self.retrieve.k, k))
         if self.rules:
             stages.append(Eligible(self.ruleset, self.retriever(max(self.retrieve.k, k)), k))
@@ -179,10 +197,31 @@ class Contents:
             stages.append(self.rank_stage(self.ranker))
         if self.expected_value is not None:
             stages.append(ByValue(self.expected_value))
+        return stages
+
+    def drawn(self, k: int | None = None, durations: Durations | None = None) -> Funnel:
+        """The same as `funnel`, with lists that are drawn. Raises: BundleError where the bundle draws
+        none."""
+        if self.explore is None:
+            raise BundleError("this bundle draws no lists: its config has no [explore]")
+        k = k or self.rerank.k
+        return Funnel([*self.until_reranking(k), *self.drawing(self.explore, k)], durations=durations)
+
+    def drawing(self, drawing: Drawing, k: int) -> list[Stage]:
+        """The stages of plugins behind the ranker, and the one that draws in place of those behind them."""
+        everything = self.rerank.model_copy(update={"k": len(self.catalogue.ids)})
+        of_plugins = [name for name in self.rerank.stages if name != "diversify"]
+        stages = self._built(of_plugins, replace(self.parts, rerank=everything))
+        rerank = self.rerank if "diversify" in self.rerank.stages else RerankConfig(pool=self.rerank.pool)
+        ruleset = self.ruleset if self.rules else None
+        greedy = self.behind_ranking(k)[len(stages) :]
+        return [*stages, Draw(self.vectors, rerank, drawing, k, greedy=greedy, ruleset=ruleset)]
+
+    def behind_ranking(self, k: int) -> list[Stage]:
+        """What makes the list of k items of what was ranked."""
         if self.rules:  # which choose k of all, in the order that the stages before them give
-            last = [*self._reranking(len(self.catalogue.ids), self.rerank.pool), Rules(self.ruleset, k)]
-            return Funnel([*stages, *last], durations=durations)
-        return Funnel([*stages, *self._reranking(k, max(self.rerank.pool, k))], durations=durations)
+            return [*self._reranking(len(self.catalogue.ids), self.rerank.pool), Rules(self.ruleset, k)]
+        return self._reranking(k, max(self.rerank.pool, k))
 
     @cached_property
     def expected_value(self) -> ExpectedValue | None:
@@ -241,9 +280,13 @@ class Contents:
         """The stages behind the ranker, of which the last leaves k items at most."""
         rerank = self.rerank.model_copy(update={"k": k, "pool": pool})
         parts = replace(self.parts, rerank=rerank)
-        built = [guard.stage(name, parts, rerank.options.get(name, {})) for name in rerank.stages]
-        stages = [stage for stage in built if stage is not None]
+        stages = self._built(rerank.stages, parts)
         return stages if rerank.stages[-1] == "diversify" else [*stages, Top(k)]
+
+    def _built(self, names: Iterable[str], parts: Parts) -> list[Stage]:
+        """Stages behind the ranker, by name."""
+        built = [guard.stage(name, parts, self.rerank.options.get(name, {})) for name in names]
+        return [stage for stage in built if stage is not None]
 
     @property
     def needs(self) -> tuple[plugins.Needed, ...]:
@@ -277,17 +320,19 @@ class Contents:
         return replace(self, ranker=None, heads={}, head_trees={}, propensities=None)
 
 
-def given_groups(context: ContextEncoder | None, kinds: EventKinds | None) -> list[str]:
+def given_groups(
+    context: ContextEncoder | None, kinds: EventKinds | None, click_rates: ClickRates | None
+) -> list[str]:
     """The feature groups that come with what the data have."""
-    given = {"context": context is not None, "kinds": kinds is not None}
-    return [name for name, there in given.items() if there]
+    given = {"context": context, "kinds": kinds, "click_rate": click_rates}
+    return [name for name, there in given.items() if there is not None]
 
 
 def save_settings(folder: Path, contents: Contents) -> None:
     """serve.json: the settings that the funnel is put together from."""
     settings: dict[str, Any] = {
         "features": contents.features.model_dump(mode="json"),
-        "retrieve": contents.retrieve.model_dump(mode="json"),
+        "retrieve": contents.retrieve.model_dump(mode="json", exclude={"where"}),
         "rerank": contents.rerank.model_dump(mode="json"),
         "weights": contents.weights,
         "exclude_seen": contents.exclude_seen,
@@ -296,10 +341,14 @@ def save_settings(folder: Path, contents: Contents) -> None:
     }
     if contents.encoding != EncoderConfig():
         settings["encoder"] = contents.encoding.model_dump(mode="json")
+    if contents.retrieve.where is not None:
+        settings["retrieve"]["where"] = contents.retrieve.where
     if contents.rules:
         settings["rules"] = [rule.model_dump(mode="json") for rule in contents.rules]
     if contents.rank != RankConfig():
         settings["rank"] = contents.rank.model_dump(mode="json")
+    if contents.explore is not None:
+        settings["explore"] = contents.explore.model_dump(mode="json")
     if contents.kinds is not None:
         settings["kinds"] = asdict(contents.kinds)
     if needs := contents.needs:
@@ -371,9 +420,11 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         head_trees=load_trees(folder / "ranker") if settings["use_ranker"] else {},
         propensities=load_propensities(folder / "ranker") if settings["use_ranker"] else None,
         rank=RankConfig.model_validate(settings.get("rank", {})),
+        explore=None if settings.get("explore") is None else Drawing.model_validate(settings["explore"]),
         rules=TypeAdapter(tuple[Rule, ...]).validate_python(settings.get("rules", ())),
         context=context,
         rates=load_rates(folder / CONTEXT, n_items, moment, encoder.item_specs),
+        click_rates=ClickRates.load(folder / "statistics", n_items, encoder.item_specs),
     )
     check_specs({name: moment.get(name) for name in encoder.context_specs}, encoder.context_specs, folder)
     check_rules(contents.rules, contents.catalogue.layout)

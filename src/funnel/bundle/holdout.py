@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from funnel.bundle.contents import Contents
+from funnel.bundle.standing_filter import requests_under
 from funnel.catalogue.encoded import load_features, save_features
 from funnel.errors import BundleError
 from funnel.types import MOST_KINDS, Bool, EventKinds, Examples, Features, Int32, Ragged, Requests, Shown
@@ -106,7 +107,8 @@ class Holdout:
         targets = lists["targets"]
         bits = _kinds(folder, "target", "int32", (0, 2 ** (n or MOST_KINDS) - 1), targets)
         shown = cls._loaded(folder / "shown", contents).examples if (folder / "shown").is_dir() else None
-        return cls(Examples(replace(requests, history_kinds=kinds), targets, bits), answers, shown)
+        requests = requests_under(contents, replace(requests, history_kinds=kinds))
+        return cls(Examples(requests, targets, bits), answers, shown)
 
 
 def translate(examples: Examples, source: Contents, other: Contents) -> Examples:
@@ -140,9 +142,8 @@ def translate(examples: Examples, source: Contents, other: Contents) -> Examples
     if codes is not None:
         codes = Ragged(codes.values[kept], history.offsets)
     moved = Ragged(targets.astype(np.int32), examples.targets.offsets)
-    return replace(
-        examples, requests=replace(translated, history_kinds=codes), targets=moved, target_kinds=bits
-    )
+    translated = requests_under(other, replace(translated, history_kinds=codes))
+    return replace(examples, requests=translated, targets=moved, target_kinds=bits)
 
 
 def _kinds_in(

@@ -13,7 +13,19 @@ from typing import NoReturn
 
 from rich.logging import RichHandler
 
-from funnel.cli import bundles, configuring, keys, making, recommending, running, serving, starting, warming  # noqa: F401  (each adds its commands)
+from funnel.cli import (  # noqa: F401  (each adds its commands)
+    bundles,
+    configuring,
+    experimenting,
+    keys,
+    making,
+    monitoring,
+    recommending,
+    running,
+    serving,
+    starting,
+    warming,
+)
 from funnel.cli.common import app, console
 from funnel.cli.steps import log_steps
 from funnel.errors import FunnelError

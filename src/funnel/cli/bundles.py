@@ -194,5 +194,5 @@ def inspect(store: Indexes = INDEXES, bundle: Version = "current", as_json: Json
     from funnel import show
     from funnel.serving.live import Live
 
-    live = Live(store, bundle)
+    live = Live(store, bundle, impressions=False)
     print_json(live.manifest.model_dump(mode="json")) if as_json else show.manifest(live, Console())

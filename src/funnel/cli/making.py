@@ -47,7 +47,7 @@ def demo(
     towers = train_towers(prepared, Store(embeddings), progress=True)
     built = build(prepared, towers, Store(store), progress=True)
     gates.publish(Store(store), built.version)
-    live = Live(store)
+    live = Live(store, impressions=False)
     answers = [live.recommend(user) for user in built.users]
     if as_json:
         print_json(

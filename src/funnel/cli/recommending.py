@@ -37,7 +37,7 @@ def bench(
     from funnel.bench import measure
     from funnel.serving.live import Live
 
-    measured = measure(Live(store, bundle), requests)
+    measured = measure(Live(store, bundle, impressions=False), requests)
     print_json(measured.model_dump(mode="json")) if as_json else show.bench(measured, Console())
 
 
@@ -70,7 +70,7 @@ def recommend(
         option = "--history" if history is not None else "--explain"
         raise typer.BadParameter(f"{option} is about one user: it cannot be combined with --all")
     filters, moment = _filters(where or []), _context(context)
-    live = Live(store, bundle)
+    live = Live(store, bundle, impressions=False)
     if output is not None:
         _everyone(live, output, k, filters, _seen(seen), moment, as_json)
         return
@@ -99,7 +99,7 @@ def rank(
     from funnel.serving.live import Live
 
     moment, items_before = _context(context), None if history is None else _ids(history)
-    live = Live(store, bundle)
+    live = Live(store, bundle, impressions=False)
     answer = live.rank(user, _ids(items), history=items_before, rerank=rerank, context=moment)
     first = answer.items[0].item_id if explain and answer.items else None
     explained = None if first is None else live.explain(user, first, history=items_before, context=moment)
@@ -126,7 +126,7 @@ def similar(
     from funnel.serving.live import Live
 
     filters, moment = _filters(where or []), _context(context)
-    live = Live(store, bundle)
+    live = Live(store, bundle, impressions=False)
     answer = live.similar(item, k, user_id=user, where=filters, seen=_seen(seen), context=moment)
     _print(live, answer, None, as_json)
 

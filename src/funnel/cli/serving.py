@@ -14,7 +14,9 @@ from funnel.errors import FunnelError
 @app.command()
 def serve(
     store: Indexes = INDEXES,
-    config: Annotated[Path | None, typer.Option(help="a TOML config whose [serve] counts")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="a TOML config whose [serve], [impressions] and [monitor] count")
+    ] = None,
     host: Annotated[str | None, typer.Option(help="address; default 127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="default 8000; 0: a free one")] = None,
     trust: Trusted = None,
@@ -33,7 +35,7 @@ def serve(
         from funnel.service.supervisor import serve as run
     except ImportError as error:
         raise FunnelError(f'{error.name} is not installed: pip install "funnel-rank[serve]"') from error
-    # Only its [serve] and [store] trust count; the data need not be here.
+    # Only its [serve], [impressions], [monitor] and [store] trust count; the data need not be here.
     loaded = None if config is None else configs.load(config, data=config.parent)
     settings = ServeConfig() if loaded is None else loaded.serve
     trusted = [*(trust or ()), *(loaded.store.trust if loaded else ())]
@@ -44,4 +46,6 @@ def serve(
         Store(store.resolve(), trusted),
         settings,
         lambda address, version: console.print(f"{version} answers at {address}", markup=False),
+        loaded.impressions if loaded is not None and "impressions" in loaded.model_fields_set else None,
+        loaded.monitor if loaded is not None and "monitor" in loaded.model_fields_set else None,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from funnel.serving.erased import Erased
 from funnel.serving.response import Answer, Recommendation
+from funnel.types import Policy
 
 #: Fields of `Answer` that are made of what is sent; the others are as they are sent, where they are.
 _AS_SENT = {field.name for field in fields(Answer)} - {
@@ -17,6 +18,7 @@ _AS_SENT = {field.name for field in fields(Answer)} - {
     "version",
     "reasons",
     "milliseconds",
+    "policy",
 }
 
 
@@ -28,6 +30,7 @@ def answer(raw: Mapping[str, Any], user_id: Any) -> Answer:
         version=str(raw["version"]),
         reasons=tuple(map(str, raw["reasons"])),
         milliseconds={str(name): float(ms) for name, ms in raw["milliseconds"].items()},
+        policy=None if raw.get("policy") is None else Policy(**raw["policy"]),
         **{name: raw[name] for name in _AS_SENT if name in raw},
     )
 
@@ -47,6 +50,7 @@ def recommendation(raw: Mapping[str, Any]) -> Recommendation:
         attributes=dict(raw["attributes"]),
         probabilities=_numbers(raw["probabilities"]),
         value=_numbers(raw.get("value", {})),
+        propensity=float(raw.get("propensity", 1.0)),
     )
 
 

@@ -1,6 +1,7 @@
 """What is known at a moment: encoded columns, statistics, and the candidate features made of both."""
 
 from funnel.features.candidates import CandidateFeatures, FeaturesConfig
+from funnel.features.click_rates import ClickRates
 from funnel.features.context import ContextConfig, ContextEncoder
 from funnel.features.covisitation import fit_covisitation, fit_transitions
 from funnel.features.encoders import Spec, TableEncoder
@@ -11,6 +12,7 @@ from funnel.features.statistics import Statistics
 
 __all__ = [
     "CandidateFeatures",
+    "ClickRates",
     "ContextConfig",
     "ContextEncoder",
     "FeatureGroup",

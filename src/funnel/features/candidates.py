@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from funnel import plugins
 from funnel.errors import ConfigError
+from funnel.features.click_rates import ClickRates
 from funnel.features.groups import FeatureBatch, FittedContext
 from funnel.features.guard import feature
 from funnel.features.rates import Rates
@@ -57,10 +58,11 @@ class CandidateFeatures:
 
     item_features, item_vectors: first dimension the catalogue's size; item_vectors may be None. sources:
     those whose scores are features. shown: columns of the lists that requests choose from. moment_specs:
-    forms of what is known at the moment of a request; rates: of its categories. kinds: of events. fitted: the
-    item columns that the rarity of a value is taken from (default: item_features). Which features there are
-    depends on the data: an order, a clock, columns and vectors each bring their own. Raises ConfigError when
-    a named column is not there, none is left, or the tables differ in size.
+    forms of what is known at the moment of a request; rates: of its categories. kinds: of events.
+    click_rates: of what was shown. fitted: the item columns that the rarity of a value is taken from
+    (default: item_features). Which features there are depends on the data: an order, a clock, columns and
+    vectors each bring their own. Raises ConfigError when a named column is not there, none is left, or the
+    tables differ in size.
     """
 
     def __init__(
@@ -77,13 +79,14 @@ class CandidateFeatures:
         moment_specs: Mapping[str, Spec] | None = None,
         rates: Mapping[str, Rates] | None = None,
         kinds: EventKinds | None = None,
+        click_rates: ClickRates | None = None,
         fitted: Features | None = None,
     ) -> None:
         _check_sizes(statistics.n_items, item_features, item_vectors)
         context = FittedContext(
             statistics, item_features, item_specs, item_vectors, user_specs,
             item_features if fitted is None else fitted, tuple(sources), tuple(shown),
-            moment_specs or {}, rates or {}, kinds,
+            moment_specs or {}, rates or {}, kinds, click_rates,
         )  # fmt: skip
         wanted = config.groups
         self._groups = [feature(name, context, config.options.get(name, {})) for name in wanted]

@@ -51,6 +51,9 @@ class GatesConfig(plugins.Optioned):
     popularity_rise: float = Field(0.1, ge=0, description="popularity: rise of the shown items' percentile")
     reachable: float = Field(0.05, ge=0, le=1, description="reach: least share of items on a shortlist")
     reachable_fall: float = Field(0.3, ge=0, le=1, description="reach: largest fall of that, as a share")
+    monitor_alarms: int = Field(
+        0, ge=0, description="monitor: alarms that are going on, on what a bundle learns from"
+    )
     also: tuple[str, ...] = Field((), description="gates of plugins, beside funnel's own")
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import Contents
 from funnel.bundle.holdout import translate
 from funnel.engine import Funnel
+from funnel.experiments.comparing import Answers, compare
 from funnel.gates.comparable import measured_on, unlike
 from funnel.gates.judged import Judged
 from funnel.settings import Settings
@@ -32,21 +33,6 @@ class Change(Settings):
     new: int
     examples_gone: tuple[str, ...]
     examples_new: tuple[str, ...]
-
-
-class Answers(Settings):
-    """The first k of both on the requests of b's holdout, by item id.
-
-    overlap: mean share of a's list that is in b's. same_first, same_list: shares of requests. score: mean
-    absolute difference of the scores of items that both lists have; None where there are none.
-    """
-
-    requests: int
-    k: int
-    overlap: float
-    same_first: float
-    same_list: float
-    score: float | None
 
 
 class BundleDifference(Settings):
@@ -145,16 +131,7 @@ def _answers(old: Judged, new: Judged) -> Answers:
     rows = new.contents.catalogue.ids.rows(old.contents.catalogue.ids.values)
     behind = np.int32(len(new.contents.catalogue.ids))  # items that b does not have match nothing of b's
     before = np.where(before < 0, -1, np.where(rows < 0, behind, rows)[before]).astype(np.int32)
-    both = (before[:, :, None] == after[:, None, :]) & (before >= 0)[:, :, None]
-    apart = np.abs(before_scores[:, :, None] - after_scores[:, None, :])[both]
-    return Answers(
-        requests=len(examples),
-        k=k,
-        overlap=float(np.mean(both.any(axis=2).sum(axis=1) / np.maximum((before >= 0).sum(axis=1), 1))),
-        same_first=float(np.mean(both[:, 0, 0])),
-        same_list=float(np.mean((before == after).all(axis=1))),
-        score=float(np.mean(apart)) if len(apart) else None,
-    )
+    return compare(before, before_scores, after, after_scores)
 
 
 def _first(funnel: Funnel, requests: Requests, k: int) -> tuple[Int32, Float32]:

@@ -10,9 +10,11 @@ from funnel.gates.anchor import anchored
 from funnel.gates.baselines import beside_sources
 from funnel.gates.case import Case
 from funnel.gates.config import GatesConfig
+from funnel.gates.explored import explored
 from funnel.gates.figures import Figures, measure, popular
 from funnel.gates.findings import Finding, Verdict, could_not_look
 from funnel.gates.judged import Judged
+from funnel.gates.monitor import watched
 from funnel.gates.parts import parts
 from funnel.gates.probabilities import calibration
 from funnel.gates.reference import reference
@@ -90,6 +92,11 @@ def _calibration(case: Case) -> list[Finding]:
     return calibration(case.contents, case.new.schema, case.examples, case.config, case.seed, shown)
 
 
+@register("gate", "monitor")
+def _monitor(case: Case) -> list[Finding]:
+    return [watched(case.store, case.config)]
+
+
 @register("gate", "concentration")
 def _concentration(case: Case) -> list[Finding]:
     return [catalogue.concentration(case.figures, case.config)]
@@ -98,6 +105,11 @@ def _concentration(case: Case) -> list[Finding]:
 @register("gate", "parity")
 def _parity(case: Case) -> list[Finding]:
     return serving.parity(case.contents, case.figures.lists, case.new.holdout, case.config, case.seed)
+
+
+@register("gate", "explore")
+def _explore(case: Case) -> list[Finding]:
+    return explored(case.contents, case.examples, case.seed)
 
 
 @register("gate", "latency")

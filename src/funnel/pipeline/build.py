@@ -16,16 +16,20 @@ from funnel.artifacts import Draft, Store
 from funnel.artifacts.retention import retain
 from funnel.bundle.contents import CONTEXT, Contents, load_contents, save_settings
 from funnel.bundle.holdout import HOLDOUT, Holdout
+from funnel.bundle.standing_filter import under
 from funnel.catalogue.tables import Catalogue
 from funnel.catalogue.users import Users
 from funnel.config import Config
 from funnel.data import shown_columns
 from funnel.evaluation import Report
 from funnel.evaluation.advice import Origin, RankerOutcome, Training
+from funnel.experiments.running import arm_bundles
 from funnel.features import FeaturesConfig, Statistics, save_rates
+from funnel.gates.explored import choose
 from funnel.gates.serving import answers
 from funnel.index import FaissIndex
 from funnel.pipeline.checks import check
+from funnel.pipeline.click_rates import click_rates
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
 from funnel.pipeline.rank import train_ranker
@@ -78,7 +82,7 @@ def build(prepared: Prepared, towers: Path, store: Store, *, progress: bool = Fa
             write_parts(prepared, towers, draft.folder)
         add_ranker(prepared, towers, draft.folder, draft.folder)
         report, users = finish(prepared, draft, progress=progress)
-    retain(store, prepared.config.store.keep, also=[draft.version])
+    retain(store, prepared.config.store.keep, also=[draft.version, *arm_bundles(store.folder)])
     return Built(draft.version, store.path(draft.version), report, users)
 
 
@@ -115,10 +119,13 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
         kinds=parts.kinds,
         context=prepared.context,
         rates=prepared.rates(parts.test_statistics),
+        click_rates=click_rates(prepared, parts.test),
     )
     contents.catalogue.save(folder / "items")
     contents.users.save(folder / "users")
     contents.statistics.save(folder / "statistics")
+    if contents.click_rates is not None:
+        contents.click_rates.save(folder / "statistics")
     if prepared.context is not None:
         prepared.context.save(folder / CONTEXT)
         save_rates(contents.rates, folder / CONTEXT)
@@ -199,7 +206,9 @@ def _before(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> Cont
         contents = replace(contents, encoder=encoder, query_encoder=then)
         contents = replace(contents, index=_index(prepared, contents.queries))
     statistics = Statistics.fit(split.ranker_known, split.ranker_statistics, negatives=split.negatives)
-    return replace(contents, statistics=statistics, rates=prepared.rates(split.ranker_statistics))
+    rates = prepared.rates(split.ranker_statistics)
+    clicks = None if contents.click_rates is None else click_rates(prepared, split.ranker)
+    return replace(contents, statistics=statistics, rates=rates, click_rates=clicks)
 
 
 def finish(prepared: Prepared, draft: Draft, *, progress: bool = False) -> tuple[Report, tuple[str, ...]]:
@@ -231,11 +240,25 @@ def finish(prepared: Prepared, draft: Draft, *, progress: bool = False) -> tuple
             report = report_on(load_contents(folder), prepared, origin=origin, notes=notes, progress=progress)
     notes += [advice.sentence for advice in report.advice if advice.about == "part_better"]
     contents = load_contents(folder)
+    if config.explore.is_on:
+        with step("choose how lists are drawn"):
+            contents = _exploring(contents, prepared, folder, notes)
     with step("write the report"):
         examples = write_report(report, contents, prepared, folder)
         _holdout(contents, prepared).save(folder / HOLDOUT)
     draft.describe(**_manifest(prepared, contents, report, fallback, notes))
     return report, tuple(example["user"] for example in examples)
+
+
+def _exploring(contents: Contents, prepared: Prepared, folder: Path, notes: list[str]) -> Contents:
+    """The contents with what their lists are drawn by, saved; and a note on what that loses."""
+    config = prepared.config
+    examples = _sample(prepared.split.test, config.gates.holdout, config.seed)
+    drawing, sentence = choose(contents, examples, config.explore, config.seed)
+    notes.append(sentence)
+    contents = replace(contents, explore=drawing)
+    save_settings(folder, contents)
+    return contents
 
 
 def _sample(examples: Examples, n: int, seed: int) -> Examples:
@@ -246,7 +269,8 @@ def _sample(examples: Examples, n: int, seed: int) -> Examples:
 
 def _holdout(contents: Contents, prepared: Prepared) -> Holdout:
     """A seeded sample of the test window, with the bundle's recommendations."""
-    examples = _sample(prepared.split.test, prepared.config.gates.holdout, prepared.config.seed)
+    sample = _sample(prepared.split.test, prepared.config.gates.holdout, prepared.config.seed)
+    examples = under(contents, sample)
     return Holdout(examples, answers(contents, examples.requests), _shown(contents, prepared))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from funnel.artifacts import Store
 from funnel.bundle.contents import given_groups, load_contents
+from funnel.catalogue import moment
 from funnel.catalogue.schemas import load_schema
 from funnel.catalogue.where import Filters
 from funnel.data import shown_columns
@@ -19,6 +20,7 @@ from funnel.errors import BundleError, ConfigError, DataError
 from funnel.features import CandidateFeatures, Statistics
 from funnel.gates import Arrived, arrived
 from funnel.index import check_fits
+from funnel.pipeline.click_rates import click_rates
 from funnel.pipeline.logged import head_names
 from funnel.pipeline.prepare import Prepared
 from funnel.rules import check_rules
@@ -50,10 +52,27 @@ def check_config(prepared: Prepared) -> None:
     config, n_items = prepared.config, len(prepared.dataset.items)
     check_fits(config.index, n_items, config.towers.d)
     _check_lists(prepared, n_items)
+    _check_where(prepared)
     _check_rules(prepared)
     _check_value(prepared)
     _check_sources(prepared)
     _check_features(prepared)
+
+
+def _check_where(prepared: Prepared) -> None:
+    """Raises: ConfigError for a filter that always holds and cannot, or lets no item pass."""
+    where, context = prepared.config.retrieve.where, prepared.context
+    if where is None:
+        return
+    try:
+        names = moment.named(where)
+        moment.check_named(names, [] if context is None else list(context.table.specs))
+        values = {} if context is None else {**dict.fromkeys(context.numbers, 0.0), **context.example()}
+        bits = Filters.of(prepared.dataset.items).compile(moment.resolved(where, values))
+    except ConfigError as error:
+        raise ConfigError(f"retrieve.where: {error}") from error
+    if not names and not bits.any():
+        raise ConfigError(f"retrieve.where: no item of these data passes {where!r}")
 
 
 def _check_lists(prepared: Prepared, n_items: int) -> None:
@@ -92,9 +111,9 @@ def _check_sources(prepared: Prepared) -> None:
 def _check_features(prepared: Prepared) -> None:
     """Raises: ConfigError for features that these data do not give, which a few events are enough to see."""
     statistics, towers = _tiny(prepared), prepared.config.towers
-    context = prepared.context
+    context, clicks = prepared.context, click_rates(prepared, prepared.split.ranker)
     CandidateFeatures(
-        prepared.config.features.beside(*given_groups(context, prepared.split.kinds)),
+        prepared.config.features.beside(*given_groups(context, prepared.split.kinds, clicks)),
         statistics,
         prepared.item_features,
         np.broadcast_to(np.zeros(1, np.float32), (statistics.n_items, towers.d)),
@@ -105,6 +124,7 @@ def _check_features(prepared: Prepared) -> None:
         kinds=prepared.split.kinds,
         moment_specs={} if context is None else context.specs,
         rates=prepared.rates(_some(prepared.split.ranker_statistics)),
+        click_rates=clicks,
     )
 
 

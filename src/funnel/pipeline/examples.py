@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from funnel.bundle.contents import Contents
+from funnel.bundle.standing_filter import under
 from funnel.pages.report import ExampleItem, ExampleUser
 from funnel.pipeline.prepare import Prepared
 from funnel.serving.reasons import in_words, recommendations
@@ -15,7 +16,7 @@ _HISTORY = 6  # the latest items of a history that are shown
 
 def example_users(contents: Contents, prepared: Prepared) -> list[ExampleUser]:
     """The test requests with the shortest, the middle and the longest history, with their recommendations."""
-    test, funnel = prepared.split.test, contents.funnel()
+    test, funnel = under(contents, prepared.split.test), contents.funnel()
     by_length = np.argsort(test.requests.history.lengths, kind="stable")
     chosen = np.unique([0, len(by_length) // 2, len(by_length) - 1])
     examples = []

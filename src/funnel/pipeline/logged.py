@@ -13,15 +13,13 @@ from funnel.data.shown import CLICK
 from funnel.engine import Funnel
 from funnel.errors import DataError
 from funnel.evaluation.chunks import CHUNK, each_chunk
+from funnel.pipeline.click_rates import propensities_of, shown_before
 from funnel.pipeline.prepare import Prepared
 from funnel.ranker.calibration import EVENT
 from funnel.ranker.config import FOLDS
 from funnel.ranker.logged import ShownRows, join_rows, shown_rows
-from funnel.ranker.propensity import Propensities, estimate_propensities
+from funnel.ranker.propensity import Propensities
 from funnel.types import Examples, Int64
-
-#: Rows of the log that propensities are estimated from: the latest ones.
-MOST_IMPRESSIONS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -67,14 +65,8 @@ def window_propensities(prepared: Prepared) -> tuple[Propensities | None, str]:
     count the same."""
     if prepared.config.ranker.propensity == "none":
         return None, "each click counts the same, wherever its item stood (ranker.propensity)"
-    frame = prepared.dataset.impressions
-    assert frame is not None
-    frame = frame[frame["time"].to_numpy() < prepared.split.test.requests.times.min()].iloc[
-        -MOST_IMPRESSIONS:
-    ]
-    items = prepared.dataset.item_vocabulary.rows(frame["item_id"])
     try:
-        propensities = estimate_propensities(items, frame["position"].to_numpy(), frame["clicked"].to_numpy())
+        propensities = propensities_of(*shown_before(prepared, prepared.split.test))
     except DataError as error:
         return None, f"each click counts the same, wherever its item stood: {error}"
     return propensities, propensities.sentence

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from funnel.bundle.contents import Contents
+from funnel.bundle.standing_filter import under
 from funnel.engine import Funnel
 from funnel.errors import DataError
 from funnel.evaluation import Difference, compute, paired
@@ -121,7 +122,7 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     trees that did best on the training lists. None where users or retrieved
     positives are too few.
     """
-    config, examples = prepared.config, prepared.split.ranker
+    config, examples = prepared.config, under(contents, prepared.split.ranker)
     if _users(examples) < FOLDS:
         return _too_few(contents, examples)
     with step("choose the retrieval order"):

@@ -13,6 +13,7 @@ import pandas as pd
 from funnel import plugins
 from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import Contents, load_contents
+from funnel.bundle.standing_filter import under
 from funnel.config import EvaluateConfig
 from funnel.data import Dataset, Split
 from funnel.engine import RANK, Funnel
@@ -72,16 +73,17 @@ def measure_contents(
     """The report, and what its figures are means of. lists: rows whose lists are kept; default the last
     stage. Raises: ConfigError for a row that there is not."""
     config, split, data = prepared.config, prepared.split, prepared.dataset
+    test = under(contents, split.test)
     depth, funnel = max(config.evaluate.ks), contents.funnel(config.evaluate.ks[0])
-    baselines = _baselines(contents, split.test.requests, depth)
+    baselines = _baselines(contents, test.requests, depth)
     truth_scores, truth_values = _truths(data)
     ideal = [] if truth_scores is None else ["ideal"]
     _are_rows(lists, [*baselines, *ideal, "exact", *funnel.names])
     worth = ValueTally.of(contents, config.evaluate.ks[0])
-    outcomes = watched(contents, len(split.test), config.seed)
+    outcomes = watched(contents, len(test), config.seed)
     result = measure_all(
         funnel=funnel,
-        examples=split.test,
+        examples=test,
         subject=Subject(
             dataset=data.name, checksum=data.checksum(), windows=_windows(prepared), protocol=split.protocol
         ),
@@ -102,14 +104,14 @@ def measure_contents(
         notes=[
             *data.notes,
             *notes,
-            *costs_of_rules(contents, split.test, config.evaluate.ks[0], config.seed),
+            *costs_of_rules(contents, test, config.evaluate.ks[0], config.seed),
         ],
         progress=progress,
     )
-    frontier = _frontier(contents, split.test.requests, config.seed)
+    frontier = _frontier(contents, test.requests, config.seed)
     # Where nothing was found of what came, the rows above say it.
     happened = {name: of for name, of in outcomes.items() if of.labels.any()}
-    probable = measure_probabilities(contents, data.schema, split.test, happened, config.seed)
+    probable = measure_probabilities(contents, data.schema, test, happened, config.seed)
     probable += _of_shown(contents, prepared)
     report = result.report.model_copy(update={"frontier": frontier, "origin": origin or Origin()})
     if worth is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,21 @@ if TYPE_CHECKING:
 _NONE = np.iinfo(np.int32).max
 
 
+@dataclass(frozen=True)
+class Solved:
+    """The best list of some candidates.
+
+    problem: None where no rule is about lists. chosen: int64 [m], its positions among the candidates. proven:
+    whether none is known to be better. costs: int32 [R], what it costs each rule. wanted: items.
+    """
+
+    problem: Problem | None
+    chosen: Int64
+    proven: bool
+    costs: Int32
+    wanted: int
+
+
 class Layout:
     """Rules about a whole list, by priority. Owners of groups are limits, and behind them teams."""
 
@@ -37,31 +53,35 @@ class Layout:
         self._limit_rule = np.array([r for r, _ in self._limits], dtype=np.int32)
         limits = [rule.n if isinstance(rule, AtMostRule) else rule.shows for _, rule in self._limits]
         teams = [(r, rule, group) for r, rule in self._apart for group in rule.values]
-        self._n_teams = len(teams)
+        self.n_teams = len(teams)
         self._owner_limit = np.array([*limits, *[_NONE] * len(teams)], dtype=np.int32)
         self._owner_rule = np.array([*self._limit_rule, *[r for r, _, _ in teams]], dtype=np.int32)
         numbers = np.arange(len(limits) + len(teams), dtype=np.int32)
         self._owner_number = np.where(numbers < len(limits), numbers, -1).astype(np.int32)
         self._owner_team = np.where(numbers < len(limits), -1, numbers - len(limits)).astype(np.int32)
 
-    def solve(
-        self, items: Int32, k: int, occasion: Occasion | None, request: int
-    ) -> tuple[Int64, RulesOutcome]:
-        """Positions of the best list among the candidates [n], best first, and what the rules did."""
+    def solve(self, items: Int32, k: int, occasion: Occasion | None, request: int) -> Solved:
+        """The best list among the candidates [n], which come best first."""
         wanted, k = k, min(k, len(items))
         if not self._rules:
-            return np.arange(k), RulesOutcome()
+            return Solved(None, np.arange(k), True, np.zeros(0, dtype=np.int32), wanted)
         problem = self._problem(items, wanted, occasion, request)
         out = np.zeros(k, dtype=np.int32)
-        length, proven, costs = solve(problem, self._strict, self._n_teams, k, out)
+        length, proven, costs = solve(problem, self._strict, self.n_teams, k, out)
         if not proven:
-            length, proven, costs = improved(problem, self._strict, self._n_teams, k, out, length)
-        chosen = out[:length].astype(np.int64)
-        gave_way = costs > 0
+            length, proven, costs = improved(problem, self._strict, self.n_teams, k, out, length)
+        return Solved(problem, out[:length].astype(np.int64), bool(proven), costs, wanted)
+
+    def outcome(self, items: Int32, solved: Solved, chosen: Int64) -> RulesOutcome:
+        """What the rules did to a list that costs them what the best list does. chosen: int64 [m], its
+        positions among the candidates."""
+        if solved.problem is None:
+            return RulesOutcome()
+        gave_way = solved.costs > 0
         for (r, rule), at in zip(self._pins, self._pinned_at(items), strict=True):
-            gave_way[r] |= rule.position <= wanted and (at < 0 or rule.position > length)
+            gave_way[r] |= rule.position <= solved.wanted and (at < 0 or rule.position > len(chosen))
         labels = [label for label, gave in zip(self._labels, gave_way.tolist(), strict=True) if gave]
-        return chosen, RulesOutcome(tuple(labels), bool(proven), self._touched(problem, chosen))
+        return RulesOutcome(tuple(labels), solved.proven, self._touched(solved.problem, chosen))
 
     def _problem(self, items: Int32, k: int, occasion: Occasion | None, request: int) -> Problem:
         n = len(items)

@@ -23,7 +23,7 @@ from funnel.rules.config import (
     Rule,
     ordered,
 )
-from funnel.rules.layout import Layout
+from funnel.rules.layout import Layout, Solved
 from funnel.rules.pacing import Float64, takes_part
 from funnel.types import Bool, Float32, Int32, Int64, Occasion, RulesOutcome
 
@@ -34,6 +34,17 @@ class Quota:
 
     where: Where
     n: int
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """Candidates after boosts. order: int64 [n]. scores: float32 [n] and tiers: int64 [n], of which a lower
+    one is before all of a higher one, as the candidates came. by: which were boosted by each rule."""
+
+    order: Int64
+    scores: Float32
+    tiers: Int64
+    by: list[tuple[str, Bool]]
 
 
 class Ruleset:
@@ -54,7 +65,7 @@ class Ruleset:
         self._caps = [rule for rule in self.rules if isinstance(rule, CapRule)]
         self._budgets = [rule for rule in self.rules if isinstance(rule, BudgetRule)]
         self._boosts = [(rule.label, rule) for rule in self.rules if isinstance(rule, BoostRule)]
-        self._layout = Layout(
+        self.layout = Layout(
             [rule for rule in self.rules if not isinstance(rule, BoostRule | BudgetRule)], self
         )
         self.pins = [rule for rule in self.rules if isinstance(rule, PinRule)]
@@ -125,21 +136,27 @@ class Ruleset:
 
         items: int32 [n], candidates that are not excluded, best first; scores: float32 [n].
         """
-        order, scores, boosted = self._boosted(items, scores)
-        chosen, outcome = self._layout.solve(items[order], k, occasion, request)
-        positions = order[chosen]
-        touched = outcome.touched
-        if boosted:
-            touched = tuple(
-                (*(touched[at] if touched else ()), *(label for label, mask in boosted if mask[position]))
-                for at, position in enumerate(positions.tolist())
-            )
-        return positions, scores[positions], replace(outcome, touched=touched)
+        boosted = self.boosted(items, scores)
+        solved = self.layout.solve(items[boosted.order], k, occasion, request)
+        positions = boosted.order[solved.chosen]
+        return positions, boosted.scores[positions], self.outcome(items, boosted, solved, solved.chosen)
 
-    def _boosted(self, items: Int32, scores: Float32) -> tuple[Int64, Float32, list[tuple[str, Bool]]]:
-        """The candidates' order and scores after boosts, and which were boosted by each rule."""
+    def outcome(self, items: Int32, boosted: Boosted, solved: Solved, chosen: Int64) -> RulesOutcome:
+        """What the rules did to a list. chosen: int64 [m], its positions in the order after boosts."""
+        outcome = self.layout.outcome(items[boosted.order], solved, chosen)
+        if not boosted.by:
+            return outcome
+        touched = outcome.touched
+        all_touched = tuple(
+            (*(touched[at] if touched else ()), *(label for label, mask in boosted.by if mask[position]))
+            for at, position in enumerate(boosted.order[chosen].tolist())
+        )
+        return replace(outcome, touched=all_touched)
+
+    def boosted(self, items: Int32, scores: Float32) -> Boosted:
+        """The candidates after boosts."""
         if not self._boosts:
-            return np.arange(len(items)), scores, []
+            return Boosted(np.arange(len(items)), scores, np.zeros(len(items), dtype=np.int64), [])
         tiers, new = np.zeros(len(items), dtype=np.int64), scores.astype(np.float64)
         boosted = [(label, self.passes(rule.where, items)) for label, rule in self._boosts]
         for (_, rule), (_, at) in zip(reversed(self._boosts), reversed(boosted), strict=True):
@@ -151,4 +168,4 @@ class Ruleset:
                 new[at] = np.where(new[at] < 0, new[at] / rule.multiply, new[at] * rule.multiply)
         # As they came where nothing tells two apart.
         order = np.lexsort((np.arange(len(items)), -new, -tiers))
-        return order, new.astype(np.float32), boosted
+        return Boosted(order, new.astype(np.float32), -tiers, boosted)

@@ -118,28 +118,18 @@ def _open(s: State, w: Walk, depth: int) -> None:
 
 
 @compiled
-def _search(
-    p: Problem, n_teams: int, length: int, allow: Int32, memory: Memory, out: Int32, careful: bool
-) -> int:
-    """The first list of this length, in the candidates' order, that costs no rule more than is allowed.
-
-    careful: look at all candidates that are left before each step. Without, nothing is tried a second time:
-    what is found then is the same list, and nearly always it is found.
-    """
-    s, w, depth = begun(p, len(allow), n_teams), _walk(p, length, allow, memory, careful), 0
-    if length > p.groups.shape[0] or not possible(p, s, 0, length, allow, w.widths, careful):
-        return _IMPOSSIBLE
-    if careful and not can_have(p, allow):
-        return _IMPOSSIBLE
-    while depth < length:
+def _filled(p: Problem, s: State, w: Walk, memory: Memory, start: int, out: Int32) -> int:
+    """Fill the positions from `start` on, the state being that of those before it."""
+    depth = start
+    while depth < w.length:
         status = _stepped(p, s, w, memory, depth)
         if status == _POSSIBLE:
             out[depth] = w.cursor[depth] - 1
             depth += 1
             _open(s, w, depth)
-        elif status == _UNDECIDED or depth == 0:
+        elif status == _UNDECIDED or depth == start:
             return status
-        elif not careful:
+        elif not w.careful:
             return _UNDECIDED
         else:
             mark = key(s, w.items[0], w.number)
@@ -150,7 +140,37 @@ def _search(
 
 
 @compiled
-def _memory(k: int) -> Memory:
+def _search(
+    p: Problem, n_teams: int, length: int, allow: Int32, memory: Memory, out: Int32, careful: bool
+) -> int:
+    """The first list of this length, in the candidates' order, that costs no rule more than is allowed.
+
+    careful: look at all candidates that are left before each step. Without, nothing is tried a second time:
+    what is found then is the same list, and nearly always it is found.
+    """
+    s, w = begun(p, len(allow), n_teams), _walk(p, length, allow, memory, careful)
+    if length > p.groups.shape[0] or not possible(p, s, 0, length, allow, w.widths, careful):
+        return _IMPOSSIBLE
+    if careful and not can_have(p, allow):
+        return _IMPOSSIBLE
+    return _filled(p, s, w, memory, 0, out)
+
+
+@compiled
+def followed(
+    p: Problem, s: State, start: int, length: int, allow: Int32, memory: Memory, out: Int32, careful: bool
+) -> bool:
+    """Whether the positions from `start` on can be filled at no more than is allowed, with what fills them
+    into out [K]. s: of what stands before them; it is used up."""
+    w = _walk(p, length, allow, memory, careful)
+    if not possible(p, s, start, length, allow, w.widths, careful):
+        return False
+    return _filled(p, s, w, memory, start, out) == _POSSIBLE
+
+
+@compiled
+def new_memory(k: int) -> Memory:
+    """Of all searches for one list of k items."""
     return Memory(np.zeros(_REMEMBERED, np.uint64), np.zeros(1, np.int64), np.full(1, ALL_STEPS + 8 * k))
 
 
@@ -158,7 +178,7 @@ def _memory(k: int) -> Memory:
 def first_list(p: Problem, n_teams: int, length: int, allow: Int32, out: Int32) -> bool:
     """The first list of this length, into out, that costs no rule more than is allowed; whether it was found
     in the steps that one search has."""
-    return _search(p, n_teams, length, allow, _memory(length), out, True) == _POSSIBLE
+    return _search(p, n_teams, length, allow, new_memory(length), out, True) == _POSSIBLE
 
 
 @compiled
@@ -231,7 +251,7 @@ def solve(p: Problem, strict: Bool, n_teams: int, k: int, out: Int32) -> tuple[i
     """
     n_rules, k = len(strict), min(k, p.groups.shape[0])
     allow, trial = np.zeros(n_rules, np.int32), np.zeros(k, np.int32)
-    memory = _memory(k)
+    memory = new_memory(k)
     for careful in (False, True):
         if _search(p, n_teams, k, allow, memory, out, careful) == _POSSIBLE:
             return k, True, allow

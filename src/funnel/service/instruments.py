@@ -52,6 +52,24 @@ STATE_SKIPPED = Instrument(
     "funnel_state_skipped_changes", "gauge", "Changes that the bundle in use cannot have."
 )
 FILTER_BYTES = Instrument("funnel_filter_cache_bytes", "gauge", "Kept bitmaps of filters.")
+IMPRESSIONS = Instrument("funnel_impressions", "counter", "Answers that were written to the log of answers.")
+IMPRESSIONS_DROPPED = Instrument(
+    "funnel_impressions_dropped", "counter", "Answers that were not logged: too many waited to be written."
+)
+IMPRESSIONS_BYTES = Instrument("funnel_impressions_bytes", "counter", "Bytes of the log of answers.")
+IMPRESSIONS_ERRORS = Instrument(
+    "funnel_impressions_errors", "counter", "Attempts at writing the log of answers that failed."
+)
+IMPRESSIONS_WAITING = Instrument(
+    "funnel_impressions_waiting", "gauge", "Answers that wait to be written to the log."
+)
+IMPRESSIONS_LAG = Instrument(
+    "funnel_impressions_lag_seconds", "gauge", "How long the oldest of them has waited, in whole seconds."
+)
+FEEDBACK = Instrument("funnel_feedback", "counter", "Events that named the answer which showed their item.")
+ALARMS = Instrument("funnel_alarms", "gauge", "Alarms that are going on, by kind.", ("kind",), room=64)
+LOOKS = Instrument("funnel_monitor_looks", "counter", "Looks of the monitor that came to an end.")
+BLIND = Instrument("funnel_monitor_blind", "gauge", "1 while the monitor cannot look.")
 STARTS = Instrument("funnel_worker_starts", "counter", "Processes that began in this place.")
 PROCESS = Instrument("funnel_worker_process_id", "gauge", "The process of a worker.")
 
@@ -59,5 +77,6 @@ PROCESS = Instrument("funnel_worker_process_id", "gauge", "The process of a work
 INSTRUMENTS = (
     REQUESTS, REQUEST_SECONDS, IN_FLIGHT, QUEUE_SECONDS, BATCHES, ANSWERS, STAGE_SECONDS, REASONS, SKIPS,
     EVENTS, RELOADS, REFUSALS, REFUSED, VERSION, CREATED, DATA, STATE_SEEN, STATE_UNREADABLE, STATE_SKIPPED,
-    FILTER_BYTES, STARTS, PROCESS,
+    FILTER_BYTES, IMPRESSIONS, IMPRESSIONS_DROPPED, IMPRESSIONS_BYTES, IMPRESSIONS_ERRORS,
+    IMPRESSIONS_WAITING, IMPRESSIONS_LAG, FEEDBACK, ALARMS, LOOKS, BLIND, STARTS, PROCESS,
 )  # fmt: skip

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from funnel.monitoring.kinds import KINDS
 from funnel.service import instruments as to
 from funnel.service.board import Board, health_of
 from funnel.service.counters import WorkerRow
@@ -23,7 +25,7 @@ class Meter:
 
     def __init__(self, row: WorkerRow) -> None:
         self._row = row
-        self._counted: tuple[int, int] | None = None
+        self._counted: dict[str, int] | None = None
         row.put(to.IN_FLIGHT.name, 0)  # what was in flight when a worker was killed is not any more
         row.put(to.PROCESS.name, os.getpid())
         row.add(to.STARTS.name)
@@ -68,11 +70,13 @@ class Meter:
         row.name(to.VERSION.name, snapshot["version"])
         for name, value in snapshot["gauges"].items():
             row.put(name, value)
-        reloads, refusals = snapshot["reloads"], snapshot["refusals"]
-        before = self._counted or (reloads, refusals)  # what the parent of a fork did is not this worker's
-        row.add(to.RELOADS.name, n=reloads - before[0])
-        row.add(to.REFUSALS.name, n=refusals - before[1])
-        self._counted = reloads, refusals
+        for kind in KINDS:  # those that are over, too
+            row.put(to.ALARMS.name, snapshot["alarms"].get(kind, 0), kind)
+        counts = snapshot["counts"]
+        before = self._counted or counts  # what the parent of a fork did is not this worker's
+        for name, count in counts.items():
+            row.add(name, n=count - before[name])
+        self._counted = counts
 
 
 def snapshot(live: Live, board: Board | None = None) -> dict[str, Any]:
@@ -80,9 +84,8 @@ def snapshot(live: Live, board: Board | None = None) -> dict[str, Any]:
     board: of a supervisor, which then counts what it takes up.
     """
     live.served()
-    health = live.health()
-    counts = {"reloads": health["reloads"], "refusals": health["refusals"]}
-    health = health_of(health, board)
+    own = live.health()
+    health = health_of(own, board)
     created = datetime.fromisoformat(live.manifest.created)
     gauges = {
         to.CREATED.name: int(created.replace(tzinfo=created.tzinfo or UTC).timestamp()),
@@ -92,6 +95,24 @@ def snapshot(live: Live, board: Board | None = None) -> dict[str, Any]:
         to.STATE_SKIPPED.name: int(health["state"]["skipped"]),
         to.FILTER_BYTES.name: int(health["memory"]["filter_bytes"]["size"]),
     }
+    logged = health["impressions"]
+    gauges |= {
+        to.IMPRESSIONS_WAITING.name: logged["waiting"],
+        to.IMPRESSIONS_LAG.name: int(logged["lag_seconds"]),
+    }
     if health["state"]["error"] is None:
         gauges[to.STATE_SEEN.name] = int(time.time())
-    return {"version": health["version"], "gauges": gauges, **counts}
+    counts = {
+        to.RELOADS.name: own["reloads"],
+        to.REFUSALS.name: own["refusals"],
+        to.IMPRESSIONS.name: logged["recorded"],
+        to.IMPRESSIONS_DROPPED.name: logged["dropped"],
+        to.IMPRESSIONS_BYTES.name: logged["bytes"],
+        to.IMPRESSIONS_ERRORS.name: logged["errors"],
+        to.FEEDBACK.name: logged["feedback"],
+    }
+    monitor = health.get("monitor", {"looks": 0, "error": "", "alarms": []})
+    gauges[to.BLIND.name] = int(monitor["looks"] > 0 and monitor["error"] != "")
+    counts[to.LOOKS.name] = monitor["looks"]
+    alarms = Counter(alarm["kind"] for alarm in monitor["alarms"])
+    return {"version": health["version"], "gauges": gauges, "counts": counts, "alarms": alarms}

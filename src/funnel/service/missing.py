@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from funnel.bundle.standing_filter import effective
 from funnel.catalogue import moment
 from funnel.service.dropped import dropped
 from funnel.service.explore import RequestTrace, listed
@@ -87,7 +88,7 @@ def _kept_out(traced: RequestTrace, rows: Int32) -> tuple[str, str] | None:
 def _failed(traced: RequestTrace, rows: Int32) -> list[str]:
     """The parts of the request's filter that the item does not pass, with what it has."""
     contents = traced.contents
-    where = traced.request.where or {}
+    where = effective(contents, traced.request.where) or {}
     context = arguments.context(traced.request.context, contents.context)
     values = {name: arguments.comparable(context.get(name)) for name in moment.named(where)}
     return [

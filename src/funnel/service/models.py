@@ -134,6 +134,16 @@ class ItemBody(Body):
     sources: dict[str, int]
     reasons: list[str]
     attributes: dict[str, Any]
+    propensity: float = Field(1.0, description="only where the answer has a policy")
+
+
+class PolicyBody(Body):
+    """By which the items of an answer were drawn; see `Policy`."""
+
+    temperature: float
+    epsilon: float
+    top: int
+    seed: int
 
 
 class AnswerBody(Body):
@@ -145,6 +155,8 @@ class AnswerBody(Body):
     state: str
     reasons: list[str]
     milliseconds: dict[str, float]
+    policy: PolicyBody | None = Field(None, description="only where items were drawn")
+    arms: dict[str, str] = Field({}, description="of the user, by experiment; only where there are any")
     items: list[ItemBody]
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+from funnel.monitoring.config import MonitorConfig
 from funnel.service.admission import Scope
 from funnel.service.board import Board
 from funnel.service.counters import Counters
@@ -35,14 +36,16 @@ class Shared:
     """What the workers of a service have together; to be made before they are forked.
 
     secret: of digests. keys: as they were read then, so that a worker that begins later, when the file may be
-    damaged, is there and lets nobody in; None: no key is asked for. board: what became of what was published,
-    where a supervisor sees to that. wake: what it waits for. passing: what connections go through from
-    workers that end to those that follow.
+    damaged, is there and lets nobody in; None: no key is asked for. monitor: what is watched; None: what the
+    bundle in use has in its config. board: what became of what was published, where a supervisor sees to
+    that. wake: what it waits for. passing: what connections go through from workers that end to those that
+    follow.
     """
 
     counters: Counters
     secret: bytes
     keys: Keys | None = None
+    monitor: MonitorConfig | None = None
     board: Board | None = None
     wake: socket.socket | None = None
     passing: tuple[socket.socket, socket.socket] | None = None
@@ -52,6 +55,7 @@ class Shared:
         cls,
         workers: int = 1,
         keys: Keys | None = None,
+        monitor: MonitorConfig | None = None,
         board: Board | None = None,
         wake: socket.socket | None = None,
     ) -> Shared:
@@ -59,11 +63,12 @@ class Shared:
         another, and a row of its own behind them.
         """
         if board is None:
-            return cls(Counters(INSTRUMENTS, workers), os.urandom(16), keys)
+            return cls(Counters(INSTRUMENTS, workers), os.urandom(16), keys, monitor)
         ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         for end in ends:
             end.setblocking(False)
-        return cls(Counters(INSTRUMENTS, 2 * workers + 1), os.urandom(16), keys, board, wake, ends)
+        counters = Counters(INSTRUMENTS, 2 * workers + 1)
+        return cls(counters, os.urandom(16), keys, monitor, board, wake, ends)
 
 
 @dataclass(slots=True)

@@ -28,6 +28,8 @@ from funnel.artifacts.store import CURRENT, Store
 from funnel.catalogue.schemas import check_columns, load_schema
 from funnel.data import Schema
 from funnel.errors import BundleError, FunnelError
+from funnel.impressions import ImpressionsConfig
+from funnel.monitoring.config import MonitorConfig
 from funnel.service.board import Board, Outcome
 from funnel.service.config import ServeConfig
 from funnel.service.generation import LATE, LOOK, Generation, how
@@ -47,16 +49,24 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """Has one generation serve, and another when it is published, until SIGTERM or SIGINT.
 
-    listener: see `bound`. keys: None where none is asked for. To be used in the main thread.
+    listener: see `bound`. keys: None where none is asked for. impressions: see `Live`. monitor: what is
+    watched; None: what the bundle in use has in its config. To be used in the main thread.
     """
 
     def __init__(
-        self, store: Store, listener: socket.socket, config: ServeConfig, keys: Keys | None = None
+        self,
+        store: Store,
+        listener: socket.socket,
+        config: ServeConfig,
+        keys: Keys | None = None,
+        impressions: ImpressionsConfig | None = None,
+        monitor: MonitorConfig | None = None,
     ) -> None:
+        self._impressions = impressions
         self._store, self._listener, self._config = store, listener, config
         self._woken, wake = socket.socketpair()
         self._board = Board()
-        self._shared = Shared.of(config.workers, keys, self._board, wake)
+        self._shared = Shared.of(config.workers, keys, monitor, self._board, wake)
         self._counts = self._shared.counters.rows()[-1]
         self._serving: Started | None = None
         self._coming: Started | None = None
@@ -195,7 +205,8 @@ class Supervisor:
         def load() -> Live:
             if served[0]:
                 check_columns(*served, version, load_schema(self._store.path(version)))
-            return Live(self._store, version, state=self._config.state or None)
+            state = self._config.state or None
+            return Live(self._store, version, state=state, impressions=self._impressions)
 
         def run(control: int, report: int) -> NoReturn:
             self._woken.close()
@@ -236,13 +247,20 @@ class Supervisor:
             started.signal(signal.SIGKILL)
 
 
-def serve(store: Store, config: ServeConfig, ready: Callable[[str, str], None]) -> None:
+def serve(
+    store: Store,
+    config: ServeConfig,
+    ready: Callable[[str, str], None],
+    impressions: ImpressionsConfig | None = None,
+    monitor: MonitorConfig | None = None,
+) -> None:
     """Serve what is published in a store, until SIGTERM or SIGINT.
 
     Without keys only loopback is listened on: whoever reaches the service may do everything.
     Logs are set up for the process, see `[serve] logs`.
 
-    ready: told the address and the version when the service answers.
+    ready: told the address and the version when the service answers. impressions: see `Live`. monitor: see
+    `Supervisor`.
 
     Raises: ConfigError where the address cannot be had, others would reach it without keys, or the file of
     keys is damaged; BundleError where nothing can be served.
@@ -255,7 +273,7 @@ def serve(store: Store, config: ServeConfig, ready: Callable[[str, str], None]) 
         log_as_json()
     with bound(config.host, config.port) as listener:
         host, port = listener.getsockname()[:2]
-        supervisor = Supervisor(store, listener, config, keys)
+        supervisor = Supervisor(store, listener, config, keys, impressions, monitor)
         version = supervisor.start()
         ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", version)
         supervisor.run()

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import uvicorn
 from anyio import to_thread
 
+from funnel.monitoring.thread import Monitoring
 from funnel.service.app import Service
 from funnel.service.config import ServeConfig
 from funnel.service.guarding import Doorkeeper
@@ -64,10 +65,13 @@ def work(live: Live, listener: socket.socket, config: ServeConfig, shared: Share
     code = 1
     try:
         sys.setswitchinterval(TURN)
-        live.recommend_many([None, None], 1)  # what a process does once is done before anybody waits
-        live.recommend(None, 1)
+        with live.recording.paused():  # nobody is shown these
+            live.recommend_many([None, None], 1)  # what a process does once is done before anybody waits
+            live.recommend(None, 1)
+        monitoring = Monitoring(live, shared.monitor)
         with asyncio.Runner(loop_factory=_loop) as runner:
             runner.run(_serve(service_of(live, config, shared, place), listener, config, shared, place))
+        monitoring.stop(1.0)
         code = 0
     except Exception:
         log.exception("a worker failed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
@@ -30,6 +31,7 @@ def answers_json(answers: Sequence[Answer]) -> bytes:
 
 
 def _fields(answer: Answer) -> dict[str, Any]:
+    drawn = answer.policy is not None
     return {
         "id": answer.id,
         "user_id": answer.user_id,
@@ -37,11 +39,13 @@ def _fields(answer: Answer) -> dict[str, Any]:
         "state": answer.state,
         "reasons": answer.reasons,
         "milliseconds": {name: round(ms, 3) for name, ms in answer.milliseconds.items()},
-        "items": [_item(item) for item in answer.items],
+        **({"policy": asdict(answer.policy)} if answer.policy is not None else {}),
+        **({"arms": answer.arms} if answer.arms else {}),
+        "items": [_item(item, drawn=drawn) for item in answer.items],
     }
 
 
-def _item(item: Recommendation) -> dict[str, Any]:
+def _item(item: Recommendation, *, drawn: bool) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "item_id": item.item_id,
         "score": item.score,
@@ -52,4 +56,6 @@ def _item(item: Recommendation) -> dict[str, Any]:
     }
     if item.value:
         fields["value"] = item.value
+    if drawn:
+        fields["propensity"] = item.propensity
     return fields

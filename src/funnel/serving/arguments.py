@@ -41,6 +41,7 @@ __all__ = [
     "comparable",
     "context",
     "contexts",
+    "contexts_of",
     "ids",
     "item_columns",
     "item_count",
@@ -155,6 +156,14 @@ def contexts(given: Any, encoder: ContextEncoder | None, n: int) -> list[dict[st
     if len(given) != n:
         raise FunnelError(f"context has {len(given):,} entries for {n:,} users; one for all, or one for each")
     return [context(moment, encoder) for moment in given]
+
+
+def contexts_of(given: Any, numbers: Sequence[int], n: int) -> Any:
+    """Of contexts for n users, given as `contexts` takes them, those of some; whatever is wrong is left for
+    `contexts` to say."""
+    if isinstance(given, Sequence) and not isinstance(given, str | bytes) and len(given) == n:
+        return [given[number] for number in numbers]
+    return given
 
 
 def comparable(value: Any) -> Any:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 import time as clocks
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -31,8 +31,11 @@ from funnel.bundle.contents import Contents
 from funnel.catalogue.where import Where
 from funnel.engine import RANK, Step
 from funnel.errors import BundleError, FunnelError
+from funnel.impressions import ImpressionsConfig, answers_folder
 from funnel.serving import arguments
 from funnel.serving.arguments import Seen
+from funnel.serving.arms import Arms, Chosen, groups
+from funnel.serving.exploring import Exploring, policy_of
 from funnel.serving.given import among, beside, given_items, living_item
 from funnel.serving.health import health
 from funnel.serving.histories import RecentInteractions, events_of, history
@@ -40,6 +43,7 @@ from funnel.serving.loaded import Loaded, Refused
 from funnel.serving.occasion import occasion_of
 from funnel.serving.probabilities import ranked
 from funnel.serving.reasons import recommendations
+from funnel.serving.recording import Called, Recording, in_front
 from funnel.serving.reload import Reload
 from funnel.serving.request import Request, encode_request, encode_requests
 from funnel.serving.response import (
@@ -54,12 +58,14 @@ from funnel.serving.response import (
     STATE_UNREADABLE,
     Answer,
 )
+from funnel.serving.shadow import Shadow
 from funnel.serving.state import Event, StateLog, open_state
 from funnel.serving.state.follower import Follower
 from funnel.serving.state.impressions import SqliteImpressions
 from funnel.serving.state.interactions import KindsTaken, checked, is_shown
 from funnel.serving.state.items import LiveItems
 from funnel.serving.state.once import CallKey
+from funnel.serving.state.overlay import Overlay
 from funnel.serving.state.retention import retain
 from funnel.serving.state.users import LiveUsers
 from funnel.serving.watcher import Watcher
@@ -78,7 +84,9 @@ class Live:
     store's folder `live`, which any number of processes on the machine share. A path, a URL of a server that
     several machines share, such as `redis://host:6379/0` or `postgresql://user@host/database` (see
     docs/state.md), or a log. moment: what a request is about that brings no `time`: "bundle", the end of the
-    bundle's data, or "now", the wall clock.
+    bundle's data, or "now", the wall clock. impressions: whether answers are logged, or the settings of the
+    log; default what the config of the bundle in use says, which is no unless somebody wrote it; see
+    docs/impressions.md.
 
     Any process may change items and observe events, before and after a fork; what one acknowledged is in the
     next answer of all.
@@ -94,6 +102,7 @@ class Live:
         watch: float | None = None,
         state: StateLog | str | Path | None = None,
         moment: Literal["bundle", "now"] = "bundle",
+        impressions: ImpressionsConfig | bool | None = None,
     ) -> None:
         if moment not in ("bundle", "now"):
             raise FunnelError(f'moment is {moment!r}; it must be "bundle" or "now"')
@@ -107,8 +116,14 @@ class Live:
         self._impressions.size()  # damaged, it is told now
         self._follower = Follower(self._state, loaded)
         self._reload = Reload(self._store, self._follower)
+        self._exploring = Exploring(self._store.folder)
+        self._arms = Arms(self._store, self._follower)
+        settings = ImpressionsConfig(log=impressions) if isinstance(impressions, bool) else impressions
+        self.recording = Recording(answers_folder(self._store.folder), settings)
         retain(self._store, self._state)
+        self.reports: dict[str, Callable[[], Any]] = {}  # what others have to say in `health`
         self.items, self.users = LiveItems(self._follower), LiveUsers(self._follower, self._impressions)
+        self.shadow = Shadow(self._store.folder, self._arms, self.users, self._impressions)
         self._watcher: Watcher | None = None
         if watch is not None:
             self.watch(watch)
@@ -143,6 +158,16 @@ class Live:
         return self._store.folder
 
     @property
+    def state(self) -> StateLog:
+        """The log of changes and events."""
+        return self._state
+
+    @property
+    def overlay(self) -> Overlay:
+        """What is served, as far as the log was read when it was last looked at."""
+        return self._follower.overlay
+
+    @property
     def position(self) -> str:
         """How far the log of changes and events is in what is served, as `Answer.state` has it."""
         return self._follower.position
@@ -164,9 +189,12 @@ class Live:
         swapped. Requests in flight end on the version that they began with, whose memory is free after the
         last of them.
         Raises: BundleError when the published version cannot be used; the one in use goes on as it was, and
-        `refused` says why.
+        `refused` says why. Also the experiments that are to run are taken up.
         """
-        return self._reload.refresh()
+        try:
+            return self._reload.refresh()
+        finally:
+            self._arms.refresh()
 
     def watch(self, seconds: float) -> None:
         """Look for a newly published version every so many seconds, in a thread of this process.
@@ -179,11 +207,14 @@ class Live:
         self._watcher = watcher
 
     def close(self) -> None:
-        """Stop looking for newly published versions, and close the state's file; answering goes on."""
+        """Stop looking for newly published versions, write what waits for the log of answers, and close the
+        files; answering goes on."""
         if self._watcher is not None:
             self._watcher.stop()
         self._state.close()
         self._impressions.close()
+        self.recording.close()
+        self.shadow.close()
 
     def health(self) -> dict[str, Any]:
         """What an operator looks at, as plain values for JSON: the version and its age, the last reload and
@@ -192,7 +223,14 @@ class Live:
         """
         if self._watcher is not None:
             self._watcher.keep_on()
-        return health(self._follower, self._reload, self._watcher, self._impressions, self.users.last_known)
+        known = health(self._follower, self._reload, self._watcher, self._impressions, self.users.last_known)
+        others = {name: report() for name, report in self.reports.items()}
+        own = {
+            "impressions": self.recording.figures(self._loaded),
+            "explore": self._exploring.figures(self.contents),
+            "experiments": self._arms.health() | {"shadow": self.shadow.figures()},
+        }
+        return known | own | others
 
     def observe(
         self,
@@ -233,6 +271,7 @@ class Live:
         once = None if key is None else CallKey.of(key, [*taken, *views])
         if taken or once is not None:  # the log of events knows every key
             self._state.observe(taken, once)
+            self.recording.feedback += sum(event.answer is not None for event in taken)
         if views:
             self._impressions.observe(views, once)
 
@@ -241,6 +280,12 @@ class Live:
         if self._watcher is not None:
             self._watcher.keep_on()
         return self._follower.follow().loaded
+
+    def chosen(self, user_id: Any) -> Chosen:
+        """What answers a request of this user that is made now, which experiments may have a say in."""
+        self.served()
+        self.shadow.came()
+        return self._arms.choose(user_id)
 
     def moment(self, time: int | None) -> int | None:
         """The time of a request: the given one, or that of the clock where this Live goes by it."""
@@ -262,8 +307,9 @@ class Live:
         attributes: Iterable[str] | None = None,
         seen: Seen = None,
         context: Mapping[str, Any] | None = None,
+        seed: int | None = None,
     ) -> Answer:
-        """The best k items for one user.
+        """The best k items for one user; drawn by chance where the bundle explores, see docs/explore.md.
 
         k: at most a million are returned. history: item ids, oldest first, in place of the stored history;
             where events are of several kinds also pairs (item id, kind).
@@ -278,6 +324,8 @@ class Live:
             default as the bundle's config has it (`split.exclude_seen`).
         context: what is known at this moment, by the columns that are declared so; see docs/context.md. What
             is not given, or was never seen, is missing.
+        seed: of a list that is drawn, in place of chance: that of `Answer.policy` draws the same list again.
+            -1: nothing is drawn. Without meaning where the bundle draws no lists.
         A user or an item never seen is no error: the answer says so in `reasons`.
 
         Raises: FunnelError for an argument that cannot be meant, naming it: k < 1, a `time` that is not in
@@ -288,14 +336,17 @@ class Live:
         began = perf_counter()
         wanted = arguments.item_count(k)
         limit = None if deadline is None else arguments.milliseconds(deadline) / 1000
-        loaded, state = self.served(), self.position
+        chosen = self.chosen(user_id)
+        loaded = chosen.loaded
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
         request = Request(user_id, history, user, where, exclude, self.moment(time), seen, context)
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         requests = self.on_occasion(loaded, requests, [user_id], time)
+        requests = self._exploring.drawing(requests, loaded.contents, [user_id], seed)
         left = None if limit is None else limit - (perf_counter() - began)
-        steps = loaded.funnel(wanted).trace(requests, seconds=left)
-        return self._answer(loaded, state, user_id, requests, steps, wanted, reasons, columns)
+        steps = loaded.for_requests(requests, wanted).trace(requests, seconds=left)
+        given = Called("recommend", request, in_front(loaded.contents, steps))
+        return self._answer(chosen, given, requests, steps, wanted, reasons, columns)
 
     def recommend_many(
         self,
@@ -307,7 +358,7 @@ class Live:
         seen: Seen = None,
         context: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = None,
     ) -> list[Answer]:
-        """The best k items for each of several users, in their order, all from one version.
+        """The best k items for each of several users, in their order, all of an arm from one version.
 
         The same answers as one by one, in a fraction of the time; `milliseconds` are of the whole batch.
         where, time, seen: the same for all, see `recommend`. context: the same for all, or a list of one for
@@ -316,19 +367,44 @@ class Live:
         Raises: see `recommend`.
         """
         wanted, users = arguments.item_count(k), arguments.ids(user_ids, "user_ids")
-        loaded, state = self.served(), self.position
+        self.served()
+        self.shadow.came()
+        answers: dict[int, Answer] = {}
+        for chosen, numbers in groups([self._arms.choose(user_id) for user_id in users], self._arms.of({})):
+            some = [users[number] for number in numbers]
+            own = arguments.contexts_of(context, numbers, len(users))
+            together = self._recommend_together(chosen, some, wanted, where, time, seen, own)
+            answers |= zip(numbers, together, strict=True)
+        return [answers[number] for number in range(len(users))]
+
+    def _recommend_together(
+        self,
+        chosen: Chosen,
+        users: list[Any],
+        wanted: int,
+        where: Where | None,
+        time: int | None,
+        seen: Seen,
+        context: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None,
+    ) -> list[Answer]:
+        """An answer a user, all of one arm."""
+        loaded = chosen.loaded
         since = self.recent_interactions_of_each(users)
         moment = self.moment(time)
         requests, reasons = encode_requests(loaded.contents, users, where, moment, since, seen, context)
         if not users:
             return []
         requests = self.on_occasion(loaded, requests, users, time)
-        steps = loaded.funnel(wanted).trace(requests)
+        requests = self._exploring.drawing(requests, loaded.contents, users, None)
+        steps = loaded.for_requests(requests, wanted).trace(requests)
         answers = []
         for number, (user_id, codes) in enumerate(zip(users, reasons, strict=True)):
             row = np.array([number])
             own = [step.of(row) if step.name in (steps[-1].name, RANK) else step for step in steps]
-            answers.append(self._answer(loaded, state, user_id, requests.take(row), own, wanted, codes))
+            moment_of = context[number] if isinstance(context, Sequence) else context
+            request = Request(user_id, where=where, seen=seen, context=moment_of)
+            given = Called("recommend", request, in_front(loaded.contents, steps, number))
+            answers.append(self._answer(chosen, given, requests.take(row), own, wanted, codes))
         return answers
 
     def rank(
@@ -358,7 +434,8 @@ class Live:
         Raises: FunnelError for an argument that cannot be meant, naming it: a text, a table or more than
         10,000 ids as `items`; ConfigError when `user` names an unknown column.
         """
-        loaded, state = self.served(), self.position
+        chosen = self.chosen(user_id)
+        loaded = chosen.loaded
         columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
         rows, missing = given_items(loaded.contents, items)
         funnel = loaded.ranking(arguments.reranked(rerank, len(rows)))
@@ -366,8 +443,8 @@ class Live:
         requests, reasons = encode_request(loaded.contents, request, self.recent_interactions(user_id))
         requests = among(loaded.contents, requests, rows)
         steps = funnel.trace(requests)
-        codes = missing + reasons
-        return self._answer(loaded, state, user_id, requests, steps, len(rows), codes, columns)
+        given = Called("rank", request, in_front(loaded.contents, steps))
+        return self._answer(chosen, given, requests, steps, len(rows), missing + reasons, columns)
 
     def similar(
         self,
@@ -404,7 +481,8 @@ class Live:
         requests = beside(requests, int(rows[0]))
         steps = loaded.neighbours(wanted).trace(requests)
         codes = [] if user_id is None else [code for code in reasons if code != EMPTY_HISTORY]
-        return self._answer(loaded, state, user_id, requests, steps, wanted, codes, columns)
+        given = Called("similar", request, in_front(loaded.contents, steps))
+        return self._answer(Chosen(loaded, state), given, requests, steps, wanted, codes, columns)
 
     def explain(
         self,
@@ -423,7 +501,7 @@ class Live:
 
         Raises: FunnelError when the item is unknown or deleted, or when the bundle keeps the retrieval order.
         """
-        loaded = self.served()
+        loaded = self.chosen(user_id).loaded
         contents, version = loaded.contents, loaded.version
         if contents.ranker is None:
             raise FunnelError(f"{version} keeps the retrieval order: there is no ranker to explain")
@@ -476,9 +554,8 @@ class Live:
 
     def _answer(
         self,
-        loaded: Loaded,
-        state: str,
-        user_id: Any,
+        chosen: Chosen,
+        given: Called,
         requests: Requests,
         steps: Sequence[Step],
         wanted: int,
@@ -486,7 +563,7 @@ class Live:
         attributes: Sequence[str] | None = None,
     ) -> Answer:
         """What the last step of one request left, and the codes of what was missing."""
-        final = steps[-1].candidates
+        loaded, final = chosen.loaded, steps[-1].candidates
         filled = int(final.filled.sum())
         if filled < wanted:  # of a given list: what a stage of a plugin left out
             reasons.append(FEWER_THAN_K if filled else ALL_FILTERED)
@@ -500,11 +577,18 @@ class Live:
         if self._follower.error is not None:
             reasons.append(STATE_UNREADABLE)
         reasons += [f"{SKIPPED}{step.name}" for step in steps if step.skipped]
-        return Answer(
-            user_id=user_id,
+        answer = Answer(
+            user_id=given.request.user_id,
             items=recommendations(loaded.contents, requests, final, attributes, ranked(steps)),
             version=loaded.version,
             reasons=tuple(reasons),
             milliseconds={step.name: 1000 * step.seconds for step in steps},
-            state=state,
+            state=chosen.state,
+            arms=chosen.arms,
+            policy=policy_of(loaded.contents, requests),
         )
+        self.recording.record(self._loaded, loaded.contents, given, requests, final, answer, wanted)
+        if chosen.arms and given.call == "recommend":
+            self.shadow.offer(chosen, given.request, answer, wanted)
+        self.shadow.left()
+        return answer

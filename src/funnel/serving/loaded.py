@@ -21,13 +21,14 @@ from funnel.serving.arguments import MOST_ITEMS
 from funnel.serving.background import in_background
 from funnel.serving.reasons import recommendations
 from funnel.serving.request import Request, encode_request
+from funnel.types import Requests
 
 #: Funnels that are kept, one for each kind and number of items asked for; one more takes the oldest's place.
 KEPT = 32
 
-#: What ends in k items of the catalogue; what ranks a list, and re-ranks it to k items unless k is None.
-#: What finds the k neighbours of an item.
-Wanted: TypeAlias = tuple[Literal["recommend", "rank", "similar"], int | None]
+#: What ends in k items of the catalogue, the best or drawn; what ranks a list, and re-ranks it to k items
+#: unless k is None. What finds the k neighbours of an item.
+Wanted: TypeAlias = tuple[Literal["recommend", "drawn", "rank", "similar"], int | None]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Loaded:
             contents = load_contents(folder, manifest.towers_fingerprint)
             loaded = cls(manifest.version, manifest, load_schema(folder), contents)
             with without_collection():
-                _warm(loaded.funnel(contents.rerank.k), contents)
+                warm(loaded)
         except FunnelError:
             raise
         except Exception as error:  # whole, but not what this funnel reads: any library may stumble over it
@@ -71,6 +72,14 @@ class Loaded:
     def funnel(self, k: int) -> Funnel:
         """The funnel that ends in k items, at most all there are or a million; the last 32 made are kept."""
         return self._kept(("recommend", min(k, len(self.contents.catalogue.ids), MOST_ITEMS)))
+
+    def drawn(self, k: int) -> Funnel:
+        """The same with lists that are drawn. Raises: BundleError where the bundle draws none."""
+        return self._kept(("drawn", min(k, len(self.contents.catalogue.ids), MOST_ITEMS)))
+
+    def for_requests(self, requests: Requests, k: int) -> Funnel:
+        """What answers them: with lists that are drawn where any request has a seed."""
+        return self.funnel(k) if requests.seeds is None else self.drawn(k)
 
     def ranking(self, k: int | None = None) -> Funnel:
         """The funnel that ranks a list which a request brings; k: re-ranks it to k items as well."""
@@ -92,7 +101,8 @@ class Loaded:
         kind, k = wanted
         if kind == "similar":
             return contents.neighbours(k or 1, self.durations)
-        return (contents.funnel if kind == "recommend" else contents.ranking)(k, self.durations)
+        builders = {"recommend": contents.funnel, "drawn": contents.drawn, "rank": contents.ranking}
+        return builders[kind](k, self.durations)
 
     def with_contents(self, contents: Contents) -> Loaded:
         """The same version with other contents, and the funnels that it has been asked for made again."""
@@ -117,11 +127,17 @@ class Refused:
     at: str
 
 
-def _warm(funnel: Funnel, contents: Contents) -> None:
-    """Have compiled what is compiled: for a request without a filter, with one that lets everything pass, and
-    with one that lets one item pass; each with a context, where there is one."""
+def warm(loaded: Loaded) -> None:
+    """Answer, so that what is compiled is compiled now: a request without a filter, with one that lets
+    everything pass, and with one that lets one item pass; each with a context, where there is one."""
+    contents = loaded.contents
     context = {} if contents.context is None else contents.context.example()
     requests, _ = encode_request(contents, Request(context=context))
+    each = [requests]
+    if contents.explore is not None:
+        each.append(replace(requests, seeds=np.zeros(1, dtype=np.int64)))
     everything = np.ones(len(contents.catalogue.ids), dtype=np.bool_)
-    for allow in (None, Allow.of(everything, 1), Allow.of(np.arange(len(everything)) == 0, 1)):
-        recommendations(contents, requests, funnel(replace(requests, allow=allow)))
+    for requests in each:
+        funnel = loaded.for_requests(requests, contents.rerank.k)
+        for allow in (None, Allow.of(everything, 1), Allow.of(np.arange(len(everything)) == 0, 1)):
+            recommendations(contents, requests, funnel(replace(requests, allow=allow)))

@@ -36,8 +36,9 @@ def recommendations(
     worth = values(contents.expected_value, ranked, rows, requests.context_numbers)
     shown: list[Recommendation] = []
     rules = final.outcomes[0].touched if final.outcomes else ()
-    for item_id, score, of_sources, like, columns, chances, (value, reached) in zip(
-        ids, scores, ranks, likes, records, probable, worth, strict=True
+    drawn = [1.0] * n if final.propensities is None else final.propensities[0, :n].tolist()
+    for item_id, score, of_sources, like, columns, chances, (value, reached), propensity in zip(
+        ids, scores, ranks, likes, records, probable, worth, drawn, strict=True
     ):
         sources = {name: rank + 1 for name, rank in zip(final.sources, of_sources, strict=True) if rank >= 0}
         ruled = [f"{RULE}{name}" for name in rules[len(shown)]] if rules else []
@@ -46,7 +47,7 @@ def recommendations(
             *_of_value(value, reached=reached),
             *_codes(sources, like, has_history=has_history),
         )
-        shown.append(Recommendation(item_id, score, sources, reasons, columns, chances, value))
+        shown.append(Recommendation(item_id, score, sources, reasons, columns, chances, value, propensity))
     return tuple(shown)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from funnel.allow import Allow
 from funnel.bundle.contents import Contents
+from funnel.bundle.standing_filter import allowed_by, effective
 from funnel.catalogue import moment
 from funnel.catalogue.where import Where
 from funnel.serving import arguments
@@ -146,7 +147,8 @@ def of_users(
     """
     users, rows = contents.users, np.asarray(rows, dtype=np.int32)
     moments = np.full(len(rows), _moment(contents, time), dtype=np.int64)
-    context, numbers = in_context(contents, [{}] * len(rows) if contexts is None else contexts, moments)
+    known = [{}] * len(rows) if contexts is None else contexts
+    context, numbers = in_context(contents, known, moments)
     read, times, kinds, exclude, negatives = _histories(contents, rows, recent, seen)
     return Requests(
         users=rows,
@@ -154,7 +156,7 @@ def of_users(
         history=read,
         history_times=times,
         exclude=exclude,
-        allow=contents.catalogue.living(len(rows)),
+        allow=allowed(contents, None, known)[0],
         user_features=users.features_of(rows.tolist(), [{}] * len(rows)),
         context=context,
         context_numbers=numbers,
@@ -195,36 +197,21 @@ def _refused(contents: Contents, every: Sequence[UserEvents]) -> Ragged | None:
 def allowed(
     contents: Contents, where: Where | None, contexts: Sequence[Mapping[str, Any]]
 ) -> tuple[Allow | None, list[list[str]]]:
-    """The items that a filter lets pass for each of a batch, and the codes of what a request does not say.
+    """The items that a filter, and the one that always holds, let pass for each of a batch, and the codes of
+    what a request does not say.
 
     None and {} alone are no filter: what else is empty or false is a mistake of the caller, and must not show
     everything.
     """
-    n = len(contexts)
+    n, where = len(contexts), effective(contents, where)
     if where is None or (isinstance(where, Mapping) and not where):
         return contents.catalogue.living(n), [[] for _ in contexts]
     names = moment.named(where)
-    if not names:
-        allow = contents.catalogue.allow(where)
-        return replace(allow, filter_of=np.zeros(n, dtype=np.int32)), [[] for _ in contexts]
-    moment.check_named(names, [] if contents.context is None else list(contents.context.table.specs))
+    if names:
+        moment.check_named(names, [] if contents.context is None else list(contents.context.table.specs))
     values = [{name: arguments.comparable(context.get(name)) for name in names} for context in contexts]
-    filter_of, distinct = _distinct(values)
-    allow = contents.catalogue.allow(*(moment.resolved(where, value) for value in distinct))
     missing = [[f"{MISSING_CONTEXT}{name}" for name in names if value[name] is None] for value in values]
-    return replace(allow, filter_of=filter_of), missing
-
-
-def _distinct(values: Sequence[dict[str, Any]]) -> tuple[Int32, list[dict[str, Any]]]:
-    """Which of the distinct ones each is, and these; one at least."""
-    numbers: dict[str, int] = {}
-    distinct: list[dict[str, Any]] = []
-    of = np.empty(len(values), dtype=np.int32)
-    for row, value in enumerate(values):
-        number = of[row] = numbers.setdefault(repr(value), len(numbers))
-        if number == len(distinct):
-            distinct.append(value)
-    return of, distinct or [{}]
+    return allowed_by(contents, where, values), missing
 
 
 def _moment(contents: Contents, time: int | None) -> int:

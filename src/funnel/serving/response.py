@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pandas as pd
 
+from funnel.types import Policy
 from funnel.values.notebook import as_html
 from funnel.values.plain import plain
 
@@ -51,6 +52,8 @@ class Recommendation:
     attributes: the item's columns. probabilities: by head, that it happens, see docs/probabilities.md; none
     where the ranker did not score or its bundle has no calibration. value: what it was ordered by, `expected`
     (NaN where that is not known), and by name what the expression of `[rank]` read; empty without one.
+    propensity: the chance that its position had of this item, given the items above; 1 where nothing was
+    drawn.
     """
 
     item_id: Any
@@ -60,6 +63,7 @@ class Recommendation:
     attributes: Mapping[str, Any]
     probabilities: Mapping[str, float] = field(default_factory=dict)
     value: Mapping[str, float] = field(default_factory=dict)
+    propensity: float = 1.0
 
 
 def new_id() -> str:
@@ -75,6 +79,8 @@ class Answer:
     version: of the bundle that answered. reasons: codes for what was missing; empty when nothing was.
     milliseconds: time spent in each stage. state: how far the log of changes and events is in it at least,
     as "changes.events"; empty where no log was read. id: of this answer alone, which events may name.
+    policy: by which its items were drawn, see docs/explore.md; None where nothing was drawn. arms: of the
+    user, by experiment, see docs/experiments.md; empty where they are in none.
     """
 
     user_id: Any
@@ -84,6 +90,8 @@ class Answer:
     milliseconds: Mapping[str, float]
     state: str = ""
     id: str = field(default_factory=new_id, compare=False)
+    policy: Policy | None = None
+    arms: Mapping[str, str] = field(default_factory=dict)
 
     def to_frame(self) -> pd.DataFrame:
         """A row an item, best first, by its position from 1: item_id, score, reasons, `sources.NAME` for its
@@ -121,12 +129,15 @@ class Answer:
             "state": self.state,
             "reasons": list(self.reasons),
             "milliseconds": {name: round(ms, 3) for name, ms in self.milliseconds.items()},
+            **({} if self.policy is None else {"policy": asdict(self.policy)}),
+            **({"arms": dict(self.arms)} if self.arms else {}),
             "items": [
                 {
                     "item_id": plain(item.item_id),
                     "score": plain(item.score),
                     "probabilities": plain(item.probabilities),
                     **({"value": plain(item.value)} if item.value else {}),
+                    **({} if self.policy is None else {"propensity": item.propensity}),
                     "sources": dict(item.sources),
                     "reasons": plain(item.reasons),
                     "attributes": plain(item.attributes),

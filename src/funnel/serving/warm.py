@@ -40,7 +40,7 @@ def warm(store: str | Path, version: str = "current", *, since: Counts | None = 
         prefix="funnel-warm-"
     ) as scratch:  # so that no change gets into the store
         Path(scratch, folder.name).symlink_to(folder.resolve(), target_is_directory=True)
-        live = Live(scratch, folder.name)
+        live = Live(scratch, folder.name, impressions=False)
         try:
             _serve(live)
         finally:

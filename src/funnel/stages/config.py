@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,7 +18,7 @@ from funnel.settings import LONGEST_LIST, Settings, distinct
 from funnel.stages.formula import Formula
 
 #: What reports call the stages that are always there.
-RESERVED = frozenset({"retrieve", "filter", "eligible", "rank", "value", "rerank", "rules", "top"})
+RESERVED = frozenset({"retrieve", "filter", "eligible", "rank", "value", "rerank", "rules", "top", "explore"})
 
 #: What stands before the name of a head in an expression: `p_event`.
 PREFIX = "p_"
@@ -46,6 +46,11 @@ class RetrieveConfig(plugins.Optioned):
 
     stages: tuple[str, ...] = Field(
         (), description="stages of plugins between retrieval and the ranker, in order; it learns behind them"
+    )
+    where: dict[str, Any] | None = Field(
+        None,
+        description="a filter that holds for every request, in training and evaluation as when it serves, "
+        "such as { active = true }; it may compare items with the context, see docs/context.md",
     )
 
     _each_once = field_validator("sources", "stages")(distinct)

@@ -8,7 +8,7 @@ from funnel.compiling import compiled
 from funnel.types import Float32, Int32, Int64
 
 #: What an item must add to the determinant to be told from what is there: below it, all of it is.
-_NOTHING = 1e-6
+NOTHING = 1e-6
 
 
 @compiled
@@ -46,7 +46,7 @@ def dpp(
             chosen, gain = -1, 0.0
             for j in range(pool):
                 if free[j]:
-                    new = own[j] > _NOTHING
+                    new = own[j] > NOTHING
                     mine = 2 * alpha * relevance[b, j] + (np.log(own[j]) if new else -1e9)
                     if chosen < 0 or mine > gain or (mine == gain and items[b, j] < items[b, chosen]):
                         chosen, gain = j, mine
@@ -57,12 +57,12 @@ def dpp(
             last = gain
             picks[b, position], values[b, position] = chosen, gain
             free[chosen] = False
-            if own[chosen] > _NOTHING:
-                _condition(unit, own, factor, free, chosen, position)
+            if own[chosen] > NOTHING:
+                condition(unit, own, factor, free, chosen, position)
 
 
 @compiled
-def _condition(unit: Float32, own: Float32, factor: Float32, free: Int64, chosen: int, position: int) -> None:
+def condition(unit: Float32, own: Float32, factor: Float32, free: Int64, chosen: int, position: int) -> None:
     """What each free item still adds, given one more pick: a row of the Cholesky factor. Relevance divides
     out of it, so that similarities alone are in it."""
     root = np.sqrt(own[chosen])

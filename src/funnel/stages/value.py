@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,7 +126,10 @@ class ByValue:
         tier = np.where(filled, tier, 3)
         columns = np.lexsort((-np.where(known, valued.values, 0.0), tier), axis=1)
         scores = np.take_along_axis(np.where(known, valued.values, 0.0), columns, axis=1)
-        return candidates.reorder(columns, _falling(scores, np.take_along_axis(tier, columns, axis=1)))
+        tier = np.take_along_axis(tier, columns, axis=1)
+        ordered = candidates.reorder(columns, _falling(scores, tier))
+        behind = bool(((tier == 1) | (tier == 2)).any())
+        return replace(ordered, tiers=tier.astype(np.int8)) if behind else ordered
 
     def skip(self, candidates: Candidates) -> Candidates:
         """The order that they came in."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.order import keys, moved
-from funnel.types.arrays import Bool, Float32, Int32
+from funnel.types.arrays import Bool, Float32, Float64, Int8, Int32
 from funnel.types.outcome import RulesOutcome
 
 
@@ -29,6 +29,10 @@ class Candidates:
         where the positions are others than these; None where the best is at one of the positions.
     head_scores: scores of the ranker's further heads, by name, float32 [B, K]; none where there is no head
         with trees of its own.
+    tiers: int8 [B, K]: an item of a higher tier stands behind all of lower ones, whatever is drawn; None
+        where all are of one.
+    propensities: float64 [B, K], the chance that each position had of its item, given the items above; 1 at
+        empty positions. None where nothing was drawn.
     """
 
     items: Int32
@@ -39,6 +43,8 @@ class Candidates:
     outcomes: tuple[RulesOutcome, ...] = ()
     source_bests: Float32 | None = None
     head_scores: Mapping[str, Float32] = field(default_factory=dict)
+    tiers: Int8 | None = None
+    propensities: Float64 | None = None
 
     @classmethod
     def empty(cls, n: int, sources: tuple[str, ...] = ()) -> Candidates:
@@ -65,6 +71,8 @@ class Candidates:
             outcomes=tuple(self.outcomes[row] for row in rows) if self.outcomes else (),
             source_bests=None if self.source_bests is None else self.source_bests[rows],
             head_scores={name: scores[rows] for name, scores in self.head_scores.items()},
+            tiers=None if self.tiers is None else self.tiers[rows],
+            propensities=None if self.propensities is None else self.propensities[rows],
         )
 
     @property
@@ -85,6 +93,7 @@ class Candidates:
             source_ranks=source_ranks,
             source_bests=self.source_bests,
             head_scores=self._heads(columns),
+            tiers=None if self.tiers is None else np.take_along_axis(self.tiers, columns, axis=1),
         )
 
     def ranked_by(self, scores: Float32) -> Candidates:
@@ -101,6 +110,7 @@ class Candidates:
             source_ranks,
             source_bests=self.source_bests,
             head_scores=self._heads(columns),
+            tiers=None if self.tiers is None else np.take_along_axis(self.tiers, columns, axis=1),
         )
 
     def _heads(self, columns: NDArray[Any]) -> dict[str, Float32]:
@@ -119,6 +129,8 @@ class Candidates:
             source_ranks=np.ascontiguousarray(self.source_ranks[:, :k]),
             source_bests=self.source_bests,
             head_scores={name: scores[:, :k] for name, scores in self.head_scores.items()},
+            tiers=None if self.tiers is None else self.tiers[:, :k],
+            propensities=None if self.propensities is None else self.propensities[:, :k],
         )
 
     def keep(self, mask: Bool) -> Candidates:

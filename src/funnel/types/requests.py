@@ -70,6 +70,7 @@ class Requests:
     history_kinds: the code of each history event's kind, int8, offsets as history; None where events are of
         one kind. negatives: rows of the items that each user said no to, oldest first; None where no kind of
         event does.
+    seeds: int64 [B], of what is drawn for each list; None where nothing is drawn.
     """
 
     users: Int32
@@ -85,6 +86,7 @@ class Requests:
     occasion: Occasion | None = None
     history_kinds: Ragged | None = None
     negatives: Ragged | None = None
+    seeds: Int64 | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -105,6 +107,7 @@ class Requests:
             occasion=None if self.occasion is None else self.occasion.take(rows),
             history_kinds=None if self.history_kinds is None else self.history_kinds.take(rows),
             negatives=None if self.negatives is None else self.negatives.take(rows),
+            seeds=None if self.seeds is None else self.seeds[rows],
         )
 
 

@@ -44,15 +44,17 @@ def test_an_empty_log(where: str) -> None:
 def test_events_in_their_order_to_all_who_look(where: str) -> None:
     log, other = open_state(where), open_state(where)
     before = other.position()
-    log.observe([Event("u", "1", 100, "click", 2.5), Event("v", "1", 90), Event("u", "2", 80)])
+    log.observe([Event("u", "1", 100, "click", 2.5, "a1"), Event("v", "1", 90), Event("u", "2", 80)])
     assert other.position() != before
-    assert other.events_of("u", 5) == [Event("u", "1", 100, "click", 2.5), Event("u", "2", 80)]
+    assert other.events_of("u", 5) == [Event("u", "1", 100, "click", 2.5, "a1"), Event("u", "2", 80)]
     assert other.events_of("u", 1) == [Event("u", "2", 80)]
     assert other.events_of_each(["v", "w", "u"], 1) == [[Event("v", "1", 90)], [], [Event("u", "2", 80)]]
     first, *rest = other.events_after(0, 2)
-    assert first == Counted(first.number, "u", "1", 100, "click")
+    assert first == Counted(first.number, "u", "1", 100, "click", 2.5, "a1")
     assert [event.user for event in rest] == ["v"]
-    assert [event[1:] for event in other.events_after(rest[0].number, 9)] == [("u", "2", 80, None)]
+    assert [event[1:] for event in other.events_after(rest[0].number, 9)] == [
+        ("u", "2", 80, None, None, None)
+    ]
     assert other.position() == other.position()
 
 

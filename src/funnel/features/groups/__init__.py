@@ -2,6 +2,7 @@
 
 from funnel.features.groups import (  # registered when they are loaded
     affinity,
+    click_rate,
     columns,
     context,
     covisitation,
@@ -19,6 +20,7 @@ __all__ = [
     "FeatureGroup",
     "FittedContext",
     "affinity",
+    "click_rate",
     "columns",
     "context",
     "covisitation",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from funnel.features.click_rates import ClickRates
 from funnel.features.rates import Rates
 from funnel.features.spec import Spec
 from funnel.features.statistics import Statistics
@@ -21,7 +22,7 @@ class FittedContext:
     over the whole catalogue are taken from these. sources: names of those whose scores are features. shown:
     columns of the lists that requests choose from; none where they choose from the catalogue. moment_specs:
     the forms of what is known at the moment of a request. rates: of its categories, by column. kinds:
-    of events; None where they are of one.
+    of events; None where they are of one. click_rates: of what was shown; None where nothing was.
     """
 
     statistics: Statistics
@@ -35,6 +36,7 @@ class FittedContext:
     moment_specs: Mapping[str, Spec] = field(default_factory=dict)
     rates: Mapping[str, Rates] = field(default_factory=dict)
     kinds: EventKinds | None = None
+    click_rates: ClickRates | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,13 @@ from funnel.artifacts import Manifest, Store, signing
 from funnel.artifacts.retention import retain
 from funnel.data import read
 from funnel.errors import DataError
+from funnel.experiments.running import arm_bundles
 from funnel.gates import Verdict, judge, refuse_failed, serve
 from funnel.pipeline import checks
 from funnel.pipeline import train as training
 from funnel.pipeline.build import add_ranker, finish, windows, write_parts
 from funnel.pipeline.run.context import Context
+from funnel.pipeline.run.experiments import settle
 from funnel.pipeline.run.sources import moment, signature
 from funnel.pipeline.run.work import RESULT, Result, Writing
 
@@ -102,14 +104,16 @@ def _evaluate(run: Context, out: Writing) -> None:
                 run.folder(step), draft.folder, ignore=shutil.ignore_patterns(RESULT), dirs_exist_ok=True
             )
         finish(run.prepared, draft, progress=run.progress)
-    retain(run.indexes, run.config.store.keep, also=[draft.version])
+    retain(run.indexes, run.config.store.keep, also=[draft.version, *arm_bundles(run.indexes.folder)])
     manifest = _leave(out, run.indexes, draft.version)
     out.facts |= {"metrics": manifest.metrics, "fallback": list(manifest.fallback)}
 
 
 def _gate(run: Context, out: Writing) -> None:
     version = run.results["evaluate"].output
+    held = settle(run.indexes, run.config)
     verdict = judge(run.indexes, version, run.config.gates)
+    verdict = verdict.model_copy(update={"findings": (*verdict.findings, *held)})
     if run.indexes.published() != version:  # published by hand, past the gates
         refuse_failed(verdict)
     (out.folder / "verdict.json").write_text(verdict.model_dump_json(indent=1))
@@ -205,6 +209,7 @@ STEPS = (
             ),
             "value": run.sections("rank")["rank"],  # the step of that name has its result under it
             "holdout": run.config.gates.holdout,
+            **(run.sections("explore") if run.config.explore.is_on else {}),
         },
         _evaluate,
         there=lambda run, result: (run.indexes.folder / result.output).is_dir(),

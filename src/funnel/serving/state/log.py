@@ -50,14 +50,16 @@ class Patch(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """An event as the counts of items take it. number: its place in the log. kind: None where nobody said
-    it."""
+    """An event by its place in the log, `number`, as counts of items take it, and what copies the log. kind,
+    value, answer: see `Event`."""
 
     number: int
     user: str
     item_id: str
     time: int
     kind: str | None = None
+    value: float | None = None
+    answer: str | None = None
 
 
 class Forgotten(NamedTuple):

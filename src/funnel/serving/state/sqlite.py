@@ -141,7 +141,7 @@ class SqliteLog:
     def events_after(self, number: int, most: int) -> list[Counted]:
         """See `StateLog`."""
         rest = "WHERE number > ? ORDER BY number LIMIT ?"
-        return [Counted(*row[:-2]) for row in self._events("number, user, item, time", rest, number, most)]
+        return [Counted(*row) for row in self._events("number, user, item, time", rest, number, most)]
 
     def upsert(self, items: Mapping[str, dict[str, Any]], time: float) -> None:
         """See `StateLog`."""

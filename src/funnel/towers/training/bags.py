@@ -19,10 +19,7 @@ def mean_embedding(table: Tensor, codes: Tensor) -> Tensor:
     n · w vectors, which for a title of 16 words are 16 times what is kept.
     """
     there = (codes > 0).to(table.dtype)
-    if torch.compiler.is_exporting():  # ONNX has no sum of embeddings; who calls the graph calls it in parts
-        total = (F.embedding(codes, table) * there.unsqueeze(-1)).sum(1)
-    else:
-        total = _Sum.apply(table, codes)  # type: ignore[no-untyped-call]
+    total: Tensor = _Sum.apply(table, codes)  # type: ignore[no-untyped-call]
     return total / there.sum(1, keepdim=True).clamp(min=1)
 
 

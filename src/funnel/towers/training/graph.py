@@ -1,47 +1,24 @@
-"""The towers as ONNX graphs, and the proof that they say what torch says."""
+"""The towers as ONNX graphs, and how far they are from what torch says.
+
+Each part of a tower is written down as the nodes that do what its `forward` does, in the same order, so that
+they say the same to the last bits. A new version is compared with torch before it is kept (`export`).
+"""
 
 from __future__ import annotations
 
-import copy
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import numpy as np
-import onnx
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from onnx import TensorProto
 
 from funnel.features.encoders import Spec
-from funnel.towers.inputs import context_name, input_name
-from funnel.towers.training.layers import Attention, Distance, FixedDistance, Pool
+from funnel.features.graphs import Graph, Shape
+from funnel.towers.inputs import GAPS, context_name, input_name
+from funnel.towers.training.graph_parts import columns, linear, mix, norm, normalized, numbers, wide
 from funnel.towers.training.model import ItemTower, QueryTower
 from funnel.types import Float32
 
-#: Understood by every ONNX Runtime that the project supports; has Gelu and LayerNormalization as one node
-#: each.
-OPSET = 20
-
-
-class _Last(nn.Module):
-    """Only the query after the whole history; columns in the order of the specs."""
-
-    def __init__(self, query: QueryTower) -> None:
-        super().__init__()
-        self.query = query
-
-    def forward(
-        self,
-        history: Tensor,
-        lengths: Tensor,
-        gaps: Tensor | None,
-        user: list[Tensor],
-        context: list[Tensor],
-    ) -> Tensor:
-        out: Tensor = self.query(history, gaps, user, lengths, context)
-        return out
+Inputs = dict[str, tuple[str, Shape]]
 
 
 def query_graph(
@@ -54,120 +31,99 @@ def query_graph(
     Output: query float32 [B, d].
     """
     moment = context_specs or {}
-    # Sizes that are unlike each other, since the exporter takes equal ones for the same.
-    b, length = 3, 7
-    gaps = torch.zeros(b, length, dtype=torch.int64) if query.reads_gaps else None
-    args = (
-        torch.zeros(b, length, d),
-        torch.tensor([length, 2, 0]),
-        gaps,
-        [_example(s, b) for s in specs.values()],
-        [_example(s, b) for s in moment.values()],
-    )
-    batch, long = torch.export.Dim("B"), torch.export.Dim("L")
-    shapes = (
-        {0: batch, 1: long},
-        {0: batch},
-        gaps if gaps is None else {0: batch, 1: long},
-        [{0: batch}] * len(specs),
-        [{0: batch}] * len(moment),
-    )
-    columns = [*map(input_name, specs), *map(context_name, moment)]
-    names = ["history", "lengths", *(["gaps"] if gaps is not None else []), *columns]
-    with _quiet():
-        program = torch.onnx.export(
-            _Last(_fixed(query)).eval(),
-            args,
-            dynamo=True,
-            input_names=names,
-            output_names=["query"],
-            dynamic_shapes=shapes,
-            opset_version=OPSET,
-            verbose=False,
-        )
-    assert program is not None
-    return _stripped(program.model_proto)
+    inputs: Inputs = {"history": ("float32", ["B", "L", d]), "lengths": ("int64", ["B"])}
+    inputs |= {"gaps": ("int64", ["B", "L"])} if query.reads_gaps else {}
+    inputs |= {input_name(name): _input(spec) for name, spec in specs.items()}
+    inputs |= {context_name(name): _input(spec) for name, spec in moment.items()}
+    graph = Graph()
+    start = _start(graph, query, [input_name(name) for name in specs])
+    x = graph.node("Concat", start, _history(graph, query), axis=1)
+    read = _mean(graph, query, x) if not query.mixers else _layers(graph, query, x)
+    if query.context is not None and query.mixers:
+        known = columns(graph, "context", query.context, [context_name(name) for name in moment])
+        joined = graph.node("Add", read, _scaled(graph, query, known))
+        read = wide(graph, "joined", query.joined, joined)
+    out = norm(graph, "norm", query.norm, read)
+    if query.normalize:
+        normalized(graph, out)
+    return graph.finish(inputs, ("query", ["B", d]))
 
 
-def _fixed(query: QueryTower) -> QueryTower:
-    """A copy that looks its distances up: put together for every query they are a quarter of its work."""
-    copied = copy.deepcopy(query)
-    for module in list(copied.modules()):
-        if isinstance(module, Attention | Pool) and isinstance(module.distance, Distance):
-            module.distance = FixedDistance(module.distance)
-    return copied
+def _start(graph: Graph, query: QueryTower, names: list[str]) -> str:
+    """The START tokens: [B, 1, d]."""
+    start = graph.constant("start", numbers(query.start))
+    if query.user is None:
+        rows = graph.node("Concat", graph.node("Shape", "lengths"), graph.whole(1), axis=0)
+        start = graph.node("Expand", start, rows)
+    else:
+        start = graph.node("Add", start, columns(graph, "user", query.user, names))
+    return graph.node("Unsqueeze", start, graph.whole(1))
 
 
-class _Unseen(nn.Module):
-    """Items without a training event, by their columns; `n` only says how many."""
+def _history(graph: Graph, query: QueryTower) -> str:
+    """Item vectors as the layers read them: [B, L, d]."""
+    x, gaps = _scaled(graph, query, "history"), "gaps"
+    if query.kinds is not None:
+        size = graph.constant("GAPS", np.array(GAPS, dtype=np.int64))
+        kinds, gaps = graph.node("Div", gaps, size), graph.node("Mod", gaps, size)
+        scale = graph.node("Gather", graph.constant("kind_scale", numbers(query.kind_scale)), kinds)
+        x = graph.node("Mul", x, graph.node("Unsqueeze", scale, graph.whole(-1)))
+        x = graph.node("Add", x, graph.node("Gather", graph.constant("kinds", numbers(query.kinds)), kinds))
+    if query.gaps is None:
+        return x
+    return graph.node("Add", x, graph.node("Gather", graph.constant("gaps.table", numbers(query.gaps)), gaps))
 
-    def __init__(self, items: ItemTower) -> None:
-        super().__init__()
-        self.shared = nn.Parameter(items.ids[:1].detach().clone())
-        self.columns, self.normalize = items.columns, items.normalize
 
-    def forward(self, n: Tensor, columns: list[Tensor]) -> Tensor:
-        vectors = F.embedding(n, self.shared)
-        if self.columns is not None:
-            vectors = vectors + self.columns(columns)
-        return F.normalize(vectors, dim=-1) if self.normalize else vectors
+def _mean(graph: Graph, query: QueryTower, x: str) -> str:
+    """The mean of START and the items of a set, mapped: [B, d]."""
+    zero, step = (graph.constant(str(i), np.array(i, dtype=np.int64)) for i in (0, 1))
+    length = graph.node("Squeeze", graph.node("Shape", x, start=1, end=2))
+    at = graph.node("Unsqueeze", "lengths", graph.whole(1))
+    known = graph.node("LessOrEqual", graph.node("Range", zero, length, step), at)
+    size = graph.node("Cast", graph.node("Add", at, step), to=TensorProto.FLOAT)
+    weights = graph.node("Div", graph.node("Cast", known, to=TensorProto.FLOAT), size)
+    mean = graph.node("MatMul", graph.node("Unsqueeze", weights, graph.whole(1)), x)
+    return linear(graph, "wide.0", query.wide[0], graph.node("Squeeze", mean, graph.whole(1)))
+
+
+def _layers(graph: Graph, query: QueryTower, read: str) -> str:
+    """What the layers make of START and history after the whole of it: [B, d]."""
+    x, last = read, len(query.mixers) - 1
+    for i, (mixer, feed) in enumerate(zip(query.mixers, query.wide, strict=True)):
+        x = wide(graph, f"wide.{i}", feed, mix(graph, f"mixers.{i}", mixer, x, asked=i == last))
+    if query.beside is None:
+        return x
+    return graph.node("Add", x, mix(graph, "beside", query.beside, read, asked=True))
+
+
+def _scaled(graph: Graph, query: QueryTower, x: str) -> str:
+    return x if query.scale == 1 else graph.node("Mul", x, graph.scalar(query.scale))
 
 
 def item_graph(items: ItemTower, specs: Mapping[str, Spec]) -> bytes:
-    """A graph with free batch size, the same bytes each time.
+    """The graph of items without a training event, with free batch size, the same bytes each time.
 
-    Inputs: n int64 [B], zeros; item columns as encoded, named by `input_name`. Output: float32 [B, d].
+    Inputs: n int64 [B], zeros, which only says how many; item columns as encoded, named by `input_name`.
+    Output: vectors float32 [B, d].
     """
-    b = 3
-    args = (torch.zeros(b, dtype=torch.int64), [_example(s, b) for s in specs.values()])
-    batch = torch.export.Dim("B")
-    with _quiet():
-        program = torch.onnx.export(
-            _Unseen(items).eval(),
-            args,
-            dynamo=True,
-            input_names=["n", *map(input_name, specs)],
-            output_names=["vectors"],
-            dynamic_shapes=({0: batch}, [{0: batch}] * len(specs)),
-            opset_version=OPSET,
-            verbose=False,
-        )
-    assert program is not None
-    return _stripped(program.model_proto)
+    graph, d = Graph(), items.ids.shape[1]
+    inputs: Inputs = {"n": ("int64", ["B"])} | {
+        input_name(name): _input(spec) for name, spec in specs.items()
+    }
+    vectors = graph.node("Gather", graph.constant("shared", numbers(items.ids[:1])), "n")
+    if items.columns is not None:
+        known = columns(graph, "columns", items.columns, [input_name(name) for name in specs])
+        vectors = graph.node("Add", vectors, known)
+    if items.normalize:
+        normalized(graph, vectors)
+    return graph.finish(inputs, ("vectors", ["B", d]))
 
 
-def _example(spec: Spec, b: int) -> Tensor:
+def _input(spec: Spec) -> tuple[str, Shape]:
+    """dtype and shape of a column as encoded."""
     if spec.kind == "category":
-        return torch.zeros(b, dtype=torch.int32)
-    dtype = torch.int32 if spec.kind == "multi_category" else torch.float32
-    return torch.zeros(b, spec.width, dtype=dtype)
-
-
-def _stripped(model: onnx.ModelProto) -> bytes:
-    """Without what differs between machines: stack traces, versions, the shapes of inner values."""
-    model.producer_name, model.producer_version, model.doc_string = "funnel", "", ""
-    del model.metadata_props[:]
-    del model.graph.value_info[:]
-    model.graph.doc_string = ""
-    del model.graph.metadata_props[:]
-    for part in (*model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.output):
-        part.doc_string = ""
-        del part.metadata_props[:]
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter reports on packages that are none of our concern."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+        return "int32", ["B"]
+    return ("int32" if spec.kind == "multi_category" else "float32"), ["B", spec.width]
 
 
 def difference(reference: Float32, other: Float32) -> float:

@@ -117,27 +117,6 @@ class Distance(nn.Module):
         return self(n)[:, at].transpose(0, 1)
 
 
-class FixedDistance(nn.Module):
-    """What a trained `Distance` says, written out once: a query need not put it together again."""
-
-    whole: Tensor
-    rows: Tensor
-
-    def __init__(self, distance: Distance) -> None:
-        super().__init__()
-        whole = distance(len(distance.mask)).detach()
-        self.register_buffer("whole", whole)
-        self.register_buffer("rows", whole.transpose(0, 1).contiguous())
-
-    def forward(self, n: int, first: None = None) -> Tensor:
-        """As of a `Distance`, for lists: [heads, n, n]."""
-        return self.whole[:, :n, :n]
-
-    def at(self, n: int, at: Tensor) -> Tensor:
-        """As of a `Distance`: [B, heads, n]."""
-        return self.rows[at][:, :, :n]
-
-
 class FeedForward(nn.Module):
     """x + W2 gelu(W1 norm(x)): [..., d] -> [..., d]."""
 
@@ -161,7 +140,7 @@ class Attention(nn.Module):
         self.heads = heads
         self.norm, self.query, self.key_value = nn.LayerNorm(d), nn.Linear(d, d), nn.Linear(d, 2 * d)
         self.out, self.dropout = nn.Linear(d, d), Dropout(dropout)
-        self.distance: Distance | FixedDistance = Distance(heads, history, slope=0.0)
+        self.distance = Distance(heads, history, slope=0.0)
 
     def forward(self, x: Tensor, at: Tensor | None = None, first: Tensor | None = None) -> Tensor:
         """With `at`, int64 [B], only that position of each list: [B, 1, d]. first: of rows of several lists,
@@ -192,7 +171,7 @@ class Pool(nn.Module):
 
     def __init__(self, d: int, heads: int, history: int) -> None:
         super().__init__()
-        self.distance: Distance | FixedDistance = Distance(heads, history, slope=2.0)
+        self.distance = Distance(heads, history, slope=2.0)
         self.out = nn.Linear(heads * d, d, bias=False)
         with torch.no_grad():
             self.out.weight.copy_(torch.eye(d).repeat(1, heads) / heads)

@@ -127,7 +127,7 @@ class PostgresLog:
 
     def events_after(self, number: int, most: int) -> list[Counted]:
         """See `StateLog`."""
-        columns = 'number, "user", item, time, kind'
+        columns = 'number, "user", item, time, kind, value, answer'
         sql = f"SELECT {columns} FROM funnel.events WHERE number > %s ORDER BY number LIMIT %s"
         rows = self._server.request(sql, number, most, patient=True)
         return [Counted(at, meant(user), meant(item), *rest) for at, user, item, *rest in rows]

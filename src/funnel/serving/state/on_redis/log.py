@@ -93,8 +93,8 @@ class RedisLog:
         while len(counted) < most:
             wanted = min(_CHUNK, most - len(counted))
             entries = self._parsed(self._server.call(scripts.EVENTS, f"{number + 1}-0", wanted))
-            for number, user, (item, at, kind, *_) in entries:
-                counted.append(Counted(number, user, item, at, kind))
+            for number, user, (item, at, kind, value, _, answer) in entries:
+                counted.append(Counted(number, user, item, at, kind, value, answer))
             if len(entries) < wanted:
                 break
         return counted

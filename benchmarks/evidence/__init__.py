@@ -1,0 +1,1 @@
+"""Benchmarks of what live traffic tells: experiments, policies, off-policy evaluation, alarms."""

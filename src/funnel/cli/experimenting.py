@@ -1,0 +1,83 @@
+"""Experiments on live traffic: start, judge, ship, stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from funnel.cli.common import INDEXES, Indexes, Json, app, check_output, print_json
+from funnel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from funnel.artifacts import Store
+
+
+@app.command()
+def experiment(
+    name: Annotated[str | None, typer.Argument(help="as declared; default: list all")] = None,
+    store: Indexes = INDEXES,
+    start: Annotated[
+        Path | None,
+        typer.Option("--start", metavar="CONFIG", help="start it as a config declares it, or grow its ramp"),
+    ] = None,
+    stop: Annotated[bool, typer.Option("--stop", help="end it: its users get what is published")] = False,
+    ship: Annotated[
+        bool, typer.Option("--ship", help="publish the winner's bundle through the gates, and end it")
+    ] = False,
+    state: Annotated[
+        str | None, typer.Option(help="where events are observed; default the store's own file")
+    ] = None,
+    events: Annotated[
+        Path | None, typer.Option(help="further events: Parquet or CSV with user_id, item_id, time, kind")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="an HTML file to write")] = None,
+    as_json: Json = False,
+) -> None:
+    """Judge an experiment on live traffic: ship, stop or go on, and why."""
+    from funnel import show
+    from funnel.artifacts import Store
+    from funnel.experiments import running as experiments
+
+    check_output(page)
+    kept = Store(store)
+    if name is None:
+        now = experiments.running(kept.folder)
+        print_json(now.model_dump(mode="json")) if as_json else show.experiments(now, Console())
+        return
+    if start is not None:
+        _start(kept, name, start)
+        return
+    if stop and not ship:
+        experiments.stop(kept, name, "by hand")
+        Console().print(f"{name} has ended")
+        return
+    from funnel.serving.evidence import judged
+
+    found = judged(kept.folder, name, state=state, events=events)
+    if page is not None:
+        from funnel.pages.experiment import write_page
+
+        write_page(found, page)
+    print_json(found.model_dump(mode="json")) if as_json else show.judgement(found, Console())
+    if ship:
+        from funnel.gates.winner import publish_winner
+
+        version = publish_winner(kept, found)
+        Console(stderr=as_json).print(f"published {version}; {name} has ended")
+
+
+def _start(store: Store, name: str, path: Path) -> None:
+    """Start it as declared."""
+    from funnel import config as configs
+    from funnel.experiments import running as experiments
+
+    declared = configs.load(path, data=path.parent).experiments
+    if name not in declared:
+        there = ", ".join(sorted(declared)) or "none"
+        raise ConfigError(f"{path} declares no experiment {name!r}; there are: {there}")
+    started = experiments.start(store, name, declared[name])
+    ramp = 100 * started.config.ramp
+    Console().print(f"{name} runs, on {ramp:.3g}% of all users, until day {started.config.days}")

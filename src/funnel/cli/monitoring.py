@@ -1,0 +1,104 @@
+"""What the monitor says, and what is said to it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from funnel.cli.common import INDEXES, Indexes, Json, app, console, print_json
+
+
+@app.command()
+def monitor(
+    store: Indexes = INDEXES,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="look here, until interrupted: for a Live in your own process")
+    ] = False,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help='what is seen of this is right, such as "drift context price"'),
+    ] = None,
+    replay: Annotated[
+        float | None, typer.Option(metavar="HOURS", min=0, help="make the logged answers of so long again")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What is wrong with what is served; exit code 1 where something is. See docs/monitoring.md."""
+    if accept:
+        _accept(store, accept)
+    elif replay is not None:
+        _replay(store, replay, as_json)
+    elif watch:
+        _watch(store)
+    else:
+        _show(store, as_json)
+
+
+def _show(store: Any, as_json: bool) -> None:
+    from rich.console import Console
+
+    from funnel import show
+    from funnel.monitoring.alarm import Alarm
+    from funnel.monitoring.files import ALARMS, monitor_folder, read
+
+    raw = read(monitor_folder(store) / ALARMS)
+    if as_json:
+        print_json(raw)
+    elif raw is None:
+        console.print(f"no monitor has looked at {store}: `funnel serve` does, and `funnel monitor --watch`")
+    else:
+        alarms = [Alarm.from_dict(entry) for entry in raw["alarms"]]
+        show.alarms(alarms, raw["version"], raw["at"], Console())
+    if raw is not None and raw["alarms"]:
+        raise typer.Exit(1)
+
+
+def _accept(store: Any, names: list[str]) -> None:
+    from funnel.errors import ConfigError
+    from funnel.monitoring.files import ACCEPTED, monitor_folder, write
+    from funnel.monitoring.kinds import KINDS
+    from funnel.monitoring.watching import accepted
+    from funnel.values.nearest import hint
+
+    for name in names:
+        kind = name.partition(" ")[0]
+        if kind not in KINDS:
+            raise ConfigError(f"no alarm is of the kind {kind!r}; {hint(kind, list(KINDS))}")
+    path = monitor_folder(store) / ACCEPTED
+    write(path, {"names": [*accepted(path), *names]})
+    console.print("the monitor takes it up at its next look")
+
+
+def _watch(store: Any) -> None:
+    import time
+
+    from funnel.monitoring.thread import config_of
+    from funnel.monitoring.watching import Watch
+    from funnel.serving.live import Live
+
+    live = Live(store, watch=5)
+    watch = Watch(live, config_of(live), lambda alarm: console.print(alarm.sentence, markup=False))
+    console.print(f"{live.version} is watched", markup=False)
+    try:
+        while True:
+            time.sleep(watch.config.every)
+            watch.look()
+    except KeyboardInterrupt:
+        watch.close()
+        live.close()
+
+
+def _replay(store: Any, hours: float, as_json: bool) -> None:
+    from rich.console import Console
+
+    from funnel import show
+    from funnel.monitoring.offline import replayed
+
+    result = replayed(store, hours)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        show.replayed(result, Console())
+    if result.different:
+        raise typer.Exit(1)

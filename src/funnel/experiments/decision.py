@@ -1,0 +1,109 @@
+"""What to do with an experiment, and why, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from funnel.experiments.config import ExperimentConfig
+
+if TYPE_CHECKING:
+    from funnel.experiments.judging import Comparison
+
+Decision = tuple[Literal["ship", "stop", "go on"], str | None, tuple[str, ...]]
+
+
+def decide(
+    config: ExperimentConfig, found: Sequence[Comparison], ratio: float, days: int, ratio_alpha: float
+) -> Decision:
+    """What to do, with which arm, and the sentences that say why.
+
+    A wrong sample ratio or, in every arm, a broken guardrail or a worse primary metric ends it. An arm ships
+    whose primary metric is better and whose guardrails are all shown to be kept. Else it goes on up to its
+    horizon, and ends there.
+    """
+    if ratio <= ratio_alpha:
+        return "stop", None, (_ratio(ratio, ratio_alpha),)
+    arms = list(dict.fromkeys(each.arm for each in found))
+    if not arms:
+        return _nothing_yet(config, days)
+    states = {arm: [each for each in found if each.arm == arm] for arm in arms}
+    ready = [arm for arm in arms if _ships(states[arm])]
+    if ready:
+        best = max(ready, key=lambda arm: abs(_primary(states[arm]).relative or 0))
+        return "ship", best, _why(states[best], days, config)
+    lost = [arm for arm in arms if _lost(states[arm])]
+    reasons = tuple(sentence for arm in arms for sentence in _why(states[arm], days, config))
+    if len(lost) == len(arms):
+        return "stop", None, reasons
+    return ("stop" if days >= config.days else "go on"), None, reasons
+
+
+def _ships(each: Sequence[Comparison]) -> bool:
+    guards = [one.state for one in each if one.role == "guardrail"]
+    return _primary(each).state == "better" and all(state == "kept" for state in guards)
+
+
+def _lost(each: Sequence[Comparison]) -> bool:
+    return _primary(each).state == "worse" or any(one.state == "broken" for one in each)
+
+
+def _primary(each: Sequence[Comparison]) -> Comparison:
+    return next(one for one in each if one.role == "primary")
+
+
+def _why(each: Sequence[Comparison], days: int, config: ExperimentConfig) -> tuple[str, ...]:
+    """Of one arm: its primary metric, then each guardrail."""
+    primary = _primary(each)
+    words = {"better": "is better", "worse": "is worse", "open": "is not told apart from the control"}
+    sentences = [f"{primary.arm}: {primary.metric} {words[primary.state]}{_interval(primary, days, config)}."]
+    if primary.state == "open" and primary.smallest is not None:
+        sentences.append(_could_be_seen(primary, days, config))
+    for one in each:
+        if one.role == "guardrail":
+            sentences.append(_guard(one, days, config))
+    return tuple(sentences)
+
+
+def _could_be_seen(primary: Comparison, days: int, config: ExperimentConfig) -> str:
+    share, power = f"{100 * (primary.smallest or 0):.2g}%", f"{100 * config.power:.0f}%"
+    if days < config.days:
+        return f"On day {config.days} an effect of {share} or more would be found with {power}."
+    return f"An effect of {share} or more would have been found with {power}."
+
+
+def _guard(one: Comparison, days: int, config: ExperimentConfig) -> str:
+    words = {
+        "kept": "is kept",
+        "broken": "is broken",
+        "open": "is not shown to be kept yet" if days < config.days else "is not shown to be kept",
+    }
+    state = f"{words[one.state]}{_interval(one, days, config)}"
+    return f"{one.arm}: the guardrail {one.metric} {state}, with a margin of {100 * (one.margin or 0):.2g}%."
+
+
+def _interval(one: Comparison, days: int, config: ExperimentConfig) -> str:
+    """The interval that the state goes by: the sequence's before the horizon."""
+    over = days >= config.days
+    low, high = (one.low, one.high) if over else (one.sequence_low, one.sequence_high)
+    if one.relative is None or low is None or high is None:
+        return ""
+    return f" ({100 * one.relative:+.2g}% [{100 * low:+.2g}, {100 * high:+.2g}])"
+
+
+def _ratio(value: float, limit: float) -> str:
+    return (
+        f"Users did not come into the arms as declared (p {value:.1g}, at most {limit:g}): something loses "
+        "or moves users of one arm, and no other figure can be believed. Look at arms that fail, answers "
+        "that are not logged, and users who change ids."
+    )
+
+
+def _nothing_yet(config: ExperimentConfig, days: int) -> Decision:
+    if days < 1:
+        return "go on", None, ("The first day is not over: there is nothing to judge yet.",)
+    why = (
+        f"In {days} days no two users of each arm did anything that differs: is the log of answers on "
+        "(`[impressions] log`), and are events observed?"
+    )
+    return ("stop" if days >= config.days else "go on"), None, (why,)

@@ -1,0 +1,32 @@
+"""Who compacts or erases does so alone, and nobody looks for files meanwhile."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_LOCK = ".rewriting"
+
+
+@contextmanager
+def rewriting(folder: Path) -> Iterator[None]:
+    """While nobody else rewrites files of the log. Raises: OSError where the folder cannot be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def looking(folder: Path) -> Iterator[None]:
+    """While nobody rewrites files of the log."""
+    try:
+        file = (folder / _LOCK).open("rb")
+    except OSError:  # nobody ever did
+        yield
+        return
+    with file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield

@@ -1,0 +1,68 @@
+"""What a process has to log: handed over by requests, which never wait, and written in the background."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from funnel.impressions.record import Impression
+from funnel.impressions.writer import Writer
+
+#: Seconds that the end of a process waits for what is not written yet.
+PATIENCE = 5.0
+
+
+class Recorder:
+    """Takes answers of one process, and of each that is forked from it, and writes them to files of the log.
+
+    folder: see `answers_folder`; it is made with the first answer. bound: answers that wait at most.
+
+    What waits when the process is killed is lost, a quarter of a second's; at its usual end it is written.
+    """
+
+    def __init__(self, folder: Path, bound: int = 10_000) -> None:
+        self.folder, self._bound = folder, bound
+        self._of_process: dict[int, Writer] = {}
+        weakref.finalize(self, _close, self._of_process)
+
+    def put(self, make: Callable[[], Impression]) -> bool:
+        """Have an answer logged; False where too many wait, and it is dropped. make: called in the
+        background, at most once."""
+        return self._writer().put(make)
+
+    def _writer(self) -> Writer:
+        """That of this process: the threads, locks and files of a parent are not ours."""
+        process = os.getpid()
+        writer = self._of_process.get(process)
+        if writer is None:
+            writer = self._of_process.setdefault(process, Writer(self.folder, self._bound))
+            for other in [key for key in self._of_process if key != process]:
+                self._of_process.pop(other, None)
+        return writer
+
+    def flush(self, seconds: float = PATIENCE) -> bool:
+        """Wait until all that was handed over is written; whether it was within so many seconds."""
+        return self._writer().flush(seconds)
+
+    def close(self, seconds: float = PATIENCE) -> None:
+        """Write what waits, for so many seconds at most, and end the thread; `put` begins anew."""
+        self._writer().close(seconds)
+
+    @staticmethod
+    def nothing(bound: int) -> dict[str, Any]:
+        """`figures` where nothing was logged yet."""
+        return Writer(Path(), bound).figures()
+
+    def figures(self) -> dict[str, Any]:
+        """Of this process: answers recorded and dropped, bytes, those that wait and their bound, seconds that
+        the oldest waits, errors, and what is wrong now."""
+        return self._writer().figures()
+
+
+def _close(of_process: dict[int, Writer]) -> None:
+    writer = of_process.get(os.getpid())
+    if writer is not None:
+        writer.close(PATIENCE)

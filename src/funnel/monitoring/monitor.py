@@ -1,0 +1,127 @@
+"""The monitor: takes what was counted since its last look, and says what is wrong.
+
+It knows no clock, no files and no bundle: `now` and counts are given, so that a month passes in a minute.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from funnel.monitoring.alarm import Alarm
+from funnel.monitoring.config import MonitorConfig
+from funnel.monitoring.counts import Counts, Rate
+from funnel.monitoring.drift import Drift
+from funnel.monitoring.labels import Labels
+from funnel.monitoring.memory import HOUR, MonitorMemory
+from funnel.monitoring.rates import RateDetectors
+from funnel.monitoring.windows import Like, Windows
+
+log = logging.getLogger(__name__)
+
+#: Seconds after which an alarm is over that was not told again.
+OVER = 3600.0
+
+#: Hours of the day that stand for the same hour while there is no other day.
+_TODAY = 12
+
+
+class Monitor:
+    """Watches one stream of answers.
+
+    open: alarms that are going on, by key. memory: what was seen before.
+    """
+
+    def __init__(self, config: MonitorConfig | None = None, memory: MonitorMemory | None = None) -> None:
+        self.config = config or MonitorConfig()
+        self.memory = memory or MonitorMemory(self.config.days, self.config.anchor_days)
+        self.open: dict[str, Alarm] = {}
+        self._last_seen: dict[str, float] = {}
+        self._hour: int | None = None
+        self._counts = Counts()
+        self._rates, self._labels = RateDetectors(self.config), Labels(self.config)
+        self._windows, self._drift = Windows(self.config), Drift(self.config)
+
+    def step(self, now: float, counts: Counts, others: Iterable[Alarm] = ()) -> list[Alarm]:
+        """Look once; alarms that were not going on. now: seconds since 1970, a look's length after the last.
+        counts: since the last look. told: what others have found, such as golden answers."""
+        alarms = list(others)
+        hour = int(now - 1e-6) // HOUR
+        if hour != self._hour:
+            alarms += self._next_hour(now, hour)
+        self._counts.add(counts)
+        like = self._like(hour)
+        alarms += self._rates.look(now, counts, like.hours)
+        alarms += self._labels.look(now, counts, like.hours)
+        alarms += self._windows.look(now, counts, like)
+        return self._new(now, alarms)
+
+    def _next_hour(self, now: float, hour: int) -> list[Alarm]:
+        """The hour that was goes into the memory, without what is wrong. A clock that goes back begins one
+        anew."""
+        before, self._hour = self._hour, hour
+        self._rates.begin_hour()
+        counts, self._counts = self._counts, Counts()
+        if before is None or hour < before:
+            return []
+        wrong = {(alarm.kind, alarm.subject) for alarm in self.open.values()}
+        self.memory.keep(before, counts.without(wrong))
+        return self._drift.look(now, before, self.memory)
+
+    def _like(self, hour: int) -> Like:
+        """The same hour of other days; on the first day, the hours before."""
+        same = self.memory.same_hour(hour)
+        if not same:
+            return Like(self.memory.last_hours(hour, _TODAY), 2.0)
+        return Like(same, 1.0 if self.memory.knows_week(hour) else 1.5)
+
+    def _new(self, now: float, alarms: Iterable[Alarm]) -> list[Alarm]:
+        """Those that were not going on; what was not told for an hour is over."""
+        new = []
+        for alarm in alarms:
+            self._last_seen[alarm.key] = now
+            if alarm.key not in self.open:
+                self.open[alarm.key] = alarm
+                new.append(alarm)
+        for key in [key for key in self.open if not 0 <= now - self._last_seen.get(key, now) < OVER]:
+            del self.open[key], self._last_seen[key]
+        return new
+
+    def accept(self, kind: str, subject: str = "") -> None:
+        """What is seen of this is right from now on: its alarms are over, and it is learned anew. Of a slow
+        change: kind "drift", and its subject."""
+        for key in [
+            key for key, alarm in self.open.items() if (alarm.kind, alarm.subject) == (kind, subject)
+        ]:
+            del self.open[key]
+            self._last_seen.pop(key, None)
+        if kind == "drift":
+            kind, _, subject = subject.partition(" ")
+        self.memory.accept(kind, subject)
+        self._rates.begin_hour()
+
+    def save(self, path: Path) -> None:
+        """What it has learned, in one file. Raises: OSError."""
+        more = {
+            "hour": self._hour,
+            "counts": self._counts.to_dict(),
+            "open": [alarm.to_dict() | {"told": self._last_seen[key]} for key, alarm in self.open.items()],
+            "dispersion": [[*rate, value] for rate, value in self._rates.dispersion.items()],
+        }
+        self.memory.save(path, more)
+
+    def load(self, path: Path) -> None:
+        """Go on from what `save` wrote, where there is such a file. Raises: DataError where it is damaged."""
+        raw = self.memory.load(path)
+        if not raw:
+            return
+        self._hour, self._counts, self.open, self._last_seen = None, Counts(), {}, {}
+        try:
+            self._hour, self._counts = raw["hour"], Counts.from_dict(raw["counts"])
+            self._rates.dispersion = {Rate(*rate): float(value) for *rate, value in raw["dispersion"]}
+            for saved in raw["open"]:
+                alarm = Alarm.from_dict(saved)
+                self.open[alarm.key], self._last_seen[alarm.key] = alarm, float(saved["told"])
+        except (KeyError, TypeError, ValueError) as error:
+            log.warning("%s is of another form (%r): the open hour is counted anew", path, error)

@@ -1,0 +1,100 @@
+"""Reads what is added to the log of answers, and what came of them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from pathlib import Path
+
+from funnel.errors import DataError
+from funnel.impressions.files import LINES, in_hours
+from funnel.impressions.record import Impression, from_line
+from funnel.monitoring.counting import Feedback
+
+#: Seconds back in which files are looked for; bytes of a file that are read at a look.
+_BACK, _MOST = 7200.0, 64 * 1024 * 1024
+
+#: Answers whose feedback is waited for, at most; the oldest are given up first.
+WAITING = 200_000
+
+
+class LogTail:
+    """Follows the files of a log of answers. What was there before the first look is not read.
+
+    damaged: lines that were none.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._at = folder, dict[str, int]()
+        self._first = True
+        self.damaged = 0
+
+    def read(self, now: float) -> list[Impression]:
+        """What was added since the last look, by file. Whatever cannot be read is tried again."""
+        impressions: list[Impression] = []
+        there = {}
+        for path in in_hours(self._folder, now - _BACK, None):
+            if path.suffix == LINES:
+                there[path.name] = self._of(path, impressions)
+        self._at, self._first = there, False
+        return impressions
+
+    def _of(self, path: Path, impressions: list[Impression]) -> int:
+        """Where reading goes on; of a line that is being written nothing is taken."""
+        at = self._at.get(path.name, 0)
+        try:
+            with path.open("rb") as file:
+                if self._first:
+                    return file.seek(0, 2)
+                file.seek(at)
+                whole = file.read(_MOST)
+        except OSError:
+            return at
+        end = whole.rfind(b"\n") + 1
+        for line in whole[:end].splitlines():
+            try:
+                impressions.append(from_line(line))
+            except DataError:
+                self.damaged += 1
+        return at + end
+
+
+class Unsettled:
+    """Answers that are not old enough for their feedback to be counted, and the feedback that came.
+
+    orphans: events of an answer that is not known here, or was counted before.
+    """
+
+    def __init__(self, settle: float) -> None:
+        self._settle = settle
+        self._answers: OrderedDict[str, Impression] = OrderedDict()
+        self._feedback: dict[str, list[Feedback]] = {}
+        self.orphans = 0
+
+    def add(self, impressions: Iterable[Impression], feedback: Iterable[Feedback]) -> None:
+        """What came since the last look."""
+        for impression in impressions:
+            self._answers[impression.id] = impression
+        while len(self._answers) > WAITING:
+            identity, _ = self._answers.popitem(last=False)
+            self._feedback.pop(identity, None)
+        for event in feedback:
+            if event.answer in self._answers:
+                self._feedback.setdefault(event.answer, []).append(event)
+            else:
+                self.orphans += 1
+
+    def settled(self, now: float) -> tuple[list[Impression], dict[str, list[Feedback]]]:
+        """Those that are old enough, with what came of them. An answer from the future is old enough when
+        its clock says so, or an hour later."""
+        old = [
+            impression
+            for impression in self._answers.values()
+            if now - impression.time >= self._settle or impression.time > now + 3600
+        ]
+        came = {}
+        for impression in old:
+            del self._answers[impression.id]
+            if (events := self._feedback.pop(impression.id, None)) is not None:
+                came[impression.id] = events
+        return old, came

@@ -1,0 +1,84 @@
+"""A second overlay of what is served, made of the bundle's files and the log alone.
+
+It shares the pages of the files with what is served, and none that anybody wrote to: what is wrong in the
+memory of one is not in the other. It follows the log only as far as it is told.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from funnel.bundle.contents import Contents
+from funnel.serving.loaded import Loaded
+from funnel.serving.state.log import Changes, StateLog
+from funnel.serving.state.overlay import Overlay
+
+#: Events that are read from the log together.
+_CHUNK = 20_000
+
+
+class SecondOverlay:
+    """Of one bundle. To be used by one thread. state: the log."""
+
+    def __init__(self, bundle: Loaded, state: StateLog) -> None:
+        self._bundle, self._state = bundle, state
+        self._overlay = Overlay(bundle)
+
+    @property
+    def version(self) -> str:
+        """Of the bundle."""
+        return self._bundle.version
+
+    @property
+    def loaded(self) -> Loaded:
+        """What answers."""
+        return self._overlay.loaded
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Changes of items and events that are in it."""
+        return self._overlay.items_at, self._overlay.events_at
+
+    def beside(self, served: Overlay) -> Contents | None:
+        """With all changes of items that are in what is served, and its index where that was built anew; None
+        where the log has others behind them already. Raises: BundleError where the log cannot be read."""
+        contents = self.follow_items(served.items_at)
+        mine, theirs = self._overlay.index, served.index
+        if contents is not None and mine.base is not theirs.base:
+            every = np.arange(theirs.base.size, dtype=np.int32)
+            mine.rebase(theirs.base, theirs.beside, every[~served.catalogue.is_living(every)])
+        return contents
+
+    def follow_items(self, number: int) -> Contents | None:
+        """With all changes of items up to a place; None where there are others behind it already.
+
+        Raises: BundleError where the log cannot be read.
+        """
+        if number < self._overlay.items_at:
+            self._overlay = Overlay(self._bundle)
+        changes = self._state.changes_after(self._overlay.items_at)
+        if changes.number == self._overlay.items_at:
+            return self._overlay.contents if number == changes.number else None
+        since = self._bundle.data_read
+        fresh = Changes(
+            changes.number,
+            [change for change in changes.items if change.time >= since],
+            [change for change in changes.patches if change.time >= since],
+            [change for change in changes.forgotten if change.time >= since],
+        )
+        if not self._overlay.has_room(len(fresh.items)):
+            self._overlay = Overlay(self._bundle, len(fresh.items))
+            return self.follow_items(number)
+        self._overlay.apply(fresh)
+        return self._overlay.contents if number == changes.number else None
+
+    def follow_events(self, number: int) -> bool:
+        """With all events up to a place; False where it has later ones already. Raises: BundleError."""
+        while self._overlay.events_at < number:
+            events = self._state.events_after(self._overlay.events_at, _CHUNK)
+            some = [event for event in events if event.number <= number]
+            if some:
+                self._overlay.count(some)
+            if len(some) < len(events) or len(events) < _CHUNK:
+                break
+        return self._overlay.events_at <= number

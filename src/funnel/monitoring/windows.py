@@ -1,0 +1,152 @@
+"""Metrics over windows: each beside the same hour of other days, and traffic as a whole."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import poisson
+
+from funnel.monitoring.alarm import Alarm
+from funnel.monitoring.config import MonitorConfig
+from funnel.monitoring.counts import Counts, Variable
+from funnel.monitoring.distributions import Divergence, InARow, difference, discovered
+from funnel.monitoring.kinds import KINDS
+
+#: Below this share of the least of the same hours, traffic is missing.
+_FEW = 0.2
+
+_TRAFFIC = Variable("traffic")
+
+
+#: What depends on how long ago the bundle's data end, as well as on who asks: it grows with every event, and
+#: a swap begins it anew. So it is also right where it is as it was in the windows before, but the last ones.
+OF_STATE = ("feature", "history", "scores", "coverage", "positions")
+
+#: Windows that are remembered for it, and the last of them that do not count; hours by which the age of the
+#: data may differ, and by how much an effect must be more where it does.
+_RECENT, _LAST, _APART, _LOOSER = 12, 2, 3.0, 2.0
+
+
+class Like(NamedTuple):
+    """Hours that a window must be like. looser: by how much the least effect is raised where they are not the
+    same hour, or no week of them is known."""
+
+    hours: Sequence[Counts]
+    looser: float = 1.0
+
+    def least(self, metric: Variable, age: float | None) -> list[float]:
+        """For each hour by how much the least effect is raised. age: of the data now, in hours."""
+        if metric.kind not in OF_STATE or age is None:
+            return [self.looser] * len(self.hours)
+        ages = [counts.age for counts in self.hours]
+        apart = [of is not None and abs(of - age) > _APART for of in ages]
+        return [self.looser * (_LOOSER if far else 1.0) for far in apart]
+
+
+class Windows:
+    """The window that is open, and what was off in the last."""
+
+    def __init__(self, config: MonitorConfig) -> None:
+        self._config = config
+        self._begin: float | None = None
+        self._open: dict[Variable, tuple[float, NDArray[np.float64]]] = {}
+        self._answers, self._row, self._few = 0, InARow(), InARow()
+        self._before: dict[Variable, deque[NDArray[np.float64]]] = {}
+        self._age: float | None = None
+
+    def look(self, now: float, counts: Counts, like: Like) -> list[Alarm]:
+        """Add what was counted since the last look; alarms where a window closes with it."""
+        begin = now - self._config.every
+        self._begin = begin if self._begin is None else self._begin
+        self._answers += counts.answers
+        self._age = self._age if counts.age is None else counts.age
+        for metric, bins in counts.bins.items():
+            since, before = self._open.get(metric, (begin, np.zeros(0)))
+            self._open[metric] = (since, before + bins if len(before) == len(bins) else bins.copy())
+        if now - self._begin < self._config.window - 0.5:
+            return []
+        alarms = [*self._compared(now, like), *self._traffic(now, like)]
+        self._begin, self._answers = None, 0
+        return alarms
+
+    def _compared(self, now: float, like: Like) -> list[Alarm]:
+        """Of metrics with enough values; the others go on to the next window."""
+        full = {metric: of for metric, of in self._open.items() if of[1].sum() >= self._config.least}
+        divergences = {}
+        for metric, (_, bins) in full.items():
+            del self._open[metric]
+            others = self._others(metric, len(bins), like)
+            if others is not None:
+                divergences[metric] = difference(bins, others[0], others[1])
+        off = discovered(
+            {metric: divergence.chance for metric, divergence in divergences.items()},
+            self._config.discoveries,
+        )
+        for metric in set(full) - off:  # what is wrong must not become what is usual
+            self._before.setdefault(metric, deque(maxlen=_RECENT)).append(full[metric][1])
+        twice: dict[Variable, float] = {}
+        for metric in divergences:
+            twice |= self._row.look(off & {metric}, [metric], full[metric][0])
+        return [
+            _alarm(now, since, metric, divergences[metric], self._config.effect)
+            for metric, since in twice.items()
+        ]
+
+    def _others(
+        self, metric: Variable, n_bins: int, like: Like
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """What a window is compared with, and the least effect of each; None where nothing is known."""
+        effect = self._config.effect
+        pairs = [
+            (counts.bins[metric], effect * looser)
+            for counts, looser in zip(like.hours, like.least(metric, self._age), strict=True)
+            if metric in counts.bins
+        ]
+        before = [bins for bins in list(self._before.get(metric, ()))[:-_LAST] if len(bins) == n_bins]
+        if metric.kind in OF_STATE and before:
+            pairs.append((np.sum(before, axis=0), effect * like.looser))
+        pairs = [(bins, least) for bins, least in pairs if usable(bins, n_bins, self._config.least)]
+        if not pairs:
+            return None
+        return np.array([bins for bins, _ in pairs]), np.array([least for _, least in pairs])
+
+    def _traffic(self, now: float, like: Like) -> list[Alarm]:
+        """Answers in the window beside those of the same hours."""
+        assert self._begin is not None
+        seconds = now - self._begin
+        usual = min((counts.answers for counts in like.hours), default=0) * seconds / 3600
+        off = usual >= 20 and self._answers < _FEW * usual
+        twice = self._few.look({_TRAFFIC} if off else set(), [_TRAFFIC], self._begin)
+        chance = float(poisson.cdf(self._answers, _FEW * usual)) if off else 1.0
+        sentence = f"{KINDS['traffic'].what}: {self._answers:,}, {usual:,.0f} are usual"
+        return [
+            Alarm("traffic", "", since, now, max(chance, 1e-300), sentence, "", self._answers, usual)
+            for since in twice.values()
+        ]
+
+
+def usable(bins: NDArray[np.float64], n_bins: int, fewest: int) -> bool:
+    """Whether they are the same bins, with enough in them."""
+    return len(bins) == n_bins and bool(bins.sum() >= fewest)
+
+
+def compared(
+    metric: Variable, bins: NDArray[np.float64], hours: Sequence[Counts], least: float, fewest: int
+) -> Divergence | None:
+    """Beside hours that counted it, in the same bins, often enough; None where there are none."""
+    others = [counts.bins[metric] for counts in hours if metric in counts.bins]
+    others = [other for other in others if usable(other, len(bins), fewest)]
+    return None if not others else difference(bins, np.array(others), least)
+
+
+def _alarm(now: float, since: float, metric: Variable, divergence: Divergence, least: float) -> Alarm:
+    of = f" ({metric.subject})" if metric.subject else ""
+    effect = f"an effect (w) of {divergence.effect:.2f}, {least:.2f} is nothing yet"
+    sentence = f"{KINDS[metric.kind].what}{of}: {effect}"
+    return Alarm(
+        metric.kind, metric.subject, since, now, divergence.chance, sentence, "", divergence.effect, least
+    )

@@ -1,0 +1,42 @@
+"""The best list under rules, which a drawn list must not cost the rules more than."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from funnel.features.arrays import frozen
+from funnel.rules import Ruleset
+from funnel.rules.layout import Solved
+from funnel.rules.ruleset import Boosted
+from funnel.types import Candidates, Float32, Int32, Occasion
+
+#: Within a tier of boosts are those of values and floors.
+_TIERS = 8
+
+
+@dataclass(frozen=True)
+class Best:
+    """Of one request. rows, scores, tiers: [n], the candidates in their order after boosts. solved: the best
+    list, as positions in that order."""
+
+    boosted: Boosted
+    rows: Int32
+    scores: Float32
+    tiers: Int32
+    solved: Solved
+
+
+def best_list(rules: Ruleset, candidates: Candidates, b: int, k: int, occasion: Occasion | None) -> Best:
+    """Of the candidates at row b, k items."""
+    m = int(np.count_nonzero(candidates.items[b] >= 0))
+    items = candidates.items[b, :m]
+    boosted = rules.boosted(items, candidates.scores[b, :m])
+    tiers = boosted.tiers * _TIERS
+    if candidates.tiers is not None:
+        tiers = tiers + candidates.tiers[b, :m]
+        boosted = replace(boosted, order=boosted.order[np.argsort(tiers[boosted.order], kind="stable")])
+    rows, scores = frozen(items[boosted.order]), frozen(boosted.scores[boosted.order])
+    solved = rules.layout.solve(rows, k, occasion, b)
+    return Best(boosted, rows, scores, frozen(tiers[boosted.order], np.int32), solved)

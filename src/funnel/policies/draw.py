@@ -1,0 +1,113 @@
+"""The stage that draws the list that is shown, in place of the greedy stages behind the ranker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from funnel.features.arrays import frozen
+from funnel.policies.best import best_list
+from funnel.policies.config import Drawing
+from funnel.policies.lists import at_columns, interleaved
+from funnel.policies.scoring import DPP, MMR, PLAIN, new_scorer
+from funnel.policies.walk import Chance, drawn_each, drawn_under_rules
+from funnel.rules import Ruleset
+from funnel.rules.reach import new_reachable
+from funnel.stages.config import RerankConfig
+from funnel.stages.stage import Stage, positive
+from funnel.types import Candidates, Float32, Float64, Int64, Requests, RulesOutcome
+
+
+class Draw:
+    """A list of k items, drawn position by position, see `funnel.policies.walk`: each item by what it is
+    worth given those above, and only where the rules let it stand.
+
+    vectors: float32 [n_items, d]. rerank: whose kind, trade_off and pool say what an item is worth. greedy:
+    the stages whose place this takes, for requests with a negative seed or none, whose lists are not drawn.
+    ruleset: None where there are no rules; boosts change the scores that diversity starts from. A drawn list
+    costs each rule what the best list costs it.
+    """
+
+    def __init__(
+        self, vectors: Float32, rerank: RerankConfig, drawing: Drawing, k: int, *,
+        greedy: Sequence[Stage], ruleset: Ruleset | None = None, name: str = "explore",
+    ) -> None:  # fmt: skip
+        self.name = name
+        self._vectors, self._rules, self._greedy = frozen(vectors), ruleset, tuple(greedy)
+        self._kind = PLAIN if rerank.trade_off == 1 else {"mmr": MMR, "dpp": DPP}[rerank.kind]
+        self._trade_off = float(rerank.trade_off)
+        self._k = positive(k, f"k of {name}")
+        self._pool = max(rerank.pool, self._k)
+        self._chance = Chance(float(drawing.temperature), float(drawing.epsilon), int(drawing.top))
+
+    def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
+        """The lists, with `Candidates.propensities` where any is drawn. Scores of a drawn list are the items'
+        own, so that they need not fall."""
+        drawn = np.zeros(len(requests), np.bool_) if requests.seeds is None else requests.seeds >= 0
+        if drawn.all():
+            return self._drawn(requests, candidates)
+        if not drawn.any():
+            return self._not_drawn(requests, candidates)
+        some, others = np.flatnonzero(drawn), np.flatnonzero(~drawn)
+        return interleaved(
+            self._drawn(requests.take(some), candidates.take(some)), some,
+            self._not_drawn(requests.take(others), candidates.take(others)), others,
+        )  # fmt: skip
+
+    def _not_drawn(self, requests: Requests, candidates: Candidates) -> Candidates:
+        for stage in self._greedy:
+            candidates = stage(requests, candidates)
+        return candidates
+
+    def _drawn(self, requests: Requests, candidates: Candidates) -> Candidates:
+        assert requests.seeds is not None
+        shape = (len(candidates), min(self._k, candidates.items.shape[1]))
+        columns, propensities = np.full(shape, -1, dtype=np.int64), np.ones(shape)
+        if self._rules is None:
+            tiers = np.zeros(candidates.items.shape) if candidates.tiers is None else candidates.tiers
+            drawn_each(
+                self._kind, self._trade_off, self._vectors, frozen(candidates.items),
+                frozen(candidates.scores), frozen(tiers, np.int32), self._pool, self._chance,
+                frozen(requests.seeds), columns, propensities,
+            )  # fmt: skip
+            return at_columns(candidates, columns, propensities)
+        scores, outcomes = np.full(shape, -np.inf, dtype=np.float32), []
+        for b in range(len(candidates)):
+            into = columns[b], propensities[b], scores[b]
+            outcomes.append(self._under_rules(requests, candidates, b, *into))
+        return replace(at_columns(candidates, columns, propensities, scores), outcomes=tuple(outcomes))
+
+    def _under_rules(
+        self, requests: Requests, candidates: Candidates, b: int, columns: Int64, propensities: Float64,
+        scores: Float32,
+    ) -> RulesOutcome:  # fmt: skip
+        """One list into columns, propensities and scores [k]; what the rules did to it."""
+        assert self._rules is not None
+        assert requests.seeds is not None
+        seeds = frozen(requests.seeds)
+        best = best_list(self._rules, candidates, b, self._k, requests.occasion)
+        n, pool = len(best.solved.chosen), min(self._pool, len(best.rows))
+        chosen, chances = np.empty(n, dtype=np.int64), np.ones(n)
+        if best.solved.problem is None:
+            drawn_each(
+                self._kind, self._trade_off, self._vectors, best.rows[None], best.scores[None],
+                best.tiers[None], pool, self._chance, seeds[b : b + 1], chosen[None], chances[None],
+            )  # fmt: skip
+        else:
+            drawn_under_rules(
+                new_scorer(
+                    self._kind, self._trade_off, self._vectors, best.rows[:pool], best.scores[:pool],
+                    best.tiers[:pool], n,
+                ),
+                best.rows, best.tiers, best.solved.problem,
+                new_reachable(
+                    best.solved.problem, self._rules.layout.n_teams, best.solved.costs,
+                    best.solved.chosen.astype(np.int32),
+                ),
+                self._chance, int(seeds[b]), chosen, chances,
+            )  # fmt: skip
+        columns[:n], propensities[:n] = best.boosted.order[chosen], chances
+        scores[:n] = best.scores[chosen]
+        return self._rules.outcome(candidates.items[b, : len(best.rows)], best.boosted, best.solved, chosen)

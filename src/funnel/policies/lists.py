@@ -1,0 +1,53 @@
+"""Lists from columns of candidates, and two batches of lists as one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from funnel.types import Candidates, Float32, Float64, Int64, RulesOutcome
+
+
+def at_columns(
+    candidates: Candidates, columns: Int64, propensities: Float64, scores: Float32 | None = None
+) -> Candidates:
+    """The candidates at these columns; none where a column is negative."""
+    empty = columns < 0
+    listed = candidates.reorder(np.maximum(columns, 0), scores)
+    if empty.any():
+        listed.items[empty], listed.source_ranks[empty], listed.source_scores[empty] = -1, -1, np.nan
+        listed.scores[empty] = -np.inf
+    return replace(listed, propensities=propensities)
+
+
+def interleaved(a: Candidates, rows_a: NDArray[Any], b: Candidates, rows_b: NDArray[Any]) -> Candidates:
+    """Two batches as one, in which they have these rows. Of what a list may have beside it, rules' outcomes
+    and propensities are kept."""
+    n, width = len(a) + len(b), max(a.items.shape[1], b.items.shape[1])
+
+    def joined(name: str, fill: float) -> NDArray[Any]:
+        parts = getattr(a, name), getattr(b, name)
+        out = np.full((n, width, *parts[0].shape[2:]), fill, dtype=parts[0].dtype)
+        for part, rows in zip(parts, (rows_a, rows_b), strict=True):
+            out[rows, : part.shape[1]] = part
+        return out
+
+    propensities = np.ones((n, width))
+    for part, rows in ((a, rows_a), (b, rows_b)):
+        if part.propensities is not None:
+            propensities[rows, : part.items.shape[1]] = part.propensities
+    return Candidates(
+        joined("items", -1), joined("scores", -np.inf), a.sources, joined("source_scores", np.nan),
+        joined("source_ranks", -1), _outcomes(n, (a, rows_a), (b, rows_b)), propensities=propensities,
+    )  # fmt: skip
+
+
+def _outcomes(n: int, *parts: tuple[Candidates, NDArray[Any]]) -> tuple[RulesOutcome, ...]:
+    out = [RulesOutcome()] * n
+    for part, rows in parts:
+        for row, outcome in zip(rows.tolist(), part.outcomes, strict=False):
+            out[row] = outcome
+    return tuple(out) if any(part.outcomes for part, _ in parts) else ()

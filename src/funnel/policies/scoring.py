@@ -1,0 +1,110 @@
+"""What a candidate is worth at the next position, given what stands above: as re-ranking for diversity has
+it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from funnel.compiling import compiled
+from funnel.stages.dpp import NOTHING, condition
+from funnel.types import Bool, Float32, Float64, Int32
+
+#: How lists are made diverse.
+PLAIN, MMR, DPP = 0, 1, 2
+
+#: What is taken from the worth of what adds nothing to a list: it comes behind all that adds something.
+_BEHIND = 1e9
+
+
+class Scorer(NamedTuple):
+    """The P candidates of a pool.
+
+    relevance: float64 [P], scores brought to 0…1 over the candidates of each tier. unit: float64 [P, d],
+    vectors of length 1; [P, 0] where nothing is compared. closest: float64 [P], the highest cosine with an
+    item above, −1 before the first. own: float64 [P], what each adds to the determinant; factor: float64 [k,
+    P], of Cholesky.
+    """
+
+    kind: int
+    trade_off: float
+    relevance: Float64
+    unit: Float64
+    closest: Float64
+    own: Float64
+    factor: Float64
+
+
+@compiled
+def new_scorer(
+    kind: int, trade_off: float, vectors: Float32, items: Int32, scores: Float32, tiers: Int32, k: int
+) -> Scorer:
+    """For a list of k items. items, scores, tiers: [P]."""
+    pool, width = len(items), vectors.shape[1] if kind != PLAIN else 0
+    unit = np.empty((pool, width), dtype=np.float64)
+    for j in range(pool):
+        norm = 0.0
+        for d in range(width):
+            norm += vectors[items[j], d] * vectors[items[j], d]
+        scale = 1 / np.sqrt(norm) if norm > 0 else 0.0
+        for d in range(width):
+            unit[j, d] = vectors[items[j], d] * scale
+    return Scorer(
+        kind,
+        trade_off,
+        _relevance(scores, tiers),
+        unit,
+        np.full(pool, -1.0),
+        np.ones(pool),
+        np.zeros((k if kind == DPP else 0, pool)),
+    )
+
+
+@compiled
+def _relevance(scores: Float32, tiers: Int32) -> Float64:
+    """Tiers come one behind the other. All equal gives 0, and so does what is no number."""
+    relevance, start = np.zeros(len(scores)), 0
+    for stop in range(1, len(scores) + 1):
+        if stop < len(scores) and tiers[stop] == tiers[start]:
+            continue
+        low, high = np.inf, -np.inf
+        for j in range(start, stop):
+            if np.isfinite(scores[j]):
+                low, high = min(low, scores[j]), max(high, scores[j])
+        for j in range(start, stop):
+            if high > low and np.isfinite(scores[j]):
+                relevance[j] = (scores[j] - low) / (high - low)
+        start = stop
+    return relevance
+
+
+@compiled
+def worth(s: Scorer, j: int) -> float:
+    """Of a free candidate, at the next position.
+
+    By "mmr" trade_off · relevance − (1 − trade_off) · its highest cosine with an item above; by "dpp"
+    trade_off · relevance + (1 − trade_off) · the logarithm of what it adds to the determinant of
+    similarities, which orders as `funnel.stages.dpp` does. Both fall by at most 1 where relevance goes from 1
+    to 0.
+    """
+    if s.kind == PLAIN:
+        return s.relevance[j]
+    if s.kind == MMR:
+        return s.trade_off * s.relevance[j] - (1 - s.trade_off) * s.closest[j]
+    added = np.log(s.own[j]) if s.own[j] > NOTHING else -_BEHIND
+    return s.trade_off * s.relevance[j] + (1 - s.trade_off) * added
+
+
+@compiled
+def is_above(s: Scorer, chosen: int, free: Bool, position: int) -> None:
+    """Take in that a candidate stands at a position. free: those that do not."""
+    if s.kind == MMR:
+        for j in range(len(free)):
+            if free[j]:
+                cosine = 0.0
+                for d in range(s.unit.shape[1]):
+                    cosine += s.unit[j, d] * s.unit[chosen, d]
+                s.closest[j] = max(s.closest[j], cosine)
+    if s.kind == DPP and s.own[chosen] > NOTHING:
+        condition(s.unit, s.own, s.factor, free, chosen, position)

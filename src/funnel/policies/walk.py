@@ -1,0 +1,190 @@
+"""Lists that are drawn position by position, with the chance that each position had of its item.
+
+At each position every candidate of the best `top` that may stand there has the chance
+
+    (1 − epsilon) · exp(worth / temperature) / Σ exp(worth / temperature) + epsilon / how many they are
+
+where worth, and who may stand there, are given by what stands above (see `funnel.policies.scoring` and
+`funnel.rules.reach`). So the chance is known as it is drawn, and no sum over lists is needed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from funnel.compiling import compiled
+from funnel.policies.scoring import PLAIN, Scorer, is_above, new_scorer, worth
+from funnel.rules.problem import Problem, mixed
+from funnel.rules.reach import Reachable, is_named, may_stand, stands
+from funnel.types import Bool, Float32, Float64, Int32, Int64
+
+
+class Chance(NamedTuple):
+    """By what lists are drawn, see `funnel.types.Policy`."""
+
+    temperature: float
+    epsilon: float
+    top: int
+
+
+class Room(NamedTuple):
+    """What a walk counts in, for a pool of P: order, worth of each and weight of each."""
+
+    order: Int32
+    worth: Float64
+    weights: Float64
+
+
+@compiled
+def _new_room(pool: int) -> Room:
+    return Room(np.empty(pool, np.int32), np.empty(pool), np.empty(pool))
+
+
+@compiled
+def _even(seed: int, position: int) -> float:
+    """A number within 0…1, 1 left out, for each position of a list."""
+    return (mixed(mixed(np.uint64(seed)) ^ mixed(np.uint64(position + 1))) >> np.uint64(11)) * 2.0**-53
+
+
+@compiled
+def _next_order(s: Scorer, items: Int32, tiers: Int32, free: Bool, room: Room, count: int) -> int:
+    """The order at the next position; count: of the one before, 0 at the first. Where nothing is compared,
+    worth stays as it was."""
+    if s.kind != PLAIN or count == 0:
+        return _ordered(s, items, tiers, free, room)
+    left = 0
+    for n in range(count):
+        room.order[left] = room.order[n]
+        left += free[room.order[n]]
+    return left
+
+
+@compiled
+def _ordered(s: Scorer, items: Int32, tiers: Int32, free: Bool, room: Room) -> int:
+    """The free ones of a pool, of the lowest tier and the highest worth first, ties by item row: how many."""
+    count = 0
+    for j in range(len(s.relevance)):
+        if not free[j]:
+            continue
+        room.worth[j] = own = worth(s, j)
+        at = count
+        while at > 0:
+            other = room.order[at - 1]
+            if tiers[other] < tiers[j] or (tiers[other] == tiers[j] and room.worth[other] > own):
+                break
+            if tiers[other] == tiers[j] and room.worth[other] == own and items[other] < items[j]:
+                break
+            room.order[at] = other
+            at -= 1
+        room.order[at] = j
+        count += 1
+    return count
+
+
+@compiled
+def _drawn(room: Room, choice: Int32, m: int, chance: Chance, even: float) -> tuple[int, float]:
+    """Which of the first m of a choice it is, best first, and the chance that it had."""
+    total = 0.0
+    for n in range(m):
+        fall = room.worth[choice[n]] - room.worth[choice[0]]
+        room.weights[n] = 1.0 if n == 0 else 0.0
+        if chance.temperature > 0:
+            room.weights[n] = np.exp(fall / chance.temperature)
+        total += room.weights[n]
+    scale, least = (1 - chance.epsilon) / total, chance.epsilon / m
+    chosen, left = 0, even
+    for n in range(m):
+        weight = scale * room.weights[n] + least
+        if weight > 0:  # rounding may leave a little behind the last: it is that one's
+            chosen = n
+            if left < weight:
+                break
+            left -= weight
+    return chosen, scale * room.weights[chosen] + least
+
+
+@compiled
+def drawn_each(
+    kind: int, trade_off: float, vectors: Float32, items: Int32, scores: Float32, tiers: Int32, pool: int,
+    chance: Chance, seeds: Int64, columns: Int64, propensities: Float64,
+) -> None:  # fmt: skip
+    """Lists without rules: columns int64, propensities float64, both [B, k], of items, scores, tiers [B, K].
+    What is left empty stays as it is."""
+    for b in range(items.shape[0]):
+        n = 0
+        while n < min(pool, items.shape[1]) and items[b, n] >= 0:
+            n += 1
+        s = new_scorer(kind, trade_off, vectors, items[b, :n], scores[b, :n], tiers[b, :n], columns.shape[1])
+        _walk(s, items[b], tiers[b], chance, seeds[b], columns[b], propensities[b])
+
+
+@compiled
+def _walk(
+    s: Scorer, items: Int32, tiers: Int32, chance: Chance, seed: int, columns: Int64, propensities: Float64
+) -> None:
+    pool = len(s.relevance)
+    free, room, count = np.ones(pool, np.bool_), _new_room(pool), 0
+    for position in range(min(len(columns), pool)):
+        count, m = _next_order(s, items, tiers, free, room, count), 0
+        while m < min(count, chance.top) and tiers[room.order[m]] == tiers[room.order[0]]:
+            m += 1
+        n, propensities[position] = _drawn(room, room.order, m, chance, _even(seed, position))
+        columns[position] = chosen = room.order[n]
+        free[chosen] = False
+        is_above(s, chosen, free, position)
+
+
+@compiled
+def drawn_under_rules(
+    s: Scorer, items: Int32, tiers: Int32, p: Problem, r: Reachable, chance: Chance, seed: int,
+    columns: Int64, propensities: Float64,
+) -> None:  # fmt: skip
+    """The same of one list under rules: columns, propensities [r.length] of items, tiers [N]; r is used up.
+
+    Behind the pool the first that may stand does, where nobody of the pool may. At a position that a rule
+    names nothing is drawn: the best that may stand there does.
+    """
+    pool = len(s.relevance)
+    free, room = np.ones(len(items), np.bool_), _new_room(pool)
+    choice, plans, count = np.empty(pool + 1, np.int32), np.empty((pool + 1, r.length), np.int32), 0
+    for position in range(r.length):
+        most = 1 if is_named(p, position) else chance.top
+        m, count = _allowed(s, items, tiers, p, r, free, room, position, most, choice, plans, count)
+        n, propensities[position] = 0, 1.0
+        if m > 0:
+            n, propensities[position] = _drawn(room, choice, m, chance, _even(seed, position))
+        else:
+            choice[0] = _behind(p, r, free, pool, position, plans[0])
+        columns[position] = chosen = choice[n]
+        free[chosen] = False
+        stands(p, r, position, plans[n])
+        if chosen < pool:
+            is_above(s, chosen, free[:pool], position)
+
+
+@compiled
+def _allowed(
+    s: Scorer, items: Int32, tiers: Int32, p: Problem, r: Reachable, free: Bool, room: Room, position: int,
+    most: int, choice: Int32, plans: Int32, before: int,
+) -> tuple[int, int]:  # fmt: skip
+    """The best of the pool that may stand at a position, of one tier, with their plans: how many; and how
+    many are free."""
+    count, m = _next_order(s, items, tiers, free[: len(s.relevance)], room, before), 0
+    for n in range(count):
+        if m == most or (m > 0 and tiers[room.order[n]] != tiers[choice[0]]):
+            break
+        if may_stand(p, r, position, room.order[n], plans[m]):
+            choice[m] = room.order[n]
+            m += 1
+    return m, count
+
+
+@compiled
+def _behind(p: Problem, r: Reachable, free: Bool, pool: int, position: int, plan: Int32) -> int:
+    """The first behind the pool that may stand at a position: one may, by the plan that is known."""
+    for j in range(pool, len(free)):
+        if free[j] and may_stand(p, r, position, j, plan):
+            return j
+    return r.known[position]

@@ -1,0 +1,122 @@
+"""Which answers are drawn, and by which seed; the switch that ends it everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from funnel.bundle.contents import Contents
+from funnel.errors import FunnelError
+from funnel.serving import arguments
+from funnel.serving.switches import Followed, write
+from funnel.types import Int64, Policy, Requests
+from funnel.values.ids import written
+from funnel.values.shown import shown
+
+#: The file of a store that says whether lists may be drawn.
+EXPLORE = "EXPLORE.json"
+
+#: Seeds are below: whole numbers that every reader of JSON keeps.
+MOST = 2**52
+
+#: The seed of a list that is not drawn.
+NOT_DRAWN = -1
+
+
+@dataclass(frozen=True)
+class ExploreSwitch:
+    """Whether lists may be drawn, and why not."""
+
+    on: bool
+    why: str = ""
+
+
+def set_exploring(store: Path, *, on: bool, why: str) -> None:
+    """Let every process that serves a store draw lists, or end it within about a second, without a new
+    bundle.
+
+    Raises: BundleError when the store cannot be written.
+    """
+    write(store / EXPLORE, {"on": on, "why": why})
+
+
+class Exploring:
+    """Of one process that serves a store."""
+
+    def __init__(self, store: Path) -> None:
+        self._switch = Followed(
+            store / EXPLORE, _read, absent=ExploreSwitch(True), closed=ExploreSwitch(False)
+        )
+
+    def drawing(
+        self, requests: Requests, contents: Contents, users: Sequence[Any], seed: int | None
+    ) -> Requests:
+        """The requests with seeds, where any of them is to be drawn. seed: of all of them, where it is given.
+
+        Raises: FunnelError for a seed that is none.
+        """
+        if contents.explore is None:
+            return requests
+        if seed is not None:
+            seeds = np.full(len(requests), _checked(seed), dtype=np.int64)
+        elif not self._switch.value.on:
+            return requests
+        else:
+            seeds = _by_chance(users, contents.explore.share)
+        return with_seeds(requests, seeds)
+
+    def figures(self, contents: Contents) -> dict[str, Any]:
+        """For `Live.health`."""
+        switch = self._switch.value
+        drawn = contents.explore is not None
+        why = self._switch.error or switch.why or ("" if drawn else "the bundle draws no lists")
+        return {"drawn": drawn and switch.on, "why": why, "error": self._switch.error}
+
+
+def with_seeds(requests: Requests, seeds: Int64) -> Requests:
+    """The same requests; none has a seed where no list is drawn."""
+    return replace(requests, seeds=seeds) if (seeds >= 0).any() else requests
+
+
+def policy_of(contents: Contents, requests: Requests, b: int = 0) -> Policy | None:
+    """By what the list of one request was drawn; None where it was not."""
+    drawing = contents.explore
+    if drawing is None or requests.seeds is None or requests.seeds[b] < 0:
+        return None
+    return Policy(drawing.temperature, drawing.epsilon, drawing.top, int(requests.seeds[b]))
+
+
+def is_explored(user: Any, share: float) -> bool:
+    """Whether lists of a user are drawn: the same in every process. Nobody's are drawn by the same share."""
+    name = written(arguments.known(user))
+    text = os.urandom(8) if name is None else name.encode(errors="surrogatepass")
+    digest = hashlib.blake2b(text, digest_size=8, person=b"funnel.explore").digest()
+    return int.from_bytes(digest, "little") < share * 2.0**64
+
+
+def _by_chance(users: Sequence[Any], share: float) -> Int64:
+    """A seed a user: 52 bits of the system's chance, which a fork does not repeat."""
+    bits = np.frombuffer(os.urandom(8 * len(users)), dtype=np.int64) & (MOST - 1)
+    if share == 1:
+        return bits
+    return np.where([is_explored(user, share) for user in users], bits, np.int64(NOT_DRAWN))
+
+
+def _checked(seed: Any) -> int:
+    is_whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not is_whole or not NOT_DRAWN <= seed < MOST:
+        raise FunnelError(f"seed is {shown(seed)}; a whole number below 2**52 is expected, or -1 for no draw")
+    return int(seed)
+
+
+def _read(raw: Any) -> ExploreSwitch:
+    on, why = raw["on"], raw.get("why", "")
+    if not isinstance(on, bool) or not isinstance(why, str):
+        raise ValueError(f"on is {on!r}, why is {why!r}; a truth value and a text are expected")
+    return ExploreSwitch(on, why)

@@ -1,0 +1,246 @@
+"""Arms that nobody sees: some answers are made again by them, afterwards, while nobody waits.
+
+A shadow never costs a request. It is made behind the answer, in a thread of low priority, and only when no
+request has come for a moment; under load it is what is dropped first.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from funnel.errors import FunnelError
+from funnel.experiments.comparing import Answers, compare
+from funnel.impressions import Impression, Recorder, read
+from funnel.serving.arms import Arms, Chosen
+from funnel.serving.background import later
+from funnel.serving.occasion import occasion_of
+from funnel.serving.request import Request, encode_request
+from funnel.serving.response import Answer
+from funnel.serving.state.impressions import ImpressionLog
+from funnel.serving.state.users import LiveUsers
+from funnel.types import Requests
+from funnel.values.ids import written
+
+log = logging.getLogger(__name__)
+
+#: Answers that wait for their shadows; seconds for which no request may have come; seconds that one waits.
+WAITING, QUIET, PATIENCE = 8, 0.01, 2.0
+
+#: Seconds after which a request that came and was not answered is taken to have failed.
+GONE = 1.0
+
+#: Seconds between two looks at whether it is quiet.
+_LOOK = 0.002
+
+
+@dataclass(frozen=True)
+class _Task:
+    """An answer that an arm is to make again."""
+
+    experiment: str
+    arm: str
+    request: Request
+    answer: Answer
+    k: int
+    since: float
+
+
+def shadow_folder(folder: Path) -> Path:
+    """Where shadows are logged. folder: the store's."""
+    return folder / "live" / "shadow"
+
+
+class Shadow:
+    """Makes answers again by the arms of share 0 of the experiments that run.
+
+    Shadows are logged as answers are, in a folder of their own; each holds the list that was shown as well.
+    done, dropped: how many were made, and how many were not since requests came first.
+    """
+
+    def __init__(self, folder: Path, arms: Arms, users: LiveUsers, impressions: ImpressionLog) -> None:
+        self._arms, self._users, self._impressions = arms, users, impressions
+        self._recorder = Recorder(shadow_folder(folder))
+        self.done = self.dropped = self.failed = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing of a parent's: its thread is not ours."""
+        self._process, self._tasks = os.getpid(), deque[_Task]()
+        self._running, self._came, self._left = threading.Lock(), 0.0, 0.0
+
+    def came(self) -> None:
+        """A request has come: whoever makes a shadow waits."""
+        self._came = time.monotonic()
+
+    def left(self) -> None:
+        """It is answered."""
+        self._left = time.monotonic()
+
+    def offer(self, chosen: Chosen, request: Request, answer: Answer, k: int) -> None:
+        """Have an answer made again by the shadows of the user's experiments, where it is among the sampled
+        ones. It costs the request a few comparisons."""
+        for plan in self._arms.plans:
+            if not plan.shadows or plan.name not in chosen.arms:
+                continue
+            if _is_sampled(answer.id, plan.config.shadow) and (kept := _kept(request)) is not None:
+                for arm in plan.shadows:
+                    self._put(_Task(plan.name, arm, kept, answer, k, time.monotonic()))
+
+    def _put(self, task: _Task) -> None:
+        if self._process != os.getpid():
+            self._begin()
+        if len(self._tasks) >= WAITING:
+            self.dropped += 1
+            return
+        self._tasks.append(task)
+        if self._running.acquire(blocking=False):
+            later(self._work)
+
+    def _work(self) -> None:
+        """Until nothing waits."""
+        while True:
+            try:
+                while self._tasks:
+                    self._one(self._tasks.popleft())
+            finally:
+                self._running.release()
+            if not self._tasks or not self._running.acquire(blocking=False):
+                return
+
+    def _one(self, task: _Task) -> None:
+        runs = task.experiment in {plan.name for plan in self._arms.plans}
+        if not runs or not self._quiet(task.since + PATIENCE):
+            self.dropped += 1
+            return
+        try:
+            self._make(task)
+            self.done += 1
+        except FunnelError as error:
+            self.failed += 1
+            log.warning("the shadow %s of %s failed: %s", task.arm, task.experiment, error)
+
+    def _quiet(self, until: float) -> bool:
+        """Wait until none is being answered, and none was a moment ago; False where none such comes in time.
+        One that failed, and so was never answered, counts as gone after a second."""
+        while (now := time.monotonic()) < until:
+            is_idle = self._left >= self._came or now - self._came >= GONE
+            if is_idle and now - max(self._left, self._came) >= QUIET:
+                return True
+            time.sleep(_LOOK)
+        return False
+
+    def _make(self, task: _Task) -> None:
+        chosen = self._arms.of({**task.answer.arms, task.experiment: task.arm})
+        contents, requests = chosen.loaded.contents, self._requests(chosen, task.request)
+        began = time.perf_counter()
+        final = chosen.loaded.funnel(task.k)(requests)
+        milliseconds = 1000 * (time.perf_counter() - began)
+        rows = final.items[0][final.filled[0]]
+        scores = final.scores[0][final.filled[0]].astype(np.float32)
+        ids, now = contents.catalogue.ids.take(rows), time.time()
+        self._recorder.put(lambda: _impression(task, chosen, ids, scores, milliseconds, now))
+
+    def _requests(self, chosen: Chosen, request: Request) -> Requests:
+        """The request as the arm reads it, with what caps and budgets go by."""
+        contents, user = chosen.loaded.contents, request.user_id
+        requests, _ = encode_request(contents, request, self._users.events(user))
+        seed = chosen.loaded.manifest.seed
+        occasion, _ = occasion_of(contents, self._impressions, [user], request.time, seed)
+        return requests if occasion is None else replace(requests, occasion=occasion)
+
+    def figures(self) -> dict[str, int]:
+        """For `Live.health`."""
+        return {
+            "done": self.done, "dropped": self.dropped, "failed": self.failed, "waiting": len(self._tasks),
+            "bound": WAITING,
+        }  # fmt: skip
+
+    def flush(self, seconds: float = 5.0) -> bool:
+        """Wait until no shadow waits and all are written; whether that was within so many seconds."""
+        until = time.monotonic() + seconds
+        while (self._tasks or self._running.locked()) and time.monotonic() < until:
+            time.sleep(_LOOK)
+        return self._recorder.flush(max(0.0, until - time.monotonic()))
+
+    def close(self) -> None:
+        """Drop what waits and write what is made."""
+        self._tasks.clear()
+        self._recorder.close()
+
+
+def _is_sampled(answer: str, share: float) -> bool:
+    """By the answer's id, which is chance; by other figures of it than the log's own sample."""
+    return int(answer[8:16], 16) < share * 2**32
+
+
+def _kept(request: Request) -> Request | None:
+    """The request as it is now, whatever its caller does with the lists; None where one can be read once
+    only."""
+    if not isinstance(request.history, list | tuple | None) or not isinstance(
+        request.exclude, list | tuple | None
+    ):
+        return None
+    return replace(
+        request,
+        history=None if request.history is None else tuple(request.history),
+        exclude=None if request.exclude is None else tuple(request.exclude),
+        user=None if request.user is None else dict(request.user),
+        context=None if request.context is None else dict(request.context),
+    )
+
+
+def _impression(
+    task: _Task, chosen: Chosen, ids: list[Any], scores: np.ndarray[Any, Any], milliseconds: float, now: float
+) -> Impression:
+    """A shadow, and in `request` the list that was shown with its scores."""
+    shown = task.answer.items
+    return Impression(
+        id=task.answer.id,
+        time=now,
+        user=written(task.answer.user_id),
+        version=chosen.loaded.version,
+        k=task.k,
+        items=tuple(ids),
+        scores=scores,
+        shown=tuple(range(len(ids))),
+        call="shadow",
+        arms={task.experiment: task.arm},
+        ms={"shadow": round(milliseconds, 2)},
+        request={"items": [one.item_id for one in shown], "scores": [float(one.score) for one in shown]},
+    )
+
+
+def shadows_of(folder: Path, experiment: str) -> dict[str, Answers]:
+    """How the lists of an experiment's shadows differ from those that were shown, by arm.
+
+    folder: the store's. An arm without a shadow that was made is absent.
+    """
+    pairs: dict[str, list[tuple[Any, Any, Any, Any]]] = {}
+    for one in read(shadow_folder(folder)):
+        arm = one.arms.get(experiment)
+        if arm is not None and one.request is not None:
+            shown = one.request["items"], one.request["scores"]
+            pairs.setdefault(arm, []).append((*shown, list(one.shown_items), one.scores.tolist()))
+    return {arm: _compared(some) for arm, some in pairs.items()}
+
+
+def _compared(pairs: list[tuple[Any, Any, Any, Any]]) -> Answers:
+    """Lists of ids as codes in one array, and their scores."""
+    k = max(1, *(len(part) for pair in pairs for part in (pair[0], pair[2])))
+    codes: dict[Any, int] = {}
+    items, scores = (np.full((2, len(pairs), k), fill, dtype=np.float64) for fill in (-1, -np.inf))
+    for row, pair in enumerate(pairs):
+        for side in (0, 1):
+            ids, values = pair[2 * side], pair[2 * side + 1]
+            items[side, row, : len(ids)] = [codes.setdefault(one, len(codes)) for one in ids]
+            scores[side, row, : len(ids)] = values
+    return compare(items[0], scores[0], items[1], scores[1])

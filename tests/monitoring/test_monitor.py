@@ -1,0 +1,156 @@
+"""The monitor as a whole, with counts of its own making: what it learns, tells, keeps and forgets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from funnel.errors import DataError
+from funnel.monitoring.config import MonitorConfig
+from funnel.monitoring.counts import Counts, Rate, Variable
+from funnel.monitoring.monitor import OVER, Monitor
+
+PRICE, SCORE = Variable("context", "price"), Variable("scores", "first")
+BEGIN = 1_746_403_200.0  # a Monday, at midnight
+EVEN = [0.0, 0.25, 0.25, 0.25, 0.25, 0.0, 0.0]
+OFF = [0.0, 0.0, 0.0, 0.0, 0.1, 0.9, 0.0]
+
+
+def minute(rng: np.random.Generator, prices: list[float] = EVEN, empty: float = 0.01, n: int = 600) -> Counts:
+    counts = Counts()
+    counts.answers = n
+    counts.rate(Rate("empty"), float(rng.binomial(n, empty)), n)
+    counts.bins[PRICE] = rng.multinomial(n, prices).astype(np.float64)
+    return counts
+
+
+def watched(monitor: Monitor, begin: float, minutes: int, seed: int = 0, **of: object) -> list[str]:
+    """Keys of what is told in some minutes. of: of `minute`."""
+    rng, told = np.random.default_rng(seed), []
+    for number in range(minutes):
+        counts = minute(rng, **of)  # type: ignore[arg-type]
+        told += [alarm.key for alarm in monitor.step(begin + 60.0 * (number + 1), counts)]
+    return told
+
+
+@pytest.fixture
+def taught() -> Monitor:
+    """After a day and twelve hours."""
+    monitor = Monitor()
+    assert watched(monitor, BEGIN, 36 * 60) == []
+    return monitor
+
+
+def test_a_distribution_that_is_another_is_told_of_once_with_its_beginning(taught: Monitor) -> None:
+    begin = BEGIN + 36 * 3600
+    assert watched(taught, begin, 10, seed=1, prices=OFF) == ["context price"]
+    alarm = taught.open["context price"]
+    assert begin - 180 <= alarm.since <= begin + 180 < alarm.at
+    assert alarm.look
+    assert alarm.of_data
+    assert alarm.chance < 1e-6
+
+
+def test_a_rate_that_rises_is_told_of(taught: Monitor) -> None:
+    assert watched(taught, BEGIN + 36 * 3600, 5, seed=1, empty=0.3) == ["empty"]
+
+
+def test_no_answers_are_told_of(taught: Monitor) -> None:
+    assert watched(taught, BEGIN + 36 * 3600, 10, seed=1, n=3) == ["traffic"]
+
+
+def test_what_is_wrong_does_not_become_what_is_usual(taught: Monitor) -> None:
+    """A day of it, and the alarm goes on; back to what it was, it is over after an hour."""
+    begin = BEGIN + 36 * 3600
+    assert watched(taught, begin, 25 * 60, seed=1, prices=OFF) == ["context price"]
+    assert "context price" in taught.open
+    watched(taught, begin + 25 * 3600, int(OVER // 60) + 10, seed=2)
+    assert taught.open == {}
+
+
+def test_what_people_accept_is_right_from_then_on(taught: Monitor) -> None:
+    begin = BEGIN + 36 * 3600
+    watched(taught, begin, 10, seed=1, prices=OFF)
+    taught.accept("context", "price")
+    assert taught.open == {}
+    assert watched(taught, begin + 600, 26 * 60, seed=2, prices=OFF) == []
+
+
+def test_another_weekend_is_like_the_weekend_before() -> None:
+    """The first is not known: a change that is less than twice the effect is let pass then."""
+    monitor, told, weekend = Monitor(), [], [0.0, 0.35, 0.3, 0.2, 0.15, 0.0, 0.0]
+    for day in range(15):
+        prices = weekend if day % 7 >= 5 else EVEN
+        told += watched(monitor, BEGIN + 86_400 * day, 24 * 60, seed=day, prices=prices)
+    assert told == []
+
+
+def test_a_slow_change_is_told_of_within_a_day() -> None:
+    """A fifth of the lowest quarter moves up in ten days; no hour differs from that of the day before."""
+    monitor, told = Monitor(), []
+    for day in range(18):
+        moved = 0.02 * max(0, day - 6)
+        prices = [0.0, 0.25 - moved, 0.25, 0.25, 0.25 + moved, 0.0, 0.0]
+        told += [
+            (day, key) for key in watched(monitor, BEGIN + 86_400 * day, 24 * 60, seed=day, prices=prices)
+        ]
+        if told:
+            break
+    (first,) = told
+    assert first[1] == "drift context price"
+    # w = sqrt(2 · (.02 n)² / .25) passes .2 on the fourth day of the change, the tenth.
+    assert first[0] in (10, 11)
+
+
+def test_it_goes_on_after_a_restart(taught: Monitor, tmp_path: Path) -> None:
+    begin = BEGIN + 36 * 3600
+    watched(taught, begin, 10, seed=1, prices=OFF)
+    taught.save(tmp_path / "memory.json")
+    other = Monitor()
+    other.load(tmp_path / "memory.json")
+    assert other.open == taught.open
+    assert watched(other, begin + 600, 10, seed=2, prices=OFF) == []  # it goes on, and is not new
+    assert watched(other, begin + 1200, 5, seed=3, prices=OFF, empty=0.3) == ["empty"]
+
+
+@pytest.mark.parametrize(
+    "damage", ["{", "[]", '{"hours": {"x": 1}, "anchor": {}, "edges": {}}', '{"hours": 3}']
+)
+def test_a_damaged_memory_is_named(damage: str, tmp_path: Path) -> None:
+    path = tmp_path / "memory.json"
+    path.write_text(damage)
+    with pytest.raises(DataError, match=r"memory\.json"):
+        Monitor().load(path)
+
+
+def test_without_a_memory_it_begins_anew(tmp_path: Path) -> None:
+    monitor = Monitor()
+    monitor.load(tmp_path / "none.json")
+    assert monitor.memory.hours == {}
+
+
+def test_a_clock_that_goes_back_stops_nothing(taught: Monitor) -> None:
+    assert watched(taught, BEGIN + 35 * 3600, 30, seed=1) == []
+    assert watched(taught, BEGIN + 36 * 3600, 10, seed=2, empty=0.3) == ["empty"]
+
+
+def test_a_swap_at_an_odd_hour_is_no_alarm_but_twice_the_effect_is() -> None:
+    """Scores are another bundle's, whose data are fresh: other days had old data at that hour."""
+    for scores, told in (([0.4, 0.3, 0.2, 0.1], []), ([0.9, 0.05, 0.03, 0.02], ["scores first"])):
+        monitor, rng, found = Monitor(), np.random.default_rng(0), []
+        for number in range(36 * 60 + 15):
+            late = number >= 36 * 60
+            counts = Counts()
+            counts.answers, counts.age = 600, 1.0 if late else 3.0 + (number // 60) % 24
+            shares = scores if late else [0.25, 0.25, 0.25, 0.25]
+            counts.bins[SCORE] = rng.multinomial(600, shares).astype(np.float64)
+            found += [alarm.key for alarm in monitor.step(BEGIN + 60.0 * (number + 1), counts)]
+        assert found == told
+
+
+def test_the_settings_say_how_much_is_nothing() -> None:
+    monitor = Monitor(MonitorConfig(effect=5.0))
+    watched(monitor, BEGIN, 30 * 60)
+    assert watched(monitor, BEGIN + 30 * 3600, 30, seed=1, prices=OFF) == []

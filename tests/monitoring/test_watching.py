@@ -1,0 +1,256 @@
+"""A `Live` is watched by what it answers and logs: what is wrong in memory, in the log, on the way of
+events."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from funnel import Live
+from funnel.artifacts import Store
+from funnel.errors import BundleError
+from funnel.impressions import answers_folder, read
+from funnel.monitoring.config import MonitorConfig
+from funnel.monitoring.counts import Counts, Rate
+from funnel.monitoring.files import ALARMS, MEMORY, monitor_folder
+from funnel.monitoring.offline import replayed
+from funnel.monitoring.reference import SecondOverlay
+from funnel.monitoring.remaking import remake
+from funnel.monitoring.thread import HEALTH, Monitoring
+from funnel.monitoring.watching import Watch
+from funnel.serving import recording
+from tests.serving.test_reload import settings, variant
+
+QUICK = MonitorConfig(golden=50, settle=0.0, least=20)
+
+
+class Seen:
+    """A watch, and all that it counted."""
+
+    def __init__(self, live: Live, config: MonitorConfig = QUICK) -> None:
+        self.live, self.watch, self.counts = live, Watch(live, config), Counts()
+        self.watch.counted = self.counts.add
+        self.now = time.time()
+        self.look()
+
+    def look(self, times: int = 1) -> list[str]:
+        """Keys of what was told."""
+        self.live.recording.flush()
+        told = []
+        for _ in range(times):
+            self.now += 60
+            told += [alarm.key for alarm in self.watch.look(self.now)]
+        return told
+
+    def rate(self, kind: str, subject: str = "") -> list[float]:
+        found = self.counts.rates.get(Rate(kind, subject))
+        return [] if found is None else found.tolist()
+
+
+@pytest.fixture
+def seen(live: Live) -> Seen:
+    return Seen(live)
+
+
+def ask(live: Live, users: range = range(1, 41)) -> list[Any]:
+    return live.recommend_many(list(users), 5)
+
+
+def test_what_is_well_is_not_told_of(seen: Seen) -> None:
+    answers = ask(seen.live)
+    for answer in answers[:20]:
+        seen.live.observe((answer.user_id, answer.items[0].item_id, None, None, None, answer.id))
+    assert seen.look(3) == []
+    assert seen.counts.answers == 40
+    assert seen.rate("join") == [20, 40]
+    assert seen.rate("empty") == [0, 40]
+    assert seen.rate("unknown") == [0, 40]
+    assert seen.rate("source", "towers") == [0, 40]
+
+
+def test_changes_of_items_are_explained_and_what_nobody_changed_is_not(seen: Seen) -> None:
+    live, frame = seen.live, pd.DataFrame({"item_id": [9001, 9002], "genres": [["Drama"], ["Comedy"]]})
+    frame["title"], frame["year"] = ["One", "Two"], [2001.0, 2002.0]
+    live.items.upsert(frame)
+    live.items.delete(live.contents.catalogue.ids.values[:30].tolist())
+    assert seen.look(3) == []
+    live.overlay.vectors[:] = live.overlay.vectors[::-1].copy()
+    assert "golden served" in seen.look(2)
+
+
+def test_an_index_that_was_built_anew_is_no_alarm(seen: Seen) -> None:
+    seen.live.items.delete(seen.live.contents.catalogue.ids.values[:20].tolist())
+    seen.live._follower.compact()
+    seen.live.items.delete(seen.live.contents.catalogue.ids.values[20:25].tolist())
+    assert seen.look(3) == []
+
+
+def test_a_ranker_that_gives_other_scores_is_told_of(seen: Seen) -> None:
+    """It is the bundle's own, in memory: the lists of the build do not come out again."""
+    ranker: Any = seen.live.contents.ranker
+    ranker.predict_lists = lambda matrix, lengths, threads=1: np.zeros(matrix.shape[:2])
+    told = seen.look(2)
+    assert "golden build" in told
+
+
+def test_answers_come_out_again_to_the_last_bit_also_after_events_and_changes(seen: Seen) -> None:
+    live = seen.live
+    for round_ in range(3):
+        answers = ask(live, range(1, 15))
+        live.observe(*((a.user_id, a.items[round_].item_id, None, None, None, a.id) for a in answers))
+        live.recommend(f"nobody {round_}", 4, where={"genres": "Drama"}, exclude=[1, 2])
+        live.recommend(3, 10, history=[5, 6], deadline=10_000)
+    live.items.patch([3, 4], {"year": [1990.0, 1991.0]})
+    live.items.delete([5])
+    ask(live, range(20, 30))
+    live.recording.flush()
+    impressions = list(read(answers_folder(live.folder)))
+    reference = SecondOverlay(live.overlay.bundle, live.state)
+    remade = remake(reference, impressions)
+    last = [one for one in remade if one.impression.time >= impressions[-10].time]
+    assert len(remade) == len(impressions) == 58
+    assert all(one.equal for one in last)
+    assert len(last) == 10
+    before = [one.equal for one in remade if one not in last]
+    assert not any(equal is False for equal in before)  # items changed behind them: nobody can tell
+
+
+def test_an_answer_that_was_given_otherwise_is_found(seen: Seen) -> None:
+    """By one bit of one score, in the log."""
+    ask(seen.live, range(1, 13))
+    seen.live.recording.flush()
+    for path in answers_folder(seen.live.folder).glob("*.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines:
+            first, *rest = line["shown"]
+            line["shown"] = [*rest, first]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert "replay" in seen.look()
+
+
+def test_histories_that_stand_still_are_told_of(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = seen.live
+    follower: Any = live._follower
+    follower.follow = lambda: follower.overlay
+    for answer in ask(live):
+        live.observe((answer.user_id, answer.items[0].item_id, None, None, None, answer.id))
+    assert seen.look() == []
+    monkeypatch.setattr(recording, "time", SimpleNamespace(time=lambda: seen.now + 120))
+    seen.now += 120
+    ask(live, range(1, 101))
+    assert "stale" in seen.look(2)
+
+
+def test_one_process_reads_the_log_and_each_asks_golden_answers(seen: Seen, indexes: Path) -> None:
+    other = Live(indexes, impressions=False)
+    second = Seen(other)
+    ask(seen.live)
+    seen.look()
+    second.look()
+    assert seen.counts.answers == 40
+    assert second.counts.answers == 0
+    other.overlay.vectors[:] = other.overlay.vectors[::-1].copy()
+    assert "golden served" in second.look(2)
+    assert seen.look(2) == []
+    seen.watch.close()
+    second.look()
+    ask(seen.live)
+    seen.live.recording.flush()
+    second.look()
+    assert second.counts.answers == 40
+    other.close()
+
+
+def test_what_is_wrong_is_in_a_file_and_what_was_learned_is_kept(seen: Seen) -> None:
+    folder = monitor_folder(seen.live.folder)
+    seen.live.overlay.vectors[:] = 0
+    seen.look(2)
+    raw = json.loads((folder / ALARMS).read_text())
+    assert [alarm["key"] for alarm in raw["alarms"]] == ["golden served"]
+    assert raw["alarms"][0]["look"]
+    assert raw["version"] == seen.live.version
+    seen.watch.close()
+    assert "golden served" in Watch(seen.live, QUICK).monitor.open
+    (folder / MEMORY).write_text("{")
+    with pytest.raises(Exception, match=r"memory\.json"):
+        Watch(seen.live, QUICK)
+
+
+@pytest.mark.parametrize(("ranker", "told"), [(True, []), (False, ["golden build"])])
+def test_another_bundle_is_watched_from_the_look_on_that_finds_it(
+    seen: Seen, ranker: bool, told: list[str]
+) -> None:
+    """One whose lists are not those that were kept when it was built is told of."""
+    store = Store(seen.live.folder)
+    store.publish(variant(store, settings(use_ranker=ranker)))
+    assert seen.live.refresh()
+    ask(seen.live)
+    assert seen.look(2) == told
+    assert seen.counts.answers == 40
+
+
+def test_a_state_that_cannot_be_read_is_an_error_and_not_the_end(live: Live) -> None:
+    """The thread goes on; `health` says what is wrong."""
+    monitoring = Monitoring(live, QUICK.model_copy(update={"every": 1.0}))
+    wait_for(lambda: live.health()[HEALTH]["looks"] >= 1)
+    state: Any = live.state
+    changes = state.changes_after
+
+    def broken(number: int) -> Any:
+        raise BundleError("the disk is gone")
+
+    state.changes_after = broken
+    wait_for(lambda: "the disk is gone" in live.health()[HEALTH]["error"])
+    state.changes_after = changes
+    wait_for(lambda: live.health()[HEALTH]["error"] == "")
+    monitoring.stop()
+
+
+def test_the_thread_tells_of_alarms_in_health_and_ends(live: Live) -> None:
+    monitoring = Monitoring(live, QUICK.model_copy(update={"every": 1.0}))
+    live.overlay.vectors[:] = 0
+    wait_for(lambda: live.health()[HEALTH]["alarms"] != [])
+    (alarm,) = live.health()[HEALTH]["alarms"]
+    assert alarm["key"] == "golden served"
+    monitoring.stop()
+    looks = live.health()[HEALTH]["looks"]
+    time.sleep(1.5)
+    assert live.health()[HEALTH]["looks"] == looks
+    assert (monitor_folder(live.folder) / MEMORY).exists()
+
+
+def test_a_monitor_that_is_off_does_not_look(live: Live) -> None:
+    monitoring = Monitoring(live, MonitorConfig(on=False))
+    assert live.health()[HEALTH] == {"looks": 0, "error": "it is off", "alarms": []}
+    monitoring.stop()
+
+
+def test_answers_are_made_again_by_another_process(live: Live, indexes: Path) -> None:
+    ask(live, range(1, 9))
+    live.close()
+    result = replayed(indexes, 1.0)
+    assert (result.same, result.different, result.unknown, result.gone) == (8, 0, 0, 0)
+    for path in answers_folder(indexes).glob("*.jsonl"):
+        path.write_text(path.read_text().replace(live.version, "movies-gone"))
+    assert replayed(indexes, 1.0).gone == 8
+
+
+def wait_for(condition: Any, seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.05)
+
+
+def test_the_files_are_this_process_s_own(seen: Seen) -> None:
+    ask(seen.live)
+    seen.look()
+    assert json.loads((monitor_folder(seen.live.folder) / ALARMS).read_text())["process"] == os.getpid()
