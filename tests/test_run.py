@@ -206,7 +206,7 @@ def test_what_is_published_is_signed_where_there_is_a_key(place: Place) -> None:
     trusting = Store(place.indexes.folder, trust=[public])
     assert trusting.verify("current").version == version
     assert actions(place.run()) == {"unchanged": NAMES}
-    place.config.write_text(place.config.read_text().replace("trees = 30", "trees = 31"))
+    place.config.write_text(place.config.read_text().replace("k = 100", "k = 90"))
     place.run()
     assert trusting.verify("current").version == place.indexes.current() != version
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -132,10 +133,20 @@ class Page:
                 of | {"score": item.score, "sources": item.sources}
                 for of, item in zip(listed(contents, rows), answer.items, strict=True)
             ]
-        return {"item_id": item_id, "columns": None if columns is None else plain(columns), "near": near}
+        changes = [plain(change) | {"at": _utc(change["time"])} for change in self._live.items.changes()]
+        return {
+            "item_id": item_id,
+            "columns": None if columns is None else plain(columns),
+            "near": near,
+            "changes": changes,
+        }
 
     def _bundles(self, request: Request) -> dict[str, Any]:
         return {"bundles": self._stored.bundles(), "admin": is_admin(request)}
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "seconds")[:19]
 
 
 def is_admin(request: Request) -> bool:
