@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
-from funnel.artifacts import Store
+from funnel.artifacts import Store, signing
 from funnel.artifacts.writing import changing
 from funnel.config import Config
 from funnel.errors import ConfigError
@@ -126,6 +127,8 @@ def _context(
         kept |= {"train", "export"}
     if both := [name for name in names if name in kept and name in forced]:
         raise ConfigError(f"{both[0]!r} is to be kept and, from {start!r} on, to run again: one of both")
+    if config.store.key:
+        signing.public(Path(config.store.key))  # raises for what is no key, before any work is done
     context = Context(config, indexes, embeddings, frozenset(kept), frozenset(forced))
     if missing := [name for name in names if name in kept and context.work.latest(name) is None]:
         raise ConfigError(f"there is no result of {missing[0]!r} to keep: run once without keeping it")
