@@ -309,24 +309,30 @@ def experiments(now: Running, out: Console) -> None:
     out.print(rows)
 
 
-def judgement(found: Judgement, out: Console) -> None:
+def judgement(state: Judgement, out: Console) -> None:
     """The state of an experiment, and what to do."""
-    users = ", ".join(f"{arm} {n:,}" for arm, n in found.users.items())
+    users = ", ".join(f"{arm} {n:,}" for arm, n in state.users.items())
     rows = table(
-        f"{found.experiment}, day {found.days} of {found.horizon}",
+        f"{state.experiment}, day {state.days} of {state.horizon}",
         "metric", "arm", "control", "treated", "effect", "any day", "on the last day", "p", "", text=(0, 1),
     )  # fmt: skip
-    for each in found.comparisons:
+    for each in state.comparisons:
         rows.add_row(
             each.metric, each.arm, f"{each.control:.4g}", f"{each.treated:.4g}", _relative(each.relative),
             _interval(each.sequence_low, each.sequence_high), _interval(each.low, each.high),
             "" if each.p_value is None else f"{each.p_value:.2g}", each.state,
         )  # fmt: skip
     out.print(rows)
+    for arm, lists in state.shadows.items():
+        out.print(
+            f"  shadow {arm}: {lists.requests:,} answers; {100 * lists.overlap:.1f}% of the items, "
+            f"{100 * lists.same_first:.1f}% of first items, {100 * lists.same_list:.1f}% of lists alike",
+            highlight=False, markup=False,
+        )  # fmt: skip
     out.print(f"  users: {users}", style="dim", highlight=False, markup=False)
-    what = found.decision if found.arm is None else f"{found.decision} {found.arm}"
+    what = state.decision if state.arm is None else f"{state.decision} {state.arm}"
     out.print(Text(what, style="bold"))
-    for sentence in found.reasons:
+    for sentence in state.reasons:
         out.print(f"  {sentence}", highlight=False, markup=False)
 
 

@@ -18,6 +18,7 @@ from funnel.cli import (  # noqa: F401  (each adds its commands)
     configuring,
     experimenting,
     exploring,
+    ingesting,
     keys,
     making,
     monitoring,
