@@ -13,7 +13,8 @@ PAGE = " ".join((ROOT / "docs" / "experiments.md").read_text().split())
 
 
 def result(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / f"evidence-{name}.json").read_text())
+    text = (ROOT / "benchmarks" / "results" / f"evidence-{name}.json").read_text()
+    found: dict[str, Any] = json.loads(text)
     return found
 
 
@@ -48,3 +49,18 @@ def test_goals_of_equal_arms_are_kept() -> None:
         assert 0.04 <= found[metric]["declared horizon"]["share"] <= 0.06
     assert found["sample ratio"]["share"] <= 0.01
     assert f"was raised in {percent(found['sample ratio']['share'])} of them" in PAGE
+
+
+def test_what_stated_sizes_find() -> None:
+    found = result("power")
+    plain, world = found["clicks a request"], found["synthetic world"]
+    for name in ("plain", "CUPED"):
+        assert 0.76 <= plain["found"][name]["share"] <= 0.84
+        assert f"{plain['users'][name]:,}" in PAGE
+        assert percent(plain["found"][name]["share"]) in PAGE
+    assert plain["users saved by CUPED"] >= 0.2
+    assert f"{percent(plain['users saved by CUPED'])} fewer users" in PAGE
+    assert world["times the users of interleaving"]["A/B, clicks a user"] >= 20
+    for name, users in world["users"].items():
+        share, times = world["found"][name]["share"], world["times the users of interleaving"][name]
+        assert f"| {name} | {users:,} | {percent(share)} | {times} |" in PAGE

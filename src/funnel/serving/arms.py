@@ -20,7 +20,7 @@ from funnel.artifacts.store import Store
 from funnel.errors import BundleError, FunnelError
 from funnel.experiments.assignment import Assignment
 from funnel.experiments.config import Arm, ExperimentConfig
-from funnel.experiments.running import RUNNING, Started, running
+from funnel.experiments.running import RUNNING, StartedExperiment, running
 from funnel.serving.background import later
 from funnel.serving.loaded import Loaded, warm
 from funnel.serving.state.follower import Follower
@@ -52,7 +52,7 @@ class RunningExperiment:
     assignment: Assignment
 
     @classmethod
-    def of(cls, name: str, started: Started) -> RunningExperiment:
+    def of(cls, name: str, started: StartedExperiment) -> RunningExperiment:
         config = started.config
         excluded = {text for user in config.exclude if (text := written(user)) is not None}
         shares = {arm: about.share for arm, about in config.arms.items()}
