@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import re
 import time
@@ -135,6 +136,17 @@ def started_once(folder: Path, name: str) -> StartedExperiment | None:
             config = ExperimentConfig.model_validate(line["about"])
             last = StartedExperiment(config=config, at=line["at"] if last is None else last.at)
     return last
+
+
+def stopped_at(folder: Path, name: str) -> float:
+    """When it was stopped, seconds since 1970; infinite where it was not."""
+    moments = [
+        line["at"] for line in _history(folder) if line["name"] in (name, "*") and line["action"] == "stop"
+    ]
+    started = started_once(folder, name)
+    return min(
+        (line["at"] for line in stops if started is None or line["at"] >= started.at), default=math.inf
+    )
 
 
 def arm_bundles(folder: Path) -> list[str]:
