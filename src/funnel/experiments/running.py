@@ -140,13 +140,13 @@ def started_once(folder: Path, name: str) -> StartedExperiment | None:
 
 def stopped_at(folder: Path, name: str) -> float:
     """When it was stopped, seconds since 1970; infinite where it was not."""
-    moments = [
-        line["at"] for line in _history(folder) if line["name"] in (name, "*") and line["action"] == "stop"
+    ends = [
+        line["at"]
+        for line in _history(folder)
+        if (line["action"], line["name"]) in (("stop", name), ("stop", "*"))
     ]
     started = started_once(folder, name)
-    return min(
-        (line["at"] for line in stops if started is None or line["at"] >= started.at), default=math.inf
-    )
+    return min((at for at in ends if started is None or at >= started.at), default=math.inf)
 
 
 def arm_bundles(folder: Path) -> list[str]:
