@@ -26,8 +26,12 @@ class Running:
     @property
     def workers(self) -> list[int]:
         """The processes that answer."""
-        children = Path(f"/proc/{self.process}/task/{self.process}/children").read_text().split()
-        return [int(number) for number in children]
+        return [worker for parent in self.parents for worker in _children(parent)]
+
+    @property
+    def parents(self) -> list[int]:
+        """Those that loaded a bundle, and whose children answer."""
+        return _children(self.process)
 
 
 @contextmanager
@@ -36,9 +40,11 @@ def funnel_serve(store: Path, workers: int, cores: Sequence[int]) -> Iterator[Ru
     command = ["funnel", "serve", "--store", str(store), "--port", "0", "--workers", str(workers)]
     with _started(["-m", *command], cores) as process:
         assert process.stderr is not None
-        line = process.stderr.readline()
-        port = re.search(r"http://127.0.0.1:(\d+)", line)
-        assert port, line + process.stderr.read()
+        port, said = None, ""
+        while port is None and (line := process.stderr.readline()):
+            said += line
+            port = re.search(r"answers at http://127.0.0.1:(\d+)", line)
+        assert port, said
         running = Running(process.pid, int(port[1]))
         _wait(running.port, "GET", "/health/ready")
         yield running
@@ -90,7 +96,8 @@ def _wait(port: int, method: str, path: str, seconds: float = 60) -> None:
 
 def memory(running: Running) -> float:
     """MiB of all processes together, each page that several share counted once (Pss)."""
-    return round(sum(_kib(process, "Pss") for process in (running.process, *running.workers)) / 1024, 1)
+    every = (running.process, *running.parents, *running.workers)
+    return round(sum(_kib(process, "Pss") for process in every) / 1024, 1)
 
 
 def own_memory(running: Running) -> list[float]:
@@ -108,7 +115,22 @@ def processor_seconds(running: Running) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def _children(process: int) -> list[int]:
+    """Those that run."""
+    try:
+        return [
+            int(number)
+            for task in Path(f"/proc/{process}/task").iterdir()
+            for number in (task / "children").read_text().split()
+        ]
+    except OSError:  # it has ended
+        return []
+
+
 def _kib(process: int, what: str) -> int:
-    text = Path(f"/proc/{process}/smaps_rollup").read_text()
+    try:
+        text = Path(f"/proc/{process}/smaps_rollup").read_text()
+    except OSError:  # it has ended
+        return 0
     found = re.search(rf"^{what}: +(\d+) kB", text, re.MULTILINE)
     return int(found[1]) if found else 0

@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 
 from funnel import Live
-from funnel.artifacts import Store
+from funnel.artifacts import Store, signing
 from funnel.pipeline.run.journal import Entry, append, entries
 from funnel.pipeline.run.lock import only_run
 from funnel.pipeline.run.runner import KEEPABLE
@@ -193,6 +193,22 @@ def test_how_lists_are_chosen_is_decided_where_they_are_evaluated(
     assert "evaluate" in actions(planned)["runs"]
     assert why in planned["evaluate"]["why"]
     assert "rank" in actions(planned)["unchanged"]
+
+
+def test_what_is_published_is_signed_where_there_is_a_key(place: Place) -> None:
+    """Also what was published before there was one; and a file that is no key is told before any work."""
+    key, config = place.root / "signing.key", place.config.read_text()
+    place.config.write_text(config + f'\n[store]\nkey = "{key}"\n')
+    assert "funnel sign --new" in refused(*place.arguments)
+    public, version = signing.generate(key), place.indexes.current()
+    assert actions(place.run()) == {"unchanged": NAMES[:-1], "ran": ["publish"]}
+    assert place.indexes.current() == version
+    trusting = Store(place.indexes.folder, trust=[public])
+    assert trusting.verify("current").version == version
+    assert actions(place.run()) == {"unchanged": NAMES}
+    place.config.write_text(place.config.read_text().replace("k = 100", "k = 90"))
+    place.run()
+    assert trusting.verify("current").version == place.indexes.current() != version
 
 
 def test_from_a_step_on(place: Place) -> None:

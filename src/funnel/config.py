@@ -63,6 +63,9 @@ class StoreConfig(Settings):
     trust: tuple[str, ...] = Field(
         (), description="public keys, one of which must have signed what is pulled, published or served"
     )
+    key: str = Field(
+        "", description="file of a private key, which `funnel run` signs with what it publishes; empty: none"
+    )
 
     @field_validator("trust")
     @classmethod

@@ -19,8 +19,8 @@ from typing import Any
 
 
 def soon(what: Callable[[], Any]) -> bool:
-    """Whether it comes true within a minute."""
-    end = time.monotonic() + 60
+    """Whether it comes true within minutes: what gives way to a busy machine takes long."""
+    end = time.monotonic() + 180
     while time.monotonic() < end:
         if what():
             return True
@@ -34,11 +34,15 @@ class Server:
 
     process: subprocess.Popen[str]
     port: int
+    said: list[str] = field(default_factory=list)
+
+    def parents(self) -> list[int]:
+        """Processes that loaded a bundle and forked workers: more than one while one follows another."""
+        return children(self.process.pid)
 
     def workers(self) -> list[int]:
         """Processes that answer."""
-        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(number) for number in path.read_text().split()] if path.exists() else []
+        return [worker for parent in self.parents() for worker in children(parent)]
 
     def ports(self, worker: int) -> set[int]:
         """The clients' ports of the connections that a worker holds."""
@@ -74,20 +78,31 @@ def ask(
     return answer.status, json.loads(answer.read())
 
 
+def children(process: int) -> list[int]:
+    """Of a process, those that run; of one that has ended, none."""
+    try:
+        tasks = list(Path(f"/proc/{process}/task").iterdir())
+        return [int(number) for task in tasks for number in (task / "children").read_text().split()]
+    except OSError:
+        return []
+
+
 @contextmanager
-def server(store: Path, *arguments: str) -> Iterator[Server]:
-    """A server of a store, ready to answer; killed at the end."""
-    command = [sys.executable, "-m", "funnel", "serve", "--store", str(store), "--port", "0", *arguments]
+def server(store: Path, *arguments: str, command: list[str] | None = None) -> Iterator[Server]:
+    """A server of a store, ready to answer; killed at the end. command: default `funnel serve`."""
+    own = [sys.executable, "-m", "funnel", "serve", "--store", str(store), "--port", "0", *arguments]
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "200"}
+        command or own, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "200"}
     )
     assert process.stderr is not None
-    line = process.stderr.readline()
-    match = re.search(r"answers at http://127.0.0.1:(\d+)", line)
+    said, match = "", None
+    while match is None and (line := process.stderr.readline()):
+        said += line
+        match = re.search(r"answers at http://127.0.0.1:(\d+)", line)
     try:
-        assert match, line + process.stderr.read()
-        threading.Thread(target=process.stderr.read, daemon=True).start()
+        assert match, said
         running = Server(process, int(match[1]))
+        threading.Thread(target=running.said.extend, args=(process.stderr,), daemon=True).start()
         assert running.get("/health/live")[0] == 200
         yield running
     finally:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from funnel import Live
+from funnel.errors import FunnelError
 from tests.service.conftest import asked, get, post
 
 from funnel.service.app import Service  # isort: skip
@@ -137,3 +138,30 @@ def test_json_is_that_of_to_dict(live: Live) -> None:
     assert json.loads(answer_json(answer)) == answer.to_dict()
     answer = live.recommend(7, k=200)
     assert json.loads(answer_json(answer)) == answer.to_dict()
+
+
+WRONG: list[tuple[str, Any]] = [
+    ("k", 0), ("k", "x"), ("history", "abc"), ("exclude", 5), ("time", "x"), ("deadline", "x"),
+    ("attributes", "title"), ("seen", 7), ("seen", []), ("seen", "never"), ("seen", ["bought"]), ("where", 5),
+    ("where", {"nothing": 1}), ("user", 5), ("user", {"nothing": 1}), ("context", {"nothing": 1}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG, ids=map(str, WRONG))
+def test_what_is_wrong_is_an_error_of_the_same_class(live: Live, name: str, value: Any) -> None:
+    with pytest.raises(FunnelError) as raised:
+        live.recommend(7, **{name: value})
+    answer = post(Service(live), "/v1/recommend", {"user_id": 7, name: value})
+    assert answer.status_code == 422
+    assert answer.json()["error"] == type(raised.value).__name__, answer.text
+
+
+def test_of_a_list_to_rank_and_of_events_too(live: Live) -> None:
+    for path, body, kind in (
+        ("/v1/rank", {"items": 5}, "FunnelError"),
+        ("/v1/recommend/many", {"user_ids": 5}, "FunnelError"),
+        ("/v1/events", {"events": [{"user_id": 7, "item_id": 1, "value": -1}]}, "DataError"),
+        ("/v1/rank", {"items": [5], "kk": 5}, "DataError"),
+        ("/v1/rank", {}, "DataError"),
+    ):
+        assert post(Service(live), path, body).json()["error"] == kind

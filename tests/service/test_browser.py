@@ -113,6 +113,7 @@ def test_every_part_by_clicks(opened: Open, tmp_path: Path, scheme: str) -> None
     page.fill("form[data-form=items] input", "5")  # when it is there
     page.click("button:has-text('Show')")
     page.wait_for_selector("h1:has-text('Movie 5')")
+    page.wait_for_selector("[data-changes]")
     page.click("tbody a >> nth=0")
     page.wait_for_selector("h1:not(:has-text('Movie 5'))")
     serious(page)
@@ -235,3 +236,35 @@ def test_keys_and_going_back_to_what_was_published(store: Path, chromium: Any, t
         assert Store(own).current() == before
         assert page.locator("summary:has-text('in use')").inner_text().startswith(str(before))
         page.close()
+
+
+def test_publishing_by_a_click(store: Path, chromium: Any, tmp_path: Path) -> None:
+    """It is asked for, judged by the gates, and served by new workers when it is said; what cannot be used is
+    told, and not served."""
+    own = Path(shutil.copytree(store, tmp_path / "indexes"))
+    before, now = Store(own).previous(), Store(own).current()
+    damaged = variant(Store(own), lambda folder: (folder / "serve.json").write_text("{}"))
+    with server(own) as running:
+        workers = running.workers()
+        page = chromium.new_page()
+        page.set_default_timeout(180_000)
+        page.goto(f"http://127.0.0.1:{running.port}/?tab=bundles")
+        page.on("dialog", lambda dialog: dialog.accept())
+        publish(page, str(before))
+        page.wait_for_selector("#status:has-text('published')")
+        assert Store(own).current() == before != now
+        assert page.locator("summary:has-text('in use')").inner_text().startswith(str(before))
+        assert running.post("/v1/recommend", {"user_id": 7})[1]["version"] == before
+        assert not set(workers) & set(running.workers())
+        publish(page, damaged)
+        page.wait_for_selector("#status:has-text('cannot be used')")
+        assert Store(own).current() == before
+        page.close()
+
+
+def publish(page: Any, version: str) -> None:
+    """Click on it, where it is folded away too."""
+    bundle = page.locator("details", has_text=version)
+    if bundle.get_attribute("open") is None:
+        bundle.locator("summary").click()
+    bundle.locator("[data-act=publish]").click()

@@ -172,3 +172,19 @@ def test_publishing_and_people_are_for_admins_alone(live: Live, role: str, may: 
     assert f"A history of {len(live.history(7))}" in told or may
     answer = post(service, "/v1/trace", {"user_id": 7}).json()
     assert (answer["history"], answer["history_length"]) == ([], len(live.history(7)))
+
+
+def test_changes_of_items_are_listed_the_latest_first(live: Live) -> None:
+    assert "none since the bundle" in part(live, "items").text
+    live.items.delete([5])
+    live.items.patch([7], {"year": 1999.0})
+    new = {"item_id": 9001, "title": "New", "genres": ["Drama"], "year": 1990.0}
+    live.items.upsert(pd.DataFrame([new]))
+    live.items.forget([5])
+    told = [(change["item_id"], change["what"]) for change in live.items.changes()]
+    assert told == [("5", "forgotten"), ("9001", "upserted"), ("7", "patched")]
+    assert [change["item_id"] for change in live.items.changes(calls=1)] == ["5"]
+    assert len(live.items.changes(most=2)) == 2
+    page = part(live, "items")
+    assert page.status_code == 200
+    assert "patched: year is 1999" in Tags(page.text).text

@@ -12,8 +12,9 @@ from funnel import Live
 from funnel.service import protocol
 from funnel.service.app import Service
 from funnel.service.config import ServeConfig
-from funnel.service.supervisor import bound
-from funnel.service.worker import Server, settings
+from funnel.service.listening import bound
+from funnel.service.uvicorn_server import Server
+from funnel.service.worker import settings
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from funnel import Live
-from funnel.artifacts import Store
 from tests.processes import refused
 from tests.service.server import Client, Server, clients, server, soon
-from tests.serving.test_reload import without_ranker
 
 pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux' /proc")
 
@@ -62,23 +58,6 @@ def test_all_workers_killed_again_and_again(indexes: Path) -> None:
             assert running.workers() != [worker]
 
 
-def test_a_bundle_is_published_and_rolled_back_without_an_error(indexes: Path) -> None:
-    store = Store(indexes)
-    before = store.current()
-    after = without_ranker(store)
-    config = indexes.parent / "serve.toml"
-    config.write_text('name = "x"\n[data]\nreader = "movielens"\n[serve]\nwatch = 0.1\nworkers = 2\n')
-    with server(indexes, "--config", str(config)) as running, clients(running) as every:
-        for version in (after, before):
-            store.publish(version)
-            for client in every:
-                client.versions.clear()
-            assert soon(lambda version=version: all(version in client.versions for client in every))
-        assert {status for client in every for status in client.answered} == {200}
-        assert [client.lost for client in every] == [[]] * len(every)
-        assert len(running.workers()) == 2
-
-
 def test_sigterm_loses_nothing(indexes: Path) -> None:
     """Who is connected gets an answer that says that the connection ends; then nobody is let in."""
     with server(indexes, "--workers", "2") as running, clients(running) as every:
@@ -87,29 +66,6 @@ def test_sigterm_loses_nothing(indexes: Path) -> None:
         assert soon(lambda: all(client.refused or client.lost for client in every))
         assert {status for client in every for status in client.answered} == {200}
     nothing_was_lost(indexes, every)
-
-
-LOADS = """
-import sys, time
-from itertools import count
-from pathlib import Path
-from funnel import Live
-from funnel.artifacts import Store
-from funnel.service import supervisor
-from funnel.service.config import ServeConfig
-publications = count()
-supervisor.LOOK, supervisor._mark = 0.1, lambda _: (next(publications), 0)
-Live.refresh = lambda self: (print("loading", flush=True), time.sleep(200))
-supervisor.serve(Store(Path(sys.argv[1])), ServeConfig(port=0), lambda *_: None)
-"""
-
-
-def test_a_bundle_that_is_being_loaded_keeps_nobody_from_ending(indexes: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", LOADS, indexes], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"loading\n"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(100) == 0
 
 
 def test_workers_end_with_their_parent(indexes: Path) -> None:

@@ -89,6 +89,11 @@ def generate(path: Path) -> str:
     return _written(private.public_key())
 
 
+def public(key: Path) -> str:
+    """The public key of the file of a private one. Raises: ConfigError where it is none."""
+    return _written(_private(key).public_key())
+
+
 def signed(folder: Path, manifest: Manifest, key: Path) -> list[Signature]:
     """The signatures of a version and one more, the last. key: the file of a private key.
 

@@ -31,3 +31,12 @@ def columns_gone(before: Schema, after: Schema) -> list[str]:
         for column in earlier
         if (column.name, column.kind) not in {(other.name, other.kind) for other in later}
     ]
+
+
+def check_columns(version: str, before: Schema, successor: str, after: Schema) -> None:
+    """Raises: BundleError when the successor of a version lacks columns that callers of that one may name."""
+    if gone := columns_gone(before, after):
+        raise BundleError(
+            f"bundle {successor} is of another schema: {', '.join(gone)} of {version}, which is in use, is "
+            "gone or of another kind; start a new process to serve it"
+        )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Awaitable, Callable
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from pydantic import ValidationError
@@ -30,12 +32,33 @@ class ClientGone(Exception):
 async def read(scope: Scope, receive: Receive, limit: int, seconds: float) -> bytes:
     """The whole body. Raises: HttpProblem for one that is too long, too slow or of another type."""
     _check_headers(scope, limit)
+    reading = _read(receive, limit)
+    try:
+        first = reading.send(None)
+    except StopIteration as done:  # it was there: nothing has to be waited for, and no clock set
+        return bytes(done.value)
     try:
         async with asyncio.timeout(seconds):
-            return await _read(receive, limit)
+            return await _resumed(reading, first)
     except TimeoutError as error:
         wrong = f"the body did not arrive within {seconds:g} seconds"
         raise HttpProblem(408, wrong, headers={"connection": "close"}) from error
+
+
+@types.coroutine
+def _resumed(coroutine: Coroutine[Any, Any, bytes], waits_for: Any) -> Generator[Any, Any, bytes]:
+    """What a coroutine returns that was begun, and waits for something."""
+    while True:
+        try:
+            value = yield waits_for
+        except BaseException as error:  # such as the end of the time: the coroutine is told
+            step = partial(coroutine.throw, error)
+        else:
+            step = partial(coroutine.send, value)
+        try:
+            waits_for = step()
+        except StopIteration as done:
+            return bytes(done.value)
 
 
 def _check_headers(scope: Scope, limit: int) -> None:

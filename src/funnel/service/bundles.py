@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -15,20 +17,25 @@ from starlette.routing import BaseRoute, Route
 from funnel.errors import BundleError
 from funnel.service.bodies import parsed
 from funnel.service.models import RollbackBody
+from funnel.service.observing import Shared
 from funnel.service.problem import HttpProblem
 from funnel.service.routes import Routes, allowed, as_response
+from funnel.service.taken_up import taken_up
 from funnel.serving.live import Live
+
+#: Priority of the process that judges a bundle.
+NICE = 10
 
 #: Of a manifest, what a list of bundles shows.
 _SHOWN = {"version", "created", "metrics"}
 
 
 class Bundles:
-    """Routes of bundles. What is published here is served by this process when it answers; by all others
-    when they look the next time."""
+    """Routes of bundles. What is published here is served when it has been answered: by this process, or
+    where a supervisor sees to that by all workers."""
 
-    def __init__(self, live: Live) -> None:
-        self._live, self._store = live, live.store
+    def __init__(self, live: Live, shared: Shared) -> None:
+        self._live, self._store, self._shared = live, live.store, shared
         self._publishing = asyncio.Lock()
 
     def routes(self, make: Routes) -> list[BaseRoute]:
@@ -42,7 +49,9 @@ class Bundles:
             allowed(request, "admin")
             body = await make.body(request)
             wanted = parsed(body, RollbackBody) if body.strip() else RollbackBody()
-            return as_response(await run_in_threadpool(self._rollback, wanted.version))
+            done = await run_in_threadpool(self._rollback, wanted.version)
+            await self._taken_up(done["published"])
+            return as_response(done)
 
         return [
             make.without_body("/v1/bundles", lambda _: self._list(), "read"),
@@ -70,7 +79,6 @@ class Bundles:
             if version is not None and version not in self._versions():
                 raise HttpProblem(404, self._unknown(version), error="BundleError") from error
             raise HttpProblem(409, self._masked(str(error)), error="BundleError") from error
-        self._live.refresh()
         return {"published": published}
 
     async def _publish(self, version: str) -> dict[str, Any]:
@@ -87,8 +95,15 @@ class Bundles:
         if code:
             wrong = self._masked(err).removeprefix("error ").strip()
             raise HttpProblem(409, wrong, error="GateError" if verdict else "BundleError", verdict=verdict)
-        await run_in_threadpool(self._live.refresh)
+        await self._taken_up(version)
         return verdict or {}
+
+    async def _taken_up(self, version: str) -> None:
+        """Wait until a published version is served. Raises: BundleError where it cannot be."""
+        if self._shared.board is None:
+            await run_in_threadpool(self._live.refresh)
+        else:
+            await taken_up(self._store, version, self._shared)
 
     def _versions(self) -> list[str]:
         return [manifest.version for manifest in self._store.versions()]
@@ -107,6 +122,8 @@ async def _funnel(*arguments: str) -> tuple[int, str, str]:
         sys.executable, "-m", "funnel", *arguments,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
+    with suppress(OSError):  # what it judges is not waited for by those who ask
+        os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
     try:
         out, err = await process.communicate()
     except BaseException:

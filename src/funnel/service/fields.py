@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, GetPydanticSchema
 from pydantic_core import core_schema
 
+#: By field of a request.
+RAISED = {"where": "ConfigError"} | dict.fromkeys(
+    ["k", "history", "user", "exclude", "deadline", "attributes", "seen", "context", "user_ids", "rerank"],
+    "FunnelError",
+)
+
 
 class Body(BaseModel):
-    """What a caller sends: unknown fields, NaN, and values of another type are refused."""
+    """What a caller sends: unknown fields, NaN, and values of another type are refused.
+
+    raised: the class of error that `Live` raises for a value that cannot be meant, by field, where it is not
+    DataError.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    raised: ClassVar[dict[str, str]] = RAISED
 
 
 def _whole(value: Any) -> Any:

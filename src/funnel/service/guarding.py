@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from funnel.service.admission import Admission, Scope
 from funnel.service.keys import Keys, is_loopback
 from funnel.service.problem import HttpProblem
@@ -88,10 +90,16 @@ def _check_origin(scope: Scope) -> None:
             host = value
         elif name == b"origin":
             origin = value
-    if not is_loopback(_name(host)):
+    if not _is_here(host):
         raise HttpProblem(403, "this service has no keys, and is there for this machine alone: ask 127.0.0.1")
     if origin and origin.partition(b"://")[2] != host:
         raise HttpProblem(403, "pages of other sites may not ask a service without keys")
+
+
+@lru_cache(maxsize=256)
+def _is_here(host: bytes) -> bool:
+    """Whether a header Host names this machine's own address: the same few are asked for again and again."""
+    return is_loopback(_name(host))
 
 
 def _name(host: bytes) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from funnel.monitoring.kinds import KINDS
 from funnel.service import instruments as to
+from funnel.service.board import Board, health_of
 from funnel.service.counters import WorkerRow
 from funnel.serving.live import Live
 from funnel.serving.response import SKIPPED, Answer
@@ -78,10 +79,13 @@ class Meter:
         self._counted = counts
 
 
-def snapshot(live: Live) -> dict[str, Any]:
-    """What is known of the bundle and the state now; reads the log to its end, so it may take a moment."""
+def snapshot(live: Live, board: Board | None = None) -> dict[str, Any]:
+    """What is known of the bundle and the state now; reads the log to its end, so it may take a moment.
+    board: of a supervisor, which then counts what it takes up.
+    """
     live.served()
-    health = live.health()
+    own = live.health()
+    health = health_of(own, board)
     created = datetime.fromisoformat(live.manifest.created)
     gauges = {
         to.CREATED.name: int(created.replace(tzinfo=created.tzinfo or UTC).timestamp()),
@@ -99,8 +103,8 @@ def snapshot(live: Live) -> dict[str, Any]:
     if health["state"]["error"] is None:
         gauges[to.STATE_SEEN.name] = int(time.time())
     counts = {
-        to.RELOADS.name: health["reloads"],
-        to.REFUSALS.name: health["refusals"],
+        to.RELOADS.name: own["reloads"],
+        to.REFUSALS.name: own["refusals"],
         to.IMPRESSIONS.name: logged["recorded"],
         to.IMPRESSIONS_DROPPED.name: logged["dropped"],
         to.IMPRESSIONS_BYTES.name: logged["bytes"],

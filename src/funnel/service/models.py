@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from funnel.service.fields import Body, Id, PastEvent, Whole
+from funnel.service.fields import RAISED, Body, Id, PastEvent, Whole
 
 Columns = dict[str, Any]
 SeenKinds = Literal["exclude", "allow"] | Annotated[list[str], Field(min_length=1)]
@@ -41,6 +41,8 @@ class ManyBody(Body):
 
 class RankBody(Body):
     """All of a given list, best first; see `Live.rank`."""
+
+    raised: ClassVar[dict[str, str]] = {**RAISED, "items": "FunnelError"}
 
     user_id: Id | None = None
     items: list[Id] = Field(max_length=10_000)
@@ -301,6 +303,7 @@ class KnownBody(Body):
     bundle: Columns | None
     events: list[Columns]
     impressions: list[Columns]
+    answers: list[Columns]
 
 
 class HistoryBody(Body):
@@ -315,6 +318,7 @@ class ForgottenBody(Body):
     events: int
     bundle: str | None
     impressions: int
+    answers: int
 
 
 class BundlesBody(Body):

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from funnel.errors import BundleError, FunnelError, GateError
-from funnel.service.fields import fields_at
+from funnel.service.fields import Body, fields_at
 from funnel.values.nearest import hint
 from funnel.values.plain import as_json
 from funnel.values.shown import shown
@@ -68,7 +68,7 @@ def of_error(error: FunnelError, hidden: str) -> HttpProblem:
     return HttpProblem(422, detail, error=kind)
 
 
-def of_body(error: ValidationError, model: Any, body: Any) -> HttpProblem:
+def of_body(error: ValidationError, model: type[Body], body: Any) -> HttpProblem:
     """What a body has that its model does not allow: each mistake, where it is, and what would be right."""
     by_pointer: dict[str, dict[str, str]] = {}
     mistakes = error.errors(include_url=False, include_context=False)
@@ -82,7 +82,14 @@ def of_body(error: ValidationError, model: Any, body: Any) -> HttpProblem:
     first = errors[0]
     more = f", and {len(by_pointer) - 1:,} more in `errors`" if len(by_pointer) > 1 else ""
     where = f"{first['pointer']}: " if first["pointer"] else ""
-    return HttpProblem(422, f"{where}{first['detail']}{more}", error="DataError", errors=errors)
+    return HttpProblem(422, f"{where}{first['detail']}{more}", error=_kind(first, model, body), errors=errors)
+
+
+def _kind(first: Mapping[str, str], model: type[Body], body: Any) -> str:
+    """The class of error that `Live` would have raised."""
+    name = first["pointer"][1:].partition("/")[0]
+    there = isinstance(body, dict) and name in body
+    return model.raised.get(name, "DataError") if there else "DataError"
 
 
 def _position(mistake: ErrorDetails, body: Any) -> list[str | int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import BaseTransport, TimerHandle
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -16,12 +17,16 @@ SECONDS = 10.0
 
 
 class Protocol(HttpToolsProtocol):
-    """Ends a connection whose request line and headers are not whole in time, or too long."""
+    """Ends a connection whose request line and headers are not whole in time, or too long.
+
+    when_idle: is told about each answer that was sent.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._late: TimerHandle | None = None
-        self._bytes = 0
+        self._bytes, self._within = 0, False
+        self.when_idle: Callable[[Protocol], None] | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Wait for a request, not forever."""
@@ -40,6 +45,30 @@ class Protocol(HttpToolsProtocol):
         self._bytes += len(data)
         if self._bytes > MOST_BYTES:
             self._end()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of a request is here, and all of its answer is away."""
+        answered = self.cycle is None or self.cycle.response_complete
+        closing = self.transport is None or self.transport.is_closing()
+        within = self._bytes or self._within or self.pipeline
+        return answered and not closing and not within and not self.transport.get_write_buffer_size()
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request was read."""
+        self._within = True
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """The last was."""
+        self._within = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """See `when_idle`: called once what was written may be away."""
+        super().on_response_complete()
+        if self.when_idle is not None:
+            self.loop.call_soon(self.when_idle, self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is waited for any more."""

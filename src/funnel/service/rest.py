@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from funnel.service.board import health_of
 from funnel.service.bundles import Bundles
 from funnel.service.config import ServeConfig
 from funnel.service.explore import trace
@@ -32,6 +33,7 @@ class Rest:
 
     def __init__(self, live: Live, config: ServeConfig, observer: Observer) -> None:
         self._live, self._config, self._observer = live, config, observer
+        self._board = observer.shared.board
         self.draining = False
 
     def all(self) -> list[BaseRoute]:
@@ -52,14 +54,18 @@ class Rest:
             make.with_body("/v1/explain", ExplainBody, self._explain, "read"),
             make.with_body("/v1/trace", TraceBody, self._trace, "read"),
             *Records(self._live, self._config).routes(make),
-            *Bundles(self._live).routes(make),
-            *Page(self._live, self._config).routes(),
+            *Bundles(self._live, self._observer.shared).routes(make),
+            *Page(self._live, self._config, self._board).routes(),
         ]
 
     def _health(self) -> bytes:
         """What `Live.health` says, without where files are."""
         folder = str(self._live.folder)
-        return written(self._live.health()).replace(f"{folder}/".encode(), b"").replace(folder.encode(), b"")
+        return (
+            written(health_of(self._live.health(), self._board))
+            .replace(f"{folder}/".encode(), b"")
+            .replace(folder.encode(), b"")
+        )
 
     def _readiness(self) -> dict[str, Any]:
         if self.draining:

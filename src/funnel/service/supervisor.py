@@ -1,8 +1,10 @@
-"""Keeps so many workers alive on one socket.
+"""Keeps a service answering on one socket: a generation of workers a bundle, one behind the other.
 
-A bundle is loaded once, before workers are forked: they share its pages, also those that are in no file, and
-another one is there in milliseconds. The socket is one for all, and is never closed while the service runs:
-connections that a worker had not taken when it was killed are taken by another.
+The supervisor itself loads nothing. It forks a process for what is published, see
+`funnel.service.generation`, which loads it and forks workers. What is published next is loaded by the next
+such process, which gives way to those that answer; once its workers answer, those before it take nothing more
+and end with what they have in flight. Where it cannot be loaded, they go on. The socket is one for all, and
+is never closed while the service runs: connections that nobody had taken are taken by whoever is there.
 """
 
 from __future__ import annotations
@@ -15,166 +17,234 @@ import signal
 import socket
 import sys
 import time
-import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import funnel.errors
 from funnel.artifacts.store import CURRENT, Store
-from funnel.errors import ConfigError, FunnelError
+from funnel.catalogue.schemas import check_columns, load_schema
+from funnel.data import Schema
+from funnel.errors import BundleError, FunnelError
 from funnel.impressions import ImpressionsConfig
 from funnel.monitoring.config import MonitorConfig
+from funnel.service.board import Board, Outcome
 from funnel.service.config import ServeConfig
+from funnel.service.generation import LATE, LOOK, Generation, how
+from funnel.service.instruments import REFUSALS, RELOADS
 from funnel.service.keys import Keys, check_address
+from funnel.service.listening import bound
 from funnel.service.logs import log_as_json
 from funnel.service.observing import Shared
-from funnel.service.worker import work
+from funnel.service.started import Started
 from funnel.serving.live import Live
+from funnel.serving.loaded import Refused
+from funnel.serving.watcher import Tries, mark
 
 log = logging.getLogger(__name__)
 
-#: Connections that wait to be taken.
-BACKLOG = 2048
-
-#: Seconds between looks, and before another worker follows one that ended as soon as it had begun.
-LOOK, PAUSE = 0.25, 1.0
-
-
-def bound(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises: ConfigError where the address cannot be had, saying why."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise ConfigError(
-            f"{host}:{port} cannot be listened on: {error.strerror or error}; give another host or port"
-        ) from error
-    listener.setblocking(False)
-    return listener
-
 
 class Supervisor:
-    """Forks workers, and others for those that end, until SIGTERM or SIGINT.
+    """Has one generation serve, and another when it is published, until SIGTERM or SIGINT.
 
-    live: loaded, and not used by a thread. listener: see `bound`. keys: None where none is asked for.
-    monitor: what is watched; None: what the bundle in use has in its config. To be run in the main thread.
+    listener: see `bound`. keys: None where none is asked for. impressions: see `Live`. monitor: what is
+    watched; None: what the bundle in use has in its config. To be used in the main thread.
     """
 
     def __init__(
         self,
-        live: Live,
+        store: Store,
         listener: socket.socket,
         config: ServeConfig,
         keys: Keys | None = None,
+        impressions: ImpressionsConfig | None = None,
         monitor: MonitorConfig | None = None,
     ) -> None:
-        self._live, self._listener, self._config = live, listener, config
-        self._workers: dict[int, float] = {}  # when each began, by process
-        self._rows: dict[int, int] = {}  # the row of each in what is shared
-        self._shared = Shared.of(config.workers, keys, monitor)
-        self._ending, self._loading, self._not_before = False, False, 0.0
-        self._current = _mark(live.folder / CURRENT)
-        self._parent, self._held = os.pipe()  # workers wait for the end of what only this process holds
-        self._woken, self._wake = socket.socketpair()
+        self._impressions = impressions
+        self._store, self._listener, self._config = store, listener, config
+        self._woken, wake = socket.socketpair()
+        self._board = Board()
+        self._shared = Shared.of(config.workers, keys, monitor, self._board, wake)
+        self._counts = self._shared.counters.rows()[-1]
+        self._serving: Started | None = None
+        self._coming: Started | None = None
+        self._before: list[Started] = []  # which are about to end
+        self._outcome, self._schema = Outcome(), Schema()
+        self._tries, self._looked, self._at_once = Tries(config.watch), time.monotonic(), False
+        self._ending = False
 
-    def run(self) -> None:
-        """Until all workers have ended."""
-        self._wake.setblocking(False)
-        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+    def start(self) -> str:
+        """Have what is published answer; the version. Raises: FunnelError where it cannot."""
+        wake = self._shared.wake
+        assert wake is not None
+        wake.setblocking(False)
+        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # so that it wakes
         gc.collect()
-        gc.freeze()  # the collector would write into the pages that workers share
-        while not self._ending:
-            self._reap()
-            self._fork_missing()
-            self._refresh()
+        gc.freeze()
+        self._start(self._store.current())
+        while self._coming is not None and not self._ending:
             self._wait(LOOK)
-        self._listener.close()
-        self._stop_workers()
+        if self._serving is None and not self._ending:
+            self._end_all()
+            raise self._wrong
+        return self._outcome.version
+
+    def run(self) -> None:
+        """Until it is told to end, and all have."""
+        while not self._ending:
+            self._look()
+            self._wait(LOOK)
+        self._end_all()
 
     def _end(self, *_: Any) -> None:
-        """Workers are told at once, and a bundle that is being loaded is not waited for."""
         self._ending = True
-        self._signal(signal.SIGTERM)
-        if self._loading:
-            self._loading = False
-            raise _LoadEnded
+
+    @property
+    def _all(self) -> list[Started]:
+        return [*self._before, *filter(None, (self._serving, self._coming))]
 
     def _wait(self, seconds: float) -> None:
-        if select.select([self._woken], [], [], seconds)[0]:
-            self._woken.recv(4096)
+        """Until something happens, and see to it."""
+        coming = [] if self._coming is None or self._ending else [self._coming.report]
+        found = select.select([self._woken.fileno(), *coming], [], [], seconds)[0]
+        if self._woken.fileno() in found:
+            self._at_once |= 0 in self._woken.recv(4096)  # of a worker; others are numbers of signals
+        if coming and coming[0] in found:
+            self._hear(self._coming)
+        self._reap()
 
-    def _fork_missing(self) -> None:
-        while len(self._workers) < self._config.workers and time.monotonic() >= self._not_before:
-            row = min(set(range(self._config.workers)) - set(self._rows.values()))
-            with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", DeprecationWarning
-                )  # threads of libraries; `Live` is made for it
-                process = os.fork()
-            if process == 0:
-                self._become_worker(row)
-            self._workers[process], self._rows[process] = time.monotonic(), row
+    def _hear(self, coming: Started | None) -> None:
+        said = None if coming is None else coming.heard()
+        if coming is None or said is None:
+            return
+        if "error" in said:
+            kind = getattr(funnel.errors, said["error"], BundleError)
+            self._refuse(coming.version, kind(said["reason"]))
+        else:
+            self._take_over(coming, Schema.model_validate(said["schema"]))
 
-    def _become_worker(self, row: int) -> None:
-        """Never returns."""
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
-        if self._ending:  # told between the fork and here
-            os._exit(0)
-        os.close(self._held)
-        self._woken.close()
-        self._wake.close()
-        work(self._live, self._listener, self._config, self._parent, self._shared, row)
+    def _take_over(self, coming: Started, schema: Schema) -> None:
+        """Its workers answer: those before it may end."""
+        before, self._serving, self._coming = self._serving, coming, None
+        fresh = coming.version != self._outcome.version
+        if fresh and before is not None:
+            self._counts.add(RELOADS.name)
+        self._tell(
+            generation=coming.number, version=coming.version, at=time.time(), refused=None,
+            reloads=self._outcome.reloads + (fresh and before is not None),
+        )  # fmt: skip
+        self._schema = schema
+        self._tries.ended(well=True)
+        if before is not None:
+            log.info("now serving %s", coming.version)
+            before.end()
+            self._before += [] if before.ended else [before]
+
+    def _refuse(self, version: str, error: Exception) -> None:
+        """What serves goes on."""
+        self._wrong = error
+        if self._coming is not None:
+            self._coming.end()
+            self._before += [] if self._coming.ended else [self._coming]
+            self._coming = None
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._tell(refusals=self._outcome.refusals + 1, refused=Refused(version, str(error), now))
+        self._counts.add(REFUSALS.name)
+        self._tries.ended(well=False)
+        served = self._outcome.version or "nothing"
+        log.error("%s goes on being served, %s was refused: %s", served, version, error)
+
+    def _tell(self, **changes: Any) -> None:
+        self._outcome = replace(self._outcome, tries=self._outcome.tries + 1, **changes)
+        self._board.write(self._outcome)
+
+    def _look(self) -> None:
+        """Whether another version is published, every so many seconds, and at once where a worker says so."""
+        if self._coming is not None or self._before:
+            return
+        now = time.monotonic()
+        if not self._at_once and now - self._looked < self._config.watch:
+            return
+        self._at_once, self._looked = False, now
+        if self._serving is not None and self._serving.ended:
+            self._again()
+        elif self._tries.due(mark(self._store.folder / CURRENT)):
+            self._try()
+
+    def _try(self) -> None:
+        """Serve what is published."""
+        try:
+            published = self._store.current()
+        except FunnelError as error:
+            self._refuse("none", error)
+            return
+        if published != self._outcome.version or self._serving is None or self._serving.ended:
+            self._start(published)
+            return
+        self._tell(refused=None)
+        self._tries.ended(well=True)
+
+    def _again(self) -> None:
+        """Serve what was served; where that fails, what is published, in turns."""
+        refused = self._outcome.refused
+        if refused is not None and refused.version == self._outcome.version:
+            self._try()
+        else:
+            self._start(self._outcome.version)
+
+    def _start(self, version: str) -> None:
+        """Fork what loads a version."""
+        number, served = self._outcome.generation + 1, (self._outcome.version, self._schema)
+        beside = self._serving is not None and not self._serving.ended
+
+        def load() -> Live:
+            if served[0]:
+                check_columns(*served, version, load_schema(self._store.path(version)))
+            state = self._config.state or None
+            return Live(self._store, version, state=state, impressions=self._impressions)
+
+        def run(control: int, report: int) -> NoReturn:
+            self._woken.close()
+            own = Generation(load, self._listener, self._config, self._shared, number, control, report)
+            own.run(beside=beside)
+
+        self._coming = Started.forked(number, version, self._all, run)
 
     def _reap(self) -> None:
-        for process, began in list(self._workers.items()):
-            ended, status = os.waitpid(process, os.WNOHANG)
+        for started in self._all:
+            ended, status = (0, 0) if started.ended else os.waitpid(started.process, os.WNOHANG)
             if not ended:
                 continue
-            del self._workers[process], self._rows[process]
-            if not self._ending:
-                log.warning("worker %d ended (%s); another takes its place", process, _how(status))
-                if time.monotonic() - began < PAUSE:
-                    self._not_before = time.monotonic() + PAUSE
+            started.ended = True
+            if self._ending:
+                continue
+            if started is self._coming:
+                self._hear(started)  # it may have said why, as the last thing it did
+            if started is self._coming:
+                self._refuse(
+                    started.version, BundleError(f"the process that loaded it ended ({how(status)})")
+                )
+            if started is self._serving:
+                log.error("the parent of workers ended (%s); they go on until others answer", how(status))
+                self._at_once = True
+        self._before = [started for started in self._before if not started.ended]
 
-    def _refresh(self) -> None:
-        """Have the published bundle at hand for the next worker; running ones see for themselves."""
-        mark = _mark(self._live.folder / CURRENT)
-        if mark != self._current:
-            self._current = mark
-            with suppress(FunnelError, _LoadEnded):  # an error is in the log, and in that of every worker
-                self._loading = not self._ending
-                if self._loading:
-                    self._live.refresh()
-                    gc.freeze()
-            self._loading = False
-
-    def _stop_workers(self) -> None:
-        """SIGTERM to all, and SIGKILL to those that do not end in time."""
-        self._signal(signal.SIGTERM)
-        until = time.monotonic() + self._config.drain + 2
-        while self._workers and time.monotonic() < until:
-            self._reap()
+    def _end_all(self) -> None:
+        """In time, or by force."""
+        self._listener.close()
+        for started in self._all:
+            started.end()
+            started.signal(signal.SIGTERM)
+        until = time.monotonic() + self._config.drain + 2 * LATE
+        while any(not started.ended for started in self._all) and time.monotonic() < until:
             self._wait(0.05)
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: int) -> None:
-        for process in self._workers:
-            with suppress(ProcessLookupError):
-                os.kill(process, number)
-
-
-class _LoadEnded(BaseException):
-    """Raised where a bundle is being loaded when the process is told to end; no `except Exception`
-    takes it."""
+        for started in self._all:
+            started.signal(signal.SIGKILL)
 
 
 def serve(
@@ -189,8 +259,8 @@ def serve(
     Without keys only loopback is listened on: whoever reaches the service may do everything.
     Logs are set up for the process, see `[serve] logs`.
 
-    ready: told the address and the version when connections are taken. impressions: see `Live`.
-    monitor: see `Supervisor`.
+    ready: told the address and the version when the service answers. impressions: see `Live`. monitor: see
+    `Supervisor`.
 
     Raises: ConfigError where the address cannot be had, others would reach it without keys, or the file of
     keys is damaged; BundleError where nothing can be served.
@@ -202,20 +272,8 @@ def serve(
     if config.logs == "json" or (config.logs == "auto" and not sys.stderr.isatty()):
         log_as_json()
     with bound(config.host, config.port) as listener:
-        live = Live(store, state=config.state or None, impressions=impressions)
         host, port = listener.getsockname()[:2]
-        ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", live.version)
-        Supervisor(live, listener, config, keys, monitor).run()
-
-
-def _how(status: int) -> str:
-    code = os.waitstatus_to_exitcode(status)
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-
-
-def _mark(path: Path) -> tuple[int, int] | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_ino, stat.st_mtime_ns
+        supervisor = Supervisor(store, listener, config, keys, impressions, monitor)
+        version = supervisor.start()
+        ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", version)
+        supervisor.run()

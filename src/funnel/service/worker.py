@@ -1,4 +1,4 @@
-"""One process that answers, forked from the supervisor with a loaded `Live`."""
+"""One process that answers, forked with a loaded `Live`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import uvicorn
 from anyio import to_thread
@@ -20,7 +21,9 @@ from funnel.service.app import Service
 from funnel.service.config import ServeConfig
 from funnel.service.guarding import Doorkeeper
 from funnel.service.observing import Shared
+from funnel.service.passing import Passing
 from funnel.service.protocol import Protocol
+from funnel.service.uvicorn_server import Server
 from funnel.serving.live import Live
 
 log = logging.getLogger(__name__)
@@ -40,36 +43,34 @@ TURN = 0.0005
 KEEP_ALIVE = 75
 
 
-class Server(uvicorn.Server):
-    """uvicorn, ended by `end` alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leave signals to the worker."""
-        yield
-
-    def end(self) -> None:
-        """Take no more connections, and let requests in flight end."""
-        self.should_exit = True
-
-
-def work(
-    live: Live, listener: socket.socket, config: ServeConfig, parent: int, shared: Shared, number: int
-) -> None:
-    """Answer until SIGTERM, or until the supervisor is gone, and end the process.
-
-    parent: a file descriptor that ends with the supervisor. number: of the worker's row in what is shared.
+@dataclass(frozen=True)
+class Place:
+    """Where a worker belongs. generation: see `funnel.service.generation`. number: among its workers.
+    control: a file descriptor that ends when it is to end. answers: one that it writes a byte to when it
+    answers.
     """
+
+    generation: int
+    number: int
+    control: int
+    answers: int
+
+    def row(self, workers: int) -> int:
+        """In what is shared: for a while two generations count at the same time."""
+        return self.number + workers * (self.generation % 2)
+
+
+def work(live: Live, listener: socket.socket, config: ServeConfig, shared: Shared, place: Place) -> NoReturn:
+    """Answer until SIGTERM, or until `place.control` ends, and end the process."""
     code = 1
     try:
         sys.setswitchinterval(TURN)
-        live.watch(config.watch)
         with live.recording.paused():  # nobody is shown these
             live.recommend_many([None, None], 1)  # what a process does once is done before anybody waits
             live.recommend(None, 1)
         monitoring = Monitoring(live, shared.monitor)
         with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_serve(service_of(live, config, shared, number), listener, config, parent))
+            runner.run(_serve(service_of(live, config, shared, place), listener, config, shared, place))
         monitoring.stop(1.0)
         code = 0
     except Exception:
@@ -91,32 +92,48 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def service_of(live: Live, config: ServeConfig, shared: Shared, number: int) -> Callable[[], Service]:
+def service_of(live: Live, config: ServeConfig, shared: Shared, place: Place) -> Callable[[], Service]:
     """What makes a worker's service, with the guard that the config says, in its event loop."""
     guard = Doorkeeper(shared.keys, body=config.body, in_flight=config.in_flight)
-    return lambda: Service(live, config, guard=guard, shared=shared, worker=number)
+    row = place.row(config.workers)
+    return lambda: Service(live, config, guard=guard, shared=shared, worker=row)
 
 
 async def _serve(
-    make: Callable[[], Service], listener: socket.socket, config: ServeConfig, parent: int
+    make: Callable[[], Service], listener: socket.socket, config: ServeConfig, shared: Shared, place: Place
 ) -> None:
     service, loop = make(), asyncio.get_running_loop()
-    watching = loop.create_task(service.observer.watch())
-    server = Server(settings(service, config))
+    server = Server(settings(service, config), lambda: os.write(place.answers, b"."))
+    passing = None if shared.passing is None else Passing(server, shared.passing)
+    tasks, ending = [loop.create_task(service.observer.watch())], False
 
-    def drain(*_: Any) -> None:
-        loop.remove_reader(parent)
-        if not service.rest.draining:
+    def end(*_: Any) -> None:
+        """Connections end, too, unless others follow, which have them then."""
+        nonlocal ending
+        if ending:
+            return
+        ending = True
+        loop.remove_reader(place.control)
+        if passing is not None and _followed(shared, place):
+            tasks.append(loop.create_task(passing.leave(config.drain)))
+        else:
             service.drain()
             loop.call_later(GRACE, server.end)
 
     to_thread.current_default_thread_limiter().total_tokens = THREADS
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, drain)
-    loop.add_reader(parent, drain)
+        loop.add_signal_handler(number, end)
+    loop.add_reader(place.control, end)
+    if passing is not None:
+        passing.begin()
     await server.serve(sockets=[listener])
-    watching.cancel()
+    for task in tasks:
+        task.cancel()
     service.close()
+
+
+def _followed(shared: Shared, place: Place) -> bool:
+    return shared.board is not None and shared.board.read().generation > place.generation
 
 
 def settings(service: Service, config: ServeConfig) -> uvicorn.Config:

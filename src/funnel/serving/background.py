@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -27,6 +27,14 @@ def in_background(work: Callable[[], T]) -> T:
     """
     with ThreadPoolExecutor(1, "funnel-background", initializer=_give_way) as pool:
         return pool.submit(work).result()
+
+
+def started(work: Callable[[], T], *, give_way: bool) -> Future[T]:
+    """What `work` will return, from a thread. give_way: of low priority, as those that it starts have it."""
+    pool = ThreadPoolExecutor(1, "funnel-begun", initializer=_give_way if give_way else None)
+    future = pool.submit(work)
+    pool.shutdown(wait=False)
+    return future
 
 
 def later(work: Callable[[], object]) -> None:

@@ -11,7 +11,7 @@ from funnel.allow import Allow
 from funnel.artifacts.manifest import Manifest
 from funnel.artifacts.store import Store
 from funnel.bundle.contents import Contents, load_contents
-from funnel.catalogue.schemas import columns_gone, load_schema
+from funnel.catalogue.schemas import check_columns, load_schema
 from funnel.compiling import without_collection
 from funnel.data import Schema
 from funnel.durations import Durations
@@ -115,11 +115,7 @@ class Loaded:
 
     def check_successor(self, other: Loaded) -> None:
         """Raises: BundleError when the other lacks columns that callers of this one may name."""
-        if gone := columns_gone(self.schema, other.schema):
-            raise BundleError(
-                f"bundle {other.version} is of another schema: {', '.join(gone)} of {self.version}, which is "
-                "in use, is gone or of another kind; start a new process to serve it"
-            )
+        check_columns(self.version, self.schema, other.version, other.schema)
 
 
 @dataclass(frozen=True)

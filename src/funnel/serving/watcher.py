@@ -97,7 +97,7 @@ def _watch(
         live = reference()
         if live is None:
             return
-        if tries.due(_mark(file)):
+        if tries.due(mark(file)):
             tries.ended(well=_refreshed(live))
         del live  # else the last reference would be ours while we wait
 
@@ -114,8 +114,8 @@ def _refreshed(live: Refreshing) -> bool:
     return True
 
 
-def _mark(file: Path) -> _Mark:
-    """Another one after each replacement; None where there is no such file."""
+def mark(file: Path) -> _Mark:
+    """What a file is known by: another one after each replacement; None where there is no such file."""
     try:
         stat = file.stat()
     except OSError:

@@ -8,12 +8,14 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
-from funnel.artifacts import Store
+from funnel.artifacts import Store, signing
 from funnel.artifacts.writing import changing
 from funnel.config import Config
 from funnel.errors import ConfigError
+from funnel.pipeline.ingest import ingest
 from funnel.pipeline.progress import step as timed
 from funnel.pipeline.run.context import RUNS, Context
 from funnel.pipeline.run.differences import differences
@@ -95,6 +97,8 @@ def run(
 
         outcome = run(config, Store("indexes"), Store("embeddings"))
     """
+    if config.impressions.ingest:
+        ingest(config, indexes)
     context = _context(config, indexes, embeddings, start, keep)
     context.start_from, context.progress = start_from, progress
     name = f"{datetime.now(UTC).isoformat(timespec='seconds')}-{os.getpid()}"
@@ -123,6 +127,8 @@ def _context(
         kept |= {"train", "export"}
     if both := [name for name in names if name in kept and name in forced]:
         raise ConfigError(f"{both[0]!r} is to be kept and, from {start!r} on, to run again: one of both")
+    if config.store.key:
+        signing.public(Path(config.store.key))  # raises for what is no key, before any work is done
     context = Context(config, indexes, embeddings, frozenset(kept), frozenset(forced))
     if missing := [name for name in names if name in kept and context.work.latest(name) is None]:
         raise ConfigError(f"there is no result of {missing[0]!r} to keep: run once without keeping it")

@@ -6,9 +6,10 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from funnel.artifacts import Manifest, Store
+from funnel.artifacts import Manifest, Store, signing
 from funnel.artifacts.retention import retain
 from funnel.data import read
 from funnel.errors import DataError
@@ -121,10 +122,18 @@ def _gate(run: Context, out: Writing) -> None:
 
 def _publish(run: Context, out: Writing) -> None:
     verdict = Verdict.model_validate_json((run.folder("gate") / "verdict.json").read_bytes())
+    if run.config.store.key:  # before it is published: whoever copies what is published finds it signed
+        out.facts["signed"] = run.indexes.sign(verdict.version, Path(run.config.store.key))
     if run.indexes.published() != verdict.version:
         serve(run.indexes, verdict)
     out.output = verdict.version
-    out.facts = {"served": verdict.served}
+    out.facts["served"] = verdict.served
+
+
+def _signed(run: Context) -> dict[str, Any]:
+    """Who signs, where anybody does."""
+    key = run.config.store.key
+    return {**run.sections(), **({"signed": signing.public(Path(key))} if key else {})}
 
 
 def _leave(out: Writing, store: Store, version: str) -> Manifest:
@@ -211,5 +220,5 @@ STEPS = (
         lambda run: {**run.sections("gates"), "beside": _beside(run), "anchor": _anchor(run)},
         _gate,
     ),
-    PipelineStep("publish", ("evaluate", "gate"), lambda run: run.sections(), _publish),
+    PipelineStep("publish", ("evaluate", "gate"), _signed, _publish),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from funnel.bundle.contents import Contents
 from funnel.errors import FunnelError
 from funnel.service.admission import Admission
+from funnel.service.board import Board, health_of
 from funnel.service.config import ServeConfig
 from funnel.service.explore import TITLES, listed, trace
 from funnel.service.missing import why
@@ -32,8 +34,8 @@ TOP, USERS, NEIGHBOURS = 50, 50, 12
 class Page:
     """Routes of the page: its files, which anybody may have, and its parts, for the role read."""
 
-    def __init__(self, live: Live, config: ServeConfig) -> None:
-        self._live, self._config = live, config
+    def __init__(self, live: Live, config: ServeConfig, board: Board | None = None) -> None:
+        self._live, self._config, self._board = live, config, board
         self._templates, self._files, self._stored = Templates(), Files(), Stored(live)
 
     def routes(self) -> list[BaseRoute]:
@@ -60,7 +62,7 @@ class Page:
         return Route(f"/view/{name}", endpoint, methods=["GET"], include_in_schema=False)
 
     def _overview(self, _: Request) -> dict[str, Any]:
-        health, loaded = self._live.health(), self._live.served()
+        health, loaded = health_of(self._live.health(), self._board), self._live.served()
         return {
             "health": health,
             "n_items": len(loaded.contents.catalogue.ids),
@@ -131,10 +133,20 @@ class Page:
                 of | {"score": item.score, "sources": item.sources}
                 for of, item in zip(listed(contents, rows), answer.items, strict=True)
             ]
-        return {"item_id": item_id, "columns": None if columns is None else plain(columns), "near": near}
+        changes = [plain(change) | {"at": _utc(change["time"])} for change in self._live.items.changes()]
+        return {
+            "item_id": item_id,
+            "columns": None if columns is None else plain(columns),
+            "near": near,
+            "changes": changes,
+        }
 
     def _bundles(self, request: Request) -> dict[str, Any]:
         return {"bundles": self._stored.bundles(), "admin": is_admin(request)}
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "seconds")[:19]
 
 
 def is_admin(request: Request) -> bool:

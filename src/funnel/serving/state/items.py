@@ -14,7 +14,7 @@ from funnel.errors import BundleError, DataError
 from funnel.serving import arguments
 from funnel.serving.state import encode
 from funnel.serving.state.follower import Follower
-from funnel.serving.state.log import Patch
+from funnel.serving.state.log import ItemChange, Patch
 from funnel.serving.state.overlay import PATCHED, Overlay
 from funnel.values.ids import written
 
@@ -114,6 +114,23 @@ class LiveItems:
             return None
         return catalogue.records(rows)[0]
 
+    def changes(self, calls: int = 20, most: int = 100) -> list[dict[str, Any]]:
+        """What the last calls of any process changed, the latest first, as plain values: the item's id in
+        writing, what became of it ("upserted", "deleted", "patched", "forgotten"), the column and the value
+        of a patch, and seconds since 1970. Of an item that was changed again only the last is known.
+
+        calls: how many are looked at. most: changes that are returned.
+        Raises: BundleError when the log cannot be read.
+        """
+        changes = self._follower.state.changes_after(max(0, self._follower.follow().items_at - calls))
+        found = [
+            {"item_id": item.item_id, "what": _what(item), "time": item.time} for item in changes.items
+        ] + [
+            {"item_id": p.item_id, "what": "patched", "time": p.time, "column": p.column, "value": p.value}
+            for p in changes.patches
+        ]
+        return sorted(found, key=lambda change: -change["time"])[:most]
+
     def _write(self, patches: list[Patch]) -> None:
         if patches:
             self._follower.state.patch(patches)
@@ -152,6 +169,12 @@ class LiveItems:
         """
         self._follower.follow()
         self._follower.compact()
+
+
+def _what(item: ItemChange) -> str:
+    if item.deleted:
+        return "deleted"
+    return "forgotten" if item.item is None else "upserted"
 
 
 def _now(overlay: Overlay) -> float:
