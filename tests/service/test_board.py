@@ -1,0 +1,54 @@
+"""What is read is what was written, whole, also while it is written and when the writer was killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from funnel.service.board import Board, Outcome, health_of
+from funnel.serving.loaded import Refused
+
+
+def outcome(number: int) -> Outcome:
+    refused = Refused(f"v{number}", "x" * (number * 37 % 9000), "now") if number % 2 else None
+    return Outcome(number, f"v{number}", float(number), number, number, number, refused)
+
+
+def test_what_is_read_while_it_is_written_is_whole() -> None:
+    board, writes = Board(), 100_000
+    board.write(outcome(0))
+    writer = os.fork()
+    if writer == 0:
+        for number in range(1, writes):
+            board.write(outcome(number))
+        os._exit(0)
+    seen = []
+    while (not seen or seen[-1] < 2_000) and len(seen) < 1_000_000:
+        found = board.read()
+        cut = outcome(found.generation).refused
+        assert found.version == f"v{found.generation}"
+        assert (found.refused is None) == (cut is None)
+        if found.refused is not None and cut is not None:
+            assert found.refused.reason == cut.reason[:8000]
+        seen.append(found.generation)
+    os.kill(writer, signal.SIGKILL)  # in the middle of it
+    os.waitpid(writer, 0)
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 10
+    last = board.read()
+    assert last.version == f"v{last.generation}"
+    board.write(outcome(7))
+    assert board.read().generation == 7
+
+
+def test_health_has_what_the_supervisor_knows() -> None:
+    board, own = (
+        Board(),
+        {"reloads": 0, "refusals": 0, "refused": None, "reloaded_at": 1.0, "watching": False},
+    )
+    assert health_of(own, None) == own
+    board.write(Outcome(2, "v", 5.0, 3, 2, 1, Refused("w", "damaged", "now")))
+    assert health_of(own, board) == {
+        "reloads": 2, "refusals": 1, "reloaded_at": 5.0, "watching": True,
+        "refused": {"version": "w", "reason": "damaged", "at": "now"},
+    }  # fmt: skip
