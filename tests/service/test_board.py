@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from itertools import pairwise
 
 from funnel.service.board import Board, Outcome, health_of
+from funnel.service.observing import Shared
+from funnel.service.worker import Place
 from funnel.serving.loaded import Refused
 
 
@@ -52,3 +55,13 @@ def test_health_has_what_the_supervisor_knows() -> None:
         "reloads": 2, "refusals": 1, "reloaded_at": 5.0, "watching": True,
         "refused": {"version": "w", "reason": "damaged", "at": "now"},
     }  # fmt: skip
+
+
+def test_generations_that_follow_one_another_count_in_rows_of_their_own() -> None:
+    """For a while both count, and the supervisor does in the last row."""
+    rows = [{Place(generation, number, 0, 0).row(3) for number in range(3)} for generation in range(1, 5)]
+    for before, after in pairwise(rows):
+        assert len(before) == len(after) == 3
+        assert not before & after
+    last = Shared.of(3, board=Board()).counters.workers - 1
+    assert all(max(some) < last for some in rows)
