@@ -102,6 +102,14 @@ def test_it_is_kept_and_made_anew_when_a_callee_changes(modules: Path) -> None:
     assert len(list(modules.rglob("*.code"))) == 2  # what earlier sources gave is gone
 
 
+def test_constants_have_the_code_of_any_number(modules: Path) -> None:
+    """Numba gives each constant a type of its own, and code."""
+    calls = "inner(x) + inner(1) + inner(-1) + inner(x=-2)"
+    (modules / "b.py").write_text(OUTER.replace("10 * inner(x)", calls))
+    assert said(CALLS, path=modules)[0] == {"got": 3 + 2 + 0 - 1, "hits": 0, "saved": 1, "lost": 0}
+    assert len(list(modules.rglob("a.inner-*.code"))) == 1
+
+
 def test_what_is_damaged_is_made_anew(modules: Path) -> None:
     said(CALLS, path=modules)
     for path in modules.rglob("*.code"):

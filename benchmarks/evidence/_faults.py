@@ -99,17 +99,13 @@ def towers_dead(shop: Shop) -> None:
 def _silence(shop: Shop, name: str) -> None:
     source: Any = next(s for s in shop.live.served().contents.sources() if s.name == name)
 
-    def find(requests: Requests, k: int) -> Any:
-        shape = (len(requests), k)
+    def nothing(requests: Requests, *others: Any) -> Any:
+        shape = (len(requests), others[-1])
         return np.full(shape, -1, dtype=np.int32), np.full(shape, -np.inf, dtype=np.float32)
 
-    _put(source, "find", find)
-
-
-def _put(of: Any, name: str, value: Callable[..., Any]) -> None:
-    """In place of a method, also where the object may not be written to."""
-    kind = type(of)
-    of.__class__ = type(kind.__name__, (kind,), {"__slots__": (), name: staticmethod(value)})
+    kind = type(source)  # whose objects may not be written to
+    methods = {"__slots__": (), "find": staticmethod(nothing), "search": staticmethod(nothing)}
+    source.__class__ = type(kind.__name__, (kind,), methods)
 
 
 def filter_empties(shop: Shop) -> None:

@@ -40,7 +40,7 @@ NOON = BEGIN + DAYS * DAY + 12 * 3600
 #: Events that a shop in use has had.
 EVENTS_BEFORE = 40_000
 
-#: Share of answers that are logged with all that makes them again, and seconds that are asked for at once.
+#: Share of answers that are logged so that they can be made again; seconds that are asked for at once.
 SAMPLE, TURN = 0.1, 10
 
 
@@ -84,15 +84,17 @@ class Shop:
         seed: int,
         config: MonitorConfig | None = None,
         state: Path | None = None,
+        sample: float = SAMPLE,
     ) -> Shop:
         """With a state of its own: what happens to it happens to no other. Its logs are in a temporary
-        folder. state: one that it begins with."""
+        folder. state: one that it begins with. sample: share of answers that are logged with all that makes
+        them again."""
         own = Path(tempfile.mkdtemp(prefix="watched-"))
         if state is not None:
             shutil.copy(state, own / "state.sqlite")
         live = Live(
             Store(store), version, state=own / "state.sqlite",
-            impressions=ImpressionsConfig(log=True, sample=SAMPLE),
+            impressions=ImpressionsConfig(log=True, sample=sample),
         )  # fmt: skip
         live.recording.folder = own / "answers"
         watch = Watch(live, config, answers=own / "answers", folder=own / "monitor")

@@ -85,6 +85,7 @@ def _rates(looks: np.ndarray[Any, Any]) -> dict[str, Any]:
             "by user, daily looks": _share(ever[:, metric, 1]),
             "sequence, daily looks": _share(ever[:, metric, 2]),
             "declared horizon": _share(last[:, metric, 1]),
+            "either, as experiments are ended": _share(ever[:, metric, 2] | last[:, metric, 1]),
         }
     del found["revenue a user"]["by request, daily looks"]
     return {**found, "sample ratio": _share(ever[:, 0, 3])}

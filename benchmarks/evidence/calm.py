@@ -85,7 +85,7 @@ def main(quick: bool, results: Path) -> None:
             pools[kind] = pools[again]
             continue
         begun = None if kind.fresh else state
-        pools[kind] = minutes(store, version, of, kind, 4 if quick else 10, begun)
+        pools[kind] = minutes(store, version, of, kind, 3 if quick else 7, begun)
         console.log(f"{kind}: {len(pools[kind])} minutes")
     about = month(pools, np.random.default_rng(3))
     about |= {"kinds_of_minutes": len(kinds), "minutes_of_each": len(pools[kinds[0]]), "shared_machine": True}

@@ -29,7 +29,7 @@ from funnel.monitoring.counts import Counts
 from funnel.monitoring.memory import HOUR, MonitorMemory
 
 #: Healthy minutes that are drawn from, and minutes before a fault, at least; minutes that it may take.
-HEALTHY, BEFORE, LIMIT = 20, 2, 10
+HEALTHY, BEFORE, LIMIT = 16, 2, 10
 
 
 def healthy(

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from scipy.stats import norm
 
-from benchmarks.evidence._users import NEW, draw_days
+from benchmarks.evidence._users import NEW, draw_clicks
 from benchmarks.serving import save
 from funnel.experiments.effects import effect, users_needed
 from funnel.experiments.interleaving import preference, team_draft
 from funnel.experiments.moments import UserMoments
 from funnel.synthetic import LatentTruth, SyntheticConfig, write_world
 
-DAYS, LIFT, RUNS, PILOT = 14, 0.05, 1_000, 40_000
+DAYS, LIFT, RUNS, PILOT = 14, 0.05, 1_000, 1_000_000
 WORLD, REQUESTS, K, CANDIDATES, DRAFTS = 3_000, 20, 10, 60, 4
+PEOPLE = 10_000  # of a part of a pilot
 NOISE = (1.5, 1.25)  # of the two rankers' scores, as standard deviations of a click's logit
 
 
@@ -42,7 +45,7 @@ def main(quick: bool, results: Path) -> None:
         "days": DAYS,
         "runs": runs,
         "clicks a request": found_with_stated_size(runs),
-        "synthetic world": interleaved(20 if quick else RUNS, 5_000 if quick else 40_000),
+        "synthetic world": interleaved(20 if quick else RUNS // 2, 1 if quick else 20),
     }
     Console().print_json(data=about)
     if not quick:
@@ -73,11 +76,8 @@ def _moments(rng: np.random.Generator, users: int, lift: float) -> UserMoments:
     """Clicks and requests of two weeks, and of the two before, of so many users who came."""
     parts = []
     while sum(len(part) for part in parts) < users:
-        days = draw_days(rng, max(256, users // 2), 2 * DAYS, lift=lift, since=DAYS)
-        before, now = slice(None, DAYS), slice(DAYS, None)
-        sums = [
-            table[:, span].sum(axis=1) for span in (now, before) for table in (days.clicks, days.requests)
-        ]
+        tables = draw_clicks(rng, max(256, users // 2), 2, days=DAYS, lift=lift, since=1)
+        sums = [table[:, period] for period in (1, 0) for table in reversed(tables)]
         parts.append(np.stack(sums, axis=1)[sums[1] > 0])
     clicks, requests, clicks_before, requests_before = np.concatenate(parts)[:users].T
     return UserMoments.of(clicks, requests, clicks_before, requests_before)
@@ -97,23 +97,24 @@ class World:
     examination: NDArray[Any]
 
 
-def interleaved(runs: int, pilot: int) -> dict[str, Any]:
-    """Users that each way needs for 80%, from a pilot, and what is found with as many."""
+def interleaved(runs: int, pilots: int) -> dict[str, Any]:
+    """Users that each way needs for 80%, from pilots, and what is found with as many."""
     config = SyntheticConfig(users=WORLD, items=20_000, events_per_user=2.0, seed=5)
     with tempfile.TemporaryDirectory() as folder:
         truth = LatentTruth.load(write_world(config, Path(folder) / "world") / "truth")
         world = _world(truth, np.random.default_rng(20))
     rng = np.random.default_rng(21)
-    per_request, per_user = zip(*(_arm(world, rng, pilot, ranking) for ranking in (0, 1)), strict=True)
+    per_request, per_user = zip(*(_pilot(world, rng, ranking, pilots) for ranking in (0, 1)), strict=True)
     lift = float(per_request[1].value / per_request[0].value - 1)
-    judged = preference(*_paired(world, rng, pilot), horizon_users=pilot)
+    both = [_paired(world, rng, PEOPLE) for _ in range(pilots)]
+    judged = preference(*map(np.concatenate, zip(*both, strict=True)), horizon_users=pilots * PEOPLE)
     reach = (norm.isf(0.025) + norm.isf(0.2)) * judged.se / judged.mean
     needed = {
         "A/B, clicks a user": int(users_needed(per_user[0], lift, adjust=False)),
         "A/B, clicks a request": int(users_needed(per_request[0], lift, adjust=False)),
         "A/B, clicks a user, CUPED": int(users_needed(per_user[0], lift)),
         "A/B, clicks a request, CUPED": int(users_needed(per_request[0], lift)),
-        "interleaving": int(np.ceil(reach**2 * pilot)),
+        "interleaving": int(np.ceil(reach**2 * pilots * PEOPLE)),
     }
     find = {
         "A/B, clicks a user": lambda users: _ab_finds(world, rng, users, 1, False),
@@ -168,6 +169,14 @@ def _arm(world: World, rng: np.random.Generator, n: int, ranking: int) -> tuple[
     clicks, requests = np.bincount(own, clicked, n), np.bincount(own, minlength=n)
     earlier = _before(world, rng, users)
     return UserMoments.of(clicks, requests, *earlier), UserMoments.of(clicks, None, earlier[0])
+
+
+def _pilot(
+    world: World, rng: np.random.Generator, ranking: int, pilots: int
+) -> tuple[UserMoments, UserMoments]:
+    """The same of many more people, a part at a time."""
+    parts = [_arm(world, rng, PEOPLE, ranking) for _ in range(pilots)]
+    return reduce(add, (part[0] for part in parts)), reduce(add, (part[1] for part in parts))
 
 
 def _before(world: World, rng: np.random.Generator, users: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

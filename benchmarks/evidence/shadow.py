@@ -46,7 +46,7 @@ print({line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines if line
 
 def main(quick: bool, results: Path) -> None:
     """Measure, print, and write the JSON unless quick."""
-    items = 2_000 if quick else 50_000
+    items = 2_000 if quick else 20_000
     with tempfile.TemporaryDirectory(prefix="funnel-shadow-") as place:
         work = Path(place)
         first, second = editions(work, items=items, trees=100)

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     )
     from funnel.evaluation import Comparison, Evaluation, Report
     from funnel.evaluation.metrics import Metric
+    from funnel.experiments.config import ExperimentConfig
+    from funnel.experiments.interleaving import preference, team_draft
+    from funnel.experiments.judging import Judgement
+    from funnel.experiments.running import start as start_experiment
+    from funnel.experiments.running import stop as stop_experiment
     from funnel.features import FeatureGroup as Feature
     from funnel.gates import Case, Finding, Gate, Verdict
     from funnel.gates.diff import BundleDifference, diff
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
     from funnel.plugins import register
     from funnel.profile.figures import Profile
     from funnel.profile.figures import profile as profile_data
+    from funnel.serving.evidence import judged as judge_experiment
     from funnel.serving.live import Live
     from funnel.serving.response import Answer, Recommendation
     from funnel.serving.state import Event, SqliteLog, StateLog
@@ -80,6 +86,7 @@ _HOME = {
     "EncoderParts": "funnel.towers.queries",
     "Evaluation": "funnel.evaluation",
     "Event": "funnel.serving.state",
+    "ExperimentConfig": "funnel.experiments.config",
     "Feature": "funnel.features:FeatureGroup",
     "Finding": "funnel.gates",
     "FunnelError": "funnel.errors",
@@ -87,6 +94,7 @@ _HOME = {
     "GateError": "funnel.errors",
     "Impression": "funnel.impressions",
     "ImpressionsConfig": "funnel.impressions",
+    "Judgement": "funnel.experiments.judging",
     "Live": "funnel.serving.live",
     "Loss": "funnel.towers.losses",
     "Metric": "funnel.evaluation.metrics",
@@ -116,13 +124,18 @@ _HOME = {
     "evaluate": "funnel.pipeline.report",
     "join_impressions": "funnel.impressions:join",
     "judge": "funnel.gates.judge",
+    "judge_experiment": "funnel.serving.evidence:judged",
     "load_config": "funnel.config:load",
     "measure": "funnel.pipeline.report",
+    "preference": "funnel.experiments.interleaving",
     "prepare": "funnel.pipeline.prepare",
     "profile_data": "funnel.profile.figures:profile",
     "publish": "funnel.gates.publish",
     "read_impressions": "funnel.impressions:read",
     "register": "funnel.plugins",
+    "start_experiment": "funnel.experiments.running:start",
+    "stop_experiment": "funnel.experiments.running:stop",
+    "team_draft": "funnel.experiments.interleaving",
     "train": "funnel.pipeline.train:train_towers",
 }
 
@@ -147,6 +160,7 @@ __all__ = [
     "EncoderParts",
     "Evaluation",
     "Event",
+    "ExperimentConfig",
     "Feature",
     "Finding",
     "FunnelError",
@@ -154,6 +168,7 @@ __all__ = [
     "GateError",
     "Impression",
     "ImpressionsConfig",
+    "Judgement",
     "Live",
     "Loss",
     "Metric",
@@ -184,13 +199,18 @@ __all__ = [
     "evaluate",
     "join_impressions",
     "judge",
+    "judge_experiment",
     "load_config",
     "measure",
+    "preference",
     "prepare",
     "profile_data",
     "publish",
     "read_impressions",
     "register",
+    "start_experiment",
+    "stop_experiment",
+    "team_draft",
     "train",
 ]
 

@@ -28,7 +28,7 @@ from typing import Any
 
 import llvmlite
 import numba
-from numba import njit
+from numba import njit, types
 from numba.core import config
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
@@ -47,7 +47,19 @@ def compiled(function: Callable[..., Any] | None = None, *, fastmath: Any = Fals
         return lambda later: compiled(later, fastmath=fastmath)
     wrapped = njit(nogil=True, fastmath=fastmath, no_cfunc_wrapper=True)(function)
     wrapped._cache = Kept(function)
+    _without_literals(wrapped)
     return wrapped
+
+
+def _without_literals(wrapped: Any) -> None:
+    """Let calls with constants use the code for any number: Numba would compile it once a constant."""
+    resolve = wrapped.get_call_template
+
+    def resolve_plain(args: Any, kws: Any) -> Any:
+        named = {name: types.unliteral(kind) for name, kind in kws.items()}
+        return resolve(tuple(types.unliteral(kind) for kind in args), named)
+
+    wrapped.get_call_template = resolve_plain
 
 
 class Kept:

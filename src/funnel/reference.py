@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from funnel.config import Config
+from funnel.experiments.config import Arm, ExperimentConfig
 from funnel.plugins.registry import names
 from funnel.rules import KINDS
 
@@ -39,6 +40,8 @@ def keys(model: type[BaseModel] = Config, section: str = "") -> Iterator[Key]:
     """The keys of a settings class, in the order in which it declares them, sections after one another."""
     for name, field in model.model_fields.items():
         inner = _settings(field.annotation)
+        if inner is not None and get_origin(field.annotation) is dict:
+            continue  # tables with names of their own, see `of_experiments`
         if inner is not None:
             yield from keys(inner, f"{section}{name}.")
         else:
@@ -49,7 +52,7 @@ def keys(model: type[BaseModel] = Config, section: str = "") -> Iterator[Key]:
 
 def page() -> str:
     """The reference as Markdown, a table a section."""
-    every = [*keys(), *of_rules()]
+    every = [*keys(), *of_rules(), *of_experiments()]
     lines = [
         "# Config reference",
         "",
@@ -72,6 +75,12 @@ def of_rules() -> Iterator[Key]:
     """The keys of each kind of `[[rules]]` table."""
     for kind, model in KINDS.items():
         yield from keys(model, f"rules.{kind}.")
+
+
+def of_experiments() -> Iterator[Key]:
+    """The keys of an experiment, and of each of its arms."""
+    yield from keys(ExperimentConfig, "experiments.NAME.")
+    yield from keys(Arm, "experiments.NAME.arms.ARM.")
 
 
 def _heading(group: str) -> str:

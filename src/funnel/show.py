@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from funnel.gates.diff import BundleDifference
     from funnel.monitoring.alarm import Alarm
     from funnel.monitoring.offline import ReplayFigures
+    from funnel.off_policy.replay import Replay
     from funnel.pipeline.build import Built
     from funnel.profile.figures import Profile
     from funnel.serving.live import Live
@@ -261,6 +262,43 @@ def replayed(replayed: ReplayFigures, out: Console) -> None:
         out.print(f"  different: {', '.join(replayed.examples)}", highlight=False, markup=False)
 
 
+def replay(replay: Replay, out: Console) -> None:
+    """What a policy would have earned a list."""
+    earned = replay.earned
+    rows = table(
+        f"{replay.lists:,} drawn lists",
+        "estimator", "a list", "95%", "change", "95% ", "effective", "holds for",
+        text=(0, 6),
+    )  # fmt: skip
+    rows.add_row("as it was", _figure(earned.value), _within(earned.lo, earned.hi), "", "", "", "")
+    for each in replay.estimates:
+        change = (None, None, None) if each.change is None else each.change
+        rows.add_row(
+            each.estimator, _figure(each.value), _within(each.lo, each.hi), _figure(change[0]),
+            _within(change[1], change[2]), f"{each.effective:,.0f}", each.holds,
+        )  # fmt: skip
+    out.print(rows)
+    for each in replay.estimates:
+        if each.refused is not None:
+            out.print(f"  {each.estimator}: {each.refused}", highlight=False, markup=False)
+        if each.clip is not None:
+            out.print(
+                f"  {each.estimator}: {each.clipped:.2%} of the weights were cut at {each.clip:g}",
+                highlight=False,
+            )
+    left_out = ", ".join(f"{count:,} {why}" for why, count in replay.left_out.items())
+    if left_out:
+        out.print(f"  left out: {left_out}", style="dim", highlight=False, markup=False)
+
+
+def _within(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{low:.4g} … {high:.4g}"
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
 def experiments(now: Running, out: Console) -> None:
     """What runs in a store."""
     rows = table("experiments", "name", "layer", "arms", "users", "metric", "days", text=(2, 4))
@@ -271,24 +309,30 @@ def experiments(now: Running, out: Console) -> None:
     out.print(rows)
 
 
-def judgement(found: Judgement, out: Console) -> None:
+def judgement(state: Judgement, out: Console) -> None:
     """The state of an experiment, and what to do."""
-    users = ", ".join(f"{arm} {n:,}" for arm, n in found.users.items())
+    users = ", ".join(f"{arm} {n:,}" for arm, n in state.users.items())
     rows = table(
-        f"{found.experiment}, day {found.days} of {found.horizon}",
+        f"{state.experiment}, day {state.days} of {state.horizon}",
         "metric", "arm", "control", "treated", "effect", "any day", "on the last day", "p", "", text=(0, 1),
     )  # fmt: skip
-    for each in found.comparisons:
+    for each in state.comparisons:
         rows.add_row(
             each.metric, each.arm, f"{each.control:.4g}", f"{each.treated:.4g}", _relative(each.relative),
             _interval(each.sequence_low, each.sequence_high), _interval(each.low, each.high),
             "" if each.p_value is None else f"{each.p_value:.2g}", each.state,
         )  # fmt: skip
     out.print(rows)
+    for arm, lists in state.shadows.items():
+        out.print(
+            f"  shadow {arm}: {lists.requests:,} answers; {100 * lists.overlap:.1f}% of the items, "
+            f"{100 * lists.same_first:.1f}% of first items, {100 * lists.same_list:.1f}% of lists alike",
+            highlight=False, markup=False,
+        )  # fmt: skip
     out.print(f"  users: {users}", style="dim", highlight=False, markup=False)
-    what = found.decision if found.arm is None else f"{found.decision} {found.arm}"
+    what = state.decision if state.arm is None else f"{state.decision} {state.arm}"
     out.print(Text(what, style="bold"))
-    for sentence in found.reasons:
+    for sentence in state.reasons:
         out.print(f"  {sentence}", highlight=False, markup=False)
 
 

@@ -14,7 +14,7 @@ from funnel.errors import DataError
 from funnel.experiments.assignment import Assignment
 from funnel.experiments.config import ExperimentConfig
 from funnel.experiments.judging import Judgement, judge
-from funnel.experiments.metrics import Metric
+from funnel.experiments.metrics import LiveMetric
 from funnel.experiments.sums import DAY, UserSums, sums_of
 from funnel.impressions import Impression
 from funnel.pages.experiment import write_page
@@ -72,7 +72,7 @@ def test_sums_are_those_of_a_slow_count() -> None:
             first[answer.user] = min(answer.time, first.get(answer.user, np.inf))
     for day in range(4):
         until = START + DAY * (day + 1)
-        moments = sums.moments(Metric.parse("click per answer"), day)
+        moments = sums.moments(LiveMetric.parse("click per answer"), day)
         for arm, found in zip(("control", "treated"), moments, strict=True):
             members = {answer.user for answer in world.answers if answer.arms.get("new") == arm}
             seen = {user for user in members if first[user] < until}

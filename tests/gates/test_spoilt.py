@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from funnel.artifacts import Store
 from funnel.errors import BundleError, DataError, GateError
 from funnel.gates import GatesConfig, Verdict, judge, publish
 from funnel.pipeline.train import served
+from tests.conftest import ROOT
 from tests.tiny import GENRES, TinyBuild
 
 Rebuild = Callable[..., str]
@@ -69,6 +71,8 @@ def test_a_sound_bundle_passes_beside_another(store: Store, second: str) -> None
         "schema", "rows", "gaps", "baselines", "finite", "norms", "collapse", "dimensions", "search",
         "stages", "slices", "popularity", "reach", "concentration", "calibration", "parity", "latency",
     }  # fmt: skip
+    documented = re.findall(r"^\| (\w+) \|", (ROOT / "docs" / "nightly.md").read_text(), re.MULTILINE)
+    assert {*gates, "reference", "anchor"} <= set(documented)
     last = store.publications()[-1]
     assert not last.forced
     assert {one["gate"] for one in last.gates} == gates

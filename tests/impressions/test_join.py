@@ -48,7 +48,7 @@ def test_a_click_comes_of_the_item_that_it_names() -> None:
         (event(40), "not_shown"),  # a candidate that was not shown
         (event(99), "not_shown"),
         (event(at=AT - SKEW - 1), "early"),
-        (event(at=0), "early"),
+        (event(at=1), "early"),
         (event(at=AT + 86_401), "late"),
     ],
 )
@@ -64,6 +64,11 @@ def test_what_does_not_come_of_a_list_is_counted_and_clicks_nothing(wrong: Event
 @pytest.mark.parametrize("at", [AT - SKEW, AT, AT + 86_400])
 def test_the_window_has_both_its_ends(at: int) -> None:
     assert counted(join([LIST], [event(at=at)]).figures) == {"joined": 1}
+
+
+@pytest.mark.parametrize("at", [0, None])
+def test_where_there_is_no_clock_only_the_answer_counts(at: int | None) -> None:
+    assert counted(join([LIST], [event(at=at)]).figures) == {"joined": 1}  # type: ignore[arg-type]
 
 
 def test_the_window_is_what_was_asked_for() -> None:

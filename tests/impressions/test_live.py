@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from funnel import Live, Ragged, Requests, configure
-from funnel.errors import ConfigError
+from funnel.errors import BundleError, ConfigError
 from funnel.impressions import Impression, ImpressionsConfig, answers_folder, read
+from funnel.impressions.compact import compact
 from funnel.serving.request import Request, encode_request
 from tests.tiny import TinyBuild
 
@@ -33,7 +34,7 @@ def live(indexes: Path) -> Iterator[Live]:
 
 
 def logged(live: Live) -> dict[str, Impression]:
-    assert live.recording.flush()
+    assert live.recording.flush(30)
     return {one.id: one for one in read(answers_folder(live.folder))}
 
 
@@ -195,7 +196,7 @@ def test_health_has_the_figures(live: Live) -> None:
     live.recommend(1)
     answer = live.recommend(2)
     live.observe((2, answer.items[0].item_id, None, None, None, answer.id), (2, 5))
-    assert live.recording.flush()
+    assert live.recording.flush(30)
     figures = live.health()["impressions"]
     assert (figures["log"], figures["recorded"], figures["dropped"], figures["feedback"]) == (True, 2, 0, 1)
     files = list(answers_folder(live.folder).iterdir())
@@ -241,3 +242,31 @@ def test_requests_that_nobody_made_are_not_logged(live: Live) -> None:
         live.recommend(1)
     answer = live.recommend(1)
     assert set(logged(live)) == {answer.id}
+
+
+def test_a_person_who_is_forgotten_is_in_no_answer_of_the_log(live: Live) -> None:
+    theirs, others = [live.recommend(7, 2), live.rank("7", [1, 2])], live.recommend(77, 2)
+    assert live.recording.flush(30)
+    known = live.users.known(7)["answers"]
+    assert [(one["answer"], one["items"]) for one in known] == [
+        (answer.id, [item.item_id for item in answer.items]) for answer in theirs
+    ]
+    compact(answers_folder(live.folder))  # none of the files is closed
+    last = live.recommend(7, 1)  # waits to be written
+    assert live.users.forget(7).answers == 3
+    assert set(logged(live)) == {others.id}
+    assert live.users.known(7)["answers"] == []
+    assert live.users.forget(7).answers == 0
+    assert last.id
+
+
+def test_where_the_log_cannot_be_erased_the_person_is_told_so(live: Live) -> None:
+    live.recommend(7)
+    live.close()
+    compact(answers_folder(live.folder))
+    (path,) = answers_folder(live.folder).glob("*.parquet")
+    path.write_bytes(b"damaged")
+    with pytest.raises(BundleError, match=path.name):
+        live.users.forget(7)
+    path.unlink()
+    assert live.users.forget(7).answers == 0

@@ -138,7 +138,7 @@ def test_a_clock_that_goes_back_stops_nothing(taught: Monitor) -> None:
 
 def test_a_swap_at_an_odd_hour_is_no_alarm_but_twice_the_effect_is() -> None:
     """Scores are another bundle's, whose data are fresh: other days had old data at that hour."""
-    for scores, told in (([0.4, 0.3, 0.2, 0.1], []), ([0.9, 0.05, 0.03, 0.02], ["scores first"])):
+    for scores, told in (([0.55, 0.25, 0.15, 0.05], []), ([0.9, 0.05, 0.03, 0.02], ["scores first"])):
         monitor, rng, found = Monitor(), np.random.default_rng(0), []
         for number in range(36 * 60 + 15):
             late = number >= 36 * 60

@@ -77,6 +77,19 @@ def test_an_arm_may_set_stages_of_the_published_bundle_anew(store: Store) -> Non
     assert {live.recommend(user).version for user in USERS} == {plain.version}
 
 
+def test_an_arm_may_explore_where_the_bundle_does_not(store: Store) -> None:
+    start(store, "drawn", experiment({"explore": {"temperature": 0.3, "top": 20}}))
+    live = Live(store)
+    for user in USERS:
+        answer = live.recommend(user)
+        drawn = expected("drawn", user) == "treated"
+        assert (answer.policy is not None) == drawn
+        assert any(item.propensity < 1 for item in answer.items) == drawn
+        if answer.policy is not None:
+            assert (answer.policy.temperature, answer.policy.epsilon, answer.policy.top) == (0.3, 0.0, 20)
+            assert items(live.recommend(user, seed=answer.policy.seed)) == items(answer)
+
+
 def test_two_layers_together_each_have_their_say(store: Store) -> None:
     other = without_ranker(store)
     start(store, "order", experiment({"bundle": other}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,15 +48,6 @@ def stores(built: TinyBuild, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
     many.publish(variant(many, change))
     return few, many
-
-
-@pytest.fixture(autouse=True, scope="module")
-def others_stay() -> Iterator[None]:
-    """What there was before is not looked through by each collection: a process of tests holds millions."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def peak(do: Callable[[], Any]) -> int:

@@ -16,7 +16,9 @@ from funnel.experiments.config import ExperimentConfig
 from funnel.experiments.running import start, stop
 from funnel.gates.diff import diff
 from funnel.impressions import Impression, read
+from funnel.pages.experiment import write_page
 from funnel.serving import shadow
+from funnel.serving.evidence import judged
 from funnel.serving.shadow import shadow_folder, shadows_of
 from tests.serving.test_reload import without_ranker
 from tests.tiny import TinyBuild
@@ -65,8 +67,7 @@ def test_a_shadow_is_what_the_arm_would_have_answered_beside_what_was_shown(stor
         assert (answer.version, one.version, answer.arms) == (live.version, other, {"dark": "control"})
 
 
-def test_it_is_compared_as_two_bundles_are(store: Store) -> None:
-    """Of requests that were given the holdout's own histories it says what `diff` says of the holdout."""
+def test_it_is_compared_as_two_bundles_are(store: Store, tmp_path: Path) -> None:
     other = without_ranker(store)
     shadowed(store, {"bundle": other})
     live = Live(store)
@@ -76,6 +77,8 @@ def test_it_is_compared_as_two_bundles_are(store: Store) -> None:
     assert (found.k, type(found)) == (whole.k, type(whole))
     assert 0 < found.overlap < 1
     assert shadows_of(live.folder, "else") == {}
+    text = write_page(judged(live.folder, "dark"), tmp_path / "page.html").read_text()
+    assert f"{100 * found.overlap:.1f}%" in text.partition("Arms that nobody sees")[2]
 
 
 def test_the_same_arm_as_a_shadow_differs_in_nothing(store: Store) -> None:

@@ -56,16 +56,16 @@ def experiment(
         return
     from funnel.serving.evidence import judged
 
-    found = judged(kept.folder, name, state=state, events=events)
+    judgement = judged(kept.folder, name, state=state, events=events)
     if page is not None:
         from funnel.pages.experiment import write_page
 
-        write_page(found, page)
-    print_json(found.model_dump(mode="json")) if as_json else show.judgement(found, Console())
+        write_page(judgement, page)
+    print_json(judgement.model_dump(mode="json")) if as_json else show.judgement(judgement, Console())
     if ship:
         from funnel.gates.winner import publish_winner
 
-        version = publish_winner(kept, found)
+        version = publish_winner(kept, judgement)
         Console(stderr=as_json).print(f"published {version}; {name} has ended")
 
 

@@ -61,7 +61,7 @@ def contributions(raw: Mapping[str, Any]) -> dict[str, float]:
 
 def erased(raw: Mapping[str, Any]) -> Erased:
     """What is left of a person."""
-    return Erased(**{field.name: raw[field.name] for field in fields(Erased)})
+    return Erased(**{field.name: raw[field.name] for field in fields(Erased) if field.name in raw})
 
 
 def _numbers(raw: Mapping[str, Any]) -> dict[str, float]:

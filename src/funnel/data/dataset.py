@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from funnel.data import files
 from funnel.data.checksum import checksum
 from funnel.data.event_kinds import coded, values_of
+from funnel.data.ingested import with_ingested
 from funnel.data.keys import as_array
 from funnel.data.schema import Schema
 from funnel.data.tables import Tables, clean
@@ -116,7 +117,8 @@ class Dataset:
         Only events must be there. schema, clock and name are by default those in `schema.json`; without
         that file, the schema must be given, the clock is "time" and the name is the folder's. In a CSV
         file the values of a multi_category or vector are separated by "|". `files` in `schema.json` says
-        where a table of other names and forms is, see `funnel.data.table_file`.
+        where a table of other names and forms is, see `funnel.data.table_file`. What `funnel ingest` brought
+        into the folder is read with them.
         Raises DataError as `from_frames` does, and for files that are absent, twice there or unreadable, rows
         of a CSV file with more or fewer fields than its header, and other files among the parts.
         """
@@ -128,10 +130,12 @@ class Dataset:
                 f"`funnel init {folder}` looks at the files and writes one"
             )
         described = described or files.Description()
+        schema = schema or described.schema_only()
         notes: list[str] = []
         tables = described.read(folder, notes)
+        tables = with_ingested(folder, schema, tables, clock or described.clock, notes)
         return cls.from_frames(
-            schema or described.schema_only(),
+            schema,
             tables["events"],
             tables.get("users"),
             tables.get("items"),

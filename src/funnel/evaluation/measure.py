@@ -100,15 +100,7 @@ def evaluate(
         *walked(competitors[-1:], observers=observers, progress=progress),
     ]
     _distinct(tallies)
-    served = ServedLists(
-        {tally.name: tally.all_positions(examples.targets.offsets) for tally in tallies},
-        {tally.name: tally.width for tally in tallies},
-        examples,
-        n_items,
-        ks[0],
-        seed,
-        resamples,
-    )
+    served = _served(tallies, examples, n_items, ks[0], seed, resamples)
     rows, comparisons = _rows(tallies, served, ks, also or {}, popularity, clocks)
     report = Report(
         subject=subject,
@@ -143,6 +135,15 @@ def evaluate(
         lists={tally.name: tally.all_lists() for tally in tallies if tally.keep},
         further=dict(also or {}),
     )
+
+
+def _served(
+    tallies: Sequence[RowTally], examples: Examples, n_items: int, k: int, seed: int, resamples: int
+) -> ServedLists:
+    """Where each row's lists have what was right."""
+    positions = {tally.name: tally.all_positions(examples.targets.offsets) for tally in tallies}
+    widths = {tally.name: tally.width for tally in tallies}
+    return ServedLists(positions, widths, examples, n_items, k, seed, resamples)
 
 
 def _rows(

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from funnel.experiments.metrics import Metric
+from funnel.experiments.metrics import LiveMetric
+from funnel.policies import Drawing
 from funnel.settings import Settings, distinct
 from funnel.stages import RankConfig, RerankConfig, RetrieveConfig
 
@@ -18,7 +19,11 @@ SECTIONS: Mapping[str, type[Settings]] = {
     "retrieve": RetrieveConfig,
     "rank": RankConfig,
     "rerank": RerankConfig,
+    "explore": Drawing,
 }
+
+#: Of a bundle that draws no lists.
+_GREEDY = {"temperature": 0.0, "epsilon": 0.0, "top": 50}
 
 #: What names an experiment, an arm or a layer.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -35,6 +40,10 @@ class Arm(Settings):
     rank: dict[str, Any] = Field({}, description="keys of `[rank]` in place of the bundle's own")
     rerank: dict[str, Any] = Field({}, description="keys of `[rerank]` in place of the bundle's own")
 
+    explore: dict[str, Any] = Field(
+        {}, description="keys of `[explore]`: temperature, epsilon, top and share; default the bundle's own"
+    )
+
     @model_validator(mode="after")
     def _sections_are_right(self) -> Self:
         for name, section in self.sections.items():
@@ -42,7 +51,7 @@ class Arm(Settings):
                 raise ValueError(
                     f"{name}.sources cannot be an arm's: the ranker has learned from the bundle's own"
                 )
-            SECTIONS[name].model_validate(section)
+            with_section(name, None, section)
         return self
 
     @property
@@ -107,7 +116,7 @@ class ExperimentConfig(Settings):
     @classmethod
     def _are_metrics(cls, given: Any) -> Any:
         for text in [given] if isinstance(given, str) else given:
-            Metric.parse(text)
+            LiveMetric.parse(text)
         return given
 
     @field_validator("guardrails")
@@ -130,24 +139,33 @@ class ExperimentConfig(Settings):
 
     @model_validator(mode="after")
     def _arms_differ(self) -> Self:
-        for (a, one), (b, other) in combinations(self.arms.items(), 2):
-            if one.model_dump(exclude={"share"}) == other.model_dump(exclude={"share"}):
+        for (a, first), (b, other) in combinations(self.arms.items(), 2):
+            if first.model_dump(exclude={"share"}) == other.model_dump(exclude={"share"}):
                 raise ValueError(
                     f"the arms {a!r} and {b!r} are the same: name a bundle or a section that differs"
                 )
         return self
 
 
+def with_section(name: str, own: Settings | None, given: Mapping[str, Any]) -> Any:
+    """A section's settings with these keys in place of its own. own: None: the defaults.
+
+    Raises: pydantic's ValidationError for what the section cannot have.
+    """
+    base = _GREEDY if name == "explore" and own is None else {} if own is None else own.model_dump()
+    return SECTIONS[name].model_validate({**base, **given})
+
+
 def check_layers(experiments: Mapping[str, ExperimentConfig]) -> None:
     """Raises: ValueError for two experiments that would be on each other's users: on one layer, or deciding
     on the same thing."""
-    for (a, one), (b, other) in combinations(experiments.items(), 2):
-        if one.layer == other.layer:
+    for (a, first), (b, other) in combinations(experiments.items(), 2):
+        if first.layer == other.layer:
             raise ValueError(
-                f"the experiments {a!r} and {b!r} are both on layer {one.layer!r}: stop one first, or give "
+                f"the experiments {a!r} and {b!r} are both on layer {first.layer!r}: stop one first, or give "
                 "them layers of their own if they change different things"
             )
-        if both := sorted(one.changes & other.changes):
+        if both := sorted(first.changes & other.changes):
             raise ValueError(
                 f"the experiments {a!r} and {b!r} both decide on {both[0]!r}: their arms would overrule each "
                 "other; stop one first"

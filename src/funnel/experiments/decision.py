@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal
 from funnel.experiments.config import ExperimentConfig
 
 if TYPE_CHECKING:
-    from funnel.experiments.judging import Comparison
+    from funnel.experiments.judging import ArmResult
 
 Decision = tuple[Literal["ship", "stop", "go on"], str | None, tuple[str, ...]]
 
 
 def decide(
-    config: ExperimentConfig, found: Sequence[Comparison], ratio: float, days: int, ratio_alpha: float
+    config: ExperimentConfig, results: Sequence[ArmResult], ratio: float, days: int, ratio_alpha: float
 ) -> Decision:
     """What to do, with which arm, and the sentences that say why.
 
@@ -24,10 +24,10 @@ def decide(
     """
     if ratio <= ratio_alpha:
         return "stop", None, (_ratio(ratio, ratio_alpha),)
-    arms = list(dict.fromkeys(each.arm for each in found))
+    arms = list(dict.fromkeys(each.arm for each in results))
     if not arms:
         return _nothing_yet(config, days)
-    states = {arm: [each for each in found if each.arm == arm] for arm in arms}
+    states = {arm: [each for each in results if each.arm == arm] for arm in arms}
     ready = [arm for arm in arms if _ships(states[arm])]
     if ready:
         best = max(ready, key=lambda arm: abs(_primary(states[arm]).relative or 0))
@@ -39,56 +39,57 @@ def decide(
     return ("stop" if days >= config.days else "go on"), None, reasons
 
 
-def _ships(each: Sequence[Comparison]) -> bool:
-    guards = [one.state for one in each if one.role == "guardrail"]
+def _ships(each: Sequence[ArmResult]) -> bool:
+    guards = [result.state for result in each if result.role == "guardrail"]
     return _primary(each).state == "better" and all(state == "kept" for state in guards)
 
 
-def _lost(each: Sequence[Comparison]) -> bool:
-    return _primary(each).state == "worse" or any(one.state == "broken" for one in each)
+def _lost(each: Sequence[ArmResult]) -> bool:
+    return _primary(each).state == "worse" or any(result.state == "broken" for result in each)
 
 
-def _primary(each: Sequence[Comparison]) -> Comparison:
-    return next(one for one in each if one.role == "primary")
+def _primary(each: Sequence[ArmResult]) -> ArmResult:
+    return next(result for result in each if result.role == "primary")
 
 
-def _why(each: Sequence[Comparison], days: int, config: ExperimentConfig) -> tuple[str, ...]:
+def _why(each: Sequence[ArmResult], days: int, config: ExperimentConfig) -> tuple[str, ...]:
     """Of one arm: its primary metric, then each guardrail."""
     primary = _primary(each)
     words = {"better": "is better", "worse": "is worse", "open": "is not told apart from the control"}
     sentences = [f"{primary.arm}: {primary.metric} {words[primary.state]}{_interval(primary, days, config)}."]
     if primary.state == "open" and primary.smallest is not None:
         sentences.append(_could_be_seen(primary, days, config))
-    for one in each:
-        if one.role == "guardrail":
-            sentences.append(_guard(one, days, config))
+    for result in each:
+        if result.role == "guardrail":
+            sentences.append(_guard(result, days, config))
     return tuple(sentences)
 
 
-def _could_be_seen(primary: Comparison, days: int, config: ExperimentConfig) -> str:
+def _could_be_seen(primary: ArmResult, days: int, config: ExperimentConfig) -> str:
     share, power = f"{100 * (primary.smallest or 0):.2g}%", f"{100 * config.power:.0f}%"
     if days < config.days:
         return f"On day {config.days} an effect of {share} or more would be found with {power}."
     return f"An effect of {share} or more would have been found with {power}."
 
 
-def _guard(one: Comparison, days: int, config: ExperimentConfig) -> str:
+def _guard(result: ArmResult, days: int, config: ExperimentConfig) -> str:
     words = {
         "kept": "is kept",
         "broken": "is broken",
         "open": "is not shown to be kept yet" if days < config.days else "is not shown to be kept",
     }
-    state = f"{words[one.state]}{_interval(one, days, config)}"
-    return f"{one.arm}: the guardrail {one.metric} {state}, with a margin of {100 * (one.margin or 0):.2g}%."
+    state = f"{words[result.state]}{_interval(result, days, config)}"
+    margin = f"{100 * (result.margin or 0):.2g}%"
+    return f"{result.arm}: the guardrail {result.metric} {state}, with a margin of {margin}."
 
 
-def _interval(one: Comparison, days: int, config: ExperimentConfig) -> str:
+def _interval(result: ArmResult, days: int, config: ExperimentConfig) -> str:
     """The interval that the state goes by: the sequence's before the horizon."""
     over = days >= config.days
-    low, high = (one.low, one.high) if over else (one.sequence_low, one.sequence_high)
-    if one.relative is None or low is None or high is None:
+    low, high = (result.low, result.high) if over else (result.sequence_low, result.sequence_high)
+    if result.relative is None or low is None or high is None:
         return ""
-    return f" ({100 * one.relative:+.2g}% [{100 * low:+.2g}, {100 * high:+.2g}])"
+    return f" ({100 * result.relative:+.2g}% [{100 * low:+.2g}, {100 * high:+.2g}])"
 
 
 def _ratio(value: float, limit: float) -> str:

@@ -12,12 +12,14 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 from scipy.stats import norm
 
 from funnel.experiments import sample_ratio
+from funnel.experiments.comparing import Answers
 from funnel.experiments.config import ExperimentConfig
 from funnel.experiments.effects import Effect, effect, smallest_effect
-from funnel.experiments.metrics import Metric
+from funnel.experiments.metrics import LiveMetric
 from funnel.experiments.multiple import benjamini_hochberg, holm
 from funnel.experiments.sequences import multiplier, p_value
 from funnel.experiments.sums import UserSums
@@ -40,7 +42,7 @@ class Look(Settings):
     high: float | None
 
 
-class Comparison(Settings):
+class ArmResult(Settings):
     """One arm beside the control on one metric.
 
     control, treated: the metric, without what was known of the users before. relative: treated / control - 1,
@@ -75,7 +77,8 @@ class Judgement(Settings):
     """The state of an experiment. days: that are over. horizon: that were declared. users: by arm, the
     control first. mixed: users who were seen in two arms, and are left out. ratio_p_value: whether users came
     as declared, the least of all looks. decision: what to do; arm: with which arm, where it
-    is to ship. reasons: why, as sentences.
+    is to ship. reasons: why, as sentences. shadows: by arm that nobody sees, how its lists differ from those
+    that were shown.
     """
 
     experiment: str
@@ -85,15 +88,16 @@ class Judgement(Settings):
     mixed: int
     ratio_p_value: float
     versions: dict[str, tuple[str, ...]]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[ArmResult, ...]
     decision: Literal["ship", "stop", "go on"]
     arm: str | None
     reasons: tuple[str, ...]
+    shadows: dict[str, Answers] = Field({})
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a metric and arm, with the columns of `Comparison`, but for its looks."""
+        """A row a metric and arm, with the columns of `ArmResult`, but for its looks."""
         rows = [each.model_dump(exclude={"looks"}) for each in self.comparisons]
-        columns = [name for name in Comparison.model_fields if name != "looks"]
+        columns = [name for name in ArmResult.model_fields if name != "looks"]
         return pd.DataFrame(rows, columns=columns).set_index(["metric", "arm"])
 
     def _repr_html_(self) -> str:
@@ -108,13 +112,13 @@ def judge(name: str, config: ExperimentConfig, sums: UserSums, elapsed: float) -
     days = max(0, min(int(elapsed), 10 * config.days))
     treated = [arm for arm in config.served if arm != config.control]
     ratio = _ratio(sums, config, days)
-    found = [
+    results = [
         each
         for metric in config.metrics
         for number, arm in enumerate(treated, start=1)
         if (each := _compared(metric, arm, number, len(treated), config, sums, days)) is not None
     ]
-    comparisons = _adjusted(found)
+    comparisons = _adjusted(results)
     decision, winner, reasons = decide(config, comparisons, ratio, days, RATIO_ALPHA)
     return Judgement(
         experiment=name,
@@ -141,9 +145,9 @@ def _ratio(sums: UserSums, config: ExperimentConfig, days: int) -> float:
 
 def _compared(
     text: str, arm: str, number: int, arms: int, config: ExperimentConfig, sums: UserSums, days: int
-) -> Comparison | None:
+) -> ArmResult | None:
     """None as long as there is nothing to compare."""
-    metric, alpha = Metric.parse(text), config.alpha / arms
+    metric, alpha = LiveMetric.parse(text), config.alpha / arms
     effects = _effects(metric, number, sums, days)
     if not effects:
         return None
@@ -170,19 +174,19 @@ def _compared(
                                             power=config.power)),
     }  # fmt: skip
     state = _state(metric, about["margin"], role, (latest.low, latest.high), (low, high))
-    return Comparison(**about, state=state, looks=tuple(looks.values()))
+    return ArmResult(**about, state=state, looks=tuple(looks.values()))
 
 
-def _effects(metric: Metric, arm: int, sums: UserSums, days: int) -> dict[int, Effect]:
+def _effects(metric: LiveMetric, arm: int, sums: UserSums, days: int) -> dict[int, Effect]:
     """By day, from the first on at which both arms have people who differ."""
-    found = {}
+    results = {}
     for day in range(days):
         control, treated = (sums.moments(metric, day)[number] for number in (0, arm))
         if control is not None and treated is not None:
             measured = effect(control, treated)
             if float(measured.se) > 0 and float(measured.clock) > 0:
-                found[day] = measured
-    return found
+                results[day] = measured
+    return results
 
 
 def _look(day: int, measured: Effect, time: float, alpha: float) -> Look:
@@ -191,7 +195,7 @@ def _look(day: int, measured: Effect, time: float, alpha: float) -> Look:
 
 
 def _state(
-    metric: Metric,
+    metric: LiveMetric,
     margin: float | None,
     role: Role,
     always: tuple[float | None, float | None],
@@ -202,7 +206,9 @@ def _state(
     return next((state for state in states if state != "open"), "open")
 
 
-def _shown(metric: Metric, margin: float | None, role: Role, low: float | None, high: float | None) -> State:
+def _shown(
+    metric: LiveMetric, margin: float | None, role: Role, low: float | None, high: float | None
+) -> State:
     if low is None or high is None:
         return "open"
     least, most = (-high, -low) if metric.less_is_better else (low, high)  # of the gain
@@ -212,14 +218,14 @@ def _shown(metric: Metric, margin: float | None, role: Role, low: float | None, 
     return "better" if least > 0 else "worse" if most < 0 else "open"
 
 
-def _adjusted(found: list[Comparison]) -> list[Comparison]:
+def _adjusted(results: list[ArmResult]) -> list[ArmResult]:
     """p-values adjusted within the primary metric's arms, and within all others."""
-    out = list(found)
+    out = list(results)
     for primary, adjust in ((True, holm), (False, benjamini_hochberg)):
-        at = [i for i, each in enumerate(found) if (each.role == "primary") == primary]
-        given = [math.nan if found[i].p_value is None else float(found[i].p_value or 0) for i in at]
+        at = [i for i, each in enumerate(results) if (each.role == "primary") == primary]
+        given = [math.nan if results[i].p_value is None else float(results[i].p_value or 0) for i in at]
         for i, value in zip(at, adjust(given) if at else [], strict=True):
-            out[i] = found[i].model_copy(update={"p_value": None if found[i].p_value is None else value})
+            out[i] = results[i].model_copy(update={"p_value": None if results[i].p_value is None else value})
     return out
 
 

@@ -13,7 +13,7 @@ OF_ANSWERS = ("milliseconds", "empty", "fewer")
 
 
 @dataclass(frozen=True)
-class Metric:
+class LiveMetric:
     """One metric: `click per answer`, `value of purchase per user`, `milliseconds per answer`.
 
     what: a kind of event; or of answers: `milliseconds`, `empty` (nothing came back) or `fewer` (than were

@@ -140,10 +140,10 @@ def started_once(folder: Path, name: str) -> Started | None:
 def arm_bundles(folder: Path) -> list[str]:
     """Versions that arms of running experiments answer with; they must not be removed."""
     try:
-        found = running(folder).experiments.values()
+        listed = running(folder).experiments.values()
     except BundleError:
         return []
-    return sorted({arm.bundle for each in found for arm in each.config.arms.values() if arm.bundle})
+    return sorted({arm.bundle for each in listed for arm in each.config.arms.values() if arm.bundle})
 
 
 def _checked_bundles(store: Store, name: str, config: ExperimentConfig) -> list[str]:
@@ -210,13 +210,15 @@ def _history(folder: Path) -> list[dict[str, Any]]:
         lines = (folder / HISTORY).read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
-    found = []
+    listed = []
     for line in lines:
         try:
-            found.append(json.loads(line))
+            listed.append(json.loads(line))
         except ValueError:
             continue  # torn by a writer that was killed
-    return [line for line in found if isinstance(line, dict) and {"action", "name", "at", "about"} <= {*line}]
+    return [
+        line for line in listed if isinstance(line, dict) and {"action", "name", "at", "about"} <= {*line}
+    ]
 
 
 def _running_or_none(folder: Path) -> dict[str, Started]:

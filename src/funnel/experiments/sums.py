@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.errors import DataError
-from funnel.experiments.metrics import Metric
+from funnel.experiments.metrics import LiveMetric
 from funnel.experiments.moments import UserMoments
 from funnel.impressions import Impression
 from funnel.values.ids import written
@@ -67,7 +67,7 @@ class UserSums:
         there = self.first_day <= day
         return [int(np.sum(there & (self.arm == arm))) for arm in range(len(self.arms))]
 
-    def moments(self, metric: Metric, day: int) -> list[UserMoments | None]:
+    def moments(self, metric: LiveMetric, day: int) -> list[UserMoments | None]:
         """Of each arm, of all days up to this one; None for an arm of fewer than two users."""
         there = self.first_day <= day
         columns = [self._sum(*self._source(metric), 0, day), self._per(metric, 0, day)]
@@ -78,12 +78,12 @@ class UserSums:
             for users in chosen
         ]
 
-    def _per(self, metric: Metric, first: int, last: int) -> NDArray[np.float64]:
+    def _per(self, metric: LiveMetric, first: int, last: int) -> NDArray[np.float64]:
         if metric.per == "user":
             return np.ones(len(self.arm))
         return self._sum("answers" if metric.per == "answer" else "items", False, first, last)
 
-    def _source(self, metric: Metric) -> tuple[str, bool]:
+    def _source(self, metric: LiveMetric) -> tuple[str, bool]:
         return metric.what, metric.value
 
     def _sum(self, table: str, value: bool, first: int, last: int) -> NDArray[np.float64]:
@@ -114,19 +114,19 @@ def sums_of(
     if missing := [column for column in ("user_id", "time", "kind") if column not in events]:
         raise DataError(f"events have no column {missing[0]!r}; there are: {', '.join(map(str, events))}")
     named = tuple(arms)
-    found = _Collected(name, {arm: number for number, arm in enumerate(named)}, start)
-    earlier = [found.take(answer) for answer in answers if answer.time >= start - before]
-    found.take_before([answer for answer in earlier if answer is not None])
-    arm = np.array(found.arm, dtype=np.int64)
+    collected = _Collected(name, {arm: number for number, arm in enumerate(named)}, start)
+    earlier = [collected.take(answer) for answer in answers if answer.time >= start - before]
+    collected.take_before([answer for answer in earlier if answer is not None])
+    arm = np.array(collected.arm, dtype=np.int64)
     mixed = arm < 0
-    rows = _tables(found.rows, start) | _event_tables(events, found, start, before)
+    rows = _tables(collected.rows, start) | _event_tables(events, collected, start, before)
     return UserSums(
         arms=named,
         arm=arm,
-        first_day=((np.array(found.first) - start) // DAY).astype(np.int64),
+        first_day=((np.array(collected.first) - start) // DAY).astype(np.int64),
         tables=rows,
         mixed=int(mixed.sum()),
-        versions={arm: tuple(sorted(found.versions[number])) for number, arm in enumerate(named)},
+        versions={arm: tuple(sorted(collected.versions[number])) for number, arm in enumerate(named)},
     )
 
 
@@ -176,13 +176,13 @@ def _tables(rows: _Answers, start: float) -> dict[str, Any]:
     return named | {"answers": (users, days, np.ones(len(users)))}
 
 
-def _event_tables(events: pd.DataFrame, found: _Collected, start: float, before: float) -> dict[str, Any]:
+def _event_tables(events: pd.DataFrame, collected: _Collected, start: float, before: float) -> dict[str, Any]:
     """By kind: how many, and what they brought. Of a user's events those from their first answer on, and
     those from before the start."""
-    numbers = [found.number.get(written(user) or "", -1) for user in events["user_id"]]
+    numbers = [collected.number.get(written(user) or "", -1) for user in events["user_id"]]
     users = np.array(numbers, dtype=np.int64)
     times = events["time"].to_numpy(dtype=np.float64)
-    first = np.array([*found.first, np.inf])[users]
+    first = np.array([*collected.first, np.inf])[users]
     counts = (users >= 0) & ((times >= first) | ((times < start) & (times >= start - before)))
     days = np.maximum((times - start) // DAY, -1).astype(np.int64)
     kinds = events["kind"].fillna("interaction").to_numpy(dtype=object)

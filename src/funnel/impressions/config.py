@@ -23,6 +23,7 @@ class ImpressionsConfig(Settings):
     sample: float = Field(
         0.01, ge=0, le=1, description="share of answers that are logged with all that makes them again"
     )
+    ingest: bool = Field(False, description="whether `funnel run` ingests first, as `funnel ingest` does")
     buffer: int = Field(
         10_000,
         ge=1,

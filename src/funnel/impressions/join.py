@@ -1,7 +1,8 @@
 """What came of what was shown: events that name an answer, joined with it.
 
 An event comes of a list where it names the list's answer, is of its user, of an item that the list showed,
-and of a moment within the window behind it. Whatever else an event may be is counted, and clicks nothing.
+and of a moment within the window behind it, or of none where there is no clock. Whatever else an event may be
+is counted, and clicks nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SKEW = 60
 INTERACTION = "interaction"
 
 
-class Feedback(Protocol):
+class FeedbackEvent(Protocol):
     """An event, as `Live.observe` takes it."""
 
     @property
@@ -96,11 +97,11 @@ class Joiner:
     """
 
     def __init__(
-        self, events: Iterable[Feedback], window: float = 86_400, clicks: Collection[str] | None = None
+        self, events: Iterable[FeedbackEvent], window: float = 86_400, clicks: Collection[str] | None = None
     ) -> None:
         self.figures = JoinFigures()
         self._window, self._clicks = window, clicks
-        self._of_answer: dict[str, list[Feedback]] = defaultdict(list)
+        self._of_answer: dict[str, list[FeedbackEvent]] = defaultdict(list)
         for event in events:
             self.figures.events += 1
             if event.answer is not None:
@@ -120,7 +121,7 @@ class Joiner:
         return rows
 
     def _join(
-        self, impression: Impression, rows: Sequence[dict[str, Any]], events: Sequence[Feedback]
+        self, impression: Impression, rows: Sequence[dict[str, Any]], events: Sequence[FeedbackEvent]
     ) -> None:
         of_item = {str(row["item_id"]): row for row in rows}
         taken: set[tuple[str, str]] = set()
@@ -136,13 +137,15 @@ class Joiner:
             self.figures.joined += 1
             self._take(of_item[item], kind, event.value)
 
-    def _problem(self, impression: Impression, event: Feedback, of_item: Collection[str]) -> str | None:
+    def _problem(self, impression: Impression, event: FeedbackEvent, of_item: Collection[str]) -> str | None:
         """Why an event does not come of an answer; the name of its figure."""
         if impression.user is not None and str(impression.user) != str(event.user_id):
             return "other_user"
         if str(event.item_id) not in of_item:
             return "not_shown"
-        after = (event.time or 0) - int(impression.time)  # an event has whole seconds, cut off
+        if not event.time:  # the data have no clock
+            return None
+        after = event.time - int(impression.time)  # an event has whole seconds, cut off
         if after < -SKEW:
             return "early"
         return "late" if after > self._window else None
@@ -162,7 +165,7 @@ class Joiner:
 
 def join(
     impressions: Iterable[Impression],
-    events: Iterable[Feedback],
+    events: Iterable[FeedbackEvent],
     *,
     window: float = 86_400,
     clicks: Collection[str] | None = None,

@@ -30,7 +30,7 @@ _GRACE, _MARKS = 10.0, 1000
 _POSITIONS = 10
 
 
-class Feedback(NamedTuple):
+class AnswerEvent(NamedTuple):
     """An event that names an answer. item: its id; time: seconds."""
 
     answer: str
@@ -146,14 +146,14 @@ class Counting:
             counts.bin(Variable("feature", name), edges.bin(value), edges.n_bins)
 
     def feedback(
-        self, counts: Counts, impressions: Iterable[Impression], feedback: Mapping[str, list[Feedback]]
+        self, counts: Counts, impressions: Iterable[Impression], feedback: Mapping[str, list[AnswerEvent]]
     ) -> None:
         """Answers that are old enough, and what came of them. feedback: by answer."""
         for impression in impressions:
             if impression.call == "recommend" and impression.shown:
                 self._clicks(counts, impression, feedback.get(impression.id, []))
 
-    def _clicks(self, counts: Counts, impression: Impression, came: list[Feedback]) -> None:
+    def _clicks(self, counts: Counts, impression: Impression, came: list[AnswerEvent]) -> None:
         counts.rate(Rate("join"), not came)
         for event in came[:1]:
             delay = event.time - impression.time

@@ -16,6 +16,7 @@ from scipy.stats import binom
 
 from funnel.bundle.contents import Contents
 from funnel.bundle.holdout import Holdout
+from funnel.bundle.standing_filter import requests_under
 from funnel.monitoring.alarm import Alarm
 from funnel.types import Bool, Int32, Requests
 
@@ -79,8 +80,9 @@ class Golden:
 
 def lists(contents: Contents, requests: Requests) -> Int32:
     """What is answered: item rows, int32 [B, k], −1 = empty; no deleted items, as for any request."""
-    living = contents.catalogue.living(len(requests))
-    return contents.funnel()(replace(requests, allow=living)).items
+    if contents.retrieve.where is None:
+        requests = replace(requests, allow=contents.catalogue.living(len(requests)))
+    return contents.funnel()(requests_under(contents, requests)).items
 
 
 def equal(some: Int32, others: Int32) -> Bool:

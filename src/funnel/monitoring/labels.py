@@ -38,8 +38,10 @@ class Labels:
         if not self._running or now - self._running[0][0] >= EVERY:
             self._running.insert(0, (now - self._config.every, Counts()))
         self._running = [running for running in self._running if now - running[0] <= LONGEST]
+        clicks = Counts()
+        clicks.labels = counts.labels
         for _, sums in self._running:
-            sums.add(counts)
+            sums.add(clicks)
         alarms: dict[Variable, Alarm] = {}
         for metric in counts.labels:
             if (right := ratios(metric, like, self._config)) is not None:

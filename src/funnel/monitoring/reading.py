@@ -9,7 +9,7 @@ from pathlib import Path
 from funnel.errors import DataError
 from funnel.impressions.files import LINES, in_hours
 from funnel.impressions.record import Impression, from_line
-from funnel.monitoring.counting import Feedback
+from funnel.monitoring.counting import AnswerEvent
 
 #: Seconds back in which files are looked for; bytes of a file that are read at a look.
 _BACK, _MOST = 7200.0, 64 * 1024 * 1024
@@ -68,10 +68,10 @@ class Unsettled:
     def __init__(self, settle: float) -> None:
         self._settle = settle
         self._answers: OrderedDict[str, Impression] = OrderedDict()
-        self._feedback: dict[str, list[Feedback]] = {}
+        self._feedback: dict[str, list[AnswerEvent]] = {}
         self.orphans = 0
 
-    def add(self, impressions: Iterable[Impression], feedback: Iterable[Feedback]) -> None:
+    def add(self, impressions: Iterable[Impression], feedback: Iterable[AnswerEvent]) -> None:
         """What came since the last look."""
         for impression in impressions:
             self._answers[impression.id] = impression
@@ -84,7 +84,7 @@ class Unsettled:
             else:
                 self.orphans += 1
 
-    def settled(self, now: float) -> tuple[list[Impression], dict[str, list[Feedback]]]:
+    def settled(self, now: float) -> tuple[list[Impression], dict[str, list[AnswerEvent]]]:
         """Those that are old enough, with what came of them. An answer from the future is old enough when
         its clock says so, or an hour later."""
         old = [

@@ -22,7 +22,7 @@ class SecondOverlay:
 
     def __init__(self, bundle: Loaded, state: StateLog) -> None:
         self._bundle, self._state = bundle, state
-        self._overlay = Overlay(bundle)
+        self._overlay, self._generation = Overlay(bundle), state.position()[0]
 
     @property
     def version(self) -> str:
@@ -42,6 +42,9 @@ class SecondOverlay:
     def beside(self, served: Overlay) -> Contents | None:
         """With all changes of items that are in what is served, and its index where that was built anew; None
         where the log has others behind them already. Raises: BundleError where the log cannot be read."""
+        generation = self._state.position()[0]
+        if generation != self._generation or served.items_at < self._overlay.items_at:  # another log
+            self._overlay, self._generation = Overlay(self._bundle), generation
         contents = self.follow_items(served.items_at)
         mine, theirs = self._overlay.index, served.index
         if contents is not None and mine.base is not theirs.base:
@@ -55,7 +58,7 @@ class SecondOverlay:
         Raises: BundleError where the log cannot be read.
         """
         if number < self._overlay.items_at:
-            self._overlay = Overlay(self._bundle)
+            return None
         changes = self._state.changes_after(self._overlay.items_at)
         if changes.number == self._overlay.items_at:
             return self._overlay.contents if number == changes.number else None

@@ -46,6 +46,7 @@ def _remade(reference: SecondOverlay, impression: Impression) -> Remade | None:
     """None for a request that cannot be meant any more, such as a column that went."""
     items_at, events_at = state_of(impression)
     exact = reference.follow_items(items_at) is not None and reference.follow_events(events_at)
+    exact = exact and not impression.arms  # whose stages may be others
     contents = reference.loaded.contents
     try:
         requests = requests_of(contents, impression)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from funnel.experiments.judging import Comparison, Judgement
+from funnel.experiments.judging import ArmResult, Judgement
 from funnel.pages import template
 from funnel.pages.drawing import ACCENT, INK, MUTED, empty_plot
 
@@ -60,7 +60,7 @@ def over_time(judgement: Judgement) -> str:
     return plot.svg
 
 
-def _band(axes: Axes, each: Comparison, colour: str) -> None:
+def _band(axes: Axes, each: ArmResult, colour: str) -> None:
     there = [look for look in each.looks if None not in (look.relative, look.low, look.high)]
     days = [look.day for look in there]
     low, high = ([100 * (getattr(look, name) or 0) for look in there] for name in ("low", "high"))
@@ -72,7 +72,7 @@ def _band(axes: Axes, each: Comparison, colour: str) -> None:
         axes.annotate(each.arm, at, (6, 6), textcoords="offset points", color=colour, weight="bold")
 
 
-def _limits(drawn: list[Comparison]) -> tuple[float, float]:
+def _limits(drawn: list[ArmResult]) -> tuple[float, float]:
     """So that the later three quarters of the days are read well: the first days are very wide."""
     wide = [
         100 * abs(bound)
@@ -102,7 +102,7 @@ def effects(judgement: Judgement) -> str:
     return plot.svg
 
 
-def _row(axes: Axes, y: int, each: Comparison) -> None:
+def _row(axes: Axes, y: int, each: ArmResult) -> None:
     colour = {"worse": _WARN, "broken": _WARN}.get(each.state, MUTED if each.state == "open" else ACCENT)
     for bounds, width, alpha in (
         ((each.sequence_low, each.sequence_high), 1.6, 0.9),

@@ -58,6 +58,22 @@ class RankerFacts:
     logged: tuple[str, ...] = ()
     further: Heads = field(default_factory=Heads)
 
+    @classmethod
+    def of(
+        cls, order: Order, lists: TrainingLists, logged: Logged | None, config: RankerConfig
+    ) -> RankerFacts:
+        """What is known before trees are grown."""
+        return cls(
+            order=order,
+            verdict=None,
+            lists=len(lists),
+            rows=len(lists.labels),
+            positives=lists.positives,
+            missed=lists.missed,
+            missed_choice=config.missed,
+            logged=() if logged is None else logged.notes,
+        )
+
     def outcome(self, *, trained: bool) -> RankerOutcome:
         """For the report's advice. trained: whether there were lists to train a ranker on."""
         return RankerOutcome(
@@ -130,22 +146,8 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     contents = replace(contents, weights=order.weights)
     folds = _folds(examples, config.seed)
     with step("make the ranker's lists"):
-        lists = [_lists(contents, fold, config.ranker, prepared.split.kinds) for fold in folds]
-        logged = learn_from(contents, prepared, folds)
-        if logged is not None:
-            lists = _with_clicks(lists, logged, config.ranker)
-        every, sizes = concatenate(lists), [len(fold) for fold in lists]
-        del lists  # as many bytes again
-    facts = RankerFacts(
-        order=order,
-        verdict=None,
-        lists=len(every),
-        rows=len(every.labels),
-        positives=every.positives,
-        missed=every.missed,
-        missed_choice=config.ranker.missed,
-        logged=() if logged is None else logged.notes,
-    )
+        every, sizes, logged = _lists_of_folds(contents, prepared, folds)
+    facts = RankerFacts.of(order, every, logged, config.ranker)
     if not all(sizes):
         log.warning("too little of the ranker's window was retrieved: the retrieval order is kept")
         return None, facts
@@ -162,19 +164,29 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     best = int(np.argmax([verdict.mean for verdict in verdicts]))
     with step("calibrate its scores"):
         heads, no_heads = _heads(outcomes[best])
-    further = Heads()
-    if logged is not None:
-        further = shown_heads(logged, config.ranker)
-    elif of_kinds is not None:
+    further = Heads() if logged is None else shown_heads(logged, config.ranker)
+    if of_kinds is not None:
         further = retrieved_heads(contents, kinds, of_kinds, folds, fold_of, config.ranker)
-    parts = tried[best]
-    chosen = parts[0].config.model_copy(update={"trees": parts[0].trees})
+    chosen = tried[best][0].config.model_copy(update={"trees": tried[best][0].trees})
     with step("grow the ranker"):
         ranker = fitting.whole(chosen)
     if kinds is not None and len(kinds.target_names) == 1 and heads and not further.heads:
         heads[kinds.target_names[0]] = heads[EVENT]  # the only kind that is to be found
     facts = replace(facts, heads=heads, no_heads=no_heads, further=further)
     return ranker, replace(facts, verdict=verdicts[best], trees=chosen.trees, objective=chosen.objective)
+
+
+def _lists_of_folds(
+    contents: Contents, prepared: Prepared, folds: Sequence[Examples]
+) -> tuple[TrainingLists, list[int], Logged | None]:
+    """The training lists of all folds one after the other, how many each has, and what lists that were shown
+    have to say."""
+    config = prepared.config.ranker
+    lists = [_lists(contents, fold, config, prepared.split.kinds) for fold in folds]
+    logged = learn_from(contents, prepared, folds)
+    if logged is not None:
+        lists = _with_clicks(lists, logged, config)
+    return concatenate(lists), [len(fold) for fold in lists], logged
 
 
 def _heads(outcomes: Outcomes) -> tuple[dict[str, Head], str]:

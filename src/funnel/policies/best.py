@@ -10,7 +10,7 @@ from funnel.features.arrays import frozen
 from funnel.rules import Ruleset
 from funnel.rules.layout import Solved
 from funnel.rules.ruleset import Boosted
-from funnel.types import Candidates, Float32, Int32, Occasion
+from funnel.types import Candidates, Float32, Int32, Int64, Occasion
 
 #: Within a tier of boosts are those of values and floors.
 _TIERS = 8
@@ -26,6 +26,12 @@ class Best:
     scores: Float32
     tiers: Int32
     solved: Solved
+
+    def columns(self, given: Int64) -> Int64:
+        """Columns of candidates as positions in the order after boosts; −1 stays."""
+        position = np.empty(len(self.boosted.order), dtype=np.int64)
+        position[self.boosted.order] = np.arange(len(position))
+        return np.where(given < 0, -1, position[np.maximum(given, 0)]) if len(position) else given.copy()
 
 
 def best_list(rules: Ruleset, candidates: Candidates, b: int, k: int, occasion: Occasion | None) -> Best:

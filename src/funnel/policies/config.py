@@ -53,8 +53,8 @@ class Drawing(Settings):
     """By what a bundle draws its lists, and what that may lose. Scores are brought to 0…1 over the pool of
     re-ranking before the temperature divides them."""
 
-    temperature: float = Field(ge=0)
-    epsilon: float = Field(ge=0, le=1)
-    top: int = Field(ge=1)
+    temperature: float = Field(0.0, ge=0)
+    epsilon: float = Field(NO_EPSILON, ge=0, le=1)
+    top: int = Field(50, ge=1)
     share: float = Field(1.0, gt=0, le=1)
     max_loss: float | None = None

@@ -10,14 +10,14 @@ import numpy as np
 from funnel.features.arrays import frozen
 from funnel.policies.best import best_list
 from funnel.policies.config import Drawing
-from funnel.policies.lists import at_columns, interleaved
+from funnel.policies.lists import at_columns, columns_of, interleaved
 from funnel.policies.scoring import DPP, MMR, PLAIN, new_scorer
 from funnel.policies.walk import Chance, drawn_each, drawn_under_rules
 from funnel.rules import Ruleset
 from funnel.rules.reach import new_reachable
 from funnel.stages.config import RerankConfig
 from funnel.stages.stage import Stage, positive
-from funnel.types import Candidates, Float32, Float64, Int64, Requests, RulesOutcome
+from funnel.types import Candidates, Float32, Float64, Int32, Int64, Requests, RulesOutcome
 
 
 class Draw:
@@ -61,10 +61,35 @@ class Draw:
             candidates = stage(requests, candidates)
         return candidates
 
-    def _drawn(self, requests: Requests, candidates: Candidates) -> Candidates:
+    def chances(self, requests: Requests, candidates: Candidates, lists: Int32) -> Float64:
+        """The chance that each position of given lists has of its item, given the items above: float64 [B,
+        k]; 0 from the first on that could not have it; 1 behind the end of a list, and 0 throughout one
+        that is not as long as it would be.
+
+        lists: item rows, int32 [B, k], −1 behind the end. Requests need no seeds.
+        """
+        columns, out = columns_of(candidates, lists), np.zeros(lists.shape)
+        whole = np.flatnonzero(((lists < 0) | (columns >= 0)).all(axis=1))
+        width = min(self._k, candidates.items.shape[1], lists.shape[1])
+        if not len(whole):
+            return out
+        given = np.full((len(whole), min(self._k, candidates.items.shape[1])), -1, dtype=np.int64)
+        given[:, :width] = columns[whole, :width]
+        seeded = replace(requests.take(whole), seeds=np.zeros(len(whole), dtype=np.int64))
+        again = self._drawn(seeded, candidates.take(whole), given)
+        assert again.propensities is not None
+        ended = again.filled.sum(axis=1) == (lists[whole] >= 0).sum(axis=1)
+        out[whole[ended]] = 1.0
+        out[whole[ended], :width] = again.propensities[ended, :width]
+        return out
+
+    def _drawn(self, requests: Requests, candidates: Candidates, given: Int64 | None = None) -> Candidates:
+        """given: columns of lists whose chances are wanted, [B, k]; −1 behind their ends."""
         assert requests.seeds is not None
         shape = (len(candidates), min(self._k, candidates.items.shape[1]))
         columns, propensities = np.full(shape, -1, dtype=np.int64), np.ones(shape)
+        if given is not None:
+            columns[:] = given
         if self._rules is None:
             tiers = np.zeros(candidates.items.shape) if candidates.tiers is None else candidates.tiers
             drawn_each(
@@ -89,7 +114,7 @@ class Draw:
         seeds = frozen(requests.seeds)
         best = best_list(self._rules, candidates, b, self._k, requests.occasion)
         n, pool = len(best.solved.chosen), min(self._pool, len(best.rows))
-        chosen, chances = np.empty(n, dtype=np.int64), np.ones(n)
+        chosen, chances = best.columns(columns[:n]), np.ones(n)
         if best.solved.problem is None:
             drawn_each(
                 self._kind, self._trade_off, self._vectors, best.rows[None], best.scores[None],
@@ -108,6 +133,7 @@ class Draw:
                 ),
                 self._chance, int(seeds[b]), chosen, chances,
             )  # fmt: skip
+        columns[n:] = -1
         columns[:n], propensities[:n] = best.boosted.order[chosen], chances
         scores[:n] = best.scores[chosen]
         return self._rules.outcome(candidates.items[b, : len(best.rows)], best.boosted, best.solved, chosen)

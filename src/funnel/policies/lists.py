@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.types import Candidates, Float32, Float64, Int64, RulesOutcome
+from funnel.types import Candidates, Float32, Float64, Int32, Int64, RulesOutcome
 
 
 def at_columns(
@@ -21,6 +21,14 @@ def at_columns(
         listed.items[empty], listed.source_ranks[empty], listed.source_scores[empty] = -1, -1, np.nan
         listed.scores[empty] = -np.inf
     return replace(listed, propensities=propensities)
+
+
+def columns_of(candidates: Candidates, lists: Int32) -> Int64:
+    """Where the items of lists [B, k] stand among the candidates: int64 [B, k], −1 where nowhere."""
+    same = (lists[:, :, None] == candidates.items[:, None, :]) & (lists[:, :, None] >= 0)
+    if not same.shape[2]:
+        return np.full(lists.shape, -1, dtype=np.int64)
+    return np.where(same.any(axis=2), same.argmax(axis=2), -1)
 
 
 def interleaved(a: Candidates, rows_a: NDArray[Any], b: Candidates, rows_b: NDArray[Any]) -> Candidates:

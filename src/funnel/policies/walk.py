@@ -84,8 +84,8 @@ def _ordered(s: Scorer, items: Int32, tiers: Int32, free: Bool, room: Room) -> i
 
 
 @compiled
-def _drawn(room: Room, choice: Int32, m: int, chance: Chance, even: float) -> tuple[int, float]:
-    """Which of the first m of a choice it is, best first, and the chance that it had."""
+def _weigh(room: Room, choice: Int32, m: int, chance: Chance) -> None:
+    """The chance of each of the first m of a choice, best first, into room.weights."""
     total = 0.0
     for n in range(m):
         fall = room.worth[choice[n]] - room.worth[choice[0]]
@@ -94,15 +94,34 @@ def _drawn(room: Room, choice: Int32, m: int, chance: Chance, even: float) -> tu
             room.weights[n] = np.exp(fall / chance.temperature)
         total += room.weights[n]
     scale, least = (1 - chance.epsilon) / total, chance.epsilon / m
+    for n in range(m):
+        room.weights[n] = scale * room.weights[n] + least
+
+
+@compiled
+def _drawn(room: Room, m: int, even: float) -> int:
+    """Which of the first m it is, by their weights."""
     chosen, left = 0, even
     for n in range(m):
-        weight = scale * room.weights[n] + least
-        if weight > 0:  # rounding may leave a little behind the last: it is that one's
+        if room.weights[n] > 0:  # rounding may leave a little behind the last: it is that one's
             chosen = n
-            if left < weight:
+            if left < room.weights[n]:
                 break
-            left -= weight
-    return chosen, scale * room.weights[chosen] + least
+            left -= room.weights[n]
+    return chosen
+
+
+@compiled
+def _chosen(room: Room, choice: Int32, m: int, chance: Chance, seed: int, position: int, given: int) -> int:
+    """Which of the first m of a choice stands at a position: the one that is given, −1 where it is none of
+    them, or where none is given (a negative one) the one that is drawn."""
+    _weigh(room, choice, m, chance)
+    if given < 0:
+        return _drawn(room, m, _even(seed, position))
+    for n in range(m):
+        if choice[n] == given:
+            return n
+    return -1
 
 
 @compiled
@@ -111,7 +130,10 @@ def drawn_each(
     chance: Chance, seeds: Int64, columns: Int64, propensities: Float64,
 ) -> None:  # fmt: skip
     """Lists without rules: columns int64, propensities float64, both [B, k], of items, scores, tiers [B, K].
-    What is left empty stays as it is."""
+
+    What is left empty stays as it is. A column that is not negative is given: then its chance is what is
+    wanted. From the first position on that could not have the column that is given chances are 0.
+    """
     for b in range(items.shape[0]):
         n = 0
         while n < min(pool, items.shape[1]) and items[b, n] >= 0:
@@ -130,10 +152,20 @@ def _walk(
         count, m = _next_order(s, items, tiers, free, room, count), 0
         while m < min(count, chance.top) and tiers[room.order[m]] == tiers[room.order[0]]:
             m += 1
-        n, propensities[position] = _drawn(room, room.order, m, chance, _even(seed, position))
+        n = _chosen(room, room.order, m, chance, seed, position, columns[position])
+        if n < 0:
+            _impossible(propensities, position)
+            return
+        propensities[position] = room.weights[n]
         columns[position] = chosen = room.order[n]
         free[chosen] = False
         is_above(s, chosen, free, position)
+
+
+@compiled
+def _impossible(propensities: Float64, start: int) -> None:
+    for position in range(start, len(propensities)):
+        propensities[position] = 0.0
 
 
 @compiled
@@ -154,9 +186,14 @@ def drawn_under_rules(
         m, count = _allowed(s, items, tiers, p, r, free, room, position, most, choice, plans, count)
         n, propensities[position] = 0, 1.0
         if m > 0:
-            n, propensities[position] = _drawn(room, choice, m, chance, _even(seed, position))
+            n = _chosen(room, choice, m, chance, seed, position, columns[position])
         else:
             choice[0] = _behind(p, r, free, pool, position, plans[0])
+            n = 0 if columns[position] < 0 or columns[position] == choice[0] else -1
+        if n < 0:
+            _impossible(propensities, position)
+            return
+        propensities[position] = room.weights[n] if m > 0 else 1.0
         columns[position] = chosen = choice[n]
         free[chosen] = False
         stands(p, r, position, plans[n])

@@ -133,29 +133,50 @@ def training_lists(
         lists = append(candidates, missed)
         lists = complete(requests, lists) if complete else lists
     taken = contains(targets, lists.items)
-    weights = taken + kept_negatives(lists.filled & ~taken, config.negatives, config.seed)
     useful = np.flatnonzero(taken.any(axis=1))
+    weights = taken + kept_negatives(lists.filled & ~taken, config.negatives, config.seed)
     came = {name: contains(of, lists.items) for name, of in (kinds or {}).items()}
-    parts = [
-        _rows(
-            features,
-            requests.take(part),
-            lists.take(part),
-            taken[part],
-            weights[part],
-            {name: of[part] for name, of in came.items()},
-        )
-        for part in np.split(useful, range(CHUNK, len(useful), CHUNK))
-    ]
     training = replace(
-        concatenate(parts), missed=len(missed.values), without_positive=len(requests) - len(useful)
+        _in_chunks(features, requests, lists, taken, weights, came, useful),
+        missed=len(missed.values),
+        without_positive=len(requests) - len(useful),
     )
+    _log(training, config)
+    return training
+
+
+def _in_chunks(
+    features: FeatureSource,
+    requests: Requests,
+    lists: Candidates,
+    taken: Bool,
+    weights: Float32,
+    came: Mapping[str, Bool],
+    useful: Int64,
+) -> TrainingLists:
+    """The rows of the useful lists, of so many requests at once that their features need little memory."""
+    parts = np.split(useful, range(CHUNK, len(useful), CHUNK))
+    return concatenate(
+        [
+            _rows(
+                features,
+                requests.take(part),
+                lists.take(part),
+                taken[part],
+                weights[part],
+                {name: of[part] for name, of in came.items()},
+            )
+            for part in parts
+        ]
+    )
+
+
+def _log(training: TrainingLists, config: RankerConfig) -> None:
     logger.info(
         "%d lists, %d rows, %d positives; %d missed (%s); %d lists without a positive dropped",
         len(training), len(training.labels), training.positives,
         training.missed, config.missed, training.without_positive,
     )  # fmt: skip
-    return training
 
 
 def concatenate(parts: Sequence[TrainingLists]) -> TrainingLists:

@@ -112,11 +112,12 @@ def _put(plan: Int32, position: int, i: int) -> None:
 
 @compiled
 def _exchanged(p: Problem, r: Reachable, position: int, i: int, plan: Int32) -> bool:
-    """With the candidate in place of one of its groups that is planned further down, whose position goes to
-    what was planned here."""
+    """With a candidate that is not planned in place of one of its groups that is, whose position goes to what
+    was planned here."""
     for later in range(position + 1, r.length):
         if r.known[later] == i:
             return False
+    for later in range(position + 1, r.length):
         if _share(p, i, r.known[later]):
             _copied(r.known, plan)
             plan[later] = plan[position]

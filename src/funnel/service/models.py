@@ -303,6 +303,7 @@ class KnownBody(Body):
     bundle: Columns | None
     events: list[Columns]
     impressions: list[Columns]
+    answers: list[Columns]
 
 
 class HistoryBody(Body):
@@ -317,6 +318,7 @@ class ForgottenBody(Body):
     events: int
     bundle: str | None
     impressions: int
+    answers: int
 
 
 class BundlesBody(Body):

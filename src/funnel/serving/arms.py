@@ -44,7 +44,7 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunningExperiment:
     """An experiment as this process runs it."""
 
     name: str
@@ -52,7 +52,7 @@ class Plan:
     assignment: Assignment
 
     @classmethod
-    def of(cls, name: str, started: Started) -> Plan:
+    def of(cls, name: str, started: Started) -> RunningExperiment:
         config = started.config
         excluded = {text for user in config.exclude if (text := written(user)) is not None}
         shares = {arm: about.share for arm, about in config.arms.items()}
@@ -74,7 +74,7 @@ class Arms:
     def __init__(self, store: Store, follower: Follower) -> None:
         self._store, self._follower = store, follower
         self.error: str | None = None
-        self.plans: tuple[Plan, ...] = ()
+        self.plans: tuple[RunningExperiment, ...] = ()
         self._bundles: dict[str, Follower] = {}
         self._varied: dict[tuple[tuple[str, str], ...], tuple[Loaded, Loaded]] = {}
         self._begin()
@@ -116,7 +116,7 @@ class Arms:
             plans = []
             for name, started in wanted.items():
                 try:
-                    plans.append(self._loaded(Plan.of(name, started)))
+                    plans.append(self._loaded(RunningExperiment.of(name, started)))
                 except FunnelError as failed:
                     error = f"the experiment {name!r} does not run: {failed}"
             if error is not None and error != self.error:
@@ -150,7 +150,7 @@ class Arms:
             self._again = 0.0
             later(self.refresh)
 
-    def _loaded(self, plan: Plan) -> Plan:
+    def _loaded(self, plan: RunningExperiment) -> RunningExperiment:
         """The plan, once all its arms can answer. Raises: FunnelError."""
         for arm in plan.config.arms.values():
             follower = self._of_bundle(arm.bundle)
@@ -172,11 +172,11 @@ class Arms:
         self, loaded: Loaded, key: tuple[tuple[str, str], ...], sections: Mapping[str, Mapping[str, Any]]
     ) -> Loaded:
         """A bundle with other stages, made once for what is served."""
-        source, made = self._varied.get(key, (None, None))
-        if made is None or source is not loaded:
-            made = varied(loaded, sections)
-            self._varied[key] = loaded, made
-        return made
+        source, variant = self._varied.get(key, (None, None))
+        if variant is None or source is not loaded:
+            variant = varied(loaded, sections)
+            self._varied[key] = loaded, variant
+        return variant
 
     def _forget(self) -> None:
         """Let go of what no experiment takes any more."""

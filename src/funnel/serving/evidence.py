@@ -13,10 +13,11 @@ from funnel.experiments.judging import Judgement, judge
 from funnel.experiments.running import running, started_once
 from funnel.experiments.sums import DAY, sums_of
 from funnel.impressions import Impression, answers_folder, read
+from funnel.serving.shadow import shadows_of
 from funnel.serving.state import StateLog, open_state
 from funnel.values.ids import written
 
-#: Users whose events are read together, and events of one: all that are kept.
+#: Users whose events are read together, and events of each: all that are kept.
 _TOGETHER, _EVERY = 1_000, 2**62
 
 _COLUMNS = ["user_id", "item_id", "time", "kind", "value"]
@@ -46,19 +47,20 @@ def judged(
     config = started.config
     since = started.at - config.days * DAY
     answers = list(_of_users(read(answers_folder(folder), since), name, started.at))
-    users = list(dict.fromkeys(text for one in answers if (text := written(one.user)) is not None))
+    users = list(dict.fromkeys(text for answer in answers if (text := written(answer.user)) is not None))
     where = folder / "live" / "state.sqlite" if state is None else state
     log = open_state(where) if isinstance(where, str | Path) else where
-    found = _observed(log, users)
+    observed = _observed(log, users)
     if events is not None:
-        found = pd.concat([_file(events), found], ignore_index=True).drop_duplicates(_COLUMNS[:4])
-    sums = sums_of(name, config.served, started.at, answers, found, config.days * DAY)
-    return judge(name, config, sums, ((time.time() if now is None else now) - started.at) / DAY)
+        observed = pd.concat([_file(events), observed], ignore_index=True).drop_duplicates(_COLUMNS[:4])
+    sums = sums_of(name, config.served, started.at, answers, observed, config.days * DAY)
+    elapsed = ((time.time() if now is None else now) - started.at) / DAY
+    return judge(name, config, sums, elapsed).model_copy(update={"shadows": shadows_of(folder, name)})
 
 
 def _of_users(answers: Iterator[Impression], name: str, start: float) -> Iterator[Impression]:
     """Answers of the experiment, and those from before it, which its users may have had."""
-    return (one for one in answers if one.time < start or name in one.arms)
+    return (answer for answer in answers if answer.time < start or name in answer.arms)
 
 
 def _observed(state: StateLog, users: Sequence[str]) -> pd.DataFrame:

@@ -114,15 +114,16 @@ class Live:
         self._state = open_state(state) if isinstance(state, str | Path) else state
         self._impressions = self._state.impressions() or SqliteImpressions(folder / "impressions.sqlite")
         self._impressions.size()  # damaged, it is told now
+        settings = ImpressionsConfig(log=impressions) if isinstance(impressions, bool) else impressions
+        self.recording = Recording(answers_folder(self._store.folder), settings)
         self._follower = Follower(self._state, loaded)
         self._reload = Reload(self._store, self._follower)
         self._exploring = Exploring(self._store.folder)
         self._arms = Arms(self._store, self._follower)
-        settings = ImpressionsConfig(log=impressions) if isinstance(impressions, bool) else impressions
-        self.recording = Recording(answers_folder(self._store.folder), settings)
         retain(self._store, self._state)
         self.reports: dict[str, Callable[[], Any]] = {}  # what others have to say in `health`
-        self.items, self.users = LiveItems(self._follower), LiveUsers(self._follower, self._impressions)
+        self.items = LiveItems(self._follower)
+        self.users = LiveUsers(self._follower, self._impressions, self.recording)
         self.shadow = Shadow(self._store.folder, self._arms, self.users, self._impressions)
         self._watcher: Watcher | None = None
         if watch is not None:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,11 +16,13 @@ from pydantic import ValidationError
 
 from funnel.bundle.contents import Contents
 from funnel.engine import RANK, Step
-from funnel.impressions import Impression, ImpressionsConfig, Recorder
+from funnel.errors import BundleError, DataError
+from funnel.impressions import Impression, ImpressionsConfig, Recorder, read
+from funnel.impressions.erase import erase
 from funnel.serving.loaded import Loaded
 from funnel.serving.request import Request
 from funnel.serving.response import Answer
-from funnel.types import Candidates, Float32, Int32, Requests
+from funnel.types import Candidates, Float32, Int32, Policy, Requests
 from funnel.values.ids import written
 from funnel.values.plain import plain
 from funnel.values.text import mended
@@ -132,6 +134,37 @@ class Recording:
         figures["error"] = figures["error"] or self._refused
         return {"log": settings.log, "folder": str(self.folder), **figures, "feedback": self.feedback}
 
+    def answers_of(self, user: str) -> list[dict[str, Any]]:
+        """What a person was answered and is still in the log, as plain values, by time. It reads the whole
+        log. Raises: BundleError where it cannot be read."""
+        self.flush()
+        with self._as_bundle_error():
+            theirs = [shown for shown in read(self.folder) if str(shown.user) == mended(user)]
+        return [
+            {
+                "answer": shown.id,
+                "time": shown.time,
+                "version": shown.version,
+                "items": list(shown.shown_items),
+            }
+            for shown in sorted(theirs, key=lambda shown: shown.time)
+        ]
+
+    def erase(self, user: str) -> int:
+        """Remove what a person was answered from the log; how many answers there were. Raises: BundleError
+        where the log cannot be written, or is damaged; what is left then is removed when it is called again.
+        """
+        self.flush()
+        with self._as_bundle_error():
+            return erase(self.folder, mended(user))
+
+    @contextmanager
+    def _as_bundle_error(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, DataError) as error:
+            raise BundleError(f"the log of answers in {self.folder}: {error}") from error
+
     def flush(self, seconds: float = 5.0) -> bool:
         """Wait until what was answered is in the log; whether it was within so many seconds."""
         return self._recorder is None or self._recorder.flush(seconds)
@@ -168,10 +201,10 @@ def _impression(
         propensities=None if chances is None else tuple(chances[0, : len(shown)].tolist()),
         state=answer.state,
         call=given.call,
-        arms=getattr(answer, "arms", {}),
+        arms=answer.arms,
         context=facts["context"],
         where=facts["where"],
-        policy=None if answer.policy is None else asdict(answer.policy),
+        policy=None if answer.policy is None else _policy(answer.policy),
         reasons=tuple(mended(reason) for reason in answer.reasons),
         ms={name: round(ms, 2) for name, ms in answer.milliseconds.items()},
         request=whole,
@@ -217,6 +250,11 @@ def _request(contents: Contents, requests: Requests, user: Any) -> dict[str, Any
             "impression_times": occasion.impression_times[0].tolist(),
         }
     return whole | ({"user": user} if user else {})
+
+
+def _policy(policy: Policy) -> dict[str, Any]:
+    """Its fields; `asdict` copies each, which takes longer than all else."""
+    return {field.name: getattr(policy, field.name) for field in fields(policy)}
 
 
 def _user(value: Any) -> Any:

@@ -110,13 +110,13 @@ class Shadow:
         while True:
             try:
                 while self._tasks:
-                    self._one(self._tasks.popleft())
+                    self._handle(self._tasks.popleft())
             finally:
                 self._running.release()
             if not self._tasks or not self._running.acquire(blocking=False):
                 return
 
-    def _one(self, task: _Task) -> None:
+    def _handle(self, task: _Task) -> None:
         runs = task.experiment in {plan.name for plan in self._arms.plans}
         if not runs or not self._quiet(task.since + PATIENCE):
             self.dropped += 1
@@ -215,7 +215,7 @@ def _impression(
         call="shadow",
         arms={task.experiment: task.arm},
         ms={"shadow": round(milliseconds, 2)},
-        request={"items": [one.item_id for one in shown], "scores": [float(one.score) for one in shown]},
+        request={"items": [item.item_id for item in shown], "scores": [float(item.score) for item in shown]},
     )
 
 
@@ -225,11 +225,11 @@ def shadows_of(folder: Path, experiment: str) -> dict[str, Answers]:
     folder: the store's. An arm without a shadow that was made is absent.
     """
     pairs: dict[str, list[tuple[Any, Any, Any, Any]]] = {}
-    for one in read(shadow_folder(folder)):
-        arm = one.arms.get(experiment)
-        if arm is not None and one.request is not None:
-            shown = one.request["items"], one.request["scores"]
-            pairs.setdefault(arm, []).append((*shown, list(one.shown_items), one.scores.tolist()))
+    for shadow in read(shadow_folder(folder)):
+        arm = shadow.arms.get(experiment)
+        if arm is not None and shadow.request is not None:
+            shown = shadow.request["items"], shadow.request["scores"]
+            pairs.setdefault(arm, []).append((*shown, list(shadow.shown_items), shadow.scores.tolist()))
     return {arm: _compared(some) for arm, some in pairs.items()}
 
 
@@ -241,6 +241,6 @@ def _compared(pairs: list[tuple[Any, Any, Any, Any]]) -> Answers:
     for row, pair in enumerate(pairs):
         for side in (0, 1):
             ids, values = pair[2 * side], pair[2 * side + 1]
-            items[side, row, : len(ids)] = [codes.setdefault(one, len(codes)) for one in ids]
+            items[side, row, : len(ids)] = [codes.setdefault(item, len(codes)) for item in ids]
             scores[side, row, : len(ids)] = values
     return compare(items[0], scores[0], items[1], scores[1])

@@ -10,11 +10,13 @@ from pydantic import ValidationError
 
 from funnel.durations import Durations
 from funnel.errors import ConfigError
+from funnel.experiments.config import with_section
 from funnel.serving.loaded import Loaded
 
 
 def varied(loaded: Loaded, sections: Mapping[str, Mapping[str, Any]]) -> Loaded:
-    """The same version with these keys of its sections `retrieve`, `rank` and `rerank` in place of its own.
+    """The same version with these keys of its sections `retrieve`, `rank`, `rerank` and `explore` in place
+    of its own.
 
     What is made of items' columns and is kept up with their changes is shared with the bundle as it is.
     Raises: ConfigError for what a section cannot have beside the bundle's other keys.
@@ -28,7 +30,7 @@ def varied(loaded: Loaded, sections: Mapping[str, Mapping[str, Any]]) -> Loaded:
 
 def _merged(name: str, own: Any, given: Mapping[str, Any]) -> Any:
     try:
-        return type(own).model_validate({**own.model_dump(), **given})
+        return with_section(name, own, given)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, (name, *first["loc"])))

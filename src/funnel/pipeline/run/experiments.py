@@ -29,14 +29,14 @@ def settle(store: Store, config: Config) -> list[Finding]:
 
 def _settled(store: Store, name: str, config: Config) -> Finding:
     try:
-        found = judged(store.folder, name, state=config.serve.state or None)
-        finding = partial(Finding, gate=GATE, value=found.days, limit=found.horizon)
-        days = f"{found.days} of {found.horizon} days"
-        if found.decision == "stop":
-            stop(store, name, " ".join(found.reasons))
+        judgement = judged(store.folder, name, state=config.serve.state or None)
+        finding = partial(Finding, gate=GATE, value=judgement.days, limit=judgement.horizon)
+        days = f"{judgement.days} of {judgement.horizon} days"
+        if judgement.decision == "stop":
+            stop(store, name, " ".join(judgement.reasons))
             return finding(passed=True, sentence=f"the experiment {name!r} has ended after {days}")
-        if found.decision == "ship":
-            version = publish_winner(store, found, config=config.gates)
+        if judgement.decision == "ship":
+            version = publish_winner(store, judgement, config=config.gates)
             won = f"the experiment {name!r} has a winner after {days}: {version} was published"
             return finding(passed=False, sentence=won)
         goes_on = f"the experiment {name!r} goes on, {days}: publishing would change its control midway"

@@ -15,6 +15,7 @@ from funnel.artifacts import Store, signing
 from funnel.artifacts.writing import changing
 from funnel.config import Config
 from funnel.errors import ConfigError
+from funnel.pipeline.ingest import ingest
 from funnel.pipeline.progress import step as timed
 from funnel.pipeline.run.context import RUNS, Context
 from funnel.pipeline.run.differences import differences
@@ -96,6 +97,8 @@ def run(
 
         outcome = run(config, Store("indexes"), Store("embeddings"))
     """
+    if config.impressions.ingest:
+        ingest(config, indexes)
     context = _context(config, indexes, embeddings, start, keep)
     context.start_from, context.progress = start_from, progress
     name = f"{datetime.now(UTC).isoformat(timespec='seconds')}-{os.getpid()}"

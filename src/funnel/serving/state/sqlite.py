@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sqlite3
 import time
-import zlib
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,36 +16,29 @@ from funnel.serving.state.impressions import ImpressionLog
 from funnel.serving.state.log import Changes, Counted, Event, Forgotten, ItemChange, Patch, digest
 from funnel.serving.state.once import CallKey, Write
 from funnel.serving.state.sqlite_keys import done_before
+from funnel.serving.state.sqlite_tables import (
+    ITEM,
+    LATER,
+    PATCH,
+    TABLES,
+    add_columns,
+    check_format,
+    has_column,
+    item_of,
+    item_row,
+    patch_of,
+    patch_row,
+    put_items,
+)
 from funnel.values.shown import shown
 
 log = logging.getLogger(__name__)
-
-FORMAT = 1
 
 #: Events that are kept of one user and of all, about: what is beyond is removed now and then.
 MOST_OF_USER, MOST_EVENTS = 200, 10_000_000
 
 #: After so many events of this process, it removes what is beyond.
 _EVERY = 1000
-
-_TABLES = f"""
-PRAGMA user_version = {FORMAT};
-CREATE TABLE events (number INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL, item TEXT NOT NULL,
-                     time INTEGER NOT NULL, seen REAL NOT NULL, kind TEXT, value REAL, answer TEXT);
-CREATE INDEX events_of ON events (user, number);
-CREATE TABLE items (id TEXT PRIMARY KEY, item TEXT, deleted INTEGER NOT NULL, time REAL NOT NULL,
-                    number INTEGER NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX items_after ON items (number);
-CREATE TABLE patches (id TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, time REAL NOT NULL,
-                      number INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (id, name)) WITHOUT ROWID;
-CREATE INDEX patches_after ON patches (number);
-CREATE TABLE forgotten (user TEXT PRIMARY KEY, time REAL NOT NULL, number INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE position (number INTEGER NOT NULL);
-INSERT INTO position VALUES (0);
-"""
-#: Columns of events that the first funnel did not have.
-_LATER = {"kind": "TEXT", "value": "REAL", "answer": "TEXT"}
-_ITEM, _PATCH = "id, item, deleted, time, sum", "id, name, value, time, sum"
 
 
 class SqliteLog:
@@ -57,8 +48,7 @@ class SqliteLog:
     a power cut may take the last second or so, and never leaves half of a change. synced: whether it survives
     a power cut too, for a write of the disk each time.
 
-    A row of `items` and `patches` carries a checksum, so that a damaged one is found and not served. Each
-    item has one row, however often it changes.
+    Each item has one row, however often it changes.
 
     Raises: FunnelError when path is no path.
     """
@@ -67,7 +57,7 @@ class SqliteLog:
         if not isinstance(path, str | Path):
             raise FunnelError(f"the path of a state is {shown(path)}; it must be a path or a text")
         self.path = path = Path(path)
-        self._connections = Connections(path, _TABLES, _check, synced=synced)
+        self._connections = Connections(path, TABLES, check_format, synced=synced)
         self._file: tuple[int, int] | None = None
         self._generation = self._until_pruned = 0
 
@@ -102,9 +92,9 @@ class SqliteLog:
         with self._connections.writing() as writer:
             if done_before(writer, write):
                 return
-            _add_columns(writer)
+            add_columns(writer)
             writer.executemany(
-                f"INSERT INTO events (user, item, time, {', '.join(_LATER)}, seen) "
+                f"INSERT INTO events (user, item, time, {', '.join(LATER)}, seen) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [(*event, now) for event in events],
             )
@@ -147,27 +137,29 @@ class SqliteLog:
         """See `StateLog`."""
         with self._changing() as (writer, number):
             changes = [ItemChange(item_id, item, False, time) for item_id, item in items.items()]
-            _put(writer, [_item_row(change, number) for change in changes])
+            put_items(writer, [item_row(change, number) for change in changes])
             writer.executemany("DELETE FROM patches WHERE id = ?", [(item_id,) for item_id in items])
 
     def patch(self, patches: Sequence[Patch]) -> None:
         """See `StateLog`."""
         with self._changing() as (writer, number):
-            rows = [_patch_row(patch, number) for patch in patches]
+            rows = [patch_row(patch, number) for patch in patches]
             writer.executemany("REPLACE INTO patches VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def delete(self, item_ids: Sequence[str], time: float) -> None:
         """See `StateLog`."""
         with self._changing() as (writer, number):
             for item_id in item_ids:
-                row = writer.execute(f"SELECT {_ITEM} FROM items WHERE id = ?", (item_id,)).fetchone()
-                item = None if row is None else self._item(row).item
-                _put(writer, [_item_row(ItemChange(item_id, item, True, time), number)])
+                row = writer.execute(f"SELECT {ITEM} FROM items WHERE id = ?", (item_id,)).fetchone()
+                item = None if row is None else item_of(row, self.path).item
+                put_items(writer, [item_row(ItemChange(item_id, item, True, time), number)])
 
     def forget_items(self, item_ids: Sequence[str], time: float) -> None:
         """See `StateLog`."""
         with self._changing() as (writer, number):
-            _put(writer, [_item_row(ItemChange(item_id, None, False, time), number) for item_id in item_ids])
+            put_items(
+                writer, [item_row(ItemChange(item_id, None, False, time), number) for item_id in item_ids]
+            )
             writer.executemany("DELETE FROM patches WHERE id = ?", [(item_id,) for item_id in item_ids])
 
     @contextmanager
@@ -188,14 +180,14 @@ class SqliteLog:
                 (now,) = reader.execute("SELECT number FROM position").fetchone()
                 items, patches, forgotten = (
                     reader.execute(f"SELECT {columns} FROM {table} WHERE number > ?", (number,)).fetchall()
-                    for table, columns in (("items", _ITEM), ("patches", _PATCH), ("forgotten", "user, time"))
+                    for table, columns in (("items", ITEM), ("patches", PATCH), ("forgotten", "user, time"))
                 )
             finally:
                 reader.execute("COMMIT")
         return Changes(
             now,
-            [self._item(row) for row in items],
-            [self._patch(row) for row in patches],
+            [item_of(row, self.path) for row in items],
+            [patch_of(row, self.path) for row in patches],
             [Forgotten(*row) for row in forgotten],
         )
 
@@ -246,65 +238,5 @@ class SqliteLog:
         with self._connections.reader() as reader:
             if reader is None:
                 return []
-            more = ", ".join(name if _has_column(reader, name) else "NULL" for name in _LATER)
+            more = ", ".join(name if has_column(reader, name) else "NULL" for name in LATER)
             return reader.execute(f"SELECT {columns}, {more} FROM events {rest}", values).fetchall()
-
-    def _item(self, row: Any) -> ItemChange:
-        self._check("items", row)
-        item = None if row[1] is None else json.loads(row[1])
-        return ItemChange(row[0], item, bool(row[2]), row[3])
-
-    def _patch(self, row: Any) -> Patch:
-        self._check("patches", row)
-        return Patch(row[0], row[1], json.loads(row[2]), row[3])
-
-    def _check(self, table: str, row: Any) -> None:
-        if _sum(*row[:-1]) != row[-1]:
-            raise BundleError(
-                f"{self.path} is damaged: what {table} says of {row[0]!r} is not what was "
-                "written; restore the file, or remove it to serve the bundle as it was built"
-            )
-
-
-def _has_column(connection: sqlite3.Connection, name: str) -> bool:
-    """Whether events have a column."""
-    columns = connection.execute("SELECT count(*) FROM pragma_table_info('events') WHERE name = ?", (name,))
-    return bool(columns.fetchone()[0])
-
-
-def _add_columns(writer: sqlite3.Connection) -> None:
-    """Give an earlier funnel's file what it does not have, within a transaction. That funnel goes on reading
-    and writing it: it names the columns that it knows."""
-    for name, kind in _LATER.items():
-        if not _has_column(writer, name):
-            writer.execute(f"ALTER TABLE events ADD COLUMN {name} {kind}")
-
-
-def _put(writer: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    writer.executemany("REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?)", rows)
-
-
-def _item_row(item: ItemChange, number: int) -> tuple[Any, ...]:
-    text = None if item.item is None else json.dumps(item.item, separators=(",", ":"), ensure_ascii=False)
-    fields = item.item_id, text, int(item.deleted), float(item.time)
-    return *fields, number, _sum(*fields)
-
-
-def _patch_row(patch: Patch, number: int) -> tuple[Any, ...]:
-    fields = patch.item_id, patch.column, json.dumps(patch.value), float(patch.time)
-    return *fields, number, _sum(*fields)
-
-
-def _sum(*fields: Any) -> int:
-    return zlib.crc32(repr(fields).encode("utf-8", "surrogatepass"))
-
-
-def _check(connection: sqlite3.Connection) -> None:
-    """Raises: BundleError for a file of a newer funnel, or of another program."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version != FORMAT:
-        raise BundleError(
-            f"the state of this store was written by a newer funnel (format {version}; this one reads "
-            f"{FORMAT}), or by another program; upgrade funnel, or remove the file to serve the bundle as it "
-            "was built"
-        )

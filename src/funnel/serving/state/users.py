@@ -9,6 +9,7 @@ from typing import Any
 
 from funnel.errors import DataError
 from funnel.serving.erased import Erased
+from funnel.serving.recording import Recording
 from funnel.serving.state.follower import Follower
 from funnel.serving.state.impressions import ImpressionLog
 from funnel.serving.state.last_known import LastKnown
@@ -23,8 +24,8 @@ MOST, EVERY = 200, 2**62
 class LiveUsers:
     """What people did since the bundle was built, for every process on the store."""
 
-    def __init__(self, follower: Follower, impressions: ImpressionLog) -> None:
-        self._follower, self._impressions = follower, impressions
+    def __init__(self, follower: Follower, impressions: ImpressionLog, recording: Recording) -> None:
+        self._follower, self._impressions, self._recording = follower, impressions, recording
         self.last_known = LastKnown()
 
     def events(self, user_id: Any) -> list[Event]:
@@ -61,7 +62,7 @@ class LiveUsers:
     def known(self, user_id: Any) -> dict[str, Any]:
         """All that is known of a person, as plain values: what the bundle in use has, its version and the
         history, oldest first; None where it has nothing or is not to be asked about them any more. All events
-        and impressions that are kept.
+        and impressions that are kept, and all answers in the log of answers.
 
         A bundle's files also hold what it was judged by, which may be of the person, and the user's columns
         as its towers read them.
@@ -78,6 +79,7 @@ class LiveUsers:
             "bundle": self._of_bundle(user_id),
             "events": [event._asdict() for event in events],
             "impressions": [{"item_id": item, "time": at} for item, at in impressions],
+            "answers": self._recording.answers_of(user),
         }
 
     def _of_bundle(self, user_id: Any) -> dict[str, Any] | None:
@@ -97,14 +99,16 @@ class LiveUsers:
         return {"version": loaded.version, "history": history}
 
     def forget(self, user_id: Any) -> Erased:
-        """Forget a person: their events go from every table that serves, and no answer of any process reads
-        what the bundle in use, or one before it, holds of them. Counts of items keep their number, without
-        whose they were. Somebody who comes again under the same id begins as a stranger.
+        """Forget a person: their events go from every table that serves, their answers from the log of
+        answers, and no answer of any process reads what the bundle in use, or one before it, holds of them.
+        Counts of items keep their number, without whose they were. Somebody who comes again under the same id
+        begins as a stranger.
 
         A bundle that is built from then on knows whom its data hold. Copies that were made of the store, and
         logs of your own, are yours to clean.
 
-        Raises: DataError when it is no id; BundleError when the log cannot be written.
+        Raises: DataError when it is no id; BundleError when the log cannot be written; then it is to be
+        called again.
         """
         user = written(user_id)
         if user is None:
@@ -112,7 +116,8 @@ class LiveUsers:
         overlay = self._follower.follow()
         known = overlay.own.users.ids.row(user_id) >= 0
         self.last_known.drop(user)
+        answers = self._recording.erase(user)
         impressions = self._impressions.forget(user)
         events = self._follower.state.forget_user(user, max(time.time(), overlay.bundle.data_read))
         self._follower.follow()
-        return Erased(events, overlay.bundle.version if known else None, impressions)
+        return Erased(events, overlay.bundle.version if known else None, impressions, answers)

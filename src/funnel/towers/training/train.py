@@ -15,7 +15,7 @@ from funnel.towers.training.progress import TrainingProgress
 from funnel.towers.training.trained import Epoch, Trained
 from funnel.towers.training.trainer import Trainer
 from funnel.towers.training.warm import Start
-from funnel.types import Examples, Features, Log
+from funnel.types import Clock, Examples, Features, Log
 
 
 def train(
@@ -57,17 +57,38 @@ def train(
     trainer = Trainer(events, *tables, validation, config, seed, context, context_specs, texts)
     with torch.random.fork_rng(devices=[]), TrainingProgress(config.epochs, shown=progress) as bar:
         trainer.start(start_from)
+        _epochs(trainer, folder, bar, on_epoch)
+    return _trained(trainer, config, events.clock, item_specs, user_specs)
+
+
+def _epochs(
+    trainer: Trainer,
+    folder: Path | None,
+    bar: TrainingProgress,
+    on_epoch: Callable[[Epoch], None] | None,
+) -> None:
+    """Train to the end, from the checkpoint in the folder where there is one."""
+    if folder is not None:
+        trainer.resume(folder)
+    while not trainer.finished:
+        epoch = trainer.epoch(bar)
         if folder is not None:
-            trainer.resume(folder)
-        while not trainer.finished:
-            epoch = trainer.epoch(bar)
-            if folder is not None:
-                trainer.checkpoint(folder)
-            if on_epoch is not None:
-                on_epoch(epoch)
+            trainer.checkpoint(folder)
+        if on_epoch is not None:
+            on_epoch(epoch)
+
+
+def _trained(
+    trainer: Trainer,
+    config: TowersConfig,
+    clock: Clock,
+    item_specs: Mapping[str, Spec],
+    user_specs: Mapping[str, Spec],
+) -> Trained:
+    """The best of the epochs."""
     return Trained(
         config=config,
-        clock=events.clock,
+        clock=clock,
         item_specs=item_specs,
         user_specs=user_specs,
         model=trainer.best(),

@@ -1,0 +1,161 @@
+"""What `funnel ingest` brought from live traffic: it lies beside the tables of a data set, in `ingested/`,
+and is read with them, in the form that they have.
+
+The files of the tables themselves are never touched, whatever they are. Ids and times are texts and seconds
+there, and become what the tables have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from funnel.data.columns import absent, convert
+from funnel.data.keys import as_times
+from funnel.data.reading import read_table
+from funnel.data.schema import KEYS, Schema, TableName
+from funnel.types import Clock
+from funnel.values.ids import integer
+from funnel.values.truths import truths
+
+FOLDER = "ingested"
+
+#: The kind that events are of which nobody said one, where events have kinds and this is one of them.
+CLICK = "click"
+
+#: What tells the same feedback that was sent again.
+_SAME = ["answer", "user_id", "item_id", "kind"]
+
+#: Where there is an order but no clock, live events come behind all others.
+_BEHIND = 2**50
+
+
+def with_ingested(
+    folder: Path, schema: Schema, tables: Mapping[TableName, pd.DataFrame], clock: Clock, notes: list[str]
+) -> dict[TableName, pd.DataFrame]:
+    """The tables of a folder with what was ingested behind them; notes on what was left out.
+
+    Raises: DataError for a file that cannot be read.
+    """
+    out = dict(tables)
+    if not (folder / FOLDER).is_dir():
+        return out
+    if "split" in tables["events"].columns:
+        notes.append("ingested: left out, since events have a published split")
+        return out
+    events, lists = (_table(folder / FOLDER, name) for name in ("events", "impressions"))
+    base, ids = tables["events"], _Ids.of(tables["events"])
+    if events is not None:
+        events = _events(_with_context(events, lists, schema), base, clock, notes)
+        out["events"] = _joined(schema, "events", base, ids.of_tables(events, "events", notes), clock)
+    if lists is not None:
+        lists, there = ids.of_tables(lists, "impressions", notes), tables.get("impressions")
+        whole = lists if there is None else _joined(schema, "impressions", there, lists, clock)
+        out["impressions"] = _declared(schema, "impressions", whole)
+    return out
+
+
+def _table(folder: Path, name: TableName) -> pd.DataFrame | None:
+    """What was ingested of a table; None where there is nothing."""
+    if not any((folder / name).glob("[!.]*.parquet")):
+        return None
+    table = read_table(folder, name)
+    return None if table is None or table.empty else table
+
+
+@dataclass(frozen=True)
+class _Ids:
+    """By key, whether ids of the tables are numbers."""
+
+    numbers: Mapping[str, bool]
+
+    @classmethod
+    def of(cls, events: pd.DataFrame) -> _Ids:
+        keys = ("user_id", "item_id")
+        return cls({key: pd.api.types.is_integer_dtype(events[key].dtype) for key in keys})
+
+    def of_tables(self, frame: pd.DataFrame, table: str, notes: list[str]) -> pd.DataFrame:
+        """With ids of the type that the tables have; rows whose ids cannot be such are left out."""
+        kept = np.ones(len(frame), dtype=np.bool_)
+        columns = {}
+        for key in [key for key, are_numbers in self.numbers.items() if are_numbers]:
+            ids = [integer(text) for text in frame[key]]
+            kept &= np.array([number is not None for number in ids], dtype=np.bool_)
+            columns[key] = np.array([number or 0 for number in ids], dtype=np.int64)
+        if not kept.all():
+            notes.append(f"{table}: {int((~kept).sum()):,} ingested rows left out, whose ids are no numbers")
+        return frame.assign(**columns)[kept].reset_index(drop=True)
+
+
+def _events(own: pd.DataFrame, base: pd.DataFrame, clock: Clock, notes: list[str]) -> pd.DataFrame:
+    """Each feedback once, with a kind and a value where the events of the tables have them."""
+    again = own["answer"].notna() & own.duplicated(_SAME)
+    own = own[~again].reset_index(drop=True)
+    if clock == "order":
+        own = own.assign(time=_BEHIND + own["number"])
+    if "kind" not in base.columns:
+        return own.drop(columns="kind")
+    unsaid = own["kind"].isna()
+    if (base["kind"] == CLICK).any():
+        return own.assign(kind=own["kind"].where(~unsaid, CLICK))
+    if unsaid.any():
+        notes.append(f"events: {int(unsaid.sum()):,} ingested rows left out, of which nobody said the kind")
+    return own[~unsaid].reset_index(drop=True)
+
+
+def _with_context(events: pd.DataFrame, lists: pd.DataFrame | None, schema: Schema) -> pd.DataFrame:
+    """Events with what was known at the request that their answer was given to."""
+    named = [column.name for column in schema.events if column.context]
+    there = [name for name in named if lists is not None and name in lists.columns]
+    if lists is None or not there:
+        return events
+    of_answer = lists.drop_duplicates("request_id").set_index("request_id")[there]
+    return events.join(of_answer, on="answer")
+
+
+def _joined(
+    schema: Schema, table: TableName, base: pd.DataFrame, own: pd.DataFrame, clock: Clock
+) -> pd.DataFrame:
+    """Rows of a table and behind them the ingested ones, in one form."""
+    base, own = base.reset_index(drop=True), own.reset_index(drop=True)
+    columns: dict[str, Any] = {}
+    for name in KEYS[table]:
+        if name in base.columns:
+            columns[name] = _key(name, base[name], own[name], clock)
+    if table == "events" and "kind" in base.columns:
+        columns["kind"] = pd.concat([base["kind"].astype(object), own["kind"]], ignore_index=True)
+    if table == "events" and "value" in base.columns:  # of which nothing is known it was worth nothing
+        columns["value"] = pd.concat([base["value"], own["value"].fillna(0.0)], ignore_index=True)
+    for column in schema.columns(table):
+        parts = [
+            convert(part[column.name], column.kind, column.size, f"{table}.{column.name}")
+            if column.name in part.columns
+            else absent(len(part), column.kind, column.size)
+            for part in (base, own)
+        ]
+        columns[column.name] = pd.concat(parts, ignore_index=True)
+    return pd.DataFrame(columns)
+
+
+def _declared(schema: Schema, table: TableName, frame: pd.DataFrame) -> pd.DataFrame:
+    """Without columns that the schema does not know, which nobody has to be told of: the form is ours."""
+    known = {*KEYS[table], *(column.name for column in schema.columns(table))}
+    return frame[[name for name in frame.columns if name in known]]
+
+
+def _key(name: str, base: pd.Series, own: pd.Series, clock: Clock) -> pd.Series:
+    if name == "time":
+        seconds = as_times(base, "time", bounded=clock == "time")
+        return pd.Series(np.concatenate([seconds, own.to_numpy(dtype=np.int64)]))
+    if name == "request_id":
+        base = base.astype("str")
+    if name == "clicked":
+        base = truths(base, "impressions.clicked")
+    if name in ("user_id", "item_id") and not pd.api.types.is_integer_dtype(own.dtype):
+        base, own = base.astype("str"), own.astype("str")
+    return pd.concat([base, own], ignore_index=True)

@@ -1,0 +1,231 @@
+"""What another policy or another bundle would have earned, from a store's log of answers and what came of
+them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from funnel.artifacts.store import Store
+from funnel.bundle.contents import Contents, load_contents
+from funnel.errors import BundleError, FunnelError
+from funnel.impressions import Impression, read
+from funnel.impressions.join import Joiner
+from funnel.off_policy.estimates import Estimate
+from funnel.off_policy.estimators import FLOOR, estimate
+from funnel.off_policy.judged import JudgedPolicy, LoggedPolicy, OtherBundle
+from funnel.off_policy.lists import DrawnLists
+from funnel.policies import Drawing
+from funnel.serving.state import StateLog
+from funnel.types import Bool, Float64
+from funnel.values.ids import written
+
+#: Answers that are looked at together, and users whose events are read together.
+_TOGETHER = 256
+
+#: Chances that come out again are those that were logged to this part: the log has 32 bits of each.
+_SAME = 1e-4
+
+#: The share of lists whose logged chances must come out again: else the log says less than the policy went
+#: by.
+AGREE = 0.99
+
+
+@dataclass(frozen=True)
+class Replay:
+    """lists: drawn answers that were judged. left_out: how many were not, by why. agree: the share of lists
+    whose logged chances come out again. earned: what the log earned a list, with its interval. estimates: of
+    the judged policy."""
+
+    lists: int
+    left_out: Mapping[str, int]
+    agree: float
+    earned: Estimate
+    estimates: tuple[Estimate, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Reward:
+    """What counts. kind: of events; None: any event that came of an item. valued: its value, in place of
+    one."""
+
+    kind: str | None = None
+    valued: bool = False
+    window: float = 86_400.0
+
+    def of(self, row: Mapping[str, Any]) -> float:
+        """Of one item that was shown, see `funnel.impressions.join`."""
+        if self.valued:
+            names = [name for name in row if name.startswith("value.")]
+            return sum(float(row[name]) for name in names if self.kind in (None, name[len("value.") :]))
+        return float(row["clicked"] if self.kind is None else row.get(f"outcome.{self.kind}", False))
+
+
+def replay(
+    store: Store,
+    judged: JudgedPolicy,
+    answers: Path,
+    state: StateLog,
+    *,
+    reward: Reward | None = None,
+    estimators: Sequence[str] = ("snips", "snrips"),
+    clip: float | None = None,
+    floor: float = FLOOR,
+) -> Replay:
+    """What a policy or bundle would have earned a list, from the answers that were drawn by chance.
+
+    store: with the bundles that gave the answers. answers: the folder of the log. state: where events were
+    observed. For the others see `estimate`.
+    Raises: FunnelError where the log has no drawn list, where chances do not come out again, or as `estimate`
+    does; BundleError where the state cannot be read.
+    """
+    records, left_out = _drawn(read(answers), whole=isinstance(judged, OtherBundle))
+    if not records:
+        raise FunnelError(
+            f"{answers} has no answer that was drawn by chance and can be judged ({_in_words(left_out)}): "
+            "what other lists would have earned cannot be told from lists that were always the same. Draw a "
+            "share of them ([explore] in the config)"
+        )
+    rewards = earned_by_answer(records, state, Reward() if reward is None else reward)
+    parts = list(_parts(store, judged, records, rewards, left_out))
+    if not parts:
+        raise FunnelError(f"no answer of {answers} can be judged: {_in_words(left_out)}")
+    lists, agree = _joined(parts)
+    if agree < AGREE:
+        raise FunnelError(
+            f"the logged chances of {1 - agree:.1%} of the lists do not come out again from what was logged: "
+            "the log holds fewer candidates than the draw went by (impressions.candidates is to be "
+            "rerank.pool at least), or rules go by what it does not hold (caps, budgets, floors)"
+        )
+    (earned,) = estimate(_same(lists), ["snips"], floor=1)
+    return Replay(
+        len(lists), left_out, agree, earned, tuple(estimate(lists, estimators, clip=clip, floor=floor))
+    )
+
+
+def _in_words(left_out: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {why}" for why, count in left_out.items()) or "it is empty"
+
+
+def _drawn(records: Iterable[Impression], *, whole: bool) -> tuple[list[Impression], Counter[str]]:
+    """Those that can be judged, and how many cannot. whole: only those with what makes the answer again."""
+    kept, left_out = [], Counter[str]()
+    for record in records:
+        if record.call != "recommend" or not record.shown:
+            left_out["not recommended, or empty"] += 1
+        elif record.policy is None or record.propensities is None:
+            left_out["not drawn"] += 1
+        elif whole and not record.request:
+            left_out["logged without the request"] += 1
+        else:
+            kept.append(record)
+    return kept, left_out
+
+
+def earned_by_answer(
+    records: Sequence[Impression], state: StateLog, reward: Reward
+) -> dict[str, list[float]]:
+    """By answer, what came of each position."""
+    joiner = Joiner(_events(records, state), reward.window)
+    return {record.id: [reward.of(row) for row in joiner.rows(record)] for record in records}
+
+
+def _events(records: Sequence[Impression], state: StateLog) -> Iterator[Any]:
+    users = list(dict.fromkeys(name for record in records if (name := written(record.user)) is not None))
+    for start in range(0, len(users), _TOGETHER):
+        for events in state.events_of_each(users[start : start + _TOGETHER], 2**62):
+            yield from events
+
+
+@dataclass(frozen=True)
+class _Batch:
+    rewards: Float64
+    logged: Float64
+    judged: Float64
+    agree: Bool
+    users: list[str]
+
+
+def _parts(
+    store: Store,
+    judged: JudgedPolicy,
+    records: Sequence[Impression],
+    rewards: Mapping[str, list[float]],
+    left_out: Counter[str],
+) -> Iterator[_Batch]:
+    """Answers of one bundle, one policy and one length, together."""
+    groups: dict[tuple[str, int, tuple[float, float, int]], list[Impression]] = defaultdict(list)
+    for record in records:
+        policy = record.policy or {}
+        by = float(policy["temperature"]), float(policy["epsilon"]), int(policy["top"])
+        groups[record.version, record.k, by].append(record)
+    for version in dict.fromkeys(version for version, _, _ in groups):
+        contents = _contents(store, version)
+        for (of, k, (temperature, epsilon, top)), some in groups.items():
+            if of != version:
+                continue
+            if contents is None:
+                left_out[f"of {version}, which is not in the store"] += len(some)
+                continue
+            logged = LoggedPolicy(Drawing(temperature=temperature, epsilon=epsilon, top=top))
+            for start in range(0, len(some), _TOGETHER):
+                part = _part(contents, judged, logged, some[start : start + _TOGETHER], k, rewards, left_out)
+                if part is not None:
+                    yield part
+
+
+def _contents(store: Store, version: str) -> Contents | None:
+    try:
+        return load_contents(store.path(version))
+    except BundleError:
+        return None
+
+
+def _part(
+    contents: Contents, judged: JudgedPolicy, logged: LoggedPolicy, records: list[Impression], k: int,
+    rewards: Mapping[str, list[float]], left_out: Counter[str],
+) -> _Batch | None:  # fmt: skip
+    there = [record for record in records if (contents.catalogue.ids.rows(list(record.items)) >= 0).all()]
+    left_out["with items that came after the bundle"] += len(records) - len(there)
+    left_out += Counter()  # drops what is 0
+    if not there:
+        return None
+    again, chances = logged.chances(contents, there, k), _padded([record.chances for record in there], k, 1.0)
+    agree = np.asarray(np.isclose(again, chances, rtol=_SAME, atol=0).all(axis=1))
+    users = [written(record.user) or f"\0{record.id}" for record in there]
+    earned = _padded([rewards[record.id] for record in there], k, 0.0)
+    return _Batch(earned, chances, judged.chances(contents, there, k), agree, users)
+
+
+def _padded(lists: Sequence[Sequence[float]], k: int, fill: float) -> Float64:
+    out = np.full((len(lists), k), fill)
+    for row, values in enumerate(lists):
+        out[row, : len(values)] = values
+    return out
+
+
+def _joined(parts: Sequence[_Batch]) -> tuple[DrawnLists, float]:
+    k = max(part.rewards.shape[1] for part in parts)
+
+    def whole(name: str, fill: float) -> Float64:
+        some = [getattr(part, name) for part in parts]
+        return np.concatenate(
+            [np.pad(values, ((0, 0), (0, k - values.shape[1])), constant_values=fill) for values in some]
+        )
+
+    users = np.array([user for part in parts for user in part.users])
+    lists = DrawnLists(whole("rewards", 0.0), whole("logged", 1.0), whole("judged", 1.0), users)
+    return lists, float(np.concatenate([part.agree for part in parts]).mean())
+
+
+def _same(lists: DrawnLists) -> DrawnLists:
+    return DrawnLists(lists.rewards, lists.logged, lists.logged, lists.users)

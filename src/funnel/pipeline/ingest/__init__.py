@@ -1,0 +1,5 @@
+"""From live traffic to the data that the next bundle is built from."""
+
+from funnel.pipeline.ingest.ingest import Ingested, ingest
+
+__all__ = ["Ingested", "ingest"]

@@ -1,0 +1,158 @@
+"""Answers as lists that were shown, an hour a file, with what came of each item, without a click too."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from funnel.data import Column, Schema
+from funnel.impressions import Impression, JoinFigures, read
+from funnel.impressions.files import HOUR, hour_text
+from funnel.impressions.join import SKEW, Joiner
+from funnel.impressions.reader import files_of, hours_in
+from funnel.pipeline.ingest.events import event_files, feedback
+from funnel.pipeline.ingest.files import about, write_whole
+
+#: What the files are made by: another number, and all hours that are still in the log are made again.
+_FORMAT = 1
+
+#: Calls of `Live` whose answers are lists that a user chose from; neighbours of an item are another thing.
+_CALLS = ("recommend", "rank")
+
+_TOGETHER, _INPUTS = 20_000, "funnel.inputs"
+
+
+@dataclass
+class ListFigures:
+    """hours: that were written, the others being as before. lists, rows: in them. nobody: answers without a
+    user, and neighbours: of `similar`; neither is written. joined: what came of the lists."""
+
+    hours: int = 0
+    lists: int = 0
+    rows: int = 0
+    nobody: int = 0
+    neighbours: int = 0
+    joined: JoinFigures = field(default_factory=JoinFigures)
+
+
+@dataclass(frozen=True)
+class ListWriter:
+    """answers: the log. folder: of what is ingested. window: seconds. clicks: see `Joiner`. before: the
+    moment up to which the log is removed: an hour of it may be there in part, and is not made again."""
+
+    answers: Path
+    folder: Path
+    schema: Schema
+    window: int
+    clicks: Collection[str] | None
+    before: float
+    figures: ListFigures = field(default_factory=ListFigures)
+
+    def write(self) -> ListFigures:
+        """Make each hour whose answers or events have changed. Raises: DataError, OSError."""
+        for hour in hours_in(self.answers):
+            target = self.folder / "impressions" / f"{hour_text(hour)}.parquet"
+            inputs = self._inputs(hour)
+            if about(target, _INPUTS) != inputs and not (hour + HOUR <= self.before and target.exists()):
+                self._write_hour(hour, target, inputs)
+        return self.figures
+
+    def _inputs(self, hour: int) -> str:
+        """A digest of all that an hour's file is made from."""
+        files = [(path.name, path.stat().st_size) for path in files_of(self.answers, hour)]
+        end = hour + HOUR + self.window
+        events = [
+            (file.path.name, file.path.stat().st_size)
+            for file in event_files(self.folder / "events")
+            if not file.since or (file.until >= hour - SKEW and file.since <= end)
+        ]
+        clicks = None if self.clicks is None else sorted(self.clicks)
+        columns = [column.name for column in self._context()]
+        whole = json.dumps([_FORMAT, files, events, self.window, clicks, columns])
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+    def _write_hour(self, hour: int, target: Path, inputs: str) -> None:
+        events = feedback(self.folder / "events", hour, hour + HOUR + self.window)
+        joiner = Joiner(events, self.window, self.clicks)
+        rows = write_whole(target, self._form(), self._batches(hour, joiner), {_INPUTS: inputs})
+        self.figures.hours += 1
+        self.figures.rows += rows
+        self.figures.joined.add(joiner.figures)
+
+    def _batches(self, hour: int, joiner: Joiner) -> Iterator[list[dict[str, Any]]]:
+        batch: list[dict[str, Any]] = []
+        for impression in read(self.answers, hour, hour + HOUR):
+            if self._is_list(impression):
+                batch += self._rows(impression, joiner)
+            if len(batch) >= _TOGETHER:
+                yield batch
+                batch = []
+        yield batch
+
+    def _is_list(self, impression: Impression) -> bool:
+        self.figures.nobody += impression.user is None
+        self.figures.neighbours += impression.call == "similar"
+        is_list = impression.user is not None and impression.call in _CALLS
+        self.figures.lists += is_list
+        return is_list
+
+    def _rows(self, impression: Impression, joiner: Joiner) -> list[dict[str, Any]]:
+        given = impression.context
+        context = {column.name: _value(column, given.get(column.name)) for column in self._context()}
+        return [
+            {
+                "request_id": row["request_id"],
+                "user_id": str(row["user_id"]),
+                "item_id": str(row["item_id"]),
+                "time": int(row["time"]),
+                "position": row["position"],
+                "clicked": row["clicked"],
+                "propensity": row["propensity"],
+                **context,
+            }
+            for row in joiner.rows(impression)
+        ]
+
+    def _context(self) -> list[Column]:
+        """What is known at the moment of a request, by the schema."""
+        return [column for column in self.schema.context if column.name != "propensity"]
+
+    def _form(self) -> pa.Schema:
+        keys = [
+            ("request_id", pa.string()), ("user_id", pa.string()), ("item_id", pa.string()),
+            ("time", pa.int64()), ("position", pa.int32()), ("clicked", pa.bool_()),
+            ("propensity", pa.float64()),
+        ]  # fmt: skip
+        return pa.schema([*keys, *((column.name, _type(column)) for column in self._context())])
+
+
+def _type(column: Column) -> pa.DataType:
+    if column.kind == "multi_category":
+        return pa.list_(pa.string())
+    if column.kind == "vector":
+        return pa.list_(pa.float64())
+    return {"number": pa.float64(), "boolean": pa.bool_()}.get(column.kind, pa.string())
+
+
+def _value(column: Column, value: Any) -> Any:
+    """A value of a context, which `Live` has checked, in the column's type; None where it cannot be."""
+    try:
+        match column.kind:
+            case "number":
+                return None if value is None else float(value)
+            case "boolean":
+                return value if isinstance(value, bool) else None
+            case "multi_category":
+                parts = [value] if isinstance(value, str) else value or []
+                return [str(part) for part in parts] or None
+            case "vector":
+                return None if value is None else [float(part) for part in value]
+        return None if value is None else str(value)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,59 @@
+"""What came of what a store's processes answered, as figures: from the log of answers and the state."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from funnel.impressions import ReadFigures, answers_folder, read
+from funnel.impressions.join import SKEW, Joiner, JoinFigures
+from funnel.serving.state import Event, StateLog
+
+#: Events that are read from the log together.
+_CHUNK = 20_000
+
+
+@dataclass(frozen=True)
+class FeedbackFigures:
+    """read: of the log. joined: of its answers, and of the events that name one."""
+
+    read: ReadFigures
+    joined: JoinFigures
+
+
+def feedback_figures(
+    store: Path,
+    state: StateLog,
+    since: float,
+    *,
+    window: float = 86_400,
+    clicks: Collection[str] | None = None,
+) -> FeedbackFigures:
+    """Figures of the answers since a moment, and of the events since then that name an answer.
+
+    An event may be of an answer before that moment, which is looked at as well, and not counted. Reads the
+    log from there on, and all events of the state.
+
+    Raises: BundleError where the state cannot be read; DataError for a compacted file that is damaged.
+    """
+    figures = ReadFigures()
+    joiner = Joiner(_named(state, since), window, clicks)
+    for impression in read(answers_folder(store), since - window - SKEW, None, figures):
+        rows = joiner.rows(impression)
+        if impression.time < since:
+            joiner.figures.answers -= 1
+            joiner.figures.shown -= len(rows)
+    return FeedbackFigures(figures, joiner.done())
+
+
+def _named(state: StateLog, since: float) -> Iterator[Event]:
+    """Events since a moment, or of none, that name an answer."""
+    number, more = 0, True
+    while more:
+        events = state.events_after(number, _CHUNK)
+        more = len(events) == _CHUNK
+        for event in events:
+            number = event.number
+            if event.answer is not None and (not event.time or event.time >= since):
+                yield Event(*event[1:])

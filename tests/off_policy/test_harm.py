@@ -1,0 +1,103 @@
+"""Exploring that does harm is ended, and seldom for nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from funnel import Live
+from funnel.cli import app
+from funnel.errors import FunnelError
+from funnel.experiments.moments import UserMoments
+from funnel.impressions import ImpressionsConfig, answers_folder
+from funnel.off_policy.harm import Harm, harm, judge_harm
+from funnel.serving import switches
+from funnel.serving.state import open_state
+from tests.policies.conftest import exploring, store  # noqa: F401  (fixtures)
+
+
+def users(rng: np.random.Generator, n: int, rate: float) -> UserMoments:
+    """Heavy-tailed: some have many lists, and each likes lists more or less."""
+    lists = 1 + rng.geometric(0.2, n)
+    return UserMoments.of(rng.binomial(lists, rate * rng.uniform(0.5, 1.5, n)), lists)
+
+
+def looks(seed: int, loss: float) -> list[Harm]:
+    """One a day, of two weeks."""
+    rng, found = np.random.default_rng(seed), []
+    drawn = others = None
+    for _ in range(14):
+        some, rest = users(rng, 1_800, 0.2 * (1 - loss)), users(rng, 200, 0.2)
+        drawn, others = (some, rest) if drawn is None or others is None else (drawn + some, others + rest)
+        found.append(judge_harm(drawn, others, 0.02))
+    return found
+
+
+def test_it_is_seldom_ended_for_nothing_and_always_for_harm() -> None:
+    runs = 200
+    for_nothing = sum(any(look.is_shown for look in looks(seed, 0.02)) for seed in range(runs))
+    assert for_nothing / runs <= 0.05
+    assert all(any(look.is_shown for look in looks(seed, 0.25)) for seed in range(30))
+
+
+def test_few_users_say_nothing() -> None:
+    rng = np.random.default_rng(0)
+    found = judge_harm(users(rng, 1_000, 0.01), users(rng, 20, 0.6), 0.0)
+    assert not found.is_shown
+    assert "too few" in found.sentence
+    assert judge_harm(None, None, 0.0).users == (0, 0)
+
+
+def test_the_command_ends_exploring_where_nobody_likes_drawn_lists(
+    store: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(switches, "LOOK", 0.0)
+    live = Live(store, impressions=ImpressionsConfig(log=True))
+    rng, kept = np.random.default_rng(0), 0
+    for answer in live.recommend_many(range(1, 300), k=4):
+        rate = 0.05 if answer.policy is not None else 0.9
+        events = [(answer.user_id, item.item_id, None, None, None, answer.id) for item in answer.items]
+        events = [event for event in events if rng.random() < rate]
+        kept += answer.policy is None
+        if events:
+            live.observe(*events)
+    assert kept > 50
+    assert live.recording.flush(30)
+    arguments = ["explore", "--store", str(store), "--json"]
+    looked = CliRunner().invoke(app, arguments)
+    assert looked.exit_code == 1
+    known = json.loads(looked.stdout)
+    assert known["is_shown"]
+    assert known["hi"] < -0.2
+    assert live.health()["explore"]["drawn"]  # it was looked at only
+    assert CliRunner().invoke(app, [*arguments, "--check"]).exit_code == 1
+    assert not live.health()["explore"]["drawn"]
+    assert "surely less" in live.health()["explore"]["why"]
+    assert all(answer.policy is None for answer in live.recommend_many(range(1, 50)))
+    assert CliRunner().invoke(app, ["explore", "--store", str(store), "--start"]).exit_code == 0
+    assert live.health()["explore"]["drawn"]
+    assert CliRunner().invoke(app, ["explore", "--store", str(store), "--stop", "by hand"]).exit_code == 0
+    assert live.health()["explore"]["why"] == "by hand"
+    live.close()
+
+
+def test_without_harm_it_goes_on(store: Path) -> None:  # noqa: F811
+    live = Live(store, impressions=ImpressionsConfig(log=True))
+    rng = np.random.default_rng(0)
+    for answer in live.recommend_many(range(1, 300), k=4):
+        for item in answer.items:
+            if rng.random() < 0.5:
+                live.observe((answer.user_id, item.item_id, None, None, None, answer.id))
+    assert live.recording.flush(30)
+    live.close()
+    state = open_state(store / "live" / "state.sqlite")
+    found = harm(answers_folder(store), state, allowed=0.2)
+    assert not found.is_shown
+    assert found.change == pytest.approx(0, abs=0.3)
+    with pytest.raises(FunnelError, match="allowed loss"):
+        harm(answers_folder(store), state, allowed=1.0)

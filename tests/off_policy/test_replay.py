@@ -1,0 +1,188 @@
+"""A store's own log says what other lists would have earned, and what it cannot say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from funnel import Live
+from funnel.artifacts import Store
+from funnel.bundle.contents import Contents, load_contents
+from funnel.cli import app
+from funnel.errors import FunnelError
+from funnel.impressions import ImpressionsConfig, answers_folder, read
+from funnel.off_policy.judged import OtherBundle, OtherPolicy, certain, logged_candidates
+from funnel.off_policy.replay import Replay, Reward, replay
+from funnel.policies import Drawing
+from funnel.serving.state import open_state
+from tests.policies.conftest import exploring, store  # noqa: F401  (fixtures)
+from tests.policies.worlds import requests
+
+USERS, EACH, K, DRAWS = 120, 12, 2, 200
+
+
+def likes(user: int, item: int) -> float:
+    """How often a user clicks an item that stands first; each position below is looked at half as often."""
+    return ((user * 7 + item * 13) % 10) / 10
+
+
+def worth(user: int, items: list[int]) -> float:
+    """What a list earns on average."""
+    return sum(likes(user, item) / 2**position for position, item in enumerate(items))
+
+
+def live_through(store: Path) -> None:  # noqa: F811
+    """Answers, and behind them all clicks, so that no answer goes by any."""
+    live = Live(store, impressions=ImpressionsConfig(log=True, sample=1.0, candidates=200))
+    rng, events = np.random.default_rng(0), []
+    for user in range(1, USERS + 1):
+        for _ in range(EACH):
+            answer = live.recommend(user, k=K)
+            for position, item in enumerate(answer.items):
+                if rng.random() < likes(user, item.item_id) / 2**position:
+                    events.append((user, item.item_id, None, None, None, answer.id))
+    live.observe(*events)
+    assert live.recording.flush(30)
+    live.close()
+
+
+def truth(folder: Path, drawing: Drawing) -> float:
+    """What lists of a policy earn on average, of many that it draws itself."""
+    contents = load_contents(Store(folder).path("current"))
+    records = {one.user: one for one in read(answers_folder(folder)) if one.policy is not None}
+    total = 0.0
+    for user, record in records.items():
+        given = logged_candidates(contents, [record] * DRAWS)
+        for stage in contents.drawing(drawing, K):
+            given = stage(requests(np.arange(DRAWS) * 7919 + user), given)
+        lists = [contents.catalogue.ids.take(row[row >= 0]) for row in given.items]
+        total += float(np.mean([worth(user, items) for items in lists]))
+    return total / len(records)
+
+
+def nearer(contents: Contents) -> Drawing:
+    """A policy that draws less far from the best than the bundle's own."""
+    assert contents.explore is not None
+    return contents.explore.model_copy(update={"temperature": 0.6 * contents.explore.temperature})
+
+
+def replayed(folder: Path, drawing: Drawing | None, **options: object) -> Replay:
+    contents = load_contents(Store(folder).path("current"))
+    judged = OtherPolicy({"rerank": contents.rerank, "rules": contents.rules}, drawing)
+    state = open_state(folder / "live" / "state.sqlite")
+    every = {"floor": 20, **options}
+    return replay(Store(folder), judged, answers_folder(folder), state, **every)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def lived(exploring: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+    """A store with a log."""
+    folder = tmp_path_factory.mktemp("lived") / "indexes"
+    shutil.copytree(exploring, folder)
+    live_through(folder)
+    return folder
+
+
+def test_another_policy_is_told_from_the_lists_that_were_drawn(lived: Path) -> None:
+    judged = nearer(load_contents(Store(lived).path("current")))
+    found = replayed(lived, judged, estimators=("snips", "snrips", "ips", "rips"))
+    expected = truth(lived, judged)
+    assert found.agree == 1.0
+    assert found.left_out["not drawn"] > 0
+    assert found.lists > 60 * EACH
+    for one in found.estimates:
+        assert one.value is not None, one.refused
+        assert one.lo is not None
+        assert one.hi is not None
+        assert abs(one.value - expected) < one.hi - one.lo, one.estimator
+    assert found.earned.lo is not None
+    assert found.earned.lo < truth(lived, own_policy(lived)) < (found.earned.hi or 0)
+
+
+def own_policy(folder: Path) -> Drawing:
+    """The one that drew the lists."""
+    drawing = load_contents(Store(folder).path("current")).explore
+    assert drawing is not None
+    return drawing
+
+
+def test_what_was_hardly_ever_shown_is_refused(lived: Path) -> None:
+    """The list that is not drawn."""
+    (one,) = replayed(lived, None, estimators=("snips",), floor=500).estimates
+    assert one.value is None
+    assert one.refused is not None
+    assert 1 < one.effective < 500
+
+
+def test_the_logged_policy_itself_earns_what_was_earned(lived: Path) -> None:
+    folder = lived
+    contents = load_contents(Store(folder).path("current"))
+    found = replayed(folder, contents.explore)
+    for one in found.estimates:
+        assert one.value == pytest.approx(found.earned.value, rel=1e-5)
+        assert one.effective == pytest.approx(found.lists, rel=1e-3)
+
+
+def test_what_counts_may_be_said(lived: Path) -> None:
+    folder = lived
+    clicks = replayed(folder, None, reward=Reward("interaction"))
+    assert clicks.earned.value == replayed(folder, None).earned.value
+    assert replayed(folder, None, reward=Reward("purchase")).earned.value == 0
+
+
+def test_another_bundle_answers_again(lived: Path) -> None:
+    """The same bundle as another one: its policy is the one that drew the lists."""
+    folder = lived
+    other = OtherBundle(load_contents(Store(folder).path("current")))
+    state = open_state(folder / "live" / "state.sqlite")
+    found = replay(Store(folder), other, answers_folder(folder), state)
+    for one in found.estimates:
+        assert one.value == pytest.approx(found.earned.value, rel=1e-3)
+        assert one.effective == pytest.approx(found.lists, rel=1e-2)
+
+
+def test_the_command(lived: Path, tmp_path: Path) -> None:
+    folder = lived
+    config = tmp_path / "judged.toml"
+    config.write_text(
+        'name = "movies"\n[data]\nreader = "movielens"\npath = "."\n[rerank]\ntrade_off = 0.7\n'
+        '[[rules]]\nkind = "at_most"\ncolumn = "genres"\nn = 3\nstrict = true\n'
+    )
+    arguments = ["replay", str(config), "--store", str(folder), "--floor", "20"]
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    known = json.loads(result.stdout)
+    assert known["agree"] == 1.0
+    assert [one["estimator"] for one in known["estimates"]] == ["snips", "snrips"]
+    assert "as it was" in CliRunner().invoke(app, arguments).stdout
+
+
+def test_a_log_without_chance_is_refused(store: Path) -> None:  # noqa: F811
+    live = Live(store, impressions=ImpressionsConfig(log=True))
+    for user in range(1, 20):
+        live.recommend(user, k=K, seed=-1)
+    assert live.recording.flush(30)
+    live.close()
+    with pytest.raises(FunnelError, match="19 not drawn"):
+        replayed(store, None)
+
+
+def test_a_log_that_holds_too_few_candidates_is_refused(store: Path) -> None:  # noqa: F811
+    live = Live(store, impressions=ImpressionsConfig(log=True, candidates=5))
+    for user in range(1, 40):
+        live.recommend(user, k=K)
+    assert live.recording.flush(30)
+    live.close()
+    with pytest.raises(FunnelError, match="do not come out again"):
+        replayed(store, None)
+
+
+def test_a_list_that_is_certain() -> None:
+    shown = np.array([[1, 2, 3], [1, 2, 3], [1, 2, 3], [1, 2, -1]], dtype=np.int32)
+    lists = np.array([[1, 2, 3], [1, 3, 2], [1, 2, -1], [1, 2, -1]], dtype=np.int32)
+    assert certain(shown, lists).tolist() == [[1, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1]]
