@@ -16,7 +16,7 @@ Run = Callable[[int, int], NoReturn]
 
 
 @dataclass
-class ForkedGeneration:
+class Started:
     """process: the one that loads `version` and forks workers. control: while it is open, they go on. report:
     what the process says. ended: whether it has; its workers may go on."""
 
@@ -29,7 +29,7 @@ class ForkedGeneration:
     said: bytes = b""
 
     @classmethod
-    def forked(cls, number: int, version: str, others: list[ForkedGeneration], run: Run) -> ForkedGeneration:
+    def forked(cls, number: int, version: str, others: list[Started], run: Run) -> Started:
         """A new process. others: whose descriptors it must not hold, since they end with the last holder."""
         theirs, control = os.pipe()
         report, said = os.pipe()
