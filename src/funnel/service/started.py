@@ -16,7 +16,7 @@ Run = Callable[[int, int], NoReturn]
 
 
 @dataclass
-class Started:
+class StartedGeneration:
     """process: the one that loads `version` and forks workers. control: while it is open, they go on. report:
     what the process says. ended: whether it has; its workers may go on."""
 
@@ -29,7 +29,9 @@ class Started:
     said: bytes = b""
 
     @classmethod
-    def forked(cls, number: int, version: str, others: list[Started], run: Run) -> Started:
+    def forked(
+        cls, number: int, version: str, others: list[StartedGeneration], run: Run
+    ) -> StartedGeneration:
         """A new process. others: whose descriptors it must not hold, since they end with the last holder."""
         theirs, control = os.pipe()
         report, said = os.pipe()

@@ -30,7 +30,7 @@ from funnel.data import Schema
 from funnel.errors import BundleError, FunnelError
 from funnel.impressions import ImpressionsConfig
 from funnel.monitoring.config import MonitorConfig
-from funnel.service.board import Board, Outcome
+from funnel.service.board import Board, ServedOutcome
 from funnel.service.config import ServeConfig
 from funnel.service.generation import LATE, LOOK, Generation, how
 from funnel.service.instruments import REFUSALS, RELOADS
@@ -38,7 +38,7 @@ from funnel.service.keys import Keys, check_address
 from funnel.service.listening import bound
 from funnel.service.logs import log_as_json
 from funnel.service.observing import Shared
-from funnel.service.started import Started
+from funnel.service.started import StartedGeneration
 from funnel.serving.live import Live
 from funnel.serving.loaded import Refused
 from funnel.serving.watcher import Tries, mark
@@ -68,10 +68,10 @@ class Supervisor:
         self._board = Board()
         self._shared = Shared.of(config.workers, keys, monitor, self._board, wake)
         self._counts = self._shared.counters.rows()[-1]
-        self._serving: Started | None = None
-        self._coming: Started | None = None
-        self._before: list[Started] = []  # which are about to end
-        self._outcome, self._schema = Outcome(), Schema()
+        self._serving: StartedGeneration | None = None
+        self._coming: StartedGeneration | None = None
+        self._before: list[StartedGeneration] = []  # which are about to end
+        self._outcome, self._schema = ServedOutcome(), Schema()
         self._tries, self._looked, self._at_once = Tries(config.watch), time.monotonic(), False
         self._ending = False
 
@@ -105,7 +105,7 @@ class Supervisor:
         self._ending = True
 
     @property
-    def _all(self) -> list[Started]:
+    def _all(self) -> list[StartedGeneration]:
         return [*self._before, *filter(None, (self._serving, self._coming))]
 
     def _wait(self, seconds: float) -> None:
@@ -118,7 +118,7 @@ class Supervisor:
             self._hear(self._coming)
         self._reap()
 
-    def _hear(self, coming: Started | None) -> None:
+    def _hear(self, coming: StartedGeneration | None) -> None:
         said = None if coming is None else coming.heard()
         if coming is None or said is None:
             return
@@ -128,7 +128,7 @@ class Supervisor:
         else:
             self._take_over(coming, Schema.model_validate(said["schema"]))
 
-    def _take_over(self, coming: Started, schema: Schema) -> None:
+    def _take_over(self, coming: StartedGeneration, schema: Schema) -> None:
         """Its workers answer: those before it may end."""
         before, self._serving, self._coming = self._serving, coming, None
         fresh = coming.version != self._outcome.version
@@ -213,7 +213,7 @@ class Supervisor:
             own = Generation(load, self._listener, self._config, self._shared, number, control, report)
             own.run(beside=beside)
 
-        self._coming = Started.forked(number, version, self._all, run)
+        self._coming = StartedGeneration.forked(number, version, self._all, run)
 
     def _reap(self) -> None:
         for started in self._all:
