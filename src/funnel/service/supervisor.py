@@ -111,22 +111,22 @@ class Supervisor:
     def _wait(self, seconds: float) -> None:
         """Until something happens, and see to it."""
         coming = [] if self._coming is None or self._ending else [self._coming.report]
-        found = select.select([self._woken.fileno(), *coming], [], [], seconds)[0]
-        if self._woken.fileno() in found:
+        ready = select.select([self._woken.fileno(), *coming], [], [], seconds)[0]
+        if self._woken.fileno() in ready:
             self._at_once |= 0 in self._woken.recv(4096)  # of a worker; others are numbers of signals
-        if coming and coming[0] in found:
+        if coming and coming[0] in ready:
             self._hear(self._coming)
         self._reap()
 
     def _hear(self, coming: StartedGeneration | None) -> None:
-        said = None if coming is None else coming.heard()
-        if coming is None or said is None:
+        message = None if coming is None else coming.heard()
+        if coming is None or message is None:
             return
-        if "error" in said:
-            kind = getattr(funnel.errors, said["error"], BundleError)
-            self._refuse(coming.version, kind(said["reason"]))
+        if "error" in message:
+            kind = getattr(funnel.errors, message["error"], BundleError)
+            self._refuse(coming.version, kind(message["reason"]))
         else:
-            self._take_over(coming, Schema.model_validate(said["schema"]))
+            self._take_over(coming, Schema.model_validate(message["schema"]))
 
     def _take_over(self, coming: StartedGeneration, schema: Schema) -> None:
         """Its workers answer: those before it may end."""
@@ -224,7 +224,7 @@ class Supervisor:
             if self._ending:
                 continue
             if started is self._coming:
-                self._hear(started)  # it may have said why, as the last thing it did
+                self._hear(started)  # it may have message why, as the last thing it did
             if started is self._coming:
                 self._refuse(
                     started.version, BundleError(f"the process that loaded it ended ({how(status)})")
