@@ -6,15 +6,15 @@ import os
 import signal
 from itertools import count, pairwise
 
-from funnel.service.board import Board, Outcome, health_of
+from funnel.service.board import Board, ServedOutcome, health_of
 from funnel.service.observing import Shared
 from funnel.service.worker import Place
 from funnel.serving.loaded import Refused
 
 
-def outcome(number: int) -> Outcome:
+def outcome(number: int) -> ServedOutcome:
     refused = Refused(f"v{number}", "x" * (number * 37 % 9000), "now") if number % 2 else None
-    return Outcome(number, f"v{number}", float(number), number, number, number, refused)
+    return ServedOutcome(number, f"v{number}", float(number), number, number, number, refused)
 
 
 def test_what_is_read_while_it_is_written_is_whole() -> None:
@@ -50,7 +50,7 @@ def test_health_has_what_the_supervisor_knows() -> None:
         {"reloads": 0, "refusals": 0, "refused": None, "reloaded_at": 1.0, "watching": False},
     )
     assert health_of(own, None) == own
-    board.write(Outcome(2, "v", 5.0, 3, 2, 1, Refused("w", "damaged", "now")))
+    board.write(ServedOutcome(2, "v", 5.0, 3, 2, 1, Refused("w", "damaged", "now")))
     assert health_of(own, board) == {
         "reloads": 2, "refusals": 1, "reloaded_at": 5.0, "watching": True,
         "refused": {"version": "w", "reason": "damaged", "at": "now"},
