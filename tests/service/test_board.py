@@ -8,7 +8,7 @@ from itertools import count, pairwise
 
 from funnel.service.board import Board, ServedOutcome, health_of
 from funnel.service.observing import Shared
-from funnel.service.worker import Place
+from funnel.service.worker import Seat
 from funnel.serving.loaded import Refused
 
 
@@ -59,7 +59,7 @@ def test_health_has_what_the_supervisor_knows() -> None:
 
 def test_generations_that_follow_one_another_count_in_rows_of_their_own() -> None:
     """For a while both count, and the supervisor does in the last row."""
-    rows = [{Place(generation, number, 0, 0).row(3) for number in range(3)} for generation in range(1, 5)]
+    rows = [{Seat(generation, number, 0, 0).row(3) for number in range(3)} for generation in range(1, 5)]
     for before, after in pairwise(rows):
         assert len(before) == len(after) == 3
         assert not before & after

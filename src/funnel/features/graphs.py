@@ -75,8 +75,8 @@ class Graph:
             helper.make_tensor_value_info(of, _TYPES[dtype], list(size))
             for of, (dtype, size) in inputs.items()
         ]
-        made = helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
-        graph = helper.make_graph(self._nodes, name, given, [made], list(self._constants.values()))
+        output = helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
+        graph = helper.make_graph(self._nodes, name, given, [output], list(self._constants.values()))
         opsets = [helper.make_opsetid("", _OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR, producer_name="funnel")
         return bytes(model.SerializeToString(deterministic=True))

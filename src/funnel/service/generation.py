@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 from funnel.errors import BundleError, FunnelError
 from funnel.service.config import ServeConfig
 from funnel.service.observing import Shared
-from funnel.service.worker import Place, work
+from funnel.service.worker import Seat, work
 from funnel.serving.background import started
 from funnel.serving.live import Live
 
@@ -156,7 +156,7 @@ class Generation:
             os.close(descriptor)
         self._woken.close()
         self._wake.close()
-        own = Place(self._number, position, self._control, self._answers)
+        own = Seat(self._number, position, self._control, self._answers)
         work(self._live, self._listener, self._config, self._shared, own)
 
     def _reap(self) -> None:

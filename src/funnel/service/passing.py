@@ -39,7 +39,7 @@ class Passing:
         with suppress(BlockingIOError):  # another worker was faster
             for _ in range(_TURN):
                 for descriptor in socket.recv_fds(self._taken, 1, 1)[1]:
-                    self._server.adopt(socket.socket(fileno=descriptor))
+                    self._server.take_over(socket.socket(fileno=descriptor))
 
     async def leave(self, seconds: float) -> None:
         """Take nothing more, and pass on each connection when it is idle; until none is left, or so many

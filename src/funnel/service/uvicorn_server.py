@@ -18,7 +18,7 @@ class Server(uvicorn.Server):
     def __init__(self, settings: uvicorn.Config, answers: Callable[[], object] = lambda: None) -> None:
         super().__init__(settings)
         self._answers = answers
-        self._adopting: set[asyncio.Task[None]] = set()
+        self._taking_over: set[asyncio.Task[None]] = set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -35,13 +35,13 @@ class Server(uvicorn.Server):
         """One for each connection."""
         return [protocol for protocol in self.server_state.connections if isinstance(protocol, Protocol)]
 
-    def adopt(self, connection: socket.socket) -> None:
+    def take_over(self, connection: socket.socket) -> None:
         """Answer on a connection that another process had taken."""
-        task = asyncio.get_running_loop().create_task(self._adopted(connection))
-        self._adopting.add(task)
-        task.add_done_callback(self._adopting.discard)
+        task = asyncio.get_running_loop().create_task(self._taken_over(connection))
+        self._taking_over.add(task)
+        task.add_done_callback(self._taking_over.discard)
 
-    async def _adopted(self, connection: socket.socket) -> None:
+    async def _taken_over(self, connection: socket.socket) -> None:
         def protocol() -> Protocol:
             return Protocol(
                 config=self.config,

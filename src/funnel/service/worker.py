@@ -44,7 +44,7 @@ KEEP_ALIVE = 75
 
 
 @dataclass(frozen=True)
-class Place:
+class Seat:
     """Where a worker belongs. generation: see `funnel.service.generation`. number: among its workers.
     control: a file descriptor that ends when it is to end. answers: one that it writes a byte to when it
     answers.
@@ -60,8 +60,8 @@ class Place:
         return self.number + workers * (self.generation % 2)
 
 
-def work(live: Live, listener: socket.socket, config: ServeConfig, shared: Shared, place: Place) -> NoReturn:
-    """Answer until SIGTERM, or until `place.control` ends, and end the process."""
+def work(live: Live, listener: socket.socket, config: ServeConfig, shared: Shared, seat: Seat) -> NoReturn:
+    """Answer until SIGTERM, or until `seat.control` ends, and end the process."""
     code = 1
     try:
         sys.setswitchinterval(TURN)
@@ -70,7 +70,7 @@ def work(live: Live, listener: socket.socket, config: ServeConfig, shared: Share
             live.recommend(None, 1)
         monitoring = Monitoring(live, shared.monitor)
         with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_serve(service_of(live, config, shared, place), listener, config, shared, place))
+            runner.run(_serve(service_of(live, config, shared, seat), listener, config, shared, seat))
         monitoring.stop(1.0)
         code = 0
     except Exception:
@@ -92,18 +92,18 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def service_of(live: Live, config: ServeConfig, shared: Shared, place: Place) -> Callable[[], Service]:
+def service_of(live: Live, config: ServeConfig, shared: Shared, seat: Seat) -> Callable[[], Service]:
     """What makes a worker's service, with the guard that the config says, in its event loop."""
     guard = Doorkeeper(shared.keys, body=config.body, in_flight=config.in_flight)
-    row = place.row(config.workers)
+    row = seat.row(config.workers)
     return lambda: Service(live, config, guard=guard, shared=shared, worker=row)
 
 
 async def _serve(
-    make: Callable[[], Service], listener: socket.socket, config: ServeConfig, shared: Shared, place: Place
+    make: Callable[[], Service], listener: socket.socket, config: ServeConfig, shared: Shared, seat: Seat
 ) -> None:
     service, loop = make(), asyncio.get_running_loop()
-    server = Server(settings(service, config), lambda: os.write(place.answers, b"."))
+    server = Server(settings(service, config), lambda: os.write(seat.answers, b"."))
     passing = None if shared.passing is None else Passing(server, shared.passing)
     tasks, ending = [loop.create_task(service.observer.watch())], False
 
@@ -113,8 +113,8 @@ async def _serve(
         if ending:
             return
         ending = True
-        loop.remove_reader(place.control)
-        if passing is not None and _followed(shared, place):
+        loop.remove_reader(seat.control)
+        if passing is not None and _followed(shared, seat):
             tasks.append(loop.create_task(passing.leave(config.drain)))
         else:
             service.drain()
@@ -123,7 +123,7 @@ async def _serve(
     to_thread.current_default_thread_limiter().total_tokens = THREADS
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
-    loop.add_reader(place.control, end)
+    loop.add_reader(seat.control, end)
     if passing is not None:
         passing.begin()
     await server.serve(sockets=[listener])
@@ -132,8 +132,8 @@ async def _serve(
     service.close()
 
 
-def _followed(shared: Shared, place: Place) -> bool:
-    return shared.board is not None and shared.board.read().generation > place.generation
+def _followed(shared: Shared, seat: Seat) -> bool:
+    return shared.board is not None and shared.board.read().generation > seat.generation
 
 
 def settings(service: Service, config: ServeConfig) -> uvicorn.Config:

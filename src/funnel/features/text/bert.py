@@ -38,13 +38,13 @@ class _Bert(Graph):
         self._d = weights["embeddings.word_embeddings.weight"].shape[1]
 
     def embedded(self) -> str:
-        """Word pieces, their places and the one kind of segment, added and normalised."""
+        """Word pieces, their positions and the one kind of segment, added and normalised."""
         positions = self._weights["embeddings.position_embeddings.weight"]
         segment = self._weights["embeddings.token_type_embeddings.weight"][0]
-        places = self.constant("positions", positions + segment)
+        at = self.constant("positions", positions + segment)
         length = self.node("Gather", self.node("Shape", "tokens"), self.whole(1))
         words = self.node("Gather", self._weight("embeddings.word_embeddings.weight"), "tokens")
-        x = self.node("Add", words, self.node("Slice", places, self.whole(0), length))
+        x = self.node("Add", words, self.node("Slice", at, self.whole(0), length))
         return self._norm(x, "embeddings.LayerNorm")
 
     def layer(self, x: str, at: str) -> str:

@@ -123,13 +123,13 @@ class LiveItems:
         Raises: BundleError when the log cannot be read.
         """
         changes = self._follower.state.changes_after(max(0, self._follower.follow().items_at - calls))
-        found = [
+        rows = [
             {"item_id": item.item_id, "what": _what(item), "time": item.time} for item in changes.items
         ] + [
             {"item_id": p.item_id, "what": "patched", "time": p.time, "column": p.column, "value": p.value}
             for p in changes.patches
         ]
-        return sorted(found, key=lambda change: -change["time"])[:most]
+        return sorted(rows, key=lambda change: -change["time"])[:most]
 
     def _write(self, patches: list[Patch]) -> None:
         if patches:

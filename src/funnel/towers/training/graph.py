@@ -90,10 +90,10 @@ def _layers(graph: Graph, query: QueryTower, read: str) -> str:
     """What the layers make of START and history after the whole of it: [B, d]."""
     x, last = read, len(query.mixers) - 1
     for i, (mixer, feed) in enumerate(zip(query.mixers, query.wide, strict=True)):
-        x = wide(graph, f"wide.{i}", feed, mix(graph, f"mixers.{i}", mixer, x, asked=i == last))
+        x = wide(graph, f"wide.{i}", feed, mix(graph, f"mixers.{i}", mixer, x, at_end=i == last))
     if query.beside is None:
         return x
-    return graph.node("Add", x, mix(graph, "beside", query.beside, read, asked=True))
+    return graph.node("Add", x, mix(graph, "beside", query.beside, read, at_end=True))
 
 
 def _scaled(graph: Graph, query: QueryTower, x: str) -> str:

@@ -25,11 +25,11 @@ def numbers(weights: Tensor) -> Float32:
 
 def columns(graph: Graph, name: str, of: ColumnSum, inputs: list[str]) -> str:
     """The sum of what each column says: [B, d]. inputs: the columns, in the order of the specs."""
-    said = [
+    parts = [
         _column(graph, kind, graph.constant(f"{name}.{i}", numbers(table)), column)
         for i, (kind, table, column) in enumerate(zip(of.kinds, of.tables, inputs, strict=True))
     ]
-    return reduce(lambda total, one: graph.node("Add", total, one), said)
+    return reduce(lambda total, part: graph.node("Add", total, part), parts)
 
 
 def _column(graph: Graph, kind: str, table: str, column: str) -> str:
@@ -54,36 +54,36 @@ def _mean_of_known(graph: Graph, table: str, codes: str) -> str:
 def wide(graph: Graph, name: str, of: nn.Module, x: str) -> str:
     """A `FeedForward`, or several one after the other: [B, ..., d] to the same."""
     if isinstance(of, nn.Sequential):
-        return reduce(lambda x, one: wide(graph, f"{name}.{one[0]}", one[1], x), of.named_children(), x)
+        return reduce(lambda x, part: wide(graph, f"{name}.{part[0]}", part[1], x), of.named_children(), x)
     assert isinstance(of, FeedForward)
     inner = linear(graph, f"{name}.wide", of.wide, norm(graph, f"{name}.norm", of.norm, x))
     return graph.node("Add", x, linear(graph, f"{name}.narrow", of.narrow, graph.node("Gelu", inner)))
 
 
-def mix(graph: Graph, name: str, of: nn.Module, x: str, *, asked: bool) -> str:
-    """An `Attention` or a `Pool` over [B, n, d]: [B, n, d], or with `asked` only the position in `lengths`:
+def mix(graph: Graph, name: str, of: nn.Module, x: str, *, at_end: bool) -> str:
+    """An `Attention` or a `Pool` over [B, n, d]: [B, n, d], or with `at_end` only the position in `lengths`:
     [B, d]."""
     if isinstance(of, Pool):
-        assert asked, "means are only asked for at the end of a history"
+        assert at_end, "means are only there at the end of a history"
         return _pool(graph, name, of, x)
     assert isinstance(of, Attention)
-    return _attention(graph, name, of, x, asked=asked)
+    return _attention(graph, name, of, x, at_end=at_end)
 
 
 def _pool(graph: Graph, name: str, of: Pool, x: str) -> str:
-    weights = graph.node("Softmax", _asked_bias(graph, name, of.distance, x), axis=-1)
+    weights = graph.node("Softmax", _bias_at_end(graph, name, of.distance, x), axis=-1)
     means = graph.node("Reshape", graph.node("MatMul", weights, x), graph.whole(0, of.out.in_features))
     return linear(graph, f"{name}.out", of.out, means)
 
 
-def _attention(graph: Graph, name: str, of: Attention, x: str, *, asked: bool) -> str:
+def _attention(graph: Graph, name: str, of: Attention, x: str, *, at_end: bool) -> str:
     heads, size = of.heads, of.query.out_features // of.heads
     normed = norm(graph, f"{name}.norm", of.norm, x)
     both = _heads(graph, linear(graph, f"{name}.key_value", of.key_value, normed), heads, 2 * size)
     key, value = graph.nodes("Split", 2, both, axis=3, num_outputs=2)
-    if asked:
-        x, normed = (_unsqueezed(graph, _asked(graph, part)) for part in (x, normed))
-        bias = graph.node("Unsqueeze", _asked_bias(graph, name, of.distance, both, 2), graph.whole(2))
+    if at_end:
+        x, normed = (_unsqueezed(graph, _at_end(graph, part)) for part in (x, normed))
+        bias = graph.node("Unsqueeze", _bias_at_end(graph, name, of.distance, both, 2), graph.whole(2))
     else:
         bias = _bias(graph, name, of.distance, both)
     query = _heads(graph, linear(graph, f"{name}.query", of.query, normed), heads, size)
@@ -93,7 +93,7 @@ def _attention(graph: Graph, name: str, of: Attention, x: str, *, asked: bool) -
     mixed = graph.node("Transpose", graph.node("MatMul", weights, value), perm=[0, 2, 1, 3])
     mixed = graph.node("Reshape", mixed, graph.whole(0, 0, heads * size))
     out = graph.node("Add", x, linear(graph, f"{name}.out", of.out, mixed))
-    return graph.node("Squeeze", out, graph.whole(1)) if asked else out
+    return graph.node("Squeeze", out, graph.whole(1)) if at_end else out
 
 
 def _heads(graph: Graph, x: str, heads: int, size: int) -> str:
@@ -112,12 +112,12 @@ def _bias(graph: Graph, name: str, distance: Distance, x: str) -> str:
     return graph.node("Slice", bias, graph.whole(0, 0), ends, graph.whole(1, 2))
 
 
-def _asked_bias(graph: Graph, name: str, distance: Distance, x: str, dimension: int = 1) -> str:
+def _bias_at_end(graph: Graph, name: str, distance: Distance, x: str, dimension: int = 1) -> str:
     """Of the position in `lengths` alone: [B, heads, n]. dimension: of x, which has n positions."""
     rows = graph.constant(f"{name}.asked", _written_out(distance).swapaxes(0, 1))
-    asked = graph.node("Gather", rows, "lengths")
+    bias = graph.node("Gather", rows, "lengths")
     n = graph.node("Shape", x, start=dimension, end=dimension + 1)
-    return graph.node("Slice", asked, graph.whole(0), n, graph.whole(2))
+    return graph.node("Slice", bias, graph.whole(0), n, graph.whole(2))
 
 
 def _written_out(distance: Distance) -> Float32:
@@ -126,7 +126,7 @@ def _written_out(distance: Distance) -> Float32:
         return numbers(distance(len(distance.mask)))
 
 
-def _asked(graph: Graph, x: str) -> str:
+def _at_end(graph: Graph, x: str) -> str:
     """The position in `lengths` of each list: [B, n, d] -> [B, d]."""
     return graph.node("GatherND", x, _unsqueezed(graph, "lengths"), batch_dims=1)
 
