@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from funnel.monitoring.alarm import Alarm
     from funnel.monitoring.config import MonitorConfig
     from funnel.monitoring.thread import Monitoring
+    from funnel.off_policy import DrawnLists
+    from funnel.off_policy import estimate as estimate_earned
     from funnel.pipeline.build import Built, build
     from funnel.pipeline.prepare import Prepared, prepare
     from funnel.pipeline.report import evaluate, measure
@@ -82,6 +84,7 @@ _HOME = {
     "DataError": "funnel.errors",
     "Dataset": "funnel.data",
     "DownloadError": "funnel.errors",
+    "DrawnLists": "funnel.off_policy",
     "Encoder": "funnel.towers.queries",
     "EncoderParts": "funnel.towers.queries",
     "Evaluation": "funnel.evaluation",
@@ -121,6 +124,7 @@ _HOME = {
     "choose": "funnel.stages",
     "configure": "funnel.config",
     "diff": "funnel.gates.diff",
+    "estimate_earned": "funnel.off_policy:estimate",
     "evaluate": "funnel.pipeline.report",
     "join_impressions": "funnel.impressions:join",
     "judge": "funnel.gates.judge",
@@ -156,6 +160,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "DownloadError",
+    "DrawnLists",
     "Encoder",
     "EncoderParts",
     "Evaluation",
@@ -196,6 +201,7 @@ __all__ = [
     "choose",
     "configure",
     "diff",
+    "estimate_earned",
     "evaluate",
     "join_impressions",
     "judge",
