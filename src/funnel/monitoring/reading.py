@@ -51,7 +51,7 @@ class LogTail:
         except OSError:
             return at
         end = whole.rfind(b"\n") + 1
-        for line in whole[:end].splitlines():
+        for line in filter(bytes.strip, whole[:end].splitlines()):  # of who was forgotten spaces are left
             try:
                 impressions.append(from_line(line))
             except DataError:
