@@ -18,7 +18,7 @@ from funnel.cli import app
 from funnel.errors import ConfigError, DataError
 from funnel.experiments.assignment import Assignment
 from funnel.experiments.config import ExperimentConfig
-from funnel.experiments.running import HISTORY, RUNNING, running, start
+from funnel.experiments.running import HISTORY, RUNNING, running, start, stop
 from funnel.gates import GatesConfig
 from funnel.gates.winner import publish_winner
 from funnel.impressions import answers_folder, as_line
@@ -213,3 +213,10 @@ def test_the_command_starts_grows_lists_judges_and_stops(
     assert "has ended" in run("new", *where, "--stop")
     assert running(store.folder).experiments == {}
     assert "go on" in run("new", *where)  # what ran can still be looked at
+
+
+def test_days_behind_its_end_do_not_count(store: Store) -> None:
+    begun(store, days_ago=3.5)
+    at = running(store.folder).experiments["new"].at
+    stop(store, "new")
+    assert judged(store.folder, "new", now=at + 30 * DAY).days == 3

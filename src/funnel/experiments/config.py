@@ -22,9 +22,6 @@ SECTIONS: Mapping[str, type[Settings]] = {
     "explore": Drawing,
 }
 
-#: Of a bundle that draws no lists.
-_GREEDY = {"temperature": 0.0, "epsilon": 0.0, "top": 50}
-
 #: What names an experiment, an arm or a layer.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
@@ -152,8 +149,7 @@ def with_section(name: str, own: Settings | None, given: Mapping[str, Any]) -> A
 
     Raises: pydantic's ValidationError for what the section cannot have.
     """
-    base = _GREEDY if name == "explore" and own is None else {} if own is None else own.model_dump()
-    return SECTIONS[name].model_validate({**base, **given})
+    return SECTIONS[name].model_validate({**({} if own is None else own.model_dump()), **given})
 
 
 def check_layers(experiments: Mapping[str, ExperimentConfig]) -> None:

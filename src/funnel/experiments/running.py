@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import re
 import time
@@ -28,7 +29,7 @@ from funnel.settings import Settings
 RUNNING, HISTORY = "EXPERIMENTS.json", "EXPERIMENTS.jsonl"
 
 
-class Started(Settings):
+class StartedExperiment(Settings):
     """An experiment that runs. config: with its salt written out. at: seconds since 1970, of its start."""
 
     config: ExperimentConfig
@@ -51,11 +52,11 @@ class Started(Settings):
 class Running(Settings):
     """All that run, by name."""
 
-    experiments: dict[str, Started] = Field({})
+    experiments: dict[str, StartedExperiment] = Field({})
 
     @field_validator("experiments")
     @classmethod
-    def _layers_are_apart(cls, given: dict[str, Started]) -> dict[str, Started]:
+    def _layers_are_apart(cls, given: dict[str, StartedExperiment]) -> dict[str, StartedExperiment]:
         check_layers({name: started.config for name, started in given.items()})
         return given
 
@@ -77,7 +78,7 @@ def running(folder: Path) -> Running:
         raise BundleError(f"{path} cannot be read ({error.strerror}): no experiment runs") from error
 
 
-def start(store: Store, name: str, config: ExperimentConfig) -> Started:
+def start(store: Store, name: str, config: ExperimentConfig) -> StartedExperiment:
     """Begin an experiment, or let more users into one that runs: its `ramp` may grow, nothing else may
     change.
 
@@ -97,7 +98,7 @@ def start(store: Store, name: str, config: ExperimentConfig) -> Started:
         else:
             _check_same(name, before.config, config)
         moment = time.time()
-        started = Started(config=config, at=moment if before is None else before.at)
+        started = StartedExperiment(config=config, at=moment if before is None else before.at)
         everything = {**now, name: started}
         try:
             check_layers({key: each.config for key, each in everything.items()})
@@ -109,7 +110,7 @@ def start(store: Store, name: str, config: ExperimentConfig) -> Started:
     return started
 
 
-def stop(store: Store, name: str, reason: str = "") -> Started:
+def stop(store: Store, name: str, reason: str = "") -> StartedExperiment:
     """End an experiment: its users get what is published. Raises: ConfigError where it does not run."""
     with _locked(store.folder) as record:
         now = _running_or_none(store.folder)
@@ -127,14 +128,25 @@ def stop_all(store: Store, reason: str = "") -> None:
         _write(store.folder, {})
 
 
-def started_once(folder: Path, name: str) -> Started | None:
+def started_once(folder: Path, name: str) -> StartedExperiment | None:
     """An experiment that runs or ran, as it was last; None where there was none of this name."""
-    last: Started | None = None
+    last: StartedExperiment | None = None
     for line in _history(folder):
         if line["name"] == name and line["action"] != "stop":
             config = ExperimentConfig.model_validate(line["about"])
-            last = Started(config=config, at=line["at"] if last is None else last.at)
+            last = StartedExperiment(config=config, at=line["at"] if last is None else last.at)
     return last
+
+
+def stopped_at(folder: Path, name: str) -> float:
+    """When it was stopped, seconds since 1970; infinite where it was not."""
+    ends = [
+        line["at"]
+        for line in _history(folder)
+        if (line["action"], line["name"]) in (("stop", name), ("stop", "*"))
+    ]
+    started = started_once(folder, name)
+    return min((at for at in ends if started is None or at >= started.at), default=math.inf)
 
 
 def arm_bundles(folder: Path) -> list[str]:
@@ -221,7 +233,7 @@ def _history(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _running_or_none(folder: Path) -> dict[str, Started]:
+def _running_or_none(folder: Path) -> dict[str, StartedExperiment]:
     """What runs; nothing where the file is damaged, since then nothing does."""
     try:
         return running(folder).experiments
@@ -229,9 +241,9 @@ def _running_or_none(folder: Path) -> dict[str, Started]:
         return {}
 
 
-def _write(folder: Path, experiments: Mapping[str, Started]) -> None:
+def _write(folder: Path, experiments: Mapping[str, StartedExperiment]) -> None:
     replace_line(folder / RUNNING, Running(experiments=dict(experiments)).model_dump_json())
 
 
-def _listed(now: Mapping[str, Started]) -> str:
+def _listed(now: Mapping[str, StartedExperiment]) -> str:
     return f"these do: {', '.join(sorted(now))}" if now else "none does"

@@ -6,9 +6,9 @@ said to have caused it: arms are compared as they were assigned.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,10 @@ DAY = 86_400.0
 EVENT_COLUMNS = ("user_id", "time", "kind", "value")
 
 
+#: Of an answer: time, items shown, milliseconds, whether empty, whether fewer.
+_Row: TypeAlias = tuple[float, float, float, float, float]
+
+
 @dataclass
 class _Answers:
     """Rows of the log: user number, time, items shown, milliseconds, whether empty, whether fewer."""
@@ -34,11 +38,15 @@ class _Answers:
     times: list[float] = field(default_factory=list)
     values: list[tuple[float, float, float, float]] = field(default_factory=list)
 
-    def add(self, user: int, answer: Impression) -> None:
-        shown = len(answer.shown)
+    def add(self, user: int, row: _Row) -> None:
         self.users.append(user)
-        self.times.append(answer.time)
-        self.values.append((shown, sum(answer.ms.values()), shown == 0, shown < answer.k))
+        self.times.append(row[0])
+        self.values.append(row[1:])
+
+
+def _row(answer: Impression) -> _Row:
+    shown = len(answer.shown)
+    return answer.time, shown, sum(answer.ms.values()), shown == 0, shown < answer.k
 
 
 @dataclass(frozen=True)
@@ -101,22 +109,26 @@ def sums_of(
     arms: Iterable[str],
     start: float,
     answers: Iterable[Impression],
-    events: pd.DataFrame,
+    events: pd.DataFrame | Callable[[list[str]], pd.DataFrame],
     before: float = 14 * DAY,
 ) -> UserSums:
     """Collect an experiment.
 
     arms: those that users get, the control first. start: seconds since 1970. answers: of the log, also from
     before the start, which is what is known of users beforehand, as far back as `before` seconds. events:
-    with columns user_id, time in seconds, kind, and value where there are any.
+    with columns user_id, time in seconds, kind, and value where there are any; or what gives those of
+    some users, in writing.
     Raises: DataError where the events lack a column.
     """
-    if missing := [column for column in ("user_id", "time", "kind") if column not in events]:
-        raise DataError(f"events have no column {missing[0]!r}; there are: {', '.join(map(str, events))}")
     named = tuple(arms)
     collected = _Collected(name, {arm: number for number, arm in enumerate(named)}, start)
-    earlier = [collected.take(answer) for answer in answers if answer.time >= start - before]
-    collected.take_before([answer for answer in earlier if answer is not None])
+    for answer in answers:
+        collected.take(answer, start - before)
+    collected.take_earlier()
+    if callable(events):
+        events = events(list(collected.number))
+    if missing := [column for column in ("user_id", "time", "kind") if column not in events]:
+        raise DataError(f"events have no column {missing[0]!r}; there are: {', '.join(map(str, events))}")
     arm = np.array(collected.arm, dtype=np.int64)
     mixed = arm < 0
     rows = _tables(collected.rows, start) | _event_tables(events, collected, start, before)
@@ -139,15 +151,17 @@ class _Collected:
         self.arm: list[int] = []
         self.first: list[float] = []
         self.rows = _Answers()
+        self._earlier: list[tuple[str, _Row]] = []
         self.versions: list[set[str]] = [set() for _ in codes]
 
-    def take(self, answer: Impression) -> Impression | None:
-        """Count an answer of the experiment; one from before it is given back."""
-        if answer.time < self._start:
-            return answer
-        code, user = self._codes.get(answer.arms.get(self._name, ""), -1), written(answer.user)
-        if code < 0 or user is None:
-            return None
+    def take(self, answer: Impression, since: float) -> None:
+        """Count an answer of the experiment; keep one from before it, of `since` or later."""
+        user = written(answer.user)
+        if answer.time < self._start and user is not None and answer.time >= since:
+            self._earlier.append((user, _row(answer)))
+        code = self._codes.get(answer.arms.get(self._name, ""), -1)
+        if code < 0 or user is None or answer.time < self._start:
+            return
         number = self.number.setdefault(user, len(self.number))
         if number == len(self.arm):
             self.arm.append(code)
@@ -156,15 +170,14 @@ class _Collected:
             self.arm[number] = -1
         self.first[number] = min(self.first[number], answer.time)
         self.versions[code].add(answer.version)
-        self.rows.add(number, answer)
-        return None
+        self.rows.add(number, _row(answer))
 
-    def take_before(self, answers: Iterable[Impression]) -> None:
+    def take_earlier(self) -> None:
         """Answers from before, of those who came into the experiment."""
-        for answer in answers:
-            number = self.number.get(written(answer.user) or "")
-            if number is not None:
-                self.rows.add(number, answer)
+        for user, row in self._earlier:
+            if user in self.number:
+                self.rows.add(self.number[user], row)
+        self._earlier = []
 
 
 def _tables(rows: _Answers, start: float) -> dict[str, Any]:

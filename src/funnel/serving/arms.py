@@ -20,7 +20,7 @@ from funnel.artifacts.store import Store
 from funnel.errors import BundleError, FunnelError
 from funnel.experiments.assignment import Assignment
 from funnel.experiments.config import Arm, ExperimentConfig
-from funnel.experiments.running import RUNNING, Started, running
+from funnel.experiments.running import RUNNING, StartedExperiment, running
 from funnel.serving.background import later
 from funnel.serving.loaded import Loaded, warm
 from funnel.serving.state.follower import Follower
@@ -52,7 +52,7 @@ class RunningExperiment:
     assignment: Assignment
 
     @classmethod
-    def of(cls, name: str, started: Started) -> RunningExperiment:
+    def of(cls, name: str, started: StartedExperiment) -> RunningExperiment:
         config = started.config
         excluded = {text for user in config.exclude if (text := written(user)) is not None}
         shares = {arm: about.share for arm, about in config.arms.items()}
@@ -97,7 +97,10 @@ class Arms:
     def of(self, arms: Mapping[str, str]) -> Chosen:
         """What answers in these arms, by experiment."""
         about = [plan.config.arms[arms[plan.name]] for plan in self.plans if plan.name in arms]
-        follower = self._of_bundle(next((arm.bundle for arm in about if arm.bundle), None))
+        follower = self._ready(next((arm.bundle for arm in about if arm.bundle), None))
+        if follower is None:  # let go of just now, or what was published has changed
+            self._again = time.monotonic()
+            return Chosen(self._follower.overlay.loaded, self._follower.position)
         loaded = follower.overlay.loaded if follower is self._follower else follower.follow().loaded
         sections = {name: values for arm in about for name, values in arm.sections.items()}
         if sections:
@@ -106,6 +109,8 @@ class Arms:
 
     def refresh(self) -> bool:
         """Run what the store's file says, loading the bundles that it takes; whether anything changed."""
+        if self._process != os.getpid():
+            self._begin()
         with self._refreshing:
             mark = _mark(self._store.folder / RUNNING)
             try:
@@ -117,11 +122,13 @@ class Arms:
             for name, started in wanted.items():
                 try:
                     plans.append(self._loaded(RunningExperiment.of(name, started)))
-                except FunnelError as failed:
-                    error = f"the experiment {name!r} does not run: {failed}"
+                except Exception as failed:  # of a stage of a plugin: whatever it is, it must not be served
+                    why = failed if isinstance(failed, FunnelError) else repr(failed)
+                    error = f"the experiment {name!r} does not run: {why}"
             if error is not None and error != self.error:
                 log.error("%s", error)
-            changed = tuple(plans) != self.plans
+            before, after = ([(plan.name, plan.config) for plan in some] for some in (self.plans, plans))
+            changed = before != after
             self.plans, self.error, self._seen = tuple(plans), error, mark
             self._again = time.monotonic() + AGAIN if error is not None else 0.0
             self._forget()
@@ -158,14 +165,20 @@ class Arms:
                 warm(varied(follower.overlay.bundle, arm.sections))
         return plan
 
-    def _of_bundle(self, version: str | None) -> Follower:
-        """What follows the log over a version; None: the published one."""
+    def _ready(self, version: str | None) -> Follower | None:
+        """What follows the log over a version, where it is loaded."""
         if version is None or version == self._follower.overlay.bundle.version:
             return self._follower
-        if version not in self._bundles:
-            loaded = Loaded.load(self._store, version, serving=True)
-            self._follower.overlay.bundle.check_successor(loaded)
-            self._bundles[version] = Follower(self._follower.state, loaded)
+        return self._bundles.get(version)
+
+    def _of_bundle(self, version: str | None) -> Follower:
+        """What follows the log over a version; None: the published one."""
+        if (follower := self._ready(version)) is not None:
+            return follower
+        assert version is not None
+        loaded = Loaded.load(self._store, version, serving=True)
+        self._follower.overlay.bundle.check_successor(loaded)
+        self._bundles[version] = Follower(self._follower.state, loaded)
         return self._bundles[version]
 
     def _with_sections(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from funnel.errors import ConfigError, DataError
 from funnel.experiments.judging import Judgement, judge
-from funnel.experiments.running import running, started_once
+from funnel.experiments.running import running, started_once, stopped_at
 from funnel.experiments.sums import DAY, sums_of
-from funnel.impressions import Impression, answers_folder, read
+from funnel.impressions import answers_folder, read
 from funnel.serving.shadow import shadows_of
 from funnel.serving.state import StateLog, open_state
 from funnel.values.ids import written
@@ -46,21 +46,21 @@ def judged(
         raise ConfigError(f"{folder} knows no experiment {name!r}; running: {there}")
     config = started.config
     since = started.at - config.days * DAY
-    answers = list(_of_users(read(answers_folder(folder), since), name, started.at))
-    users = list(dict.fromkeys(text for answer in answers if (text := written(answer.user)) is not None))
     where = folder / "live" / "state.sqlite" if state is None else state
     log = open_state(where) if isinstance(where, str | Path) else where
-    observed = _observed(log, users)
-    if events is not None:
-        observed = pd.concat([_file(events), observed], ignore_index=True).drop_duplicates(_COLUMNS[:4])
-    sums = sums_of(name, config.served, started.at, answers, observed, config.days * DAY)
-    elapsed = ((time.time() if now is None else now) - started.at) / DAY
+    further = None if events is None else _file(events)
+
+    def known(users: list[str]) -> pd.DataFrame:
+        observed = _observed(log, users)
+        if further is None:
+            return observed
+        return pd.concat([further, observed], ignore_index=True).drop_duplicates(_COLUMNS[:4])
+
+    answers = read(answers_folder(folder), since)
+    sums = sums_of(name, config.served, started.at, answers, known, config.days * DAY)
+    until = min(time.time() if now is None else now, stopped_at(folder, name))
+    elapsed = (until - started.at) / DAY
     return judge(name, config, sums, elapsed).model_copy(update={"shadows": shadows_of(folder, name)})
-
-
-def _of_users(answers: Iterator[Impression], name: str, start: float) -> Iterator[Impression]:
-    """Answers of the experiment, and those from before it, which its users may have had."""
-    return (answer for answer in answers if answer.time < start or name in answer.arms)
 
 
 def _observed(state: StateLog, users: Sequence[str]) -> pd.DataFrame:
