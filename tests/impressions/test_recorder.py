@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -138,6 +139,36 @@ def test_a_full_disk_leaves_whole_lines_and_what_did_not_fit_comes_later(tmp_pat
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert recorder.flush(30)
     assert numbers_in(tmp_path) == list(range(10))
+    recorder.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, with room for some hundred answers."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=False)
+
+
+def test_on_a_disk_that_was_full_nothing_is_lost_or_torn(small_disk: Path) -> None:
+    (small_disk / "other").write_bytes(b"x" * 100_000)
+    recorder = Recorder(small_disk / "answers")
+    put(recorder, *range(200))
+    until(lambda: recorder.figures()["error"] is not None)
+    assert "No space left" in recorder.figures()["error"]
+    figures = ReadFigures()
+    there = numbers_in(small_disk / "answers", figures)
+    assert (figures.torn, figures.damaged) == (0, 0)
+    assert there == list(range(len(there)))
+    (small_disk / "other").unlink()
+    assert recorder.flush(30)
+    assert numbers_in(small_disk / "answers") == list(range(200))
     recorder.close()
 
 

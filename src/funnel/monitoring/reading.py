@@ -61,7 +61,7 @@ class LogTail:
         except OSError:
             return at
         end = whole.rfind(b"\n") + 1
-        lines += whole[:end].split(b"\n")[:-1]
+        lines += filter(bytes.strip, whole[:end].split(b"\n")[:-1])  # who was forgotten leaves spaces
         return at + end
 
 
