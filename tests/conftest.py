@@ -17,8 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 #: What takes longest is begun first, so that two workers end at the same time.
 LONGEST = [
-    "test_run.py", "test_docs.py", "test_cli.py", "test_spoilt.py", "test_pipeline.py", "test_export.py",
-    "test_train.py", "test_quality.py", "test_faults.py", "test_protocols.py", "test_all_indexes.py",
+    "test_docs.py", "test_run.py", "test_cli.py", "test_faults.py", "test_swaps.py", "test_changes.py",
+    "test_rules.py", "test_spoilt.py", "test_servers.py", "test_pipeline.py", "test_package.py",
+    "test_impressions.py", "test_quality.py", "test_processes.py", "test_browser.py", "test_all_indexes.py",
 ]  # fmt: skip
 
 

@@ -37,8 +37,8 @@ from funnel.serving import recording
 #: When watching begins: an hour of a Wednesday, after the data.
 NOON = BEGIN + DAYS * DAY + 12 * 3600
 
-#: Events that a shop in use has had.
-EVENTS_BEFORE = 40_000
+#: Events that a shop in use has had, and of them those of the last half hour, as many as there will be.
+EVENTS_BEFORE, LATELY = 40_000, 9_000
 
 #: Share of answers that are logged so that they can be made again; seconds that are asked for at once.
 SAMPLE, TURN = 0.1, 10
@@ -166,7 +166,9 @@ def used(store: Path, version: str, of: World, path: Path) -> Path:
         for _ in range(10):
             shop.minute()
         pairs = [(event.user, event.item_id) for event in shop.live.state.events_after(0, 10**6)]
-        times = NOON - np.sort(shop.rng.integers(3600, 6 * 3600, size=EVENTS_BEFORE))[::-1]
+        early = shop.rng.integers(1800, 6 * 3600, size=EVENTS_BEFORE - LATELY)
+        late = shop.rng.integers(1, 1800, size=LATELY)
+        times = NOON - np.sort(np.concatenate([early, late]))[::-1]
         drawn = shop.rng.integers(len(pairs), size=EVENTS_BEFORE)
         shop.close()
         shop = Shop.opened(store, version, of, 99)

@@ -13,6 +13,8 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,13 +22,16 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.evidence._watched import Shop, used
-from benchmarks.evidence._watched_world import CAMPAIGN, WEEKDAY, WEEKEND, Mix, World, built, world
+from benchmarks.evidence._watched_world import CAMPAIGN, WEEKDAY, WEEKEND, Mix, built, world
 from benchmarks.serving import save
 from funnel.monitoring.counts import Counts
 from funnel.monitoring.memory import DAY, HOUR
 from funnel.monitoring.monitor import Monitor
 
 DAYS, SWAP, FRESH = 30, 3, 2
+
+#: Shops at a time.
+PROCESSES = 2
 BEGIN = 1_746_403_200  # a Monday, at midnight UTC
 
 #: Days and hours of campaigns; days on which a bundle is published at three in the afternoon, too.
@@ -58,14 +63,15 @@ def kind_of(hour: int) -> tuple[Kind, float]:
     return Kind(len(past) % 2, mix, not 8 <= of_day < 23, hour - last < FRESH), hour - last + 3.0
 
 
-def minutes(store: Path, version: str, of: World, kind: Kind, n: int, state: Path | None) -> list[Counts]:
-    """So many real ones."""
-    shop = Shop.opened(store, version, of, hash(kind) % 2**31, state=state)
+def minutes(store: Path, version: str, kind: Kind, n: int, state: Path | None) -> list[dict[str, Any]]:
+    """So many real ones, as plain values."""
+    logging.disable(logging.ERROR)
+    shop = Shop.opened(store, version, world(), sum(kind.mix.encode()) + kind.version, state=state)
     shop.mix, shop.per_second = MIXES[kind.mix], 3.0 if kind.night else 10.0
     for _ in range(n + 3):
         shop.minute()
     shop.close()
-    return shop.counted[3:]
+    return [counts.to_dict() for counts in shop.counted[3:]]
 
 
 def main(quick: bool, results: Path) -> None:
@@ -74,19 +80,20 @@ def main(quick: bool, results: Path) -> None:
     console, work = Console(), Path(tempfile.gettempdir()) / "funnel-watched"
     work.mkdir(exist_ok=True)
     versions = built(work, 1 if quick else 2)
-    store, of = work / "indexes", world()
-    state = used(store, versions[0], of, work / "state.sqlite")
+    store = work / "indexes"
+    state = used(store, versions[0], world(), work / "used.sqlite")
     kinds = sorted({kind_of(hour)[0] for hour in range(24 * DAYS)})
-    pools: dict[Kind, list[Counts]] = {}
-    for kind in kinds:
-        version = versions[kind.version % len(versions)]
-        again = kind._replace(version=0)
-        if quick and again in pools:
-            pools[kind] = pools[again]
-            continue
-        begun = None if kind.fresh else state
-        pools[kind] = minutes(store, version, of, kind, 3 if quick else 7, begun)
-        console.log(f"{kind}: {len(pools[kind])} minutes")
+    n, pools = 3 if quick else 7, dict[Kind, list[Counts]]()
+    simulated = sorted({kind._replace(version=kind.version % len(versions)) for kind in kinds})
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+        futures = {
+            kind: pool.submit(minutes, store, versions[kind.version], kind, n, None if kind.fresh else state)
+            for kind in simulated
+        }
+        for kind, future in futures.items():
+            pools[kind] = [Counts.from_dict(raw) for raw in future.result()]
+            console.log(f"{kind}: {len(pools[kind])} minutes")
+    pools = {kind: pools[kind._replace(version=kind.version % len(versions))] for kind in kinds}
     about = month(pools, np.random.default_rng(3))
     about |= {"kinds_of_minutes": len(kinds), "minutes_of_each": len(pools[kinds[0]]), "shared_machine": True}
     console.print(about)

@@ -1,24 +1,26 @@
-"""What the log of answers, drawn lists and arms cost a request, and how long a line of the log is.
+"""What the log of answers, arms and drawn lists cost a request, and how long a line of the log is.
 
     python -m benchmarks.evidence cost
 
-One process answers the same users in blocks that take turns: without any of it, with the log, with the log
-and arms, and with the log, arms and drawn lists. What is told is the median of the differences of the same
-user's request with and without, and its 95% interval over blocks drawn again. A block of the log ends when
-all of it is written, so that what its thread takes from requests is in its own time. Beside it: what handing
-an answer over takes by itself, what the thread works for one, and requests while the disk does not answer.
-The arms are two bundles that differ by their names alone.
+One `Live` answers the same users in blocks that take turns: without any of it, with the log, with the log and
+arms, and with the log, arms and drawn lists. It is one `Live`, since two of the same bundle differ by more
+than all of this: how their memory lies. Its users are those of the arm that the published bundle is. What is
+told is the median of the differences of the same user's request with and without, and its 95% interval over
+blocks drawn again: by the clock, and by the processor time of the request's own thread, which a busy machine
+changes less. A block of the log ends when all of it is written, so that what its thread takes from requests
+is in its own time. Beside it: what handing an answer over takes by itself, what the thread works for one, and
+requests while the disk does not answer.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,6 @@ from funnel.impressions import ImpressionsConfig, answers_folder, as_line, read
 from funnel.impressions.hour_file import HourFile
 from funnel.impressions.writer import Writer
 from funnel.policies.config import Drawing
-from funnel.serving.exploring import set_exploring
 from funnel.serving.recording import Recording
 
 BLOCK, K = 25, 10
@@ -52,70 +53,87 @@ WAYS = ("without", "log", "log, arms", "log, arms, drawn")
 def main(quick: bool, results: Path) -> None:
     """Measure, print, and write the JSON unless quick."""
     with tempfile.TemporaryDirectory(prefix="funnel-cost-") as place:
-        lives = _lives(Path(place), items=2_000 if quick else 50_000)
-        differences = _in_turns(lives, 12 if quick else 240)
+        live = _live(Path(place), items=2_000 if quick else 20_000)
+        by_clock, by_processor = _in_turns(live, 12 if quick else 240)
         about = {
-            "items": len(lives["log"].contents.catalogue.ids),
-            "microseconds more at p50": differences,
-            "handing over": _handing_over(lives["log"], 200 if quick else 5_000),
-            "bytes": {name: _bytes(live) for name, live in lives.items() if name != "without"},
-            "dropped": {name: live.health()["impressions"]["dropped"] for name, live in lives.items()},
-            "a disk that does not answer": _hanging(lives["log"], 200 if quick else 2_000),
+            "items": len(live.contents.catalogue.ids),
+            "microseconds more at p50": by_clock,
+            "microseconds of processor more at p50": by_processor,
+            "handing over": _handing_over(live, 200 if quick else 5_000),
+            "bytes": _bytes(live),
+            "dropped": live.health()["impressions"]["dropped"],
+            "a disk that does not answer": _hanging(live, 200 if quick else 2_000),
+            "load of the machine": _round(os.getloadavg()[0], 2),
         }
-        for live in lives.values():
-            live.close()
+        live.close()
     Console().print_json(data=about)
     if not quick:
         save("evidence-cost", {**about, "shared_machine": True}, results)
 
 
-def _lives(work: Path, items: int) -> dict[str, Live]:
-    """One bundle, which may draw lists, in a store for each way."""
+def _live(work: Path, items: int) -> Live:
+    """A bundle that draws lists, and another that is an arm beside it."""
     first, _ = editions(work, items=items, trees=100)
     store = Store(work / "indexes")
-    drawing = Drawing(temperature=0.05, epsilon=0.02, top=50)
-    source = store.path(first)
+    source, drawing = store.path(first), Drawing(temperature=0.05, epsilon=0.02, top=50)
     contents = replace(load_contents(source), explore=drawing)
     version, other = (derive(store, source, name, contents, []) for name in ("drawn", "other"))
     store.publish(version)
-    lives = {}
-    for way in WAYS:
-        folder = Path(shutil.copytree(store.folder, work / way.replace(", ", "-")))
-        if way != WAYS[3]:
-            set_exploring(folder, on=False, why="this way draws nothing")
-        if "arms" in way:
-            arms = {"control": {"share": 0.5}, "other": {"share": 0.5, "bundle": other}}
-            start(Store(folder), "even", ExperimentConfig.model_validate({"arms": arms}))
-        lives[way] = Live(folder, impressions=LOG if "log" in way else False)
-    return lives
+    arms = {"control": {"share": 0.5}, "other": {"share": 0.5, "bundle": other}}
+    start(store, "even", ExperimentConfig.model_validate({"arms": arms}))
+    return Live(store, impressions=LOG)
 
 
-def _in_turns(lives: dict[str, Live], blocks: int) -> dict[str, Any]:
-    """Of each way: how much more the same user's request takes than without, at the median."""
+@contextmanager
+def _only(live: Live, way: str) -> Iterator[int | None]:
+    """Only what a way has; the seed of its lists, -1 where none is drawn."""
+    with ExitStack() as stack:
+        if way == "without":
+            stack.enter_context(live.recording.paused())
+        if "arms" not in way:
+            choose, nobody = live._arms.choose, live._arms.of({})
+            live._arms.choose = lambda user_id: nobody  # type: ignore[method-assign]
+            stack.callback(setattr, live._arms, "choose", choose)
+        yield None if "drawn" in way else -1
+
+
+def _in_turns(live: Live, blocks: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of each way: how much more the same user's request takes than without, at the median, both ways."""
     rng = np.random.default_rng(0)
-    n_users = len(lives["without"].contents.users.ids)
-    users = rng.integers(n_users, size=(blocks + 2, BLOCK)).tolist()
-    taken = {way: np.empty((blocks + 2, BLOCK)) for way in WAYS}
-    for number, block in enumerate(users):
+    n_users = len(live.contents.users.ids)
+    users = rng.integers(n_users, size=(blocks + 2) * BLOCK * 3).tolist()
+    mine = [user for user in users if live._arms.choose(user).arms == {"even": "control"}]
+    taken = {way: np.empty((blocks + 2, BLOCK, 2)) for way in WAYS}
+    for number in range(blocks + 2):
         for way in rng.permutation(WAYS).tolist():
-            taken[way][number] = _block(lives[way], block)
-            lives[way].recording.flush()
-    told: dict[str, Any] = {"milliseconds without, p50": _round(np.median(taken["without"][2:]) / 1000, 3)}
+            with _only(live, way) as seed:
+                taken[way][number] = _block(live, mine[number * BLOCK :][:BLOCK], seed)
+                live.recording.flush(60)
+    kept = {way: every[2:] for way, every in taken.items()}  # the first blocks warm
+    by_clock, by_processor = ({way: every[..., n] for way, every in kept.items()} for n in (0, 1))
+    return _more(by_clock, rng), _more(by_processor, rng)
+
+
+def _more(taken: dict[str, NDArray[np.float64]], rng: np.random.Generator) -> dict[str, Any]:
+    """taken: microseconds of each way, [blocks, requests]."""
+    blocks = len(taken["without"])
+    told: dict[str, Any] = {"milliseconds without, p50": _round(np.median(taken["without"]) / 1000, 3)}
     for way in WAYS[1:]:
-        more = taken[way][2:] - taken["without"][2:]  # the first blocks warm
+        more = taken[way] - taken["without"]
         again = [np.median(more[rng.integers(blocks, size=blocks)]) for _ in range(1000)]
         interval = [_round(np.percentile(again, q)) for q in (2.5, 97.5)]
         told[way] = {"p50": _round(np.median(more)), "interval": interval, "requests": int(more.size)}
     return told
 
 
-def _block(live: Live, users: list[int]) -> list[float]:
-    """Microseconds of each request, one behind the other."""
+def _block(live: Live, users: list[int], seed: int | None = -1) -> list[tuple[float, float]]:
+    """Microseconds of each request, one behind the other: by the clock, and of the thread's processor."""
     taken = []
     for user in users:
-        began = time.perf_counter_ns()
-        live.recommend(user, K)
-        taken.append((time.perf_counter_ns() - began) / 1000)
+        began, worked = time.perf_counter_ns(), time.thread_time_ns()
+        live.recommend(user, K, seed=seed)
+        worked, ended = time.thread_time_ns() - worked, time.perf_counter_ns()
+        taken.append(((ended - began) / 1000, worked / 1000))
     return taken
 
 
@@ -159,18 +177,16 @@ def _timed(owner: Any, name: str, clock: Any, taken: list[float]) -> Iterator[No
         setattr(owner, name, real)
 
 
-def _bytes(live: Live) -> dict[str, float]:
-    """Of the lines of a log, those with a whole request among them and not."""
-    lines = {True: list[int](), False: list[int]()}
-    for impression in read(answers_folder(live.folder)):
-        lines[impression.request is not None].append(len(as_line(impression)))
-    usual: NDArray[np.int64] = np.array(lines[False])
-    every = np.array(lines[False] + lines[True])
+def _bytes(live: Live) -> dict[str, Any]:
+    """Of the lines of the log, by what is in them."""
+    lines: dict[str, list[int]] = defaultdict(list)
+    for one in read(answers_folder(live.folder)):
+        way = WAYS[1 + bool(one.arms) + (one.policy is not None)]
+        lines["with a request" if one.request else way].append(len(as_line(one)))
     return {
-        "mean": _round(every.mean()), "p50": int(np.median(every)), "answers": len(every),
-        "largest without a request": int(usual.max()),
-        "with a request": _round(np.mean(lines[True])) if lines[True] else 0.0,
-    }  # fmt: skip
+        way: {"mean": _round(np.mean(every)), "largest": max(every), "answers": len(every)}
+        for way, every in sorted(lines.items())
+    }
 
 
 def _hanging(live: Live, requests: int) -> dict[str, Any]:
@@ -184,7 +200,7 @@ def _hanging(live: Live, requests: int) -> dict[str, Any]:
     HourFile.append = held  # type: ignore[method-assign]
     try:
         before = live.health()["impressions"]["dropped"]
-        taken = _block(live, list(range(requests)))
+        taken = [clock for clock, _ in _block(live, list(range(requests)))]
         waiting = live.health()["impressions"]["waiting"]
     finally:
         gate.set()
@@ -194,7 +210,7 @@ def _hanging(live: Live, requests: int) -> dict[str, Any]:
         "requests": requests, "answered": len(taken), "waited to be written": waiting,
         "dropped": live.health()["impressions"]["dropped"] - before,
         "milliseconds, p50": _round(np.median(taken) / 1000, 3),
-        "milliseconds, largest": _round(max(taken) / 1000, 3), "load": _round(os.getloadavg()[0], 2),
+        "milliseconds, largest": _round(max(taken) / 1000, 3),
     }  # fmt: skip
 
 

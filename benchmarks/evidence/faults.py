@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -31,6 +32,22 @@ from funnel.monitoring.memory import HOUR, MonitorMemory
 #: Healthy minutes that are drawn from, and minutes before a fault, at least; minutes that it may take.
 HEALTHY, BEFORE, LIMIT = 16, 2, 10
 
+#: Trials at a time.
+PROCESSES = 2
+
+
+class Task(NamedTuple):
+    """One trial: a fault, which of its ways, and what the monitor knows."""
+
+    store: Path
+    version: str
+    state: Path
+    name: str
+    way: int
+    seed: int
+    minutes: list[dict[str, Any]]
+    edges: dict[str, list[float]]
+
 
 def healthy(
     store: Path, version: str, of: World, minutes: int, seed: int, state: Path
@@ -43,10 +60,10 @@ def healthy(
     return shop.counted[2:], shop.watch.monitor.memory
 
 
-def week(minutes: list[Counts], edges: MonitorMemory, rng: np.random.Generator) -> MonitorMemory:
+def week(minutes: list[Counts], edges: dict[str, list[float]], rng: np.random.Generator) -> MonitorMemory:
     """A memory of a week of hours up to noon."""
     memory = MonitorMemory(14, 7)
-    memory.edges = edges.edges
+    memory.edges = edges
     for hour in range(int(NOON) // HOUR - 7 * 24, int(NOON) // HOUR):
         counts = Counts()
         for number in rng.integers(len(minutes), size=60).tolist():
@@ -55,54 +72,76 @@ def week(minutes: list[Counts], edges: MonitorMemory, rng: np.random.Generator) 
     return memory
 
 
-def trial(shop: Shop, fault: Callable[[Shop], None], memory: MonitorMemory) -> dict[str, Any]:
-    """What is told before a fault, and the minutes from it to the first alarm behind it; None for none."""
-    shop.watch.monitor.memory = memory
-    early = []
-    for _ in range(BEFORE + int(shop.rng.integers(3))):
-        early += shop.minute()
+def trial(task: Task) -> dict[str, Any]:
+    """What is told before a fault, and the minutes from it to the first alarm that tells of it; None for
+    none."""
+    logging.disable(logging.ERROR)  # each alarm is also a line of the log
+    fault, rng = FAULTS[task.name], np.random.default_rng(task.seed)
+    shop = Shop.opened(task.store, task.version, world(), task.seed, state=task.state)
+    shop.watch.monitor.memory = week([Counts.from_dict(raw) for raw in task.minutes], task.edges, rng)
+    early: list[str] = []
+    for _ in range(BEFORE + int(rng.integers(3))):
+        early += [alarm.key for alarm in shop.minute()]
     shop.watch.monitor.open.clear()
-    fault(shop)
-    began = shop.now
-    while shop.now - began < LIMIT * 60:
-        if new := shop.minute():
-            told = sorted({alarm.key for alarm in new})
-            return {"minutes": (shop.now - began) / 60, "alarms": told[:8], "early": [a.key for a in early]}
-    return {"minutes": None, "alarms": [], "early": [alarm.key for alarm in early]}
+    fault.ways[task.way](shop)
+    began, told, others = shop.now, list[str](), list[str]()
+    while not told and shop.now - began < LIMIT * 60:
+        new = shop.minute()
+        told += [alarm.key for alarm in new if alarm.kind in fault.kinds]
+        others += [alarm.key for alarm in new if alarm.kind not in fault.kinds]
+    minutes = (shop.now - began) / 60 if told else None
+    shop.close()
+    way = fault.ways[task.way].__name__
+    return {"fault": task.name, "way": way, "minutes": minutes, "told": told[:8], "others": others[:8],
+            "before": early}  # fmt: skip
+
+
+def tasks(store: Path, version: str, state: Path, quick: bool) -> list[Task]:
+    """Each way once, and each fault twice."""
+    counted, edges = healthy(store, version, world(), 12 if quick else HEALTHY, 0, state)
+    minutes = [counts.to_dict() for counts in counted]
+    found = []
+    for number, (name, fault) in enumerate(FAULTS.items()):
+        ways = range(len(fault.ways)) if quick else range(max(2, len(fault.ways)))
+        for n in ways:
+            seed, way = 1000 * (number + 1) + n, n % len(fault.ways)
+            found.append(Task(store, version, state, name, way, seed, minutes, edges.edges))
+    return found
 
 
 def main(quick: bool, results: Path) -> None:
     """Put each fault in, and print what is told."""
-    logging.disable(logging.ERROR)  # each alarm is also a line of the log
-    console, repeats = Console(), 1 if quick else 2
-    work = Path(tempfile.gettempdir()) / "funnel-watched"
+    logging.disable(logging.ERROR)
+    console, work = Console(), Path(tempfile.gettempdir()) / "funnel-watched"
     work.mkdir(exist_ok=True)
     version, *_ = built(work, 1)
     store, of = work / "indexes", world()
-    state = used(store, version, of, work / "state.sqlite")
-    minutes, edges = healthy(store, version, of, 12 if quick else HEALTHY, 0, state)
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for number, (name, ways) in enumerate(FAULTS.items()):
-        rows[name] = []
-        for repeat, way in enumerate(ways if quick else ways * max(1, -(-repeats // len(ways)))):
-            seed = 1000 * (number + 1) + repeat
-            shop = Shop.opened(store, version, of, seed, state=state)
-            found = trial(shop, way, week(minutes, edges, np.random.default_rng(seed)))
-            shop.close()
-            rows[name].append({"way": way.__name__, **found})
-            console.log(f"{way.__name__}: {found}")
-    slow = drift(store, version, of, quick, state)
-    console.log(f"slow drift: {slow}")
-    trials = [row for some in rows.values() for row in some]
-    told = [row for row in trials if row["minutes"] is not None]
+    state = used(store, version, of, work / "used.sqlite")
+    rows: list[dict[str, Any]] = []
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(trial, task) for task in tasks(store, version, state, quick)]
+        slow = pool.submit(drift, store, version, of, quick, state)
+        for future in as_completed(futures):
+            rows.append(future.result())
+            console.log(rows[-1])
+            keep(rows, None, len(futures), quick, results)
+        about = keep(rows, slow.result(), len(futures), quick, results)
+    console.print({name: value for name, value in about.items() if name != "faults"})
+
+
+def keep(
+    rows: list[dict[str, Any]], slow: dict[str, Any] | None, trials: int, quick: bool, results: Path
+) -> dict[str, Any]:
+    """What is known so far, also in the file: a run that is cut short says so."""
+    told = [row["minutes"] for row in rows if row["minutes"] is not None]
     about = {
-        "requests_a_second": 10, "limit_minutes": LIMIT, "trials": len(trials), "told": len(told),
-        "share": round(len(told) / len(trials), 4),
-        "false_before": sum(bool(row["early"]) for row in trials),
-        "median_minutes": float(np.median([row["minutes"] for row in told])) if told else None,
-        "longest_minutes": max((row["minutes"] for row in told), default=None),
+        "requests_a_second": 10, "limit_minutes": LIMIT, "trials": len(rows), "trials_meant": trials,
+        "told": len(told), "share": round(len(told) / len(rows), 4),
+        "false_before": sum(bool(row["before"]) for row in rows),
+        "median_minutes": float(np.median(told)) if told else None,
+        "longest_minutes": max(told, default=None),
         "faults": rows, "drift": slow, "shared_machine": True,
     }  # fmt: skip
-    console.print({name: value for name, value in about.items() if name != "faults"})
     if not quick:
         save("evidence-faults", about, results)
+    return about

@@ -15,7 +15,7 @@ from tests.tiny import write_movies
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="its processes are forked")
-@pytest.mark.parametrize("kills", [3, pytest.param(12, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [9, pytest.param(30, marks=pytest.mark.long)])
 def test_killed_builders_publishers_and_changers_lose_nothing(kills: int, tmp_path: Path) -> None:
     context()  # it would start one that has less loaded, for the whole run
     data = tmp_path / "data"

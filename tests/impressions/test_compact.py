@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from funnel.impressions import ReadFigures, Recorder, as_line, read
 from funnel.impressions.compact import compact, remove_before
 from funnel.impressions.erase import erase, erase_where
 from funnel.impressions.files import hour_of
+from funnel.impressions.reader import files_of
 from tests.impressions.records import NOW, impression, same
 
 
@@ -127,6 +129,30 @@ def test_what_is_compacted_while_it_is_read_is_read_once(tmp_path: Path) -> None
     compact(tmp_path)
     ids += [one.id for one in reading]
     assert sorted(int(name, 16) for name in ids) == list(range(15))
+
+
+def test_nobody_compacts_between_a_look_for_files_and_their_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(tmp_path, *range(5))
+    filled(tmp_path, 9, time=NOW + 3600)
+    compact(tmp_path)  # whoever compacts has left the lock behind
+    filled(tmp_path, *range(5, 10))
+    others: list[threading.Thread] = []
+
+    def looked(folder: Path, hour: int) -> list[Path]:
+        files = files_of(folder, hour)
+        others.append(threading.Thread(target=compact, args=(folder,)))
+        others[-1].start()
+        others[-1].join(0.3)
+        return files
+
+    monkeypatch.setattr("funnel.impressions.reader.files_of", looked)
+    ids = [int(one.id, 16) for one in read(tmp_path)]
+    for other in others:
+        other.join(30)
+    assert sorted(ids) == [*range(10), 9]
+    assert set(suffixes(tmp_path)) == {".parquet"}
 
 
 def test_a_damaged_compacted_file_is_named(tmp_path: Path) -> None:

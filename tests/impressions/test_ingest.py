@@ -19,6 +19,7 @@ from funnel.data.files import Description, write_folder
 from funnel.errors import ConfigError, DataError
 from funnel.impressions import Impression, Recorder, answers_folder, read
 from funnel.pipeline.ingest import Ingested, ingest
+from funnel.pipeline.run.runner import run
 from tests.impressions.records import NOW, impression
 from tests.processes import python
 
@@ -222,6 +223,37 @@ def test_tables_of_any_form_have_it_behind_them(tmp_path: Path, form: str) -> No
         assert events["time"].tolist()[0] == 1_577_836_800
 
 
+def test_ids_that_are_texts_stay_so(tmp_path: Path) -> None:
+    base = tables(["a", "7"], ["x", "10"])
+    write_folder(tmp_path / "data", base, Description())
+    shop = Shop(tmp_path)
+    shop.answer(impression(1, user="a", items=("x", "y"), shown=(0, 1), scores=np.ones(2, dtype=np.float32)))
+    shop.state.observe([click(1, 0, user_id="a", item_id="x"), Event("7", "10", int(NOW))])
+    shop.ingest()
+    assert shop.dataset.events["item_id"].tolist() == ["x", "10", "10", "x"]
+    assert shop.dataset.impressions is not None
+    assert shop.dataset.impressions["clicked"].tolist() == [True, False]
+
+
+def test_a_run_ingests_first_where_the_config_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else of the run is waited for: it is ended where its steps would begin."""
+    shop = shop_in(tmp_path)
+    shop.state.observe([Event("1", "10", int(NOW))])
+
+    def ended(*_: Any) -> None:
+        raise Killed
+
+    monkeypatch.setattr("funnel.pipeline.run.runner._context", ended)
+    for wanted in (False, True):
+        settings = configure("x", impressions={"ingest": wanted}).impressions
+        config = shop.config.model_copy(update={"impressions": settings})
+        with pytest.raises(Killed):
+            run(config, shop.store, Store(tmp_path / "embeddings"))
+        assert len(shop.dataset.events) == 4 + wanted
+
+
 def test_lists_that_the_data_have_stand_beside_those_of_the_log(tmp_path: Path) -> None:
     shop = shop_in(tmp_path)
     lists = pd.DataFrame(
@@ -316,6 +348,37 @@ def test_what_is_older_than_is_kept_goes_from_the_log_and_stays_in_the_data(shop
     assert shop.ingest(at=NOW + 95 * day).lists.hours == 0
     assert shop.dataset.impressions is not None
     assert shop.dataset.impressions["request_id"].nunique() == 3
+
+
+def test_an_hour_that_was_removed_in_part_keeps_what_was_written_of_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = NOW + 95 * 86_400
+    shop.answer(impression(1))
+    shop.ingest()
+    shop.answer(impression(2, time=NOW))  # by a clock that was far behind
+    shop.answer(impression(3, time=later))
+    real, removed = Path.unlink, 0
+
+    def dying(path: Path, missing_ok: bool = False) -> None:
+        nonlocal removed
+        if path.suffix == ".parquet" and path.exists():
+            removed += 1
+            if removed == 2:
+                raise Killed
+        real(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", dying)
+        with pytest.raises(Killed):
+            shop.ingest(at=later)
+    assert len(list(read(answers_folder(shop.store.folder)))) == 2  # of three
+    shop.answer(impression(4, time=NOW))
+    shop.ingest(at=later)
+    assert shop.dataset.impressions is not None
+    assert set(shop.dataset.impressions["request_id"]) == {impression(n).id for n in (1, 2, 3, 4)}
+    assert len(shop.dataset.impressions) == 12
+    assert len(list(read(answers_folder(shop.store.folder)))) == 1
 
 
 def test_a_clock_that_is_far_ahead_removes_nothing(shop: Shop) -> None:

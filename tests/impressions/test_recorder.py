@@ -111,12 +111,12 @@ def test_a_folder_that_cannot_be_written_is_said_and_waited_for(tmp_path: Path) 
 
 
 def test_files_that_are_removed_under_it_are_made_anew(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "answers")
-    put(recorder, 1)
+    recorder, hour = Recorder(tmp_path / "answers"), 4_000_000_000  # not over, so that the file stays open
+    recorder.put(partial(impression, 1, time=hour))
     assert recorder.flush()
     for path in (tmp_path / "answers").iterdir():
         path.unlink()
-    put(recorder, 2)
+    recorder.put(partial(impression, 2, time=hour))
     assert recorder.flush()
     assert numbers_in(tmp_path / "answers") == [2]
     recorder.close()

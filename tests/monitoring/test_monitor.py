@@ -136,18 +136,35 @@ def test_a_clock_that_goes_back_stops_nothing(taught: Monitor) -> None:
     assert watched(taught, BEGIN + 36 * 3600, 10, seed=2, empty=0.3) == ["empty"]
 
 
-def test_a_swap_at_an_odd_hour_is_no_alarm_but_twice_the_effect_is() -> None:
-    """Scores are another bundle's, whose data are fresh: other days had old data at that hour."""
-    for scores, told in (([0.55, 0.25, 0.15, 0.05], []), ([0.9, 0.05, 0.03, 0.02], ["scores first"])):
-        monitor, rng, found = Monitor(), np.random.default_rng(0), []
-        for number in range(36 * 60 + 15):
-            late = number >= 36 * 60
-            counts = Counts()
-            counts.answers, counts.age = 600, 1.0 if late else 3.0 + (number // 60) % 24
-            shares = scores if late else [0.25, 0.25, 0.25, 0.25]
-            counts.bins[SCORE] = rng.multinomial(600, shares).astype(np.float64)
-            found += [alarm.key for alarm in monitor.step(BEGIN + 60.0 * (number + 1), counts)]
-        assert found == told
+def scored(monitor: Monitor, hours: range, age: float, shares: list[float], seed: int) -> list[str]:
+    """Hours of scores; the data were so old in the first of them."""
+    rng, keys = np.random.default_rng(seed), []
+    for number in range(60 * len(hours)):
+        counts = Counts()
+        counts.answers, counts.age = 600, age + number // 60
+        counts.bins[SCORE] = rng.multinomial(600, shares).astype(np.float64)
+        now = BEGIN + 3600.0 * hours.start + 60.0 * (number + 1)
+        keys += [alarm.key for alarm in monitor.step(now, counts)]
+    return keys
+
+
+def test_what_a_swap_begins_anew_is_compared_with_hours_whose_data_were_as_old() -> None:
+    """Every night at three a bundle is swapped in, and scores are others for two hours; one afternoon too.
+    Where they are others at an age at which they never were, it is told."""
+    fresh, used = [0.9, 0.05, 0.03, 0.02], [0.25, 0.25, 0.25, 0.25]
+    monitor, keys = Monitor(), []
+    for day in range(3):
+        start = 24 * day
+        keys += scored(monitor, range(start, start + 3), 24.0, used, day)
+        keys += scored(monitor, range(start + 3, start + 5), 3.0, fresh, day)
+        keys += scored(monitor, range(start + 5, start + 24), 5.0, used, day)
+    assert keys == []
+    assert scored(monitor, range(72, 75), 24.0, used, 3) == []
+    assert scored(monitor, range(75, 77), 3.0, fresh, 3) == []
+    assert scored(monitor, range(77, 87), 5.0, used, 3) == []
+    assert scored(monitor, range(87, 89), 3.0, fresh, 4) == []  # at three in the afternoon
+    assert scored(monitor, range(89, 92), 5.0, used, 5) == []
+    assert scored(monitor, range(92, 93), 8.0, fresh, 6) == ["scores first"]
 
 
 def test_the_settings_say_how_much_is_nothing() -> None:

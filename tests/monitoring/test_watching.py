@@ -254,3 +254,23 @@ def test_the_files_are_this_process_s_own(seen: Seen) -> None:
     ask(seen.live)
     seen.look()
     assert json.loads((monitor_folder(seen.live.folder) / ALARMS).read_text())["process"] == os.getpid()
+
+
+def test_of_many_answers_a_part_is_counted_and_none_is_missed_in_the_traffic(live: Live) -> None:
+    seen = Seen(live, QUICK.model_copy(update={"answers": 100}))
+    for _ in range(7):
+        ask(live)
+    seen.look()
+    assert seen.counts.answers == 280
+    assert seen.rate("empty") == [0, 94]
+
+
+def test_lines_that_are_torn_or_damaged_are_left_out_and_counted(seen: Seen) -> None:
+    ask(seen.live)
+    seen.live.recording.flush()
+    (path,) = answers_folder(seen.live.folder).glob("*.jsonl")
+    whole = path.read_bytes()
+    path.write_bytes(b"{\n" + whole + b'{"id": "torn')
+    seen.look()
+    assert seen.counts.answers == 40
+    assert seen.watch._tail.damaged == 1

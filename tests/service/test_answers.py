@@ -14,8 +14,8 @@ from funnel.errors import FunnelError
 from tests.service.conftest import asked, get, post
 
 from funnel.service.app import Service  # isort: skip
+from funnel.service.answers import AnswerBody, AnswersBody
 from funnel.service.config import ServeConfig
-from funnel.service.models import AnswerBody, AnswersBody
 from funnel.service.writing import answer_json
 
 

@@ -11,8 +11,8 @@ from funnel import Live
 from tests.service.conftest import get, post
 
 from funnel.service.app import Service  # isort: skip
+from funnel.service.answers import ProblemBody
 from funnel.service.config import ServeConfig
-from funnel.service.models import ProblemBody
 
 #: A body that is right, by path.
 RIGHT: dict[str, dict[str, Any]] = {

@@ -12,9 +12,9 @@ from funnel.serving.request import Request
 from tests.service.conftest import post
 
 from funnel.service.app import Service  # isort: skip
+from funnel.service.answers import TracedBody
 from funnel.service.explore import trace
 from funnel.service.missing import why
-from funnel.service.models import TracedBody
 
 USER = 7
 

@@ -16,6 +16,9 @@ class MonitorConfig(Settings):
     every: float = Field(60.0, ge=1, le=3600, description="seconds between two looks")
     golden: int = Field(20, ge=0, le=1000, description="requests of the holdout asked at each look")
     replay: int = Field(60, ge=0, le=10_000, description="sampled answers made again at each look, at most")
+    answers: int = Field(
+        3000, ge=100, le=1_000_000, description="answers of the log that are counted at each look, at most"
+    )
     window: float = Field(180.0, ge=10, le=86_400, description="seconds that a distribution is compared over")
     least: int = Field(100, ge=20, le=1_000_000, description="values that a window is closed with, at least")
     effect: float = Field(

@@ -66,6 +66,8 @@ class Monitor:
         if before is None or hour < before:
             return []
         wrong = {(alarm.kind, alarm.subject) for alarm in self.open.values()}
+        if not self.memory.same_hour(before):  # of an hour that is met for the first time little is known
+            wrong = set()
         self.memory.keep(before, counts.without(wrong))
         return self._drift.look(now, before, self.memory)
 
@@ -74,7 +76,8 @@ class Monitor:
         same = self.memory.same_hour(hour)
         if not same:
             return Like(self.memory.last_hours(hour, _TODAY), 2.0)
-        return Like(same, 1.0 if self.memory.knows_week(hour) else 1.5)
+        looser = 1.0 if self.memory.knows_week(hour) else 1.5
+        return Like(same, looser, list(self.memory.hours.values()))
 
     def _new(self, now: float, alarms: Iterable[Alarm]) -> list[Alarm]:
         """Those that were not going on; what was not told for an hour is over."""

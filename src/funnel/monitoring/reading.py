@@ -15,31 +15,41 @@ from funnel.monitoring.counting import AnswerEvent
 _BACK, _MOST = 7200.0, 64 * 1024 * 1024
 
 #: Answers whose feedback is waited for, at most; the oldest are given up first.
-WAITING = 200_000
+WAITING = 50_000
 
 
 class LogTail:
     """Follows the files of a log of answers. What was there before the first look is not read.
 
+    most: answers that are read at a look; of more, every so-manieth. share: that was read at the last look.
     damaged: lines that were none.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._at = folder, dict[str, int]()
+    def __init__(self, folder: Path, most: int) -> None:
+        self._folder, self._at, self._most = folder, dict[str, int](), most
         self._first = True
-        self.damaged = 0
+        self.damaged, self.share = 0, 1.0
 
     def read(self, now: float) -> list[Impression]:
         """What was added since the last look, by file. Whatever cannot be read is tried again."""
-        impressions: list[Impression] = []
+        lines: list[bytes] = []
         there = {}
         for path in in_hours(self._folder, now - _BACK, None):
             if path.suffix == LINES:
-                there[path.name] = self._of(path, impressions)
+                there[path.name] = self._of(path, lines)
         self._at, self._first = there, False
-        return impressions
+        some = lines[:: -(-len(lines) // self._most) or 1]
+        self.share = len(some) / len(lines) if lines else 1.0
+        return [answer for line in some if (answer := self._parsed(line)) is not None]
 
-    def _of(self, path: Path, impressions: list[Impression]) -> int:
+    def _parsed(self, line: bytes) -> Impression | None:
+        try:
+            return from_line(line)
+        except DataError:
+            self.damaged += 1
+            return None
+
+    def _of(self, path: Path, lines: list[bytes]) -> int:
         """Where reading goes on; of a line that is being written nothing is taken."""
         at = self._at.get(path.name, 0)
         try:
@@ -51,11 +61,7 @@ class LogTail:
         except OSError:
             return at
         end = whole.rfind(b"\n") + 1
-        for line in whole[:end].splitlines():
-            try:
-                impressions.append(from_line(line))
-            except DataError:
-                self.damaged += 1
+        lines += whole[:end].split(b"\n")[:-1]
         return at + end
 
 

@@ -49,8 +49,16 @@ class Monitoring:
         self._looks, self._error = 0, "it has not looked yet" if self.config.on else "it is off"
         live.reports[HEALTH] = self.report
         if self.config.on:
-            later(self._run)
+            self._begin()
         else:
+            self._ended.set()
+
+    def _begin(self) -> None:
+        """What is served is served also where no thread can be had."""
+        try:
+            later(self._run)
+        except RuntimeError as error:
+            self._error = str(error)
             self._ended.set()
 
     def stop(self, seconds: float = 5.0) -> None:

@@ -67,7 +67,7 @@ class Watch:
         self.monitor.load(self.folder / MEMORY)
         self._tell, self._send = tell, sender(self.config.webhook, self.config.timeout, self.config.attempts)
         self._tail, self._events = (
-            LogTail(answers or answers_folder(live.folder)),
+            LogTail(answers or answers_folder(live.folder), self.config.answers),
             Events(live.state, live.overlay.events_at),
         )
         self._waiting, self._replayed = Unsettled(self.config.settle), ReplayCheck()
@@ -115,6 +115,7 @@ class Watch:
         """What was logged since the last look: counted, and what was sampled made again."""
         impressions, feedback = self._tail.read(now), self._events.read()
         of.counting.answers(counts, impressions)
+        counts.answers = round(counts.answers / self._tail.share)
         of.counting.mark(now, self._events.at)
         self._waiting.add(impressions, feedback)
         of.counting.feedback(counts, *self._waiting.settled(now))

@@ -23,28 +23,40 @@ _TRAFFIC = Variable("traffic")
 
 
 #: What depends on how long ago the bundle's data end, as well as on who asks: it grows with every event, and
-#: a swap begins it anew. So it is also right where it is as it was in the windows before, but the last ones.
+#: a swap begins it anew. It is compared with hours whose data were as old; and it is also right where it is
+#: as it was in the windows before, but the last ones.
 OF_STATE = ("feature", "history", "scores", "coverage", "positions")
 
-#: Windows that are remembered for it, and the last of them that do not count; hours by which the age of the
-#: data may differ, and by how much an effect must be more where it does.
-_RECENT, _LAST, _APART, _LOOSER = 12, 2, 3.0, 2.0
+#: Windows that are remembered for it, and the last of them that do not count.
+_RECENT, _LAST = 12, 2
+
+#: Hours by which the age of the data may differ at the same hour of the day, and at another hour; and by how
+#: much an effect must be more there.
+_APART, _NEAR, _OTHER_HOUR = 3.0, 1.0, 1.5
 
 
 class Like(NamedTuple):
     """Hours that a window must be like. looser: by how much the least effect is raised where they are not the
-    same hour, or no week of them is known."""
+    same hour, or no week of them is known. others: all hours that are remembered; none on the first day."""
 
     hours: Sequence[Counts]
     looser: float = 1.0
+    others: Sequence[Counts] = ()
 
-    def least(self, metric: Variable, age: float | None) -> list[float]:
-        """For each hour by how much the least effect is raised. age: of the data now, in hours."""
+    def of(self, metric: Variable, age: float | None) -> list[tuple[Counts, float]]:
+        """What is compared with, and by how much the least effect is raised for each. age: of the data now,
+        in hours."""
         if metric.kind not in OF_STATE or age is None:
-            return [self.looser] * len(self.hours)
-        ages = [counts.age for counts in self.hours]
-        apart = [of is not None and abs(of - age) > _APART for of in ages]
-        return [self.looser * (_LOOSER if far else 1.0) for far in apart]
+            return [(counts, self.looser) for counts in self.hours]
+        if not self.others:
+            return []
+        same = [(counts, self.looser) for counts in self.hours if _aged(counts, age, _APART)]
+        looser = self.looser * _OTHER_HOUR
+        return same + [(counts, looser) for counts in self.others if _aged(counts, age, _NEAR)]
+
+
+def _aged(counts: Counts, age: float, most: float) -> bool:
+    return counts.age is not None and abs(counts.age - age) <= most
 
 
 class Windows:
@@ -103,15 +115,15 @@ class Windows:
         effect = self._config.effect
         pairs = [
             (counts.bins[metric], effect * looser)
-            for counts, looser in zip(like.hours, like.least(metric, self._age), strict=True)
+            for counts, looser in like.of(metric, self._age)
             if metric in counts.bins
         ]
-        before = [bins for bins in list(self._before.get(metric, ()))[:-_LAST] if len(bins) == n_bins]
-        if metric.kind in OF_STATE and before:
-            pairs.append((np.sum(before, axis=0), effect * like.looser))
         pairs = [(bins, least) for bins, least in pairs if usable(bins, n_bins, self._config.least)]
         if not pairs:
             return None
+        before = [bins for bins in list(self._before.get(metric, ()))[:-_LAST] if len(bins) == n_bins]
+        if metric.kind in OF_STATE and before:
+            pairs.append((np.sum(before, axis=0), effect * like.looser))
         return np.array([bins for bins, _ in pairs]), np.array([least for _, least in pairs])
 
     def _traffic(self, now: float, like: Like) -> list[Alarm]:

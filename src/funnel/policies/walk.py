@@ -17,7 +17,7 @@ import numpy as np
 from funnel.compiling import compiled
 from funnel.policies.scoring import PLAIN, Scorer, is_above, new_scorer, worth
 from funnel.rules.problem import Problem, mixed
-from funnel.rules.reach import Reachable, is_named, may_stand, stands
+from funnel.rules.reach import Reachable, is_named, may_stand, standing, stands
 from funnel.types import Bool, Float32, Float64, Int32, Int64
 
 
@@ -180,15 +180,15 @@ def drawn_under_rules(
     """
     pool = len(s.relevance)
     free, room = np.ones(len(items), np.bool_), _new_room(pool)
-    choice, plans, count = np.empty(pool + 1, np.int32), np.empty((pool + 1, r.length), np.int32), 0
+    choice, numbers, count = np.empty(pool + 1, np.int32), np.empty(pool + 1, np.int64), 0
     for position in range(r.length):
         most = 1 if is_named(p, position) else chance.top
-        m, count = _allowed(s, items, tiers, p, r, free, room, position, most, choice, plans, count)
+        m, count = _allowed(s, items, tiers, p, r, free, room, position, most, choice, numbers, count)
         n, propensities[position] = 0, 1.0
         if m > 0:
             n = _chosen(room, choice, m, chance, seed, position, columns[position])
         else:
-            choice[0] = _behind(p, r, free, pool, position, plans[0])
+            choice[0], numbers[0] = _behind(p, r, free, pool, position)
             n = 0 if columns[position] < 0 or columns[position] == choice[0] else -1
         if n < 0:
             _impossible(propensities, position)
@@ -196,7 +196,7 @@ def drawn_under_rules(
         propensities[position] = room.weights[n] if m > 0 else 1.0
         columns[position] = chosen = choice[n]
         free[chosen] = False
-        stands(p, r, position, plans[n])
+        stands(p, r, position, chosen, numbers[n])
         if chosen < pool:
             is_above(s, chosen, free[:pool], position)
 
@@ -204,24 +204,21 @@ def drawn_under_rules(
 @compiled
 def _allowed(
     s: Scorer, items: Int32, tiers: Int32, p: Problem, r: Reachable, free: Bool, room: Room, position: int,
-    most: int, choice: Int32, plans: Int32, before: int,
+    most: int, choice: Int32, numbers: Int64, before: int,
 ) -> tuple[int, int]:  # fmt: skip
-    """The best of the pool that may stand at a position, of one tier, with their plans: how many; and how
-    many are free."""
-    count, m = _next_order(s, items, tiers, free[: len(s.relevance)], room, before), 0
-    for n in range(count):
-        if m == most or (m > 0 and tiers[room.order[n]] != tiers[choice[0]]):
-            break
-        if may_stand(p, r, position, room.order[n], plans[m]):
-            choice[m] = room.order[n]
-            m += 1
-    return m, count
+    """The best of the pool that may stand at a position, of one tier, and the numbers of their kinds: how
+    many; and how many are free."""
+    count = _next_order(s, items, tiers, free[: len(s.relevance)], room, before)
+    return standing(p, r, room.order[:count], tiers, position, most, choice, numbers), count
 
 
 @compiled
-def _behind(p: Problem, r: Reachable, free: Bool, pool: int, position: int, plan: Int32) -> int:
-    """The first behind the pool that may stand at a position: one may, by the plan that is known."""
+def _behind(p: Problem, r: Reachable, free: Bool, pool: int, position: int) -> tuple[int, int]:
+    """The first behind the pool that may stand at a position, and the number of its kind: one may, by the
+    plan that is known."""
     for j in range(pool, len(free)):
-        if free[j] and may_stand(p, r, position, j, plan):
-            return j
-    return r.known[position]
+        if free[j]:
+            number = may_stand(p, r, position, j)
+            if number >= 0:
+                return j, number
+    return r.known[position], may_stand(p, r, position, r.known[position])

@@ -28,7 +28,7 @@ _HEAD = struct.Struct("<II")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ServedOutcome:
     """generation: which workers serve; they are forked anew for each bundle. version: what they serve, since
     `at` (seconds since 1970). tries: how often what was published has been looked into. reloads, refusals:
     how often another version was taken up, and could not be. refused: what is published and cannot be served.
@@ -48,17 +48,17 @@ class Board:
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _HEAD.size + _ROOM)
-        self._last = Outcome()
+        self._last = ServedOutcome()
         self.write(self._last)
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: ServedOutcome) -> None:
         """What all read from now on."""
         text = json.dumps(_cut(asdict(outcome))).encode()
         self._memory[_HEAD.size : _HEAD.size + len(text)] = text
         _HEAD.pack_into(self._memory, 0, len(text), zlib.crc32(text))
         self._last = outcome
 
-    def read(self) -> Outcome:
+    def read(self) -> ServedOutcome:
         """What was written last; where the writer was killed while it wrote, what was read last."""
         for _ in range(_READS):
             length, checksum = _HEAD.unpack_from(self._memory)
@@ -75,9 +75,9 @@ def _cut(outcome: dict[str, Any]) -> dict[str, Any]:
     return outcome | ({"refused": refused | {"reason": refused["reason"][:_REASON]}} if refused else {})
 
 
-def _outcome(fields: Mapping[str, Any]) -> Outcome:
+def _outcome(fields: Mapping[str, Any]) -> ServedOutcome:
     refused = fields["refused"]
-    return Outcome(**{**fields, "refused": None if refused is None else Refused(**refused)})
+    return ServedOutcome(**{**fields, "refused": None if refused is None else Refused(**refused)})
 
 
 def health_of(health: dict[str, Any], board: Board | None) -> dict[str, Any]:

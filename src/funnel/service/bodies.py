@@ -32,14 +32,14 @@ class ClientGone(Exception):
 async def read(scope: Scope, receive: Receive, limit: int, seconds: float) -> bytes:
     """The whole body. Raises: HttpProblem for one that is too long, too slow or of another type."""
     _check_headers(scope, limit)
-    reading = _read(receive, limit)
+    body = _read(receive, limit)
     try:
-        first = reading.send(None)
+        first = body.send(None)
     except StopIteration as done:  # it was there: nothing has to be waited for, and no clock set
         return bytes(done.value)
     try:
         async with asyncio.timeout(seconds):
-            return await _resumed(reading, first)
+            return await _resumed(body, first)
     except TimeoutError as error:
         wrong = f"the body did not arrive within {seconds:g} seconds"
         raise HttpProblem(408, wrong, headers={"connection": "close"}) from error

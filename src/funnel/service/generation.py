@@ -59,7 +59,7 @@ class Generation:
         self._number, self._control, self._report = number, control, report
         self._live: Live | None = None
         self._workers: dict[int, float] = {}  # when each began, by process
-        self._places: dict[int, int] = {}
+        self._positions: dict[int, int] = {}
         self._ready, self._answers = os.pipe()  # workers write a byte when they answer
         self._waited_for = config.workers
         self._ending, self._not_before = False, 0.0
@@ -122,10 +122,10 @@ class Generation:
         """Until something happens. At the end of `control`, or of the process at its other end, it ends."""
         watched = [self._woken.fileno(), *([] if self._ending else [self._control])]
         watched += [self._ready] if self._waited_for and self._live is not None else []
-        for found in select.select(watched, [], [], seconds)[0]:
-            if found == self._woken.fileno():
+        for descriptor in select.select(watched, [], [], seconds)[0]:
+            if descriptor == self._woken.fileno():
                 self._woken.recv(4096)
-            elif found == self._control:
+            elif descriptor == self._control:
                 self._ending = True
             else:
                 self._waited_for -= len(os.read(self._ready, self._waited_for))
@@ -138,15 +138,15 @@ class Generation:
 
     def _fork_missing(self) -> None:
         while len(self._workers) < self._config.workers and time.monotonic() >= self._not_before:
-            place = min(set(range(self._config.workers)) - set(self._places.values()))
+            position = min(set(range(self._config.workers)) - set(self._positions.values()))
             with warnings.catch_warnings():  # threads of libraries; `Live` is made for it
                 warnings.simplefilter("ignore", DeprecationWarning)
                 process = os.fork()
             if process == 0:
-                self._become_worker(place)
-            self._workers[process], self._places[process] = time.monotonic(), place
+                self._become_worker(position)
+            self._workers[process], self._positions[process] = time.monotonic(), position
 
-    def _become_worker(self, place: int) -> NoReturn:
+    def _become_worker(self, position: int) -> NoReturn:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
@@ -156,7 +156,7 @@ class Generation:
             os.close(descriptor)
         self._woken.close()
         self._wake.close()
-        own = Place(self._number, place, self._control, self._answers)
+        own = Place(self._number, position, self._control, self._answers)
         work(self._live, self._listener, self._config, self._shared, own)
 
     def _reap(self) -> None:
@@ -165,7 +165,7 @@ class Generation:
             ended, status = os.waitpid(process, os.WNOHANG)
             if not ended:
                 continue
-            del self._workers[process], self._places[process]
+            del self._workers[process], self._positions[process]
             if self._ending:
                 continue
             if self._waited_for:

@@ -70,7 +70,9 @@ FEEDBACK = Instrument("funnel_feedback", "counter", "Events that named the answe
 ALARMS = Instrument("funnel_alarms", "gauge", "Alarms that are going on, by kind.", ("kind",), room=64)
 LOOKS = Instrument("funnel_monitor_looks", "counter", "Looks of the monitor that came to an end.")
 BLIND = Instrument("funnel_monitor_blind", "gauge", "1 while the monitor cannot look.")
-STARTS = Instrument("funnel_worker_starts", "counter", "Processes that began in this place.")
+STARTS = Instrument(
+    "funnel_worker_starts", "counter", "Processes that began in this place, also those of a new bundle."
+)
 PROCESS = Instrument("funnel_worker_process_id", "gauge", "The process of a worker.")
 
 #: All of them, in the order in which they are shown.

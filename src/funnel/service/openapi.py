@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from funnel.service import models
+from funnel.service import answers, models
 from funnel.service.config import ServeConfig
 
 
@@ -43,27 +43,27 @@ _OF_BODY = (400, 408, 413, 415, 422)
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("post", "/v1/recommend"): Operation(
-        "The best items for one user", models.RecommendBody, models.AnswerBody
+        "The best items for one user", models.RecommendBody, answers.AnswerBody
     ),
     ("post", "/v1/recommend/many"): Operation(
-        "The best items for several users", models.ManyBody, models.AnswersBody
+        "The best items for several users", models.ManyBody, answers.AnswersBody
     ),
-    ("post", "/v1/rank"): Operation("All of a given list, best first", models.RankBody, models.AnswerBody),
+    ("post", "/v1/rank"): Operation("All of a given list, best first", models.RankBody, answers.AnswerBody),
     ("post", "/v1/explain"): Operation(
-        "Why an item has its score", models.ExplainBody, models.ContributionsBody
+        "Why an item has its score", models.ExplainBody, answers.ContributionsBody
     ),
     ("post", "/v1/trace"): Operation(
-        "What each stage makes of a request", models.TraceBody, models.TracedBody
+        "What each stage makes of a request", models.TraceBody, answers.TracedBody
     ),
     ("post", "/v1/events"): Operation(
-        "What users did", models.EventsBody, models.AcceptedBody, parameters={"Idempotency-Key": _KEY}
+        "What users did", models.EventsBody, answers.AcceptedBody, parameters={"Idempotency-Key": _KEY}
     ),
     ("get", "/v1/items/{item_id}"): Operation(
-        "An item as it is now", answer=models.ItemRecord, problems=(404,), parameters=_path("item_id")
+        "An item as it is now", answer=answers.ItemRecord, problems=(404,), parameters=_path("item_id")
     ),
     ("get", "/v1/items/{item_id}/similar"): Operation(
         "The items nearest to an item",
-        answer=models.AnswerBody,
+        answer=answers.AnswerBody,
         problems=(422,),
         parameters=_path("item_id")
         | {
@@ -72,24 +72,27 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         },
     ),
     ("post", "/v1/similar"): Operation(
-        "The items nearest to an item, with all arguments", models.SimilarBody, models.AnswerBody
+        "The items nearest to an item, with all arguments", models.SimilarBody, answers.AnswerBody
     ),
-    ("put", "/v1/items"): Operation("Add items, or replace them", models.ItemsBody, models.AcceptedBody),
-    ("patch", "/v1/items"): Operation("Change columns of items", models.PatchesBody, models.MissingBody),
-    ("delete", "/v1/items"): Operation("Take items out", models.DeleteBody, models.MissingBody),
+    ("put", "/v1/items"): Operation("Add items, or replace them", models.ItemsBody, answers.AcceptedBody),
+    ("patch", "/v1/items"): Operation("Change columns of items", models.PatchesBody, answers.MissingBody),
+    ("delete", "/v1/items"): Operation("Take items out", models.DeleteBody, answers.MissingBody),
     ("get", "/v1/users/{user_id}"): Operation(
-        "All that is known of a person", answer=models.KnownBody, problems=(422,), parameters=_path("user_id")
+        "All that is known of a person",
+        answer=answers.KnownBody,
+        problems=(422,),
+        parameters=_path("user_id"),
     ),
     ("get", "/v1/users/{user_id}/history"): Operation(
         "What a person interacted with, oldest first",
-        answer=models.HistoryBody,
+        answer=answers.HistoryBody,
         problems=(422,),
         parameters=_path("user_id"),
     ),
     ("delete", "/v1/users/{user_id}"): Operation(
-        "Forget a person", answer=models.ForgottenBody, problems=(422,), parameters=_path("user_id")
+        "Forget a person", answer=answers.ForgottenBody, problems=(422,), parameters=_path("user_id")
     ),
-    ("get", "/v1/bundles"): Operation("What is in the store", answer=models.BundlesBody),
+    ("get", "/v1/bundles"): Operation("What is in the store", answer=answers.BundlesBody),
     ("post", "/v1/bundles/{version}/publish"): Operation(
         "Serve a bundle from now on, if every gate passes", problems=(404, 409), parameters=_path("version")
     ),
@@ -97,8 +100,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Serve again what was published before", models.RollbackBody, problems=(404, 409)
     ),
     ("get", "/health"): Operation("What an operator looks at, of the worker that answers"),
-    ("get", "/health/live"): Operation("Whether the process runs", answer=models.ProbeBody),
-    ("get", "/health/ready"): Operation("Whether it can answer", answer=models.ProbeBody),
+    ("get", "/health/live"): Operation("Whether the process runs", answer=answers.ProbeBody),
+    ("get", "/health/ready"): Operation("Whether it can answer", answer=answers.ProbeBody),
     ("get", "/metrics"): Operation("What Prometheus collects", media="text/plain"),
     ("get", "/openapi.json"): Operation("This document"),
 }
@@ -109,7 +112,7 @@ def document(config: ServeConfig, version: str = "1") -> dict[str, Any]:
     every = {
         model for operation in OPERATIONS.values() for model in (operation.body, operation.answer) if model
     }
-    every.add(models.ProblemBody)
+    every.add(answers.ProblemBody)
     inputs = sorted(((model, "validation") for model in every), key=lambda pair: pair[0].__name__)
     _, schema = models_json_schema(inputs, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas = schema["$defs"]
@@ -162,7 +165,7 @@ def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
 
 def _problems(operation: Operation) -> dict[str, Any]:
     statuses = {401, 403, 429, 500, 503, *operation.problems, *(_OF_BODY if operation.body else ())}
-    content = {"application/problem+json": _schema(models.ProblemBody)}
+    content = {"application/problem+json": _schema(answers.ProblemBody)}
     return {
         str(status): {"description": "A problem (RFC 9457)", "content": content}
         for status in sorted(statuses)

@@ -16,7 +16,7 @@ Run = Callable[[int, int], NoReturn]
 
 
 @dataclass
-class Started:
+class StartedGeneration:
     """process: the one that loads `version` and forks workers. control: while it is open, they go on. report:
     what the process says. ended: whether it has; its workers may go on."""
 
@@ -26,22 +26,24 @@ class Started:
     control: int
     report: int
     ended: bool = False
-    said: bytes = b""
+    message: bytes = b""
 
     @classmethod
-    def forked(cls, number: int, version: str, others: list[Started], run: Run) -> Started:
+    def forked(
+        cls, number: int, version: str, others: list[StartedGeneration], run: Run
+    ) -> StartedGeneration:
         """A new process. others: whose descriptors it must not hold, since they end with the last holder."""
         theirs, control = os.pipe()
-        report, said = os.pipe()
+        report, message = os.pipe()
         with warnings.catch_warnings():  # of threads of libraries, which are not used before the fork
             warnings.simplefilter("ignore", DeprecationWarning)
             process = os.fork()
         if process == 0:
             for descriptor in (control, report, *(held for other in others for held in other.held())):
                 os.close(descriptor)
-            run(theirs, said)
+            run(theirs, message)
         os.close(theirs)
-        os.close(said)
+        os.close(message)
         return cls(process, number, version, control, report)
 
     def held(self) -> list[int]:
@@ -49,12 +51,12 @@ class Started:
         return [descriptor for descriptor in (self.control, self.report) if descriptor >= 0]
 
     def heard(self) -> dict[str, Any] | None:
-        """What it has said, once all of it is there."""
+        """What it has message, once all of it is there."""
         part = os.read(self.report, 65_536)
-        self.said += part
-        if not part or not self.said.endswith(b"\n"):
+        self.message += part
+        if not part or not self.message.endswith(b"\n"):
             return None
-        return dict(json.loads(self.said))
+        return dict(json.loads(self.message))
 
     def end(self) -> None:
         """Its workers take nothing more, and end with what they have in flight."""

@@ -30,7 +30,7 @@ from funnel.data import Schema
 from funnel.errors import BundleError, FunnelError
 from funnel.impressions import ImpressionsConfig
 from funnel.monitoring.config import MonitorConfig
-from funnel.service.board import Board, Outcome
+from funnel.service.board import Board, ServedOutcome
 from funnel.service.config import ServeConfig
 from funnel.service.generation import LATE, LOOK, Generation, how
 from funnel.service.instruments import REFUSALS, RELOADS
@@ -38,7 +38,7 @@ from funnel.service.keys import Keys, check_address
 from funnel.service.listening import bound
 from funnel.service.logs import log_as_json
 from funnel.service.observing import Shared
-from funnel.service.started import Started
+from funnel.service.started import StartedGeneration
 from funnel.serving.live import Live
 from funnel.serving.loaded import Refused
 from funnel.serving.watcher import Tries, mark
@@ -68,10 +68,10 @@ class Supervisor:
         self._board = Board()
         self._shared = Shared.of(config.workers, keys, monitor, self._board, wake)
         self._counts = self._shared.counters.rows()[-1]
-        self._serving: Started | None = None
-        self._coming: Started | None = None
-        self._before: list[Started] = []  # which are about to end
-        self._outcome, self._schema = Outcome(), Schema()
+        self._serving: StartedGeneration | None = None
+        self._coming: StartedGeneration | None = None
+        self._before: list[StartedGeneration] = []  # which are about to end
+        self._outcome, self._schema = ServedOutcome(), Schema()
         self._tries, self._looked, self._at_once = Tries(config.watch), time.monotonic(), False
         self._ending = False
 
@@ -105,30 +105,30 @@ class Supervisor:
         self._ending = True
 
     @property
-    def _all(self) -> list[Started]:
+    def _all(self) -> list[StartedGeneration]:
         return [*self._before, *filter(None, (self._serving, self._coming))]
 
     def _wait(self, seconds: float) -> None:
         """Until something happens, and see to it."""
         coming = [] if self._coming is None or self._ending else [self._coming.report]
-        found = select.select([self._woken.fileno(), *coming], [], [], seconds)[0]
-        if self._woken.fileno() in found:
+        ready = select.select([self._woken.fileno(), *coming], [], [], seconds)[0]
+        if self._woken.fileno() in ready:
             self._at_once |= 0 in self._woken.recv(4096)  # of a worker; others are numbers of signals
-        if coming and coming[0] in found:
+        if coming and coming[0] in ready:
             self._hear(self._coming)
         self._reap()
 
-    def _hear(self, coming: Started | None) -> None:
-        said = None if coming is None else coming.heard()
-        if coming is None or said is None:
+    def _hear(self, coming: StartedGeneration | None) -> None:
+        message = None if coming is None else coming.heard()
+        if coming is None or message is None:
             return
-        if "error" in said:
-            kind = getattr(funnel.errors, said["error"], BundleError)
-            self._refuse(coming.version, kind(said["reason"]))
+        if "error" in message:
+            kind = getattr(funnel.errors, message["error"], BundleError)
+            self._refuse(coming.version, kind(message["reason"]))
         else:
-            self._take_over(coming, Schema.model_validate(said["schema"]))
+            self._take_over(coming, Schema.model_validate(message["schema"]))
 
-    def _take_over(self, coming: Started, schema: Schema) -> None:
+    def _take_over(self, coming: StartedGeneration, schema: Schema) -> None:
         """Its workers answer: those before it may end."""
         before, self._serving, self._coming = self._serving, coming, None
         fresh = coming.version != self._outcome.version
@@ -213,7 +213,7 @@ class Supervisor:
             own = Generation(load, self._listener, self._config, self._shared, number, control, report)
             own.run(beside=beside)
 
-        self._coming = Started.forked(number, version, self._all, run)
+        self._coming = StartedGeneration.forked(number, version, self._all, run)
 
     def _reap(self) -> None:
         for started in self._all:
@@ -224,7 +224,7 @@ class Supervisor:
             if self._ending:
                 continue
             if started is self._coming:
-                self._hear(started)  # it may have said why, as the last thing it did
+                self._hear(started)  # it may have message why, as the last thing it did
             if started is self._coming:
                 self._refuse(
                     started.version, BundleError(f"the process that loaded it ended ({how(status)})")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from funnel.data import Column, Schema
 from funnel.impressions import Impression, JoinFigures, read
@@ -44,7 +45,7 @@ class ListFigures:
 @dataclass(frozen=True)
 class ListWriter:
     """answers: the log. folder: of what is ingested. window: seconds. clicks: see `Joiner`. before: the
-    moment up to which the log is removed: an hour of it may be there in part, and is not made again."""
+    moment up to which the log is removed: an hour of it may be there in part."""
 
     answers: Path
     folder: Path
@@ -59,7 +60,7 @@ class ListWriter:
         for hour in hours_in(self.answers):
             target = self.folder / "impressions" / f"{hour_text(hour)}.parquet"
             inputs = self._inputs(hour)
-            if about(target, _INPUTS) != inputs and not (hour + HOUR <= self.before and target.exists()):
+            if about(target, _INPUTS) != inputs:
                 self._write_hour(hour, target, inputs)
         return self.figures
 
@@ -80,20 +81,27 @@ class ListWriter:
     def _write_hour(self, hour: int, target: Path, inputs: str) -> None:
         events = feedback(self.folder / "events", hour, hour + HOUR + self.window)
         joiner = Joiner(events, self.window, self.clicks)
-        rows = write_whole(target, self._form(), self._batches(hour, joiner), {_INPUTS: inputs})
+        rows = write_whole(target, self._form(), self._batches(hour, joiner, target), {_INPUTS: inputs})
         self.figures.hours += 1
         self.figures.rows += rows
         self.figures.joined.add(joiner.figures)
 
-    def _batches(self, hour: int, joiner: Joiner) -> Iterator[list[dict[str, Any]]]:
+    def _batches(self, hour: int, joiner: Joiner, target: Path) -> Iterator[list[dict[str, Any]]]:
+        """What is in the log, and where that may have been removed in part what was written before."""
         batch: list[dict[str, Any]] = []
+        there: set[str] = set()
+        goes = hour + HOUR <= self.before and target.exists()
         for impression in read(self.answers, hour, hour + HOUR):
+            if goes:
+                there.add(impression.id)
             if self._is_list(impression):
                 batch += self._rows(impression, joiner)
             if len(batch) >= _TOGETHER:
                 yield batch
                 batch = []
         yield batch
+        if goes:
+            yield [row for row in pq.read_table(target).to_pylist() if row["request_id"] not in there]
 
     def _is_list(self, impression: Impression) -> bool:
         self.figures.nobody += impression.user is None
