@@ -64,3 +64,14 @@ def test_what_stated_sizes_find() -> None:
     for name, users in world["users"].items():
         share, times = world["found"][name]["share"], world["times the users of interleaving"][name]
         assert f"| {name} | {users:,} | {percent(share)} | {times} |" in PAGE
+
+
+def test_what_shadows_and_a_second_bundle_cost() -> None:
+    found = result("shadow")
+    loaded, memory = found["at saturation"], found["MiB"]
+    low, high = loaded["interval"]
+    assert f"is {loaded['p99, with over without']:.2f} times" in PAGE
+    assert f"of {low:.2f} to {high:.2f}" in PAGE
+    linked = memory["two, equal files one"]
+    assert f"one {linked['resident']:.0f} and {linked['private']:.0f}" in PAGE
+    assert linked["private"] < memory["two, files apart"]["private"]

@@ -199,6 +199,8 @@ def test_who_is_in_stays_in_their_arm_while_the_ramp_grows() -> None:
     arms = {user: before.arm(user) for user in USERS}
     assert sum(arm is not None for arm in arms.values()) / len(USERS) == pytest.approx(0.2, abs=0.02)
     assert all(after.arm(user) == arm for user, arm in arms.items() if arm is not None)
+    inside = [arm for arm in arms.values() if arm is not None]
+    assert inside.count("a") / len(inside) == pytest.approx(0.5, abs=0.04)
     assert Assignment("s", shares, 1.0, ["7"]).arm("7") is None
 
 
