@@ -69,7 +69,8 @@ def test_a_sound_bundle_passes_beside_another(store: Store, second: str) -> None
     gates = {one.gate for one in verdict.findings}
     assert gates == {
         "schema", "rows", "gaps", "baselines", "finite", "norms", "collapse", "dimensions", "search",
-        "stages", "slices", "popularity", "reach", "concentration", "calibration", "parity", "latency",
+        "stages", "slices", "monitor", "popularity", "reach",
+        "concentration", "calibration", "parity", "latency",
     }  # fmt: skip
     documented = re.findall(r"^\| (\w+) \|", (ROOT / "docs" / "nightly.md").read_text(), re.MULTILINE)
     assert {*gates, "reference", "anchor"} <= set(documented)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from funnel.artifacts import Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.bundle.holdout import HOLDOUT, Holdout
 from funnel.catalogue.schemas import load_schema
@@ -19,8 +21,10 @@ from funnel.features import Spec
 from funnel.gates import Arrived, Finding, GatesConfig, arrived, catalogue, quality, serving, vectors
 from funnel.gates.baselines import beside_sources
 from funnel.gates.figures import Figures
+from funnel.gates.monitor import watched
 from funnel.gates.probabilities import calibration
 from funnel.ranker.calibration import Isotonic
+from tests.monitoring.test_gate import OF_DATA, verdict
 from tests.tiny import TinyBuild
 
 from .test_power import World
@@ -166,9 +170,17 @@ def overconfident(made: Made, config: GatesConfig) -> list[Finding]:
     return calibration(replace(made.contents, heads=heads), schema, made.holdout.examples, config, 0)
 
 
+def feedback_lost(made: Made, config: GatesConfig) -> list[Finding]:
+    """The monitor of the store that is served says that answers' feedback does not come."""
+    with tempfile.TemporaryDirectory() as folder:
+        verdict(Path(folder), OF_DATA)
+        return [watched(Store(folder), config)]
+
+
 #: Of each threshold: the gate, what it looks at, a value that fails it, one that lets the same pass, and
 #: what else must be said for it to decide.
 SCENES: dict[str, tuple[str, Callable[[Made, GatesConfig], list[Finding]], Any, Any, dict[str, Any]]] = {
+    "monitor_alarms": ("monitor", feedback_lost, 0, 1, {}),
     "holdout": ("stages", fell(0.02), 1000, 10_000, {"visible_fall": 0.0}),
     "columns_gone": ("schema", beside_whole(columns=()), 0, 1, {}),
     "rows": ("rows", beside_whole(items=60), 0.3, 0.5, {}),

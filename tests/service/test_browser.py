@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from funnel.artifacts import Store
-from tests.service.server import Server, server
+from tests.service.server import Server, server, soon
 from tests.serving.test_reload import settings, variant
 from tests.tiny import TinyBuild
 
@@ -255,7 +255,7 @@ def test_publishing_by_a_click(store: Path, chromium: Any, tmp_path: Path) -> No
         assert Store(own).current() == before != now
         assert page.locator("summary:has-text('in use')").inner_text().startswith(str(before))
         assert running.post("/v1/recommend", {"user_id": 7})[1]["version"] == before
-        assert not set(workers) & set(running.workers())
+        assert soon(lambda: not set(workers) & set(running.workers()))
         publish(page, damaged)
         page.wait_for_selector("#status:has-text('cannot be used')")
         assert Store(own).current() == before

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from funnel.serving.erased import Erased
 from funnel.serving.response import Answer, Recommendation
-from funnel.types import Policy
+
+if TYPE_CHECKING:
+    from funnel.types import Policy
 
 #: Fields of `Answer` that are made of what is sent; the others are as they are sent, where they are.
 _AS_SENT = {field.name for field in fields(Answer)} - {
@@ -30,9 +32,17 @@ def answer(raw: Mapping[str, Any], user_id: Any) -> Answer:
         version=str(raw["version"]),
         reasons=tuple(map(str, raw["reasons"])),
         milliseconds={str(name): float(ms) for name, ms in raw["milliseconds"].items()},
-        policy=None if raw.get("policy") is None else Policy(**raw["policy"]),
+        policy=_policy(raw.get("policy")),
         **{name: raw[name] for name in _AS_SENT if name in raw},
     )
+
+
+def _policy(raw: Any) -> Policy | None:
+    if raw is None:
+        return None
+    from funnel.types import Policy  # with the arrays of that room, which most answers do without
+
+    return Policy(**raw)
 
 
 def answers(raw: Mapping[str, Any], user_ids: Sequence[Any]) -> list[Answer]:

@@ -78,6 +78,7 @@ class AsyncClient:
         attributes: Iterable[str] | None = None,
         seen: Seen = None,
         context: Mapping[str, Any] | None = None,
+        seed: int | None = None,
     ) -> Answer:
         """The best k items for one user, see `Live.recommend`."""
         call = calls.recommend(
@@ -92,6 +93,7 @@ class AsyncClient:
             attributes=attributes,
             seen=seen,
             context=context,
+            seed=seed,
         )
         return await self._send(call)
 

@@ -88,6 +88,7 @@ class Client:
         attributes: Iterable[str] | None = None,
         seen: Seen = None,
         context: Mapping[str, Any] | None = None,
+        seed: int | None = None,
     ) -> Answer:
         """The best k items for one user, see `Live.recommend`."""
         call = calls.recommend(
@@ -102,6 +103,7 @@ class Client:
             attributes=attributes,
             seen=seen,
             context=context,
+            seed=seed,
         )
         return self._send(call)
 

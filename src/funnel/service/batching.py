@@ -20,7 +20,7 @@ from funnel.serving.live import Live
 from funnel.serving.response import Answer
 
 #: What `recommend_many` does not take: a request that says one of these is answered alone.
-_ALONE = ("history", "user", "exclude", "deadline", "attributes")
+_ALONE = ("history", "user", "exclude", "deadline", "attributes", "seed")
 
 
 class Waiting(NamedTuple):
@@ -33,7 +33,7 @@ class Waiting(NamedTuple):
 
 
 class Batcher:
-    """AnswersBody in the order of arrival; behind the first, those that can be answered with it.
+    """Answers in the order of arrival; behind the first, those that can be answered with it.
 
     most: requests of a batch. seconds: what waited longer is refused, since nobody waits for it any more.
     To be used from one event loop.
@@ -124,7 +124,7 @@ class Batcher:
         return self._live.recommend(
             wanted.user_id, wanted.k, history=wanted.history, user=wanted.user, where=wanted.where,
             exclude=wanted.exclude, time=wanted.time, deadline=deadline, attributes=wanted.attributes,
-            seen=wanted.seen, context=wanted.context,
+            seen=wanted.seen, context=wanted.context, seed=wanted.seed,
         )  # fmt: skip
 
 

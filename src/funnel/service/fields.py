@@ -10,7 +10,19 @@ from pydantic_core import core_schema
 
 #: By field of a request.
 RAISED = {"where": "ConfigError"} | dict.fromkeys(
-    ["k", "history", "user", "exclude", "deadline", "attributes", "seen", "context", "user_ids", "rerank"],
+    [
+        "k",
+        "history",
+        "user",
+        "exclude",
+        "deadline",
+        "attributes",
+        "seen",
+        "context",
+        "user_ids",
+        "rerank",
+        "seed",
+    ],
     "FunnelError",
 )
 

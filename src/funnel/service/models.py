@@ -26,6 +26,7 @@ class RecommendBody(Body):
     attributes: list[str] | None = Field(None, description="item columns of the answer")
     seen: SeenKinds | None = Field(None, description="whether items of the history come back")
     context: Columns | None = Field(None, description="what is known at this moment")
+    seed: Whole | None = Field(None, description="of a list that is drawn, in place of chance; -1 draws none")
 
 
 class ManyBody(Body):

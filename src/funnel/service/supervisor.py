@@ -156,8 +156,9 @@ class Supervisor:
         self._tell(refusals=self._outcome.refusals + 1, refused=Refused(version, str(error), now))
         self._counts.add(REFUSALS.name)
         self._tries.ended(well=False)
-        served = self._outcome.version or "nothing"
-        log.error("%s goes on being served, %s was refused: %s", served, version, error)
+        if self._outcome.version:  # else it is what the command ends with
+            served = self._outcome.version
+            log.error("%s goes on being served, %s was refused: %s", served, version, error)
 
     def _tell(self, **changes: Any) -> None:
         self._outcome = replace(self._outcome, tries=self._outcome.tries + 1, **changes)

@@ -61,10 +61,11 @@ class Exploring:
 
         Raises: FunnelError for a seed that is none.
         """
+        given = None if seed is None else _checked(seed)
         if contents.explore is None:
             return requests
-        if seed is not None:
-            seeds = np.full(len(requests), _checked(seed), dtype=np.int64)
+        if given is not None:
+            seeds = np.full(len(requests), given, dtype=np.int64)
         elif not self._switch.value.on:
             return requests
         else:

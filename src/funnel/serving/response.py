@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from funnel.types import Policy
 from funnel.values.notebook import as_html
 from funnel.values.plain import plain
+
+if TYPE_CHECKING:  # a client does without the arrays of that room, and what compiles code for them
+    from funnel.types import Policy
 
 #: Reason codes of a whole answer.
 UNKNOWN_USER = "unknown_user"
