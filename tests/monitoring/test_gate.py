@@ -44,6 +44,13 @@ def test_lost_feedback_holds_a_bundle_and_a_bad_process_does_not(tmp_path: Path)
     assert watched(Store(tmp_path), GatesConfig(monitor_alarms=1)).passed
 
 
+def test_hints_are_told_and_hold_nothing(tmp_path: Path) -> None:
+    verdict(tmp_path, Alarm("drift", "price", 0.0, 1.0, 1e-9, "another distribution than in the first days"))
+    finding = watched(Store(tmp_path), GatesConfig())
+    assert finding.passed
+    assert "hints that do not count (drift price)" in finding.sentence
+
+
 def test_what_was_wrong_two_days_ago_says_nothing_of_today(tmp_path: Path) -> None:
     verdict(tmp_path, OF_DATA, at=time.time() - 2 * 86_400)
     finding = watched(Store(tmp_path), GatesConfig())
