@@ -55,7 +55,8 @@ class Board:
         """What all read from now on."""
         text = json.dumps(_cut(asdict(outcome))).encode()
         self._memory[_HEAD.size : _HEAD.size + len(text)] = text
-        _HEAD.pack_into(self._memory, 0, len(text), zlib.crc32(text))
+        # `pack_into` would put zeros there first, which are the head of nothing at all.
+        self._memory[: _HEAD.size] = _HEAD.pack(len(text), zlib.crc32(text))
         self._last = outcome
 
     def read(self) -> ServedOutcome:
@@ -63,7 +64,7 @@ class Board:
         for _ in range(_READS):
             length, checksum = _HEAD.unpack_from(self._memory)
             text = self._memory[_HEAD.size : _HEAD.size + min(length, _ROOM)]
-            if zlib.crc32(text) == checksum:
+            if length and zlib.crc32(text) == checksum:
                 self._last = _outcome(json.loads(text))
                 break
             time.sleep(_AGAIN)
