@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 from scipy.stats import poisson
 
 from funnel.monitoring.alarm import Alarm
+from funnel.monitoring.budget import chance
 from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counts import Counts, Variable
-from funnel.monitoring.distributions import Divergence, InARow, difference, discovered
+from funnel.monitoring.dispersion import Dispersions
+from funnel.monitoring.distributions import Divergence, InARow, chi_squares, difference
 from funnel.monitoring.kinds import KINDS
 
 #: Below this share of the least of the same hours, traffic is missing.
@@ -29,6 +32,9 @@ OF_STATE = ("feature", "history", "scores", "coverage", "positions")
 
 #: Windows that are remembered for it, and the last of them that do not count.
 _RECENT, _LAST = 12, 2
+
+#: Windows that the dispersion is a mean over, and the most that one says: a change is none.
+_WINDOWS, _MOST = 50.0, 10.0
 
 #: Hours by which the age of the data may differ at the same hour of the day, and at another hour; and by how
 #: much an effect must be more there.
@@ -60,10 +66,12 @@ def _aged(counts: Counts, age: float, most: float) -> bool:
 
 
 class Windows:
-    """The window that is open, and what was off in the last."""
+    """The window that is open, and what was off in the last. dispersion: what is known of it."""
 
-    def __init__(self, config: MonitorConfig) -> None:
+    def __init__(self, config: MonitorConfig, dispersion: Dispersions[Variable] | None = None) -> None:
         self._config = config
+        self.dispersion = dispersion or Dispersions[Variable](_WINDOWS)
+        self._metrics: set[Variable] = set()
         self._begin: float | None = None
         self._open: dict[Variable, tuple[float, NDArray[np.float64]]] = {}
         self._answers, self._row, self._few = 0, InARow(), InARow()
@@ -93,13 +101,12 @@ class Windows:
             del self._open[metric]
             others = self._others(metric, len(bins), like)
             if others is not None:
-                divergences[metric] = difference(bins, others[0], others[1])
-        off = discovered(
-            {metric: divergence.chance for metric, divergence in divergences.items()},
-            self._config.discoveries,
-        )
+                divergences[metric] = difference(*(bins, *others), self.dispersion.of(metric))
+        self._metrics |= divergences.keys()
+        level = self._level()
+        off = {metric for metric, divergence in divergences.items() if divergence.chance < level}
         for metric in set(full) - off:  # what is wrong must not become what is usual
-            self._before.setdefault(metric, deque(maxlen=_RECENT)).append(full[metric][1])
+            self._keep(metric, full[metric][1])
         twice: dict[Variable, float] = {}
         for metric in divergences:
             twice |= self._row.look(off & {metric}, [metric], full[metric][0])
@@ -107,6 +114,17 @@ class Windows:
             _alarm(now, since, metric, divergences[metric], self._config.effect)
             for metric, since in twice.items()
         ]
+
+    def _level(self) -> float:
+        """How improbable each of two windows in a row must be."""
+        return math.sqrt(chance(self._config, len(self._metrics), self._config.window))
+
+    def _keep(self, metric: Variable, bins: NDArray[np.float64]) -> None:
+        before = self._before.setdefault(metric, deque(maxlen=_RECENT))
+        if before and len(before[-1]) == len(bins):
+            squares, free = chi_squares(bins, before[-1][None])
+            self.dispersion.learn(metric, min(float(squares[0] / free[0]), _MOST))
+        before.append(bins)
 
     def _others(
         self, metric: Variable, n_bins: int, like: Like
