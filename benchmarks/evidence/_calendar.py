@@ -24,7 +24,7 @@ CAMPAIGNS = {(12, hour) for hour in range(14, 20)} | {
 MIXES: dict[str, Mix] = {"weekday": WEEKDAY, "weekend": WEEKEND, "campaign": CAMPAIGN}
 BUSY = {"weekday": 1.0, "weekend": 0.8, "campaign": 1.3}
 
-#: Bundles of the first seven swaps, which take turns; then all do, so that half of them are new.
+#: Bundles of the first seven swaps, which take turns; then all do.
 FIRST_WEEK = 2
 
 

@@ -58,9 +58,11 @@ class Table:
             if sums[begin + 1]:
                 counts.rate(rate, *sums[begin : begin + 2].tolist())
         for metric, (begin, width) in self.bins.items():
-            of = sums[begin : begin + width]
-            if of.any():
-                counts.bins[metric] = counts.bins.get(metric, np.zeros(width)) + of
+            of, before = sums[begin : begin + width], counts.bins.get(metric, np.zeros(width))
+            if len(before) != width:  # of two bundles in the minute of a swap: the one that gave more
+                counts.bins[metric] = of.copy() if of.sum() > before.sum() else before
+            elif of.any():
+                counts.bins[metric] = before + of
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counts import Counts, Variable
 from funnel.monitoring.distributions import Divergence, InARow
 from funnel.monitoring.kinds import KINDS
+from funnel.monitoring.measures import of_bundle
 from funnel.monitoring.memory import HOUR, MonitorMemory
 from funnel.monitoring.windows import compared
 
@@ -36,7 +37,7 @@ class Drift:
         day = memory.last_day(hour)
         divergences = {}
         for metric, bins in day.bins.items():
-            if metric.kind in _OF_BUNDLE or bins.sum() < 10 * self._config.least:
+            if metric.kind in _OF_BUNDLE or of_bundle(metric.subject) or bins.sum() < 10 * self._config.least:
                 continue
             if (
                 divergence := compared(metric, bins, first, self._config.drift, self._config.least)

@@ -11,7 +11,7 @@ times by how much five minutes vary more than these.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +43,11 @@ class Labels:
         self._metrics: set[Variable] = set()
         self.dispersion = dispersion or Dispersions[Variable](_HOURS)
 
-    def begin_hour(self) -> None:
-        """Another hour: of the last one it is known how much its minutes varied."""
+    def begin_hour(self, wrong: Collection[tuple[str, str]] = ()) -> None:
+        """Another hour: of the last one it is known how much its minutes varied. wrong: metrics that it says
+        nothing of."""
         for metric, looks in self._looks.items():
-            if (latest := _dispersion(np.array(looks))) is not None:
+            if metric not in wrong and (latest := _dispersion(np.array(looks))) is not None:
                 self.dispersion.learn(metric, latest)
         self._looks = {}
 
@@ -122,6 +123,8 @@ def beyond(
     n, x, e, xx, xe, ee = sums.tolist()
     for ratio, sign in ((right[1], 1.0), (right[0], -1.0)):
         mean = (x - ratio * e) / n
+        if sign * mean <= 0:
+            continue
         square = (xx - 2 * ratio * xe + ratio * ratio * ee) / n
         least = ratio * e / n * max(1 - ratio * e / n, 0.01)  # nothing seen does not say that nothing varies
         deviation = math.sqrt(max(square - mean * mean, least, 1e-12) * dispersion)

@@ -90,12 +90,12 @@ class Monitor:
         """The hour that was goes into the memory, without what is wrong. A clock that goes back begins one
         anew."""
         before, self._hour = self._hour, hour
-        self._rates.begin_hour()
-        self._labels.begin_hour()
+        wrong = {(alarm.kind, alarm.subject) for alarm in self.open.values()}
+        self._rates.begin_hour(wrong)
+        self._labels.begin_hour(wrong)
         counts, self._counts = self._counts, Counts()
         if before is None or hour < before:
             return []
-        wrong = {(alarm.kind, alarm.subject) for alarm in self.open.values()}
         if not self.memory.same_hour(before):  # of an hour that is met for the first time little is known
             wrong = set()
         self.memory.keep(before, counts.without(wrong))

@@ -13,7 +13,7 @@ to one look at one of all rates and parts.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,10 +44,11 @@ class RateDetectors:
         self._rates: set[Rate] = set()
         self._limits: dict[Rate, float | None] = {}
 
-    def begin_hour(self) -> None:
-        """Another hour: other ones are its like. Of the last one it is known how much its minutes varied."""
+    def begin_hour(self, wrong: Collection[tuple[str, str]] = ()) -> None:
+        """Another hour: other ones are its like. Of the last one it is known how much its minutes varied.
+        wrong: kinds and subjects that it says nothing of."""
         for rate, minutes in self._minutes.items():
-            if (latest := _dispersion(np.array(minutes))) is not None:
+            if rate[:2] not in wrong and (latest := _dispersion(np.array(minutes))) is not None:
                 self.dispersion.learn(rate, latest)
         self._minutes, self._limits = {}, {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,9 @@ _WINDOWS, _MOST = 50.0, 10.0
 #: much an effect must be more there.
 _APART, _NEAR, _OTHER_HOUR = 3.0, 1.0, 1.5
 
+#: An effect that is less than so many times that from one day to the next is none.
+_DAYS = 1.25
+
 
 class Like(NamedTuple):
     """Hours that a window must be like. looser: by how much the least effect is raised where they are not the
@@ -49,11 +53,14 @@ class Like(NamedTuple):
     looser: float = 1.0
     others: Sequence[Counts] = ()
 
-    def of(self, metric: Variable, age: float | None) -> list[tuple[Counts, float]]:
-        """What is compared with, and by how much the least effect is raised for each. age: of the data now,
-        in hours."""
-        if metric.kind not in OF_STATE or age is None:
-            return [(counts, self.looser) for counts in self.hours]
+    def usual(self) -> list[tuple[Counts, float]]:
+        """What is compared with, and by how much the least effect is raised for each."""
+        return [(counts, self.looser) for counts in self.hours]
+
+    def aged(self, age: float | None) -> list[tuple[Counts, float]]:
+        """The same for what depends on the state. age: of the data now, in hours."""
+        if age is None:
+            return self.usual()
         if not self.others:
             return []
         same = [(counts, self.looser) for counts in self.hours if _aged(counts, age, _APART)]
@@ -76,6 +83,8 @@ class Windows:
         self._open: dict[Variable, tuple[float, NDArray[np.float64]]] = {}
         self._answers, self._row, self._few = 0, InARow(), InARow()
         self._before: dict[Variable, deque[NDArray[np.float64]]] = {}
+        self._hours: Sequence[Counts] = ()
+        self._apart: dict[Variable, float] = {}
         self._age: float | None = None
 
     def look(self, now: float, counts: Counts, like: Like) -> list[Alarm]:
@@ -96,10 +105,11 @@ class Windows:
     def _compared(self, now: float, like: Like) -> list[Alarm]:
         """Of metrics with enough values; the others go on to the next window."""
         full = {metric: of for metric, of in self._open.items() if of[1].sum() >= self._config.least}
-        divergences = {}
+        divergences, usual, aged = {}, like.usual(), like.aged(self._age)
         for metric, (_, bins) in full.items():
             del self._open[metric]
-            others = self._others(metric, len(bins), like)
+            of = aged if metric.kind in OF_STATE else usual
+            others = self._others(metric, len(bins), of, like)
             if others is not None:
                 divergences[metric] = difference(*(bins, *others), self.dispersion.of(metric))
         self._metrics |= divergences.keys()
@@ -127,15 +137,11 @@ class Windows:
         before.append(bins)
 
     def _others(
-        self, metric: Variable, n_bins: int, like: Like
+        self, metric: Variable, n_bins: int, of: Sequence[tuple[Counts, float]], like: Like
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """What a window is compared with, and the least effect of each; None where nothing is known."""
-        effect = self._config.effect
-        pairs = [
-            (counts.bins[metric], effect * looser)
-            for counts, looser in like.of(metric, self._age)
-            if metric in counts.bins
-        ]
+        effect = max(self._config.effect, _DAYS * self._days_apart(metric, n_bins, like.hours))
+        pairs = [(counts.bins[metric], effect * more) for counts, more in of if metric in counts.bins]
         pairs = [(bins, least) for bins, least in pairs if usable(bins, n_bins, self._config.least)]
         if not pairs:
             return None
@@ -144,6 +150,18 @@ class Windows:
             pairs.append((np.sum(before, axis=0), effect * like.looser))
         return np.array([bins for bins, _ in pairs]), np.array([least for _, least in pairs])
 
+    def _days_apart(self, metric: Variable, n_bins: int, hours: Sequence[Counts]) -> float:
+        """By how much this hour of one day differed from that of the day before, at most: bundles, weekdays
+        and what else makes days differ. 0 where less than three are known."""
+        if hours != self._hours:
+            self._hours, self._apart = hours, {}
+        if metric not in self._apart:
+            known = [counts.bins[metric] for counts in hours if metric in counts.bins]
+            known = [bins for bins in known if usable(bins, n_bins, self._config.least)]
+            pairs = [difference(bins, before[None], 0.0).effect for bins, before in pairwise(known)]
+            self._apart[metric] = max(pairs) if len(pairs) > 1 else 0.0
+        return self._apart[metric]
+
     def _traffic(self, now: float, like: Like) -> list[Alarm]:
         """Answers in the window beside those of the same hours."""
         assert self._begin is not None
@@ -151,10 +169,10 @@ class Windows:
         usual = min((counts.answers for counts in like.hours), default=0) * seconds / 3600
         off = usual >= 20 and self._answers < _FEW * usual
         twice = self._few.look({_TRAFFIC} if off else set(), [_TRAFFIC], self._begin)
-        chance = float(poisson.cdf(self._answers, _FEW * usual)) if off else 1.0
+        few = float(poisson.cdf(self._answers, _FEW * usual)) if off else 1.0
         sentence = f"{KINDS['traffic'].what}: {self._answers:,}, {usual:,.0f} are usual"
         return [
-            Alarm("traffic", "", since, now, max(chance, 1e-300), sentence, "", self._answers, usual)
+            Alarm("traffic", "", since, now, max(few, 1e-300), sentence, "", self._answers, usual)
             for since in twice.values()
         ]
 
