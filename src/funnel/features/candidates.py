@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from funnel import plugins
+from funnel.compiling import plain
 from funnel.errors import ConfigError
 from funnel.features.click_rates import ClickRates
 from funnel.features.groups import FeatureBatch, FittedContext
@@ -96,7 +97,8 @@ class CandidateFeatures:
             for column in group.names
         ]
         self._picked = _picked((*config.names, *config.also), columns)
-        self._names = [columns[number] for number in self._picked]
+        self._names, self._every = [columns[number] for number in self._picked], list(range(len(columns)))
+        self._computed = [group.compute for group in self._groups if group.names]
         self._reach, self._n_items = REACH[statistics.clock], statistics.n_items
         self._ordered = statistics.clock != "none"
 
@@ -115,12 +117,10 @@ class CandidateFeatures:
 
         Each row depends on its own request only: a batch and single calls give the same bits.
         """
-        newest_first = recent(requests.history, self._reach, self._n_items, ordered=self._ordered)
-        batch = FeatureBatch(requests, candidates, newest_first)
-        whole = np.concatenate([group.compute(batch) for group in self._groups if group.names], axis=2)
-        if len(self._picked) == whole.shape[2]:
-            return whole
-        return np.ascontiguousarray(whole[:, :, self._picked])
+        newest = recent(requests.history, self._reach, self._n_items, ordered=self._ordered)
+        batch = FeatureBatch(requests, candidates, *plain(candidates.items), newest)
+        whole = np.concatenate([compute(batch) for compute in self._computed], axis=2)
+        return whole if self._picked == self._every else np.ascontiguousarray(whole[:, :, self._picked])
 
 
 def _picked(names: Sequence[str], columns: list[str]) -> list[int]:

@@ -29,8 +29,7 @@ def build(context: FittedContext) -> FeatureGroup:
     ordered = context.statistics.clock != "none"
 
     def compute(batch: FeatureBatch) -> Float32:
-        newest, items = batch.newest_first, frozen(batch.candidates.items, np.int32)
-        all_three: Float32 = _similarity(vectors, newest.values, newest.offsets, items, decay)
+        all_three: Float32 = _similarity(vectors, *batch.newest, batch.items, decay)
         return all_three if ordered else all_three[:, :, 2:]
 
     return FeatureGroup(("last", "best", "mean") if ordered else ("mean",), compute)
