@@ -170,7 +170,9 @@ class FaissIndex:
         threads: int = 1,
     ) -> tuple[Int32, Float32]:
         """See `Index.search`. Parameters that are not given are those that the build chose."""
-        chosen = {**self.info.params, **parameters.checked(params or {}, self._names, self.spec)}
+        chosen = self.info.params
+        if params:
+            chosen = {**chosen, **parameters.checked(params, self._names, self.spec)}
         if self._index is None:
             return exact_search(self._vectors, queries, k, allow=allow, threads=threads)
         queries = checked_queries(queries, self._vectors.shape[1])
@@ -195,11 +197,15 @@ class FaissIndex:
     def _candidates(self, queries: Float32, k: int, params: Mapping[str, int], threads: int) -> Int32:
         """The rows that FAISS returns for a search of k: int32 [B, ≥ k], negative where it found fewer."""
         more = 1 if self._refines_itself else params.get("k_factor", 1)
+        nested = self._usual if params is self.info.params else parameters.nested(self._index, params)
         with parameters.omp_threads(threads):
-            _, rows = self._index.search(
-                queries, min(self.size, k * more), params=parameters.nested(self._index, params)
-            )
-        return rows.astype(np.int32)
+            _, rows = self._index.search(queries, min(self.size, k * more), params=nested)
+        return np.asarray(rows, dtype=np.int32)
+
+    @cached_property
+    def _usual(self) -> Any:
+        """The search parameters that the build chose, as FAISS takes them: made once, and only read."""
+        return parameters.nested(self._index, self.info.params)
 
     def save(self, folder: Path) -> None:
         """index.json and, unless the spec is "Flat", index.faiss and the lists that filters walk; not the
