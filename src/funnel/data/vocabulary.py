@@ -57,7 +57,8 @@ class Vocabulary:
         if isinstance(self.values, Texts):
             return self.values.find(text)
         number = integer(text)
-        return -1 if number is None else int(self._find(np.array([number]))[0])
+        position = len(self.values) if number is None else int(self.values.searchsorted(number))
+        return position if position < len(self.values) and self.values[position] == number else -1
 
     def rows(self, values: Any) -> Int32:
         """The rows of many ids, −1 where unknown: int32 [n]."""
