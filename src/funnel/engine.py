@@ -93,7 +93,8 @@ class Funnel:
         for stage, skippable, needed in zip(self._stages, self._skippable, self._needed, strict=True):
             runs = None if skippable is None else self._durations.of(stage.name, candidates.items.size)
             idle = needed in skipped
-            if skippable is not None and (idle or (runs is not None and runs.leave_out(end - start))):
+            late = runs is not None and seconds is not None and runs.leave_out(end - start)
+            if skippable is not None and (idle or late):
                 skipped.add(stage.name)
                 candidates, runs, skip = skippable.skip(candidates), None, True
             else:

@@ -15,7 +15,7 @@ from funnel import Live
 from tests.tiny import TinyBuild
 
 #: Calls of Python's and of C's functions that an answer of ten items makes at most.
-MOST = 630
+MOST = 570
 
 #: And what each further item of an answer adds.
 MOST_AN_ITEM = 4

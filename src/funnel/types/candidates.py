@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.compiling import plain
 from funnel.order import Moved, moved, ranked
 from funnel.types.arrays import Bool, Float32, Float64, Int8, Int32
 from funnel.types.outcome import RulesOutcome
@@ -101,7 +102,8 @@ class Candidates:
             source_scores,
             source_ranks,
             source_bests=self.source_bests,
-            head_scores={name: _at(of, columns) for name, of in self.head_scores.items()},
+            head_scores=self.head_scores
+            and {name: _at(of, columns) for name, of in self.head_scores.items()},
             tiers=None if self.tiers is None else _at(self.tiers, columns),
         )
 
@@ -109,14 +111,17 @@ class Candidates:
         """The first k positions."""
         if k >= self.items.shape[1]:
             return self
+        items, scores, source_scores, source_ranks = plain(
+            self.items[:, :k], self.scores[:, :k], self.source_scores[:, :k], self.source_ranks[:, :k]
+        )
         return Candidates(
-            items=np.ascontiguousarray(self.items[:, :k]),
-            scores=np.ascontiguousarray(self.scores[:, :k]),
-            sources=self.sources,
-            source_scores=np.ascontiguousarray(self.source_scores[:, :k]),
-            source_ranks=np.ascontiguousarray(self.source_ranks[:, :k]),
+            items,
+            scores,
+            self.sources,
+            source_scores,
+            source_ranks,
             source_bests=self.source_bests,
-            head_scores={name: scores[:, :k] for name, scores in self.head_scores.items()},
+            head_scores=self.head_scores and {name: of[:, :k] for name, of in self.head_scores.items()},
             tiers=None if self.tiers is None else self.tiers[:, :k],
             propensities=None if self.propensities is None else self.propensities[:, :k],
         )

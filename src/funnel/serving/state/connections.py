@@ -59,7 +59,7 @@ class Connections:
         self._mine()
         with self._reader_lock:
             try:
-                if self._reader is None and self.path.exists():
+                if self._reader is None and os.path.exists(self.path):
                     self._reader = self._opened_to_read()
                 return None if self._reader is None else ask(self._reader)
             except sqlite3.Error as error:
