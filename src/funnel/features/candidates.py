@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from funnel import plugins
-from funnel.compiling import plain
+from funnel.compiling import compiled, frozen, plain
 from funnel.errors import ConfigError
 from funnel.features.click_rates import ClickRates
 from funnel.features.groups import FeatureBatch, FittedContext
@@ -97,8 +97,11 @@ class CandidateFeatures:
             for column in group.names
         ]
         self._picked = _picked((*config.names, *config.also), columns)
-        self._names, self._every = [columns[number] for number in self._picked], list(range(len(columns)))
-        self._computed = [group.compute for group in self._groups if group.names]
+        self._names = [columns[number] for number in self._picked]
+        computed = [group for group in self._groups if group.names]
+        self._computed = [group.compute for group in computed]
+        places = [(part, at) for part, group in enumerate(computed) for at in range(len(group.names))]
+        self._places = frozen([places[number] for number in self._picked], np.int64)
         self._reach, self._n_items = REACH[statistics.clock], statistics.n_items
         self._ordered = statistics.clock != "none"
 
@@ -119,8 +122,22 @@ class CandidateFeatures:
         """
         newest = recent(requests.history, self._reach, self._n_items, ordered=self._ordered)
         batch = FeatureBatch(requests, candidates, *plain(candidates.items), newest)
-        whole = np.concatenate([compute(batch) for compute in self._computed], axis=2)
-        return whole if self._picked == self._every else np.ascontiguousarray(whole[:, :, self._picked])
+        parts = plain(*[compute(batch) for compute in self._computed])
+        matrix: Float32 = _gathered(parts, self._places)
+        return matrix
+
+
+@compiled
+def _gathered(parts: Any, places: Any) -> Any:
+    """places: int64 [F, 2], the part and the column in it that each feature is."""
+    n, k = parts[0].shape[0], parts[0].shape[1]
+    out = np.empty((n, k, len(places)), dtype=np.float32)
+    for row in range(n):
+        for number in range(len(places)):
+            part, column = parts[places[number, 0]], places[number, 1]
+            for position in range(k):
+                out[row, position, number] = part[row, position, column]
+    return out
 
 
 def _picked(names: Sequence[str], columns: list[str]) -> list[int]:
