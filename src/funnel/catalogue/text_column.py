@@ -17,12 +17,10 @@ class TextColumn:
 
     def __init__(self, array: Any) -> None:
         """array: of `pa.string()` or `pa.large_string()`."""
-        array = (
-            pa.concat_arrays([array]) if array.offset else array
-        )  # which begins at its buffers' first byte
+        array = pa.concat_arrays([array]) if array.offset else array  # it begins where its buffers do
         valid, starts, data = array.buffers()
-        width = "i" if pa.types.is_string(array.type) else "q"
-        self._starts = memoryview(starts or b"").cast(width)
+        begins = memoryview(starts or b"")
+        self._starts = begins.cast("i") if pa.types.is_string(array.type) else begins.cast("q")
         self._data = memoryview(data or b"")
         self._valid = None if valid is None else memoryview(valid).cast("B")
 
