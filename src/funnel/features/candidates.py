@@ -121,7 +121,7 @@ class CandidateFeatures:
         Each row depends on its own request only: a batch and single calls give the same bits.
         """
         newest = recent(requests.history, self._reach, self._n_items, ordered=self._ordered)
-        batch = FeatureBatch(requests, candidates, *plain(candidates.items), newest)
+        batch = FeatureBatch(requests, candidates, plain(candidates.items)[0], newest)
         parts = plain(*[compute(batch) for compute in self._computed])
         matrix: Float32 = _gathered(parts, self._places)
         return matrix

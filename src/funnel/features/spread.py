@@ -20,8 +20,9 @@ def top(edges: Any, newest: Any, decay: float, k: int, excluded: Any, allow: Any
     shape = len(newest.offsets) - 1, k
     rows, scores = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.float32)
     for row in range(shape[0]):
-        items, weights = best(*_passing(edges, newest, decay, excluded, allow, row), k)
-        rows[row], scores[row] = items[0], weights[0]
+        items, weights = _passing(edges, newest, decay, excluded, allow, row)
+        found, of_found = best(items, weights, k)
+        rows[row], scores[row] = found[0], of_found[0]
     return rows, scores
 
 

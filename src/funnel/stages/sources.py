@@ -51,8 +51,8 @@ class RetrievalScore(Protocol):
 
 def excluded(requests: Requests, items: Int32) -> Bool:
     """Positions whose item the request excludes or does not allow: bool [B, K]; false at empty ones."""
-    nothing = requests.exclude is None
-    mask = np.zeros(items.shape, dtype=np.bool_) if nothing else contains(requests.exclude, items)
+    lists = requests.exclude
+    mask = np.zeros(items.shape, dtype=np.bool_) if lists is None else contains(lists, items)
     if requests.allow is not None:
         request = np.arange(len(items))[:, None]
         mask |= (items >= 0) & ~requests.allow.holds(request, np.maximum(items, 0))
