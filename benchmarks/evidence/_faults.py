@@ -49,7 +49,7 @@ def log_not_followed(shop: Shop) -> None:
 
 def histories_stale(shop: Shop) -> None:
     """What users did lately is not read: histories are those of the bundle."""
-    shop.live.users.events_of_each = lambda users: [[] for _ in users]  # type: ignore[method-assign]
+    shop.live.users.events_of_each = lambda user_ids: [[] for _ in user_ids]  # type: ignore[method-assign]
 
 
 def other_vectors(shop: Shop) -> None:
