@@ -23,7 +23,8 @@ from funnel.stages import ExpectedValue, Parts, RankConfig, RerankConfig, Retrie
 from funnel.towers.encoder import QueryEncoder
 from funnel.towers.items import ItemEncoder
 from funnel.towers.queries import Encoder, EncoderConfig, Queries
-from funnel.types import EventKinds, Float32
+from funnel.types import EventKinds
+from funnel.vectors import ItemVectors
 
 if TYPE_CHECKING:
     from funnel.bundle.funnels import Contents
@@ -78,8 +79,8 @@ class Components:
     click_rates: ClickRates | None = None
 
     @property
-    def vectors(self) -> Float32:
-        """Item vectors of the towers: [n_items, d]."""
+    def vectors(self) -> ItemVectors:
+        """Item vectors of the towers [n_items, d]; rows are read as float32."""
         return self.encoder.item_vectors
 
     @property
