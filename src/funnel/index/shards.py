@@ -118,7 +118,7 @@ def check_shards(n: int, shards: int) -> None:
     """Raises: ConfigError when there are more shards than items."""
     if shards > max(1, n):
         raise ConfigError(
-            f"index.shards is {shards:,}, and there are {n:,} items: each holds one at least; take fewer"
+            f"index.shards is {shards:,}, and there are {n:,} items; each holds one at least: take fewer"
         )
 
 

@@ -58,7 +58,7 @@ def encode(vectors: Float32, form: Form) -> Stored:
     if form == "float32":
         return vectors
     if form == "float16":
-        return np.clip(vectors, -LARGEST, LARGEST).astype(np.float16).view(np.uint16)
+        return _halves(vectors).view(np.uint16)
     scales = _scales(np.abs(vectors).max(axis=-1, keepdims=True, initial=0))
     with np.errstate(invalid="ignore"):  # NaN stays in the scale
         codes = np.rint(vectors / np.where(scales == 0, 1, scales)).astype(np.int8)
@@ -73,8 +73,17 @@ def decode(stored: Stored) -> Float32:
         return stored.view(np.float16).astype(np.float32)
     scales = np.ascontiguousarray(stored[..., -SCALE:]).view(np.float32)
     vectors: Float32 = stored[..., :-SCALE].astype(np.float32)
-    vectors *= scales
+    with np.errstate(invalid="ignore"):  # 0 times a scale that is infinite
+        vectors *= scales
     return vectors
+
+
+def _halves(vectors: Float32) -> NDArray[np.float16]:
+    with np.errstate(over="ignore"):
+        halves = vectors.astype(np.float16)
+    beyond = np.isinf(halves) & np.isfinite(vectors)
+    halves[beyond] = np.copysign(LARGEST, vectors[beyond])
+    return halves
 
 
 def _scales(largest: Float32) -> Float32:
