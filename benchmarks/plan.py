@@ -119,12 +119,13 @@ def rebuild(
     """Of a night: processor hours by step, hours on the machines of one group, and minutes to copy a bundle
     to every machine, each from one that has it."""
     hours = {step: items * seconds / 3600 for step, seconds in measured.build.items()}
+    whole = sum(took for step, took in hours.items() if step != "index")  # which is a part of a step
     copies = max(1.0, math.log2(max(2, machines / group)))
     minutes = items * bytes_item / group * 8 / (assumed.gbits * 1e9) / 60 * copies
     return {
         **{step: round(value, 3) for step, value in hours.items()},
-        "processor_hours": round(sum(hours.values()), 2),
-        "hours_on_one_group": round(sum(hours.values()) / (group * assumed.cores), 3),
+        "processor_hours": round(whole, 2),
+        "hours_on_one_group": round(whole / (group * assumed.cores), 3),
         "minutes_to_copy": round(minutes, 2),
     }
 

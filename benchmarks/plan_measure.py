@@ -21,11 +21,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import typer
 
-from benchmarks.serving import RESULTS, pin, save
+from benchmarks.serving import RESULTS, save
 from funnel import Live
 from funnel.artifacts import Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.index import FaissIndex, IndexConfig
+from funnel.index.auto import inverted_lists
 from funnel.index.parameters import layers, lists
 from funnel.serving.request import of_users
 from funnel.types import Float32
@@ -33,6 +34,8 @@ from funnel.types import Float32
 #: Files of a bundle whose size goes with the number of events, and not of items.
 _BY_EVENTS = ("covisitation.items", "covisitation.weights", "transitions.items", "transitions.weights",
               "events.moments", "events.times", "history_items", "history_times")  # fmt: skip
+#: Slices of the items that the growth of codes is read from.
+_PARTS = (32, 8, 2, 1)
 _SHARES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 1.0)
 
 
@@ -95,6 +98,32 @@ def search_of(index: FaissIndex, queries: Float32) -> dict[str, Any]:
     }
 
 
+def growth_of(contents: Contents, queries: Float32, seed: int) -> dict[str, Any]:
+    """How the codes that are scanned at one recall grow with the items, as their power: slices of the items
+    by chance, each with an index of its own, and the whole.
+
+    Of a smaller catalogue the same number of results is a larger share, so that less is scanned an item.
+    """
+    info, rng, points = contents.index.info, np.random.default_rng(seed), []  # type: ignore[attr-defined]
+    for part in _PARTS:
+        rows = np.sort(rng.choice(info.size, info.size // part, replace=False))
+        config = IndexConfig(
+            spec=f"IVF{inverted_lists(len(rows))},PQ{info.dimension}x4fs", recall=info.recall_goal
+        )
+        index = FaissIndex.build(contents.vectors[rows], config, queries) if part > 1 else contents.index
+        assert isinstance(index, FaissIndex)
+        lists = inverted_lists(index.size)
+        points.append(
+            [
+                index.size,
+                round(index.size * index.info.params["nprobe"] / lists),
+                index.info.params["k_factor"],
+            ]
+        )
+    power = np.polyfit(*np.log(np.array(points, dtype=float)[:, :2].T), 1)[0]
+    return {"growth": round(float(power), 3), "growth_points": points}
+
+
 def probes_of(index: FaissIndex, queries: Float32) -> list[int]:
     """How often each list is probed, falling."""
     inner = list(layers(index._held.first))[-1]
@@ -129,7 +158,6 @@ def main(
     seed: int = 0,
 ) -> None:
     """Measure and write the file."""
-    pin(0)
     store = Store(indexes)
     folder = store.path("current")
     contents = load_contents(folder)
@@ -153,7 +181,7 @@ def main(
             "events": events,
             "bytes_item": parts,
             "bytes_event": event,
-            "search": search,
+            "search": search | growth_of(contents, queries, seed),
             "search_mean_us": round(own, 1),
             "request_mean_us": round(float(taken.mean()), 1),
             "other": round(float(taken.mean()) - own, 1),

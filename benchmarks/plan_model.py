@@ -31,7 +31,7 @@ class Search:
 
     start: what every search takes. centre: comparing with a centre of a list. code: scanning a code.
     candidate: scoring a candidate again, at random. k, k_factor, probes: of the measured index, whose items
-    are `items`.
+    are `items`. growth: the power of the items that the codes scanned at one recall grow with.
     """
 
     start: float
@@ -42,16 +42,17 @@ class Search:
     k_factor: int
     probes: int
     items: int
+    growth: float = 1.0
 
-    @property
-    def share(self) -> float:
-        """Of the codes that are scanned."""
-        return self.probes / inverted_lists(self.items)
+    def codes(self, items: int) -> float:
+        """That a search of so many items scans."""
+        measured = self.items * self.probes / inverted_lists(self.items)
+        return min(items, measured * (items / self.items) ** self.growth)
 
     def microseconds(self, items: int) -> float:
-        """Of an index of so many items, of whose codes the same share is scanned."""
+        """Of an index of so many items, at the measured one's recall."""
         again = self.candidate * self.k * self.k_factor
-        return self.start + self.centre * inverted_lists(items) + self.code * items * self.share + again
+        return self.start + self.centre * inverted_lists(items) + self.code * self.codes(items) + again
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ class Measured:
         raw: dict[str, Any] = json.loads(path.read_text())
         kept = {name: raw[name] for name in cls.__dataclass_fields__ if name in raw}
         shape = [(share, times) for share, times in raw["shape"]]
-        return cls(**{**kept, "search": Search(**raw["search"]), "shape": shape})
+        search = {name: raw["search"][name] for name in Search.__dataclass_fields__}
+        return cls(**{**kept, "search": Search(**search), "shape": shape})
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Assumed:
     memory: float = 56.0
     busy: float = 0.6
     trip: float = 200.0
-    stragglers: float = 0.001
+    stragglers: float = 0.005
     pause: float = 10_000.0
     gbits: float = 10.0
 
@@ -150,15 +152,15 @@ def by_lists(measured: Measured, laid: Layout, items: int, seed: int = 0) -> tup
     """A request is one search of one index of all items, whose lists are dealt to the machines; and how many
     times the mean the busiest machine works, with lists as often probed as was measured.
 
-    The same share of the codes is scanned, in lists as long as the measured ones. What is found is scored
-    again once and not once a shard. Centres are found by a search of their own: a quantiser of two levels
-    reads about twice the root of their number.
+    Lists are as long as the measured ones. Codes grow with all items, and not with each shard's; what is
+    found is scored again once and not once a shard. Centres are found by a search of their own: a quantiser
+    of two levels reads about twice the root of their number.
     """
     search = measured.search
-    lists = max(1, round(items * inverted_lists(search.items) / search.items))
-    probes = max(1, round(lists * search.share))
+    length = search.items / inverted_lists(search.items)
+    lists, probes = max(1, round(items / length)), max(1, round(search.codes(items) / length))
     visited = laid.machines * (1 - (1 - 1 / laid.machines) ** probes)
-    scanned = search.code * items * search.share + search.candidate * search.k * search.k_factor
+    scanned = search.code * search.codes(items) + search.candidate * search.k * search.k_factor
     centres = search.centre * 2 * math.sqrt(lists)
     hot = hottest(measured.probes, lists, laid.machines, seed)
     return Work(search.start + scanned / visited, visited, measured.other + centres), hot

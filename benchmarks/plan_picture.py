@@ -31,10 +31,11 @@ def draw(plans: Sequence[dict[str, Any]], path: Path) -> None:
         (right, "p99, milliseconds (line: asked once, dots: hedged after p95)"),
     ):
         axes.set_xscale("log")
-        axes.set_yscale("log")
         axes.set_xlabel("requests a second")
         axes.set_title(title, loc="left", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(True, color="#e4e6ea")
         axes.legend(frameon=False, fontsize=9)
+    left.set_yscale("log")
+    right.set_ylim(bottom=0)
     figure.savefig(path, dpi=140)

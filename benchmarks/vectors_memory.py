@@ -3,7 +3,7 @@ results/vectors-memory.json.
 
     python -m benchmarks.vectors_memory --indexes big --forms float32,int8/4
 
-For each form a bundle is made from the published one, with its index built again over what is stored, and a
+For each form a bundle is made from the published one, with its index or one that is built again, and a
 fresh process serves it: users by chance, one after the other, until memory has been looked at often enough.
 """
 
@@ -32,48 +32,52 @@ from funnel.artifacts.manifest import Manifest
 from funnel.bundle.contents import load_contents
 from funnel.index import FaissIndex, IndexConfig
 from funnel.serving.request import of_users
-from funnel.vectors import Form
+from funnel.vectors import Form, ItemVectors
 
 #: Requests between two looks at memory.
 _LOOKS = (1, 100, 1000, 5000)
 
 
 def with_form(source: Store, target: Store, form: Form, shards: int, threads: int) -> tuple[str, float]:
-    """A bundle of a store in another one, with vectors of a form; and the seconds that its index took."""
+    """A bundle of a store in another one, with vectors of a form; and the seconds that its index took.
+
+    shards: 0 keeps the index as it is, which takes as much memory as one of other codes.
+    """
     folder = source.path("current")
-    contents, about = load_contents(folder), Manifest.load(folder)
-    assert isinstance(contents.index, FaissIndex)
-    info, began = contents.index.info, time.perf_counter()
-    users = np.sort(np.random.default_rng(0).permutation(len(contents.users.ids))[:100])
-    queries = contents.queries.encode(of_users(contents, users))
+    about, left_out = Manifest.load(folder), ["manifest.json", *["index"] * (shards > 0)]
     with target.writing(f"{form}-{shards}") as draft:
         shutil.copytree(
-            folder,
-            draft.folder,
-            dirs_exist_ok=True,
-            copy_function=os.link,
-            ignore=_but("index", "manifest.json"),
+            folder, draft.folder, dirs_exist_ok=True, copy_function=os.link, ignore=_but(*left_out)
         )
         path = draft.folder / "towers" / "item_vectors.npy"
-        path.unlink()  # it is a link
-        contents.vectors.kept(form).save(path)
-        vectors = type(contents.vectors).load(path, contents.vectors.shape[1])
-        config = IndexConfig(spec=info.spec, k=info.recall_k, recall=info.recall_goal, shards=shards)
-        FaissIndex.build(
-            vectors,
-            config,
-            queries,
-            seed=info.seed,
-            towers_fingerprint=info.towers_fingerprint,
-            threads=threads,
-        ).save(draft.folder / "index")
+        vectors = ItemVectors.load(path, about.config["towers"]["d"])
+        path.unlink()  # it is a link, and what is mapped stays
+        vectors.kept(form).save(path)
+        seconds = _built(folder, draft.folder, shards, threads) if shards else 0.0
         draft.describe(
             towers_fingerprint=about.towers_fingerprint,
             schema_fingerprint=about.schema_fingerprint,
             config=about.config,
         )
     target.publish(draft.version)
-    return draft.version, time.perf_counter() - began
+    return draft.version, seconds
+
+
+def _built(source: Path, folder: Path, shards: int, threads: int) -> float:
+    """Build the index again over the vectors in a folder; how many seconds it took."""
+    contents = load_contents(source)
+    assert isinstance(contents.index, FaissIndex)
+    info, began = contents.index.info, time.perf_counter()
+    users = np.sort(np.random.default_rng(0).permutation(len(contents.users.ids))[:100])
+    FaissIndex.build(
+        ItemVectors.load(folder / "towers" / "item_vectors.npy", info.dimension),
+        IndexConfig(spec=info.spec, k=info.recall_k, recall=info.recall_goal, shards=shards),
+        contents.queries.encode(of_users(contents, users)),
+        seed=info.seed,
+        towers_fingerprint=info.towers_fingerprint,
+        threads=threads,
+    ).save(folder / "index")
+    return time.perf_counter() - began
 
 
 def _but(*names: str) -> Any:
@@ -131,7 +135,7 @@ def main(
     indexes: Annotated[Path, typer.Option(help="a store with a published bundle")] = Path("big"),
     work: Annotated[Path, typer.Option(help="where the bundles are made")] = Path("vectors-memory"),
     forms: Annotated[
-        str, typer.Option(help="forms, and their shards: form or form/shards")
+        str, typer.Option(help="form, or form/shards, which builds the index again")
     ] = "float32,int8/4",
     threads: int = 2,
     results: Path = RESULTS,
@@ -144,7 +148,7 @@ def main(
     for one in forms.split(","):
         form, _, shards = one.partition("/")
         target = Store(work / one.replace("/", "-"))
-        version, seconds = with_form(source, target, form, int(shards or 1), threads)  # type: ignore[arg-type]
+        version, seconds = with_form(source, target, form, int(shards or 0), threads)  # type: ignore[arg-type]
         index = json.loads((target.path(version) / "index" / "index.json").read_text())
         about[one] = {
             "files_mib": files(target.path(version)), "index_seconds": round(seconds, 1),

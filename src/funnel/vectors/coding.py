@@ -35,8 +35,12 @@ LARGEST = float(np.finfo(np.float16).max)
 _CUT, _UP = np.uint32(0xFFFFFF80), np.uint32(0x7F)
 
 #: By form, as arrays are typed in files and in compiled code.
-IN_FILES = {"float32": np.dtype("float32"), "float16": np.dtype("float16"), "int8": np.dtype("int8")}
-IN_CODE = {**IN_FILES, "float16": np.dtype("uint16")}
+IN_FILES: dict[Form, np.dtype[Any]] = {
+    "float32": np.dtype("float32"),
+    "float16": np.dtype("float16"),
+    "int8": np.dtype("int8"),
+}
+IN_CODE: dict[Form, np.dtype[Any]] = {**IN_FILES, "float16": np.dtype("uint16")}
 
 
 def stored_width(form: Form, d: int) -> int:

@@ -80,6 +80,11 @@ class ItemVectors:
         return len(self.stored), self._dimension
 
     @property
+    def T(self) -> Float32:
+        """All of them, read as float32 [d, n]."""
+        return np.asarray(self).T
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all rows."""
         return self.stored.nbytes
