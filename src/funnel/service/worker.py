@@ -20,6 +20,7 @@ from anyio import to_thread
 from funnel.monitoring.thread import Monitoring
 from funnel.service.app import Service
 from funnel.service.config import ServeConfig
+from funnel.service.ending import end
 from funnel.service.guarding import Doorkeeper
 from funnel.service.observing import Shared
 from funnel.service.passing import Passing
@@ -83,7 +84,7 @@ def work(live: Live, listener: socket.socket, config: ServeConfig, shared: Share
             live.close()
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(code)  # what the supervisor does at its end is not this process's to do
+        end(code)
 
 
 def _warm(live: Live) -> None:
