@@ -86,7 +86,7 @@ class Contents:
     at the moment of a request; None where nothing is. explore: by what lists are drawn that are to be; None
     where none is. rates: how often items are taken in each of its categories. kinds: what the kinds of events
     are for; None where they are of one. click_rates: of items where they were shown; None where that is not
-    logged.
+    logged. loaded: the folder, and what it gave; None for contents that were made in memory.
     """
 
     catalogue: Catalogue
@@ -115,6 +115,7 @@ class Contents:
     rates: Mapping[str, Rates] = field(default_factory=dict)
     kinds: EventKinds | None = None
     click_rates: ClickRates | None = None
+    loaded: tuple[Path, Contents] | None = field(default=None, compare=False, repr=False)
 
     @property
     def vectors(self) -> Float32:
@@ -436,4 +437,4 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
             f"{folder}: {n_items} item vectors, {len(contents.catalogue.ids)} items and statistics of "
             f"{statistics.n_items}: they must be of one catalogue; build the bundle again"
         )
-    return contents
+    return replace(contents, loaded=(folder, contents))
