@@ -92,6 +92,11 @@ class Ranker:
         return max(tried, key=lambda parts: max(parts[0].history))
 
     @property
+    def text(self) -> str:
+        """The model as LightGBM writes it; with names, config and history it makes the ranker again."""
+        return self._model
+
+    @property
     def trees(self) -> int:
         """The number of trees."""
         return self._forest.trees
