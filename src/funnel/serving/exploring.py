@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from funnel.bundle.contents import Contents
 from funnel.errors import FunnelError
 from funnel.serving import arguments
-from funnel.serving.switches import Followed, write
+from funnel.serving.switches import Followed, history, write
 from funnel.types import Int64, Policy, Requests
 from funnel.values.ids import written
 from funnel.values.shown import shown
@@ -44,6 +45,19 @@ def set_exploring(store: Path, *, on: bool, why: str) -> None:
     Raises: BundleError when the store cannot be written.
     """
     write(store / EXPLORE, {"on": on, "why": why})
+
+
+def may_explore(store: Path) -> bool:
+    """Whether the switch lets lists be drawn, as it is now."""
+    absent, closed = ExploreSwitch(True), ExploreSwitch(False)
+    return Followed(store / EXPLORE, _read, absent=absent, closed=closed).value.on
+
+
+def let_go_on_at(store: Path) -> float | None:
+    """When drawing was last let go on after it had ended, seconds since 1970; None where it never had."""
+    entries = [entry for entry in history(store) if entry.get("file") == EXPLORE]
+    last = next((entry for entry in reversed(entries) if entry.get("on") is True), None)
+    return None if last is None else datetime.fromisoformat(str(last["at"])).timestamp()
 
 
 class Exploring:
