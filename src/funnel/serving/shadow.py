@@ -25,8 +25,6 @@ from funnel.serving.arms import Arms, Chosen
 from funnel.serving.background import later
 from funnel.serving.request import Request
 from funnel.serving.response import Answer
-from funnel.serving.state.impressions import ImpressionLog
-from funnel.serving.state.users import LiveUsers
 from funnel.values.ids import written
 
 log = logging.getLogger(__name__)
@@ -65,8 +63,8 @@ class Shadow:
     done, dropped: how many were made, and how many were not since requests came first.
     """
 
-    def __init__(self, folder: Path, arms: Arms, users: LiveUsers, impressions: ImpressionLog) -> None:
-        self._arms, self._readers = arms, Readers(users, impressions)
+    def __init__(self, folder: Path, arms: Arms, readers: Readers) -> None:
+        self._arms, self._readers = arms, readers
         self._recorder = Recorder(shadow_folder(folder))
         self.done = self.dropped = self.failed = 0
         self._begin()
