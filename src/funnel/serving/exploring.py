@@ -96,7 +96,7 @@ class Exploring:
 
 def with_seeds(requests: Requests, seeds: Int64) -> Requests:
     """The same requests; none has a seed where no list is drawn."""
-    return replace(requests, seeds=seeds) if (seeds >= 0).any() else requests
+    return replace(requests, seeds=seeds) if np.count_nonzero(seeds >= 0) else requests
 
 
 def policy_of(contents: Contents, requests: Requests, b: int = 0) -> Policy | None:
@@ -117,10 +117,12 @@ def is_explored(user: Any, share: float) -> bool:
 
 def _by_chance(users: Sequence[Any], share: float) -> Int64:
     """A seed a user: 52 bits of the system's chance, which a fork does not repeat."""
-    bits = np.frombuffer(os.urandom(8 * len(users)), dtype=np.int64) & (MOST - 1)
-    if share == 1:
-        return bits
-    return np.where([is_explored(user, share) for user in users], bits, np.int64(NOT_DRAWN))
+    chance = os.urandom(8 * len(users))
+    seeds = [int.from_bytes(chance[at : at + 8], "little") % MOST for at in range(0, len(chance), 8)]
+    if share < 1:
+        drawn = [is_explored(user, share) for user in users]
+        seeds = [seed if is_drawn else NOT_DRAWN for seed, is_drawn in zip(seeds, drawn, strict=True)]
+    return np.array(seeds, dtype=np.int64)
 
 
 def _checked(seed: Any) -> int:
