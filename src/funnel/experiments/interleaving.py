@@ -22,7 +22,7 @@ Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Draft:
+class DraftedList:
     """A list of both rankings. teams: whose each item is, 0 of a, 1 of b, -1 of neither. chances: of each
     position, that it had its item, given those above: both of a round go in, in an order by chance."""
 
@@ -39,20 +39,20 @@ def team_draft(
     a, b: items, best first. The same seed gives the same list. Where both would put in the same item it is
     neither's, since a click on it says nothing of which is better.
     """
-    made = drafted(a, b, k, seed)
-    return made.items, made.teams
+    draft = drafted(a, b, k, seed)
+    return draft.items, draft.teams
 
 
-def drafted(a: Sequence[Hashable], b: Sequence[Hashable], k: int, seed: int | Sequence[int]) -> Draft:
+def drafted(a: Sequence[Hashable], b: Sequence[Hashable], k: int, seed: int | Sequence[int]) -> DraftedList:
     """The same, with the chances that it came out so."""
-    lists, made = _Lists(a, b), Draft([], [], [])
+    lists, draft = _Lists(a, b), DraftedList([], [], [])
     for first in np.random.default_rng(seed).integers(2, size=k):
         of_round = lists.round(int(first))
-        for number, (item, team) in enumerate(of_round[: k - len(made.items)]):
-            made.items.append(item)
-            made.teams.append(team)
-            made.chances.append(0.5 if len(of_round) == 2 and number == 0 else 1.0)
-    return made
+        for number, (item, team) in enumerate(of_round[: k - len(draft.items)]):
+            draft.items.append(item)
+            draft.teams.append(team)
+            draft.chances.append(0.5 if len(of_round) == 2 and number == 0 else 1.0)
+    return draft
 
 
 class _Lists:

@@ -49,19 +49,19 @@ def team_clicks(
 ) -> TeamClicks:
     """Collect them. joined: answers of the log with what came of each item, see `funnel.impressions.join`; an
     answer that is not interleaved says nothing."""
-    found, column = TeamClicks(), f"outcome.{metric.what}"
+    clicks, column = TeamClicks(), f"outcome.{metric.what}"
     for answer, rows in joined:
         user = written(answer.user)
         if user is None or not answer.teams or answer.arms.get(name) != INTERLEAVED:
             continue
-        number = found.people.setdefault(user, len(found.people))
-        found.versions.add(answer.version)
+        number = clicks.people.setdefault(user, len(clicks.people))
+        clicks.versions.add(answer.version)
         for team, row in zip(answer.teams, rows, strict=True):
             if team >= 0 and row.get(column):
-                found.users.append(number)
-                found.teams.append(team)
-                found.days.append(max(0, int((answer.time - start) // DAY)))
-    return found
+                clicks.users.append(number)
+                clicks.teams.append(team)
+                clicks.days.append(max(0, int((answer.time - start) // DAY)))
+    return clicks
 
 
 def judge_preference(name: str, config: ExperimentConfig, clicks: TeamClicks, elapsed: float) -> Judgement:

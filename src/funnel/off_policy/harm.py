@@ -105,10 +105,10 @@ def harm_of(
     return harm(answers_folder(store.folder), log, allowed=allowed, reward=reward, since=since)
 
 
-def end_where_shown(folder: Path, found: Harm) -> None:
+def end_where_shown(folder: Path, seen: Harm) -> None:
     """End drawing in every process that serves a store, where harm is shown. Raises: BundleError."""
-    if found.is_shown:
-        set_exploring(folder, on=False, why=found.sentence)
+    if seen.is_shown:
+        set_exploring(folder, on=False, why=seen.sentence)
 
 
 def judge_harm(drawn: UserMoments | None, others: UserMoments | None, allowed: float) -> Harm:

@@ -53,8 +53,8 @@ def judged(
         clicks = _team_clicks(folder, name, started, state, events)
         return judge_preference(name, started.config, clicks, elapsed)
     sums = sums_of_store(folder, name, started, state=state, events=events)
-    found = judge(name, started.config, sums, elapsed)
-    return found.model_copy(update={"shadows": shadows_of(folder, name)})
+    judgement = judge(name, started.config, sums, elapsed)
+    return judgement.model_copy(update={"shadows": shadows_of(folder, name)})
 
 
 def known_experiment(folder: Path, name: str) -> StartedExperiment:

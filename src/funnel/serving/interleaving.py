@@ -85,10 +85,10 @@ class Interleaving:
 def _drafted(answer: Answer, other: Sequence[Recommendation], wanted: int, milliseconds: float) -> Answer:
     """An item is as the arm has it that put it in, the control where both did."""
     of_team = [{item.item_id: item for item in items} for items in (answer.items, other)]
-    made = drafted(list(of_team[0]), list(of_team[1]), wanted, int(answer.id, 16))
+    draft = drafted(list(of_team[0]), list(of_team[1]), wanted, int(answer.id, 16))
     items = [
         replace(of_team[max(team, 0)][item], propensity=chance)
-        for item, team, chance in zip(made.items, made.teams, made.chances, strict=True)
+        for item, team, chance in zip(draft.items, draft.teams, draft.chances, strict=True)
     ]
     fewer = (ALL_FILTERED, FEWER_THAN_K)
     codes = [code for code in answer.reasons if code not in fewer]
@@ -97,7 +97,7 @@ def _drafted(answer: Answer, other: Sequence[Recommendation], wanted: int, milli
     return replace(
         answer,
         items=tuple(items),
-        teams=tuple(made.teams),
+        teams=tuple(draft.teams),
         reasons=tuple(codes),
         milliseconds={**answer.milliseconds, INTERLEAVED_MS: milliseconds},
     )

@@ -22,17 +22,17 @@ def ended_where_harmful(store: Store, config: Config) -> list[Finding]:
     try:
         if not may_explore(store.folder) or (drawing := drawing_of(store)) is None:
             return []
-        found = harm_of(store, drawing, state=config.serve.state or None)
-        end_where_shown(store.folder, found)
+        harm = harm_of(store, drawing, state=config.serve.state or None)
+        end_where_shown(store.folder, harm)
     except Exception as error:  # a log that cannot be read must let no bundle through
         return [could_not_look(GATE, f"whether drawn lists do harm cannot be told: {error}")]
     ended = "; drawing has ended in every process, `funnel explore --start` lets it go on"
     return [
         Finding(
             gate=GATE,
-            passed=not found.is_shown,
-            value=found.change,
-            limit=-found.allowed,
-            sentence=found.sentence + (ended if found.is_shown else ""),
+            passed=not harm.is_shown,
+            value=harm.change,
+            limit=-harm.allowed,
+            sentence=harm.sentence + (ended if harm.is_shown else ""),
         )
     ]
