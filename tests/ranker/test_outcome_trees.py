@@ -9,7 +9,8 @@ from scipy.optimize import approx_fprime
 from funnel.ranker import Ranker, RankerConfig
 from funnel.ranker.calibration import Seen, base_rate, calibrate
 from funnel.ranker.calibration.sigmoid import _derivatives
-from funnel.ranker.outcome_trees import Examined, OutcomeRows, cross_fit, grow
+from funnel.ranker.outcome_trees import Examined, OutcomeRows
+from funnel.ranker.target_trees import cross_fit, grow
 
 CONFIG = RankerConfig(trees=80, leaves=7, min_data_in_leaf=50, learning_rate=0.1)
 
@@ -39,7 +40,7 @@ def test_the_gradient_is_that_of_the_log_loss() -> None:
     gradient, curvature = loss(scores)
     np.testing.assert_allclose(gradient, approx_fprime(scores, total, 1e-7), atol=1e-4)
     assert (curvature > 0).all()
-    assert loss.likelihood(scores)[1] == pytest.approx(-total(scores) / 40)
+    assert loss.gain(scores)[1] == pytest.approx(-total(scores) / 40)
 
 
 def test_what_is_liked_is_found_though_clicks_alone_say_the_opposite() -> None:
@@ -68,7 +69,7 @@ def test_a_row_that_stands_for_several_counts_as_several() -> None:
     copied = rows.take(np.repeat(np.arange(3000), weights))
     scores = np.random.default_rng(5).normal(size=3000)
     one, many = Examined(heavy, 0.0), Examined(copied, 0.0)
-    assert one.likelihood(scores)[1] == pytest.approx(many.likelihood(np.repeat(scores, weights))[1])
+    assert one.gain(scores)[1] == pytest.approx(many.gain(np.repeat(scores, weights))[1])
     seen, all_seen = Seen(heavy.examined, heavy.weights), Seen(copied.examined, copied.weights)
     first = calibrate(scores, rows.happened, rows.folds, seen)
     second = calibrate(np.repeat(scores, weights), copied.happened, copied.folds, all_seen)

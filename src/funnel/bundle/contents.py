@@ -34,6 +34,7 @@ from funnel.ranker import Ranker
 from funnel.ranker.calibration import EVENT, Head, load_heads
 from funnel.ranker.head_files import load_propensities, load_trees
 from funnel.ranker.propensity import Propensities
+from funnel.ranker.value_head import ValueHead, load_values
 from funnel.rules import Rule, Ruleset, check_rules
 from funnel.stages import (
     VECTOR_WEIGHT,
@@ -80,7 +81,8 @@ class Contents:
     query_encoder: what makes a request's query, and its name in the config. rules: what must hold of a list.
     heads: scores as probabilities, by kind of event; none where there is no ranker, and in a bundle of an
     older funnel. head_trees: what gives the scores of a head that has trees of its own; others go by the
-    ranker's. propensities: how far positions were looked at in lists that heads learned from; None where
+    ranker's. worth: what events of each kind are worth, where `rank` reads that; their trees are among
+    head_trees. propensities: how far positions were looked at in lists that heads learned from; None where
     they learned from none.
     rank: by what the ranked list is ordered. context: what encodes what is known
     at the moment of a request; None where nothing is. explore: by what lists are drawn that are to be; None
@@ -107,6 +109,7 @@ class Contents:
     own: Contents | None = None
     heads: Mapping[str, Head] = field(default_factory=dict)
     head_trees: Mapping[str, Ranker] = field(default_factory=dict)
+    worth: Mapping[str, ValueHead] = field(default_factory=dict)
     propensities: Propensities | None = None
     rules: tuple[Rule, ...] = ()
     rank: RankConfig = field(default_factory=RankConfig)
@@ -230,7 +233,7 @@ class Contents:
         if self.rank.value is None or not self.heads or self.ranker is None:
             return None
         context = () if self.context is None else self.context.numbers
-        return ExpectedValue(self.rank, self.heads, self.catalogue, context)
+        return ExpectedValue(self.rank, self.heads, self.catalogue, context, self.worth)
 
     @cached_property
     def ruleset(self) -> Ruleset:
@@ -312,12 +315,13 @@ class Contents:
             ranker=ranker,
             heads=load_heads(folder),
             head_trees=load_trees(folder),
+            worth=load_values(folder),
             propensities=load_propensities(folder),
         )
 
     def without_ranker(self) -> Contents:
         """The same, keeping the retrieval order."""
-        return replace(self, ranker=None, heads={}, head_trees={}, propensities=None)
+        return replace(self, ranker=None, heads={}, head_trees={}, worth={}, propensities=None)
 
 
 def given_groups(
@@ -418,6 +422,7 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         kinds=kinds,
         heads=load_heads(folder / "ranker") if settings["use_ranker"] else {},
         head_trees=load_trees(folder / "ranker") if settings["use_ranker"] else {},
+        worth=load_values(folder / "ranker") if settings["use_ranker"] else {},
         propensities=load_propensities(folder / "ranker") if settings["use_ranker"] else None,
         rank=RankConfig.model_validate(settings.get("rank", {})),
         explore=None if settings.get("explore") is None else Drawing.model_validate(settings["explore"]),
@@ -430,7 +435,8 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
     check_rules(contents.rules, contents.catalogue.layout)
     if contents.heads:
         numbers = () if context is None else context.numbers
-        check_names(contents.rank, contents.heads, number_columns(contents.catalogue), numbers)
+        columns = number_columns(contents.catalogue)
+        check_names(contents.rank, contents.heads, columns, numbers, contents.worth)
     if not n_items == len(contents.catalogue.ids) == statistics.n_items:
         raise BundleError(
             f"{folder}: {n_items} item vectors, {len(contents.catalogue.ids)} items and statistics of "

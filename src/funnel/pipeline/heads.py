@@ -16,9 +16,10 @@ from funnel.pipeline.logged import Logged
 from funnel.pipeline.progress import step
 from funnel.ranker import Ranker, RankerConfig, TrainingLists, contains
 from funnel.ranker.calibration import FEWEST, Head, Seen, base_rate, calibrate
-from funnel.ranker.outcome_trees import OutcomeRows, cross_fit, grow
+from funnel.ranker.outcome_trees import OutcomeRows
 from funnel.ranker.outcomes import MOST_ROWS
 from funnel.ranker.propensity import Propensities
+from funnel.ranker.target_trees import cross_fit, grow
 from funnel.types import Bool, Candidates, EventKinds, Examples, Float32, Int64, Requests
 
 MatrixOf = Callable[[Requests, Candidates], Float32]
