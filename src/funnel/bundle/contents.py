@@ -28,6 +28,7 @@ from funnel.features import (
     Statistics,
     load_rates,
 )
+from funnel.features.click_factors import request_specs
 from funnel.index import ExactIndex, FaissIndex, Index
 from funnel.policies import Draw, Drawing
 from funnel.ranker import Ranker
@@ -328,7 +329,8 @@ def given_groups(
     context: ContextEncoder | None, kinds: EventKinds | None, click_rates: ClickRates | None
 ) -> list[str]:
     """The feature groups that come with what the data have."""
-    given = {"context": context, "kinds": kinds, "click_rate": click_rates}
+    factors = None if click_rates is None else click_rates.factors
+    given = {"context": context, "kinds": kinds, "click_rate": click_rates, "click_factor": factors}
     return [name for name, there in given.items() if there is not None]
 
 
@@ -429,7 +431,9 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         rules=TypeAdapter(tuple[Rule, ...]).validate_python(settings.get("rules", ())),
         context=context,
         rates=load_rates(folder / CONTEXT, n_items, moment, encoder.item_specs),
-        click_rates=ClickRates.load(folder / "statistics", n_items, encoder.item_specs),
+        click_rates=ClickRates.load(
+            folder / "statistics", n_items, encoder.item_specs, request_specs(encoder.user_specs, moment)
+        ),
     )
     check_specs({name: moment.get(name) for name in encoder.context_specs}, encoder.context_specs, folder)
     check_rules(contents.rules, contents.catalogue.layout)

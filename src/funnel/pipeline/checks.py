@@ -112,7 +112,7 @@ def _check_sources(prepared: Prepared) -> None:
 def _check_features(prepared: Prepared) -> None:
     """Raises: ConfigError for features that these data do not give, which a few events are enough to see."""
     statistics, towers = _tiny(prepared), prepared.config.towers
-    context, clicks = prepared.context, click_rates(prepared, prepared.split.ranker)
+    context, clicks = prepared.context, click_rates(prepared, prepared.split.ranker, most=_SOME)
     CandidateFeatures(
         prepared.config.features.beside(*given_groups(context, prepared.split.kinds, clicks)),
         statistics,
