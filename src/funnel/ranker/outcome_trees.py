@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.ranker.ranker import beginning
 from funnel.ranker.target_trees import tells
 from funnel.types import Bool, Float32, Int64
 
@@ -17,6 +18,9 @@ Float64 = NDArray[np.float64]
 #: Keeps logarithms and divisions finite.
 _TINY = 1e-12
 
+#: Of Newton's method, for one number.
+_STEPS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRows:
@@ -24,7 +28,8 @@ class OutcomeRows:
 
     matrix: float32 [N, F]. names: the F features. happened: bool [N]. examined: float64 [N], the chance that
     the row was looked at at all, above 0 and 1 at most: what was not seen could not happen. weights:
-    float64 [N], how many rows of the log each stands for. folds: int64 [N], by user.
+    float64 [N], how many rows of the log each stands for. folds: int64 [N], by user. begin: the feature that
+    scores begin with, log odds that trees correct; None where they begin with 0.
     """
 
     matrix: Float32
@@ -33,6 +38,7 @@ class OutcomeRows:
     examined: Float64
     weights: Float64
     folds: Int64
+    begin: str | None = None
 
     def __len__(self) -> int:
         return len(self.happened)
@@ -51,7 +57,7 @@ class OutcomeRows:
         """The rows that a boolean mask or an index array picks."""
         return OutcomeRows(
             self.matrix[rows], self.names, self.happened[rows], self.examined[rows],
-            self.weights[rows], self.folds[rows],
+            self.weights[rows], self.folds[rows], self.begin,
         )  # fmt: skip
 
     def loss(self, start: float | None = None) -> Examined:
@@ -64,13 +70,28 @@ class Examined:
 
     This is the likelihood of the position-based model (Richardson, Dominowska and Ragno, Predicting Clicks,
     WWW 2007) with known examination: what was hardly looked at says hardly anything where nothing happened,
-    and no row has a weight that grows without bound. start: log odds of score 0; default those of the rate.
+    and no row has a weight that grows without bound. start: log odds where scores are 0 and begin with 0;
+    default those of the rate, and, where scores begin with something, those of the greatest likelihood.
     """
 
     def __init__(self, rows: OutcomeRows, start: float | None = None) -> None:
         self._rows = rows
+        self._begin = beginning(rows.matrix, rows.names, rows.begin)
+        self.start = 0.0
+        self.start = self._best_start() if start is None else start
+
+    def _best_start(self) -> float:
+        """By Newton's method with Fisher's information, where scores do not begin with 0."""
+        rows = self._rows
         rate = (rows.weights @ rows.happened + 1) / (rows.weights @ rows.examined + 2)
-        self.start = float(np.log(rate / (1 - rate))) if start is None else start
+        at = float(np.log(rate / (1 - rate)))
+        if rows.begin is None:
+            return at
+        at -= float(rows.weights @ self._begin / rows.weights.sum())
+        for _ in range(_STEPS):
+            gradient, curvature = self(np.full(len(rows), at))
+            at -= float(np.clip(gradient.sum() / curvature.sum(), -1, 1))
+        return at
 
     def __call__(self, scores: Any, _: Any = None) -> tuple[Any, Any]:
         """Gradient and curvature: float64 [N] each. The curvature is Fisher's, which is never below 0."""
@@ -89,6 +110,6 @@ class Examined:
 
     def _chance(self, scores: Any) -> Float64:
         values: Float64 = 1 / (
-            1 + np.exp(-np.clip(np.asarray(scores, dtype=np.float64) + self.start, -50, 50))
+            1 + np.exp(-np.clip(np.asarray(scores, dtype=np.float64) + self._begin + self.start, -50, 50))
         )
         return values

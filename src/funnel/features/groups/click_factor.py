@@ -8,6 +8,9 @@ from funnel.features.groups.group import FeatureBatch, FeatureGroup, FittedConte
 from funnel.plugins import register
 from funnel.types import Float32
 
+#: The column that heads of shown lists begin with.
+LOG_ODDS = "click_factor.log_odds"
+
 
 @register("feature", "click_factor")
 def build(context: FittedContext) -> FeatureGroup:
