@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -19,6 +19,7 @@ from funnel.features.spec import Spec
 from funnel.features.statistics import Statistics
 from funnel.types import Candidates, EventKinds, Features, Float32, Int32, Requests
 from funnel.values.nearest import hint
+from funnel.vectors import ItemVectors
 
 #: The feature groups that are used where a config says nothing else, in the order of the columns.
 STANDARD = (
@@ -70,7 +71,7 @@ class CandidateFeatures:
         config: FeaturesConfig,
         statistics: Statistics,
         item_features: Features,
-        item_vectors: Float32 | None,
+        item_vectors: ItemVectors | Float32 | None,
         user_specs: Mapping[str, Spec],
         item_specs: Mapping[str, Spec],
         *,
@@ -83,8 +84,9 @@ class CandidateFeatures:
         fitted: Features | None = None,
     ) -> None:
         _check_sizes(statistics.n_items, item_features, item_vectors)
+        vectors = None if item_vectors is None else ItemVectors.of(item_vectors)
         context = FittedContext(
-            statistics, item_features, item_specs, item_vectors, user_specs,
+            statistics, item_features, item_specs, vectors, user_specs,
             item_features if fitted is None else fitted, tuple(sources), tuple(shown),
             moment_specs or {}, rates or {}, kinds, click_rates,
         )  # fmt: skip
@@ -142,7 +144,7 @@ def _unknown(name: str, there: list[str]) -> str:
     return f"no feature {name!r}; {hint(name, there)}"
 
 
-def _check_sizes(n_items: int, item_features: Features, item_vectors: Float32 | None) -> None:
+def _check_sizes(n_items: int, item_features: Features, item_vectors: Any) -> None:
     tables = {**item_features, "item_vectors": item_vectors}
     for name, table in tables.items():
         if table is not None and len(table) != n_items:

@@ -7,15 +7,15 @@ import numpy as np
 from funnel.compiling import compiled
 from funnel.index.kernel import dot
 from funnel.types import Bool, Float32, Int32, Int64
+from funnel.vectors import Stored
+from funnel.vectors.reading import as_float, dimension
 
 # Sums may be regrouped (vector instructions), but infinities keep their meaning.
 _REGROUP = {"reassoc", "contract"}
 
 
 @compiled
-def fill(
-    queries: Float32, vectors: Float32, items: Int32, ranks: Int32, source: int, scores: Float32
-) -> None:
+def fill(queries: Float32, vectors: Stored, items: Int32, ranks: Int32, source: int, scores: Float32) -> None:
     """scores[b, j, source] = queries[b] · vectors[items[b, j]] where ranks has none of the source."""
     positions = np.empty(items.shape[1], dtype=np.int64)
     for b in range(items.shape[0]):
@@ -94,7 +94,7 @@ def unranked(items: Int32, ranks: Int32, sources: Bool) -> tuple[Int64, Int64]:
 
 @compiled(fastmath=_REGROUP)
 def mmr(
-    vectors: Float32, items: Int32, relevance: Float32, trade_off: float, picks: Int64, values: Float32
+    vectors: Stored, items: Int32, relevance: Float32, trade_off: float, picks: Int64, values: Float32
 ) -> None:
     """Greedy maximal marginal relevance: picks, values [B, k] from items, relevance [B, P].
 
@@ -102,7 +102,7 @@ def mmr(
     taken as −1 before the first: so values never rise. Ties go to the lower item row.
     """
     n_requests, pool = items.shape
-    width = vectors.shape[1]
+    width = dimension(vectors)
     unit = np.empty((pool, width), dtype=np.float32)
     closest = np.empty(pool, dtype=np.float32)
     for b in range(n_requests):
@@ -115,10 +115,10 @@ def mmr(
             closest[j] = -1
             norm = np.float32(0)
             for d in range(width):
-                norm += vectors[item, d] * vectors[item, d]
+                norm += as_float(vectors[item, d]) * as_float(vectors[item, d])
             scale = np.float32(1) / np.sqrt(norm) if norm > 0 else np.float32(0)
             for d in range(width):
-                unit[j, d] = vectors[item, d] * scale
+                unit[j, d] = as_float(vectors[item, d]) * scale
         for position in range(picks.shape[1]):
             chosen = -1
             value = np.float32(0)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from funnel.errors import ConfigError
-from funnel.features.arrays import frozen
 from funnel.plugins import register
 from funnel.stages._kernels import mmr
 from funnel.stages.dpp import dpp
 from funnel.stages.stage import positive
 from funnel.types import Candidates, Float32, Int64, Requests
+from funnel.vectors import ItemVectors
 
 if TYPE_CHECKING:
     from funnel.stages.parts import Parts
@@ -36,17 +36,17 @@ class Diversify:
     The picks' scores become these values (which never rise); at trade_off = 1 order and scores stay as they
     were.
 
-    vectors: float32 [n_items, d], of any length.
+    vectors: [n_items, d], of any length.
 
     Raises: ConfigError when pool or k is below 1 or trade_off not within 0…1.
     """
 
     def __init__(
-        self, vectors: Float32, trade_off: float, *, pool: int, k: int, name: str = "diversify",
+        self, vectors: ItemVectors | Float32, trade_off: float, *, pool: int, k: int, name: str = "diversify",
         kind: Literal["mmr", "dpp"] = "mmr",
     ) -> None:  # fmt: skip
         self.name = name
-        self._vectors = frozen(vectors)
+        self._vectors = ItemVectors.of(vectors).stored
         self._pick = {"mmr": mmr, "dpp": dpp}[kind]
         self._trade_off = float(trade_off)
         self._pool = positive(pool, f"pool of {name}")

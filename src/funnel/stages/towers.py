@@ -19,6 +19,7 @@ from funnel.plugins import register
 from funnel.stages._kernels import fill
 from funnel.stages.sources import Retrieved, Source, excluded, fetch_sizes
 from funnel.types import Candidates, Float32, Int32, Requests
+from funnel.vectors import ItemVectors
 
 if TYPE_CHECKING:
     from funnel.stages.parts import Parts
@@ -28,8 +29,8 @@ class EmbeddingSpace(Protocol):
     """Item vectors, and requests as vectors beside them: `funnel.towers.queries.Queries` is one."""
 
     @property
-    def item_vectors(self) -> Float32:
-        """float32 [n_items, d]."""
+    def item_vectors(self) -> ItemVectors | Float32:
+        """[n_items, d]."""
 
     def encode(self, requests: Requests) -> Float32:
         """float32 [B, d]."""
@@ -74,7 +75,7 @@ class TowerSource:
         self.name = name
         self._encoder = encoder
         self._index = index
-        self._vectors = frozen(encoder.item_vectors)
+        self._vectors = ItemVectors.of(encoder.item_vectors).stored
         self._params = dict(params) if params else None
         self._threads = threads
         if index.size != len(self._vectors):

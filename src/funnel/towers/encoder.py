@@ -16,7 +16,7 @@ from funnel.features.runtime import onnx_session
 from funnel.towers.config import TowersConfig
 from funnel.towers.inputs import context_name, histories, input_name, user_columns
 from funnel.types import Clock, Float32, Requests
-from funnel.values.arrays import mapped
+from funnel.vectors import ItemVectors
 
 #: Numbers that are held at once for histories, or for the values of a column: 1 MiB of float32, of which the
 #: layers make several times as many, and which a core's cache holds.
@@ -27,10 +27,10 @@ CHUNK = 1 << 18
 class QueryEncoder:
     """The query tower of one trained version, and the item vectors that it reads and is compared with.
 
-    item_vectors: float32 [n_items, d], memory-mapped. fingerprint: names the towers; an index that was
-    built from other towers must not be searched with these queries. context_specs: of what it reads that is
-    known at the moment of a request. kinds: the kinds of events that it tells apart in a history, in the
-    order of their codes.
+    item_vectors: [n_items, d], memory-mapped; rows are read as float32. fingerprint: names the towers; an
+    index that was built from other towers must not be searched with these queries. context_specs: of what it
+    reads that is known at the moment of a request. kinds: the kinds of events that it tells apart in a
+    history, in the order of their codes.
     """
 
     fingerprint: str
@@ -38,10 +38,13 @@ class QueryEncoder:
     clock: Clock
     item_specs: Mapping[str, Spec]
     user_specs: Mapping[str, Spec]
-    item_vectors: Float32
+    item_vectors: ItemVectors
     _session: Any = field(repr=False)
     context_specs: Mapping[str, Spec] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "item_vectors", ItemVectors.of(self.item_vectors))
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> QueryEncoder:
@@ -52,7 +55,7 @@ class QueryEncoder:
         try:
             about = json.loads((folder / "towers.json").read_text())
             config = TowersConfig.model_validate(about["config"])
-            vectors = mapped(folder / "item_vectors.npy", "float32", None, config.d)
+            vectors = ItemVectors.load(folder / "item_vectors.npy", config.d)
             session = onnx_session((folder / "query_tower.onnx").read_bytes(), threads)
             return cls(
                 fingerprint=about["fingerprint"],

@@ -10,6 +10,7 @@ from funnel.features.rates import Rates
 from funnel.features.spec import Spec
 from funnel.features.statistics import Statistics
 from funnel.types import Candidates, Clock, EventKinds, Features, Float32, Int32, Ragged, Requests
+from funnel.vectors import ItemVectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +18,19 @@ class FittedContext:
     """What a feature group is built from: all that is the same for every request.
 
     statistics: counts and neighbour lists. item_features: encoded item columns [n_items, …], whose forms are
-    item_specs. item_vectors: float32 [n_items, d] or None. user_specs: the forms of user columns. fitted: the
-    encoded item columns as the ranker was trained with them, also where items have changed since; figures
-    over the whole catalogue are taken from these. sources: names of those whose scores are features. shown:
-    columns of the lists that requests choose from; none where they choose from the catalogue. moment_specs:
-    the forms of what is known at the moment of a request. rates: of its categories, by column. kinds:
-    of events; None where they are of one. click_rates: of what was shown; None where nothing was.
+    item_specs. item_vectors: [n_items, d], rows read as float32, or None. user_specs: the forms of user
+    columns. fitted: the encoded item columns as the ranker was trained with them, also where items have
+    changed since; figures over the whole catalogue are taken from these. sources: names of those whose scores
+    are features. shown: columns of the lists that requests choose from; none where they choose from the
+    catalogue. moment_specs: the forms of what is known at the moment of a request. rates: of its categories,
+    by column. kinds: of events; None where they are of one. click_rates: of what was shown; None where
+    nothing was.
     """
 
     statistics: Statistics
     item_features: Features
     item_specs: Mapping[str, Spec]
-    item_vectors: Float32 | None
+    item_vectors: ItemVectors | None
     user_specs: Mapping[str, Spec]
     fitted: Features
     sources: tuple[str, ...]
