@@ -213,7 +213,9 @@ class Trainer:
         return State(self._model, self._averaged, self._best, self._optimiser, self._objective.negatives)
 
     def best(self) -> TwoTowers:
-        """The towers with the best weights, in eval mode, of this process's items."""
+        """The towers with the best weights, in eval mode, of this process's items. Nothing is trained after
+        it: the weights of the last step are let go."""
+        del self._model, self._objective, self._optimiser
         self._averaged.load_state_dict(self._best.state())
         return self._averaged
 
