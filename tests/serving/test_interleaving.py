@@ -59,7 +59,7 @@ def test_a_list_is_the_draft_of_both_arms_lists_by_the_answers_id(
         assert answer.arms == {"both": INTERLEAVED}
         if other is not None:
             lists = [items(one.recommend(user, k=7)) for one in alone]
-            made = drafted(*lists, 7, int(answer.id, 16))
+            made = drafted(lists[0], lists[1], 7, int(answer.id, 16))
             assert (items(answer), list(answer.teams)) == (made.items, made.teams)
             assert [one.propensity for one in answer.items] == made.chances
         assert len(answer.teams) == len(set(items(answer))) == 7
