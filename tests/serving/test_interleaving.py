@@ -123,6 +123,8 @@ def test_who_cannot_get_both_gets_the_controls_list_and_is_in_no_arm(store: Stor
     once = live.recommend(3, history=iter([1, 2]), k=5)  # can be read once only
     assert (once.arms, once.teams) == ({}, ())
     assert items(once) == items(alone.recommend(3, history=[1, 2], k=5))
+    hurried = live.recommend(3, history=[1, 2], k=5, deadline=60_000)
+    assert (hurried.arms, items(hurried)) == ({}, items(once))
     assert live.recommend(9).arms == {}
     assert live.recommend(None).arms == {}
     assert live.recommend(3, history=[1, 2], k=5).arms == {"both": INTERLEAVED}
