@@ -1,5 +1,5 @@
-"""What a list under rules costs to draw: who surely cannot stand is looked for once, and who could further up is
-mostly seen from the plan there."""
+"""What a list under rules costs to draw: who surely cannot stand is looked for once, and who could further up
+is mostly seen from the plan there."""
 
 from __future__ import annotations
 
