@@ -36,6 +36,7 @@ def recommend(
     wanted = arguments.item_count(k)
     limit = None if deadline is None else arguments.milliseconds(deadline) / 1000
     chosen = parts.chosen(request.user_id)
+    chosen = chosen if limit is None else chosen.alone()  # two lists take twice as long
     loaded = chosen.loaded
     columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
     users, time, request = [request.user_id], request.time, parts.at_moment(request)
