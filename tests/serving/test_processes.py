@@ -21,6 +21,7 @@ from funnel.artifacts import Store
 from funnel.errors import BundleError, FunnelError
 from funnel.serving.state import follower
 from funnel.serving.state.overlay import Overlay
+from tests.processes import python
 from tests.serving.test_items import frame, ids
 from tests.serving.test_reload import soon, variant, without_ranker
 from tests.tiny import TinyBuild
@@ -34,9 +35,7 @@ def store(built: TinyBuild, tmp_path: Path) -> Store:
 
 def script(code: str, *arguments: Any) -> Any:
     """What a process prints as JSON."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=120
-    )
+    done = python("-c", code, *arguments)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
