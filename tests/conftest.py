@@ -12,6 +12,7 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, and before torch is loaded
 
 from tests import tiny
+from tests.once import once
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -60,14 +61,17 @@ def shared_data() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def movies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in MovieLens's latest-small format: 300 users, 200 movies, tastes by genre."""
-    folder = tmp_path_factory.mktemp("movies")
-    tiny.write_movies(folder, users=300, movies=200, seed=0)
-    return folder
+
+    def write(folder: Path) -> Path:
+        tiny.write_movies(folder, users=300, movies=200, seed=0)
+        return folder
+
+    return once(tmp_path_factory, "movies", write)
 
 
 @pytest.fixture(scope="session")
 def built(movies: Path, tmp_path_factory: pytest.TempPathFactory) -> tiny.TinyBuild:
     """A bundle of those movies, built and published once for all tests. Do not change its store."""
-    made = tiny.build_movies(movies, tmp_path_factory.mktemp("store"))
+    made = once(tmp_path_factory, "store", lambda folder: tiny.build_movies(movies, folder))
     stays()  # the libraries that are loaded by then have millions of objects
     return made
