@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from funnel import Live
 from funnel.artifacts import Store
 from funnel.pipeline import build, prepare
 from tests.once import once
@@ -35,6 +36,7 @@ def _published(built: TinyBuild, folder: Path) -> Path:
     kept = Store(built.embeddings)
     version = build(prepare(config), kept.path(kept.versions()[0].version), Store(folder)).version
     Store(folder).publish(version)
+    Live(folder).close()  # compiles what draws lists: the other workers wait for this, and find it
     return folder
 
 
