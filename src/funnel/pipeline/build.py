@@ -42,6 +42,7 @@ from funnel.ranker import Ranker
 from funnel.ranker.calibration import save_heads
 from funnel.ranker.head_files import save_propensities, save_trees
 from funnel.ranker.propensity import Propensities
+from funnel.ranker.value_head import save_values
 from funnel.stages import RerankConfig, RetrieveConfig
 from funnel.towers.encoder import QueryEncoder
 from funnel.towers.queries import FOLDER as QUERIES
@@ -183,7 +184,8 @@ def add_ranker(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> d
     if ranker is not None and better:
         ranker.save(folder / "ranker")
         save_heads(folder / "ranker", {**facts.heads, **facts.further.heads})
-        save_trees(folder / "ranker", facts.further.trees)
+        save_trees(folder / "ranker", {**facts.further.trees, **facts.worth.trees})
+        save_values(folder / "ranker", facts.worth.heads)
         if facts.further.shown:
             save_propensities(folder / "ranker", facts.further.propensities or Propensities.equal())
     description = {

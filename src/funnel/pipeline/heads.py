@@ -11,13 +11,15 @@ from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
 from funnel.errors import DataError
 from funnel.evaluation.chunks import Recipe, each_chunk
+from funnel.features.groups.click_factor import LOG_ODDS
 from funnel.pipeline.logged import Logged
 from funnel.pipeline.progress import step
 from funnel.ranker import Ranker, RankerConfig, TrainingLists, contains
 from funnel.ranker.calibration import FEWEST, Head, Seen, base_rate, calibrate
-from funnel.ranker.outcome_trees import OutcomeRows, cross_fit, grow
+from funnel.ranker.outcome_trees import OutcomeRows
 from funnel.ranker.outcomes import MOST_ROWS
 from funnel.ranker.propensity import Propensities
+from funnel.ranker.target_trees import cross_fit, grow
 from funnel.types import Bool, Candidates, EventKinds, Examples, Float32, Int64
 
 
@@ -37,7 +39,7 @@ def shown_heads(logged: Logged, config: RankerConfig) -> Heads:
     """For each outcome of shown lists the probability that it comes of an item that is looked at.
 
     Every item of every list is a row, of lists without a click, too; that nothing came of it says the less,
-    the less its position is looked at.
+    the less its position is looked at. Where factors say how probable a click is, the trees correct that.
     """
     sizes = [len(rows.items) for rows in logged.folds]
     positions = np.concatenate([rows.positions for rows in logged.folds])
@@ -47,11 +49,13 @@ def shown_heads(logged: Logged, config: RankerConfig) -> Heads:
     weights = np.concatenate([rows.weights[rows.list_of] for rows in logged.folds])
     folds = np.repeat(np.arange(len(sizes)), sizes)
     matrix = np.concatenate([rows.matrix for rows in logged.folds])
+    names = logged.folds[0].names
+    begin = LOG_ODDS if LOG_ODDS in names else None
     heads: dict[str, Head] = {}
     trees: dict[str, Ranker] = {}
     for name in logged.folds[0].outcomes:
         happened = np.concatenate([rows.outcomes[name] for rows in logged.folds])
-        rows = OutcomeRows(matrix, logged.folds[0].names, happened, examined, weights, folds)
+        rows = OutcomeRows(matrix, names, happened, examined, weights, folds, begin)
         with step(f"grow trees for p_{name}"):
             learned = _learned(rows, config)
         if learned is None:
@@ -111,8 +115,8 @@ def _learned(rows: OutcomeRows, config: RankerConfig) -> tuple[Ranker, list[Rank
         return None
     texts, trees = cross_fit(rows, config)
     settings = config.model_copy(update={"objective": "binary", "trees": trees})
-    parts = [Ranker(text, rows.names, settings) for text in texts]
-    return Ranker(grow(rows, trees, config), rows.names, settings), parts
+    parts = [Ranker(text, rows.names, settings, begin=rows.begin) for text in texts]
+    return Ranker(grow(rows, trees, config), rows.names, settings, begin=rows.begin), parts
 
 
 def _whole(

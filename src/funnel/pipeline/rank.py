@@ -20,6 +20,7 @@ from funnel.pipeline.logged import Logged, learn_from
 from funnel.pipeline.order import Order, retrieval_order
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import give_back, step
+from funnel.pipeline.value_heads import ValueHeads, value_heads
 from funnel.ranker import CrossFit, Ranker, RankerConfig, TrainingLists, concatenate, training_lists
 from funnel.ranker.calibration import EVENT, Head, calibrate
 from funnel.ranker.config import FOLDS
@@ -40,6 +41,7 @@ class RankerFacts:
     when there was nothing to train on. users: the number of users, where too few to hold some out.
     heads: its scores as probabilities, fitted on the scores of that verdict; none where `no_heads` says why.
     logged: what it learned from lists that were shown, in words. further: heads with trees of their own.
+    worth: what events are worth, where the order goes by that.
     """
 
     order: Order
@@ -56,6 +58,7 @@ class RankerFacts:
     no_heads: str = ""
     logged: tuple[str, ...] = ()
     further: Heads = field(default_factory=Heads)
+    worth: ValueHeads = field(default_factory=ValueHeads)
 
     @classmethod
     def of(
@@ -125,7 +128,7 @@ class RankerFacts:
             "other users: " + ", ".join(f"{method} {loss:.5f}" for method, loss in head.log_loss.items())
             for name, head in self.heads.items()
         ]
-        sentences += self.further.notes
+        sentences += [*self.further.notes, *self.worth.notes]
         return [*sentences, *([f"there are no probabilities: {self.no_heads}"] if self.no_heads else [])]
 
 
@@ -172,6 +175,7 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     if kinds is not None and len(kinds.target_names) == 1 and heads and not further.heads:
         heads[kinds.target_names[0]] = heads[EVENT]  # the only kind that is to be found
     facts = replace(facts, heads=heads, no_heads=no_heads, further=further)
+    facts = replace(facts, worth=value_heads(contents, prepared, folds))
     return ranker, replace(facts, verdict=verdicts[best], trees=chosen.trees, objective=chosen.objective)
 
 

@@ -23,6 +23,7 @@ from funnel.pipeline.run.experiments import settle
 from funnel.pipeline.run.harm import ended_where_harmful
 from funnel.pipeline.run.sources import moment, signature
 from funnel.pipeline.run.work import RESULT, Result, Writing
+from funnel.stages.value import values_read
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,10 @@ STEPS = (
     PipelineStep(
         "rank",
         ("ingest", "export", "build"),
-        lambda run: run.sections("split", "events", "context", "seed", "features", "retrieve", "ranker"),
+        lambda run: {
+            **run.sections("split", "events", "context", "seed", "features", "retrieve", "ranker"),
+            **({"worth": reads} if (reads := values_read(run.config.rank)) else {}),
+        },
         _rank,
     ),
     PipelineStep(
