@@ -76,8 +76,11 @@ class Ragged:
         return np.repeat(np.arange(len(self), dtype=np.int64), self.lengths)
 
     def take(self, rows: NDArray[Any]) -> Ragged:
-        """The lists at these rows; a negative row gives an empty list."""
+        """The lists at these rows; a negative row gives an empty list. One list alone is a view."""
         rows = np.asarray(rows, dtype=np.int64)
+        if len(rows) == 1:
+            alone = self[rows[0]] if rows[0] >= 0 else self.values[:0]
+            return Ragged(alone, np.array([0, len(alone)], dtype=np.int64))
         filled = rows >= 0
         lengths = np.zeros(len(rows), dtype=np.int64)
         lengths[filled] = self.offsets[rows[filled] + 1] - self.offsets[rows[filled]]  # of these lists alone
