@@ -99,7 +99,8 @@ class Shards:
             rows: Int32 = results[0][1].astype(np.int32)
             return rows
         numbers = [
-            np.where(rows < 0, -1, rows + start) for (_, rows), start in zip(results, self.starts, strict=True)
+            np.where(rows < 0, -1, rows + first)
+            for (_, rows), first in zip(results, self.starts, strict=True)
         ]
         scores = np.concatenate([scores for scores, _ in results], axis=1)
         return order.best(np.concatenate(numbers, axis=1).astype(np.int32), scores, k)[0]
