@@ -72,7 +72,7 @@ class Candidates:
             source_ranks=self.source_ranks[rows],
             outcomes=tuple(self.outcomes[row] for row in some) if self.outcomes else (),
             source_bests=None if self.source_bests is None else self.source_bests[rows],
-            head_scores={name: scores[rows] for name, scores in self.head_scores.items()},
+            head_scores=self.head_scores and {name: of[rows] for name, of in self.head_scores.items()},
             tiers=None if self.tiers is None else self.tiers[rows],
             propensities=None if self.propensities is None else self.propensities[rows],
         )
