@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from funnel.towers.training.model import ItemTower
+from funnel.towers.training.item_tower import ItemTower
 from funnel.towers.training.ranks import Ranks
 
 

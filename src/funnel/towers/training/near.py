@@ -51,4 +51,4 @@ def _cells(vectors: Tensor, most: int, rng: np.random.Generator) -> Iterator[Ten
 
 def _along(vectors: Tensor, rows: Tensor, direction: Tensor) -> Tensor:
     """Where rows lie along a direction, without a copy of them all: [len(rows)]."""
-    return torch.cat([vectors[part] @ direction for part in rows.split(PART)])
+    return torch.cat([vectors[part] @ direction for part in torch.split(rows, PART)])

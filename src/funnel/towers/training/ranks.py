@@ -124,7 +124,7 @@ class Ranks:
         grads = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
         there = torch.tensor([float(w.grad is not None) for w in weights] + [loss], device=grads[0].device)
         flat = self.add(torch.cat([there, *(grad.flatten() for grad in grads)]))
-        parts = flat[len(there) :].split([w.numel() for w in weights])
+        parts = torch.split(flat[len(there) :], [w.numel() for w in weights])
         for weight, some, part in zip(weights, flat[: len(weights)].tolist(), parts, strict=True):
             weight.grad = part.view_as(weight) if some else None
         return float(flat[len(weights)])

@@ -16,7 +16,8 @@ from funnel.types import Int64, Ragged
 #: Items that are scored at once, and scores that each thread holds: 16 MiB of float32.
 BLOCK, CHUNK = 1 << 14, 1 << 22
 
-A, B = TypeVar("A"), TypeVar("B")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 class Vectors(Protocol):

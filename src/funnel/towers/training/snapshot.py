@@ -60,7 +60,7 @@ class Snapshot:
         for name, tensor in state.items():
             self._file.seek(-(-self._file.tell() // ALIGNED) * ALIGNED)
             at = self._file.tell()
-            for part in tensor.detach().reshape(-1).split(PART):
+            for part in torch.split(tensor.detach().reshape(-1), PART):
                 self._file.write(part.cpu().numpy().tobytes())
             array = tensor.new_empty(0, device="cpu").numpy()
             size = self._file.tell() - at
