@@ -44,8 +44,8 @@ def _cells(vectors: Tensor, most: int, rng: np.random.Generator) -> Iterator[Ten
         if len(rows) <= most:
             yield rows
             continue
-        one, other = vectors[rows[rng.choice(len(rows), 2, replace=False).tolist()]]
-        order = _along(vectors, rows, one - other).argsort(stable=True)
+        first, second = vectors[rows[rng.choice(len(rows), 2, replace=False).tolist()]]
+        order = _along(vectors, rows, first - second).argsort(stable=True)
         waiting += [rows[half] for half in order.tensor_split(2)]
 
 

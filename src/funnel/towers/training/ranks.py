@@ -129,7 +129,7 @@ class Ranks:
             weight.grad = part.view_as(weight) if some else None
         return float(flat[len(weights)])
 
-    def told(self, text: str) -> str:
-        """What process 0 says."""
-        said = self.gather(torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8))[0]
-        return said.numpy().tobytes().decode()
+    def from_first(self, text: str) -> str:
+        """The text of process 0."""
+        texts = self.gather(torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8))[0]
+        return texts.numpy().tobytes().decode()

@@ -39,7 +39,10 @@ class Snapshot:
             self._write(state)
         except OSError as error:
             log.warning("no room for the best weights in a file (%s); they are kept in memory", error)
-            self._parts, self._held = {}, {name: one.detach().cpu().clone() for name, one in state.items()}
+            self._parts, self._held = (
+                {},
+                {name: tensor.detach().cpu().clone() for name, tensor in state.items()},
+            )
 
     def state(self) -> dict[str, Tensor]:
         """What was kept, mapped from the file."""
