@@ -30,7 +30,7 @@ class Step:
     seconds: float
     skipped: bool = False
 
-    def of(self, rows: NDArray[Any]) -> Step:
+    def of(self, rows: NDArray[Any] | slice) -> Step:
         """The same of some of the requests."""
         return replace(self, candidates=self.candidates.take(rows))
 
