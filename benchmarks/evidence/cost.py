@@ -91,9 +91,9 @@ def _only(live: Live, way: str) -> Iterator[int | None]:
         if way == "without":
             stack.enter_context(live.recording.paused())
         if "arms" not in way:
-            choose, nobody = live._arms.choose, live._arms.of({})
-            live._arms.choose = lambda user_id: nobody  # type: ignore[method-assign]
-            stack.callback(setattr, live._arms, "choose", choose)
+            choose, nobody = live._parts.arms.choose, live._parts.arms.of({})
+            live._parts.arms.choose = lambda user_id: nobody  # type: ignore[method-assign]
+            stack.callback(setattr, live._parts.arms, "choose", choose)
         yield None if "drawn" in way else -1
 
 
@@ -102,7 +102,7 @@ def _in_turns(live: Live, blocks: int) -> tuple[dict[str, Any], dict[str, Any]]:
     rng = np.random.default_rng(0)
     n_users = len(live.contents.users.ids)
     users = rng.integers(n_users, size=(blocks + 2) * BLOCK * 3).tolist()
-    mine = [user for user in users if live._arms.choose(user).arms == {"even": "control"}]
+    mine = [user for user in users if live._parts.arms.choose(user).arms == {"even": "control"}]
     taken = {way: np.empty((blocks + 2, BLOCK, 2)) for way in WAYS}
     for number in range(blocks + 2):
         for way in rng.permutation(WAYS).tolist():

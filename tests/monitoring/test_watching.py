@@ -88,7 +88,7 @@ def test_changes_of_items_are_explained_and_what_nobody_changed_is_not(seen: See
 
 def test_an_index_that_was_built_anew_is_no_alarm(seen: Seen) -> None:
     seen.live.items.delete(seen.live.contents.catalogue.ids.values[:20].tolist())
-    seen.live._follower.compact()
+    seen.live.items.compact()
     seen.live.items.delete(seen.live.contents.catalogue.ids.values[20:25].tolist())
     assert seen.look(3) == []
 
@@ -138,7 +138,7 @@ def test_an_answer_that_was_given_otherwise_is_found(seen: Seen) -> None:
 
 def test_histories_that_stand_still_are_told_of(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     live = seen.live
-    follower: Any = live._follower
+    follower: Any = live._parts.follower
     follower.follow = lambda: follower.overlay
     for answer in ask(live):
         live.observe((answer.user_id, answer.items[0].item_id, None, None, None, answer.id))
