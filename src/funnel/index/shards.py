@@ -22,7 +22,7 @@ from funnel.index.auto import choose_spec
 from funnel.index.config import IndexConfig, IndexInfo
 from funnel.index.factory import filled, trained, trained_index
 from funnel.index.files import read_index, size_of
-from funnel.index.parameters import faiss, nested, omp_threads
+from funnel.index.parameters import faiss, lists, names, nested, omp_threads
 from funnel.types import Float32, Int32
 from funnel.vectors import ItemVectors
 
@@ -61,6 +61,7 @@ class Shards:
             read_index(folder / shard_file(number, info.shards), stop - first, info.dimension, mmap)
             for number, (first, stop) in enumerate(parts)
         ]
+        _check_alike(indexes, folder, info.shards)
         return cls(tuple(indexes), tuple(first for first, _ in parts))
 
     def save(self, folder: Path) -> None:
@@ -95,7 +96,8 @@ class Shards:
             rows: Int32 = results[0][1].astype(np.int32)
             return rows
         numbers = [
-            np.where(rows < 0, -1, rows + start) for (_, rows), start in zip(results, self.starts, strict=True)
+            np.where(rows < 0, -1, rows + start)
+            for (_, rows), start in zip(results, self.starts, strict=True)
         ]
         scores = np.concatenate([scores for scores, _ in results], axis=1)
         return order.best(np.concatenate(numbers, axis=1).astype(np.int32), scores, k)[0]
@@ -156,6 +158,16 @@ def fill_shard(
     path = folder / shard_file(number, config.shards)
     _write(index, path)
     return path
+
+
+def _check_alike(indexes: list[Any], folder: Path, shards: int) -> None:
+    kinds = [(names(index), lists(index)) for index in indexes]
+    for number, kind in enumerate(kinds):
+        if kind != kinds[0]:
+            raise BundleError(
+                f"{folder / shard_file(number, shards)}: {kind[1]} lists and parameters {kind[0]}; the first "
+                f"shard has {kinds[0][1]} and {kinds[0][0]}: they are of two indexes; build the index again"
+            )
 
 
 def spec_of(config: IndexConfig, vectors: ItemVectors) -> str:
