@@ -18,6 +18,7 @@ from funnel.ranker import Ranker
 from funnel.ranker.calibration import EVENT, Head, load_heads
 from funnel.ranker.head_files import load_propensities, load_trees
 from funnel.ranker.propensity import Propensities
+from funnel.ranker.value_head import ValueHead, load_values
 from funnel.rules import Rule, Ruleset
 from funnel.stages import ExpectedValue, Parts, RankConfig, RerankConfig, RetrieveConfig, Source, guard
 from funnel.towers.encoder import QueryEncoder
@@ -42,13 +43,14 @@ class Components:
     query_encoder: what makes a request's query, and its name in the config. rules: what must hold of a list.
     heads: scores as probabilities, by kind of event; none where there is no ranker, and in a bundle of an
     older funnel. head_trees: what gives the scores of a head that has trees of its own; others go by the
-    ranker's. propensities: how far positions were looked at in lists that heads learned from; None where
+    ranker's. worth: what events of each kind are worth, where `rank` reads that; their trees are among
+    head_trees. propensities: how far positions were looked at in lists that heads learned from; None where
     they learned from none.
     rank: by what the ranked list is ordered. context: what encodes what is known
     at the moment of a request; None where nothing is. explore: by what lists are drawn that are to be; None
     where none is. rates: how often items are taken in each of its categories. kinds: what the kinds of events
     are for; None where they are of one. click_rates: of items where they were shown; None where that is not
-    logged.
+    logged. loaded: the folder, and what it gave; None for contents that were made in memory.
     """
 
     catalogue: Catalogue
@@ -69,6 +71,7 @@ class Components:
     own: Contents | None = None
     heads: Mapping[str, Head] = field(default_factory=dict)
     head_trees: Mapping[str, Ranker] = field(default_factory=dict)
+    worth: Mapping[str, ValueHead] = field(default_factory=dict)
     propensities: Propensities | None = None
     rules: tuple[Rule, ...] = ()
     rank: RankConfig = field(default_factory=RankConfig)
@@ -77,6 +80,7 @@ class Components:
     rates: Mapping[str, Rates] = field(default_factory=dict)
     kinds: EventKinds | None = None
     click_rates: ClickRates | None = None
+    loaded: tuple[Path, Contents] | None = field(default=None, compare=False, repr=False)
 
     @property
     def vectors(self) -> ItemVectors:
@@ -136,7 +140,7 @@ class Components:
         if self.rank.value is None or not self.heads or self.ranker is None:
             return None
         context = () if self.context is None else self.context.numbers
-        return ExpectedValue(self.rank, self.heads, self.catalogue, context)
+        return ExpectedValue(self.rank, self.heads, self.catalogue, context, self.worth)
 
     @cached_property
     def ruleset(self) -> Ruleset:
@@ -166,17 +170,19 @@ class Components:
             ranker=ranker,
             heads=load_heads(folder),
             head_trees=load_trees(folder),
+            worth=load_values(folder),
             propensities=load_propensities(folder),
         )
 
     def without_ranker(self) -> Self:
         """The same, keeping the retrieval order."""
-        return replace(self, ranker=None, heads={}, head_trees={}, propensities=None)
+        return replace(self, ranker=None, heads={}, head_trees={}, worth={}, propensities=None)
 
 
 def given_groups(
     context: ContextEncoder | None, kinds: EventKinds | None, click_rates: ClickRates | None
 ) -> list[str]:
     """The feature groups that come with what the data have."""
-    given = {"context": context, "kinds": kinds, "click_rate": click_rates}
+    factors = None if click_rates is None else click_rates.factors
+    given = {"context": context, "kinds": kinds, "click_rate": click_rates, "click_factor": factors}
     return [name for name, there in given.items() if there is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from funnel.catalogue.tables import Catalogue
 from funnel.catalogue.users import Users
 from funnel.errors import BundleError, FunnelError
 from funnel.features import ClickRates, ContextEncoder, FeaturesConfig, Statistics, load_rates
+from funnel.features.click_factors import request_specs
 from funnel.index import FaissIndex
 from funnel.policies import Drawing
 from funnel.ranker import Ranker
 from funnel.ranker.calibration import load_heads
 from funnel.ranker.head_files import load_propensities, load_trees
+from funnel.ranker.value_head import load_values
 from funnel.rules import Rule, check_rules
 from funnel.stages import RankConfig, RerankConfig, RetrieveConfig
 from funnel.stages.value import check_names, number_columns
@@ -99,22 +102,26 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         kinds=kinds,
         heads=load_heads(folder / "ranker") if settings["use_ranker"] else {},
         head_trees=load_trees(folder / "ranker") if settings["use_ranker"] else {},
+        worth=load_values(folder / "ranker") if settings["use_ranker"] else {},
         propensities=load_propensities(folder / "ranker") if settings["use_ranker"] else None,
         rank=RankConfig.model_validate(settings.get("rank", {})),
         explore=None if settings.get("explore") is None else Drawing.model_validate(settings["explore"]),
         rules=TypeAdapter(tuple[Rule, ...]).validate_python(settings.get("rules", ())),
         context=context,
         rates=load_rates(folder / CONTEXT, n_items, moment, encoder.item_specs),
-        click_rates=ClickRates.load(folder / "statistics", n_items, encoder.item_specs),
+        click_rates=ClickRates.load(
+            folder / "statistics", n_items, encoder.item_specs, request_specs(encoder.user_specs, moment)
+        ),
     )
     check_specs({name: moment.get(name) for name in encoder.context_specs}, encoder.context_specs, folder)
     check_rules(contents.rules, contents.catalogue.layout)
     if contents.heads:
         numbers = () if context is None else context.numbers
-        check_names(contents.rank, contents.heads, number_columns(contents.catalogue), numbers)
+        columns = number_columns(contents.catalogue)
+        check_names(contents.rank, contents.heads, columns, numbers, contents.worth)
     if not n_items == len(contents.catalogue.ids) == statistics.n_items:
         raise BundleError(
             f"{folder}: {n_items} item vectors, {len(contents.catalogue.ids)} items and statistics of "
             f"{statistics.n_items}: they must be of one catalogue; build the bundle again"
         )
-    return contents
+    return replace(contents, loaded=(folder, contents))

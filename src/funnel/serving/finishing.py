@@ -50,8 +50,10 @@ def finished(
         milliseconds={step.name: 1000 * step.seconds for step in steps},
         state=chosen.state,
         arms=chosen.arms,
+        weights=chosen.weights,
         policy=policy_of(contents, requests),
     )
+    answer = parts.interleaving.mixed(chosen, given, requests, answer, wanted, attributes)
     parts.recording.record(parts.loaded, contents, given, requests, final, answer, wanted)
     if chosen.arms and given.call == "recommend":
         parts.shadow.offer(chosen, given.request, answer, wanted)

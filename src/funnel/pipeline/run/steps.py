@@ -20,8 +20,10 @@ from funnel.pipeline import train as training
 from funnel.pipeline.build import add_ranker, finish, windows, write_parts
 from funnel.pipeline.run.context import Context
 from funnel.pipeline.run.experiments import settle
+from funnel.pipeline.run.harm import ended_where_harmful
 from funnel.pipeline.run.sources import moment, signature
 from funnel.pipeline.run.work import RESULT, Result, Writing
+from funnel.stages.value import values_read
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def _evaluate(run: Context, out: Writing) -> None:
 
 def _gate(run: Context, out: Writing) -> None:
     version = run.results["evaluate"].output
-    held = settle(run.indexes, run.config)
+    held = [*settle(run.indexes, run.config), *ended_where_harmful(run.indexes, run.config)]
     verdict = judge(run.indexes, version, run.config.gates)
     verdict = verdict.model_copy(update={"findings": (*verdict.findings, *held)})
     if run.indexes.published() != version:  # published by hand, past the gates
@@ -197,7 +199,10 @@ STEPS = (
     PipelineStep(
         "rank",
         ("ingest", "export", "build"),
-        lambda run: run.sections("split", "events", "context", "seed", "features", "retrieve", "ranker"),
+        lambda run: {
+            **run.sections("split", "events", "context", "seed", "features", "retrieve", "ranker"),
+            **({"worth": reads} if (reads := values_read(run.config.rank)) else {}),
+        },
         _rank,
     ),
     PipelineStep(
