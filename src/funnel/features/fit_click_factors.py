@@ -103,13 +103,13 @@ def fit_click_factors(
     for _ in range(epochs):
         order = rng.permutation(len(lists.requests))
         _epoch(order, *given, *recent, *items, *wanted, start, *tables, *squares, *pulls, FADE, RATE)
-    met = [_met(table, of) for table, of in zip(tables, squares, strict=True)]
+    kept = [_touched(table, of) for table, of in zip(tables, squares, strict=True)]
     return ClickFactors(
         start,
-        met[0],
-        dict(zip(names, _cut(met[1], sizes), strict=True)),
-        dict(zip(names, _cut(met[2], sizes), strict=True)),
-        dict(zip(moments, _cut(met[3], moment_sizes), strict=True)),
+        kept[0],
+        dict(zip(names, _cut(kept[1], sizes), strict=True)),
+        dict(zip(names, _cut(kept[2], sizes), strict=True)),
+        dict(zip(moments, _cut(kept[3], moment_sizes), strict=True)),
         {name: log_rates(lists, came, n_items) for name, came in lists.further.items()},
     )
 
@@ -157,7 +157,7 @@ def _start(lists: ShownClicks) -> float:
 
 
 def _pulls(lists: ShownClicks, items: _Parts, wanted: _Parts, sizes: Sequence[int]) -> list[Float64]:
-    """How strongly each row of each table is pulled at each time that it is met: its pull of a pass over the
+    """How strongly each row of each table is pulled each time that it comes up: its pull of a pass over the
     number of times. Of values of items: of biases and of vectors."""
     shown, history = lists.items.values, lists.recent.values
     of_items = 1.0 + np.bincount(shown, minlength=sizes[0])
@@ -169,7 +169,7 @@ def _pulls(lists: ShownClicks, items: _Parts, wanted: _Parts, sizes: Sequence[in
 
 
 def _times(numbers: Int32, times: NDArray[Any], size: int) -> Float64:
-    """How often each row of a table is met, where each of n things is met so many times: float64 [size]."""
+    """How often each row of a table comes up, where each of n things does so many times: float64 [size]."""
     total = np.zeros(size)
     for column in numbers.T:
         there = column >= 0
@@ -177,7 +177,7 @@ def _times(numbers: Int32, times: NDArray[Any], size: int) -> Float64:
     return total
 
 
-def _met(table: Float64, squares: Float64) -> Float32:
+def _touched(table: Float64, squares: Float64) -> Float32:
     """A table as it is kept: 0 where no step was taken, whatever it began with."""
     return frozen(np.where(squares > 0, table, 0.0), np.float32)
 
