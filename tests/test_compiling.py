@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import funnel
 from funnel import Live
+from funnel.compiling import frozen, plain
 from funnel.serving.warm import warm
 from tests.tiny import TinyBuild
 
@@ -201,3 +203,26 @@ def test_an_example_is_compiled_for_without_a_bundle(tmp_path: Path, monkeypatch
     assert told["compiled"] + told["kept"] > 40
     assert {"ranker", "features", "stages"} <= {Path(folder).parent.name for folder in told["in"]}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_arrays_are_frozen_as_they_are_where_that_is_what_they_are() -> None:
+    fresh = np.arange(6, dtype=np.int32).reshape(2, 3)
+    view = frozen(fresh)
+    assert np.shares_memory(view, fresh)
+    assert not view.flags.writeable
+    assert fresh.flags.writeable
+    assert frozen(view) is view
+    assert frozen(fresh.T).flags.c_contiguous
+    assert frozen(fresh, np.int64).dtype == np.int64
+    assert not np.shares_memory(frozen(fresh, np.int64), fresh)
+
+
+def test_fresh_arrays_are_plain_and_others_are_copied() -> None:
+    fresh, other = np.arange(6).reshape(2, 3), np.ones(2)
+    assert all(one is same for one, same in zip(plain(fresh, other), (fresh, other), strict=True))
+    for odd in (frozen(fresh), fresh[:, :2], fresh.T):
+        copied, beside = plain(odd, other)
+        assert copied.flags.carray
+        assert beside.flags.carray
+        np.testing.assert_array_equal(copied, odd)
+        assert not np.shares_memory(copied, fresh)

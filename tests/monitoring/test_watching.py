@@ -184,6 +184,27 @@ def test_what_is_wrong_is_in_a_file_and_what_was_learned_is_kept(seen: Seen) -> 
         Watch(seen.live, QUICK)
 
 
+@pytest.mark.parametrize(("hours", "told"), [(1, []), (-1, ["clock monitor"])])
+def test_a_clock_that_jumps_makes_no_answer_one_without_feedback(
+    hours: int, told: list[str], live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waited for its feedback then is not counted; what is answered afterwards is."""
+    seen = Seen(live, MonitorConfig(golden=0, settle=120.0, least=20))
+    monkeypatch.setattr(recording, "time", SimpleNamespace(time=lambda: seen.now))
+    ask(live)
+    assert seen.look() == []
+    ask(live)
+    live.recording.flush()
+    seen.now += 3600 * hours
+    assert seen.look() == told
+    assert seen.look(5) == []
+    assert seen.rate("join") == []
+    assert seen.rate("clock") == []
+    ask(live)
+    assert seen.look(4) == []
+    assert seen.rate("join") == [40, 40]
+
+
 @pytest.mark.parametrize(("ranker", "told"), [(True, []), (False, ["golden build"])])
 def test_another_bundle_is_watched_from_the_look_on_that_finds_it(
     seen: Seen, ranker: bool, told: list[str]

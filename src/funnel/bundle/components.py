@@ -50,7 +50,7 @@ class Components:
     at the moment of a request; None where nothing is. explore: by what lists are drawn that are to be; None
     where none is. rates: how often items are taken in each of its categories. kinds: what the kinds of events
     are for; None where they are of one. click_rates: of items where they were shown; None where that is not
-    logged.
+    logged. loaded: the folder, and what it gave; None for contents that were made in memory.
     """
 
     catalogue: Catalogue
@@ -80,6 +80,7 @@ class Components:
     rates: Mapping[str, Rates] = field(default_factory=dict)
     kinds: EventKinds | None = None
     click_rates: ClickRates | None = None
+    loaded: tuple[Path, Contents] | None = field(default=None, compare=False, repr=False)
 
     @property
     def vectors(self) -> ItemVectors:

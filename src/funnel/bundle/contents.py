@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,4 +124,4 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
             f"{folder}: {n_items} item vectors, {len(contents.catalogue.ids)} items and statistics of "
             f"{statistics.n_items}: they must be of one catalogue; build the bundle again"
         )
-    return contents
+    return replace(contents, loaded=(folder, contents))

@@ -15,6 +15,7 @@ from funnel.compiling import compiled
 from funnel.errors import BundleError
 from funnel.features.arrays import frozen, load_array, save_array
 from funnel.features.click_factors import ClickFactors
+from funnel.features.kernels import mean_of_values
 from funnel.features.spec import Spec
 from funnel.types import Bool, Features, Float32, Int32
 
@@ -128,15 +129,5 @@ def _by_value(column: NDArray[Any], clicks: Float64, expected: Float64, size: in
 def _of_values(rates: Any, values: Any, items: Any) -> Any:
     out = np.full(items.shape, np.nan, dtype=np.float32)
     for row in range(items.shape[0]):
-        for position in range(items.shape[1]):
-            item = items[row, position]
-            if item < 0:
-                continue
-            total, n = 0.0, 0
-            for value in values[item]:
-                if value > 0:
-                    total += rates[value]
-                    n += 1
-            if n:
-                out[row, position] = total / n
+        mean_of_values(rates, values, items[row], out[row])
     return out

@@ -48,14 +48,16 @@ def checked_queries(queries: Any, dimension: int) -> Float32:
 
     Raises: FunnelError when they are not finite numbers or not of the index's dimension.
     """
-    try:
-        array = np.asarray(np.ascontiguousarray(queries, dtype=np.float32))
-    except (TypeError, ValueError) as error:
-        raise FunnelError(f"queries must be numbers, one row a query: {error}") from error
-    if np.ndim(queries) != 2 or array.shape[1] != dimension:
+    array = queries
+    if not (type(queries) is np.ndarray and queries.dtype == np.float32 and queries.flags.c_contiguous):
+        try:
+            array = np.asarray(np.ascontiguousarray(queries, dtype=np.float32))
+        except (TypeError, ValueError) as error:
+            raise FunnelError(f"queries must be numbers, one row a query: {error}") from error
+    if array.ndim != 2 or array.shape[1] != dimension:
         raise FunnelError(f"queries have shape {np.shape(queries)}; this index takes [batch, {dimension}]")
-    good = np.isfinite(array).all(axis=1)
-    if not good.all():
+    if not np.isfinite(array).all():
+        good = np.isfinite(array).all(axis=1)
         raise FunnelError(f"query {int(np.argmin(good))} has a NaN or an infinite number; all must be finite")
     return array
 

@@ -107,9 +107,9 @@ def in_parts(
     work: Callable[[Float32], tuple[Int32, Float32]], queries: Float32, threads: int
 ) -> tuple[Int32, Float32]:
     """What `work` finds for the queries, which are split over the threads."""
-    parts = np.array_split(queries, min(threads, len(queries)))
-    if len(parts) == 1:
+    if min(threads, len(queries)) == 1:
         return work(queries)
+    parts = np.array_split(queries, min(threads, len(queries)))
     with ThreadPoolExecutor(len(parts)) as pool:
         done = list(pool.map(work, parts))
     return np.concatenate([rows for rows, _ in done]), np.concatenate([scores for _, scores in done])

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -179,7 +180,9 @@ class FaissIndex:
         threads: int = 1,
     ) -> tuple[Int32, Float32]:
         """See `Index.search`. Parameters that are not given are those that the build chose."""
-        chosen = {**self.info.params, **parameters.checked(params or {}, self._names, self.spec)}
+        chosen = self.info.params
+        if params:
+            chosen = {**chosen, **parameters.checked(params, self._names, self.spec)}
         if self._shards is None:
             return exact_search(self._vectors, queries, k, allow=allow, threads=threads, parts=self._ranges)
         queries = checked_queries(queries, self._vectors.shape[1])
@@ -217,7 +220,13 @@ class FaissIndex:
     def _candidates(self, queries: Float32, k: int, params: Mapping[str, int], threads: int) -> Int32:
         """The rows that FAISS returns for a search of k: int32 [B, ≥ k], negative where it found fewer."""
         more = 1 if self._refines_itself else params.get("k_factor", 1)
-        return self._held.candidates(queries, min(self.size, k * more), params, threads)
+        nested = self._usual if params is self.info.params else self._held.nested(params)
+        return self._held.candidates(queries, min(self.size, k * more), nested, threads)
+
+    @cached_property
+    def _usual(self) -> list[Any]:
+        """The search parameters that the build chose, as FAISS takes them: made once, and only read."""
+        return self._held.nested(self.info.params)
 
     def save(self, folder: Path) -> None:
         """index.json and, unless the spec is "Flat", a file a shard and the lists that filters walk; not the

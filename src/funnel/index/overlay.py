@@ -126,9 +126,10 @@ class OverlayIndex:
 
         Where rows are changed meanwhile, each is found once, as it was or as it is.
         """
-        queries, k = checked_queries(queries, self._vectors.shape[1]), at_least_one("k", k)
         base, options = self._base, {"params": params, "threads": threads}
         before, delta = base.changes, base.delta
+        if base.n_hidden or len(delta) or allow is not None:  # else the base alone is asked, which checks
+            queries, k = checked_queries(queries, self._vectors.shape[1]), at_least_one("k", k)
         if allow is not None and allow.bits is self._living:
             allow = None
         if allow is None:

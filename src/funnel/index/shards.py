@@ -83,19 +83,24 @@ class Shards:
         """The size of the files, which are not written for this."""
         return sum(map(size_of, self.indexes))
 
-    def candidates(self, queries: Float32, k: int, params: Mapping[str, int], threads: int) -> Int32:
+    def nested(self, params: Mapping[str, int]) -> list[Any]:
+        """Search parameters as FAISS takes them, for each shard."""
+        return [nested(index, params) for index in self.indexes]
+
+    def candidates(self, queries: Float32, k: int, params: list[Any], threads: int) -> Int32:
         """The rows that FAISS returns for a search of k among all: int32 [B, k], negative where it found
-        fewer. Those of several shards are ordered by FAISS's own scores, ties by row."""
+        fewer. Those of several shards are ordered by FAISS's own scores, ties by row. params: of `nested`."""
         with omp_threads(threads):
             results = [
-                index.search(queries, min(k, int(index.ntotal)), params=nested(index, params))
-                for index in self.indexes
+                index.search(queries, min(k, int(index.ntotal)), params=own)
+                for index, own in zip(self.indexes, params, strict=True)
             ]
         if len(results) == 1:
             rows: Int32 = results[0][1].astype(np.int32)
             return rows
         numbers = [
-            np.where(rows < 0, -1, rows + start) for (_, rows), start in zip(results, self.starts, strict=True)
+            np.where(rows < 0, -1, rows + first)
+            for (_, rows), first in zip(results, self.starts, strict=True)
         ]
         scores = np.concatenate([scores for scores, _ in results], axis=1)
         return order.best(np.concatenate(numbers, axis=1).astype(np.int32), scores, k)[0]

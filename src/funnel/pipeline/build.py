@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,7 @@ from funnel.ranker.propensity import Propensities
 from funnel.ranker.value_head import save_values
 from funnel.stages import RerankConfig, RetrieveConfig
 from funnel.towers.encoder import QueryEncoder
+from funnel.towers.queries import FOLDER as QUERIES
 from funnel.towers.queries import Queries, fitted
 from funnel.types import Examples, Log, Requests
 
@@ -195,22 +198,47 @@ def add_ranker(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> d
 
 
 def _before(prepared: Prepared, towers: Path, parts: Path, folder: Path) -> Contents:
-    """The parts with towers and statistics that know only what came before the ranker's window."""
+    """The parts with towers and statistics that know only what came before the ranker's window.
+
+    folder: an empty one. All is written there and loaded, so that other processes can load it as well.
+    """
     split, contents = prepared.split, configured(parts, prepared.config)
     if split.refit is None:
         return contents
-    encoder = contents.encoder
+    own = ["statistics", *(["towers", "index", QUERIES] if served(towers) != towers else [])]
+    _link(parts, folder, own)
     if served(towers) != towers:
         copy_towers(prepared, towers, folder / "towers")
         encoder = QueryEncoder.load(folder / "towers")
-    if encoder is not contents.encoder or not contents.encoding.own:
         then = fitted(contents.encoding, encoder, folder, split.train)
-        contents = replace(contents, encoder=encoder, query_encoder=then)
-        contents = replace(contents, index=_index(prepared, contents.queries))
-    statistics = Statistics.fit(split.ranker_known, split.ranker_statistics, negatives=split.negatives)
-    rates = prepared.rates(split.ranker_statistics)
+        _index(prepared, Queries(encoder, then, contents.encoding.name)).save(folder / "index")
+    Statistics.fit(split.ranker_known, split.ranker_statistics, negatives=split.negatives).save(
+        folder / "statistics"
+    )
     clicks = None if contents.click_rates is None else click_rates(prepared, split.ranker)
-    return replace(contents, statistics=statistics, rates=rates, click_rates=clicks)
+    if clicks is not None:
+        clicks.save(folder / "statistics")
+    if prepared.context is not None:
+        shutil.rmtree(folder / CONTEXT)
+        prepared.context.save(folder / CONTEXT)
+        save_rates(prepared.rates(split.ranker_statistics), folder / CONTEXT)
+    return configured(folder, prepared.config)
+
+
+def _link(parts: Path, folder: Path, but: Sequence[str]) -> None:
+    """The files of a folder in another one, where the system can, without a copy of them. but: folders."""
+
+    def link(source: str, target: str) -> None:
+        try:
+            os.link(source, target)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(source, target)
+
+    for path in parts.iterdir():
+        if path.is_dir() and path.name not in but and not path.name.startswith("."):
+            shutil.copytree(path, folder / path.name, copy_function=link)
+        elif path.is_file():
+            link(str(path), str(folder / path.name))
 
 
 def finish(prepared: Prepared, draft: Draft, *, progress: bool = False) -> tuple[Report, tuple[str, ...]]:

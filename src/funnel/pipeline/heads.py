@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
 from funnel.errors import DataError
-from funnel.evaluation.chunks import each_chunk
+from funnel.evaluation.chunks import Recipe, each_chunk
 from funnel.features.groups.click_factor import begins
 from funnel.pipeline.logged import Logged
 from funnel.pipeline.progress import step
@@ -21,9 +20,7 @@ from funnel.ranker.outcome_trees import OutcomeRows
 from funnel.ranker.outcomes import MOST_ROWS
 from funnel.ranker.propensity import Propensities
 from funnel.ranker.target_trees import cross_fit, grow
-from funnel.types import Bool, Candidates, EventKinds, Examples, Float32, Int64, Requests
-
-MatrixOf = Callable[[Requests, Candidates], Float32]
+from funnel.types import Bool, Candidates, EventKinds, Examples, Float32, Int64
 
 
 @dataclass(frozen=True)
@@ -129,15 +126,14 @@ def _whole(
     seed: int,
 ) -> dict[str, tuple[Float32, Bool, Int64]]:
     """For each kind, scores of whole lists by trees that saw none of their users, outcomes, and folds."""
-    shorten, features = Funnel(contents.before_ranking()), contents.candidate_features()
     width = min(contents.retrieve.k, len(contents.catalogue.ids))
     most = max(1, MOST_ROWS // max(1, width) // len(folds))
     parts: dict[str, list[tuple[Float32, Bool, Int64]]] = {name: [] for name in kinds.target_names}
     for number, fold in enumerate(folds):
         drawn = np.random.default_rng((seed, number)).permutation(len(fold))[:most]
         trees = {name: of[number] for name, of in models.items()}
-        scored = partial(_scored, shorten, features.matrix, trees)
-        for part, shortlist, scores in each_chunk(scored, fold.take(np.sort(drawn))):
+        recipe = Recipe(_scored, contents, trees)
+        for part, shortlist, scores in each_chunk(recipe, fold.take(np.sort(drawn))):
             for name in kinds.target_names:
                 happened = contains(part.of_kind(kinds.code(name)).targets, shortlist.items)[shortlist.filled]
                 parts[name].append(
@@ -158,16 +154,18 @@ def _whole(
 
 
 def _scored(
-    shorten: Funnel, matrix: MatrixOf, trees: Mapping[str, Ranker], part: Examples
-) -> tuple[Examples, Candidates, dict[str, Float32]]:
+    contents: Contents, trees: Mapping[str, Ranker]
+) -> Callable[[Examples], tuple[Examples, Candidates, dict[str, Float32]]]:
     """Some requests, their shortlists, and the scores of each filled position by each head."""
-    shortlist = shorten(part.requests)
-    values = matrix(part.requests, shortlist)[shortlist.filled]
-    return (
-        part,
-        shortlist,
-        {name: ranker.predict(values).astype(np.float32) for name, ranker in trees.items()},
-    )
+    shorten, features = Funnel(contents.before_ranking()), contents.candidate_features()
+
+    def scored(part: Examples) -> tuple[Examples, Candidates, dict[str, Float32]]:
+        shortlist = shorten(part.requests)
+        values = features.matrix(part.requests, shortlist)[shortlist.filled]
+        scores = {name: ranker.predict(values).astype(np.float32) for name, ranker in trees.items()}
+        return part, shortlist, scores
+
+    return scored
 
 
 def _sentences(heads: Mapping[str, Head], trees: Mapping[str, Ranker], what: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from funnel.errors import BundleError, ConfigError, DataError
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.lists import TrainingLists
 from funnel.ranker.training import Folds, Progress, grow, plain_names
-from funnel.ranker.trees import Forest
+from funnel.ranker.trees import Forest, are_within
 from funnel.types import Float32, Int64
 
 _MODEL, _SIDE = "model.txt", "ranker.json"
@@ -101,6 +101,11 @@ class Ranker:
         return max(tried, key=lambda parts: max(parts[0].history))
 
     @property
+    def text(self) -> str:
+        """The model as LightGBM writes it; with names, config and history it makes the ranker again."""
+        return self._model
+
+    @property
     def trees(self) -> int:
         """The number of trees."""
         return self._forest.trees
@@ -129,7 +134,7 @@ class Ranker:
         Raises: ConfigError for another number of columns, or lists longer than K.
         """
         self._columns(matrix, ndim=3)
-        if lengths.shape != matrix.shape[:1] or (lengths < 0).any() or (lengths > matrix.shape[1]).any():
+        if lengths.shape != matrix.shape[:1] or not are_within(lengths, matrix.shape[1]):
             raise ConfigError(f"lengths of {len(matrix)} lists are needed, each 0 to {matrix.shape[1]}")
         return self._from(matrix, self._forest.lists(matrix, lengths, threads=threads))
 

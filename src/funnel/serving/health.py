@@ -56,7 +56,8 @@ def _logged(parts: ServingParts) -> dict[str, Any]:
     return {
         "impressions": parts.recording.figures(parts.loaded),
         "explore": parts.exploring.figures(parts.loaded.contents),
-        "experiments": parts.arms.health() | {"shadow": parts.shadow.figures()},
+        "experiments": parts.arms.health()
+        | {"shadow": parts.shadow.figures(), "interleaving": parts.interleaving.figures()},
     }
 
 

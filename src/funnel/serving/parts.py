@@ -10,8 +10,10 @@ from typing import Any
 
 from funnel.artifacts.store import Store
 from funnel.impressions import ImpressionsConfig, answers_folder
+from funnel.serving.again import Readers
 from funnel.serving.arms import Arms, Chosen
 from funnel.serving.exploring import Exploring
+from funnel.serving.interleaving import Interleaving
 from funnel.serving.loaded import Loaded
 from funnel.serving.recording import Recording
 from funnel.serving.reload import Reload
@@ -58,7 +60,9 @@ class ServingParts:
         retain(store, self.state)
         self.items = LiveItems(self.follower)
         self.users = LiveUsers(self.follower, self.impressions, self.recording)
-        self.shadow = Shadow(store.folder, self.arms, self.users, self.impressions)
+        readers = Readers(self.users, self.impressions)
+        self.shadow = Shadow(store.folder, self.arms, readers)
+        self.interleaving = Interleaving(self.arms, readers)
         self.watcher: Watcher | None = None
         self.reports: dict[str, Callable[[], Any]] = {}
 

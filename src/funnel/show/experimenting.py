@@ -19,7 +19,8 @@ def experiments(now: Running, out: Console) -> None:
     rows = table("experiments", "name", "layer", "arms", "users", "metric", "days", text=(2, 4))
     for name, each in now.experiments.items():
         config = each.config
-        arms = ", ".join(f"{arm} {about.share:.3g}" for arm, about in config.arms.items())
+        now_shares = {**{arm: about.share for arm, about in config.arms.items()}, **each.shares[-1]}
+        arms = ", ".join(f"{arm} {share:.3g}" for arm, share in now_shares.items())
         rows.add_row(name, config.layer, arms, f"{100 * config.ramp:.3g}%", config.metric, str(config.days))
     out.print(rows)
 

@@ -17,8 +17,8 @@ NOTHING = 1e-6
 def dpp(
     vectors: Stored, items: Int32, relevance: Float32, trade_off: float, picks: Int64, values: Float32
 ) -> None:
-    """picks, values [B, k] from items, relevance [B, P], by Chen, Zhang and Zhou (Fast greedy MAP inference
-    for determinantal point process to improve recommendation diversity, NeurIPS 2018).
+    """picks, values [B, k] from relevance [B, P] of the first P items, by Chen, Zhang and Zhou (Fast greedy
+    MAP inference for determinantal point process to improve recommendation diversity, NeurIPS 2018).
 
     The kernel is L_ij = exp(α (r_i + r_j)) (1 + cos_ij) / 2 with α = trade_off / 2 (1 − trade_off): relevance
     counts as trade_off, the logarithm of the determinant of similarities as 1 − trade_off. A pick is the item
@@ -26,7 +26,7 @@ def dpp(
     update of the Cholesky factor makes a pick cost O(P · k). What adds nothing any more comes behind, the
     most relevant first. Ties go to the lower item row.
     """
-    n_requests, pool = items.shape
+    n_requests, pool = relevance.shape
     width, k = dimension(vectors), picks.shape[1]
     alpha = trade_off / (2 * (1 - trade_off))
     unit = np.empty((pool, width), dtype=np.float64)

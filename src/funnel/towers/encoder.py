@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from funnel.errors import BundleError
 from funnel.features.encoders import Spec
 from funnel.features.runtime import onnx_session
 from funnel.towers.config import TowersConfig
-from funnel.towers.inputs import context_name, histories, input_name, user_columns
+from funnel.towers.inputs import column_of, context_name, histories, input_name
 from funnel.types import Clock, Float32, Requests
 from funnel.vectors import ItemVectors
 
@@ -80,29 +81,48 @@ class QueryEncoder:
         column, or one of the context, that is not given is missing for everyone. An empty history, and a user
         never seen, are normal.
         """
-        longest = min(self.config.reads(self.clock), int(requests.history.lengths.max(initial=1)))
-        specs = (*self.user_specs.values(), *self.context_specs.values())
-        longest = max(longest, *(spec.width for spec in specs), 1)
-        if len(requests) * longest * self.config.d <= CHUNK:
+        reads, wide = self._most
+        n = len(requests.users)
+        if n * max(reads, wide) * self.config.d <= CHUNK:
+            return self._encode(requests)
+        longest = max(wide, min(reads, int(requests.history.lengths.max(initial=1))))
+        if n * longest * self.config.d <= CHUNK:
             return self._encode(requests)
         # Requests of about the same length together, so that little is computed for padding.
         order = np.argsort(requests.history.lengths, kind="stable")
         size = max(1, CHUNK // (longest * self.config.d))
-        out = np.empty((len(requests), self.config.d), dtype=np.float32)
+        out = np.empty((n, self.config.d), dtype=np.float32)
         for at in range(0, len(order), size):
             rows = order[at : at + size]
             out[rows] = self._encode(requests.take(rows))
         return out
 
+    @cached_property
+    def _most(self) -> tuple[int, int]:
+        """The items of a history that are read, at most, and the numbers that the widest column has."""
+        specs = (*self.user_specs.values(), *self.context_specs.values())
+        return self.config.reads(self.clock), max((spec.width for spec in specs), default=1)
+
+    @cached_property
+    def _inputs(self) -> tuple[list[tuple[str, str, Spec]], list[tuple[str, str, Spec]]]:
+        """The graph's inputs that are columns of users, and of the moment: each with the column's name and
+        form."""
+        return (
+            [(input_name(name), name, spec) for name, spec in self.user_specs.items()],
+            [(context_name(name), name, spec) for name, spec in self.context_specs.items()],
+        )
+
     def _encode(self, requests: Requests) -> Float32:
-        padded = histories(requests, self.config.reads(self.clock), self.clock, kinds=bool(self.kinds))
+        padded, n = (
+            histories(requests, self._most[0], self.clock, kinds=bool(self.kinds)),
+            len(requests.users),
+        )
         feed = {"history": self.item_vectors[padded.items], "lengths": padded.lengths}
         if self.clock == "time" or self.kinds:
             feed["gaps"] = padded.gaps
-        columns = user_columns(self.user_specs, requests.user_features, len(requests))
-        feed |= {input_name(name): column for name, column in columns.items()}
-        moment = user_columns(self.context_specs, requests.context, len(requests))
-        feed |= {context_name(name): column for name, column in moment.items()}
+        for names, features in zip(self._inputs, (requests.user_features, requests.context), strict=True):
+            for of, name, spec in names:
+                feed[of] = column_of(features, name, spec, n)
         queries: Float32 = self._session.run(None, feed)[0]
         return queries
 

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.compiling import frozen
 from funnel.types.arrays import Int64
 
 
-@dataclass(frozen=True, slots=True)
+class Lists(NamedTuple):
+    """A Ragged as compiled code takes it: list i is `values[offsets[i]:offsets[i + 1]]`."""
+
+    values: NDArray[Any]
+    offsets: Int64
+
+
+@dataclass(frozen=True)
 class Ragged:
     """Lists of different lengths, end to end in one array.
 
@@ -45,6 +54,11 @@ class Ragged:
         """n empty lists."""
         return cls(np.empty(0, dtype=dtype), np.zeros(n + 1, dtype=np.int64))
 
+    @cached_property
+    def rows(self) -> Lists:
+        """Lists of rows (int32) as compiled code takes them; made once, however many kernels read them."""
+        return Lists(frozen(self.values, np.int32), frozen(self.offsets, np.int64))
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
@@ -61,8 +75,13 @@ class Ragged:
         """For each value, the number of the list that it is in: int64 [total]."""
         return np.repeat(np.arange(len(self), dtype=np.int64), self.lengths)
 
-    def take(self, rows: NDArray[Any]) -> Ragged:
-        """The lists at these rows; a negative row gives an empty list."""
+    def take(self, rows: NDArray[Any] | slice) -> Ragged:
+        """The lists at these rows; a negative row gives an empty list. A slice, which has no step, copies
+        nothing."""
+        if isinstance(rows, slice):
+            start, stop, _ = rows.indices(len(self))
+            offsets = self.offsets[start : max(start, stop) + 1]
+            return Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
         rows = np.asarray(rows, dtype=np.int64)
         filled = rows >= 0
         lengths = np.zeros(len(rows), dtype=np.int64)

@@ -9,7 +9,7 @@ from funnel.features.click_rates import ClickRates
 from funnel.features.rates import Rates
 from funnel.features.spec import Spec
 from funnel.features.statistics import Statistics
-from funnel.types import Candidates, Clock, EventKinds, Features, Float32, Int32, Ragged, Requests
+from funnel.types import Candidates, Clock, EventKinds, Features, Float32, Int32, Lists, Ragged, Requests
 from funnel.vectors import ItemVectors
 
 
@@ -45,13 +45,20 @@ class FittedContext:
 class FeatureBatch:
     """The requests and candidates that features are computed for.
 
-    newest_first: each request's recent history, see `funnel.features.recent`. Where nothing orders the events
-    it is a set, whose first or last item means nothing.
+    items: the candidates' items, in C order. newest: each request's recent history, newest first, see
+    `funnel.features.recent`; where nothing orders the events it is a set, whose first or last item means
+    nothing.
     """
 
     requests: Requests
     candidates: Candidates
-    newest_first: Ragged
+    items: Int32
+    newest: Lists
+
+    @property
+    def newest_first(self) -> Ragged:
+        """The recent histories as lists that can be looked at one by one."""
+        return Ragged(*self.newest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from funnel.compiling import compiled
-from funnel.features.arrays import frozen
 from funnel.features.groups.group import TASTE_DECAY, FeatureBatch, FeatureGroup, FittedContext
 from funnel.plugins import register
 from funnel.types import Float32
@@ -31,8 +30,7 @@ def build(context: FittedContext) -> FeatureGroup:
     ordered = context.statistics.clock != "none"
 
     def compute(batch: FeatureBatch) -> Float32:
-        newest, items = batch.newest_first, frozen(batch.candidates.items, np.int32)
-        all_three: Float32 = _similarity(vectors, newest.values, newest.offsets, items, decay)
+        all_three: Float32 = _similarity(vectors, *batch.newest, batch.items, decay)
         return all_three if ordered else all_three[:, :, 2:]
 
     return FeatureGroup(("last", "best", "mean") if ordered else ("mean",), compute)

@@ -21,6 +21,7 @@ from funnel.pipeline.build import add_ranker, finish, windows, write_parts
 from funnel.pipeline.click_rates import wants_factors
 from funnel.pipeline.run.context import Context
 from funnel.pipeline.run.experiments import settle
+from funnel.pipeline.run.harm import ended_where_harmful
 from funnel.pipeline.run.sources import moment, signature
 from funnel.pipeline.run.work import RESULT, Result, Writing
 from funnel.stages.value import values_read
@@ -113,7 +114,7 @@ def _evaluate(run: Context, out: Writing) -> None:
 
 def _gate(run: Context, out: Writing) -> None:
     version = run.results["evaluate"].output
-    held = settle(run.indexes, run.config)
+    held = [*settle(run.indexes, run.config), *ended_where_harmful(run.indexes, run.config)]
     verdict = judge(run.indexes, version, run.config.gates)
     verdict = verdict.model_copy(update={"findings": (*verdict.findings, *held)})
     if run.indexes.published() != version:  # published by hand, past the gates
