@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from funnel.config import Config
 from funnel.data.histories import Histories
 from funnel.data.shown import CLICK, EARLY, OUTCOME, shown_requests
 from funnel.errors import DataError
@@ -43,13 +44,14 @@ def propensities_of(frame: pd.DataFrame, items: Int32) -> Propensities:
 
 
 def click_rates(prepared: Prepared, part: Examples, *, most: int = MOST_FOR_FACTORS) -> ClickRates | None:
-    """Of what was shown before the first request of a window. None where nothing was, or no clock says
-    when. most: impressions that the factors are fitted on."""
+    """Of what was shown before the first request of a window. None where nothing was before that of the
+    ranker's, which could not learn what they say, or no clock says when. most: impressions that the factors
+    are fitted on."""
     data = prepared.dataset
     if data.impressions is None or data.clock != "time" or not len(part):
         return None
     frame, items = shown_before(prepared, part)
-    if not len(frame):
+    if not len(frame) or not len(shown_before(prepared, prepared.split.ranker)[0]):
         return None
     try:
         propensities = propensities_of(frame, items)
@@ -58,33 +60,40 @@ def click_rates(prepared: Prepared, part: Examples, *, most: int = MOST_FOR_FACT
     examined = propensities.examined(frame["position"].to_numpy())
     clicked, columns = frame["clicked"].to_numpy(), prepared.item_features
     rates = ClickRates.fit(items, clicked, examined, columns, prepared.item_encoder.specs, len(data.items))
-    if not _wants_factors(prepared):
+    if not wants_factors(prepared.config):
         return rates
-    return replace(rates, factors=_factors(prepared, frame.iloc[-most:], propensities))
+    end = int(part.requests.times.min())
+    return replace(rates, factors=_factors(prepared, frame.iloc[-most:], propensities, end))
 
 
-def _wants_factors(prepared: Prepared) -> bool:
+def wants_factors(config: Config) -> bool:
     """Whether the config names them, or leaves the choice to funnel."""
-    features = prepared.config.features
-    return features.names == STANDARD or "click_factor" in features.groups
+    return config.features.names == STANDARD or "click_factor" in config.features.groups
 
 
-def _factors(prepared: Prepared, frame: pd.DataFrame, propensities: Propensities) -> ClickFactors | None:
-    """Of these rows of the log of impressions."""
-    lists = _shown_clicks(prepared, frame, propensities)
+def _factors(
+    prepared: Prepared, frame: pd.DataFrame, propensities: Propensities, end: int
+) -> ClickFactors | None:
+    """Of these rows of the log of impressions, and of events before the end."""
+    lists = _shown_clicks(prepared, frame, propensities, end)
     moment = {} if prepared.context is None else prepared.context.specs
     moments = request_specs(prepared.user_encoder.specs, moment)
     columns, specs = prepared.item_features, prepared.item_encoder.specs
     return fit_click_factors(lists, columns, specs, moments, seed=prepared.config.seed)
 
 
-def _shown_clicks(prepared: Prepared, frame: pd.DataFrame, propensities: Propensities) -> ShownClicks:
-    """These rows as lists, each with what was known before it."""
+def _shown_clicks(
+    prepared: Prepared, frame: pd.DataFrame, propensities: Propensities, end: int
+) -> ShownClicks:
+    """These rows as lists, each with what was known before it and what came of it before the end."""
     data = prepared.dataset
     log = prepared.config.events.applied(data.log)
-    histories = Histories.of(log, False)
+    histories = Histories.of(log.where(log.times < end), False)
     alone = replace(data, impressions=frame)
-    lists = shown_requests(alone, histories, int(frame["time"].iloc[0]) - EARLY, None, outcomes={})
+    kinds = prepared.split.kinds
+    codes = {} if kinds is None else {name: kinds.code(name) for name in kinds.target_names if name != CLICK}
+    start = int(frame["time"].iloc[0]) - EARLY
+    lists = shown_requests(alone, histories, start, None, outcomes=codes)
     assert lists.shown is not None
     examples = lists.examples(histories, exclude_seen=False, limit=REACH["time"])
     examples = with_users(examples, prepared.user_features)
@@ -98,4 +107,5 @@ def _shown_clicks(prepared: Prepared, frame: pd.DataFrame, propensities: Propens
         shown.items,
         shown.columns[OUTCOME + CLICK] > 0,
         propensities.examined(shown.columns["position"].astype(np.int64)),
+        {name: shown.columns[OUTCOME + name] > 0 for name in codes},
     )

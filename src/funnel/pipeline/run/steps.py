@@ -18,6 +18,7 @@ from funnel.gates import Verdict, judge, refuse_failed, serve
 from funnel.pipeline import checks
 from funnel.pipeline import train as training
 from funnel.pipeline.build import add_ranker, finish, windows, write_parts
+from funnel.pipeline.click_rates import wants_factors
 from funnel.pipeline.run.context import Context
 from funnel.pipeline.run.experiments import settle
 from funnel.pipeline.run.harm import ended_where_harmful
@@ -193,7 +194,10 @@ STEPS = (
     PipelineStep(
         "build",
         ("ingest", "export"),
-        lambda run: run.sections("split", "events", "context", "seed", "index", "encoder"),
+        lambda run: {
+            **run.sections("split", "events", "context", "seed", "index", "encoder"),
+            **({} if wants_factors(run.config) else {"factors": False}),
+        },
         _build,
     ),
     PipelineStep(
