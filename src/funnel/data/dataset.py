@@ -61,8 +61,8 @@ class Dataset:
     name: str
     schema: Schema
     events: FrameView = FrameView("event_table")  # noqa: RUF009  (a descriptor)
-    users: pd.DataFrame
-    items: pd.DataFrame
+    users: pd.DataFrame  # type: ignore[misc]  # mypy takes a descriptor for a default
+    items: pd.DataFrame  # type: ignore[misc]
     impressions: OptionalFrameView = OptionalFrameView("impression_table")  # noqa: RUF009
     clock: Clock = "time"
     notes: tuple[str, ...] = ()
@@ -235,5 +235,6 @@ class Dataset:
 
     def checksum(self) -> str:
         """sha256, hex, of the tables, the schema and the clock; the name and the notes do not count."""
+        tables: list[pd.DataFrame | Table | None]
         tables = [self.event_table, self.users, self.items, self.impression_table]
         return checksum(self.schema, self.clock, tables)

@@ -75,10 +75,10 @@ def by_alphabet(column: Coded) -> Coded:
     order = np.argsort(column.values.to_numpy(dtype=object), kind="stable")
     if (order == np.arange(len(order))).all():
         return column
-    places = np.empty(len(order) + 1, dtype=column.codes.dtype)
-    places[order] = np.arange(len(order))
-    places[-1] = -1  # none stays none
-    return Coded(places[column.codes], column.values.iloc[order].reset_index(drop=True))
+    positions = np.empty(len(order) + 1, dtype=column.codes.dtype)
+    positions[order] = np.arange(len(order))
+    positions[-1] = -1  # none stays none
+    return Coded(positions[column.codes], column.values.iloc[order].reset_index(drop=True))
 
 
 def values_of(events: Table) -> Float32 | None:

@@ -183,8 +183,8 @@ def _first_late(order: Any, offsets: Any, first: Any, seconds: Any) -> Any:
     """The earliest row that is too long after the first of its list, −1 for none, and its list."""
     late, of = -1, -1
     for at in range(len(offsets) - 1):
-        for place in range(offsets[at], offsets[at + 1]):
-            row = order[place]
+        for index in range(offsets[at], offsets[at + 1]):
+            row = order[index]
             if seconds[row] - seconds[first[at]] > LONGEST_LIST:
                 earlier = late < 0 or seconds[row] < seconds[late]
                 if earlier or (seconds[row] == seconds[late] and row < late):
@@ -202,6 +202,6 @@ def _sort_lists(order: Any, offsets: Any, positions: Any) -> None:
             rising = rising and positions[order[at - 1]] <= positions[order[at]]
         if not rising:
             part = order[start:stop].copy()
-            places = np.argsort(positions[part], kind="mergesort")
+            by_position = np.argsort(positions[part], kind="mergesort")
             for at in range(stop - start):
-                order[start + at] = part[places[at]]
+                order[start + at] = part[by_position[at]]

@@ -45,10 +45,10 @@ def read_batches(folder: Any, name: TableName, file: TableFile | None) -> Batche
         raise NotByBatch
     file = file or TableFile(path=name)
     opened = [_opened(part, file) for part in parts]
-    check_keys(parts, [list(one.types) for one in opened], name, file)
+    check_keys(parts, [list(part_file.types) for part_file in opened], name, file)
     types = _types(opened)
     csv = parts[0].form == "CSV"
-    rows = sum(one.rows for one in opened)
+    rows = sum(part_file.rows for part_file in opened)
     return Batches(rows, lambda: _frames(opened, types, name, file if csv else None))
 
 
@@ -92,10 +92,10 @@ def _opened(part: Part, file: TableFile) -> _PartFile:
 
 def _types(opened: Sequence[_PartFile]) -> dict[str, Any]:
     """The type of each column in all parts, which holds the values of each. Raises: NotByBatch."""
-    names = dict.fromkeys(name for one in opened for name in [*_in_order(one)])
+    names = dict.fromkeys(name for part_file in opened for name in [*_in_order(part_file)])
     types = {}
     for name in names:
-        kinds = {one.types[name] for one in opened if name in one.types} - {pa.null()}
+        kinds = {part_file.types[name] for part_file in opened if name in part_file.types} - {pa.null()}
         kind = next(iter(kinds)) if len(kinds) == 1 else common(kinds) if kinds else pa.null()
         if kind is None:
             raise NotByBatch
@@ -103,10 +103,10 @@ def _types(opened: Sequence[_PartFile]) -> dict[str, Any]:
     return types
 
 
-def _in_order(one: _PartFile) -> list[str]:
+def _in_order(part_file: _PartFile) -> list[str]:
     """The columns of a file, then those of its folders."""
-    own = [name for name in one.types if name not in one.part.columns]
-    return [*own, *one.part.columns]
+    own = [name for name in part_file.types if name not in part_file.part.columns]
+    return [*own, *part_file.part.columns]
 
 
 def _frames(
@@ -114,9 +114,9 @@ def _frames(
 ) -> Iterator[pd.DataFrame]:
     """Frames of all parts; at least one, which says what the columns are."""
     first, any_rows = 0, False
-    for one in opened:
-        for batch in _batches(one):
-            frame = _frame(in_folders(batch, one.part), types)
+    for part_file in opened:
+        for batch in _batches(part_file):
+            frame = _frame(in_folders(batch, part_file.part), types)
             if not len(frame):
                 continue
             any_rows = True
@@ -140,16 +140,16 @@ def _frame(table: Any, types: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _batches(one: _PartFile) -> Iterator[Any]:
+def _batches(part_file: _PartFile) -> Iterator[Any]:
     """Tables of Arrow. Raises: DataError naming the file, and of Parquet the row group."""
-    return _of_parquet(one) if one.part.form == "Parquet" else _of_csv(one)
+    return _of_parquet(part_file) if part_file.part.form == "Parquet" else _of_csv(part_file)
 
 
-def _of_parquet(one: _PartFile) -> Iterator[Any]:
+def _of_parquet(part_file: _PartFile) -> Iterator[Any]:
     with pq.ParquetFile(
-        one.part.path, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True
+        part_file.part.path, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True
     ) as file:
-        columns = [name for name in file.schema_arrow.names if name in one.types]
+        columns = [name for name in file.schema_arrow.names if name in part_file.types]
         groups, first = file.num_row_groups, 0
         for group in range(groups):
             rows = file.metadata.row_group(group).num_rows
@@ -159,7 +159,7 @@ def _of_parquet(one: _PartFile) -> Iterator[Any]:
                     yield pa.Table.from_batches([batch])
             except (OSError, ValueError, pa.ArrowException) as error:
                 raise DataError(
-                    f"{one.part.path} cannot be read in row group {group} of {groups} (rows {first} to "
+                    f"{part_file.part.path} cannot be read in row group {group} of {groups} (rows {first} to "
                     f"{first + rows - 1}): {error}"
                 ) from error
             first += rows
@@ -173,10 +173,10 @@ def _rows_of_batch(file: Any, group: int, columns: list[str]) -> int:
     return max(_FIRST, min(ROWS, _MOST_BYTES * len(some) // max(1, some.nbytes)))
 
 
-def _of_csv(one: _PartFile) -> Iterator[Any]:
-    path = str(one.part.path)
+def _of_csv(part_file: _PartFile) -> Iterator[Any]:
+    path = str(part_file.part.path)
     try:
-        with pacsv.open_csv(path, **csv_options(path, one.table)) as reader:
+        with pacsv.open_csv(path, **csv_options(path, part_file.table)) as reader:
             for batch in reader:
                 table = pa.Table.from_batches([batch])
                 for start in range(0, len(table), ROWS):

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from funnel.values.arrays import mapped
 
 
-class Parts(Protocol):
+class ArrayParts(Protocol):
     """Where parts of an array go, one behind the other."""
 
     def add(self, part: NDArray[Any]) -> None:
@@ -32,11 +32,11 @@ class PartsInMemory:
         self._parts: list[NDArray[Any]] = []
 
     def add(self, part: NDArray[Any]) -> None:
-        """See `Parts`."""
+        """See `ArrayParts`."""
         self._parts.append(part)
 
     def whole(self) -> NDArray[Any]:
-        """See `Parts`."""
+        """See `ArrayParts`."""
         whole = np.empty(sum(map(len, self._parts)), dtype=self._dtype)
         end = len(whole)
         while self._parts:
@@ -56,12 +56,12 @@ class PartsInFile:
         self._header()
 
     def add(self, part: NDArray[Any]) -> None:
-        """See `Parts`."""
+        """See `ArrayParts`."""
         self._file.write(np.ascontiguousarray(part, dtype=self._dtype).data)
         self._n += len(part)
 
     def whole(self) -> NDArray[Any]:
-        """See `Parts`."""
+        """See `ArrayParts`."""
         self._file.seek(0)
         self._header()  # of the same length: it has room for any number
         self._file.close()
@@ -72,6 +72,6 @@ class PartsInFile:
         npy.write_array_header_1_0(self._file, about)
 
 
-def parts(folder: Path | None, name: str, dtype: DTypeLike) -> Parts:
+def parts(folder: Path | None, name: str, dtype: DTypeLike) -> ArrayParts:
     """Of `folder/name.npy`; in memory where there is no folder."""
     return PartsInMemory(dtype) if folder is None else PartsInFile(folder / f"{name}.npy", dtype)

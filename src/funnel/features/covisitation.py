@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from funnel.compiling import compiled
 from funnel.data.columnar.columns import taken
 from funnel.data.columnar.grouping import counted, grouped
-from funnel.features.array_file import Parts, parts
+from funnel.features.array_file import ArrayParts, parts
 from funnel.features.arrays import frozen, save_array
 from funnel.features.kernels import heap_push, heap_sort
 from funnel.features.neighbours import Neighbours
@@ -93,8 +93,8 @@ class _Written:
 
     folder: Path | None
     name: str
-    items: Parts
-    weights: Parts
+    items: ArrayParts
+    weights: ArrayParts
 
     @classmethod
     def at(cls, folder: Path | None, name: str) -> _Written:

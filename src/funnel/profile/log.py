@@ -86,9 +86,9 @@ def request_part(name: str, examples: Examples, train: Log) -> SplitPart:
 
 def shown(impressions: Table) -> ImpressionProfile:
     """Clicks by position; a position that no list has counts as never shown."""
-    places, clicked = impressions.array("position"), impressions.array("clicked")
-    n = int(places.max()) + 1
-    sizes, clicks = counted(places, n), counted(places[clicked], n)
+    positions, clicked = impressions.array("position"), impressions.array("clicked")
+    n = int(positions.max()) + 1
+    sizes, clicks = counted(positions, n), counted(positions[clicked], n)
     return ImpressionProfile(
         lists=impressions.n_lists("request_id"),
         rows=len(impressions),

@@ -33,13 +33,13 @@ class GapError(DataError):
     """Rows of a column hold nothing usable. Parts of one column are added, so that the sentence is that of
     the whole.
 
-    said: the sentence of how many rows of how many have a gap, and the first of them.
+    sentence: the sentence of how many rows of how many have a gap, and the first of them.
     """
 
-    def __init__(self, said: Callable[[int, int, int], str], gaps: int, rows: int, first: int) -> None:
-        super().__init__(said(gaps, rows, first))
-        self.said, self.gaps, self.rows, self.first = said, gaps, rows, first
+    def __init__(self, sentence: Callable[[int, int, int], str], gaps: int, rows: int, first: int) -> None:
+        super().__init__(sentence(gaps, rows, first))
+        self.sentence, self.gaps, self.rows, self.first = sentence, gaps, rows, first
 
     def with_more(self, gaps: int, rows: int) -> GapError:
         """With those of further rows."""
-        return GapError(self.said, self.gaps + gaps, self.rows + rows, self.first)
+        return GapError(self.sentence, self.gaps + gaps, self.rows + rows, self.first)

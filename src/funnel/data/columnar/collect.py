@@ -84,10 +84,10 @@ class TimeColumn:
 
     def add(self, column: pd.Series, where: Where) -> None:
         """See `Collected`."""
-        told = pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_datetime64_any_dtype(
+        typed = pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_datetime64_any_dtype(
             column.dtype
         )
-        if self._written or not told:
+        if self._written or not typed:
             self._written.append(column)
         else:
             self._seconds.add(as_times(column, where, bounded=self._bounded))

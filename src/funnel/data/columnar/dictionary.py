@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from funnel.data.columnar.growing import GrowingArray
 from funnel.data.columnar.interning import (
     LEAST_BITS,
+    fill_numbers,
+    fill_texts,
     intern_numbers,
     intern_texts,
-    place_numbers,
-    place_texts,
 )
 from funnel.errors import DataError
 from funnel.types import Int32
@@ -54,7 +54,7 @@ class NumberDictionary:
             self._keys = _longer(self._keys, self._n, most)
         if 2 * most > len(self._slots):
             self._slots = np.zeros(_power_of_two(2 * most), dtype=np.uint64)
-            place_numbers(self._slots, self._keys, self._n)
+            fill_numbers(self._slots, self._keys, self._n)
 
 
 class TextDictionary:
@@ -98,7 +98,7 @@ class TextDictionary:
             self._arena = _longer(self._arena, used, used + size)
         if 2 * most > len(self._slots):
             self._slots = np.zeros(_power_of_two(2 * most), dtype=np.uint64)
-            place_texts(self._slots, self._arena, self._ends, self._n)
+            fill_texts(self._slots, self._arena, self._ends, self._n)
 
 
 def chunks_of(column: pd.Series) -> list[Any]:

@@ -30,7 +30,7 @@ def grouped(groups: NDArray[Any], n: int) -> tuple[NDArray[Any], Int64]:
     """
     offsets = offsets_of(groups, n)
     order = np.empty(len(groups), dtype=row_type(len(groups)))
-    _place(groups, offsets[:-1].copy(), order)
+    _fill(groups, offsets[:-1].copy(), order)
     return order, offsets
 
 
@@ -76,11 +76,11 @@ def _count(groups: Any, counts: Any) -> None:
 
 
 @compiled
-def _place(groups: Any, place: Any, order: Any) -> None:
+def _fill(groups: Any, following: Any, order: Any) -> None:
     for row in range(len(groups)):
         group = groups[row]
-        order[place[group]] = row
-        place[group] += 1
+        order[following[group]] = row
+        following[group] += 1
 
 
 @compiled

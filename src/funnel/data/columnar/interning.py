@@ -56,7 +56,7 @@ def _is_other(entry: Any, value: Any) -> bool:
 
 
 @compiled
-def _code_of(entry: Any) -> int:
+def _code_of(entry: Any) -> Any:
     return np.int64(entry & np.uint64(0xFFFFFFFF)) - 1
 
 
@@ -130,7 +130,7 @@ def intern_texts(
 
 
 @compiled
-def place_numbers(slots: Any, keys: Any, n: int) -> None:
+def fill_numbers(slots: Any, keys: Any, n: int) -> None:
     """Fill an empty table with what the dictionary has."""
     mask = len(slots) - 1
     for code in range(n):
@@ -142,7 +142,7 @@ def place_numbers(slots: Any, keys: Any, n: int) -> None:
 
 
 @compiled
-def place_texts(slots: Any, arena: Any, ends: Any, n: int) -> None:
+def fill_texts(slots: Any, arena: Any, ends: Any, n: int) -> None:
     """The same of texts."""
     mask = len(slots) - 1
     for code in range(n):

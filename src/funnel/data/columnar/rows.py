@@ -156,7 +156,7 @@ def _mark_many(hashes: Any, start: int, stop: int, slots: Any, mask: Any) -> Non
     for at in range(size):
         slots[at] = -1
     for row in range(start, stop):
-        at = np.int64(hashes[row] & np.uint64(size - 1))
+        at: Any = np.int64(hashes[row] & np.uint64(size - 1))
         while slots[at] >= 0 and hashes[start + slots[at]] != hashes[row]:
             at = (at + 1) & (size - 1)
         if slots[at] < 0:
