@@ -153,8 +153,8 @@ def _mark_many(hashes: Any, start: int, stop: int, slots: Any, mask: Any) -> Non
     size = 1
     while size < 2 * (stop - start):
         size *= 2
-    for at in range(size):
-        slots[at] = -1
+    for free in range(size):
+        slots[free] = -1
     for row in range(start, stop):
         at: Any = np.int64(hashes[row] & np.uint64(size - 1))
         while slots[at] >= 0 and hashes[start + slots[at]] != hashes[row]:
