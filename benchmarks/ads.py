@@ -31,7 +31,7 @@ from benchmarks.ads_measure import (
     propensities_beside_truth,
     stage_shares,
 )
-from benchmarks.ads_world import made
+from benchmarks.ads_world import made, merged
 from benchmarks.budgets import days
 from benchmarks.rules import checked
 from benchmarks.serving import RESULTS, save
@@ -101,16 +101,6 @@ class Side:
     def last(self) -> Shares:
         """Of the list that is shown."""
         return list(self.shares.values())[-1]
-
-
-def merged(*parts: dict[str, Any]) -> dict[str, Any]:
-    """Sections of a config, later ones above earlier ones."""
-    out: dict[str, Any] = {}
-    for part in parts:
-        for key, value in part.items():
-            inner = isinstance(value, dict) and isinstance(out.get(key), dict)
-            out[key] = merged(out[key], value) if inner else value
-    return out
 
 
 def config_of(quick: bool, seed: int, world: Path, **sections: Any) -> Config:

@@ -18,7 +18,7 @@ from funnel.evaluation.walk import discounted
 from funnel.stages.config import RankConfig
 from funnel.stages.rules import Rules
 from funnel.synthetic import LatentTruth
-from funnel.types import Examples, Float32, Int32, Requests
+from funnel.types import Candidates, Examples, Float32, Int32, Requests
 
 K, _BATCH = 10, 128
 
@@ -42,7 +42,8 @@ def stage_shares(
     contents: Contents, examples: Examples, truth: LatentTruth, *, value: str | None = None
 ) -> dict[str, Shares]:
     """Shares by stage, and as "best of retrieved" what an order by the truth makes of what retrieval found:
-    of clicks by clicks, of value by value. value: another expression to order by."""
+    of clicks by clicks, of value by value; with rules also "best by the rules", of the whole catalogue, and
+    "best of retrieved by the rules". value: another expression to order by."""
     if value is not None:
         contents = replace(contents, rank=RankConfig(value=value))
     funnel, found = contents.funnel(K), dict[str, list[tuple[Float64, Float64]]]()
@@ -55,9 +56,11 @@ def stage_shares(
             if step.name == "retrieve":
                 best = tuple(discounted(gains, _top(gains, lists)) / most for gains, most in truths)
                 found.setdefault("best of retrieved", []).append((best[0], best[1]))
+            if step.name == "eligible":
+                of_found = _ruled(contents, part, truths, step.candidates)
+                found.setdefault("best of retrieved by the rules", []).append(of_found)
         if contents.rules:
-            ruled = _ruled(contents, part, truths)
-            found.setdefault("best by the rules", []).append((ruled[0], ruled[1]))
+            found.setdefault("best by the rules", []).append(_ruled(contents, part, truths))
     found = {name: found[name] for name in sorted(found, key=lambda name: not name.startswith("best "))}
     return {
         name: Shares(*(np.concatenate([part[of] for part in parts]) for of in (0, 1)))
@@ -85,15 +88,23 @@ def _of(truths: Truths, lists: Int32) -> tuple[Float64, Float64]:
     return clicks, value
 
 
-def _ruled(contents: Contents, requests: Requests, truths: Truths) -> list[Float64]:
+def _ruled(
+    contents: Contents, requests: Requests, truths: Truths, among: Candidates | None = None
+) -> tuple[Float64, Float64]:
     """What the best list has that keeps to the rules, of clicks and of value: the rules on the items in their
-    true order, as deep as a shortlist."""
-    shares = []
-    for gains, most in truths:
-        best = best_by_truth(lambda _, of=gains: of, gains.shape[1], contents.retrieve.k)(requests)  # type: ignore[misc]
-        listed = Rules(contents.ruleset, K)(requests, best)
-        shares.append(discounted(gains, listed.items[:, :K]) / most)
-    return shares
+    true order, as deep as a shortlist. among: those that may be in it; default all."""
+    clicks, value = (_ruled_by(contents, requests, gains, among) / most for gains, most in truths)
+    return clicks, value
+
+
+def _ruled_by(contents: Contents, requests: Requests, gains: Float32, among: Candidates | None) -> Float64:
+    """The DCG@10 of the list that the rules make of items in the order of their gains."""
+    if among is None:
+        best = best_by_truth(lambda _: gains, gains.shape[1], contents.retrieve.k)(requests)
+    else:
+        own = np.take_along_axis(gains, np.maximum(among.items, 0), axis=1)
+        best = among.ranked_by(np.where(among.filled, own, -np.inf).astype(np.float32))
+    return discounted(gains, Rules(contents.ruleset, K)(requests, best).items[:, :K])
 
 
 def _top(gains: Float32, lists: Int32) -> Int32:

@@ -15,6 +15,16 @@ from funnel.pipeline import Built, Prepared, build, prepare, train_towers
 from funnel.synthetic import AdsConfig, SyntheticConfig, write_world
 
 
+def merged(*parts: dict[str, Any]) -> dict[str, Any]:
+    """Sections of a config, later ones above earlier ones."""
+    out: dict[str, Any] = {}
+    for part in parts:
+        for key, value in part.items():
+            inner = isinstance(value, dict) and isinstance(out.get(key), dict)
+            out[key] = merged(out[key], value) if inner else value
+    return out
+
+
 def world_of(
     folder: Path, users: int, ads: int, clicks: float, seed: int = 0, **more: Any
 ) -> tuple[Path, Dataset]:

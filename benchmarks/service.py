@@ -51,7 +51,7 @@ class Measured:
     """What takes turns: this process on the worker's core, and the load on the other."""
 
     def __init__(self, live: Live, cores: tuple[int, int], seed: int) -> None:
-        self.live, self._core, self._load = live, cores[0], cores[1]
+        self.live, self._core, self.load_core = live, cores[0], cores[1]
         self.users = drawn(live.contents, 5000, seed)
         self._every = os.sched_getaffinity(0)
         self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
@@ -77,7 +77,7 @@ class Measured:
 
     def loaded(self, load: Callable[..., Load], running: Running, requests: list[Asked], *more: Any) -> Load:
         """What comes of a load from the other core."""
-        return self._pool.submit(load, self._load, running.port, requests, *more).result()
+        return self._pool.submit(load, self.load_core, running.port, requests, *more).result()
 
 
 def one_by_one(measured: Measured, running: Running, seconds: float, rounds: int) -> dict[str, Any]:
@@ -185,7 +185,8 @@ def steady(
     ]
     capacity = measured.loaded(closed, running, requests, CLIENTS, turn).a_second
     rate = 0.8 * capacity
-    with disturbed(running, store, versions, items, max(5.0, seconds / 20)) as seen:
+    every = max(5.0, seconds / 20)
+    with disturbed(running, store, versions, items, every, measured.load_core) as seen:
         began = memory(running)
         load = measured.loaded(arriving, running, requests, rate, seconds)
     spans = percentiles(load.seconds or [float("nan")])

@@ -23,7 +23,7 @@ LOADED = [
     "tests.processes", "funnel.cli", "funnel.show", "funnel.serving.live", "funnel.gates.diff",
     "funnel.pipeline", "funnel.bench", "funnel.tune", "funnel.pipeline.run",
     "funnel.towers.training.warm", "funnel.towers.training.export", "lightgbm", "torch._dynamo",
-    "onnxruntime", "matplotlib.figure", "jinja2",
+    "onnxruntime", "matplotlib.figure", "jinja2", "tests.preloaded",
 ]  # fmt: skip
 
 #: A line that says how far a command is, where there is no terminal.

@@ -25,7 +25,7 @@ kind = "time"
 protocol = "event"
 ranker = 0.6
 test = 0.8
-max_requests = 1500
+max_requests = 500
 [towers]
 d = 16
 layers = 1
@@ -35,6 +35,7 @@ history = 20
 [ranker]
 trees = 30
 leaves = 15
+lists = 300
 [retrieve]
 sources = ["towers", "popular"]  # so that the ranker has something to add in a world this small
 k = 100

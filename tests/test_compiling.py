@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import funnel
 from funnel import Live
+from funnel.compiling import frozen, plain
 from funnel.serving.warm import warm
-from tests.processes import ok
 from tests.tiny import TinyBuild
 
 pytestmark = pytest.mark.skipif(
@@ -172,10 +173,19 @@ def test_an_installation_that_was_warmed_serves_read_only_without_compiling(
     assert (found["made"], stderr) == (0, "")
 
 
+def warmed(*arguments: object) -> dict[str, Any]:
+    """What `funnel warm` says in a process that has loaded nothing before."""
+    command = [sys.executable, "-m", "funnel", "warm", *map(str, arguments), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
 def test_warming_leaves_the_store_as_it_was(built: TinyBuild, tmp_path: Path) -> None:
     store = Path(shutil.copytree(built.indexes, tmp_path / "indexes"))
     before = sorted(str(path.relative_to(store)) for path in store.rglob("*"))
-    told = json.loads(ok("warm", "--store", store, "--json"))
+    told = warmed("--store", store)
     assert told["version"] == built.built.version
     assert told["compiled"] + told["kept"] > 10
     assert all(Path(folder).is_dir() for folder in told["in"])
@@ -188,8 +198,31 @@ def test_warming_leaves_the_store_as_it_was(built: TinyBuild, tmp_path: Path) ->
 def test_an_example_is_compiled_for_without_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Training and building call more of it than serving alone does; nothing of the example is left."""
     monkeypatch.chdir(tmp_path)
-    told = json.loads(ok("warm", "--example", "--json"))
+    told = warmed("--example")
     assert told["version"].startswith("example-")
     assert told["compiled"] + told["kept"] > 40
     assert {"ranker", "features", "stages"} <= {Path(folder).parent.name for folder in told["in"]}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_arrays_are_frozen_as_they_are_where_that_is_what_they_are() -> None:
+    fresh = np.arange(6, dtype=np.int32).reshape(2, 3)
+    view = frozen(fresh)
+    assert np.shares_memory(view, fresh)
+    assert not view.flags.writeable
+    assert fresh.flags.writeable
+    assert frozen(view) is view
+    assert frozen(fresh.T).flags.c_contiguous
+    assert frozen(fresh, np.int64).dtype == np.int64
+    assert not np.shares_memory(frozen(fresh, np.int64), fresh)
+
+
+def test_fresh_arrays_are_plain_and_others_are_copied() -> None:
+    fresh, other = np.arange(6).reshape(2, 3), np.ones(2)
+    assert all(one is same for one, same in zip(plain(fresh, other), (fresh, other), strict=True))
+    for odd in (frozen(fresh), fresh[:, :2], fresh.T):
+        copied, beside = plain(odd, other)
+        assert copied.flags.carray
+        assert beside.flags.carray
+        np.testing.assert_array_equal(copied, odd)
+        assert not np.shares_memory(copied, fresh)

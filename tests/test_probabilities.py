@@ -55,7 +55,7 @@ def test_diversity_changes_scores_and_no_probability(built: TinyBuild) -> None:
     live = funnel.Live(built.indexes)
     user = int(built.built.users[0])
     straight = {item.item_id: item.probabilities for item in live.recommend(user, k=100).items}
-    live._follower.overlay.loaded = live._loaded.with_contents(replace(mixed, own=None))
+    live.overlay.loaded = live.overlay.loaded.with_contents(replace(mixed, own=None))
     answer = live.recommend(user, k=10)
     assert [item.item_id for item in answer.items] != list(straight)[:10]
     assert [item.probabilities for item in answer.items] == [straight[one.item_id] for one in answer.items]

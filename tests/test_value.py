@@ -182,7 +182,7 @@ def test_a_deadline_that_leaves_the_ranker_out_leaves_the_value_out(
 
 def test_without_probabilities_the_answer_says_so(store: Path) -> None:
     live = funnel.Live(store)
-    live._follower.overlay.loaded = live._loaded.with_contents(live.contents.without_ranker())
+    live.overlay.loaded = live.overlay.loaded.with_contents(live.contents.without_ranker())
     assert "no_value" in live.recommend(7).reasons
     live.close()
 

@@ -9,51 +9,47 @@ from typing import Any
 import numpy as np
 from scipy.stats import lognorm
 
-from benchmarks.evidence._watched import NOON, Shop
-from benchmarks.evidence._watched_world import WEEKDAY, World
+from benchmarks.evidence._calendar import rate
+from benchmarks.evidence._made import Task, edges_of, made
+from benchmarks.evidence._pool import Pool
+from benchmarks.evidence._watched import NOON
+from benchmarks.evidence._watched_world import DAY, WEEKDAY
+from benchmarks.evidence._watching import Hour, looks_of
 from funnel.monitoring.config import MonitorConfig
-from funnel.monitoring.memory import DAY
 from funnel.monitoring.monitor import Monitor
 
 RISE, WEEK, LEVELS = 0.2, 7, 2
 
 
-def drift(store: Path, version: str, of: World, quick: bool, state: Path) -> dict[str, Any]:
+def drift(store: Path, version: str, quick: bool, state: Path) -> dict[str, Any]:
     """Seven days as they were, then ten in which budgets rise by a fifth in the first week: when the effect
-    that counts is passed in truth, and when it is told."""
-    n = 4 if quick else 8
-    factors = [1 + RISE * level / LEVELS for level in range(LEVELS + 1)]
-    levels = [minutes(store, version, of, factor, n, state) for factor in factors]
-    bounds = levels[0].watch.monitor.memory.edges["context budget"]
-    config = MonitorConfig()
-    monitor, rng = Monitor(config), np.random.default_rng(7)
-    told, others, begin = None, [], NOON - NOON % DAY
-    for number in range((WEEK + 10) * 24 * 60):
-        days = number / 1440 - WEEK
-        level = min(max(days / WEEK, 0.0), 1.0) * LEVELS
-        low = int(level)
-        chosen = levels[min(low + int(rng.random() < level - low), LEVELS)].counted[2:]
-        new = monitor.step(begin + 60.0 * (number + 1), chosen[int(rng.integers(len(chosen)))])
-        ours = [alarm for alarm in new if "budget" in alarm.subject]
-        others += [f"day {days:.1f}: {alarm.key}" for alarm in new if alarm not in ours]
+    that counts is passed in truth, and when it is told. state: of the bundle when its data are 12 hours old.
+    """
+    edges, n = edges_of(store, version), 2 if quick else 5
+    budgets = [WEEKDAY.budget * (1 + RISE * level / LEVELS) for level in range(LEVELS + 1)]
+    mixes = [replace(WEEKDAY, budget=budget) for budget in budgets]
+    levels = [made(Task(store, version, mix, 12.0, state, n, edges)) for mix in mixes]
+    config, told, others = MonitorConfig(), None, []
+    hours = [drawn_hour(levels, number) for number in range((WEEK + 10) * 24)]
+    for look in looks_of(Monitor(config), hours, NOON - NOON % DAY, 7):
+        days = (look.minute + 1) / 1440 - WEEK
+        ours = [alarm for alarm in look.alarms if "budget" in alarm.subject]
+        others += [f"day {days:.1f}: {alarm.key}" for alarm in look.alarms if alarm not in ours]
         told = days if ours and told is None else told
+    bounds = edges["context budget"]
     passed = next(day / 24 for day in range(24 * 17) if truth(bounds, day / 24) > config.drift)
-    hours = None if told is None else round(24 * (told - passed), 1)
+    hours_behind = None if told is None else round(24 * (told - passed), 1)
     return {
         "effect": config.drift, "days_to_effect": round(passed, 2), "days_to_alarm": told,
-        "hours_behind": hours, "other_alarms": others,
+        "hours_behind": hours_behind, "other_alarms": others,
     }  # fmt: skip
 
 
-def minutes(store: Path, version: str, of: World, factor: float, n: int, state: Path) -> Shop:
-    """A shop with budgets of so much, after some minutes. More of its answers are made again than usual: the
-    minutes are drawn again and again, and what chance is in them stays."""
-    shop = Shop.opened(store, version, of, 0, MonitorConfig(replay=300), state=state, sample=0.4)
-    shop.mix = replace(WEEKDAY, budget=WEEKDAY.budget * factor)
-    for _ in range(n + 2):
-        shop.minute()
-    shop.close()
-    return shop
+def drawn_hour(levels: list[Pool], number: int) -> Hour:
+    """Of an hour since the beginning; the drift begins after a week."""
+    level = min(max((number + 0.5) / 24 / WEEK - 1, 0.0), 1.0) * LEVELS
+    low = min(int(level), LEVELS - 1)
+    return Hour(rate(number % 24), 12.0, (levels[low], levels[low + 1]), (1 - level + low, level - low))
 
 
 def truth(bounds: list[float], days: float) -> float:

@@ -41,7 +41,7 @@ def milliseconds(shop: Shop) -> None:
 
 def log_not_followed(shop: Shop) -> None:
     """The process does not look at the log of events any more."""
-    follower = shop.live._follower
+    follower = shop.live._parts.follower
     position = follower.state.position()
     follower.follow = lambda: follower.overlay  # type: ignore[method-assign]
     assert position is not None
@@ -49,7 +49,7 @@ def log_not_followed(shop: Shop) -> None:
 
 def histories_stale(shop: Shop) -> None:
     """What users did lately is not read: histories are those of the bundle."""
-    shop.live.recent_interactions_of_each = lambda users: [() for _ in users]  # type: ignore[method-assign]
+    shop.live.users.events_of_each = lambda user_ids: [[] for _ in user_ids]  # type: ignore[method-assign]
 
 
 def other_vectors(shop: Shop) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,8 +34,9 @@ from funnel.monitoring.counts import Counts
 from funnel.monitoring.watching import Watch
 from funnel.serving import recording
 
-#: When watching begins: an hour of a Wednesday, after the data.
-NOON = BEGIN + DAYS * DAY + 12 * 3600
+#: When the data end; and when watching begins: an hour of a Wednesday, after the data.
+END = BEGIN + DAYS * DAY
+NOON = END + 12 * 3600
 
 #: Events that a shop in use has had, and of them those of the last half hour, as many as there will be.
 EVENTS_BEFORE, LATELY = 40_000, 9_000
@@ -85,10 +86,12 @@ class Shop:
         config: MonitorConfig | None = None,
         state: Path | None = None,
         sample: float = SAMPLE,
+        now: float = NOON,
+        edges: Mapping[str, list[float]] | None = None,
     ) -> Shop:
         """With a state of its own: what happens to it happens to no other. Its logs are in a temporary
         folder. state: one that it begins with. sample: share of answers that are logged with all that makes
-        them again."""
+        them again. now: when watching begins. edges: bins that are known already."""
         own = Path(tempfile.mkdtemp(prefix="watched-"))
         if state is not None:
             shutil.copy(state, own / "state.sqlite")
@@ -98,8 +101,9 @@ class Shop:
         )  # fmt: skip
         live.recording.folder = own / "answers"
         watch = Watch(live, config, answers=own / "answers", folder=own / "monitor")
-        watch.look(NOON)
-        return cls(live, watch, of, np.random.default_rng(seed), own)
+        watch.monitor.memory.edges = dict(edges or {})
+        watch.look(now)
+        return cls(live, watch, of, np.random.default_rng(seed), own, now=now)
 
     def close(self) -> None:
         """Remove what it wrote."""
@@ -111,12 +115,16 @@ class Shop:
         """A minute of requests, then a look."""
         counts = Counts()
         self.watch.counted = counts.add
-        for _ in range(60 // TURN):
-            self._turn()
-        self.live.recording.flush()
+        self.ask()
         new = self.watch.look(self.now)
         self.counted.append(counts)
         return new
+
+    def ask(self) -> None:
+        """A minute of requests, and what comes of those before."""
+        for _ in range(60 // TURN):
+            self._turn()
+        self.live.recording.flush()
 
     def _turn(self) -> None:
         """Some seconds: events that are due, then requests."""
@@ -137,15 +145,9 @@ class Shop:
 
     def _click(self, user: int, said: Mapping[str, Any], answer: Any) -> None:
         """What the user does with a list, which is shown whatever was meant."""
-        budget = 30.0 if said["budget"] is None else said["budget"]
-        fit = self.of.fit(user % USERS, PLACES.index(said["place"]), budget)
-        for position, item in enumerate(answer.items):
-            chance = (
-                0.12
-                * self.hooks.liking
-                * np.exp(0.5 * (fit[item.item_id % ITEMS] - 1))
-                / (1 + position) ** 0.6
-            )
+        items = [item.item_id for item in answer.items]
+        chances = self.hooks.liking * click_chances(self.of, user, said, items)
+        for item, chance in zip(answer.items, chances.tolist(), strict=True):
             if self.rng.random() < chance:
                 self.due.append((self.now + self.rng.exponential(25.0), user, item.item_id, answer.id))
 
@@ -159,19 +161,27 @@ class Shop:
             )
 
 
-def used(store: Path, version: str, of: World, path: Path) -> Path:
-    """A state of a shop that was in use for six hours: events of ten minutes, drawn again and again."""
+def click_chances(of: World, user: int, said: Mapping[str, Any], items: Sequence[int]) -> Any:
+    """How probable a click is at each position of a list, in truth: float64 [items]."""
+    budget = 30.0 if said.get("budget") is None else said["budget"]
+    fit = of.fit(user % USERS, PLACES.index(said["place"]), budget)
+    fits = fit[np.array(items, dtype=np.int64) % ITEMS]
+    return 0.12 * np.exp(0.5 * (fits - 1)) / (1 + np.arange(len(items))) ** 0.6
+
+
+def used(store: Path, version: str, of: World, path: Path, hours: float = 6.0, now: float = NOON) -> Path:
+    """A state of a shop that was in use for so many hours: events of ten minutes, drawn again and again."""
     if not path.exists():
-        shop = Shop.opened(store, version, of, 99)
+        shop = Shop.opened(store, version, of, 99, now=now)
         for _ in range(10):
             shop.minute()
         pairs = [(event.user, event.item_id) for event in shop.live.state.events_after(0, 10**6)]
-        early = shop.rng.integers(1800, 6 * 3600, size=EVENTS_BEFORE - LATELY)
+        early = shop.rng.integers(1800, round(3600 * hours), size=EVENTS_BEFORE - LATELY)
         late = shop.rng.integers(1, 1800, size=LATELY)
-        times = NOON - np.sort(np.concatenate([early, late]))[::-1]
+        times = round(now) - np.sort(np.concatenate([early, late]))[::-1]
         drawn = shop.rng.integers(len(pairs), size=EVENTS_BEFORE)
         shop.close()
-        shop = Shop.opened(store, version, of, 99)
+        shop = Shop.opened(store, version, of, 99, now=now)
         events = [(*pairs[n], at) for n, at in zip(drawn.tolist(), times.tolist(), strict=True)]
         for begin in range(0, len(events), 5000):
             shop.live.observe(*events[begin : begin + 5000])

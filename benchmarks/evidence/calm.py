@@ -3,9 +3,12 @@
     python -m benchmarks.evidence calm [--quick]
 
 Thirty days of looks, one a minute, from an empty memory: nights and days, weekends, three campaigns, a new
-bundle every night and three in the middle of a day. Each minute's counts are those of a real minute of a
-`Live` (ten requests a second by day, three by night), drawn by chance among those of its kind: of whom asks,
-which bundle answers, and whether it was swapped in a short while ago.
+bundle every night and three in the middle of a day. Real answers of a `Live` are made once: of three bundles,
+each as old as it was published, eight hours later and a day later, to those who ask on weekdays, weekends and
+in campaigns. The month is drawn from them: sessions come by chance, more by day than by night, of people who
+differ in how often they come and how much they click, on days that differ; each click is drawn by its true
+probability, and comes some time later. So nothing that chance made is seen twice, but for which lists there
+are. What is counted of an answer is what the monitor's own code counts of it, and only the sums go to it.
 """
 
 from __future__ import annotations
@@ -13,108 +16,98 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from rich.console import Console
 
-from benchmarks.evidence._watched import Shop, used
-from benchmarks.evidence._watched_world import CAMPAIGN, WEEKDAY, WEEKEND, Mix, built, world
+from benchmarks.evidence._calendar import BEGIN, DAYS, MIXES, hour_of
+from benchmarks.evidence._made import Task, edges_of, made
+from benchmarks.evidence._pool import Pool
+from benchmarks.evidence._watched import END, used
+from benchmarks.evidence._watched_world import built, world
+from benchmarks.evidence._watching import Hour, looks_of
 from benchmarks.serving import save
-from funnel.monitoring.counts import Counts
-from funnel.monitoring.memory import DAY, HOUR
+from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.monitor import Monitor
 
-DAYS, SWAP, FRESH = 30, 3, 2
+#: Bundles; hours since their data ended, at which answers are made; and shops at a time.
+VERSIONS, AGES, PROCESSES = 3, (3.0, 8.0, 27.0), 2
 
-#: Shops at a time.
-PROCESSES = 2
-BEGIN = 1_746_403_200  # a Monday, at midnight UTC
+#: Minutes of answers of each, ten a second; and months, each by chance of its own.
+MINUTES, MONTHS = 4, 3
 
-#: Days and hours of campaigns; days on which a bundle is published at three in the afternoon, too.
-CAMPAIGNS = {(12, hour) for hour in range(14, 20)} | {
-    *((day, hour) for day in (18, 19) for hour in range(24)),
-    *((26, hour) for hour in range(10, 22)),
-}
-AFTERNOONS = (9, 16, 23)
-
-MIXES: dict[str, Mix] = {"weekday": WEEKDAY, "weekend": WEEKEND, "campaign": CAMPAIGN}
+Pools = Mapping[tuple[int, str, float], Pool]
 
 
-class Kind(NamedTuple):
-    """Of minutes: which bundle, who asks, whether by night, and whether it has served a short while."""
-
-    version: int
-    mix: str
-    night: bool
-    fresh: bool
-
-
-def kind_of(hour: int) -> tuple[Kind, float]:
-    """Of an hour since the beginning, and the hours since the bundle's data ended."""
-    day, of_day = divmod(hour, 24)
-    swaps = sorted(24 * d + SWAP for d in range(day + 1)) + [24 * d + 15 for d in AFTERNOONS]
-    past = [swap for swap in swaps if swap <= hour]
-    last = max(past, default=-21)
-    mix = "campaign" if (day, of_day) in CAMPAIGNS else "weekend" if day % 7 >= 5 else "weekday"
-    return Kind(len(past) % 2, mix, not 8 <= of_day < 23, hour - last < FRESH), hour - last + 3.0
-
-
-def minutes(store: Path, version: str, kind: Kind, n: int, state: Path | None) -> list[dict[str, Any]]:
-    """So many real ones, as plain values."""
-    logging.disable(logging.ERROR)
-    shop = Shop.opened(store, version, world(), sum(kind.mix.encode()) + kind.version, state=state)
-    shop.mix, shop.per_second = MIXES[kind.mix], 3.0 if kind.night else 10.0
-    for _ in range(n + 3):
-        shop.minute()
-    shop.close()
-    return [counts.to_dict() for counts in shop.counted[3:]]
+def pools_of(work: Path, quick: bool, console: Console) -> Pools:
+    """All that a month is drawn from."""
+    versions, store = built(work, 2 if quick else VERSIONS), work / "indexes"
+    states = {age: used(store, versions[0], world(), work / f"used-{age:g}.sqlite", age, END + 3600 * age)
+              for age in AGES}  # fmt: skip
+    edges, minutes = edges_of(store, versions[0]), 2 if quick else MINUTES
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+        futures = {
+            (number, name, age): pool.submit(
+                made, Task(store, version, mix, age, states[age], minutes, edges)
+            )
+            for number, version in enumerate(versions) for name, mix in MIXES.items() for age in AGES
+        }  # fmt: skip
+        for key, future in futures.items():
+            console.log(f"{key}: {len(future.result().users)} answers")
+    return {key: future.result() for key, future in futures.items()}
 
 
 def main(quick: bool, results: Path) -> None:
-    """Let a month pass, and print what was told."""
+    """Let months pass, and print what was told."""
     logging.disable(logging.ERROR)
     console, work = Console(), Path(tempfile.gettempdir()) / "funnel-watched"
     work.mkdir(exist_ok=True)
-    versions = built(work, 1 if quick else 2)
-    store = work / "indexes"
-    state = used(store, versions[0], world(), work / "used.sqlite")
-    kinds = sorted({kind_of(hour)[0] for hour in range(24 * DAYS)})
-    n, pools = 3 if quick else 7, dict[Kind, list[Counts]]()
-    simulated = sorted({kind._replace(version=kind.version % len(versions)) for kind in kinds})
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
-        futures = {
-            kind: pool.submit(minutes, store, versions[kind.version], kind, n, None if kind.fresh else state)
-            for kind in simulated
-        }
-        for kind, future in futures.items():
-            pools[kind] = [Counts.from_dict(raw) for raw in future.result()]
-            console.log(f"{kind}: {len(pools[kind])} minutes")
-    pools = {kind: pools[kind._replace(version=kind.version % len(versions))] for kind in kinds}
-    about = month(pools, np.random.default_rng(3))
-    about |= {"kinds_of_minutes": len(kinds), "minutes_of_each": len(pools[kinds[0]]), "shared_machine": True}
+    pools = pools_of(work, quick, console)
+    months = []
+    for seed in range(1 if quick else MONTHS):
+        months.append(month(pools, seed, 4 if quick else DAYS))
+        console.log(months[-1])
+    about = {
+        "false_alarms": [len(month["told"]) for month in months],
+        "expected_of_chance_at_most": MonitorConfig().false_alarms,
+        "days": months[0]["days"], "months": months, "pools": len(pools),
+        "answers_made": sum(len(pool.users) for pool in pools.values()),
+        "made_again": sum(len(pool.remade.rows) for pool in pools.values()),
+        "made_again_otherwise": sum(pool.different for pool in pools.values()),
+        "shared_machine": True,
+    }  # fmt: skip
     console.print(about)
     if not quick:
         save("evidence-calm", about, results)
 
 
-def month(pools: dict[Kind, list[Counts]], rng: np.random.Generator) -> dict[str, Any]:
-    """What is told in thirty days."""
-    monitor, told, began, looks, answers = Monitor(), [], time.process_time(), 0, 0
-    for minute in range(DAYS * DAY // 60):
-        kind, age = kind_of(minute * 60 // HOUR)
-        pool = pools[kind]
-        counts = pool[int(rng.integers(len(pool)))]
-        counts.age = age
-        answers += counts.answers
-        looks += 1
-        for alarm in monitor.step(BEGIN + 60.0 * (minute + 1), counts):
-            told.append({"day": minute // 1440, "hour": minute % 1440 // 60, "alarm": alarm.key,
+def between(age: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The ages on both sides of one, and the share of each."""
+    high = next((n for n, other in enumerate(AGES) if other >= age and n), len(AGES) - 1)
+    low = AGES[high - 1]
+    share = min(max((age - low) / (AGES[high] - low), 0.0), 1.0)
+    return (low, AGES[high]), (1 - share, share)
+
+
+def drawn_hour(pools: Pools, hour: int) -> Hour:
+    """Of an hour since the beginning."""
+    of = hour_of(hour, 1 + max(version for version, *_ in pools))
+    ages, shares = between(of.age + 0.5)
+    return Hour(of.rate, of.age, tuple(pools[of.version, of.mix, age] for age in ages), shares)
+
+
+def month(pools: Pools, seed: int, days: int = DAYS) -> dict[str, Any]:
+    """What is told in so many days."""
+    began, told, answers, looks = time.process_time(), list[dict[str, Any]](), 0, 0
+    hours = (drawn_hour(pools, hour) for hour in range(24 * days))
+    for look in looks_of(Monitor(), hours, BEGIN, seed):
+        looks, answers = looks + 1, answers + look.answers
+        for alarm in look.alarms:
+            told.append({"day": look.minute // 1440, "hour": look.minute % 1440 // 60, "alarm": alarm.key,
                          "sentence": alarm.sentence, "chance": alarm.chance})  # fmt: skip
-    return {
-        "days": DAYS, "looks": looks, "answers": answers, "false_alarms": len(told), "told": told,
-        "cpu_seconds": round(time.process_time() - began, 1),
-    }  # fmt: skip
+    return {"seed": seed, "days": days, "looks": looks, "answers": answers, "told": told,
+            "cpu_seconds": round(time.process_time() - began, 1)}  # fmt: skip

@@ -7,7 +7,9 @@ arms, and with the log, arms and drawn lists. It is one `Live`, since two of the
 than all of this: how their memory lies. Its users are those of the arm that the published bundle is. What is
 told is the median of the differences of the same user's request with and without, and its 95% interval over
 blocks drawn again: by the clock, and by the processor time of the request's own thread, which a busy machine
-changes less. A block of the log ends when all of it is written, so that what its thread takes from requests
+changes less. Differences of two milliseconds tell little of some microseconds, so the parts are told as
+well: the processor time of the code that chooses an arm, gives a seed, and draws a list in place of the
+greedy stages. A block of the log ends when all of it is written, so that what its thread takes from requests
 is in its own time. Beside it: what handing an answer over takes by itself, what the thread works for one, and
 requests while the disk does not answer.
 """
@@ -40,8 +42,11 @@ from funnel.experiments.running import start
 from funnel.impressions import ImpressionsConfig, answers_folder, as_line, read
 from funnel.impressions.hour_file import HourFile
 from funnel.impressions.writer import Writer
-from funnel.policies.config import Drawing
+from funnel.policies import Draw, Drawing
+from funnel.serving.arms import Arms
+from funnel.serving.exploring import Exploring
 from funnel.serving.recording import Recording
+from funnel.stages import Diversify
 
 BLOCK, K = 25, 10
 LOG = ImpressionsConfig(log=True, candidates=50)
@@ -60,6 +65,7 @@ def main(quick: bool, results: Path) -> None:
             "microseconds more at p50": by_clock,
             "microseconds of processor more at p50": by_processor,
             "handing over": _handing_over(live, 200 if quick else 5_000),
+            "parts": _of_code(live, 200 if quick else 5_000),
             "bytes": _bytes(live),
             "dropped": live.health()["impressions"]["dropped"],
             "a disk that does not answer": _hanging(live, 200 if quick else 2_000),
@@ -91,9 +97,9 @@ def _only(live: Live, way: str) -> Iterator[int | None]:
         if way == "without":
             stack.enter_context(live.recording.paused())
         if "arms" not in way:
-            choose, nobody = live._arms.choose, live._arms.of({})
-            live._arms.choose = lambda user_id: nobody  # type: ignore[method-assign]
-            stack.callback(setattr, live._arms, "choose", choose)
+            choose, nobody = live._parts.arms.choose, live._parts.arms.of({})
+            live._parts.arms.choose = lambda user_id: nobody  # type: ignore[method-assign]
+            stack.callback(setattr, live._parts.arms, "choose", choose)
         yield None if "drawn" in way else -1
 
 
@@ -102,7 +108,7 @@ def _in_turns(live: Live, blocks: int) -> tuple[dict[str, Any], dict[str, Any]]:
     rng = np.random.default_rng(0)
     n_users = len(live.contents.users.ids)
     users = rng.integers(n_users, size=(blocks + 2) * BLOCK * 3).tolist()
-    mine = [user for user in users if live._arms.choose(user).arms == {"even": "control"}]
+    mine = [user for user in users if live._parts.arms.choose(user).arms == {"even": "control"}]
     taken = {way: np.empty((blocks + 2, BLOCK, 2)) for way in WAYS}
     for number in range(blocks + 2):
         for way in rng.permutation(WAYS).tolist():
@@ -156,6 +162,23 @@ def _handing_over(live: Live, requests: int) -> dict[str, Any]:
         "of the thread, CPU an answer": _round(sum(worked) / max(1, written), 1),
         "answers": written,
     }
+
+
+def _of_code(live: Live, requests: int) -> dict[str, float]:
+    """Microseconds of processor that a request spends in each part's code, at the median."""
+    parts = {
+        "an arm": (Arms, "choose"), "a seed": (Exploring, "drawing"), "a drawn list": (Draw, "__call__"),
+        "a greedy list": (Diversify, "__call__"),
+    }  # fmt: skip
+    taken: dict[str, list[float]] = {name: [] for name in parts}
+    with ExitStack() as stack:
+        for name, (owner, method) in parts.items():
+            stack.enter_context(_timed(owner, method, time.thread_time_ns, taken[name]))
+        for user in range(requests):
+            live.recommend(user, K)
+            live.recommend(user, K, seed=-1)
+    live.recording.flush(60)
+    return {name: _round(np.median(every)) for name, every in taken.items()}
 
 
 @contextmanager

@@ -5,8 +5,8 @@
 A `Live` answers ten requests a second of a made-up shop, and its monitor looks every minute; a fault is put
 in while it runs, at a random place of the monitor's windows. Answers, events and their logs are real; only
 time is made up. What the monitor knows of other days is a week of hours, each of sixty minutes that were
-drawn from healthy ones of the same shop. A slow drift takes days: there minutes are drawn from those of shops
-whose callers' budgets are higher by so much.
+drawn from healthy ones of the same shop. A slow drift takes days: these are drawn, as for `calm`, from
+answers to callers whose budgets are higher by so much.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def main(quick: bool, results: Path) -> None:
     rows: list[dict[str, Any]] = []
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(trial, task) for task in tasks(store, version, state, quick)]
-        slow = pool.submit(drift, store, version, of, quick, state)
+        slow = pool.submit(drift, store, version, quick, state)
         for future in as_completed(futures):
             rows.append(future.result())
             console.log(rows[-1])
@@ -135,7 +135,8 @@ def keep(
     """What is known so far, also in the file: a run that is cut short says so."""
     told = [row["minutes"] for row in rows if row["minutes"] is not None]
     about = {
-        "requests_a_second": 10, "limit_minutes": LIMIT, "trials": len(rows), "trials_meant": trials,
+        "kinds": len(FAULTS) + 1, "requests_a_second": 10, "limit_minutes": LIMIT,
+        "trials": len(rows), "trials_meant": trials,
         "told": len(told), "share": round(len(told) / len(rows), 4),
         "false_before": sum(bool(row["before"]) for row in rows),
         "median_minutes": float(np.median(told)) if told else None,

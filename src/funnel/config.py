@@ -25,6 +25,7 @@ from funnel.monitoring.config import MonitorConfig
 from funnel.policies import ExploreConfig
 from funnel.ranker import RankerConfig
 from funnel.rules import KINDS, Rule, check_together
+from funnel.scale.config import ScaleConfig
 from funnel.service.config import ServeConfig
 from funnel.settings import LONGEST_LIST, MOST_SEEDS, Settings
 from funnel.stages import RankConfig, RerankConfig, RetrieveConfig
@@ -109,6 +110,7 @@ class Config(Settings):
     impressions: ImpressionsConfig = ImpressionsConfig()
     monitor: MonitorConfig = MonitorConfig()
     serve: ServeConfig = Field(ServeConfig(), exclude=True)  # no part of what a bundle is
+    scale: ScaleConfig = Field(ScaleConfig(), exclude=True)  # nor where it is made
     experiments: dict[str, ExperimentConfig] = Field({}, exclude=True, description="see docs/experiments.md")
 
     @property

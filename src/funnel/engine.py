@@ -44,7 +44,7 @@ class Funnel:
     Raises: ConfigError for no stage or two of one name.
     """
 
-    __slots__ = ("_clock", "_durations", "_skippable", "_stages")
+    __slots__ = ("_clock", "_durations", "_needed", "_skippable", "_stages")
 
     def __init__(
         self,
@@ -60,6 +60,7 @@ class Funnel:
         self._clock = clock
         # Looked up once: to look for a method costs more than all else that a trace does.
         self._skippable = tuple(stage if isinstance(stage, Skippable) else None for stage in self._stages)
+        self._needed = tuple(getattr(stage, "needs", None) for stage in self._stages)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -79,27 +80,28 @@ class Funnel:
         return candidates
 
     def trace(self, requests: Requests, *, seconds: float | None = None) -> list[Step]:
-        """The candidates that each stage leaves, with its time. Two clock readings a stage are about all
-        that it costs more.
+        """The candidates that each stage leaves, with its time. A clock reading a stage is about all that it
+        costs more.
 
         seconds: for the whole batch. A stage that can be left out (`Skippable`) is skipped when the time is
         over, or when more than one in ten of its latest runs would have ended later; then it is tried again
         now and then (see `Runs`). What finds and filters candidates always runs.
         """
-        candidates, steps, skipped = Candidates.empty(len(requests)), list[Step](), set[str]()
-        end = math.inf if seconds is None else self._clock() + seconds
-        for stage, skippable in zip(self._stages, self._skippable, strict=True):
-            start = self._clock()
+        candidates, steps, skipped = Candidates.empty(len(requests.users)), list[Step](), set[str]()
+        start = self._clock()
+        end = math.inf if seconds is None else start + seconds
+        for stage, skippable, needed in zip(self._stages, self._skippable, self._needed, strict=True):
             runs = None if skippable is None else self._durations.of(stage.name, candidates.items.size)
-            idle = getattr(stage, "needs", None) in skipped
-            if skippable is not None and (idle or (runs is not None and runs.leave_out(end - start))):
+            idle = needed in skipped
+            late = runs is not None and seconds is not None and runs.leave_out(end - start)
+            if skippable is not None and (idle or late):
                 skipped.add(stage.name)
-                candidates = skippable.skip(candidates)
-                steps.append(Step(stage.name, candidates, self._clock() - start, skipped=True))
-                continue
-            candidates = stage(requests, candidates)
+                candidates, runs, skip = skippable.skip(candidates), None, True
+            else:
+                candidates, skip = stage(requests, candidates), False
             stop = self._clock()
             if runs is not None:
                 runs.ran(stop - start, end - start)
-            steps.append(Step(stage.name, candidates, stop - start))
+            steps.append(Step(stage.name, candidates, stop - start, skip))
+            start = stop
         return steps

@@ -6,26 +6,35 @@ is compiled: for a single request NumPy's own steps take longer than the work.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.compiling import compiled
+from funnel.compiling import compiled, plain
 
 #: The key of an empty position.
 NOTHING = np.uint64(np.iinfo(np.uint64).max)
 _SIGN, _LOW = np.uint32(1 << 31), np.uint64(0xFFFFFFFF)
 
+#: Positions: items and scores [B, K], and of each source its scores and ranks [B, K, S].
+Moved: TypeAlias = tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]
+
 
 def keys(items: NDArray[np.int32], scores: NDArray[np.float32]) -> NDArray[np.uint64]:
     """uint64 [B, W] that sort ascending into the order. Negative items are empty; NaN counts as −inf."""
-    return _keys(_plain(items, np.int32), _plain(scores, np.float32))
+    packed: NDArray[np.uint64] = _keys(*plain(items, scores))
+    return packed
 
 
 def unpacked(sorted_keys: NDArray[np.uint64], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The first k of rising keys as items int32 [B, k] and scores float32 [B, k], padded with −1 and −inf."""
     return _unpacked(sorted_keys, k)
+
+
+def nothing(batch: int, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """A result of empty positions only: [B, k], −1 and −inf."""
+    return _unpacked(np.empty((batch, 0), dtype=np.uint64), k)
 
 
 def best(
@@ -39,8 +48,23 @@ def best(
     """
     packed = keys(items, scores)
     if k < packed.shape[1]:
-        packed = np.partition(packed, k - 1, axis=1)[:, :k]
-    return unpacked(np.sort(packed, axis=1), k)
+        packed.partition(k - 1, axis=1)
+    packed[:, :k].sort(axis=1)
+    return unpacked(packed, k)
+
+
+def ranked(
+    items: NDArray[np.int32],
+    scores: NDArray[np.float32],
+    source_scores: NDArray[np.float32],
+    source_ranks: NDArray[np.int32],
+) -> tuple[NDArray[np.int64], Moved]:
+    """Positions [B, W] and their sources' [B, W, S] in the order of their scores, and their columns before:
+    int64 [B, W].
+    """
+    parts = plain(items, scores, source_scores, source_ranks)
+    columns: NDArray[np.int64] = _keys(parts[0], parts[1]).argsort(axis=1)
+    return columns, _moved(columns, *parts)
 
 
 def moved(
@@ -49,22 +73,9 @@ def moved(
     scores: NDArray[np.float32],
     source_scores: NDArray[np.float32],
     source_ranks: NDArray[np.int32],
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
+) -> Moved:
     """Positions [B, W] and their sources' [B, W, S] by column index [B, K]; −inf scores where no item is."""
-    return _moved(
-        _plain(columns, np.int64),
-        _plain(items, np.int32),
-        _plain(scores, np.float32),
-        _plain(source_scores, np.float32),
-        _plain(source_ranks, np.int32),
-    )
-
-
-def _plain(array: Any, dtype: Any) -> NDArray[Any]:
-    """One kind of array, so that one compilation serves all: C order, read-only."""
-    view = np.ascontiguousarray(array, dtype=dtype).view(np.ndarray)
-    view.flags.writeable = False
-    return view
+    return _moved(*plain(columns, items, scores, source_scores, source_ranks))
 
 
 @compiled

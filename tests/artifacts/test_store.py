@@ -6,13 +6,15 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from funnel.artifacts import Manifest, Store
+from funnel.artifacts import Manifest, Store, verify
 from funnel.errors import BundleError
+from funnel.serving.background import in_background
 
 FILES = {"a.npy": b"\x01\x02\x03", "towers/model.onnx": b"weights", "report.json": b"{}"}
 
@@ -242,3 +244,19 @@ def test_a_manifest_round_trips(store: Store) -> None:
     manifest = Manifest.load(store.path(version))
     assert Manifest.model_validate_json(manifest.model_dump_json()) == manifest
     assert (manifest.data_window, manifest.towers_fingerprint) == ({"towers": ("a", "b")}, "t")
+
+
+def test_who_gives_way_hashes_on_one_thread(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each further thread would have a share of the processor of its own, beside those that answer."""
+    version = write(store)
+    threads: list[int | None] = []
+    pool = verify.ThreadPoolExecutor
+
+    def counted(most: int | None = None) -> ThreadPoolExecutor:
+        threads.append(most)
+        return pool(most)
+
+    monkeypatch.setattr(verify, "ThreadPoolExecutor", counted)
+    store.verify(version)
+    in_background(lambda: store.verify(version))
+    assert threads == [None, 1]

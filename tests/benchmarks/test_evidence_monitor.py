@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 
-from benchmarks.evidence import calm
 from benchmarks.evidence._drift import truth
 from benchmarks.evidence._faults import FAULTS
 from benchmarks.evidence._watched_world import WEEKDAY
@@ -22,16 +19,6 @@ def test_each_fault_has_ways_and_kinds_of_alarms_that_there_are() -> None:
     for fault in FAULTS.values():
         assert fault.kinds <= set(KINDS)
         assert all(way.__doc__ for way in fault.ways)
-
-
-def test_the_month_has_weekends_campaigns_and_swaps() -> None:
-    hours = [calm.kind_of(hour) for hour in range(24 * calm.DAYS)]
-    kinds = [kind for kind, _ in hours]
-    assert sum(kind.mix == "weekend" for kind in kinds) == 24 * 8 - (6 + 24 + 12)
-    assert sum(kind.mix == "campaign" for kind in kinds) == len(calm.CAMPAIGNS) == 66
-    swaps = sum(before.version != after.version for before, after in pairwise(kinds))
-    assert swaps == calm.DAYS + len(calm.AFTERNOONS)
-    assert all(age >= 3 for _, age in hours)
 
 
 def test_the_drift_passes_the_effect_within_its_week() -> None:

@@ -124,3 +124,16 @@ def test_a_filter_that_cannot_hold_is_refused_before_training(
     config = configs.configure("shop", split={"protocol": "event"}, retrieve={"where": where})
     with pytest.raises(ConfigError, match=rf"retrieve\.where: .*{message}"):
         check_config(prepare(config, asked.data))
+
+
+def test_users_together_have_it_compiled_once(held: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = type(held.live.contents.catalogue)
+    compile_one, compiled = kind.compile, list[Any]()
+
+    def compile_counted(self: Any, where: Any) -> Any:
+        compiled.append(where)
+        return compile_one(self, where)
+
+    monkeypatch.setattr(kind, "compile", compile_counted)
+    held.live.recommend_many(["u1", "u2", "u3"], 5, context={"country": "DE", "limit": 20.0})
+    assert len(compiled) == 1

@@ -18,7 +18,8 @@ from funnel.cli import app
 from funnel.errors import ConfigError, DataError
 from funnel.experiments.assignment import Assignment
 from funnel.experiments.config import ExperimentConfig
-from funnel.experiments.running import HISTORY, RUNNING, running, start, stop
+from funnel.experiments.history import HISTORY
+from funnel.experiments.running import RUNNING, running, start, stop
 from funnel.gates import GatesConfig
 from funnel.gates.winner import publish_winner
 from funnel.impressions import answers_folder, as_line

@@ -209,3 +209,24 @@ def test_a_page_shows_it_and_needs_nothing_else(tmp_path: Path) -> None:
     assert not re.search(r'(src|href)="(?!#)', text)
     empty = World(days=1).judged(0.5)
     assert "there is nothing to judge yet" in write_page(empty, tmp_path / "empty.html").read_text()
+
+
+@pytest.mark.parametrize("jump", [-3_600, -2 * 86_400, 3_600])
+def test_a_clock_that_jumps_loses_nobody_and_no_event(jump: int) -> None:
+    """The start was written by one clock, the answers by another: what has an arm is in the experiment."""
+    arms = {7: "control", 8: "treated"}
+    answers = [
+        impression(user, time=START + jump + at, user=user, arms={"new": arms[user]})
+        for user in arms for at in (5, 50)
+    ]  # fmt: skip
+    frame = pd.DataFrame(
+        [(str(user), START + jump + at, "click") for user in arms for at in (1, 6, 60)],
+        columns=["user_id", "time", "kind"],
+    )
+    found = sums_of("new", ["control", "treated"], START, answers, frame)
+    assert found.users(0) == [1, 1]
+    answered, _ = found.sums(LiveMetric.parse("click per user"), 0, 30)
+    assert answered.tolist() == [2, 2]  # those behind their first answer
+    earlier, _ = found.sums(LiveMetric.parse("click per user"), -1, -1)
+    assert earlier.tolist() == ([1, 1] if jump < 0 else [0, 0])
+    assert found.sums(LiveMetric.parse("click per answer"), 0, 30)[1].tolist() == [2, 2]

@@ -17,9 +17,9 @@ from funnel.artifacts.retention import retain
 from funnel.errors import BundleError, ConfigError
 from funnel.experiments.assignment import Assignment, point
 from funnel.experiments.config import ExperimentConfig
+from funnel.experiments.history import HISTORY
 from funnel.experiments.linking import link_equal_files
 from funnel.experiments.running import (
-    HISTORY,
     RUNNING,
     arm_bundles,
     running,

@@ -53,7 +53,7 @@ def test_the_config_of_the_bundle_says_whether_answers_are_logged(indexes: Path,
     manifest = live.manifest.model_copy(
         update={"config": live.manifest.config | {"impressions": {"log": log, "candidates": 7}}}
     )
-    overlay = live._follower.overlay
+    overlay = live.overlay
     object.__setattr__(overlay.loaded, "manifest", manifest)
     answer = live.recommend(1, 3)
     live.close()
@@ -66,7 +66,7 @@ def test_settings_that_cannot_be_read_log_nothing_and_health_says_so(indexes: Pa
     live = Live(indexes)
     config = live.manifest.config | {"impressions": {"log": True, "of_later": 1}}
     manifest = live.manifest.model_copy(update={"config": config})
-    object.__setattr__(live._follower.overlay.loaded, "manifest", manifest)
+    object.__setattr__(live.overlay.loaded, "manifest", manifest)
     live.recommend(1)
     live.close()
     assert not answers_folder(indexes).exists()

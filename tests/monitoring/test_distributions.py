@@ -1,4 +1,4 @@
-"""A difference counts where it is sure to be more than the least effect, and few that count are none."""
+"""A difference counts where it is sure to be more than the least effect, in two windows in a row."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import chi2_contingency
 
 from funnel.monitoring.counts import Variable
-from funnel.monitoring.distributions import InARow, difference, discovered
+from funnel.monitoring.distributions import InARow, difference
 
 A, B, C = Variable("feature", "a"), Variable("feature", "b"), Variable("feature", "c")
 
@@ -65,13 +65,16 @@ def test_what_lies_far_outside_has_a_small_chance_and_no_nan() -> None:
     assert found.effect > 1
 
 
-def test_few_discoveries_are_false() -> None:
-    """Benjamini and Hochberg's own example: of fifteen the first four count at .05."""
-    values = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719,
-              0.6528, 0.7590, 1.0]  # fmt: skip
-    chances = {Variable("feature", str(number)): chance for number, chance in enumerate(values)}
-    assert {metric.subject for metric in discovered(chances, 0.05)} == {"0", "1", "2", "3"}
-    assert discovered({}, 0.05) == set()
+def test_sessions_make_no_difference_of_chance() -> None:
+    """Twenty answers of a kind each: as if there were a twentieth of them."""
+    rng, shares = np.random.default_rng(3), [0.25, 0.25, 0.25, 0.25]
+    other = drawn(rng, 10**6, shares)[None]
+    one = [difference(drawn(rng, 90, shares), other, 0.0).chance for _ in range(1000)]
+    many = [difference(20 * drawn(rng, 90, shares), other, 0.0).chance for _ in range(1000)]
+    told = [difference(20 * drawn(rng, 90, shares), other, 0.0, 20.0).chance for _ in range(1000)]
+    assert np.mean(np.array(one) < 0.05) < 0.08
+    assert np.mean(np.array(many) < 0.05) > 0.9
+    assert np.mean(np.array(told) < 0.05) < 0.08
 
 
 def test_only_the_second_window_in_a_row_counts() -> None:

@@ -69,6 +69,24 @@ def test_more_than_was_probable_is_told_of_too_though_there_are_as_many_clicks()
     assert told[0].value > 1.4
 
 
+def test_sessions_of_clicks_are_no_change() -> None:
+    """Fifty answers are clicked, or none of them: fifty times the variance, which the hours before showed."""
+    like, rng, watched = hour(1, 0.15), np.random.default_rng(6), Labels(MonitorConfig())
+    naive = Labels(MonitorConfig())
+    told = {True: 0, False: 0}
+    for number in range(24 * 60):
+        if number % 60 == 0:
+            watched.begin_hour()
+        counts = Counts()
+        x = 50.0 * rng.binomial(12, 0.15)
+        counts.labels[FIRST] = np.array([600.0, x, 600.0, x, x, 600.0])
+        now = len(watched.look(60.0 * number, counts, [like]))
+        told[True] += now if number >= 600 else 0
+        told[False] += len(naive.look(60.0 * number, counts, [like]))
+    assert told[True] == 0 < told[False]
+    assert 20 < watched.dispersion.of(FIRST) < 100
+
+
 def test_days_that_differ_are_all_right() -> None:
     like = [hour(1, 0.10), hour(2, 0.20)]
     rng, watched = np.random.default_rng(5), Labels(MonitorConfig())

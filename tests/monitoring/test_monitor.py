@@ -10,6 +10,7 @@ import pytest
 from funnel.errors import DataError
 from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counts import Counts, Rate, Variable
+from funnel.monitoring.memory import MonitorMemory
 from funnel.monitoring.monitor import OVER, Monitor
 
 PRICE, SCORE = Variable("context", "price"), Variable("scores", "first")
@@ -131,9 +132,50 @@ def test_without_a_memory_it_begins_anew(tmp_path: Path) -> None:
     assert monitor.memory.hours == {}
 
 
-def test_a_clock_that_goes_back_stops_nothing(taught: Monitor) -> None:
-    assert watched(taught, BEGIN + 35 * 3600, 30, seed=1) == []
-    assert watched(taught, BEGIN + 36 * 3600, 10, seed=2, empty=0.3) == ["empty"]
+def test_a_campaign_of_two_days_is_no_slow_change_and_what_stays_is_told_on_the_third() -> None:
+    """Its effect is more than that of a slow change, and less than that of a window."""
+    campaign = [0.0, 0.17, 0.25, 0.25, 0.33, 0.0, 0.0]  # w = .23
+    for days, expected in ((2, []), (4, [(18, "drift context price")])):
+        monitor, told = Monitor(), []
+        for day in range(8, 20):
+            prices = campaign if 16 <= day < 16 + days else EVEN
+            keys = watched(monitor, BEGIN + 86_400 * day, 24 * 60, seed=day, prices=prices)
+            told += [(day, key) for key in keys]
+        assert told == expected
+
+
+def test_a_clock_that_goes_back_is_told_of_and_stops_nothing(taught: Monitor) -> None:
+    """By an hour: what was learned stays, alarms go on, and what goes wrong next is seen at once."""
+    assert watched(taught, BEGIN + 36 * 3600, 10, seed=1, empty=0.3) == ["empty"]
+    known = len(taught.memory.hours)
+    assert watched(taught, BEGIN + 35 * 3600, 30, seed=1) == ["clock monitor"]
+    assert "empty" in taught.open
+    assert watched(taught, BEGIN + 35.5 * 3600, 10, seed=2, prices=OFF) == ["context price"]
+    assert len(taught.memory.hours) == known
+
+
+def test_a_clock_that_goes_forward_is_as_if_nobody_had_looked(taught: Monitor) -> None:
+    """By an hour, and back after twenty minutes."""
+    begin = BEGIN + 36 * 3600
+    assert watched(taught, begin, 10, seed=1, empty=0.3) == ["empty"]
+    assert watched(taught, begin + 600 + 3600, 20, seed=1) == []
+    assert "empty" in taught.open  # which was told of eleven minutes ago, whatever the clock says
+    assert watched(taught, begin + 1800, 10, seed=3) == ["clock monitor"]
+    assert watched(taught, begin + 2400, 10, seed=2, prices=OFF) == ["context price"]
+
+
+def test_a_clock_that_is_years_off_for_an_hour_costs_no_more_than_hours(taught: Monitor) -> None:
+    taught.memory = MonitorMemory(2, 2)
+    watched(taught, BEGIN + 36 * 3600, 60 * 48)
+    (watched(taught, 0.0, 61), watched(taught, 4e9, 61))
+    watched(taught, BEGIN + 84 * 3600, 130)
+    now = int(BEGIN) // 3600 + 84
+    assert sum(now - 48 <= hour for hour in taught.memory.hours) >= 44
+
+
+def test_a_small_step_back_is_none(taught: Monitor) -> None:
+    taught.step(BEGIN + 36 * 3600 + 50, minute(np.random.default_rng(1)))
+    assert taught.step(BEGIN + 36 * 3600 + 45, minute(np.random.default_rng(2))) == []
 
 
 def scored(monitor: Monitor, hours: range, age: float, shares: list[float], seed: int) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from funnel.monitoring.budget import LAYERS, MONTH
 from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counts import Counts, Rate
 from funnel.monitoring.rates import RateDetectors, limit, log_ratios
@@ -59,7 +60,7 @@ def test_the_evidence_is_none_on_the_average_at_every_rate_that_is_right() -> No
 
 def test_false_alarms_are_as_seldom_as_alpha_says() -> None:
     """At the highest right rate: at least 1/alpha looks between two, on the average."""
-    config = MonitorConfig(alpha=0.01)
+    config = MonitorConfig(false_alarms=0.01 * LAYERS * MONTH / 60)
     like = counts(600, 60_000)
     right = limit(EMPTY, [like], config)
     assert right is not None
@@ -104,7 +105,7 @@ def test_minutes_that_vary_by_sessions_count_for_less() -> None:
         watched.begin_hour()
         for minute in range(60):
             watched.look(60.0 * minute, counts(50.0 * rng.binomial(12, 0.1), 600), [like])
-    assert watched.dispersion[EMPTY] == pytest.approx(50, rel=0.3)
+    assert watched.dispersion.of(EMPTY) == pytest.approx(50, rel=0.3)
     calm = RateDetectors(config)
     assert calm.look(0.0, counts(250.0, 600), [like])
     assert not watched.look(0.0, counts(250.0, 600), [like])

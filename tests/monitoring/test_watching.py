@@ -88,7 +88,7 @@ def test_changes_of_items_are_explained_and_what_nobody_changed_is_not(seen: See
 
 def test_an_index_that_was_built_anew_is_no_alarm(seen: Seen) -> None:
     seen.live.items.delete(seen.live.contents.catalogue.ids.values[:20].tolist())
-    seen.live._follower.compact()
+    seen.live.items.compact()
     seen.live.items.delete(seen.live.contents.catalogue.ids.values[20:25].tolist())
     assert seen.look(3) == []
 
@@ -138,7 +138,7 @@ def test_an_answer_that_was_given_otherwise_is_found(seen: Seen) -> None:
 
 def test_histories_that_stand_still_are_told_of(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     live = seen.live
-    follower: Any = live._follower
+    follower: Any = live._parts.follower
     follower.follow = lambda: follower.overlay
     for answer in ask(live):
         live.observe((answer.user_id, answer.items[0].item_id, None, None, None, answer.id))
@@ -182,6 +182,27 @@ def test_what_is_wrong_is_in_a_file_and_what_was_learned_is_kept(seen: Seen) -> 
     (folder / MEMORY).write_text("{")
     with pytest.raises(Exception, match=r"memory\.json"):
         Watch(seen.live, QUICK)
+
+
+@pytest.mark.parametrize(("hours", "told"), [(1, []), (-1, ["clock monitor"])])
+def test_a_clock_that_jumps_makes_no_answer_one_without_feedback(
+    hours: int, told: list[str], live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waited for its feedback then is not counted; what is answered afterwards is."""
+    seen = Seen(live, MonitorConfig(golden=0, settle=120.0, least=20))
+    monkeypatch.setattr(recording, "time", SimpleNamespace(time=lambda: seen.now))
+    ask(live)
+    assert seen.look() == []
+    ask(live)
+    live.recording.flush()
+    seen.now += 3600 * hours
+    assert seen.look() == told
+    assert seen.look(5) == []
+    assert seen.rate("join") == []
+    assert seen.rate("clock") == []
+    ask(live)
+    assert seen.look(4) == []
+    assert seen.rate("join") == [40, 40]
 
 
 @pytest.mark.parametrize(("ranker", "told"), [(True, []), (False, ["golden build"])])

@@ -149,7 +149,7 @@ def test_without_exploring_nothing_is_different(built: TinyBuild) -> None:
     answer = live.recommend(3, seed=5)
     assert answer.policy is None
     assert live.health()["explore"]["drawn"] is False
-    assert set(live._loaded.funnels) == {("recommend", 10)}
+    assert set(live.overlay.loaded.funnels) == {("recommend", 10)}
 
 
 @pytest.mark.parametrize("seed", [1.5, True, "7", -2, 2**52, np.nan])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
@@ -9,7 +11,8 @@ from scipy.optimize import approx_fprime
 from funnel.ranker import Ranker, RankerConfig
 from funnel.ranker.calibration import Seen, base_rate, calibrate
 from funnel.ranker.calibration.sigmoid import _derivatives
-from funnel.ranker.outcome_trees import Examined, OutcomeRows, cross_fit, grow
+from funnel.ranker.outcome_trees import Examined, OutcomeRows
+from funnel.ranker.target_trees import cross_fit, grow
 
 CONFIG = RankerConfig(trees=80, leaves=7, min_data_in_leaf=50, learning_rate=0.1)
 
@@ -39,7 +42,7 @@ def test_the_gradient_is_that_of_the_log_loss() -> None:
     gradient, curvature = loss(scores)
     np.testing.assert_allclose(gradient, approx_fprime(scores, total, 1e-7), atol=1e-4)
     assert (curvature > 0).all()
-    assert loss.likelihood(scores)[1] == pytest.approx(-total(scores) / 40)
+    assert loss.gain(scores)[1] == pytest.approx(-total(scores) / 40)
 
 
 def test_what_is_liked_is_found_though_clicks_alone_say_the_opposite() -> None:
@@ -68,7 +71,7 @@ def test_a_row_that_stands_for_several_counts_as_several() -> None:
     copied = rows.take(np.repeat(np.arange(3000), weights))
     scores = np.random.default_rng(5).normal(size=3000)
     one, many = Examined(heavy, 0.0), Examined(copied, 0.0)
-    assert one.likelihood(scores)[1] == pytest.approx(many.likelihood(np.repeat(scores, weights))[1])
+    assert one.gain(scores)[1] == pytest.approx(many.gain(np.repeat(scores, weights))[1])
     seen, all_seen = Seen(heavy.examined, heavy.weights), Seen(copied.examined, copied.weights)
     first = calibrate(scores, rows.happened, rows.folds, seen)
     second = calibrate(np.repeat(scores, weights), copied.happened, copied.folds, all_seen)
@@ -125,3 +128,39 @@ def test_the_slopes_of_calibration_are_those_of_its_loss() -> None:
     target = np.where(rows[1], 0.98, 0.01)
     each = -target * np.log(chance) - (1 - target) * np.log(1 - chance)
     assert loss == pytest.approx((rows[3] * each).sum() / rows[3].sum())
+
+
+def begun(n: int, seed: int) -> tuple[OutcomeRows, np.ndarray]:
+    """Rows whose first feature has the log odds but for what the second one adds."""
+    rng = np.random.default_rng(seed)
+    known, more = rng.normal(-1, 1, n), rng.integers(0, 2, n)
+    truth = 1 / (1 + np.exp(-(known + 0.8 * more - 1.2)))
+    examined = rng.choice([1.0, 0.4], n)
+    matrix = np.column_stack([known, more, rng.normal(size=n)]).astype(np.float32)
+    happened = rng.random(n) < truth * examined
+    names = ("known", "more", "chance")
+    return OutcomeRows(matrix, names, happened, examined, np.ones(n), rng.integers(3, size=n), "known"), truth
+
+
+def test_trees_correct_what_scores_begin_with() -> None:
+    rows, truth = begun(20_000, seed=8)
+    models, trees = cross_fit(rows, CONFIG)
+    plain = replace(rows, begin=None)
+    others, more_trees = cross_fit(plain, CONFIG)
+    assert trees < more_trees
+    corrected, alone = (np.empty(len(rows)) for _ in range(2))
+    for fold in range(3):
+        inside = rows.folds == fold
+        matrix = rows.matrix[inside]
+        corrected[inside] = Ranker(models[fold], rows.names, CONFIG, begin="known").predict(matrix)
+        alone[inside] = Ranker(others[fold], rows.names, CONFIG).predict(matrix)
+    log_odds = np.log(truth / (1 - truth))
+    assert np.corrcoef(corrected, log_odds)[0, 1] > max(0.98, np.corrcoef(alone, log_odds)[0, 1])
+
+
+def test_the_start_is_that_of_the_greatest_likelihood_beside_what_scores_begin_with() -> None:
+    rows, _ = begun(3000, seed=9)
+    start = Examined(rows).start
+    best = Examined(rows, start).gain(np.zeros(3000))[1]
+    for other in (start - 0.02, start + 0.02):
+        assert Examined(rows, other).gain(np.zeros(3000))[1] < best

@@ -229,3 +229,23 @@ def test_a_cross_fit_makes_the_rankers_that_lists_of_their_own_make() -> None:
     whole, alone = fitting.whole(few), Ranker.fit(TRAIN, None, few)
     assert whole.trees == alone.trees == 7
     np.testing.assert_array_equal(whole.predict(VALID.matrix), alone.predict(VALID.matrix))
+
+
+def test_scores_may_begin_with_a_feature(tmp_path: Path, ranker: Ranker) -> None:
+    lists = world(seed=5, n_lists=3)
+    model, first = ranker._model, ranker.names[0]
+    matrix = lists.matrix.copy()
+    matrix[1, 0] = np.nan
+    begun = Ranker(model, ranker.names, ranker.config, begin=first)
+    expected = ranker.predict(matrix) + np.where(np.isnan(matrix[:, 0]), 0, matrix[:, 0])
+    np.testing.assert_allclose(begun.predict(matrix), expected, rtol=1e-12)
+    begun.save(tmp_path)
+    again = Ranker.load(tmp_path)
+    assert again.begin == first
+    np.testing.assert_array_equal(again.predict(matrix), begun.predict(matrix))
+    listed = again.predict_lists(matrix.reshape(3, -1, matrix.shape[1]), lists.sizes)
+    np.testing.assert_array_equal(listed.ravel(), begun.predict(matrix))
+    parts = again.explain(matrix[0])
+    assert sum(parts.values()) == pytest.approx(again.predict(matrix[:1])[0])
+    with pytest.raises(BundleError, match="begin with 'colour'"):
+        Ranker(model, ranker.names, ranker.config, begin="colour")

@@ -193,7 +193,7 @@ def test_impressions_that_cannot_be_read_show_nothing_that_has_a_cap(ruled: Open
     live = ruled({"kind": "cap", "column": "genres", "shows": 4, "per": "1d"})
     live.observe((7, 1), kind="impression")
     live.close()
-    path = Path(live._impressions.path)
+    path = Path(live._parts.impressions.path)
     for name in ("", "-wal", "-shm"):
         path.with_name(path.name + name).unlink(missing_ok=True)
     path.write_bytes(b"no database" * 1000)
@@ -203,7 +203,7 @@ def test_impressions_that_cannot_be_read_show_nothing_that_has_a_cap(ruled: Open
     with pytest.raises(BundleError, match="damaged"):
         live.observe((7, 1), kind="impression")
     with pytest.raises(BundleError, match="damaged"):
-        Live(live._store.folder)
+        Live(live.folder)
 
 
 def test_a_budget_that_is_spent_is_out_in_the_next_answer(ruled: Open) -> None:
@@ -253,7 +253,7 @@ def test_caps_hold_over_four_processes(ruled: Open) -> None:
     """Each process shows one item at a time until nothing is left. Between an answer and its impression the
     others may answer too: at most one more a process. What any process acknowledged counts for all."""
     live = ruled({"kind": "cap", "column": "genres", "shows": 40, "per": "1d"})
-    code = [sys.executable, "-c", SHOWN, str(live._store.folder)]
+    code = [sys.executable, "-c", SHOWN, str(live.folder)]
     done = subprocess.run(code, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout.splitlines()[-1])

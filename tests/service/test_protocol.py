@@ -30,8 +30,8 @@ def with_server(live: Live, talk: Talk) -> None:
         config = ServeConfig()
         listener = bound("127.0.0.1", 0)
         port = listener.getsockname()[1]
-        server = Server(settings(Service(live, config), config))
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        server = Server(settings(Service(live, config), config), listener)
+        serving = asyncio.create_task(server.serve())
         while not server.started:
             await asyncio.sleep(0.01)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

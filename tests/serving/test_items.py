@@ -263,14 +263,14 @@ def test_a_bundle_that_cannot_encode_new_items_serves_without_them(store: Store)
     live = Live(store.folder)
     live.items.upsert(frame([1000], [1999], ["Western"]))
     live.items.delete([5])
-    older = replace(live._follower.overlay.bundle)
+    older = replace(live.overlay.bundle)
     without = replace(older, contents=replace(older.contents, item_encoder=None))
-    live._follower.reload(without)
+    live._parts.follower.reload(without)
     assert 5 not in ids(live.recommend("new", k=500))
     assert live.health()["state"]["skipped"] == 1
     with pytest.raises(BundleError, match="build it again"):
         live.items.upsert(frame([1001], [1999], ["Western"]))
-    live._follower.reload(older)
+    live._parts.follower.reload(older)
     assert ids(live.recommend(7, where={"genres": "Western"})) == [1000]
 
 

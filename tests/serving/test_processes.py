@@ -317,10 +317,10 @@ def test_a_clock_that_goes_back_does_not_make_a_change_old(store: Store) -> None
 def test_a_change_that_does_not_fit_a_bundle_does_not_block_the_way_back(store: Store) -> None:
     """An item under a text id, and then a bundle whose ids are whole numbers, as before."""
     live = Live(store.folder)
-    live._state.upsert(
+    live.state.upsert(
         {"B7": {"item_id": "B7", "title": "x", "genres": ["Western"], "year": 1.0}}, time.time()
     )
-    live._state.upsert(
+    live.state.upsert(
         {"902": {"item_id": 902, "title": "x", "genres": ["Western"], "year": 1.0}}, time.time()
     )
     live.items.delete(["5"])

@@ -46,7 +46,7 @@ def row(item_id: int, title: str | None) -> pd.DataFrame:
 
 
 def vectors(live: Live, name: str, ids: list[int]) -> Any:
-    contents = live._follower.follow().contents  # type: ignore[attr-defined]
+    contents = live.served().contents
     return np.asarray(contents.catalogue.features[name])[contents.catalogue.ids.rows(ids)]
 
 

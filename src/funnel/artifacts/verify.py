@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,11 +36,18 @@ def check(folder: Path, version: str, *, reports: bool = True, trust: Trust | No
         raise BundleError(f"bundle {version}: {missing[0]} is missing")
     if extra := sorted(set(files) - set(manifest.files)):
         raise BundleError(f"bundle {version}: {extra[0]} does not belong to it")
-    with ThreadPoolExecutor() as pool:  # hashing lets other threads run
+    with ThreadPoolExecutor(_threads()) as pool:  # hashing lets other threads run
         for name, entry in zip(files, pool.map(manifests.entry, files.values()), strict=True):
             if entry != manifest.files[name]:
                 raise BundleError(f"bundle {version}: {name} was changed after it was written")
     return manifest
+
+
+def _threads() -> int | None:
+    """One for who gives way: each further one would have a share of the processor of its own."""
+    if not hasattr(os, "getpriority"):
+        return None
+    return 1 if os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) > 0 else None
 
 
 def _is_listed(name: str, manifest: Manifest) -> bool:

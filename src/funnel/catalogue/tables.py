@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from funnel.catalogue.columns import FilterColumn
 from funnel.catalogue.encoded import check_specs, load_features, save_features
 from funnel.catalogue.frames import read_frame, write_frame
 from funnel.catalogue.ids import Ids
+from funnel.catalogue.text_column import TextColumn
 from funnel.catalogue.where import Bitmap, Filters, Where
 from funnel.data import Vocabulary
 from funnel.errors import BundleError
@@ -104,11 +105,7 @@ class Catalogue:
         wanted = self.displayed if names is None else names
         if not wanted:
             return [{} for _ in rows]
-        at = pa.array(rows)
-        columns = [
-            values[rows].tolist() if isinstance(values, np.ndarray) else values.take(at).to_pylist()
-            for values in (self.values[name] for name in wanted)
-        ]
+        columns = [self._readers[name](rows) for name in wanted]
         return [dict(zip(wanted, values_of_row, strict=True)) for values_of_row in zip(*columns, strict=True)]
 
     @property
@@ -130,13 +127,11 @@ class Catalogue:
         """Rows of items that were changed behind that number, maybe more than once."""
         return np.empty(0, dtype=np.int32)
 
-    def values_of(self, name: str, rows: Int32) -> list[Any]:
+    def values_of(self, name: str, rows: NDArray[Any]) -> list[Any]:
         """Some items' values of one column."""
-        values = self.values[name]
-        some = values[rows] if isinstance(values, np.ndarray) else values.take(pa.array(rows))
-        return some.tolist() if isinstance(some, np.ndarray) else some.to_pylist()
+        return self._readers[name](rows)
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """Of all columns."""
         return list(map(str, self.frame.columns))
@@ -149,8 +144,8 @@ class Catalogue:
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """Columns of numbers as NumPy's arrays, others as Arrow's, each in one piece: of several, Arrow makes
-        one at each call.
+        """Columns of numbers as NumPy's arrays, of texts as `TextColumn`, others as Arrow's, each in one
+        piece: of several, Arrow makes one at each call.
         """
         return {
             str(name): column.to_numpy() if _of_numpy(column) else _in_one_piece(column)
@@ -158,9 +153,22 @@ class Catalogue:
         }
 
     @cached_property
+    def _readers(self) -> dict[str, Callable[[NDArray[Any]], list[Any]]]:
+        """What gives a column's values of some rows, by the column's name."""
+        return {name: _reader(values) for name, values in self.values.items()}
+
+    @cached_property
     def filters(self) -> Filters:
         """The columns laid out for filters."""
         return Filters.of(self.frame)
+
+
+def _reader(values: Any) -> Callable[[NDArray[Any]], list[Any]]:
+    if isinstance(values, TextColumn):
+        return values.at
+    if isinstance(values, np.ndarray):
+        return lambda rows: values[rows].tolist()
+    return lambda rows: values.take(pa.array(rows)).to_pylist()
 
 
 def _of_numpy(column: pd.Series[Any]) -> bool:
@@ -169,4 +177,5 @@ def _of_numpy(column: pd.Series[Any]) -> bool:
 
 def _in_one_piece(column: pd.Series[Any]) -> Any:
     array = pa.array(column, from_pandas=True)
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    return TextColumn(array) if TextColumn.can_read(array) else array

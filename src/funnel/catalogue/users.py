@@ -80,7 +80,8 @@ class Users:
         known_rows = np.asarray(rows, dtype=np.int64)
         if not any(given):
             stored_columns = {name: np.asarray(values[known_rows]) for name, values in self.features.items()}
-            if (nobody := known_rows < 0).any():
+            if min(rows, default=0) < 0:
+                nobody = known_rows < 0
                 for name, values in stored_columns.items():
                     values[nobody] = self._nobody[name][0]
             return stored_columns

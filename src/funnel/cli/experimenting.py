@@ -27,6 +27,9 @@ def experiment(
     ship: Annotated[
         bool, typer.Option("--ship", help="publish the winner's bundle through the gates, and end it")
     ] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="move its shares to the better arms, by what users did so far")
+    ] = False,
     state: Annotated[
         str | None, typer.Option(help="where events are observed; default the store's own file")
     ] = None,
@@ -53,6 +56,9 @@ def experiment(
     if stop and not ship:
         experiments.stop(kept, name, "by hand")
         Console().print(f"{name} has ended")
+        return
+    if update:
+        _update(kept, name, state, events)
         return
     from funnel.serving.evidence import judged
 
@@ -81,3 +87,12 @@ def _start(store: Store, name: str, path: Path) -> None:
     started = experiments.start(store, name, declared[name])
     ramp = 100 * started.config.ramp
     Console().print(f"{name} runs, on {ramp:.3g}% of all users, until day {started.config.days}")
+
+
+def _update(store: Store, name: str, state: str | None, events: Path | None) -> None:
+    """Move its shares."""
+    from funnel.serving.weights import update_weights
+
+    started = update_weights(store, name, state=state, events=events)
+    shares = ", ".join(f"{arm} {share:.3g}" for arm, share in started.shares[-1].items())
+    Console().print(f"{name}, period {len(started.moved)}: {shares}", markup=False, highlight=False)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from funnel.cli.common import INDEXES, Indexes, Json, app, console, print_json
-
-#: The loss that may be, where the bundle does not say one.
-ALLOWED = 0.05
 
 
 @app.command()
@@ -41,27 +37,18 @@ def explore(
         set_exploring(store, on=stop is None, why=stop or "")
         console.print("every process follows within about a second", markup=False)
         return
-    comparison = _harm(store, allowed, reward, state)
-    if check and comparison.is_shown:
-        set_exploring(store, on=False, why=comparison.sentence)
+    from funnel.artifacts import Store
+    from funnel.off_policy.harm import drawing_of, end_where_shown, harm_of
+    from funnel.off_policy.replay import Reward
+
+    kept = Store(store)
+    drawing = drawing_of(kept) if allowed is None else None
+    comparison = harm_of(kept, drawing, allowed=allowed, reward=Reward(reward), state=state)
+    if check:
+        end_where_shown(store, comparison)
     if as_json:
         print_json(comparison.to_dict())
     else:
         console.print(comparison.sentence, markup=False, highlight=False)
     if comparison.is_shown:
         raise typer.Exit(1)
-
-
-def _harm(store: Path, allowed: float | None, reward: str | None, state: str | None) -> Any:
-    from funnel.artifacts import Store
-    from funnel.bundle.contents import load_contents
-    from funnel.impressions import answers_folder
-    from funnel.off_policy.harm import harm
-    from funnel.off_policy.replay import Reward
-    from funnel.serving.state import open_state
-
-    if allowed is None:
-        drawing = load_contents(Store(store).path("current")).explore
-        allowed = ALLOWED if drawing is None or drawing.max_loss is None else drawing.max_loss
-    events = open_state(store / "live" / "state.sqlite" if state is None else state)
-    return harm(answers_folder(store), events, allowed=allowed, reward=Reward(reward))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,8 +26,10 @@ from funnel.cli.common import (
 from funnel.errors import ConfigError
 
 if TYPE_CHECKING:
+    from funnel.artifacts import Store
     from funnel.config import Config
     from funnel.pipeline.run.runner import Line
+    from funnel.scale import ScaleConfig
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,10 @@ def run(
         str | None,
         typer.Option(help="a version of towers, or `last`, whose weights training starts with"),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="a cluster that works on the steps; replaces scale.address"),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would run, and why")] = False,
     as_json: Json = False,
 ) -> None:
@@ -68,10 +75,11 @@ def run(
         return
     lines = []
     try:
-        outcome = pipeline.run(
-            config, *stores, start=from_step, keep=keep or (), start_from=start_from,
-            progress=True, on_step=lines.append,
-        )  # fmt: skip
+        with _workers(config.scale, ray, stores):
+            outcome = pipeline.run(
+                config, *stores, start=from_step, keep=keep or (), start_from=start_from,
+                progress=True, on_step=lines.append,
+            )  # fmt: skip
     finally:
         if lines and not as_json:
             _print(lines)
@@ -84,6 +92,21 @@ def run(
         Console().print(f"{published} is published")
     else:
         Console().print(f"{outcome.version} was published, and {published} was after it: that stays")
+
+
+@contextmanager
+def _workers(scale: ScaleConfig, address: str | None, stores: Sequence[Store]) -> Iterator[None]:
+    """What is run in the block is worked on by a cluster, where one is named."""
+    from funnel.evaluation.chunks import done_by
+    from funnel.scale import connected
+
+    if address is not None:
+        scale = scale.at(address)
+    if not scale.address:
+        yield
+        return
+    with connected(scale, [store.folder for store in stores]) as workers, done_by(workers):
+        yield
 
 
 def _warn_if_changed(config_file: Path, data: Path | None, config: Config) -> None:

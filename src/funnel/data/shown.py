@@ -120,6 +120,7 @@ def shown_requests(
     end: int | None,
     *,
     outcomes: Mapping[str, int] | None = None,
+    within: slice | None = None,
 ) -> Cutoffs:
     """One request a list of the window with a click, after what the user did strictly before.
 
@@ -127,14 +128,14 @@ def shown_requests(
     position, clicked if either was. A click that was logged before its list, by EARLY seconds at most, is
     what the list is asked for: the list's time is then the click's. end: None for a window without one.
     outcomes: the codes of kinds of events beside clicks that may come of a list; where they are given, lists
-    without a click are requests too, and columns say what came of each item. Raises DataError where the data
-    has no impressions.
+    without a click are requests too, and columns say what came of each item. within: rows of the impressions
+    beside which there are no others; None for all. Raises DataError where the data has no impressions.
     """
     if dataset.impression_table is None:
         raise DataError(
             f'{dataset.name} has no impressions: the protocol "shown" needs the lists that were shown'
         )
-    shown = _once(_shown_about(dataset, dataset.impression_table, start, end))
+    shown = _once(_shown_about(dataset, dataset.impression_table, start, end, within))
     chosen = np.bincount(shown.number, shown.clicked, shown.n_lists) > 0
     chosen |= outcomes is not None
     times = _times(histories, shown, len(dataset.items))
@@ -184,11 +185,16 @@ class _ShownRows:
         return replace(self, **{name: getattr(self, name)[kept] for name in names})
 
 
-def _shown_about(dataset: Dataset, table: Table, start: int, end: int | None) -> _ShownRows:
+def _shown_about(
+    dataset: Dataset, table: Table, start: int, end: int | None, within: slice | None
+) -> _ShownRows:
     """The rows that matter to a window: those in it, those whose click may move them into it, and those that
     may take an event from a list in it. Impressions are sorted by time, so that nothing else is looked at."""
-    first = _row_at(table, start, "left")
-    rows = slice(first, len(table) if end is None else max(first, _row_at(table, end + LATE, "right")))
+    first = first_row_at(table, start)
+    last = len(table) if end is None else max(first, first_row_at(table, end + LATE, after=True))
+    rows = slice(first, last)
+    if within is not None:
+        rows = slice(max(first, within.start), max(first, within.start, min(last, within.stop)))
     number, n_lists = table.lists("request_id", rows)
     return _ShownRows(
         rows=np.arange(rows.start, rows.stop),
@@ -202,8 +208,9 @@ def _shown_about(dataset: Dataset, table: Table, start: int, end: int | None) ->
     )
 
 
-def _row_at(table: Table, time: int, side: Literal["left", "right"]) -> int:
-    """The first row at a time or later, or after it; rows are in the order of time."""
+def first_row_at(table: Table, time: int, *, after: bool = False) -> int:
+    """The first row of a table in the order of time that is at a time or later; or after it."""
+    side: Literal["left", "right"] = "right" if after else "left"
     column = table.columns["time"]
     if isinstance(column, RunEncoded) and isinstance(column.inner, Plain):
         return int(column.offsets[np.searchsorted(column.inner.values, time, side=side)])

@@ -55,13 +55,16 @@ class Vocabulary:
         >>> Vocabulary.of(["b", "a"]).row("b"), Vocabulary.of([7]).row("7.0"), Vocabulary.of([7]).row(8)
         (1, 0, -1)
         """
-        text = written(value)
-        if text is None:
-            return -1
-        if isinstance(self.values, Texts):
-            return self.values.find(text)
-        number = integer(text)
-        return -1 if number is None else int(self._find(np.array([number]))[0])
+        number = value if type(value) is int and -(2**63) <= value < 2**63 else None
+        if number is None or isinstance(self.values, Texts):
+            text = written(value)
+            if text is None:
+                return -1
+            if isinstance(self.values, Texts):
+                return self.values.find(text)
+            number = integer(text)
+        position = len(self.values) if number is None else int(self.values.searchsorted(number))
+        return position if position < len(self.values) and self.values[position] == number else -1
 
     def rows(self, values: Any) -> Int32:
         """The rows of many ids, −1 where unknown: int32 [n]."""

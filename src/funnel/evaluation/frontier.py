@@ -16,6 +16,7 @@ from funnel.index.exact import exact_search
 from funnel.index.faiss_index import FaissIndex
 from funnel.settings import Settings
 from funnel.types import Float32
+from funnel.vectors import ItemVectors
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def kinds(n: int, d: int) -> tuple[str, ...]:
 
 
 def measure(
-    vectors: Float32,
+    vectors: ItemVectors | Float32,
     queries: Float32,
     *,
     k: int = 500,
@@ -105,7 +106,7 @@ def measure(
 ) -> Frontier:
     """Build each kind of index, tune it for several recalls, and time it, one query after another.
 
-    vectors: float32 [n, d]. queries: float32 [Q, d]. k: at most n is taken. specs: default `kinds`. A spec
+    vectors: [n, d]. queries: float32 [Q, d]. k: at most n is taken. specs: default `kinds`. A spec
     that does not fit the vectors is among `failed`. threads: for building and for the exact search.
     The recalls and search parameters are the same every time; times and what they decide are not.
 
@@ -137,8 +138,8 @@ def measure(
 
 
 def _points(
-    spec: str, vectors: Float32, queries: Float32, wanted: np.ndarray, goal: float, seed: int, threads: int,
-    rounds: int,
+    spec: str, vectors: ItemVectors, queries: Float32, wanted: np.ndarray, goal: float, seed: int,
+    threads: int, rounds: int,
 ) -> Iterator[Point]:  # fmt: skip
     """One kind of index, built."""
     start = time.perf_counter()
@@ -150,12 +151,12 @@ def _points(
 
 
 def measure_settings(
-    index: FaissIndex, vectors: Float32, queries: Float32, *, threads: int = 1, rounds: int = 3
+    index: FaissIndex, vectors: ItemVectors | Float32, queries: Float32, *, threads: int = 1, rounds: int = 3
 ) -> tuple[Point, ...]:
     """Recall and cost of an existing index at several settings, with exact search as the last point.
 
     Empty where the index is exact search itself. Nothing is built: `build_seconds` are 0.
-    vectors: those in the index, float32 [n, d]. queries: float32 [Q, d]. Recall is at the index's own k.
+    vectors: those in the index, [n, d]. queries: float32 [Q, d]. Recall is at the index's own k.
     """
     if not index.parameters or len(queries) == 0:
         return ()

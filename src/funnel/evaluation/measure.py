@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from funnel.errors import ConfigError, DataError
 from funnel.evaluation.bootstrap import paired
 from funnel.evaluation.chance import chance_level, drawn_level
+from funnel.evaluation.chunks import Recipe
 from funnel.evaluation.cold import cold_figures
 from funnel.evaluation.compare import Comparison, compare, pairs
 from funnel.evaluation.evaluation import Evaluation
@@ -28,6 +29,7 @@ from funnel.evaluation.search import search_recall
 from funnel.evaluation.some import ServedLists
 from funnel.evaluation.walk import (
     Competitor,
+    Kind,
     Observer,
     Recommend,
     RowTally,
@@ -61,6 +63,7 @@ def evaluate(
     config: Mapping[str, JsonValue] | None = None,
     notes: Sequence[str] = (),
     progress: bool = False,
+    again: Recipe | None = None,
 ) -> Evaluation:
     """Measure a funnel and its competitors on the same requests.
 
@@ -79,12 +82,16 @@ def evaluate(
     seed, resamples: of the bootstrap; the seed draws the requests that are timed, too.
     latency_requests: how many requests are timed one at a time, from this thread.
     config, notes: copied into the report.
+    again: makes `funnel`, `baselines` and `exact` once more, in another process, so that workers can answer.
     Raises: DataError where there is no request, ConfigError for bad ks or a name that two rows share.
     """
     ks = _depths(examples, ks)
     n_items, users = len(popularity), examples.requests.users
     ideal = None if truth_scores is None else best_by_truth(truth_scores, n_items, ks[-1])
-    competitors = _competitors(funnel, baselines, ideal, exact)
+    others = _others(funnel, baselines, exact)
+    best = [] if ideal is None else [one_step("ideal", "ideal", ideal)]
+    last = [Competitor("stage", funnel.trace)]
+    competitors = sorted([*others, *best], key=_in_the_report) + last
     clocks = [_seconds(each, examples.requests, latency_requests, seed) for each in competitors]
     walked = partial(
         walk,
@@ -95,10 +102,13 @@ def evaluate(
         values=truth_values,
         lists=lists,
     )
+    known: dict[str, Any] = {"observers": observers, "progress": progress}
     tallies = [
-        *walked(competitors[:-1], timed=False),
-        *walked(competitors[-1:], observers=observers, progress=progress),
+        *walked(others if again is None else Recipe(_some, _others, again), timed=False),
+        *(walked(best, timed=False) if best else ()),
+        *walked(last if again is None else Recipe(_some, _served_stages, again), **known),
     ]
+    tallies.sort(key=_in_the_report)
     _distinct(tallies)
     served = _served(tallies, examples, n_items, ks[0], seed, resamples)
     rows, comparisons = _rows(tallies, served, ks, also or {}, popularity, clocks)
@@ -190,14 +200,25 @@ def _depths(examples: Examples, ks: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(set(ks)))
 
 
-def _competitors(
-    funnel: Traced, baselines: Mapping[str, Recommend], ideal: Recommend | None, exact: Recommend | None
-) -> list[Competitor]:
-    """All competitors in the order of the report's rows; the funnel is last."""
+def _others(funnel: Traced, baselines: Mapping[str, Recommend], exact: Recommend | None) -> list[Competitor]:
+    """What the funnel is held against."""
     competitors = [one_step("baseline", name, recommend) for name, recommend in baselines.items()]
-    competitors += [one_step("ideal", "ideal", ideal)] if ideal else []
-    competitors += [one_step("exact", "exact", exact)] if exact else []
-    return [*competitors, Competitor("stage", funnel.trace)]
+    return [*competitors, *([one_step("exact", "exact", exact)] if exact else [])]
+
+
+def _served_stages(
+    funnel: Traced, baselines: Mapping[str, Recommend], exact: Recommend | None
+) -> list[Competitor]:
+    return [Competitor("stage", funnel.trace)]
+
+
+def _some(choose: Callable[..., list[Competitor]], again: Recipe) -> list[Competitor]:
+    return choose(*again.work)
+
+
+def _in_the_report(row: Competitor | RowTally) -> int:
+    """Where rows of a kind stand; those of one kind keep their order."""
+    return get_args(Kind).index(row.kind)
 
 
 def _with_a_chance(rows: Sequence[Row], also: Container[str]) -> list[str]:

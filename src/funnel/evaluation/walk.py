@@ -10,14 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from funnel.evaluation.catalogue import exposure
-from funnel.evaluation.chunks import CHUNK, T, each_chunk
+from funnel.evaluation.chunks import CHUNK, Recipe, each_chunk
 from funnel.evaluation.ideal import best_by_truth
 from funnel.evaluation.metrics import Float64, find_positions
 from funnel.types import Candidates, Examples, Float32, Int32, Int64, Ragged, Requests
@@ -49,7 +49,7 @@ class Traced(Protocol):
 
 
 class Timed(NamedTuple):
-    """The only step of a competitor that is one callable."""
+    """A step as it is counted: also the only one of a competitor that is one callable."""
 
     name: str
     candidates: Candidates
@@ -160,7 +160,7 @@ def _with_most(values: Float32, requests: Requests, k: int) -> tuple[Float32, Fl
 
 
 def walk(
-    competitors: Sequence[Competitor],
+    competitors: Sequence[Competitor] | Recipe,
     examples: Examples,
     n_items: int,
     k: int,
@@ -174,6 +174,7 @@ def walk(
 ) -> list[RowTally]:
     """Run every competitor on every request; one `RowTally` a step, in the order of the competitors.
 
+    competitors: or a recipe of them, so that other processes can answer as well.
     n_items: size of the catalogue. k: depth of exposure and of `true_dcg`. gains: requests -> [B, n_items],
     the true chance of a click of each item, where it is known; values: what it is truly worth.
     lists: names of the steps whose lists are kept. observers: by the name of the step that they watch.
@@ -182,17 +183,16 @@ def walk(
     """
     rows: dict[tuple[int, int], RowTally] = {}
 
-    def answered(batch: Examples) -> tuple[Examples, list[Sequence[TracedStep]]]:
-        return batch, [competitor.answer(batch.requests) for competitor in competitors]
-
-    batches = each_chunk(answered, examples, threads=1 if timed else None)
+    listed: Sequence[Competitor] = competitors.work if isinstance(competitors, Recipe) else competitors
+    work = Recipe(_answering, competitors) if isinstance(competitors, Recipe) else _answering(listed)
+    batches = each_chunk(work, examples, threads=1 if timed else None)
     start = 0
     for batch, answers in _shown(batches, len(examples), progress):
         numbers = np.arange(start, start + len(batch))
         start += len(batch)
         worth = None if gains is None else gains(batch.requests)
         money = None if values is None else _with_most(values(batch.requests), batch.requests, k)
-        for c, (competitor, steps) in enumerate(zip(competitors, answers, strict=True)):
+        for c, (competitor, steps) in enumerate(zip(listed, answers, strict=True)):
             for s, step in enumerate(steps):
                 row = rows.setdefault((c, s), _tally(competitor, step, n_items, k, lists))
                 row.add(step, batch.targets, worth, money)
@@ -201,7 +201,22 @@ def walk(
     return [rows[key] for key in sorted(rows)]
 
 
-def _shown(batches: Iterator[T], n: int, progress: bool) -> Iterator[T]:
+def _answering(
+    competitors: Sequence[Competitor] | Recipe,
+) -> Callable[[Examples], tuple[Examples, list[list[Timed]]]]:
+    """What gives a batch, and each competitor's steps on it."""
+    each: Sequence[Competitor] = competitors.work if isinstance(competitors, Recipe) else competitors
+
+    def answered(batch: Examples) -> tuple[Examples, list[list[Timed]]]:
+        return batch, [
+            [Timed(step.name, step.candidates, step.seconds) for step in competitor.answer(batch.requests)]
+            for competitor in each
+        ]
+
+    return answered
+
+
+def _shown(batches: Iterator[Any], n: int, progress: bool) -> Iterator[Any]:
     """The batches of n requests, with a bar where somebody looks."""
     console = Console(stderr=True)
     hidden = not (progress and console.is_terminal)

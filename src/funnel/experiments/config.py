@@ -5,9 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import combinations
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from funnel.experiments.metrics import LiveMetric
 from funnel.policies import Drawing
@@ -24,6 +30,9 @@ SECTIONS: Mapping[str, type[Settings]] = {
 
 #: What names an experiment, an arm or a layer.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+#: Keys that an earlier funnel does not know.
+_LATER = ("kind", "weights", "least")
 
 Name = Annotated[str, Field(pattern=NAME, max_length=60)]
 
@@ -67,6 +76,17 @@ class ExperimentConfig(Settings):
     """A question to live traffic: arms, who is in it, and how it is judged. The first arm is the control."""
 
     arms: dict[Name, Arm] = Field(description="by name, the control first; their shares add up to 1")
+    kind: Literal["split", "interleaving"] = Field(
+        "split",
+        description='"split": a user gets one arm; "interleaving": both arms\' lists in one, and a click '
+        "counts for the arm that put the item in",
+    )
+    weights: Literal["fixed", "thompson"] = Field(
+        "fixed",
+        description='"thompson": with each update an arm gets the share that is its chance to be the best; '
+        "the shares of the config are those of the first period",
+    )
+    least: float = Field(0.02, gt=0, lt=0.5, description="least share of an arm where shares move")
     layer: Name = Field("main", description="at most one experiment runs on a layer at a time")
     salt: str | None = Field(
         None, max_length=200, description="with the user's id it decides on the arm; default the name"
@@ -88,6 +108,13 @@ class ExperimentConfig(Settings):
     shadow: float = Field(0.05, gt=0, le=1, description="share of answers that arms with share 0 answer too")
 
     _each_once = field_validator("also", "exclude")(distinct)
+
+    @model_serializer(mode="wrap")
+    def _as_an_earlier_funnel_reads_it(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is as it always was is left out."""
+        fields = type(self).model_fields
+        as_always = [name for name in _LATER if getattr(self, name) == fields[name].default]
+        return {name: value for name, value in written(self).items() if name not in as_always}
 
     @property
     def control(self) -> str:
@@ -135,6 +162,35 @@ class ExperimentConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _is_judged_by_users(self) -> Self:
+        """Where arms are not compared as they were declared, it is by one metric of users' events."""
+        if self.kind == "split" and self.weights == "fixed":
+            return self
+        what = 'kind = "interleaving"' if self.kind == "interleaving" else 'weights = "thompson"'
+        metric = LiveMetric.parse(self.metric)
+        if metric.per != "user" or metric.less_is_better or (metric.value and self.kind == "interleaving"):
+            raise ValueError(
+                f"{what} goes by users' events: the metric is KIND per user, as in 'click per user'"
+            )
+        if self.kind == "split" and self.least * len(self.served) > 1:
+            raise ValueError(f"least is {self.least:g}: {len(self.served)} arms of at least that are above 1")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_interleaved(self) -> Self:
+        if self.kind == "split":
+            return self
+        if self.weights != "fixed":
+            raise ValueError('kind = "interleaving" gives every user both arms: weights must be "fixed"')
+        if [arm.share for arm in self.arms.values()] != [0.5, 0.5]:
+            raise ValueError('kind = "interleaving" takes two arms, with a share of 0.5 each')
+        if self.guardrails or self.also:
+            raise ValueError('kind = "interleaving" tells which list is liked better, by its metric alone')
+        if any(arm.explore for arm in self.arms.values()):
+            raise ValueError('kind = "interleaving" mixes lists that are not drawn: arms have no `explore`')
+        return self
+
+    @model_validator(mode="after")
     def _arms_differ(self) -> Self:
         for (a, first), (b, other) in combinations(self.arms.items(), 2):
             if first.model_dump(exclude={"share"}) == other.model_dump(exclude={"share"}):
@@ -156,6 +212,11 @@ def check_layers(experiments: Mapping[str, ExperimentConfig]) -> None:
     """Raises: ValueError for two experiments that would be on each other's users: on one layer, or deciding
     on the same thing."""
     for (a, first), (b, other) in combinations(experiments.items(), 2):
+        if first.kind == other.kind == "interleaving":
+            raise ValueError(
+                f"the experiments {a!r} and {b!r} both interleave lists: a list is of two arms; stop one "
+                "first"
+            )
         if first.layer == other.layer:
             raise ValueError(
                 f"the experiments {a!r} and {b!r} are both on layer {first.layer!r}: stop one first, or give "

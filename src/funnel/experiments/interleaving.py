@@ -21,6 +21,16 @@ from funnel.experiments.sequences import multiplier
 Float64 = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class DraftedList:
+    """A list of both rankings. teams: whose each item is, 0 of a, 1 of b, -1 of neither. chances: of each
+    position, that it had its item, given those above: both of a round go in, in an order by chance."""
+
+    items: list[Any]
+    teams: list[int]
+    chances: list[float]
+
+
 def team_draft(
     a: Sequence[Hashable], b: Sequence[Hashable], k: int, seed: int | Sequence[int]
 ) -> tuple[list[Any], list[int]]:
@@ -29,14 +39,20 @@ def team_draft(
     a, b: items, best first. The same seed gives the same list. Where both would put in the same item it is
     neither's, since a click on it says nothing of which is better.
     """
-    lists = _Lists(a, b)
-    items: list[Any] = []
-    teams: list[int] = []
+    draft = drafted(a, b, k, seed)
+    return draft.items, draft.teams
+
+
+def drafted(a: Sequence[Hashable], b: Sequence[Hashable], k: int, seed: int | Sequence[int]) -> DraftedList:
+    """The same, with the chances that it came out so."""
+    lists, draft = _Lists(a, b), DraftedList([], [], [])
     for first in np.random.default_rng(seed).integers(2, size=k):
-        for item, team in lists.round(int(first))[: k - len(items)]:
-            items.append(item)
-            teams.append(team)
-    return items, teams
+        of_round = lists.round(int(first))
+        for number, (item, team) in enumerate(of_round[: k - len(draft.items)]):
+            draft.items.append(item)
+            draft.teams.append(team)
+            draft.chances.append(0.5 if len(of_round) == 2 and number == 0 else 1.0)
+    return draft
 
 
 class _Lists:
@@ -62,6 +78,10 @@ class _Lists:
         return own[self._next[team] : self._next[team] + 1]
 
 
+#: What the log has as the arm of a user whose lists are of both.
+INTERLEAVED = "interleaved"
+
+
 @dataclass(frozen=True)
 class Preference:
     """Which ranking users prefer, paired by user.
@@ -81,6 +101,26 @@ class Preference:
     p_value: float
 
 
+@dataclass(frozen=True)
+class Liking:
+    """What users who clicked prefer so far: users, the mean of their preference for b from -1 to 1, and its
+    standard error."""
+
+    users: int
+    mean: float
+    se: float
+
+    @classmethod
+    def of(cls, clicks_a: ArrayLike, clicks_b: ArrayLike) -> Liking:
+        """clicks_a, clicks_b: by user, [users] each; users without a click say nothing and are left out."""
+        a, b = (np.asarray(clicks, dtype=np.float64) for clicks in (clicks_a, clicks_b))
+        clicked = a + b > 0
+        scores = (b - a)[clicked] / (a + b)[clicked]
+        if len(scores) < 2:
+            return cls(len(scores), float(scores.sum()), float("nan"))
+        return cls(len(scores), float(scores.mean()), float(scores.std(ddof=1) / np.sqrt(len(scores))))
+
+
 def preference(
     clicks_a: ArrayLike, clicks_b: ArrayLike, *, horizon_users: int, alpha: float = 0.05
 ) -> Preference:
@@ -89,13 +129,11 @@ def preference(
     horizon_users: with a click, that are expected in all: there the sequence is narrowest.
     Raises: DataError for fewer than two users with a click.
     """
-    a, b = (np.asarray(clicks, dtype=np.float64) for clicks in (clicks_a, clicks_b))
-    clicked = a + b > 0
-    scores = (b - a)[clicked] / (a + b)[clicked]
-    if len(scores) < 2:
-        raise DataError(f"{len(scores)} users clicked on an interleaved list: at least two are needed")
-    mean, se = float(scores.mean()), float(scores.std(ddof=1) / np.sqrt(len(scores)))
+    liking = Liking.of(clicks_a, clicks_b)
+    if liking.users < 2:
+        raise DataError(f"{liking.users} users clicked on an interleaved list: at least two are needed")
+    mean, se = liking.mean, liking.se
     once = float(norm.isf(alpha / 2)) * se
-    always = float(multiplier(len(scores) / horizon_users, alpha=alpha)) * se
+    always = float(multiplier(liking.users / horizon_users, alpha=alpha)) * se
     p_value = float(2 * norm.sf(abs(mean) / se)) if se > 0 else 1.0
-    return Preference(len(scores), mean, se, mean - once, mean + once, mean - always, mean + always, p_value)
+    return Preference(liking.users, mean, se, mean - once, mean + once, mean - always, mean + always, p_value)

@@ -23,6 +23,7 @@ from funnel.experiments.metrics import LiveMetric
 from funnel.experiments.multiple import benjamini_hochberg, holm
 from funnel.experiments.sequences import multiplier, p_value
 from funnel.experiments.sums import UserSums
+from funnel.experiments.weighted import ratio_p_value, weighted_effect
 from funnel.settings import Settings
 from funnel.values.notebook import as_html
 
@@ -75,10 +76,10 @@ class ArmResult(Settings):
 
 class Judgement(Settings):
     """The state of an experiment. days: that are over. horizon: that were declared. users: by arm, the
-    control first. mixed: users who were seen in two arms, and are left out. ratio_p_value: whether users came
-    as declared, the least of all looks. decision: what to do; arm: with which arm, where it
-    is to ship. reasons: why, as sentences. shadows: by arm that nobody sees, how its lists differ from those
-    that were shown.
+    control first; where shares move, in each period. mixed: users who were seen in two arms, and are left
+    out. ratio_p_value: whether users came as declared, the least of all looks. decision: what to do; arm:
+    with which arm, where it is to ship. reasons: why, as sentences. shadows: by arm that nobody sees, how
+    its lists differ from those that were shown. shares: of the arms by period, where they move.
     """
 
     experiment: str
@@ -93,6 +94,7 @@ class Judgement(Settings):
     arm: str | None
     reasons: tuple[str, ...]
     shadows: dict[str, Answers] = Field({})
+    shares: tuple[dict[str, float], ...] = Field(())
 
     def to_frame(self) -> pd.DataFrame:
         """A row a metric and arm, with the columns of `ArmResult`, but for its looks."""
@@ -132,11 +134,14 @@ def judge(name: str, config: ExperimentConfig, sums: UserSums, elapsed: float) -
         decision=decision,
         arm=winner,
         reasons=reasons,
+        shares=tuple(dict(zip(sums.arms, shares, strict=True)) for shares in sums.shares),
     )
 
 
 def _ratio(sums: UserSums, config: ExperimentConfig, days: int) -> float:
     """The least p-value of all days so far; 1 where nobody came."""
+    if sums.shares:
+        return ratio_p_value(sums, days)
     counts = [sums.users(day) for day in range(days)]
     if not counts:
         return 1.0
@@ -181,12 +186,17 @@ def _effects(metric: LiveMetric, arm: int, sums: UserSums, days: int) -> dict[in
     """By day, from the first on at which both arms have people who differ."""
     results = {}
     for day in range(days):
-        control, treated = (sums.moments(metric, day)[number] for number in (0, arm))
-        if control is not None and treated is not None:
-            measured = effect(control, treated)
-            if float(measured.se) > 0 and float(measured.clock) > 0:
-                results[day] = measured
+        measured = _effect(metric, arm, sums, day)
+        if measured is not None and float(measured.se) > 0 and float(measured.clock) > 0:
+            results[day] = measured
     return results
+
+
+def _effect(metric: LiveMetric, arm: int, sums: UserSums, day: int) -> Effect | None:
+    if sums.shares:
+        return weighted_effect(sums, metric, arm, day)
+    control, treated = (sums.moments(metric, day)[number] for number in (0, arm))
+    return None if control is None or treated is None else effect(control, treated)
 
 
 def _look(day: int, measured: Effect, time: float, alpha: float) -> Look:

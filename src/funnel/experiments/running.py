@@ -6,40 +6,72 @@ is damaged there runs nothing, and says so.
 
 from __future__ import annotations
 
-import fcntl
-import json
 import math
-import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 
 from funnel.artifacts.store import Store
-from funnel.artifacts.writing import changing, replace_line
+from funnel.artifacts.writing import replace_line
 from funnel.errors import BundleError, ConfigError
 from funnel.experiments.config import NAME, ExperimentConfig, check_layers
+from funnel.experiments.history import lines_of, locked
 from funnel.experiments.linking import link_equal_files
 from funnel.settings import Settings
 
-RUNNING, HISTORY = "EXPERIMENTS.json", "EXPERIMENTS.jsonl"
+RUNNING = "EXPERIMENTS.json"
+
+
+class MovedShares(Settings):
+    """Shares of the arms that users get, from a moment on. at: seconds since 1970."""
+
+    at: float = Field(ge=0)
+    shares: dict[str, float]
 
 
 class StartedExperiment(Settings):
-    """An experiment that runs. config: with its salt written out. at: seconds since 1970, of its start."""
+    """An experiment that runs. config: with its salt written out. at: seconds since 1970, of its start.
+    moved: the shares since then, where they move (`weights`): the last ones count."""
 
     config: ExperimentConfig
     at: float = Field(ge=0)
+    moved: tuple[MovedShares, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _as_an_earlier_funnel_reads_it(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without moves where there were none."""
+        return {name: value for name, value in written(self).items() if name != "moved" or self.moved}
 
     @property
     def salt(self) -> str:
-        """Of its assignment."""
+        """Of its assignment: with each move of the shares users are assigned anew, so that the share is the
+        chance that a user had of an arm, whatever came before."""
         assert self.config.salt is not None
-        return self.config.salt
+        return f"{self.config.salt}/{len(self.moved)}" if self.moved else self.config.salt
+
+    @property
+    def shares(self) -> tuple[dict[str, float], ...]:
+        """Of the arms that users get, in each period so far, the control first."""
+        return (self.config.served, *(dict(period.shares) for period in self.moved))
+
+    @field_validator("moved")
+    @classmethod
+    def _are_shares(cls, given: tuple[MovedShares, ...]) -> tuple[MovedShares, ...]:
+        for period in given:
+            values = period.shares.values()
+            if not values or min(values) <= 0 or abs(math.fsum(values) - 1) > 1e-9:
+                raise ValueError(f"the shares {period.shares} must be above 0, and 1 together")
+        return given
 
     @field_validator("config")
     @classmethod
@@ -90,7 +122,7 @@ def start(store: Store, name: str, config: ExperimentConfig) -> StartedExperimen
         raise ConfigError(f"{name!r} cannot name an experiment: letters, figures, '.', '_' and '-' can")
     config = config.model_copy(update={"salt": name if config.salt is None else config.salt})
     bundles = _checked_bundles(store, name, config)
-    with _locked(store.folder) as record:
+    with locked(store.folder) as record:
         now = _running_or_none(store.folder)
         before = now.get(name)
         if before is None:
@@ -98,7 +130,10 @@ def start(store: Store, name: str, config: ExperimentConfig) -> StartedExperimen
         else:
             _check_same(name, before.config, config)
         moment = time.time()
-        started = StartedExperiment(config=config, at=moment if before is None else before.at)
+        if before is None:
+            started = StartedExperiment(config=config, at=moment)
+        else:
+            started = before.model_copy(update={"config": config})
         everything = {**now, name: started}
         try:
             check_layers({key: each.config for key, each in everything.items()})
@@ -112,7 +147,7 @@ def start(store: Store, name: str, config: ExperimentConfig) -> StartedExperimen
 
 def stop(store: Store, name: str, reason: str = "") -> StartedExperiment:
     """End an experiment: its users get what is published. Raises: ConfigError where it does not run."""
-    with _locked(store.folder) as record:
+    with locked(store.folder) as record:
         now = _running_or_none(store.folder)
         if name not in now:
             raise ConfigError(f"no experiment {name!r} runs; {_listed(now)}")
@@ -123,18 +158,46 @@ def stop(store: Store, name: str, reason: str = "") -> StartedExperiment:
 
 def stop_all(store: Store, reason: str = "") -> None:
     """End all, also where the file is damaged."""
-    with _locked(store.folder) as record:
+    with locked(store.folder) as record:
         record("stop", "*", {"reason": reason}, time.time())
         _write(store.folder, {})
+
+
+def move_shares(store: Store, name: str, shares: Mapping[str, float], period: int) -> StartedExperiment:
+    """Give the arms of a running experiment other shares, from now on and in every process.
+
+    period: the number of the one that they follow, from 0: another update may have come first.
+    Raises: ConfigError where it does not run, its shares do not move, or another update came first.
+    """
+    with locked(store.folder) as record:
+        now = _running_or_none(store.folder)
+        before = now.get(name)
+        if before is None or before.config.weights == "fixed":
+            why = "does not run" if before is None else 'has weights = "fixed": its shares do not move'
+            raise ConfigError(f"the experiment {name!r} {why}")
+        if len(before.moved) != period or set(shares) != set(before.config.served):
+            raise ConfigError(f"the shares of {name!r} were moved meanwhile: look at them again")
+        moved = MovedShares(at=time.time(), shares=dict(shares))
+        started = before.model_copy(update={"moved": (*before.moved, moved)})
+        record("shares", name, {"shares": moved.shares, "after": period}, moved.at)
+        _write(store.folder, {**now, name: started})
+    return started
 
 
 def started_once(folder: Path, name: str) -> StartedExperiment | None:
     """An experiment that runs or ran, as it was last; None where there was none of this name."""
     last: StartedExperiment | None = None
-    for line in _history(folder):
-        if line["name"] == name and line["action"] != "stop":
+    for line in lines_of(folder):
+        if line["name"] != name or line["action"] == "stop":
+            continue
+        if line["action"] == "shares" and last is not None:
+            moved = MovedShares(at=line["at"], shares=line["about"]["shares"])
+            before = last.moved[: line["about"]["after"]]  # one who was killed may have begun the same move
+            last = last.model_copy(update={"moved": (*before, moved)})
+        elif line["action"] != "shares":
             config = ExperimentConfig.model_validate(line["about"])
-            last = StartedExperiment(config=config, at=line["at"] if last is None else last.at)
+            last = StartedExperiment(config=config, at=line["at"] if last is None else last.at,
+                                     moved=() if last is None else last.moved)  # fmt: skip
     return last
 
 
@@ -142,7 +205,7 @@ def stopped_at(folder: Path, name: str) -> float:
     """When it was stopped, seconds since 1970; infinite where it was not."""
     ends = [
         line["at"]
-        for line in _history(folder)
+        for line in lines_of(folder)
         if (line["action"], line["name"]) in (("stop", name), ("stop", "*"))
     ]
     started = started_once(folder, name)
@@ -170,7 +233,7 @@ def _checked_bundles(store: Store, name: str, config: ExperimentConfig) -> list[
 
 
 def _check_new(folder: Path, name: str) -> None:
-    if any(line["name"] == name for line in _history(folder)):
+    if any(line["name"] == name for line in lines_of(folder)):
         raise ConfigError(
             f"an experiment {name!r} was stopped before; the log of answers has its users by that name: "
             "choose another"
@@ -194,43 +257,6 @@ def _check_same(name: str, before: ExperimentConfig, now: ExperimentConfig) -> N
             f"experiments.{name}.ramp is {now.ramp:g} and is {before.ramp:g} now: it may only grow; stop it, "
             "and start another"
         )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[Callable[[str, str, Mapping[str, Any], float], None]]:
-    """Hold the history's lock; what appends a line to it, durably."""
-    with changing(folder), (folder / HISTORY).open("ab", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-
-        def record(action: str, name: str, about: Mapping[str, Any], at: float) -> None:
-            line = json.dumps({"action": action, "name": name, "at": at, "about": about})
-            file.write(b"\n" * _torn(folder / HISTORY) + line.encode() + b"\n")
-            os.fsync(file.fileno())
-
-        yield record
-
-
-def _torn(path: Path) -> bool:
-    """Whether the last line has no end: its writer was killed."""
-    text = path.read_bytes()
-    return bool(text) and not text.endswith(b"\n")
-
-
-def _history(folder: Path) -> list[dict[str, Any]]:
-    """Every whole line."""
-    try:
-        lines = (folder / HISTORY).read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    listed = []
-    for line in lines:
-        try:
-            listed.append(json.loads(line))
-        except ValueError:
-            continue  # torn by a writer that was killed
-    return [
-        line for line in listed if isinstance(line, dict) and {"action", "name", "at", "about"} <= {*line}
-    ]
 
 
 def _running_or_none(folder: Path) -> dict[str, StartedExperiment]:

@@ -6,26 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
+from funnel.compiling import frozen
 from funnel.values.arrays import mapped
 
-
-def frozen(array: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
-    """A read-only view, C-contiguous, no subclass; a copy only where dtype or order must change, and the
-    array itself where it is so already.
-
-    Compiled code is specialised on whether an array may be written. What is fitted may be, what is mapped
-    from a file may not: seen through this, both take the same code.
-    """
-    if type(array) is np.ndarray and array.flags.c_contiguous and (dtype is None or array.dtype == dtype):
-        if not array.flags.writeable:
-            return array
-        view = array.view()
-    else:
-        view = np.ascontiguousarray(array, dtype=dtype).view(np.ndarray)
-    view.setflags(write=False)
-    return view
+__all__ = ["frozen", "load_array", "save_array"]
 
 
 def save_array(folder: Path, name: str, array: NDArray[Any]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from funnel import plugins
+from funnel.compiling import compiled, frozen, plain
 from funnel.errors import ConfigError
 from funnel.features.click_rates import ClickRates
 from funnel.features.groups import FeatureBatch, FittedContext
@@ -19,6 +20,7 @@ from funnel.features.spec import Spec
 from funnel.features.statistics import Statistics
 from funnel.types import Candidates, EventKinds, Features, Float32, Int32, Requests
 from funnel.values.nearest import hint
+from funnel.vectors import ItemVectors
 
 #: The feature groups that are used where a config says nothing else, in the order of the columns.
 STANDARD = (
@@ -70,7 +72,7 @@ class CandidateFeatures:
         config: FeaturesConfig,
         statistics: Statistics,
         item_features: Features,
-        item_vectors: Float32 | None,
+        item_vectors: ItemVectors | Float32 | None,
         user_specs: Mapping[str, Spec],
         item_specs: Mapping[str, Spec],
         *,
@@ -83,8 +85,9 @@ class CandidateFeatures:
         fitted: Features | None = None,
     ) -> None:
         _check_sizes(statistics.n_items, item_features, item_vectors)
+        vectors = None if item_vectors is None else ItemVectors.of(item_vectors)
         context = FittedContext(
-            statistics, item_features, item_specs, item_vectors, user_specs,
+            statistics, item_features, item_specs, vectors, user_specs,
             item_features if fitted is None else fitted, tuple(sources), tuple(shown),
             moment_specs or {}, rates or {}, kinds, click_rates,
         )  # fmt: skip
@@ -97,6 +100,10 @@ class CandidateFeatures:
         ]
         self._picked = _picked((*config.names, *config.also), columns)
         self._names = [columns[number] for number in self._picked]
+        computed = [group for group in self._groups if group.names]
+        self._computed = [group.compute for group in computed]
+        places = [(part, at) for part, group in enumerate(computed) for at in range(len(group.names))]
+        self._places = frozen([places[number] for number in self._picked], np.int64)
         self._reach, self._n_items = REACH[statistics.clock], statistics.n_items
         self._ordered = statistics.clock != "none"
 
@@ -115,12 +122,24 @@ class CandidateFeatures:
 
         Each row depends on its own request only: a batch and single calls give the same bits.
         """
-        newest_first = recent(requests.history, self._reach, self._n_items, ordered=self._ordered)
-        batch = FeatureBatch(requests, candidates, newest_first)
-        whole = np.concatenate([group.compute(batch) for group in self._groups if group.names], axis=2)
-        if len(self._picked) == whole.shape[2]:
-            return whole
-        return np.ascontiguousarray(whole[:, :, self._picked])
+        newest = recent(requests.history, self._reach, self._n_items, ordered=self._ordered)
+        batch = FeatureBatch(requests, candidates, plain(candidates.items)[0], newest)
+        parts = plain(*[compute(batch) for compute in self._computed])
+        matrix: Float32 = _gathered(parts, self._places)
+        return matrix
+
+
+@compiled
+def _gathered(parts: Any, places: Any) -> Any:
+    """places: int64 [F, 2], the part and the column in it that each feature is."""
+    n, k = parts[0].shape[0], parts[0].shape[1]
+    out = np.empty((n, k, len(places)), dtype=np.float32)
+    for row in range(n):
+        for number in range(len(places)):
+            part, column = parts[places[number, 0]], places[number, 1]
+            for position in range(k):
+                out[row, position, number] = part[row, position, column]
+    return out
 
 
 def _picked(names: Sequence[str], columns: list[str]) -> list[int]:
@@ -142,7 +161,7 @@ def _unknown(name: str, there: list[str]) -> str:
     return f"no feature {name!r}; {hint(name, there)}"
 
 
-def _check_sizes(n_items: int, item_features: Features, item_vectors: Float32 | None) -> None:
+def _check_sizes(n_items: int, item_features: Features, item_vectors: Any) -> None:
     tables = {**item_features, "item_vectors": item_vectors}
     for name, table in tables.items():
         if table is not None and len(table) != n_items:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from funnel.compiling import compiled
 from funnel.errors import BundleError
 from funnel.features.arrays import frozen, load_array, save_array
+from funnel.features.click_factors import ClickFactors
+from funnel.features.kernels import mean_of_values
 from funnel.features.spec import Spec
 from funnel.types import Bool, Features, Float32, Int32
 
@@ -33,10 +35,12 @@ class ClickRates:
     What is expected of an impression is the mean rate of all, times how far its position is looked at: how
     often something was shown, and how high, says nothing of how good it is. items: float32 [n_items], 0 where
     an item was never shown. groups: the same by value of item columns of categories, float32 [values].
+    factors: what of a request goes with what of an item, by the same clicks; None where that is not asked.
     """
 
     items: Float32
     groups: Mapping[str, Float32]
+    factors: ClickFactors | None = None
 
     @classmethod
     def fit(
@@ -72,16 +76,25 @@ class ClickRates:
         return _of_values(self.groups[name], frozen(values, np.int32), frozen(items, np.int32))
 
     def save(self, folder: Path) -> None:
-        """click_rates.json, and arrays numbered as listed there."""
+        """click_rates.json, and arrays numbered as listed there; and the factors' files."""
         folder.mkdir(parents=True, exist_ok=True)
+        if self.factors is not None:
+            self.factors.save(folder)
         (folder / _FILE).write_text(json.dumps(list(self.groups)))
         save_array(folder, "click_rates", self.items)
         for number, rates in enumerate(self.groups.values()):
             save_array(folder, f"click_rates.group.{number}", rates)
 
     @classmethod
-    def load(cls, folder: Path, n_items: int, item_specs: Mapping[str, Spec]) -> ClickRates | None:
-        """What `save` wrote, mapped; None where there is none. Raises: BundleError where it is damaged."""
+    def load(
+        cls,
+        folder: Path,
+        n_items: int,
+        item_specs: Mapping[str, Spec],
+        moment_specs: Mapping[str, Spec] | None = None,
+    ) -> ClickRates | None:
+        """What `save` wrote, mapped; None where there is none. moment_specs: see `ClickFactors.load`. Raises:
+        BundleError where it is damaged."""
         path = folder / _FILE
         if not path.exists():
             return None
@@ -91,7 +104,8 @@ class ClickRates:
                 name: load_array(folder, f"click_rates.group.{number}", "float32", item_specs[name].size)
                 for number, name in enumerate(names)
             }
-            return cls(load_array(folder, "click_rates", "float32", n_items), groups)
+            factors = ClickFactors.load(folder, n_items, item_specs, moment_specs or {})
+            return cls(load_array(folder, "click_rates", "float32", n_items), groups, factors)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error
 
@@ -115,15 +129,5 @@ def _by_value(column: NDArray[Any], clicks: Float64, expected: Float64, size: in
 def _of_values(rates: Any, values: Any, items: Any) -> Any:
     out = np.full(items.shape, np.nan, dtype=np.float32)
     for row in range(items.shape[0]):
-        for position in range(items.shape[1]):
-            item = items[row, position]
-            if item < 0:
-                continue
-            total, n = 0.0, 0
-            for value in values[item]:
-                if value > 0:
-                    total += rates[value]
-                    n += 1
-            if n:
-                out[row, position] = total / n
+        mean_of_values(rates, values, items[row], out[row])
     return out

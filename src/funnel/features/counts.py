@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.compiling import plain
 from funnel.data.columnar.columns import taken
 from funnel.data.columnar.grouping import grouped
 from funnel.data.columnar.rows import is_rising, stable_order
@@ -40,7 +41,7 @@ class EventCounts:
     for no lower end, that `at_end` has what is counted at the end of what was fitted for, where most requests
     are; None where it has none.
 
-    `end`, one second after the last fitted event, is the moment of a request that brings no time. It stands
+    `end` is the moment of a request that brings no time. It stands
     for now: all observed events count at it, as if they had just happened. At an earlier time no observed
     event counts, at a later one those before it.
     """
@@ -51,6 +52,12 @@ class EventCounts:
     observed: Observed
     widths: tuple[int, ...] = ()
     at_end: AtEnd | None = None
+    end: int = field(
+        init=False
+    )  #: one second after the last fitted event; 0 where there is none, or no clock
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "end", _end(self.moments))
 
     @classmethod
     def build(cls, items: NDArray[Any], times: NDArray[Any], n_items: int) -> EventCounts:
@@ -65,11 +72,6 @@ class EventCounts:
     @classmethod
     def _of(cls, offsets: Int64, times: Int64, moments: Int64) -> EventCounts:
         return cls(offsets, times, moments, Observed(len(offsets) - 1, _end(moments)))
-
-    @property
-    def end(self) -> int:
-        """One second after the last fitted event; 0 where there is none, or no clock."""
-        return _end(self.moments)
 
     @property
     def n_items(self) -> int:
@@ -89,19 +91,20 @@ class EventCounts:
         return self._summary(items, times, windows, NEVER if cut else self.end)[0]
 
     def _summary(self, items: Int32, times: Int64, windows: Sequence[int | None], now: int) -> _Summary:
-        widths, shape = _widths(windows), np.shape(items)
+        widths, shape = widths_of(windows), np.shape(items)
         rows, moments = _flat(items, times)
         at_end = self.at_end if now == self.end and self.widths == tuple(widths.tolist()) else None
         if at_end is not None and (moments == now).all():
             counted = lookup_at_end(at_end, self.observed.view(), rows, moments, widths, now)
         else:
-            counted = lookup(self._arrays, rows, moments, widths, now)
+            counted = lookup(self.arrays, rows, moments, widths, now)
         counts, first, last = counted
         return _Summary(counts.reshape(*shape, len(windows)), first.reshape(shape), last.reshape(shape))
 
     def total(self, times: Int64, windows: Sequence[int | None]) -> Int64:
         """Events of all items in the same intervals: int64 [B, W]."""
-        return totals(self.moments, self.observed.view(), frozen(times, np.int64), _widths(windows), self.end)
+        widths = widths_of(windows)
+        return totals(self.moments, self.observed.view(), frozen(times, np.int64), widths, self.end)
 
     def edges(self, items: Int32, times: Int64) -> tuple[Int64, Int64]:
         """Times of the item's first and last event strictly before `times`; `NEVER`, `ALWAYS` for none."""
@@ -116,11 +119,13 @@ class EventCounts:
 
     def none_before(self, items: Int32, times: Int64) -> Bool:
         """Whether `count` without a lower end is 0: bool, shape of items and times."""
-        without: Bool = nothing_before(self._arrays, *_flat(items, times), self.end)
-        return without.reshape(np.shape(items))
+        flat = plain(items.reshape(-1), times.reshape(-1))
+        without: Bool = nothing_before(self.arrays, *flat, self.end)
+        return without if items.ndim == 1 else without.reshape(items.shape)
 
     @property
-    def _arrays(self) -> CountedEvents:
+    def arrays(self) -> CountedEvents:
+        """What compiled code takes, as it is now."""
         return CountedEvents(self.offsets, self.times, self.observed.view())
 
     def with_end(self, windows: Sequence[int | None]) -> EventCounts:
@@ -136,7 +141,7 @@ class EventCounts:
             part = fitted.summary(rows, np.full(len(rows), self.end), windows)
             counts[rows], edges[rows, 0], edges[rows, 1] = part
         at_end = AtEnd(frozen(counts), frozen(edges))
-        return replace(self, widths=tuple(_widths(windows).tolist()), at_end=at_end)
+        return replace(self, widths=tuple(widths_of(windows).tolist()), at_end=at_end)
 
     def save(self, folder: Path, name: str = "events") -> None:
         """Write `<name>.*.npy`: what was fitted."""
@@ -165,7 +170,7 @@ class EventCounts:
         counts = load_array(folder, f"{name}.end.counts", "int32", len(offsets) - 1, len(windows))
         check_within(counts, 0, len(times), folder / f"{name}.end.counts.npy")
         edges = load_array(folder, f"{name}.end.edges", "int64", len(offsets) - 1, 2)
-        return replace(loaded, widths=tuple(_widths(windows).tolist()), at_end=AtEnd(counts, edges))
+        return replace(loaded, widths=tuple(widths_of(windows).tolist()), at_end=AtEnd(counts, edges))
 
 
 class _Summary(NamedTuple):
@@ -176,7 +181,8 @@ class _Summary(NamedTuple):
     last: Int64
 
 
-def _widths(windows: Sequence[int | None]) -> Int64:
+def widths_of(windows: Sequence[int | None]) -> Int64:
+    """Widths of windows as compiled code takes them: 0 is no lower end."""
     return np.array([window or 0 for window in windows], dtype=np.int64)
 
 
@@ -185,4 +191,4 @@ def _end(moments: Int64) -> int:
 
 
 def _flat(items: NDArray[Any], times: NDArray[Any]) -> tuple[Int32, Int64]:
-    return frozen(frozen(items, np.int32).reshape(-1)), frozen(frozen(times, np.int64).reshape(-1))
+    return frozen(items, np.int32).reshape(-1), frozen(times, np.int64).reshape(-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -64,7 +65,7 @@ class TableEncoder:
         """
         return cls({column.name: _fit(column, _values(frame, column.name)) for column in columns})
 
-    @property
+    @cached_property
     def specs(self) -> dict[str, Spec]:
         """The form of each encoded column, in the order of the schema."""
         return {name: encoder.spec for name, encoder in self._columns.items()}

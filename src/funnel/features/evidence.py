@@ -12,6 +12,7 @@ from funnel.types import Float32, Int32, Int64
 
 #: Columns of `Neighbours.evidence`, which explains them.
 EVIDENCE = ("sum", "share", "flat", "best", "hits", "last", "second")
+_SHARE, _SECOND = EVIDENCE.index("share"), EVIDENCE.index("second")
 
 
 class Edges(NamedTuple):
@@ -23,9 +24,10 @@ class Edges(NamedTuple):
 
 
 @compiled
-def evidence(edges: Any, newest: Any, items: Any, decay: float, reach: int) -> Any:
-    """`Neighbours.evidence`: candidates in a hash table, then one pass over the history's neighbours."""
-    out = np.full((items.shape[0], items.shape[1], 7), np.nan, dtype=np.float32)
+def evidence(edges: Any, newest: Any, items: Any, decay: float, reach: int, columns: Any) -> Any:
+    """`Neighbours.evidence`, of which these columns by number: candidates in a hash table, then one pass over
+    the history's neighbours."""
+    out = np.full((items.shape[0], items.shape[1], len(columns)), np.nan, dtype=np.float32)
     bits = table_bits(items.shape[1])
     keys = np.empty(1 << bits, dtype=np.int32)
     sums = np.empty((1 << bits, 7), dtype=np.float64)
@@ -43,11 +45,13 @@ def evidence(edges: Any, newest: Any, items: Any, decay: float, reach: int) -> A
         for position in range(items.shape[1]):
             if items[row, position] >= 0:
                 slot = slot_of(keys, bits, items[row, position])
-                for column in range(7):
-                    out[row, position, column] = sums[slot, column]
-                out[row, position, 1] = sums[slot, 0] / mass if mass > 0 else np.nan
-                if len(history) < 2:
-                    out[row, position, 6] = np.nan
+                for at in range(len(columns)):
+                    value = sums[slot, columns[at]]
+                    if columns[at] == _SHARE:
+                        value = sums[slot, 0] / mass if mass > 0 else np.nan
+                    elif columns[at] == _SECOND and len(history) < 2:
+                        value = np.nan
+                    out[row, position, at] = value
     return out
 
 

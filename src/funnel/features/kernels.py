@@ -14,23 +14,15 @@ from numpy.typing import NDArray
 from funnel.allow import Allow
 from funnel.compiling import compiled
 from funnel.features.arrays import frozen
-from funnel.types import Int32, Int64, Ragged
+from funnel.types import Int32, Lists, Ragged
 
 #: Fibonacci hashing: the golden ratio's multiplier (Knuth, The Art of Computer Programming 3, 6.4).
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-class Lists(NamedTuple):
-    """A Ragged as compiled code takes it: list i is `values[offsets[i]:offsets[i + 1]]`."""
-
-    values: NDArray[Any]
-    offsets: Int64
-
-
 def item_lists(ragged: Ragged | None, n: int) -> Lists:
-    """Lists of item rows (int32); n empty ones for None."""
-    lists = Ragged.empty(n) if ragged is None else ragged
-    return Lists(frozen(lists.values, np.int32), frozen(lists.offsets, np.int64))
+    """Lists of item rows; n empty ones for None."""
+    return Ragged.empty(n).rows if ragged is None else ragged.rows
 
 
 class Bitmaps(NamedTuple):
@@ -40,10 +32,13 @@ class Bitmaps(NamedTuple):
     filter_of: Int32
 
 
+_EVERYTHING = Bitmaps(frozen(np.empty((0, 0)), np.uint64), frozen(np.empty(0), np.int32))
+
+
 def bitmaps(allow: Allow | None) -> Bitmaps:
     """The bitmaps of an Allow; None lets everything pass."""
     if allow is None:
-        return Bitmaps(frozen(np.empty((0, 0)), np.uint64), frozen(np.empty(0), np.int32))
+        return _EVERYTHING
     return Bitmaps(frozen(allow.bits), frozen(allow.filter_of, np.int32))
 
 
@@ -102,6 +97,22 @@ def bisect(values: Any, low: int, high: int, value: int) -> int:
         else:
             high = middle
     return low
+
+
+@compiled
+def mean_of_values(rates: Any, values: Any, items: Any, out: Any) -> None:
+    """Of the values that each of some items [K] has of a column, the mean of their rates: into out [K], which
+    stays as it is where an item is negative or has none. values: [n_items, width], 0 is none."""
+    for position in range(len(items)):
+        if items[position] < 0:
+            continue
+        total, n = 0.0, 0
+        for value in values[items[position]]:
+            if value > 0:
+                total += rates[value]
+                n += 1
+        if n:
+            out[position] = total / n
 
 
 @compiled

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from funnel.allow import Allow
+from funnel.compiling import plain
 from funnel.features.arrays import frozen, load_array, save_array
-from funnel.features.evidence import Edges, evidence, nearest
+from funnel.features.evidence import EVIDENCE, Edges, evidence, nearest
 from funnel.features.kernels import bitmaps, item_lists
 from funnel.features.recent import recent
 from funnel.features.spread import top
-from funnel.types import Float32, Int32, Int64, Ragged, growable
+from funnel.types import Float32, Int32, Int64, Lists, Ragged, growable
 from funnel.values.arrays import check_offsets, check_rows, check_within
+
+_ALL = frozen(np.arange(len(EVIDENCE)))
+_SUM = frozen(np.arange(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,11 @@ class Neighbours:
     decay: float = 1.0
     reach: int = 1000
     folder: Path | None = None
+    edges: Edges = field(init=False, repr=False, compare=False)  #: the lists as compiled code takes them
+
+    def __post_init__(self) -> None:
+        edges = Edges(frozen(self.offsets), frozen(self.items), frozen(self.weights))
+        object.__setattr__(self, "edges", edges)
 
     @property
     def n_items(self) -> int:
@@ -57,7 +66,9 @@ class Neighbours:
         0 where no weight does; NaN at empty positions (−1) and for a history without an item of the
         catalogue.
         """
-        return self.evidence(self._counted(history), items, decay=decay)[:, :, 0]
+        faded = self.decay if decay is None else decay
+        newest = self._counted(history)
+        return evidence(self.edges, newest, plain(items)[0], faded, self.reach, _SUM)[:, :, 0]
 
     def evidence(self, newest_first: Ragged, items: Int32, *, decay: float | None = None) -> Float32:
         """What the weights from a history to each item look like: float32 [B, K, 7], columns `EVIDENCE`.
@@ -68,8 +79,8 @@ class Neighbours:
         NaN too when the history has one item, share when no weight leaves it.
         """
         faded = self.decay if decay is None else decay
-        newest = item_lists(newest_first, len(items))
-        return evidence(self._edges, newest, frozen(items, np.int32), faded, self.reach)
+        newest = Lists(newest_first.values, newest_first.offsets)
+        return evidence(self.edges, newest, items, faded, self.reach, _ALL)
 
     def top(
         self,
@@ -87,16 +98,15 @@ class Neighbours:
         positions.
         """
         faded = self.decay if decay is None else decay
-        newest = item_lists(self._counted(history), len(history))
-        return top(self._edges, newest, faded, k, item_lists(exclude, len(history)), bitmaps(allow))
+        newest = self._counted(history)
+        return top(self.edges, newest, faded, k, item_lists(exclude, len(history)), bitmaps(allow))
 
     def nearest(self, history: Ragged, items: Int32) -> Int32:
         """The recent history's item with the largest weight to each of items: int32 [B, K], −1 for none.
 
         For explanations ("because you interacted with …"). The newest wins a tie, in a set the first row.
         """
-        newest = item_lists(self._counted(history), len(history))
-        return nearest(self._edges, newest, frozen(items, np.int32))
+        return nearest(self.edges, self._counted(history), *plain(items))
 
     def save(self, folder: Path, name: str) -> None:
         """Write `name.offsets.npy`, `name.items.npy` and `name.weights.npy`, unless they are there."""
@@ -116,9 +126,5 @@ class Neighbours:
         check_within(weights, 0.0, float(np.finfo(np.float32).max), folder / f"{name}.weights.npy")
         return cls(offsets, items, weights, decay, reach)
 
-    def _counted(self, history: Ragged) -> Ragged:
+    def _counted(self, history: Ragged) -> Lists:
         return recent(history, self.reach, self.n_items, ordered=self.decay < 1)
-
-    @property
-    def _edges(self) -> Edges:
-        return Edges(frozen(self.offsets), frozen(self.items), frozen(self.weights))

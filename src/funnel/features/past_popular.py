@@ -11,7 +11,6 @@ from funnel.compiling import compiled
 from funnel.features.counts import EventCounts
 from funnel.features.kernels import (
     Bitmaps,
-    Lists,
     bisect,
     heap_push,
     heap_sort,
@@ -21,7 +20,7 @@ from funnel.features.kernels import (
     slot_of,
     table_bits,
 )  # fmt: skip
-from funnel.types import Float32, Int32, Int64
+from funnel.types import Float32, Int32, Int64, Lists
 
 #: Items that are counted for a request, at most: some milliseconds, however large the catalogue is.
 MOST = 16_384

@@ -13,9 +13,9 @@ import numpy as np
 from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.counts import EventCounts
-from funnel.features.kernels import Bitmaps, Lists, longest, passes, put_all, slot_of, table_bits
+from funnel.features.kernels import Bitmaps, longest, passes, put_all, slot_of, table_bits
 from funnel.features.past_popular import PastRanking
-from funnel.types import Float32, Int32, Int64
+from funnel.types import Float32, Int32, Int64, Lists
 
 log = logging.getLogger(__name__)
 

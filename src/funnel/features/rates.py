@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from funnel.compiling import compiled
 from funnel.errors import BundleError
 from funnel.features.arrays import frozen, load_array, save_array
-from funnel.features.kernels import bisect
+from funnel.features.kernels import bisect, mean_of_values
 from funnel.features.spec import Spec
 from funnel.types import Features, Float32, Int32, Int64, Log
 from funnel.values.arrays import check_offsets, check_rows
@@ -201,18 +201,6 @@ def _of_items(offsets: Any, of: Any, counts: Any, totals: Any, items: Any, codes
 def _of_values(lifts: Any, values: Any, items: Any, codes: Any) -> Any:
     out = np.full(items.shape, np.nan, dtype=np.float32)
     for row in range(items.shape[0]):
-        code = codes[row]
-        if code <= 0:
-            continue
-        for position in range(items.shape[1]):
-            item = items[row, position]
-            if item < 0:
-                continue
-            total, n = 0.0, 0
-            for value in values[item]:
-                if value > 0:
-                    total += lifts[value, code]
-                    n += 1
-            if n:
-                out[row, position] = total / n
+        if codes[row] > 0:
+            mean_of_values(lifts[:, codes[row]], values, items[row], out[row])
     return out

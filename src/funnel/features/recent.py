@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from funnel.compiling import compiled
-from funnel.features.arrays import frozen
-from funnel.types import Clock, Ragged
+from funnel.types import Clock, Lists, Ragged
 
 #: How many of the latest items count. Where nothing orders the events, all of them do (within reason).
 REACH: dict[Clock, int] = {"time": 50, "order": 50, "none": 1000}
@@ -30,17 +29,14 @@ def _recent(values: Any, offsets: Any, reach: int, n_items: int) -> Any:
     return picked[:total], kept
 
 
-def recent(history: Ragged, reach: int, n_items: int, *, ordered: bool = True) -> Ragged:
+def recent(history: Ragged, reach: int, n_items: int, *, ordered: bool = True) -> Lists:
     """At most `reach` items of each history, newest first; rows outside the catalogue (−1) are dropped.
 
     Returns int32 values. What is dropped does not count towards `reach`. ordered: whether the order of a
     history says anything; where it does not, see `members`.
     """
-    if not ordered:
-        return members(history, reach, n_items)
-    values, offsets = frozen(history.values, np.int32), frozen(history.offsets, np.int64)
-    newest, kept = _recent(values, offsets, reach, n_items)
-    return Ragged(frozen(newest), frozen(kept))
+    picked = _recent if ordered else _members
+    return Lists(*picked(*history.rows, reach, n_items))
 
 
 def members(sets: Ragged, most: int, n_items: int) -> Ragged:
@@ -50,9 +46,7 @@ def members(sets: Ragged, most: int, n_items: int) -> Ragged:
     a sample without regard to what the items are, it is the same each time, and an item that comes
     to a set puts out one other at most. Returns int32 values.
     """
-    values, offsets = frozen(sets.values, np.int32), frozen(sets.offsets, np.int64)
-    picked, kept = _members(values, offsets, most, n_items)
-    return Ragged(frozen(picked), frozen(kept))
+    return Ragged(*_members(*sets.rows, most, n_items))
 
 
 @compiled

@@ -15,34 +15,29 @@ from funnel.types import Float32, Int32
 def top(edges: Any, newest: Any, decay: float, k: int, excluded: Any, allow: Any) -> tuple[Int32, Float32]:
     """`Neighbours.top`. newest, excluded: Lists of item rows; allow: from `bitmaps`.
 
-    One history after the other, in the same memory: all that they lead to would be many times as much.
+    One history after the other: all that they lead to would be many times as much.
     """
-    n_rows = len(newest.offsets) - 1
-    rows = np.full((n_rows, k), -1, dtype=np.int32)
-    scores = np.full((n_rows, k), -np.inf, dtype=np.float32)
-    most = min(_most_edges(edges, newest), len(edges.offsets) - 1)
-    bits = table_bits(most)
-    keys, sums = np.full(1 << bits, -1, dtype=np.int32), np.zeros(1 << bits, dtype=np.float64)
-    items, weights = np.empty((1, most), dtype=np.int32), np.empty((1, most), dtype=np.float32)
-    filled = np.empty(most, dtype=np.int64)
-    for row in range(n_rows):
-        n = _passing(
-            edges, newest, decay, excluded, allow, row, bits, keys, sums, filled, items[0], weights[0]
-        )
-        rows[row], scores[row] = (part[0] for part in best(items[:, :n], weights[:, :n], k))
+    shape = len(newest.offsets) - 1, k
+    rows, scores = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.float32)
+    for row in range(shape[0]):
+        items, weights = _passing(edges, newest, decay, excluded, allow, row)
+        found, of_found = best(items, weights, k)
+        rows[row], scores[row] = found[0], of_found[0]
     return rows, scores
 
 
 @compiled
-def _passing(
-    edges: Any, newest: Any, decay: float, excluded: Any, allow: Any, row: int,
-    bits: int, keys: Any, sums: Any, filled: Any, items: Any, weights: Any,
-) -> int:  # fmt: skip
-    """The items that one history leads to and that may be returned, and their scores; returns how many.
-
-    keys, sums: a hash table, empty before and after. filled: its slots that are in use.
-    """
+def _passing(edges: Any, newest: Any, decay: float, excluded: Any, allow: Any, row: int) -> Any:
+    """The items that one history leads to and that may be returned, and their scores: [1, n] both."""
     history = newest.values[newest.offsets[row] : newest.offsets[row + 1]]
+    most = 0
+    for item in history:
+        most += edges.offsets[item + 1] - edges.offsets[item]
+    most = min(most, len(edges.offsets) - 1)
+    bits = table_bits(most)
+    keys, sums = np.full(1 << bits, np.int32(-1)), np.empty(1 << bits, dtype=np.float64)
+    filled = np.empty(most, dtype=np.int64)
+    items, weights = np.empty((1, most), dtype=np.int32), np.empty((1, most), dtype=np.float32)
     n_filled = _spread(edges, history, decay, bits, keys, sums, filled)
     for item in excluded.values[excluded.offsets[row] : excluded.offsets[row + 1]]:
         if item >= 0:
@@ -52,22 +47,9 @@ def _passing(
     for slot in filled[:n_filled]:
         score = np.float32(sums[slot])
         if score > 0 and passes(allow, row, keys[slot]):
-            items[n], weights[n] = keys[slot], score
+            items[0, n], weights[0, n] = keys[slot], score
             n += 1
-        keys[slot] = -1
-    return n
-
-
-@compiled
-def _most_edges(edges: Any, newest: Any) -> int:
-    """The largest number of neighbours that one history has: a bound on the items that it can score."""
-    most = 0
-    for row in range(len(newest.offsets) - 1):
-        n = 0
-        for item in newest.values[newest.offsets[row] : newest.offsets[row + 1]]:
-            n += edges.offsets[item + 1] - edges.offsets[item]
-        most = max(most, n)
-    return most
+    return items[:, :n], weights[:, :n]
 
 
 @compiled

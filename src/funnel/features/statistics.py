@@ -20,6 +20,7 @@ from funnel.features.neighbours import Neighbours
 from funnel.features.popular import Later, LiveRankings, Rankings
 from funnel.features.spectral import Spectral
 from funnel.features.statistics_file import StatisticsFile
+from funnel.order import nothing
 from funnel.types import Bool, Clock, Float32, Int32, Int64, Log, Ragged
 
 #: Windows are these parts of the log's span, so that they fit a log of a week and one of a decade.
@@ -57,8 +58,11 @@ class Statistics:
         self.spectral = spectral
         self.fitted_items = len(events.offsets) - 1
         self.events = events
+        #: One second after the last fitted event: the moment of a request without one; 0 without a clock.
+        self.end = events.end
         self.by_kind = tuple(by_kind)
         self.rankings: Rankings = Rankings(events)
+        self._step = max(1, min([DAY, *(window * 4 for window in self.windows if window is not None)]))
 
     @classmethod
     def fit(
@@ -100,13 +104,6 @@ class Statistics:
         return self.covisitation.n_items
 
     @property
-    def end(self) -> int:
-        """One second after the last fitted event: the moment of a request that brings none. 0 without a
-        clock.
-        """
-        return self.events.end
-
-    @property
     def recent_window(self) -> int | None:
         """The window of "popular now": a sixteenth of the span; None without a clock."""
         seconds = [window for window in self.windows if window is not None]
@@ -129,7 +126,10 @@ class Statistics:
 
         True at −1.
         """
-        return self.events.none_before(items, np.broadcast_to(self.as_of(np.asarray(times)), np.shape(items)))
+        moments = self.as_of(times)
+        if moments.shape != items.shape:
+            moments = np.broadcast_to(moments, items.shape)
+        return self.events.none_before(items, moments)
 
     def first_seen(self, items: Int32) -> Int64:
         """Time of each item's first known event; the largest int64 where there is none.
@@ -167,12 +167,11 @@ class Statistics:
         a clock it is that of the fitted events.
         Items of `exclude` are skipped, and those that `allow` leaves out.
         """
-        rows = np.full((len(times), k), -1, dtype=np.int32)
-        scores = np.full((len(times), k), -np.inf, dtype=np.float32)
+        rows, scores = nothing(len(times), k)
         excluded, allowed = item_lists(exclude, len(times)), bitmaps(allow)
         starts, rankings = self._floor(times), self.rankings
         for start in sorted(set(starts.tolist())):
-            members = frozen(np.flatnonzero(starts == start))
+            members = frozen((starts == start).nonzero()[0])
             rankings.at(start, window, len(members)).pick(members, excluded, allowed, rows, scores)
         return rows, scores
 
@@ -269,8 +268,7 @@ class Statistics:
     def _floor(self, times: Int64) -> Int64:
         if self.clock != "time":
             return np.zeros_like(times)
-        step = max(1, min([DAY, *(window * 4 for window in self.windows if window is not None)]))
-        return times // step * step
+        return times // self._step * self._step
 
 
 def _of_code(logs: Sequence[Log], code: int) -> EventCounts:

@@ -9,7 +9,8 @@ from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
 from funnel.evaluation import paired
 from funnel.evaluation.advice import only_source
-from funnel.evaluation.walk import one_step, walk
+from funnel.evaluation.chunks import Recipe
+from funnel.evaluation.walk import Competitor, one_step, walk
 from funnel.gates import quality
 from funnel.gates.config import GatesConfig
 from funnel.gates.figures import Figures, ndcg
@@ -26,11 +27,9 @@ def beside_sources(
 
     figures: of the bundle on these requests.
     """
-    alone = {source.name: source for source in contents.sources()}
-    alone["popular of all time"] = PopularSource(contents.statistics)
     n_items, k, users = len(contents.catalogue.ids), figures.k, examples.requests.users
     steps = walk(
-        [one_step("baseline", name, _alone(contents, source, k)) for name, source in alone.items()],
+        Recipe(_parts, contents, k),
         examples,
         n_items,
         k,
@@ -38,6 +37,12 @@ def beside_sources(
     )
     own = _own_order(figures)
     return [_beside(step.name, own, ndcg(step, examples, k), users, config, seed) for step in steps]
+
+
+def _parts(contents: Contents, k: int) -> list[Competitor]:
+    alone = {source.name: source for source in contents.sources()}
+    alone["popular of all time"] = PopularSource(contents.statistics)
+    return [one_step("baseline", name, _alone(contents, source, k)) for name, source in alone.items()]
 
 
 def _own_order(figures: Figures) -> NDArray[np.float64]:

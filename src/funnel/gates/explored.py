@@ -11,7 +11,7 @@ import numpy as np
 from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
 from funnel.evaluation import paired
-from funnel.evaluation.chunks import each_chunk
+from funnel.evaluation.chunks import Recipe, each_chunk
 from funnel.evaluation.metrics import Float64, compute
 from funnel.gates.findings import Finding, at_most
 from funnel.policies import Drawing, ExploreConfig
@@ -59,8 +59,7 @@ class Losses:
         rows = np.sort(np.random.default_rng(seed).permutation(len(examples))[:REQUESTS])
         self._examples, self._contents, self._seed = examples.take(rows), contents, seed
         self._k = contents.rerank.k
-        ranked = Funnel(contents.until_reranking(self._k))
-        self._ranked = list(each_chunk(ranked, self._examples.requests))
+        self._ranked = list(each_chunk(Recipe(_ranked, contents, self._k), self._examples.requests))
         self._greedy = self._ndcg(contents.behind_ranking(self._k), None)
 
     def of(self, drawing: Drawing) -> ExploreLoss:
@@ -126,6 +125,10 @@ def explored(contents: Contents, examples: Examples, seed: int) -> list[Finding]
     loss = Losses(contents, examples, seed + 1).of(contents.explore)
     limit = 1.0 if contents.explore.max_loss is None else contents.explore.max_loss
     return [at_most("explore", loss.mean, limit, f"share of NDCG that drawn lists lose; {loss.sentence}")]
+
+
+def _ranked(contents: Contents, k: int) -> Funnel:
+    return Funnel(contents.until_reranking(k))
 
 
 def _drawing(config: ExploreConfig, temperature: float, epsilon: float) -> Drawing:

@@ -9,6 +9,7 @@ import numpy as np
 from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
 from funnel.evaluation.catalogue import exposure
+from funnel.evaluation.chunks import Recipe
 from funnel.evaluation.metrics import Float64
 from funnel.evaluation.rows import row_values
 from funnel.evaluation.walk import Competitor, RowTally, one_step, walk
@@ -54,7 +55,7 @@ def measure(contents: Contents, examples: Examples, k: int) -> Figures:
         shortlisted[:] += exposure(candidates.items, width, n_items)
 
     steps = walk(
-        [Competitor("stage", funnel.trace)],
+        Recipe(_whole, contents, k),
         examples,
         n_items,
         k,
@@ -74,11 +75,17 @@ def measure(contents: Contents, examples: Examples, k: int) -> Figures:
 
 def popular(contents: Contents, examples: Examples, k: int) -> Float64:
     """NDCG@k of recommending what is popular, request by request: what a bundle must not fall behind."""
-    recommend = Funnel([Retrieve([PopularSource(contents.statistics)], k)])
-    (step,) = walk(
-        [one_step("stage", "popular", recommend)], examples, len(contents.catalogue.ids), k, timed=False
-    )
+    recipe = Recipe(_popular, contents, k)
+    (step,) = walk(recipe, examples, len(contents.catalogue.ids), k, timed=False)
     return ndcg(step, examples, k)
+
+
+def _whole(contents: Contents, k: int) -> list[Competitor]:
+    return [Competitor("stage", contents.funnel(k).trace)]
+
+
+def _popular(contents: Contents, k: int) -> list[Competitor]:
+    return [one_step("stage", "popular", Funnel([Retrieve([PopularSource(contents.statistics)], k)]))]
 
 
 def ndcg(step: RowTally, examples: Examples, k: int) -> Float64:

@@ -10,8 +10,9 @@ from funnel.bundle.contents import Contents
 from funnel.data import Schema
 from funnel.engine import Funnel
 from funnel.errors import DataError
+from funnel.evaluation.chunks import Recipe
 from funnel.evaluation.reliability import Reliability, reliability
-from funnel.evaluation.walk import Observer, one_step, walk
+from funnel.evaluation.walk import Competitor, Observer, one_step, walk
 from funnel.gates.config import GatesConfig
 from funnel.gates.findings import Finding, at_most, could_not_look
 from funnel.gates.parts import known_parts
@@ -46,9 +47,8 @@ def calibration(
     rows = np.sort(np.random.default_rng(seed).permutation(len(examples))[:_MOST])
     some = examples.take(rows)
     outcomes = watched(contents, len(some), seed)
-    ranking = Funnel([*contents.before_ranking(), contents.rank_stage(contents.ranker)])
     walk(
-        [one_step("stage", "rank", ranking)],
+        Recipe(_ranking, contents),
         some,
         len(contents.catalogue.ids),
         1,
@@ -59,6 +59,12 @@ def calibration(
         *_judged(contents, schema, some, outcomes, config, seed),
         *_of_shown(contents, schema, shown, config, seed),
     ]
+
+
+def _ranking(contents: Contents) -> list[Competitor]:
+    assert contents.ranker is not None
+    ranking = Funnel([*contents.before_ranking(), contents.rank_stage(contents.ranker)])
+    return [one_step("stage", "rank", ranking)]
 
 
 def _of_shown(

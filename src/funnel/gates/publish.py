@@ -9,19 +9,34 @@ from funnel.errors import GateError
 from funnel.gates.config import GatesConfig
 from funnel.gates.findings import Verdict
 from funnel.gates.judge import judge
+from funnel.gates.running import held
 
 log = logging.getLogger(__name__)
 
 
-def publish(store: Store, version: str, *, config: GatesConfig | None = None, force: bool = False) -> Verdict:
+def publish(
+    store: Store,
+    version: str,
+    *,
+    config: GatesConfig | None = None,
+    force: bool = False,
+    won: str | None = None,
+) -> Verdict:
     """Judge a bundle and, when every gate passes, make it the published one; the verdict.
 
     config: thresholds, default those that the bundle was built with. force: publish it even if gates fail;
-    the history of publications keeps that, and the findings.
+    the history of publications keeps that, and the findings. won: the experiment whose winner it is; another
+    one that runs on bundles holds it, before anything is judged.
     Raises: GateError naming each gate that failed, and by how much; BundleError when the bundle is damaged
     or another one was published in the meantime. Nothing has changed then.
     """
+    version = store.path(version).name
+    running = tuple(held(store, version, won=won))
+    if running and not force:
+        refuse_failed(Verdict(version=version, served=store.published(), beside=None, figures={},
+                              findings=running))  # fmt: skip
     verdict = judge(store, version, config)
+    verdict = verdict.model_copy(update={"findings": (*verdict.findings, *running)})
     if not force:
         refuse_failed(verdict)
     serve(store, verdict)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.bundle.holdout import Holdout
 from funnel.evaluation import Latency
-from funnel.evaluation.chunks import each_chunk
+from funnel.evaluation.chunks import Recipe, each_chunk
 from funnel.evaluation.walk import Competitor, time_each
 from funnel.gates.config import GatesConfig
 from funnel.gates.findings import Finding, at_least, at_most
@@ -50,12 +52,17 @@ def parity(
 
 def answers(contents: Contents, requests: Requests) -> Int32:
     """What the bundle shows: item rows, int32 [B, k], −1 = empty."""
-    funnel, k = contents.funnel(), contents.rerank.k
+    k = contents.rerank.k
     out, start = np.full((len(requests), k), -1, dtype=np.int32), 0
-    for items in each_chunk(lambda part: funnel(part).items[:, :k], requests):
+    for items in each_chunk(Recipe(_shown, contents), requests):
         out[start : start + len(items), : items.shape[1]] = items
         start += len(items)
     return out
+
+
+def _shown(contents: Contents) -> Callable[[Requests], Int32]:
+    funnel, k = contents.funnel(), contents.rerank.k
+    return lambda part: funnel(part).items[:, :k]
 
 
 def same(a: Int32, b: Int32) -> float:

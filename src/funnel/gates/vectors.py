@@ -10,6 +10,7 @@ from funnel.gates.config import GatesConfig
 from funnel.gates.findings import Finding, at_least, at_most
 from funnel.stages import Retrieve, TowerSource
 from funnel.types import Float32, Requests
+from funnel.vectors import ItemVectors
 
 _SAMPLE = 100_000  # item vectors looked at
 _TENFOLD = 10.0
@@ -50,10 +51,9 @@ def search(contents: Contents, requests: Requests, config: GatesConfig, seed: in
     return at_least("search", shares.get(k, np.nan), config.search_recall, what)
 
 
-def _sample(vectors: Float32, seed: int) -> Float32:
-    if len(vectors) > _SAMPLE:
-        vectors = vectors[np.sort(np.random.default_rng(seed).choice(len(vectors), _SAMPLE, replace=False))]
-    return np.asarray(vectors, dtype=np.float32)
+def _sample(vectors: ItemVectors, seed: int) -> Float32:
+    n = len(vectors)
+    return vectors[np.sort(np.random.default_rng(seed).choice(n, min(n, _SAMPLE), replace=False))]
 
 
 def _similarity(vectors: Float32) -> float:

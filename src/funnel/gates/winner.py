@@ -9,9 +9,6 @@ from funnel.experiments.running import running, stop
 from funnel.gates.config import GatesConfig
 from funnel.gates.publish import publish
 
-#: What findings of experiments are called.
-GATE = "experiments"
-
 
 def publish_winner(store: Store, judgement: Judgement, *, config: GatesConfig | None = None) -> str:
     """Publish the bundle of the arm that is to ship, through the gates, and end the experiment; the version.
@@ -35,6 +32,6 @@ def publish_winner(store: Store, judgement: Judgement, *, config: GatesConfig | 
         )
     version = store.path(arm.bundle).name
     if store.published() != version:
-        publish(store, version, config=config)
+        publish(store, version, config=config, won=judgement.experiment)
     stop(store, judgement.experiment, f"{judgement.arm} won")
     return version

@@ -19,7 +19,7 @@ from funnel.errors import DataError
 from funnel.impressions.record import Impression
 
 _SOURCES = b"funnel.sources"
-_JSON = ("arms", "context", "where", "policy", "ms", "request")
+_JSON = ("arms", "weights", "teams", "context", "where", "policy", "ms", "request")
 _SAME = ("id", "time", "version", "k", "state", "call")
 _INT64 = np.iinfo(np.int64)
 
@@ -121,7 +121,9 @@ def _impression(row: dict[str, Any]) -> Impression:
     if items is None:
         items = [_read(item) for item in row["item_texts"]]
     fields = {name: row[name] for name in _SAME}
-    fields |= {name: json.loads(row[name]) for name in _JSON if row[name] is not None}
+    # Files of an earlier funnel lack the later columns.
+    fields |= {name: json.loads(row[name]) for name in _JSON if row.get(name) is not None}
+    fields["teams"] = tuple(fields.get("teams", ()))
     return Impression(
         user=row["user_text"] if row["user_number"] is None else row["user_number"],
         items=tuple(items),

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from funnel.settings import Settings
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SIZES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 class ImpressionsConfig(Settings):
@@ -19,7 +20,10 @@ class ImpressionsConfig(Settings):
         50, ge=1, le=1_000, description="items of an answer that are logged, in front of re-ranking"
     )
     window: str = Field("1d", description="within which an event may come of its list: 30m, 6h, 1d")
-    keep: str = Field("90d", description="how long the log is kept; `funnel ingest` removes what is older")
+    keep: str = Field("90d", description="how long the log is kept; what is older goes by itself")
+    size: str = Field(
+        "100GB", description="of all files of the log; beyond it the oldest hours go, ingested or not"
+    )
     sample: float = Field(
         0.01, ge=0, le=1, description="share of answers that are logged with all that makes them again"
     )
@@ -36,6 +40,17 @@ class ImpressionsConfig(Settings):
     def _is_a_span(cls, text: str) -> str:
         seconds_of(text)
         return text
+
+    @field_validator("size")
+    @classmethod
+    def _is_a_size(cls, text: str) -> str:
+        bytes_of(text)
+        return text
+
+    @property
+    def size_bytes(self) -> int:
+        """`size` in bytes."""
+        return bytes_of(self.size)
 
     @property
     def window_seconds(self) -> int:
@@ -58,3 +73,15 @@ def seconds_of(text: str) -> int:
     if unit not in _UNITS or not number.isascii() or not number.isdigit() or not 0 < int(number) <= 100_000:
         raise ValueError("a number and s, m, h or d are expected, such as 30m, 6h or 90d")
     return int(number) * _UNITS[unit]
+
+
+def bytes_of(text: str) -> int:
+    """A size such as 500MB, 20GB or 2TB, in bytes. Raises: ValueError for anything else.
+
+    >>> bytes_of("20GB")
+    20000000000
+    """
+    number, unit = text[:-2], text[-2:]
+    if unit not in _SIZES or not number.isascii() or not number.isdigit() or not 0 < int(number) <= 100_000:
+        raise ValueError("a number and MB, GB or TB are expected, such as 500MB or 20GB")
+    return int(number) * _SIZES[unit]

@@ -20,6 +20,18 @@ def rewriting(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def rewriting_if_free(folder: Path) -> Iterator[bool]:
+    """The same without waiting; False where somebody else does. Raises: OSError."""
+    with (folder / _LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+@contextmanager
 def looking(folder: Path) -> Iterator[None]:
     """While nobody rewrites files of the log."""
     try:

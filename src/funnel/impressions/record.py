@@ -24,7 +24,9 @@ from funnel.types import Float32
 
 _NOTHING: Mapping[str, Any] = {}
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-_PLAIN = ("state", "call", "arms", "context", "where", "policy", "reasons", "ms", "request")
+_PLAIN = (
+    "state", "call", "arms", "weights", "teams", "context", "where", "policy", "reasons", "ms", "request",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,10 @@ class Impression:
     from further down. scores: float32 [items], NaN where the stage in front of re-ranking had none. shown:
     for each position, where its item stands in `items`. propensities: for each position the chance of its
     item, given what stands above it, of float32; None where nothing was left to chance, which is 1 each.
-    call: "recommend", "rank" or "similar". arms: by experiment. context, where: as they were given. policy:
+    call: "recommend", "rank" or "similar". arms: by experiment. weights: by experiment whose shares move, the
+    number of the period and the share that the arm had, which is the chance that the user had of it. teams:
+    of an interleaved list, for each position the arm that put its item in: 0 the control, 1 the other, -1
+    both. context, where: as they were given. policy:
     what was drawn by. reasons, ms: as in `Answer`. request: what else makes the answer again; None for most.
     """
 
@@ -53,6 +58,8 @@ class Impression:
     state: str = ""
     call: str = "recommend"
     arms: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    teams: tuple[int, ...] = ()
     context: Mapping[str, Any] = field(default_factory=dict)
     where: Any = None
     policy: Mapping[str, Any] | None = None
@@ -112,8 +119,10 @@ def _impression(record: dict[str, Any]) -> Impression:
     if chances is not None:
         chances = tuple(np.frombuffer(b64decode(chances, validate=True), dtype="<f4").tolist())
     _check(record, items, scores, shown, chances)
+    _check_experiments(record, len(shown))
     optional = {name: record[name] for name in _PLAIN if name in record}
-    optional["reasons"] = tuple(optional.get("reasons", ()))
+    for name in ("reasons", "teams"):
+        optional[name] = tuple(optional.get(name, ()))
     return Impression(
         id=record["id"],
         time=float(record["time"]),
@@ -144,6 +153,16 @@ def _check(
         raise ValueError("shown leads outside of items, or to one of them twice")
     if chances is not None and (len(chances) != len(shown) or not all(0 < p <= 1 for p in chances)):
         raise ValueError("propensities are not one a position, above 0 and at most 1")
+
+
+def _check_experiments(record: dict[str, Any], positions: int) -> None:
+    """Raises: ValueError for teams and weights that are none."""
+    teams = record.get("teams", ())
+    if len(teams) not in (0, positions) or not all(team in (-1, 0, 1) for team in teams):
+        raise ValueError("teams are not one a position, each of -1, 0 and 1")
+    for period, share in record.get("weights", {}).values():
+        if type(period) is not int or period < 0 or not 0 < share <= 1:
+            raise ValueError("a weight is no number of a period with a share above 0 and at most 1")
 
 
 def _packed(items: Sequence[Any]) -> str | Sequence[Any]:

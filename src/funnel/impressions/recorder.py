@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from funnel.impressions.record import Impression
+from funnel.impressions.sweep import Retention
 from funnel.impressions.writer import Writer
 
 #: Seconds that the end of a process waits for what is not written yet.
@@ -19,12 +20,17 @@ class Recorder:
     """Takes answers of one process, and of each that is forked from it, and writes them to files of the log.
 
     folder: see `answers_folder`; it is made with the first answer. bound: answers that wait at most.
+    retention: what goes by itself, looked at with each hour's first answer.
 
-    What waits when the process is killed is lost, a quarter of a second's; at its usual end it is written.
+    What waits when the process is killed is lost: what came in a fiftieth of a second and while that was
+    written; at its usual end it is written. What is written is the system's and outlives the process; it is
+    not forced to the disk, so that a machine that loses its power loses what the system had not yet put
+    there.
     """
 
-    def __init__(self, folder: Path, bound: int = 10_000) -> None:
+    def __init__(self, folder: Path, bound: int = 10_000, retention: Retention | None = None) -> None:
         self.folder, self._bound = folder, bound
+        self._retention = Retention() if retention is None else retention
         self._of_process: dict[int, Writer] = {}
         weakref.finalize(self, _close, self._of_process)
 
@@ -38,7 +44,7 @@ class Recorder:
         process = os.getpid()
         writer = self._of_process.get(process)
         if writer is None:
-            writer = self._of_process.setdefault(process, Writer(self.folder, self._bound))
+            writer = self._of_process.setdefault(process, Writer(self.folder, self._bound, self._retention))
             for other in [key for key in self._of_process if key != process]:
                 self._of_process.pop(other, None)
         return writer
@@ -54,11 +60,12 @@ class Recorder:
     @staticmethod
     def nothing(bound: int) -> dict[str, Any]:
         """`figures` where nothing was logged yet."""
-        return Writer(Path(), bound).figures()
+        return Writer(Path(), bound, Retention()).figures()
 
     def figures(self) -> dict[str, Any]:
         """Of this process: answers recorded and dropped, bytes, those that wait and their bound, seconds that
-        the oldest waits, errors, and what is wrong now."""
+        the oldest waits, errors, and what is wrong now; old files that it removed, and the bytes of the whole
+        log when it last looked."""
         return self._writer().figures()
 
 

@@ -14,11 +14,13 @@ from typing import Any
 from funnel.impressions.files import HOUR, hour_of
 from funnel.impressions.hour_file import HourFile
 from funnel.impressions.record import Impression, as_line
+from funnel.impressions.sweep import Retention, Swept, sweep
 
 log = logging.getLogger(__name__)
 
-#: Seconds in which answers gather before they are written together; after an error, until the next try.
-GATHER, AGAIN = 0.2, 1.0
+#: Seconds in which answers gather before they are written together: what a killed process loses, beside what
+#: comes while they are written. After an error, until the next try.
+GATHER, AGAIN = 0.02, 1.0
 
 #: Answers that are written with one call of the system.
 _TOGETHER = 500
@@ -36,8 +38,8 @@ class Writer:
     kept and tried again, and where both are full the next is dropped.
     """
 
-    def __init__(self, folder: Path, bound: int) -> None:
-        self._bound = bound
+    def __init__(self, folder: Path, bound: int, retention: Retention) -> None:
+        self._bound, self._retention = bound, retention
         self._waiting: deque[tuple[float, _Make]] = deque()
         self._lines: deque[tuple[float, int, bytes]] = deque()
         self._wake, self._lock = threading.Event(), threading.Lock()
@@ -46,6 +48,8 @@ class Writer:
         self._file = HourFile(folder)
         self._recorded = self._dropped = self._errors = 0
         self._error: str | None = None
+        self._swept_in: int | None = None  # the hour of the file that was open then
+        self._swept = Swept(0, 0)
 
     def put(self, make: _Make) -> bool:
         """See `Recorder.put`."""
@@ -96,6 +100,8 @@ class Writer:
             "lag_seconds": round(self._lag(), 3),
             "errors": self._errors,
             "error": self._error,
+            "removed": self._swept.removed,
+            "size": self._swept.size,
         }
 
     def _lag(self) -> float:
@@ -110,6 +116,7 @@ class Writer:
             time.sleep(self._pause())
             self._wake.clear()
             self._write_all()
+            self._sweep()
             if self._has_ended():
                 return
 
@@ -156,6 +163,21 @@ class Writer:
             except Exception as error:  # a thread that ends would log nothing any more
                 self._failed(repr(error))
                 return
+
+    def _sweep(self) -> None:
+        """Remove what is too old or too much, once an hour."""
+        hour = self._file.hour
+        if hour is None or hour == self._swept_in:
+            return
+        try:
+            swept = sweep(self._file.folder, self._retention, time.time())
+        except OSError as error:
+            self._swept_in = hour
+            self._failed(f"{self._file.folder} cannot be looked through: {error.strerror or error}")
+            return
+        if swept is not None:
+            self._swept_in = hour
+            self._swept = Swept(self._swept.removed + swept.removed, swept.size)
 
     def _encode(self) -> None:
         while self._waiting and len(self._lines) < _TOGETHER:

@@ -10,25 +10,28 @@ import numpy as np
 from funnel.allow import Allow
 from funnel.errors import DataError, FunnelError
 from funnel.types import Float32
+from funnel.vectors import ItemVectors
 
 _BLOCK = 65_536
 
 
-def plain(vectors: Any) -> Float32:
-    """The vectors as a C-ordered float32 array [n, d] of the base class; a memory map is not read.
+def plain(vectors: Any) -> ItemVectors:
+    """The vectors as they are, or numbers [n, d] as float32 in C order; a memory map is not read.
 
     Raises: DataError when they are not a matrix of numbers.
     """
+    if isinstance(vectors, ItemVectors):
+        return vectors
     try:
         array = np.asarray(np.ascontiguousarray(vectors, dtype=np.float32))
     except (TypeError, ValueError) as error:
         raise DataError(f"vectors must be numbers, one row an item: {error}") from error
     if np.ndim(vectors) != 2 or array.shape[1] == 0:
         raise DataError(f"vectors must be a matrix [n, d] with d ≥ 1, not of shape {np.shape(vectors)}")
-    return array
+    return ItemVectors.of(array)
 
 
-def finite(vectors: Float32) -> Float32:
+def finite(vectors: ItemVectors) -> ItemVectors:
     """The vectors [n, d], all of whose numbers are finite. Raises: DataError that names the first bad row."""
     for start in range(0, len(vectors), _BLOCK):
         good = np.isfinite(vectors[start : start + _BLOCK]).all(axis=1)
@@ -45,14 +48,16 @@ def checked_queries(queries: Any, dimension: int) -> Float32:
 
     Raises: FunnelError when they are not finite numbers or not of the index's dimension.
     """
-    try:
-        array = np.asarray(np.ascontiguousarray(queries, dtype=np.float32))
-    except (TypeError, ValueError) as error:
-        raise FunnelError(f"queries must be numbers, one row a query: {error}") from error
-    if np.ndim(queries) != 2 or array.shape[1] != dimension:
+    array = queries
+    if not (type(queries) is np.ndarray and queries.dtype == np.float32 and queries.flags.c_contiguous):
+        try:
+            array = np.asarray(np.ascontiguousarray(queries, dtype=np.float32))
+        except (TypeError, ValueError) as error:
+            raise FunnelError(f"queries must be numbers, one row a query: {error}") from error
+    if array.ndim != 2 or array.shape[1] != dimension:
         raise FunnelError(f"queries have shape {np.shape(queries)}; this index takes [batch, {dimension}]")
-    good = np.isfinite(array).all(axis=1)
-    if not good.all():
+    if not np.isfinite(array).all():
+        good = np.isfinite(array).all(axis=1)
         raise FunnelError(f"query {int(np.argmin(good))} has a NaN or an infinite number; all must be finite")
     return array
 

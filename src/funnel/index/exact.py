@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
+from funnel import order
 from funnel.allow import Allow
 from funnel.errors import ConfigError
 from funnel.index.checks import at_least_one, checked_allow, checked_queries, finite, plain
 from funnel.index.kernel import best, passing_rows
 from funnel.types import Float32, Int32
+from funnel.vectors import ItemVectors, Stored
 
 
 class ExactIndex:
-    """Exact search over vectors float32 [n, d], which are kept as they are and never copied.
+    """Exact search over vectors [n, d], which are kept as they are and never copied: exact over what they
+    hold, in whatever form.
 
     Beside them a search holds only its result and, with a filter, the passing rows: a batch against millions
     of vectors needs no large memory. A batch is split over `threads`; one query is the work of one thread.
@@ -26,7 +29,7 @@ class ExactIndex:
 
     spec = "Flat"
 
-    def __init__(self, vectors: Float32) -> None:
+    def __init__(self, vectors: ItemVectors | Float32) -> None:
         self._vectors = finite(plain(vectors))
 
     @property
@@ -50,19 +53,41 @@ class ExactIndex:
 
 
 def exact_search(
-    vectors: Float32, queries: Any, k: int, *, allow: Allow | None = None, threads: int = 1
-) -> tuple[Int32, Float32]:
-    """As `Index.search`, over plain vectors [n, d] that are known to be finite."""
-    queries = checked_queries(queries, vectors.shape[1])
+    vectors: ItemVectors | Float32, queries: Any, k: int, *, allow: Allow | None = None, threads: int = 1,
+    parts: Sequence[tuple[int, int]] = (),
+) -> tuple[Int32, Float32]:  # fmt: skip
+    """As `Index.search`, over vectors [n, d] that are known to be finite.
+
+    parts: ranges of rows that are searched each by itself, on threads of their own, unless there is a filter.
+    """
+    held = ItemVectors.of(vectors)
+    queries = checked_queries(queries, held.shape[1])
     k, threads = at_least_one("k", k), at_least_one("threads", threads)
+    if allow is None and len(parts) > 1:
+        return _over(held.stored, queries, k, parts, threads)
     if allow is None:
-        return among(vectors, queries, k, None, threads)
+        return among(held.stored, queries, k, None, threads)
     return by_filter(
         queries,
         k,
-        checked_allow(allow, len(queries), len(vectors)),
-        lambda some, bits, passing: among(vectors, some, k, passing_rows(bits, passing), threads),
+        checked_allow(allow, len(queries), len(held)),
+        lambda some, bits, passing: among(held.stored, some, k, passing_rows(bits, passing), threads),
     )
+
+
+def _over(
+    vectors: Stored, queries: Float32, k: int, parts: Sequence[tuple[int, int]], threads: int
+) -> tuple[Int32, Float32]:
+    """The best of the best of each range, by score and row."""
+
+    def within(part: tuple[int, int]) -> tuple[Int32, Float32]:
+        rows, scores = among(vectors[part[0] : part[1]], queries, min(k, part[1] - part[0]), None, 1)
+        return np.where(rows < 0, rows, rows + np.int32(part[0])), scores
+
+    with ThreadPoolExecutor(min(threads, len(parts))) as pool:
+        results = list(pool.map(within, parts))
+    rows, scores = (np.concatenate(both, axis=1) for both in zip(*results, strict=True))
+    return order.best(rows, scores, k)
 
 
 def by_filter(
@@ -82,16 +107,16 @@ def in_parts(
     work: Callable[[Float32], tuple[Int32, Float32]], queries: Float32, threads: int
 ) -> tuple[Int32, Float32]:
     """What `work` finds for the queries, which are split over the threads."""
-    parts = np.array_split(queries, min(threads, len(queries)))
-    if len(parts) == 1:
+    if min(threads, len(queries)) == 1:
         return work(queries)
+    parts = np.array_split(queries, min(threads, len(queries)))
     with ThreadPoolExecutor(len(parts)) as pool:
         done = list(pool.map(work, parts))
     return np.concatenate([rows for rows, _ in done]), np.concatenate([scores for _, scores in done])
 
 
 def among(
-    vectors: Float32, queries: Float32, k: int, rows: Int32 | None, threads: int
+    vectors: Stored, queries: Float32, k: int, rows: Int32 | None, threads: int
 ) -> tuple[Int32, Float32]:
     """Exact search among these rows; None: among all."""
     width = len(vectors) if rows is None else len(rows)

@@ -40,16 +40,14 @@ def _read_info(path: Path) -> IndexInfo:
         raise BundleError(f"{path}: damaged, or from a newer funnel: {problems}") from error
 
 
-def read_index(path: Path, info: IndexInfo, mmap: bool) -> Any:
+def read_index(path: Path, size: int, dimension: int, mmap: bool) -> Any:
     """FAISS's index from its file. Raises: BundleError when it is missing, damaged or of another size."""
     try:
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mmap else 0)
     except RuntimeError as error:
         raise BundleError(f"{path}: missing or damaged; FAISS cannot read it") from error
-    if (index.ntotal, index.d) != (info.size, info.dimension):
-        raise BundleError(
-            f"{path}: holds {index.ntotal} vectors of {index.d}, not {info.size, info.dimension}"
-        )
+    if (index.ntotal, index.d) != (size, dimension):
+        raise BundleError(f"{path}: holds {index.ntotal} vectors of {index.d}, not {size, dimension}")
     check_structure(index, path)
     return index
 

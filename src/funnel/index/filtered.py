@@ -13,10 +13,11 @@ from funnel.index.exact import among, by_filter, in_parts, padded
 from funnel.index.kernel import passing_rows
 from funnel.index.walk import MARGINS, InvertedLists, walking_pays
 from funnel.types import Float32, Int32
+from funnel.vectors import Stored
 
 
 def filtered(
-    vectors: Float32,
+    vectors: Stored,
     lists: InvertedLists | None,
     queries: Float32,
     k: int,
@@ -45,7 +46,7 @@ def filtered(
 
 
 def least_margin(
-    vectors: Float32, lists: InvertedLists | None, queries: Float32, wanted: Int32, goal: float
+    vectors: Stored, lists: InvertedLists | None, queries: Float32, wanted: Int32, goal: float
 ) -> float:
     """The least margin with which a walk without a filter finds the share `goal` of what is wanted.
 

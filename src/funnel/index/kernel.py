@@ -14,6 +14,8 @@ import numpy as np
 from funnel import order
 from funnel.compiling import compiled
 from funnel.types import Float32, Int32
+from funnel.vectors import Stored
+from funnel.vectors.reading import as_float, scale_of
 
 # Sums may be regrouped once, when compiled (vector instructions); infinities keep their meaning.
 REGROUP = {"reassoc", "contract", "nsz"}
@@ -27,11 +29,11 @@ _BLOCK = 32_768
 
 
 @compiled(fastmath=REGROUP)
-def dot(a: Float32, b: Float32) -> np.float32:
+def dot(query: Float32, row: Stored) -> np.float32:
     total = np.float32(0)
-    for i in range(a.shape[0]):
-        total += a[i] * b[i]
-    return total
+    for i in range(query.shape[0]):
+        total += query[i] * as_float(row[i])
+    return total * scale_of(row)
 
 
 @compiled
@@ -67,7 +69,7 @@ def sort(rows: Int32, scores: Float32) -> None:
 
 
 @compiled(fastmath=REGROUP)
-def _dots(query: Float32, vectors: Float32, rows: Int32 | None, first: int, out: Float32) -> None:
+def _dots(query: Float32, vectors: Stored, rows: Int32 | None, first: int, out: Float32) -> None:
     """The products with rows[first], rows[first + 1], …, or with the vectors from `first` on.
 
     A loop of its own: where the comparison with the best so far stands between two products, a wrong guess of
@@ -92,7 +94,7 @@ def _offer(
 
 
 @compiled
-def best(queries: Float32, vectors: Float32, rows: Int32 | None, width: int, k: int) -> tuple[Int32, Float32]:
+def best(queries: Float32, vectors: Stored, rows: Int32 | None, width: int, k: int) -> tuple[Int32, Float32]:
     """The k best of `width` candidates that all queries share, see `Index.search`: int32 and float32 [B, k].
 
     rows: the candidates; negative ones are skipped. None: the first `width` vectors.
@@ -111,13 +113,13 @@ def best(queries: Float32, vectors: Float32, rows: Int32 | None, width: int, k: 
     return best_rows, scores
 
 
-def best_of(queries: Float32, vectors: Float32, rows: Int32, k: int) -> tuple[Int32, Float32]:
+def best_of(queries: Float32, vectors: Stored, rows: Int32, k: int) -> tuple[Int32, Float32]:
     """The k best of each query's own candidates, rows int32 [B, width ≥ k]; negative ones are skipped."""
     return order.best(rows, products(queries, vectors, rows), k)
 
 
 @compiled
-def products(queries: Float32, vectors: Float32, rows: Int32) -> Float32:
+def products(queries: Float32, vectors: Stored, rows: Int32) -> Float32:
     """Of each query with its own candidates: float32 [B, width]; −inf where a row is negative."""
     out = np.empty(rows.shape, dtype=np.float32)
     for b in range(len(queries)):

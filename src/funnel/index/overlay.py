@@ -15,6 +15,7 @@ from funnel.index.exact import among, by_filter
 from funnel.index.protocol import Index
 from funnel.order import keys, unpacked
 from funnel.types import Bool, Float32, Int32
+from funnel.vectors import ItemVectors
 
 #: How many more than k are fetched so that k are left when the hidden are dropped. Where that is not enough
 #: the search is done again with a filter.
@@ -52,7 +53,7 @@ class _Base:
 
 
 class OverlayIndex:
-    """Vectors float32 [n, d], of which the first base.size are, with exceptions, those of an index.
+    """Vectors [n, d], of which the first base.size are, with exceptions, those of an index.
 
     living: the `Allow.bits` of one filter that lets pass what is not gone, which holds for every search;
     whoever changes items writes to it and to the vectors, and calls `put` or `drop`. Each costs in proportion
@@ -62,8 +63,8 @@ class OverlayIndex:
     A search never returns a row that is gone, and k rows wherever k may be returned.
     """
 
-    def __init__(self, base: Index, vectors: Float32, living: NDArray[np.uint64]) -> None:
-        self._vectors, self._living = _read_only(vectors), living
+    def __init__(self, base: Index, vectors: ItemVectors | Float32, living: NDArray[np.uint64]) -> None:
+        self._vectors, self._living = ItemVectors.of(vectors), living
         self._base = _Base.of(base)
 
     def put(self, rows: Int32) -> None:
@@ -125,9 +126,10 @@ class OverlayIndex:
 
         Where rows are changed meanwhile, each is found once, as it was or as it is.
         """
-        queries, k = checked_queries(queries, self._vectors.shape[1]), at_least_one("k", k)
         base, options = self._base, {"params": params, "threads": threads}
         before, delta = base.changes, base.delta
+        if base.n_hidden or len(delta) or allow is not None:  # else the base alone is asked, which checks
+            queries, k = checked_queries(queries, self._vectors.shape[1]), at_least_one("k", k)
         if allow is not None and allow.bits is self._living:
             allow = None
         if allow is None:
@@ -147,19 +149,12 @@ class OverlayIndex:
     ) -> tuple[Int32, Float32]:
         """The best of the rows that are searched beside the base."""
         if allow is None:
-            return among(self._vectors, queries, k, delta, threads)
+            return among(self._vectors.stored, queries, k, delta, threads)
 
         def passing(some: Float32, bits: Any, _: int) -> tuple[Int32, Float32]:
-            return among(self._vectors, some, k, delta[has_bits(bits, delta)], threads)
+            return among(self._vectors.stored, some, k, delta[has_bits(bits, delta)], threads)
 
         return by_filter(queries, k, allow, passing)
-
-
-def _read_only(vectors: Float32) -> Float32:
-    """A view that compiled code takes as it takes a mapped file."""
-    view = vectors.view()
-    view.flags.writeable = False
-    return view
 
 
 def _unfiltered(base: _Base, queries: Float32, k: int, options: Any) -> tuple[Int32, Float32]:

@@ -11,7 +11,6 @@ RFlat's where the spec has a refinement; elsewhere funnel fetches more and score
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import faiss as _faiss
@@ -83,16 +82,21 @@ def nested(index: Any, params: Mapping[str, int]) -> Any:
     return None
 
 
-@contextmanager
-def omp_threads(n: int) -> Iterator[None]:
+class omp_threads:
     """Let FAISS use n threads for calls of this thread, and what it used before afterwards.
 
     OpenMP keeps the number for each calling thread (its ICV `nthreads-var`), not for the process: other
     threads that search at the same time keep theirs. A test holds this.
     """
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(n)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
+
+    def __init__(self, n: int) -> None:
+        self._n = self._before = n
+
+    def __enter__(self) -> None:
+        self._before = faiss.omp_get_max_threads()
+        if self._before != self._n:
+            faiss.omp_set_num_threads(self._n)
+
+    def __exit__(self, *_: object) -> None:
+        if self._before != self._n:
+            faiss.omp_set_num_threads(self._before)

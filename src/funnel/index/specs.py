@@ -13,6 +13,8 @@ from funnel.index import parameters
 from funnel.index.auto import choose_spec
 from funnel.index.config import IndexConfig
 from funnel.index.factory import empty, trained_index
+from funnel.index.shards import check_shards
+from funnel.vectors import ItemVectors
 
 #: An index that is trained with no more vectors is built of made-up ones, since FAISS says much only when it
 #: is used. Codes of eight bits and more would take seconds.
@@ -43,8 +45,9 @@ def check_spec(spec: str, d: int, params: Mapping[str, int]) -> None:
 def check_fits(config: IndexConfig, n: int, d: int) -> None:
     """The same for n vectors of d numbers, with what "auto" comes to for so many.
 
-    Raises: ConfigError when they are fewer than the index is trained with.
+    Raises: ConfigError when they are fewer than the index is trained with, or than its shards.
     """
+    check_shards(n, config.shards)
     spec = choose_spec(n, d) if config.spec == "auto" else config.spec
     check_spec(spec, d, config.params)
     needed = 1 if spec == "Flat" else _needed(spec, d)
@@ -73,7 +76,7 @@ def _needed(spec: str, d: int) -> int:
 def _tried(spec: str, d: int, n: int) -> Any:
     """The index of n vectors by chance, after a search."""
     vectors = np.random.default_rng(0).normal(size=(n, d)).astype(np.float32)
-    index = trained_index(spec, vectors, 0, 1)
+    index = trained_index(spec, ItemVectors.of(vectors), 0, 1)
     try:
         index.search(vectors[:1], 1)
     except RuntimeError as error:

@@ -7,6 +7,7 @@ shorter.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from funnel.index.kernel import NOBODY, REGROUP, dot, replace_worst, sort
 from funnel.index.parameters import layers
 from funnel.types import Float32, Int32, Int64
 from funnel.values.arrays import check_offsets, check_rows
+from funnel.vectors import Stored
+from funnel.vectors.reading import as_float, dimension, scale_of
 
 #: What reading and scoring a row at random costs, in rows that are only looked up in the bitmap. A round
 #: figure: measured, it is 20 to 30.
@@ -46,18 +49,17 @@ class InvertedLists:
     shapes: Float32
 
     @classmethod
-    def of(cls, index: Any, vectors: Float32) -> InvertedLists | None:
-        """The lists of a FAISS index over vectors [n, d], which are read once; None where it has none."""
-        last = list(layers(index))[-1]
-        if not isinstance(last, faiss.IndexIVF):
+    def of(cls, parts: Sequence[tuple[int, Any]], vectors: Stored) -> InvertedLists | None:
+        """The lists of FAISS indexes over vectors [n, d], which are read once; None where they have none.
+
+        parts: first row and index of each range of rows.
+        """
+        shards = [(first, list(layers(index))[-1]) for first, index in parts]
+        if not isinstance(shards[0][1], faiss.IndexIVF):
             return None
-        inverted: Any = last.invlists
-        sizes = np.array([inverted.list_size(number) for number in range(last.nlist)], dtype=np.int64)
-        offsets = np.concatenate([[0], np.cumsum(sizes)])
-        rows = np.empty(offsets[-1], dtype=np.int32)
-        for number in np.flatnonzero(sizes).tolist():
-            ids = faiss.rev_swig_ptr(inverted.get_ids(number), int(sizes[number]))
-            rows[offsets[number] : offsets[number + 1]] = ids
+        members = [_members(shards, number) for number in range(shards[0][1].nlist)]
+        offsets = np.concatenate([[0], np.cumsum([len(rows) for rows in members])]).astype(np.int64)
+        rows = np.concatenate([np.empty(0, dtype=np.int32), *members])
         return cls(frozen(offsets), frozen(rows), frozen(_shapes(vectors, offsets, rows)))
 
     def save(self, folder: Path) -> None:
@@ -85,7 +87,7 @@ class InvertedLists:
         return len(self.rows) * nprobe // (len(self.offsets) - 1)
 
     def search(
-        self, vectors: Float32, queries: Float32, k: int, bits: Any, margin: float
+        self, vectors: Stored, queries: Float32, k: int, bits: Any, margin: float
     ) -> tuple[Int32, Float32]:
         """The k best [B, k] among the passing rows of the lists that are worth a look.
 
@@ -98,6 +100,16 @@ class InvertedLists:
         return _walk(queries, with_length, vectors, self.shapes, self.offsets, self.rows, bits, k)
 
 
+def _members(shards: Sequence[tuple[int, Any]], number: int) -> Int32:
+    """The rows of an inverted list, shard by shard."""
+    rows = []
+    for first, index in shards:
+        inverted: Any = index.invlists
+        if size := int(inverted.list_size(number)):
+            rows.append((faiss.rev_swig_ptr(inverted.get_ids(number), size) + first).astype(np.int32))
+    return np.concatenate([np.empty(0, dtype=np.int32), *rows])
+
+
 def walking_pays(n: int, passing: int, target: int) -> bool:
     """Whether scoring `target` of the rows that pass, and looking up about as many as hold so many of them,
     costs less than scoring all that pass."""
@@ -105,9 +117,9 @@ def walking_pays(n: int, passing: int, target: int) -> bool:
 
 
 @compiled(fastmath=REGROUP)
-def _shapes(vectors: Float32, offsets: Int64, rows: Int32) -> Float32:
+def _shapes(vectors: Stored, offsets: Int64, rows: Int32) -> Float32:
     """`InvertedLists.shapes`; zeros for an empty list."""
-    n_lists, d = len(offsets) - 1, vectors.shape[1]
+    n_lists, d = len(offsets) - 1, dimension(vectors)
     out = np.zeros((n_lists, d + 1), dtype=np.float32)
     for number in range(n_lists):
         members = rows[offsets[number] : offsets[number + 1]]
@@ -116,9 +128,11 @@ def _shapes(vectors: Float32, offsets: Int64, rows: Int32) -> Float32:
         total = np.zeros(d)
         variance = 0.0  # summed over the dimensions
         for row in members:
+            size = scale_of(vectors[row])
             for i in range(d):
-                total[i] += vectors[row, i]
-                variance += vectors[row, i] * vectors[row, i] / len(members)
+                value = size * as_float(vectors[row, i])
+                total[i] += value
+                variance += value * value / len(members)
         for i in range(d):
             mean = total[i] / len(members)
             variance -= mean * mean
@@ -146,7 +160,7 @@ def _sink(heap: Int32, values: Float32, size: int, at: int) -> None:
 def _walk(
     queries: Float32,
     with_length: Float32,
-    vectors: Float32,
+    vectors: Stored,
     shapes: Float32,
     offsets: Int64,
     rows: Int32,

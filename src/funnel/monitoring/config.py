@@ -32,9 +32,11 @@ class MonitorConfig(Settings):
     labels: float = Field(
         0.2, gt=0, lt=1, description="change of click rates and calibration that is none yet"
     )
-    alpha: float = Field(1e-6, gt=0, lt=0.1, description="chance of a false alarm by a rate or label, a look")
-    discoveries: float = Field(
-        0.01, gt=0, lt=0.5, description="share of alarms of distributions that are false"
+    false_alarms: float = Field(
+        0.5,
+        gt=0,
+        le=100_000,
+        description="false alarms by chance in 30 days, of all that is looked at, at most",
     )
     settle: float = Field(
         120.0, ge=0, le=86_400, description="seconds after an answer that feedback is counted"

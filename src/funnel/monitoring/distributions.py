@@ -1,13 +1,14 @@
-"""Distributions: χ² against a least effect, two windows in a row, few false discoveries.
+"""Distributions: χ² against a least effect, two windows in a row.
 
 Two samples in the same bins differ by Cohen's w; χ² of both has a non-central distribution, whose centre is
 moved by n·w². A difference counts where χ² is improbable even if w were the least effect: so the threshold
-goes by how much was seen, and a difference that does not matter is none, however sure it is.
+goes by how much was seen, and a difference that does not matter is none, however sure it is. Answers come in
+sessions, so that χ² is divided by how much windows that follow each other differ more than by chance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,20 +26,19 @@ class Divergence(NamedTuple):
 
 
 def difference(
-    seen: NDArray[np.float64], others: NDArray[np.float64], least: float | NDArray[np.float64]
+    seen: NDArray[np.float64],
+    others: NDArray[np.float64],
+    least: float | NDArray[np.float64],
+    dispersion: float = 1.0,
 ) -> Divergence:
     """Between what is seen and the nearest of the others: it must differ from each of them.
 
     seen: float64 [B], values in each bin. others: float64 [R, B]. least: the effect that is none yet, one or
-    one for each of the others.
+    one for each of the others. dispersion: of the variance, beside that of chance.
     """
+    squares, free = chi_squares(seen, others)
     n, m = seen.sum(), others.sum(axis=1)
-    both = seen + others
-    with np.errstate(divide="ignore", invalid="ignore"):
-        parts = (seen * np.sqrt(m / n)[:, None] - others * np.sqrt(n / m)[:, None]) ** 2 / both
-    squares = np.where(both > 0, parts, 0.0).sum(axis=1)
-    free = np.maximum((both > 0).sum(axis=1) - 1, 1)
-    size = n * m / (n + m)
+    squares, size = squares / dispersion, n * m / (n + m) / dispersion
     effects = np.sqrt(np.maximum(0.0, squares - free) / size)
     beyond = effects - np.broadcast_to(np.asarray(least, dtype=np.float64), effects.shape)
     nearest = int(beyond.argmin())
@@ -46,6 +46,18 @@ def difference(
         return Divergence(float(effects[nearest]), 1.0)
     least_of = np.broadcast_to(np.asarray(least), effects.shape)
     return Divergence(float(effects[nearest]), max(_chances(squares, free, size * least_of**2)))
+
+
+def chi_squares(
+    seen: NDArray[np.float64], others: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """χ² of two samples, and its degrees of freedom: of one beside each of the others, [R]."""
+    n, m = seen.sum(), others.sum(axis=1)
+    both = seen + others
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = (seen * np.sqrt(m / n)[:, None] - others * np.sqrt(n / m)[:, None]) ** 2 / both
+    squares = np.where(both > 0, parts, 0.0).sum(axis=1)
+    return squares, np.maximum((both > 0).sum(axis=1) - 1, 1)
 
 
 def _chances(squares: Any, free: Any, moved: Any) -> list[float]:
@@ -58,17 +70,6 @@ def _chances(squares: Any, free: Any, moved: Any) -> list[float]:
             tail = float(chi2.sf(root, degrees))
         tails.append(max(tail, 1e-300))
     return tails
-
-
-def discovered(chances: Mapping[Variable, float], share: float) -> set[Variable]:
-    """Which of several differences count, so that of those that do this share is false: Benjamini and
-    Hochberg (1995)."""
-    order = sorted(chances, key=lambda metric: chances[metric])
-    most = 0
-    for number, metric in enumerate(order, start=1):
-        if chances[metric] <= share * number / len(order):
-            most = number
-    return set(order[:most])
 
 
 class InARow:

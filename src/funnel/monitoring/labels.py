@@ -3,20 +3,24 @@
 The asymptotic sequence of Waudby-Smith et al. (arXiv 2103.06476), for the mean of x − r·e over answers: x is
 what was clicked, e what was probable (or 1, for a rate), r their ratio. An alarm is where even the ratios of
 the same hour of other days, and what may be added, are outside. A sequence since long ago would see a change
-late: another one is begun every five minutes, and each runs for an hour.
+late: another one is begun every five minutes, and each runs for an hour; alpha is what
+`funnel.monitoring.budget` leaves to one of them. Clicks come in sessions: the variance is that of answers,
+times by how much five minutes vary more than these.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from funnel.monitoring.alarm import Alarm
+from funnel.monitoring.budget import chance
 from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counts import Counts, Variable
+from funnel.monitoring.dispersion import Dispersions
 from funnel.monitoring.kinds import KINDS
 
 EVERY, LONGEST = 300.0, 3600.0
@@ -25,16 +29,34 @@ _TIGHT = 3000  # answers at which the sequence is tightest
 #: Clicks that must be expected of the answers of a sequence before it is looked at: it is asymptotic.
 _LEAST = 30
 
+#: Hours that the dispersion is a mean over, and looks whose sums are compared for it.
+_HOURS, _BLOCK = 20.0, 5
+
 
 class Labels:
-    """All labels of one monitor."""
+    """All labels of one monitor. dispersion: what is known of it."""
 
-    def __init__(self, config: MonitorConfig) -> None:
+    def __init__(self, config: MonitorConfig, dispersion: Dispersions[Variable] | None = None) -> None:
         self._config = config
         self._running: list[tuple[float, Counts]] = []
+        self._looks: dict[Variable, list[NDArray[np.float64]]] = {}
+        self._metrics: set[Variable] = set()
+        self.dispersion = dispersion or Dispersions[Variable](_HOURS)
 
-    def look(self, now: float, counts: Counts, like: Sequence[Counts]) -> list[Alarm]:
-        """What was counted since the last look. like: hours that it must be like."""
+    def begin_hour(self, wrong: Collection[tuple[str, str]] = ()) -> None:
+        """Another hour: of the last one it is known how much its minutes varied. wrong: metrics that it says
+        nothing of."""
+        for metric, looks in self._looks.items():
+            if metric not in wrong and (latest := _dispersion(np.array(looks))) is not None:
+                self.dispersion.learn(metric, latest)
+        self._looks = {}
+
+    def look(self, now: float, counts: Counts, like: Sequence[Counts], looser: float = 1.0) -> list[Alarm]:
+        """What was counted since the last look. like: hours that it must be like. looser: by how much more
+        they may differ."""
+        self._metrics |= counts.labels.keys()
+        for metric, sums in counts.labels.items():
+            self._looks.setdefault(metric, []).append(sums)
         if not self._running or now - self._running[0][0] >= EVERY:
             self._running.insert(0, (now - self._config.every, Counts()))
         self._running = [running for running in self._running if now - running[0] <= LONGEST]
@@ -44,7 +66,7 @@ class Labels:
             sums.add(clicks)
         alarms: dict[Variable, Alarm] = {}
         for metric in counts.labels:
-            if (right := ratios(metric, like, self._config)) is not None:
+            if (right := ratios(metric, like, self._config, looser)) is not None:
                 self._look_at(now, metric, right, alarms)
         self._again(set(alarms))
         return list(alarms.values())
@@ -58,31 +80,55 @@ class Labels:
     def _look_at(
         self, now: float, metric: Variable, right: tuple[float, float], alarms: dict[Variable, Alarm]
     ) -> None:
+        alpha, dispersion = chance(self._config, len(self._metrics), EVERY), self.dispersion.of(metric)
         for since, sums in self._running:
             label = sums.labels.get(metric)
-            if label is None or label[0] < self._config.least or right[0] * label[2] < _LEAST:
+            if label is None or label[0] < self._config.least or right[0] * label[2] < _LEAST * dispersion:
                 continue
-            if beyond(label, right, self._config.alpha):
-                alarms[metric] = _alarm(now, since, metric, label, right, self._config.alpha)
+            if beyond(label, right, alpha, dispersion):
+                alarms[metric] = _alarm(now, since, metric, label, right, alpha)
                 return
 
 
-def ratios(metric: Variable, like: Sequence[Counts], config: MonitorConfig) -> tuple[float, float] | None:
+def ratios(
+    metric: Variable, like: Sequence[Counts], config: MonitorConfig, looser: float = 1.0
+) -> tuple[float, float] | None:
     """The lowest and the highest ratio of clicks to what is expected that are right."""
     seen = [counts.labels[metric] for counts in like if metric in counts.labels]
     of = [float(sums[1] / sums[2]) for sums in seen if sums[0] >= config.least and sums[2] > 0]
     if not of or max(of) <= 0:
         return None
-    return min(of) * (1 - config.labels), max(of) * (1 + config.labels)
+    apart = config.labels * looser
+    return min(of) * max(1 - apart, 0.0), max(of) * (1 + apart)
 
 
-def beyond(sums: NDArray[np.float64], right: tuple[float, float], alpha: float) -> bool:
+def _dispersion(looks: NDArray[np.float64]) -> float | None:
+    """By how much sums of some looks vary more than their answers do: [looks, 6]; None where they say too
+    little."""
+    blocks = len(looks) // _BLOCK
+    if blocks < 4 or looks[:, 1].sum() < _LEAST or looks[:, 2].sum() <= 0:
+        return None
+    sums = looks[: blocks * _BLOCK].reshape(blocks, _BLOCK, 6).sum(axis=1)
+    _, x, e, xx, xe, ee = sums.sum(axis=0).tolist()
+    ratio = x / max(e, 1e-12)
+    apart = sums[:, 1] - ratio * sums[:, 2]
+    within = xx - 2 * ratio * xe + ratio * ratio * ee
+    return None if within <= 0 else float(apart @ apart) / within * blocks / (blocks - 1)
+
+
+def beyond(
+    sums: NDArray[np.float64], right: tuple[float, float], alpha: float, dispersion: float = 1.0
+) -> bool:
     """Whether the sequence of x − r·e is above 0 at the highest right r, or below 0 at the lowest."""
     n, x, e, xx, xe, ee = sums.tolist()
     for ratio, sign in ((right[1], 1.0), (right[0], -1.0)):
         mean = (x - ratio * e) / n
+        if sign * mean <= 0:
+            continue
         square = (xx - 2 * ratio * xe + ratio * ratio * ee) / n
-        if sign * mean > half_width(n, math.sqrt(max(square - mean * mean, 1e-12)), alpha):
+        least = ratio * e / n * max(1 - ratio * e / n, 0.01)  # nothing seen does not say that nothing varies
+        deviation = math.sqrt(max(square - mean * mean, least, 1e-12) * dispersion)
+        if sign * mean > half_width(n, deviation, alpha):
             return True
     return False
 

@@ -56,7 +56,10 @@ class Measures:
             version=version,
             top=Bins.of(scores[:, 0]) if scores.size else Bins((0.0,)),
             spread=Bins.of(spreads(scores)) if scores.size else Bins((0.0,)),
-            features={name: kept.get(f"feature {name}", Bins.of(of)) for name, of in features.items()},
+            features={
+                name: Bins.of(of) if of_bundle(name) else kept.get(f"feature {name}", Bins.of(of))
+                for name, of in features.items()
+            },
             context=_context(contents, requests, kept),
             popularity=tenths(contents.users.history.values, len(contents.catalogue.ids)),
             head=_head(contents),
@@ -65,9 +68,16 @@ class Measures:
 
     def edges(self) -> dict[str, list[float]]:
         """Bounds to be kept, so that later bundles count by the same."""
-        of = {f"feature {name}": edges for name, edges in self.features.items()}
+        of = {f"feature {name}": edges for name, edges in self.features.items() if not of_bundle(name)}
         of |= {f"context {name}": e for name, e in self.context.items() if isinstance(e, Bins)}
         return {name: list(edges.bounds) for name, edges in of.items()}
+
+
+def of_bundle(feature: str) -> bool:
+    """Whether a feature of the ranker is made of what a bundle was trained to: another bundle has other
+    values, which say nothing of the world. Its bins are the tenths of each bundle's own holdout, as those of
+    scores."""
+    return feature.startswith(("source.", "similarity."))
 
 
 def spreads(scores: Float32) -> Float32:

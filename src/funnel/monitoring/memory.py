@@ -29,8 +29,8 @@ class MonitorMemory:
     def keep(self, hour: int, counts: Counts) -> None:
         """An hour is over. hour: since 1970."""
         self.hours[hour] = counts
-        for old in [other for other in self.hours if other <= hour - 24 * self._days]:
-            del self.hours[old]
+        while len(self.hours) > 24 * self._days:  # by number: a clock that is wrong for an hour costs an hour
+            del self.hours[max(self.hours, key=lambda other: abs(other - hour))]
         day = hour // 24
         if day in self.anchor or len(self.anchor) < self._anchor_days:
             self.anchor.setdefault(day, Counts()).add(counts)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from funnel.monitoring.alarm import Alarm
 from funnel.monitoring.config import MonitorConfig
-from funnel.monitoring.counts import Counts, Rate
+from funnel.monitoring.counts import Counts, Rate, Variable
 from funnel.monitoring.drift import Drift
 from funnel.monitoring.labels import Labels
 from funnel.monitoring.memory import HOUR, MonitorMemory
@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which an alarm is over that was not told again.
 OVER = 3600.0
+
+#: Seconds by which a clock may go back unseen, and seconds without a look after which it begins anew.
+BACK, PAUSE = 30.0, 600.0
 
 #: Hours of the day that stand for the same hour while there is no other day.
 _TODAY = 12
@@ -39,33 +42,60 @@ class Monitor:
         self.open: dict[str, Alarm] = {}
         self._last_seen: dict[str, float] = {}
         self._hour: int | None = None
+        self._looked: float | None = None
         self._counts = Counts()
         self._rates, self._labels = RateDetectors(self.config), Labels(self.config)
         self._windows, self._drift = Windows(self.config), Drift(self.config)
+
+    def jump(self, now: float) -> float:
+        """Seconds from the last look, where it is not known what time went by: less than 0 where the clock
+        went back, many where nobody looked for long or it went forward; 0 where looks go on as usual."""
+        if self._looked is None:
+            return 0.0
+        seconds = now - self._looked
+        return 0.0 if -BACK < seconds < max(PAUSE, 3 * self.config.every) else seconds
 
     def step(self, now: float, counts: Counts, others: Iterable[Alarm] = ()) -> list[Alarm]:
         """Look once; alarms that were not going on. now: seconds since 1970, a look's length after the last.
         counts: since the last look. told: what others have found, such as golden answers."""
         alarms = list(others)
+        if jump := self.jump(now):
+            alarms += self._begin_anew(now, jump)
+            counts = Counts()
+        self._looked = now
         hour = int(now - 1e-6) // HOUR
         if hour != self._hour:
             alarms += self._next_hour(now, hour)
         self._counts.add(counts)
         like = self._like(hour)
         alarms += self._rates.look(now, counts, like.hours)
-        alarms += self._labels.look(now, counts, like.hours)
+        alarms += self._labels.look(now, counts, like.hours, like.looser)
         alarms += self._windows.look(now, counts, like)
         return self._new(now, alarms)
+
+    def _begin_anew(self, now: float, jump: float) -> list[Alarm]:
+        """What is counted is begun anew, and what was learned stays. A clock that goes back is an alarm."""
+        self._hour, self._counts = None, Counts()
+        self._rates = RateDetectors(self.config, self._rates.dispersion)
+        self._labels = Labels(self.config, self._labels.dispersion)
+        self._windows = Windows(self.config, self._windows.dispersion)
+        self._last_seen = {key: told + jump for key, told in self._last_seen.items()}
+        if jump > 0:
+            log.warning("no look for %.0f seconds, or the clock went forward: counting begins anew", jump)
+            return []
+        sentence = f"the clock that the monitor goes by went back by {-jump:,.0f} seconds"
+        return [Alarm("clock", "monitor", now, now, 1e-300, sentence, "", jump, 0.0)]
 
     def _next_hour(self, now: float, hour: int) -> list[Alarm]:
         """The hour that was goes into the memory, without what is wrong. A clock that goes back begins one
         anew."""
         before, self._hour = self._hour, hour
-        self._rates.begin_hour()
+        wrong = {(alarm.kind, alarm.subject) for alarm in self.open.values()}
+        self._rates.begin_hour(wrong)
+        self._labels.begin_hour(wrong)
         counts, self._counts = self._counts, Counts()
         if before is None or hour < before:
             return []
-        wrong = {(alarm.kind, alarm.subject) for alarm in self.open.values()}
         if not self.memory.same_hour(before):  # of an hour that is met for the first time little is known
             wrong = set()
         self.memory.keep(before, counts.without(wrong))
@@ -110,7 +140,9 @@ class Monitor:
             "hour": self._hour,
             "counts": self._counts.to_dict(),
             "open": [alarm.to_dict() | {"told": self._last_seen[key]} for key, alarm in self.open.items()],
-            "dispersion": [[*rate, value] for rate, value in self._rates.dispersion.items()],
+            "dispersion": self._rates.dispersion.to_list(),
+            "dispersion_of_labels": self._labels.dispersion.to_list(),
+            "dispersion_of_bins": self._windows.dispersion.to_list(),
         }
         self.memory.save(path, more)
 
@@ -122,7 +154,9 @@ class Monitor:
         self._hour, self._counts, self.open, self._last_seen = None, Counts(), {}, {}
         try:
             self._hour, self._counts = raw["hour"], Counts.from_dict(raw["counts"])
-            self._rates.dispersion = {Rate(*rate): float(value) for *rate, value in raw["dispersion"]}
+            self._rates.dispersion.take(raw["dispersion"], Rate)
+            self._labels.dispersion.take(raw.get("dispersion_of_labels", ()), Variable)
+            self._windows.dispersion.take(raw.get("dispersion_of_bins", ()), Variable)
             for saved in raw["open"]:
                 alarm = Alarm.from_dict(saved)
                 self.open[alarm.key], self._last_seen[alarm.key] = alarm, float(saved["told"])

@@ -6,20 +6,23 @@ would fall below one, which makes it an e-detector (Shin, Ramdas and Rinaldo, ar
 number of looks to a false alarm is at least one over alpha, whenever one looks.
 
 Answers come in sessions, so that counts vary more than by chance: the logarithms are divided by the
-dispersion of the minutes of earlier hours (quasi-likelihood).
+dispersion of the minutes of earlier hours (quasi-likelihood). Alpha is what `funnel.monitoring.budget` leaves
+to one look at one of all rates and parts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from funnel.monitoring.alarm import Alarm
+from funnel.monitoring.budget import chance
 from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counts import Counts, Rate
+from funnel.monitoring.dispersion import Dispersions
 from funnel.monitoring.kinds import KINDS
 
 #: Rates that are to be 0 and of which nothing was seen yet are held against this.
@@ -30,26 +33,28 @@ _HOURS = 20.0  # in how many the dispersion is a mean over
 
 
 class RateDetectors:
-    """All rates of one monitor."""
+    """All rates of one monitor. dispersion: what is known of it."""
 
-    def __init__(self, config: MonitorConfig) -> None:
+    def __init__(self, config: MonitorConfig, dispersion: Dispersions[Rate] | None = None) -> None:
         self._config = config
         self._evidence: dict[Rate, NDArray[np.float64]] = {}
         self._since: dict[Rate, float] = {}
         self._minutes: dict[Rate, list[tuple[float, float]]] = {}
-        self.dispersion: dict[Rate, float] = {}
+        self.dispersion = dispersion or Dispersions[Rate](_HOURS)
+        self._rates: set[Rate] = set()
         self._limits: dict[Rate, float | None] = {}
 
-    def begin_hour(self) -> None:
-        """Another hour: other ones are its like. Of the last one it is known how much its minutes varied."""
+    def begin_hour(self, wrong: Collection[tuple[str, str]] = ()) -> None:
+        """Another hour: other ones are its like. Of the last one it is known how much its minutes varied.
+        wrong: kinds and subjects that it says nothing of."""
         for rate, minutes in self._minutes.items():
-            if (latest := _dispersion(np.array(minutes))) is not None:
-                before = self.dispersion.get(rate, latest)
-                self.dispersion[rate] = before + (latest - before) / _HOURS
+            if rate[:2] not in wrong and (latest := _dispersion(np.array(minutes))) is not None:
+                self.dispersion.learn(rate, latest)
         self._minutes, self._limits = {}, {}
 
     def look(self, now: float, counts: Counts, like: Sequence[Counts]) -> list[Alarm]:
         """What was counted since the last look. like: hours that it must be like."""
+        self._rates |= counts.rates.keys()
         alarms = [self._look_at(now, rate, sums, like) for rate, sums in counts.rates.items()]
         return [alarm for alarm in alarms if alarm is not None]
 
@@ -66,14 +71,13 @@ class RateDetectors:
         before = self._evidence.get(rate, np.zeros(len(_HIGHER)))
         if not before.any():
             self._since[rate] = now - self._config.every
-        dispersion = max(1.0, self.dispersion.get(rate, 1.0))
-        evidence = np.maximum(0.0, before + log_ratios(happened, n, right) / dispersion)
+        evidence = np.maximum(0.0, before + log_ratios(happened, n, right) / self.dispersion.of(rate))
         if not evidence.any():
             self._evidence.pop(rate, None)
             return None
         self._evidence[rate] = evidence
         together = float(np.logaddexp.reduce(evidence)) - math.log(len(_HIGHER))
-        if together < -math.log(self._config.alpha):
+        if together < -math.log(chance(self._config, len(self._rates), self._config.every)):
             return None
         del self._evidence[rate]
         return _alarm(now, self._since[rate], rate, (happened / n, right), together)

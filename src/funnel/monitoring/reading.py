@@ -14,6 +14,9 @@ from funnel.monitoring.counting import AnswerEvent
 #: Seconds back in which files are looked for; bytes of a file that are read at a look.
 _BACK, _MOST = 7200.0, 64 * 1024 * 1024
 
+#: Files of which it is known how far they were read.
+_FILES = 10_000
+
 #: Answers whose feedback is waited for, at most; the oldest are given up first.
 WAITING = 50_000
 
@@ -37,7 +40,8 @@ class LogTail:
         for path in in_hours(self._folder, now - _BACK, None):
             if path.suffix == LINES:
                 there[path.name] = self._of(path, lines)
-        self._at, self._first = there, False
+        self._at = dict(list((self._at | there).items())[-_FILES:])  # also of files that a clock left behind
+        self._first = False
         some = lines[:: -(-len(lines) // self._most) or 1]
         self.share = len(some) / len(lines) if lines else 1.0
         return [answer for line in some if (answer := self._parsed(line)) is not None]
@@ -89,6 +93,11 @@ class Unsettled:
                 self._feedback.setdefault(event.answer, []).append(event)
             else:
                 self.orphans += 1
+
+    def forget(self) -> None:
+        """Wait for nothing any more: nobody can say how old these answers are."""
+        self._answers.clear()
+        self._feedback.clear()
 
     def settled(self, now: float) -> tuple[list[Impression], dict[str, list[AnswerEvent]]]:
         """Those that are old enough, with what came of them. An answer from the future is old enough when

@@ -75,6 +75,11 @@ class Watch:
         self._of: _OfBundle | None = None
         self.looked: float | None = None
 
+    @property
+    def measures(self) -> Measures:
+        """What is measured of answers of the version in use."""
+        return self._of_bundle().measures
+
     def look(self, now: float | None = None) -> list[Alarm]:
         """Look once; new alarms. now: default the clock's."""
         now = time.time() if now is None else now
@@ -118,6 +123,8 @@ class Watch:
         counts.answers = round(counts.answers / self._tail.share)
         of.counting.mark(now, self._events.at)
         self._waiting.add(impressions, feedback)
+        if self.monitor.jump(now):
+            self._waiting.forget()
         of.counting.feedback(counts, *self._waiting.settled(now))
         some = [impression for impression in impressions if impression.request][: self.config.replay]
         remade = remake(of.reference, some)
@@ -202,8 +209,8 @@ class _OfBundle:
         self.version, self.data_read = bundle.version, bundle.data_read
         holdout = Holdout.load(live.store.path(bundle.version) / HOLDOUT, bundle.contents)
         requests = holdout.examples.requests
-        measures = Measures.of(bundle.version, bundle.contents, requests, monitor.memory.edges)
-        monitor.memory.edges = {**measures.edges(), **monitor.memory.edges}
+        self.measures = Measures.of(bundle.version, bundle.contents, requests, monitor.memory.edges)
+        monitor.memory.edges = {**self.measures.edges(), **monitor.memory.edges}
         self.golden = Golden(holdout, bundle.manifest.seed)
         self.reference = SecondOverlay(bundle, live.state)
-        self.counting = Counting(measures, bundle.contents.catalogue.ids.row, config.parts)
+        self.counting = Counting(self.measures, bundle.contents.catalogue.ids.row, config.parts)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +13,11 @@ from numpy.typing import NDArray
 from scipy.stats import poisson
 
 from funnel.monitoring.alarm import Alarm
+from funnel.monitoring.budget import chance
 from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counts import Counts, Variable
-from funnel.monitoring.distributions import Divergence, InARow, difference, discovered
+from funnel.monitoring.dispersion import Dispersions
+from funnel.monitoring.distributions import Divergence, InARow, chi_squares, difference
 from funnel.monitoring.kinds import KINDS
 
 #: Below this share of the least of the same hours, traffic is missing.
@@ -30,9 +34,15 @@ OF_STATE = ("feature", "history", "scores", "coverage", "positions")
 #: Windows that are remembered for it, and the last of them that do not count.
 _RECENT, _LAST = 12, 2
 
+#: Windows that the dispersion is a mean over, and the most that one says: a change is none.
+_WINDOWS, _MOST = 50.0, 10.0
+
 #: Hours by which the age of the data may differ at the same hour of the day, and at another hour; and by how
 #: much an effect must be more there.
 _APART, _NEAR, _OTHER_HOUR = 3.0, 1.0, 1.5
+
+#: An effect that is less than so many times that from one day to the next is none.
+_DAYS = 1.25
 
 
 class Like(NamedTuple):
@@ -43,11 +53,14 @@ class Like(NamedTuple):
     looser: float = 1.0
     others: Sequence[Counts] = ()
 
-    def of(self, metric: Variable, age: float | None) -> list[tuple[Counts, float]]:
-        """What is compared with, and by how much the least effect is raised for each. age: of the data now,
-        in hours."""
-        if metric.kind not in OF_STATE or age is None:
-            return [(counts, self.looser) for counts in self.hours]
+    def usual(self) -> list[tuple[Counts, float]]:
+        """What is compared with, and by how much the least effect is raised for each."""
+        return [(counts, self.looser) for counts in self.hours]
+
+    def aged(self, age: float | None) -> list[tuple[Counts, float]]:
+        """The same for what depends on the state. age: of the data now, in hours."""
+        if age is None:
+            return self.usual()
         if not self.others:
             return []
         same = [(counts, self.looser) for counts in self.hours if _aged(counts, age, _APART)]
@@ -60,14 +73,18 @@ def _aged(counts: Counts, age: float, most: float) -> bool:
 
 
 class Windows:
-    """The window that is open, and what was off in the last."""
+    """The window that is open, and what was off in the last. dispersion: what is known of it."""
 
-    def __init__(self, config: MonitorConfig) -> None:
+    def __init__(self, config: MonitorConfig, dispersion: Dispersions[Variable] | None = None) -> None:
         self._config = config
+        self.dispersion = dispersion or Dispersions[Variable](_WINDOWS)
+        self._metrics: set[Variable] = set()
         self._begin: float | None = None
         self._open: dict[Variable, tuple[float, NDArray[np.float64]]] = {}
         self._answers, self._row, self._few = 0, InARow(), InARow()
         self._before: dict[Variable, deque[NDArray[np.float64]]] = {}
+        self._hours: Sequence[Counts] = ()
+        self._apart: dict[Variable, float] = {}
         self._age: float | None = None
 
     def look(self, now: float, counts: Counts, like: Like) -> list[Alarm]:
@@ -88,18 +105,18 @@ class Windows:
     def _compared(self, now: float, like: Like) -> list[Alarm]:
         """Of metrics with enough values; the others go on to the next window."""
         full = {metric: of for metric, of in self._open.items() if of[1].sum() >= self._config.least}
-        divergences = {}
+        divergences, usual, aged = {}, like.usual(), like.aged(self._age)
         for metric, (_, bins) in full.items():
             del self._open[metric]
-            others = self._others(metric, len(bins), like)
+            of = aged if metric.kind in OF_STATE else usual
+            others = self._others(metric, len(bins), of, like)
             if others is not None:
-                divergences[metric] = difference(bins, others[0], others[1])
-        off = discovered(
-            {metric: divergence.chance for metric, divergence in divergences.items()},
-            self._config.discoveries,
-        )
+                divergences[metric] = difference(*(bins, *others), self.dispersion.of(metric))
+        self._metrics |= divergences.keys()
+        level = self._level()
+        off = {metric for metric, divergence in divergences.items() if divergence.chance < level}
         for metric in set(full) - off:  # what is wrong must not become what is usual
-            self._before.setdefault(metric, deque(maxlen=_RECENT)).append(full[metric][1])
+            self._keep(metric, full[metric][1])
         twice: dict[Variable, float] = {}
         for metric in divergences:
             twice |= self._row.look(off & {metric}, [metric], full[metric][0])
@@ -108,16 +125,23 @@ class Windows:
             for metric, since in twice.items()
         ]
 
+    def _level(self) -> float:
+        """How improbable each of two windows in a row must be."""
+        return math.sqrt(chance(self._config, len(self._metrics), self._config.window))
+
+    def _keep(self, metric: Variable, bins: NDArray[np.float64]) -> None:
+        before = self._before.setdefault(metric, deque(maxlen=_RECENT))
+        if before and len(before[-1]) == len(bins):
+            squares, free = chi_squares(bins, before[-1][None])
+            self.dispersion.learn(metric, min(float(squares[0] / free[0]), _MOST))
+        before.append(bins)
+
     def _others(
-        self, metric: Variable, n_bins: int, like: Like
+        self, metric: Variable, n_bins: int, of: Sequence[tuple[Counts, float]], like: Like
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """What a window is compared with, and the least effect of each; None where nothing is known."""
-        effect = self._config.effect
-        pairs = [
-            (counts.bins[metric], effect * looser)
-            for counts, looser in like.of(metric, self._age)
-            if metric in counts.bins
-        ]
+        effect = max(self._config.effect, _DAYS * self._days_apart(metric, n_bins, like.hours))
+        pairs = [(counts.bins[metric], effect * more) for counts, more in of if metric in counts.bins]
         pairs = [(bins, least) for bins, least in pairs if usable(bins, n_bins, self._config.least)]
         if not pairs:
             return None
@@ -126,6 +150,18 @@ class Windows:
             pairs.append((np.sum(before, axis=0), effect * like.looser))
         return np.array([bins for bins, _ in pairs]), np.array([least for _, least in pairs])
 
+    def _days_apart(self, metric: Variable, n_bins: int, hours: Sequence[Counts]) -> float:
+        """By how much this hour of one day differed from that of the day before, at most: bundles, weekdays
+        and what else makes days differ. 0 where less than three are known."""
+        if hours != self._hours:
+            self._hours, self._apart = hours, {}
+        if metric not in self._apart:
+            known = [counts.bins[metric] for counts in hours if metric in counts.bins]
+            known = [bins for bins in known if usable(bins, n_bins, self._config.least)]
+            pairs = [difference(bins, before[None], 0.0).effect for bins, before in pairwise(known)]
+            self._apart[metric] = max(pairs) if len(pairs) > 1 else 0.0
+        return self._apart[metric]
+
     def _traffic(self, now: float, like: Like) -> list[Alarm]:
         """Answers in the window beside those of the same hours."""
         assert self._begin is not None
@@ -133,10 +169,10 @@ class Windows:
         usual = min((counts.answers for counts in like.hours), default=0) * seconds / 3600
         off = usual >= 20 and self._answers < _FEW * usual
         twice = self._few.look({_TRAFFIC} if off else set(), [_TRAFFIC], self._begin)
-        chance = float(poisson.cdf(self._answers, _FEW * usual)) if off else 1.0
+        few = float(poisson.cdf(self._answers, _FEW * usual)) if off else 1.0
         sentence = f"{KINDS['traffic'].what}: {self._answers:,}, {usual:,.0f} are usual"
         return [
-            Alarm("traffic", "", since, now, max(chance, 1e-300), sentence, "", self._answers, usual)
+            Alarm("traffic", "", since, now, max(few, 1e-300), sentence, "", self._answers, usual)
             for since in twice.values()
         ]
 

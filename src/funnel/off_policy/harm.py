@@ -11,14 +11,21 @@ from typing import Any
 
 import numpy as np
 
+from funnel.artifacts.store import Store
+from funnel.bundle.contents import load_contents
 from funnel.errors import FunnelError
 from funnel.experiments.effects import effect
 from funnel.experiments.moments import UserMoments
 from funnel.experiments.sequences import multiplier
-from funnel.impressions import Impression, read
+from funnel.impressions import Impression, answers_folder, read
 from funnel.off_policy.replay import Reward, earned_by_answer
-from funnel.serving.state import StateLog
+from funnel.policies import Drawing
+from funnel.serving.exploring import let_go_on_at, set_exploring
+from funnel.serving.state import StateLog, open_state
 from funnel.values.ids import written
+
+#: The loss that may be, where the bundle does not say one.
+ALLOWED = 0.05
 
 #: Users of both kinds at which the sequence is narrowest.
 BEST_AT = 10_000
@@ -70,6 +77,38 @@ def harm(
     earned = earned_by_answer(records, state, Reward() if reward is None else reward)
     drawn, others = _by_user(records, earned)
     return judge_harm(drawn, others, allowed)
+
+
+def drawing_of(store: Store) -> Drawing | None:
+    """By what the published bundle draws its lists; None where it draws none."""
+    return load_contents(store.path("current")).explore
+
+
+def harm_of(
+    store: Store,
+    drawing: Drawing | None,
+    *,
+    allowed: float | None = None,
+    reward: Reward | None = None,
+    state: StateLog | str | Path | None = None,
+) -> Harm:
+    """Of a store, since drawing was last let go on by hand.
+
+    drawing: whose `max_loss` is allowed, unless `allowed` is given. state: where events are observed; default
+    the store's own file. Raises: as `harm`.
+    """
+    if allowed is None:
+        allowed = ALLOWED if drawing is None or drawing.max_loss is None else drawing.max_loss
+    events = store.folder / "live" / "state.sqlite" if state is None else state
+    log = open_state(events) if isinstance(events, str | Path) else events
+    since = let_go_on_at(store.folder)
+    return harm(answers_folder(store.folder), log, allowed=allowed, reward=reward, since=since)
+
+
+def end_where_shown(folder: Path, seen: Harm) -> None:
+    """End drawing in every process that serves a store, where harm is shown. Raises: BundleError."""
+    if seen.is_shown:
+        set_exploring(folder, on=False, why=seen.sentence)
 
 
 def judge_harm(drawn: UserMoments | None, others: UserMoments | None, allowed: float) -> Harm:

@@ -23,6 +23,7 @@ from funnel.index import check_fits
 from funnel.pipeline.click_rates import click_rates
 from funnel.pipeline.logged import head_names
 from funnel.pipeline.prepare import Prepared
+from funnel.pipeline.value_heads import value_names
 from funnel.rules import check_rules
 from funnel.settings import LONGEST_LIST
 from funnel.stages import check_names
@@ -97,7 +98,7 @@ def _check_value(prepared: Prepared) -> None:
         return
     columns = [column.name for column in prepared.dataset.schema.items if column.kind == "number"]
     moment = () if prepared.context is None else prepared.context.numbers
-    check_names(prepared.config.rank, head_names(prepared), columns, moment)
+    check_names(prepared.config.rank, head_names(prepared), columns, moment, value_names(prepared))
 
 
 def _check_sources(prepared: Prepared) -> None:
@@ -111,7 +112,7 @@ def _check_sources(prepared: Prepared) -> None:
 def _check_features(prepared: Prepared) -> None:
     """Raises: ConfigError for features that these data do not give, which a few events are enough to see."""
     statistics, towers = _tiny(prepared), prepared.config.towers
-    context, clicks = prepared.context, click_rates(prepared, prepared.split.ranker)
+    context, clicks = prepared.context, click_rates(prepared, prepared.split.ranker, most=_SOME)
     CandidateFeatures(
         prepared.config.features.beside(*given_groups(context, prepared.split.kinds, clicks)),
         statistics,

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from funnel.data.histories import Histories
+from funnel.data.shown import CLICK, EARLY, OUTCOME, first_row_at, shown_requests
 from funnel.errors import DataError
 from funnel.features import ClickRates
-from funnel.pipeline.prepare import Prepared
+from funnel.features.candidates import STANDARD
+from funnel.features.click_factors import ClickFactors, request_specs
+from funnel.features.fit_click_factors import ShownClicks, fit_click_factors
+from funnel.features.recent import REACH, recent
+from funnel.pipeline.moments import known_at
+from funnel.pipeline.prepare import Prepared, with_users
 from funnel.ranker.propensity import Propensities, estimate_propensities
 from funnel.types import Bool, Examples, Int32
 
 #: Rows of the log that are read: the latest ones.
 MOST_IMPRESSIONS = 20_000_000
+
+#: And that factors are fitted on, which takes a second for a hundred thousand of them.
+MOST_FOR_FACTORS = 5_000_000
 
 
 class LoggedRows(NamedTuple):
@@ -25,15 +36,20 @@ class LoggedRows(NamedTuple):
     clicked: Bool
 
 
-def shown_before(prepared: Prepared, part: Examples) -> LoggedRows:
+def rows_before(prepared: Prepared, part: Examples) -> slice:
     """The rows of the log of impressions that were shown before the first request of a window, the latest
     ones."""
-    data, table = prepared.dataset, prepared.dataset.impression_table
+    table = prepared.dataset.impression_table
     assert table is not None
-    before = np.flatnonzero(table.array("time") < part.requests.times.min())[-MOST_IMPRESSIONS:]
-    return LoggedRows(
-        data.items_of(table, before), table.array("position", before), table.array("clicked", before)
-    )
+    end = first_row_at(table, int(part.requests.times.min()))
+    return slice(max(0, end - MOST_IMPRESSIONS), end)
+
+
+def shown_before(prepared: Prepared, part: Examples) -> LoggedRows:
+    """What is in these rows."""
+    data, table, rows = prepared.dataset, prepared.dataset.impression_table, rows_before(prepared, part)
+    assert table is not None
+    return LoggedRows(data.items_of(table, rows), table.array("position", rows), table.array("clicked", rows))
 
 
 def propensities_of(rows: LoggedRows) -> Propensities:
@@ -42,9 +58,9 @@ def propensities_of(rows: LoggedRows) -> Propensities:
     return estimate_propensities(*rows)
 
 
-def click_rates(prepared: Prepared, part: Examples) -> ClickRates | None:
+def click_rates(prepared: Prepared, part: Examples, *, most: int = MOST_FOR_FACTORS) -> ClickRates | None:
     """Of what was shown before the first request of a window. None where nothing was, or no clock says
-    when."""
+    when. most: impressions that the factors are fitted on."""
     data = prepared.dataset
     if data.impression_table is None or data.clock != "time" or not len(part):
         return None
@@ -52,8 +68,52 @@ def click_rates(prepared: Prepared, part: Examples) -> ClickRates | None:
     if not len(items):
         return None
     try:
-        examined = propensities_of(rows).examined(positions)
+        propensities = propensities_of(rows)
     except DataError:  # as where an item always stands at one position: all count the same
-        examined = np.ones(len(items))
+        propensities = Propensities.equal()
+    examined = propensities.examined(positions)
     columns, specs = prepared.item_features, prepared.item_encoder.specs
-    return ClickRates.fit(items, clicked, examined, columns, specs, len(data.items))
+    rates = ClickRates.fit(items, clicked, examined, columns, specs, len(data.items))
+    if not _wants_factors(prepared):
+        return rates
+    before = rows_before(prepared, part)
+    latest = slice(max(before.start, before.stop - most), before.stop)
+    return replace(rates, factors=_factors(prepared, latest, propensities))
+
+
+def _wants_factors(prepared: Prepared) -> bool:
+    """Whether the config names them, or leaves the choice to funnel."""
+    features = prepared.config.features
+    return features.names == STANDARD or "click_factor" in features.groups
+
+
+def _factors(prepared: Prepared, rows: slice, propensities: Propensities) -> ClickFactors | None:
+    """Of these rows of the log of impressions."""
+    lists = _shown_clicks(prepared, rows, propensities)
+    moment = {} if prepared.context is None else prepared.context.specs
+    moments = request_specs(prepared.user_encoder.specs, moment)
+    columns, specs = prepared.item_features, prepared.item_encoder.specs
+    return fit_click_factors(lists, columns, specs, moments, seed=prepared.config.seed)
+
+
+def _shown_clicks(prepared: Prepared, rows: slice, propensities: Propensities) -> ShownClicks:
+    """These rows as lists, each with what was known before it."""
+    data, table = prepared.dataset, prepared.dataset.impression_table
+    assert table is not None
+    log = prepared.config.events.applied(data.log)
+    histories = Histories.of(log, False)
+    since = int(table.array("time", slice(rows.start, rows.start + 1))[0]) - EARLY
+    lists = shown_requests(data, histories, since, None, outcomes={}, within=rows)
+    assert lists.shown is not None
+    examples = lists.examples(histories, exclude_seen=False, limit=REACH["time"])
+    examples = with_users(examples, prepared.user_features)
+    if prepared.context is not None:
+        examples = known_at(examples, lists.rows, table, prepared.context)
+    shown, requests = lists.shown, examples.requests
+    return ShownClicks(
+        requests,
+        recent(requests.history, REACH["time"], log.n_items),
+        shown.items,
+        shown.columns[OUTCOME + CLICK] > 0,
+        propensities.examined(shown.columns["position"].astype(np.int64)),
+    )

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
 from funnel.errors import DataError
-from funnel.evaluation.chunks import each_chunk
+from funnel.evaluation.chunks import Recipe, each_chunk
+from funnel.features.groups.click_factor import LOG_ODDS
 from funnel.pipeline.logged import Logged
 from funnel.pipeline.progress import step
 from funnel.ranker import Ranker, RankerConfig, TrainingLists, contains
 from funnel.ranker.calibration import FEWEST, Head, Seen, base_rate, calibrate
-from funnel.ranker.outcome_trees import OutcomeRows, cross_fit, grow
+from funnel.ranker.outcome_trees import OutcomeRows
 from funnel.ranker.outcomes import MOST_ROWS
 from funnel.ranker.propensity import Propensities
-from funnel.types import Bool, Candidates, EventKinds, Examples, Float32, Int64, Requests
-
-MatrixOf = Callable[[Requests, Candidates], Float32]
+from funnel.ranker.target_trees import cross_fit, grow
+from funnel.types import Bool, Candidates, EventKinds, Examples, Float32, Int64
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def shown_heads(logged: Logged, config: RankerConfig) -> Heads:
     """For each outcome of shown lists the probability that it comes of an item that is looked at.
 
     Every item of every list is a row, of lists without a click, too; that nothing came of it says the less,
-    the less its position is looked at.
+    the less its position is looked at. Where factors say how probable a click is, the trees correct that.
     """
     sizes = [len(rows.items) for rows in logged.folds]
     positions = np.concatenate([rows.positions for rows in logged.folds])
@@ -50,11 +49,13 @@ def shown_heads(logged: Logged, config: RankerConfig) -> Heads:
     weights = np.concatenate([rows.weights[rows.list_of] for rows in logged.folds])
     folds = np.repeat(np.arange(len(sizes)), sizes)
     matrix = np.concatenate([rows.matrix for rows in logged.folds])
+    names = logged.folds[0].names
+    begin = LOG_ODDS if LOG_ODDS in names else None
     heads: dict[str, Head] = {}
     trees: dict[str, Ranker] = {}
     for name in logged.folds[0].outcomes:
         happened = np.concatenate([rows.outcomes[name] for rows in logged.folds])
-        rows = OutcomeRows(matrix, logged.folds[0].names, happened, examined, weights, folds)
+        rows = OutcomeRows(matrix, names, happened, examined, weights, folds, begin)
         with step(f"grow trees for p_{name}"):
             learned = _learned(rows, config)
         if learned is None:
@@ -114,8 +115,8 @@ def _learned(rows: OutcomeRows, config: RankerConfig) -> tuple[Ranker, list[Rank
         return None
     texts, trees = cross_fit(rows, config)
     settings = config.model_copy(update={"objective": "binary", "trees": trees})
-    parts = [Ranker(text, rows.names, settings) for text in texts]
-    return Ranker(grow(rows, trees, config), rows.names, settings), parts
+    parts = [Ranker(text, rows.names, settings, begin=rows.begin) for text in texts]
+    return Ranker(grow(rows, trees, config), rows.names, settings, begin=rows.begin), parts
 
 
 def _whole(
@@ -126,15 +127,14 @@ def _whole(
     seed: int,
 ) -> dict[str, tuple[Float32, Bool, Int64]]:
     """For each kind, scores of whole lists by trees that saw none of their users, outcomes, and folds."""
-    shorten, features = Funnel(contents.before_ranking()), contents.candidate_features()
     width = min(contents.retrieve.k, len(contents.catalogue.ids))
     most = max(1, MOST_ROWS // max(1, width) // len(folds))
     parts: dict[str, list[tuple[Float32, Bool, Int64]]] = {name: [] for name in kinds.target_names}
     for number, fold in enumerate(folds):
         drawn = np.random.default_rng((seed, number)).permutation(len(fold))[:most]
         trees = {name: of[number] for name, of in models.items()}
-        scored = partial(_scored, shorten, features.matrix, trees)
-        for part, shortlist, scores in each_chunk(scored, fold.take(np.sort(drawn))):
+        recipe = Recipe(_scored, contents, trees)
+        for part, shortlist, scores in each_chunk(recipe, fold.take(np.sort(drawn))):
             for name in kinds.target_names:
                 happened = contains(part.of_kind(kinds.code(name)).targets, shortlist.items)[shortlist.filled]
                 parts[name].append(
@@ -155,16 +155,18 @@ def _whole(
 
 
 def _scored(
-    shorten: Funnel, matrix: MatrixOf, trees: Mapping[str, Ranker], part: Examples
-) -> tuple[Examples, Candidates, dict[str, Float32]]:
+    contents: Contents, trees: Mapping[str, Ranker]
+) -> Callable[[Examples], tuple[Examples, Candidates, dict[str, Float32]]]:
     """Some requests, their shortlists, and the scores of each filled position by each head."""
-    shortlist = shorten(part.requests)
-    values = matrix(part.requests, shortlist)[shortlist.filled]
-    return (
-        part,
-        shortlist,
-        {name: ranker.predict(values).astype(np.float32) for name, ranker in trees.items()},
-    )
+    shorten, features = Funnel(contents.before_ranking()), contents.candidate_features()
+
+    def scored(part: Examples) -> tuple[Examples, Candidates, dict[str, Float32]]:
+        shortlist = shorten(part.requests)
+        values = features.matrix(part.requests, shortlist)[shortlist.filled]
+        scores = {name: ranker.predict(values).astype(np.float32) for name, ranker in trees.items()}
+        return part, shortlist, scores
+
+    return scored
 
 
 def _sentences(heads: Mapping[str, Head], trees: Mapping[str, Ranker], what: str) -> tuple[str, ...]:

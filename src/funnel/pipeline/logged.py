@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,14 +12,14 @@ from funnel.data import LoggedLists
 from funnel.data.shown import CLICK
 from funnel.engine import Funnel
 from funnel.errors import DataError
-from funnel.evaluation.chunks import CHUNK, each_chunk
+from funnel.evaluation.chunks import CHUNK, Recipe, each_chunk
 from funnel.pipeline.click_rates import propensities_of, shown_before
 from funnel.pipeline.prepare import Prepared
 from funnel.ranker.calibration import EVENT
 from funnel.ranker.config import FOLDS
 from funnel.ranker.logged import ShownRows, join_rows, shown_rows
 from funnel.ranker.propensity import Propensities
-from funnel.types import Examples, Int64
+from funnel.types import Candidates, Examples, Int64
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,19 @@ def window_propensities(prepared: Prepared) -> tuple[Propensities | None, str]:
 
 def _rows(contents: Contents, lists: LoggedLists) -> ShownRows:
     """The rows of some lists, in their order."""
-    stages, features = Funnel(contents.placing()), contents.candidate_features()
-    chunks = each_chunk(lambda part: (part, stages(part.requests)), lists.examples)
+    features = contents.candidate_features()
+    chunks = each_chunk(Recipe(_placed, contents), lists.examples)
     return join_rows(
         [
             shown_rows(part, candidates, weights, features)
             for weights, (part, candidates) in zip(_weights(lists), chunks, strict=True)
         ]
     )
+
+
+def _placed(contents: Contents) -> Callable[[Examples], tuple[Examples, Candidates]]:
+    stages = Funnel(contents.placing())
+    return lambda part: (part, stages(part.requests))
 
 
 def _weights(lists: LoggedLists) -> list[np.ndarray]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.evaluation import Difference, compute, paired
-from funnel.evaluation.chunks import each_chunk
+from funnel.evaluation.chunks import Recipe, each_chunk
 from funnel.stages import Retrieve, source_weights
 from funnel.types import Examples, Int32
 
@@ -48,9 +48,9 @@ def retrieval_order(contents: Contents, examples: Examples, seed: int) -> Order:
     "Better" is the rule that holds for the ranker, too: the whole interval of a paired bootstrap over users
     is above zero.
     """
-    lists = {source.name: _ten(Retrieve([source], 10), examples) for source in contents.sources()}
+    lists = {source.name: _ten(contents, source.name, examples) for source in contents.sources()}
     weights = source_weights(lists, examples.targets)
-    merged = _ten(replace(contents, weights=weights).retriever(), examples)
+    merged = _ten(replace(contents, weights=weights), None, examples)
     verdicts = _verdicts(lists, merged, examples, seed)
     better = [name for name, verdict in verdicts.items() if verdict.better]
     if not better or len(lists) == 1:
@@ -71,9 +71,15 @@ def _verdicts(
     }
 
 
-def _ten(retrieve: Retrieve, examples: Examples) -> Int32:
-    """The first ten items of each request: int32 [B, 10]."""
-    lists = list(each_chunk(lambda part: retrieve(part.requests).top(10).items, examples))
+def _ten(contents: Contents, source: str | None, examples: Examples) -> Int32:
+    """The first ten items of each request, of one source or of all: int32 [B, 10]."""
+    lists = list(each_chunk(Recipe(_first_ten, contents, source), examples))
     return np.concatenate(
         [np.pad(items, ((0, 0), (0, 10 - items.shape[1])), constant_values=-1) for items in lists]
     )
+
+
+def _first_ten(contents: Contents, source: str | None) -> Callable[[Examples], Int32]:
+    alone = [each for each in contents.sources() if each.name == source]
+    retrieve = Retrieve(alone, 10) if alone else contents.retriever()
+    return lambda part: retrieve(part.requests).top(10).items

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 
@@ -15,19 +14,20 @@ from funnel.engine import Funnel
 from funnel.errors import DataError
 from funnel.evaluation import Difference, compute, paired
 from funnel.evaluation.advice import RankerOutcome
-from funnel.evaluation.chunks import each_chunk
+from funnel.evaluation.chunks import Recipe, each_chunk
 from funnel.pipeline.heads import Heads, retrieved_heads, shown_heads
 from funnel.pipeline.logged import Logged, learn_from
 from funnel.pipeline.order import Order, retrieval_order
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import give_back, step
+from funnel.pipeline.value_heads import ValueHeads, value_heads
 from funnel.ranker import CrossFit, Ranker, RankerConfig, TrainingLists, concatenate, training_lists
 from funnel.ranker.calibration import EVENT, Head, calibrate
 from funnel.ranker.config import FOLDS
 from funnel.ranker.logged import lists_of_clicks
 from funnel.ranker.outcomes import Outcomes
 from funnel.stages import Rank
-from funnel.types import Candidates, EventKinds, Examples
+from funnel.types import Candidates, EventKinds, Examples, Float64
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class RankerFacts:
     when there was nothing to train on. users: the number of users, where too few to hold some out.
     heads: its scores as probabilities, fitted on the scores of that verdict; none where `no_heads` says why.
     logged: what it learned from lists that were shown, in words. further: heads with trees of their own.
+    worth: what events are worth, where the order goes by that.
     """
 
     order: Order
@@ -57,6 +58,7 @@ class RankerFacts:
     no_heads: str = ""
     logged: tuple[str, ...] = ()
     further: Heads = field(default_factory=Heads)
+    worth: ValueHeads = field(default_factory=ValueHeads)
 
     @classmethod
     def of(
@@ -126,7 +128,7 @@ class RankerFacts:
             "other users: " + ", ".join(f"{method} {loss:.5f}" for method, loss in head.log_loss.items())
             for name, head in self.heads.items()
         ]
-        sentences += self.further.notes
+        sentences += [*self.further.notes, *self.worth.notes]
         return [*sentences, *([f"there are no probabilities: {self.no_heads}"] if self.no_heads else [])]
 
 
@@ -173,6 +175,7 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     if kinds is not None and len(kinds.target_names) == 1 and heads and not further.heads:
         heads[kinds.target_names[0]] = heads[EVENT]  # the only kind that is to be found
     facts = replace(facts, heads=heads, no_heads=no_heads, further=further)
+    facts = replace(facts, worth=value_heads(contents, prepared, folds))
     return ranker, replace(facts, verdict=verdicts[best], trees=chosen.trees, objective=chosen.objective)
 
 
@@ -229,10 +232,18 @@ def _lists(
     contents: Contents, examples: Examples, config: RankerConfig, event_kinds: EventKinds | None
 ) -> TrainingLists:
     """Training lists from the shortlists that the funnel passes to the ranker."""
-    shorten, features = Funnel(contents.before_ranking()), contents.candidate_features()
-    complete = contents.retriever().complete
     names = () if event_kinds is None else event_kinds.target_names
     codes = {name: event_kinds.code(name) for name in names} if event_kinds is not None else {}
+    recipe = Recipe(_list_maker, contents, config, codes)
+    lists = list(each_chunk(recipe, examples))
+    return concatenate(lists).some(max(1, config.lists // FOLDS), config.seed)
+
+
+def _list_maker(
+    contents: Contents, config: RankerConfig, codes: Mapping[str, int]
+) -> Callable[[Examples], TrainingLists]:
+    shorten, features = Funnel(contents.before_ranking()), contents.candidate_features()
+    complete = contents.retriever().complete
 
     def lists(part: Examples) -> TrainingLists:
         shortlist = shorten(part.requests)
@@ -241,7 +252,7 @@ def _lists(
             part.requests, shortlist, part.targets, features, config, complete=complete, kinds=kinds
         )
 
-    return concatenate(list(each_chunk(lists, examples))).some(max(1, config.lists // FOLDS), config.seed)
+    return lists
 
 
 def _with_clicks(lists: list[TrainingLists], logged: Logged, config: RankerConfig) -> list[TrainingLists]:
@@ -264,13 +275,11 @@ def _verdicts(
     """
     size, width = sum(map(len, folds)), min(contents.retrieve.k, len(contents.catalogue.ids))
     outcomes = [Outcomes.bounded(size, width, seed) for _ in tried]
-    shorten = Funnel(contents.before_ranking())
-    features = contents.candidate_features()
     before, after, users = [], [], []
     for number, fold in enumerate(folds):
-        stages = [Rank(rankers[number], features) for rankers in tried]
-        for part, shortlist, ranked in each_chunk(partial(_ranked, shorten, stages), fold):
-            before.append(compute("ndcg@10", shortlist.items, part.targets))
+        recipe = Recipe(_ranked, contents, [rankers[number] for rankers in tried])
+        for part, retrieved, ranked in each_chunk(recipe, fold):
+            before.append(retrieved)
             after.append([compute("ndcg@10", each.items, part.targets) for each in ranked])
             for kept, each in zip(outcomes, ranked, strict=True):
                 kept.add(each, part.targets, np.full(len(part), number))
@@ -284,8 +293,15 @@ def _verdicts(
 
 
 def _ranked(
-    shorten: Funnel, stages: Sequence[Rank], part: Examples
-) -> tuple[Examples, Candidates, list[Candidates]]:
-    """Some requests, their shortlists, and these as each of the stages ranks them."""
-    shortlist = shorten(part.requests)
-    return part, shortlist, [rank(part.requests, shortlist) for rank in stages]
+    contents: Contents, rankers: Sequence[Ranker]
+) -> Callable[[Examples], tuple[Examples, Float64, list[Candidates]]]:
+    """Some requests, NDCG@10 of their shortlists, and these as each of the rankers has them."""
+    shorten, features = Funnel(contents.before_ranking()), contents.candidate_features()
+    stages = [Rank(ranker, features) for ranker in rankers]
+
+    def ranked(part: Examples) -> tuple[Examples, Float64, list[Candidates]]:
+        shortlist = shorten(part.requests)
+        retrieved = compute("ndcg@10", shortlist.items, part.targets)
+        return part, retrieved, [rank(part.requests, shortlist) for rank in stages]
+
+    return ranked

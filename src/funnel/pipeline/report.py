@@ -21,6 +21,7 @@ from funnel.errors import BundleError, ConfigError, DataError
 from funnel.evaluation import Evaluation, Recommend, Report, Subject
 from funnel.evaluation import evaluate as measure_all
 from funnel.evaluation.advice import Origin, RankerOutcome
+from funnel.evaluation.chunks import Recipe
 from funnel.evaluation.frontier import Point, measure_settings
 from funnel.evaluation.ideal import TruthScores
 from funnel.evaluation.levers import advise
@@ -74,8 +75,9 @@ def measure_contents(
     stage. Raises: ConfigError for a row that there is not."""
     config, split, data = prepared.config, prepared.split, prepared.dataset
     test = under(contents, split.test)
-    depth, funnel = max(config.evaluate.ks), contents.funnel(config.evaluate.ks[0])
-    baselines = _baselines(contents, test.requests, depth)
+    depth = max(config.evaluate.ks)
+    again = Recipe(_competing, contents, test.requests.shown is not None, config.evaluate.ks[0], depth)
+    funnel, baselines, exact = again.work
     truth_scores, truth_values = _truths(data)
     ideal = [] if truth_scores is None else ["ideal"]
     _are_rows(lists, [*baselines, *ideal, "exact", *funnel.names])
@@ -89,7 +91,7 @@ def measure_contents(
         ),
         popularity=np.bincount(split.test_statistics.items, minlength=len(contents.catalogue.ids)),
         baselines=baselines,
-        exact=contents.exact(depth),
+        exact=exact,
         approximate=_alone(TowerSource(contents.queries, contents.index), depth),
         truth_scores=truth_scores,
         truth_values=truth_values,
@@ -107,6 +109,7 @@ def measure_contents(
             *costs_of_rules(contents, test, config.evaluate.ks[0], config.seed),
         ],
         progress=progress,
+        again=again,
     )
     frontier = _frontier(contents, test.requests, config.seed)
     # Where nothing was found of what came, the rows above say it.
@@ -165,10 +168,17 @@ def _of_shown(contents: Contents, prepared: Prepared) -> tuple[Reliability, ...]
     return measure_probabilities(contents, schema, lists.examples, happened, seed)
 
 
-def _baselines(contents: Contents, requests: Requests, depth: int) -> dict[str, Recommend]:
+def _competing(
+    contents: Contents, of_shown: bool, k: int, depth: int
+) -> tuple[Funnel, dict[str, Recommend], Recommend]:
+    """The funnel, what it is held against, and exact search. of_shown: whether requests bring a list."""
+    return contents.funnel(k), _baselines(contents, of_shown, depth), contents.exact(depth)
+
+
+def _baselines(contents: Contents, of_shown: bool, depth: int) -> dict[str, Recommend]:
     """What each source gives by itself, as deep as the report looks."""
     statistics = contents.statistics
-    as_shown: dict[str, Source] = {} if requests.shown is None else {"as shown": ShownSource()}
+    as_shown: dict[str, Source] = {"as shown": ShownSource()} if of_shown else {}
     sources = {
         **as_shown,
         "popular": PopularSource(statistics),

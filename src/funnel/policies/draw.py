@@ -18,24 +18,26 @@ from funnel.rules.reach import new_reachable
 from funnel.stages.config import RerankConfig
 from funnel.stages.stage import Stage, positive
 from funnel.types import Candidates, Float32, Float64, Int32, Int64, Requests, RulesOutcome
+from funnel.vectors import ItemVectors
 
 
 class Draw:
     """A list of k items, drawn position by position, see `funnel.policies.walk`: each item by what it is
     worth given those above, and only where the rules let it stand.
 
-    vectors: float32 [n_items, d]. rerank: whose kind, trade_off and pool say what an item is worth. greedy:
+    vectors: [n_items, d]. rerank: whose kind, trade_off and pool say what an item is worth. greedy:
     the stages whose place this takes, for requests with a negative seed or none, whose lists are not drawn.
     ruleset: None where there are no rules; boosts change the scores that diversity starts from. A drawn list
     costs each rule what the best list costs it.
     """
 
     def __init__(
-        self, vectors: Float32, rerank: RerankConfig, drawing: Drawing, k: int, *,
+        self, vectors: ItemVectors | Float32, rerank: RerankConfig, drawing: Drawing, k: int, *,
         greedy: Sequence[Stage], ruleset: Ruleset | None = None, name: str = "explore",
     ) -> None:  # fmt: skip
         self.name = name
-        self._vectors, self._rules, self._greedy = frozen(vectors), ruleset, tuple(greedy)
+        self._vectors, self._rules = ItemVectors.of(vectors).stored, ruleset
+        self._greedy = tuple(greedy)
         self._kind = PLAIN if rerank.trade_off == 1 else {"mmr": MMR, "dpp": DPP}[rerank.kind]
         self._trade_off = float(rerank.trade_off)
         self._k = positive(k, f"k of {name}")

@@ -10,6 +10,8 @@ import numpy as np
 from funnel.compiling import compiled
 from funnel.stages.dpp import NOTHING, condition
 from funnel.types import Bool, Float32, Float64, Int32
+from funnel.vectors import Stored
+from funnel.vectors.reading import as_float, dimension
 
 #: How lists are made diverse.
 PLAIN, MMR, DPP = 0, 1, 2
@@ -38,18 +40,18 @@ class Scorer(NamedTuple):
 
 @compiled
 def new_scorer(
-    kind: int, trade_off: float, vectors: Float32, items: Int32, scores: Float32, tiers: Int32, k: int
+    kind: int, trade_off: float, vectors: Stored, items: Int32, scores: Float32, tiers: Int32, k: int
 ) -> Scorer:
     """For a list of k items. items, scores, tiers: [P]."""
-    pool, width = len(items), vectors.shape[1] if kind != PLAIN else 0
+    pool, width = len(items), dimension(vectors) if kind != PLAIN else 0
     unit = np.empty((pool, width), dtype=np.float64)
     for j in range(pool):
         norm = 0.0
         for d in range(width):
-            norm += vectors[items[j], d] * vectors[items[j], d]
+            norm += as_float(vectors[items[j], d]) * as_float(vectors[items[j], d])
         scale = 1 / np.sqrt(norm) if norm > 0 else 0.0
         for d in range(width):
-            unit[j, d] = vectors[items[j], d] * scale
+            unit[j, d] = as_float(vectors[items[j], d]) * scale
     return Scorer(
         kind,
         trade_off,

@@ -19,6 +19,7 @@ from funnel.policies.scoring import PLAIN, Scorer, is_above, new_scorer, worth
 from funnel.rules.problem import Problem, mixed
 from funnel.rules.reach import Reachable, is_named, may_stand, standing, stands
 from funnel.types import Bool, Float32, Float64, Int32, Int64
+from funnel.vectors import Stored
 
 
 class Chance(NamedTuple):
@@ -126,7 +127,7 @@ def _chosen(room: Room, choice: Int32, m: int, chance: Chance, seed: int, positi
 
 @compiled
 def drawn_each(
-    kind: int, trade_off: float, vectors: Float32, items: Int32, scores: Float32, tiers: Int32, pool: int,
+    kind: int, trade_off: float, vectors: Stored, items: Int32, scores: Float32, tiers: Int32, pool: int,
     chance: Chance, seeds: Int64, columns: Int64, propensities: Float64,
 ) -> None:  # fmt: skip
     """Lists without rules: columns int64, propensities float64, both [B, k], of items, scores, tiers [B, K].

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from funnel.compiling import compiled
-from funnel.features.arrays import frozen
+from funnel.compiling import compiled, plain
 from funnel.features.kernels import slot_of, table_bits
 from funnel.types import Bool, Int32, Ragged
 
@@ -16,7 +15,7 @@ def contains(lists: Ragged, items: Int32) -> Bool:
     """True where items[b, j] is in lists[b]: bool [B, K]. A negative item is in no list."""
     if len(lists.values) == 0:
         return np.zeros(items.shape, dtype=np.bool_)
-    return _contains(frozen(lists.values, np.int32), frozen(lists.offsets, np.int64), frozen(items, np.int32))
+    return _contains(*lists.rows, *plain(items))
 
 
 @compiled

@@ -16,7 +16,7 @@ from funnel.errors import BundleError, ConfigError, DataError
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.lists import TrainingLists
 from funnel.ranker.training import Folds, Progress, grow, plain_names
-from funnel.ranker.trees import Forest
+from funnel.ranker.trees import Forest, are_within
 from funnel.types import Float32, Int64
 
 _MODEL, _SIDE = "model.txt", "ranker.json"
@@ -31,13 +31,20 @@ class Ranker:
     Scores come from the compiled trees; LightGBM itself is loaded only to train and to explain.
 
     names: the F features, in the order of the columns that `predict` takes.
-    config: what it was trained with. history: NDCG@10 of the validation lists after each tree.
+    config: what it was trained with. history: NDCG@10 of the validation lists after each tree. begin: the
+    feature that scores begin with, which the trees were grown to correct; None where they begin with 0.
     """
 
     def __init__(
-        self, model: str, names: Sequence[str], config: RankerConfig, history: Sequence[float] = ()
+        self,
+        model: str,
+        names: Sequence[str],
+        config: RankerConfig,
+        history: Sequence[float] = (),
+        begin: str | None = None,
     ) -> None:
         self.names = tuple(names)
+        self.begin = begin
         self.config = config
         self.history = tuple(history)
         self._model = model
@@ -47,6 +54,8 @@ class Ranker:
                 f"the ranker's model has {len(self._forest.names)} features, its side file names "
                 f"{len(self.names)} or other ones; {_MODEL} and {_SIDE} are not of the same ranker"
             )
+        if begin is not None and begin not in self.names:
+            raise BundleError(f"the ranker's scores begin with {begin!r}, which is none of its features")
 
     @classmethod
     def fit(
@@ -92,6 +101,11 @@ class Ranker:
         return max(tried, key=lambda parts: max(parts[0].history))
 
     @property
+    def text(self) -> str:
+        """The model as LightGBM writes it; with names, config and history it makes the ranker again."""
+        return self._model
+
+    @property
     def trees(self) -> int:
         """The number of trees."""
         return self._forest.trees
@@ -109,7 +123,7 @@ class Ranker:
         matrix: float32 [N, F]; NaN = missing. Raises: ConfigError for another number of columns.
         """
         self._columns(matrix)
-        return self._forest.rows(matrix, threads=threads)
+        return self._from(matrix, self._forest.rows(matrix, threads=threads))
 
     def predict_lists(self, matrix: Float32, lengths: Int64, *, threads: int = 1) -> NDArray[np.float64]:
         """`predict` for a list of candidates a request: float64 [B, K], −inf behind a list's end.
@@ -120,9 +134,13 @@ class Ranker:
         Raises: ConfigError for another number of columns, or lists longer than K.
         """
         self._columns(matrix, ndim=3)
-        if lengths.shape != matrix.shape[:1] or (lengths < 0).any() or (lengths > matrix.shape[1]).any():
+        if lengths.shape != matrix.shape[:1] or not are_within(lengths, matrix.shape[1]):
             raise ConfigError(f"lengths of {len(matrix)} lists are needed, each 0 to {matrix.shape[1]}")
-        return self._forest.lists(matrix, lengths, threads=threads)
+        return self._from(matrix, self._forest.lists(matrix, lengths, threads=threads))
+
+    def _from(self, matrix: Float32, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The trees' scores behind what scores begin with."""
+        return scores if self.begin is None else scores + beginning(matrix, self.names, self.begin)
 
     def explain(self, row: Float32) -> dict[str, float]:
         """SHAP contributions to one item's raw score, largest first, and `base`; they add up to the score.
@@ -134,6 +152,8 @@ class Ranker:
         if len(matrix) != 1:
             raise ConfigError(f"explain takes one row, not {len(matrix)}")
         values = self._booster.predict(matrix, pred_contrib=True, num_threads=1)[0]
+        if self.begin is not None:
+            values[self.names.index(self.begin)] += beginning(matrix, self.names, self.begin)[0]
         order = np.argsort(-np.abs(values[:-1]), kind="stable")
         return {self.names[i]: float(values[i]) for i in order} | {"base": float(values[-1])}
 
@@ -162,6 +182,8 @@ class Ranker:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _MODEL).write_text(self._model)
         side = {"names": self.names, "config": self.config.model_dump(mode="json"), "history": self.history}
+        if self.begin is not None:
+            side["begin"] = self.begin
         (folder / _SIDE).write_text(json.dumps(side, indent=1))
 
     @classmethod
@@ -171,10 +193,10 @@ class Ranker:
             model = (folder / _MODEL).read_text()
             side: Mapping[str, Any] = json.loads((folder / _SIDE).read_text())
             config = RankerConfig.model_validate(side["config"])
-            names, history = side["names"], side["history"]
+            names, history, begin = side["names"], side["history"], side.get("begin")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(f"{folder}: not a saved ranker ({error})") from error
-        return cls(model, names, config, history)
+        return cls(model, names, config, history, begin)
 
     def _columns(self, matrix: Float32, ndim: int = 2) -> None:
         if matrix.ndim != ndim or matrix.shape[-1] != len(self.names):
@@ -219,6 +241,17 @@ class CrossFit:
         `Ranker.fit`."""
         config = config.each_objective()[0]
         return Ranker(self._folds.grow_whole(config), self._names, config)
+
+
+def beginning(matrix: Float32, names: Sequence[str], feature: str | None) -> NDArray[np.float64]:
+    """What scores begin with: the values of a feature, 0 where it is missing or None: float64, a row each.
+
+    matrix: float32 [..., F]. names: the F features.
+    """
+    if feature is None:
+        return np.zeros(matrix.shape[:-1])
+    values = matrix[..., tuple(names).index(feature)].astype(np.float64)
+    return np.nan_to_num(values, nan=0.0)
 
 
 def _difference(ours: Sequence[str], theirs: Sequence[str]) -> str:

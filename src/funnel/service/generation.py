@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 
 from funnel.errors import BundleError, FunnelError
 from funnel.service.config import ServeConfig
+from funnel.service.ending import end
 from funnel.service.observing import Shared
 from funnel.service.worker import Seat, work
 from funnel.serving.background import started
@@ -79,7 +80,7 @@ class Generation:
                 log.exception("a bundle could not be served")
         finally:
             self._signal(signal.SIGKILL)
-            os._exit(code)  # what the supervisor does at its end is not this process's to do
+            end(code)
 
     def _begin(self) -> None:
         self._wake.setblocking(False)
@@ -96,15 +97,19 @@ class Generation:
 
     def _loaded(self, *, beside: bool) -> Live:
         """The bundle. The thread gives way, not this one, whose priority workers have."""
-        future: Future[Live] = started(self._load, give_way=beside)
+        future: Future[Live] = started(self._load_all, give_way=beside)
         future.add_done_callback(lambda _: self._wake.send(b"\0"))
         while not future.done():
             self._wait(None)
             if self._ending:
                 os._exit(0)
         live = future.result()
-        gc.collect()
         gc.freeze()  # the collector would write into the pages that workers share
+        return live
+
+    def _load_all(self) -> Live:
+        live = self._load()
+        gc.collect()
         return live
 
     def _serve(self) -> None:

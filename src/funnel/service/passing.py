@@ -12,14 +12,12 @@ import socket
 import time
 from contextlib import suppress
 
+from funnel.service.listening import TURN
 from funnel.service.protocol import Protocol
 from funnel.service.uvicorn_server import Server
 
 #: Seconds between tries where those that follow have not taken yet what was sent.
 AGAIN = 0.01
-
-#: Connections that are taken in one turn of the event loop.
-_TURN = 16
 
 
 class Passing:
@@ -37,7 +35,7 @@ class Passing:
 
     def _take(self) -> None:
         with suppress(BlockingIOError):  # another worker was faster
-            for _ in range(_TURN):
+            for _ in range(TURN):
                 for descriptor in socket.recv_fds(self._taken, 1, 1)[1]:
                     self._server.take_over(socket.socket(fileno=descriptor))
 

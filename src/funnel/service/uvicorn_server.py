@@ -1,24 +1,43 @@
-"""uvicorn, as a worker runs it."""
+"""uvicorn, as a worker runs it.
+
+Connections are taken here and not by the event loop's own server: libuv takes one a turn, and under full load
+a turn is a batch of requests, so that a hundred new clients would wait for a hundred batches.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Generator
 
 import uvicorn
 
+from funnel.service.listening import waiting
 from funnel.service.protocol import Protocol
+
+log = logging.getLogger(__name__)
+
+#: Seconds before connections are taken again where none could be.
+PAUSE = 1.0
 
 
 class Server(uvicorn.Server):
-    """Ended by `end` alone. answers: called when connections are taken."""
+    """Ended by `end` alone. listener: listens, and does not block. sharing: how many processes take
+    connections from it. answers: called when connections are taken."""
 
-    def __init__(self, settings: uvicorn.Config, answers: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        settings: uvicorn.Config,
+        listener: socket.socket,
+        sharing: int = 1,
+        answers: Callable[[], object] = lambda: None,
+    ) -> None:
         super().__init__(settings)
-        self._answers = answers
+        self._listener, self._sharing, self._answers = listener, sharing, answers
         self._taking_over: set[asyncio.Task[None]] = set()
+        self._takes = False
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -27,8 +46,31 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take connections."""
-        await super().startup(sockets)
+        await super().startup([])
+        self._take_connections()
         self._answers()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more, and end when requests in flight have ended."""
+        self.take_no_more()
+        self._listener.close()
+        await super().shutdown([])
+
+    def _take_connections(self) -> None:
+        self._takes = True
+        asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
+
+    def _accept(self) -> None:
+        """This process's share of those that wait."""
+        try:
+            for _ in range(-(-waiting(self._listener) // self._sharing)):
+                self.take_over(self._listener.accept()[0])
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return  # another process was faster, or nobody is there any more
+        except OSError as error:  # such as no more descriptors: they come back as connections end
+            log.error("no connection can be taken for %s s: %s", PAUSE, error)
+            self.take_no_more()
+            asyncio.get_running_loop().call_later(PAUSE, self._take_connections)
 
     @property
     def protocols(self) -> list[Protocol]:
@@ -56,8 +98,9 @@ class Server(uvicorn.Server):
 
     def take_no_more(self) -> None:
         """Take no more connections; those that there are go on."""
-        for server in self.servers:
-            server.close()
+        if self._takes:
+            asyncio.get_running_loop().remove_reader(self._listener.fileno())
+        self._takes = False
 
     def end(self) -> None:
         """Take no more connections, and let requests in flight end."""

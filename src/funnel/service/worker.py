@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 import uvicorn
@@ -19,11 +20,13 @@ from anyio import to_thread
 from funnel.monitoring.thread import Monitoring
 from funnel.service.app import Service
 from funnel.service.config import ServeConfig
+from funnel.service.ending import end
 from funnel.service.guarding import Doorkeeper
 from funnel.service.observing import Shared
 from funnel.service.passing import Passing
 from funnel.service.protocol import Protocol
 from funnel.service.uvicorn_server import Server
+from funnel.serving.background import in_background
 from funnel.serving.live import Live
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,9 @@ THREADS = 4
 #: Seconds after which the event loop lets another thread have its turn: a change takes hundreds of turns, and
 #: at Python's 5 ms it would wait for seconds beside a loop that has always something to answer.
 TURN = 0.0005
+
+#: Users, all over the bundle's, that a worker answers before it takes connections.
+WARMED = 64
 
 #: Seconds that a connection may be idle: longer than balancers keep theirs, so that these end them.
 KEEP_ALIVE = 75
@@ -65,9 +71,7 @@ def work(live: Live, listener: socket.socket, config: ServeConfig, shared: Share
     code = 1
     try:
         sys.setswitchinterval(TURN)
-        with live.recording.paused():  # nobody is shown these
-            live.recommend_many([None, None], 1)  # what a process does once is done before anybody waits
-            live.recommend(None, 1)
+        _warm(live)
         monitoring = Monitoring(live, shared.monitor)
         with asyncio.Runner(loop_factory=_loop) as runner:
             runner.run(_serve(service_of(live, config, shared, seat), listener, config, shared, seat))
@@ -80,7 +84,21 @@ def work(live: Live, listener: socket.socket, config: ServeConfig, shared: Share
             live.close()
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(code)  # what the supervisor does at its end is not this process's to do
+        end(code)
+
+
+def _warm(live: Live) -> None:
+    """What a process does once is done before anybody waits for it, such as to map the pages that answers
+    read; by a thread that gives way, since others may answer on this core."""
+    users = live.served().contents.users.ids.values
+    some = users[:: max(1, len(users) // WARMED)][:WARMED].tolist()
+
+    def answer() -> None:
+        with live.recording.paused():  # nobody is shown these
+            live.recommend(None, 1)
+            live.recommend_many([None, None, *some], 1)
+
+    in_background(answer)
 
 
 def _loop() -> asyncio.AbstractEventLoop:
@@ -103,7 +121,8 @@ async def _serve(
     make: Callable[[], Service], listener: socket.socket, config: ServeConfig, shared: Shared, seat: Seat
 ) -> None:
     service, loop = make(), asyncio.get_running_loop()
-    server = Server(settings(service, config), lambda: os.write(seat.answers, b"."))
+    answers = partial(os.write, seat.answers, b".")
+    server = Server(settings(service, config), listener, config.workers, answers)
     passing = None if shared.passing is None else Passing(server, shared.passing)
     tasks, ending = [loop.create_task(service.observer.watch())], False
 
@@ -126,7 +145,7 @@ async def _serve(
     loop.add_reader(seat.control, end)
     if passing is not None:
         passing.begin()
-    await server.serve(sockets=[listener])
+    await server.serve()
     for task in tasks:
         task.cancel()
     service.close()

@@ -14,17 +14,18 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from funnel.artifacts.store import Store
-from funnel.errors import BundleError, FunnelError
+from funnel.errors import BundleError, ConfigError, FunnelError
 from funnel.experiments.assignment import Assignment
 from funnel.experiments.config import Arm, ExperimentConfig
+from funnel.experiments.interleaving import INTERLEAVED
 from funnel.experiments.running import RUNNING, StartedExperiment, running
 from funnel.serving.background import later
 from funnel.serving.loaded import Loaded, warm
 from funnel.serving.state.follower import Follower
-from funnel.serving.varied import varied
+from funnel.serving.varied import undrawn, varied
 from funnel.values.ids import written
 
 log = logging.getLogger(__name__)
@@ -33,35 +34,73 @@ log = logging.getLogger(__name__)
 LOOK, AGAIN = 1.0, 60.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chosen:
     """What answers one user: a bundle with its stages, how far the log is in it, and the arms, by
-    experiment."""
+    experiment. weights: by experiment whose shares move, the period and the arm's share. interleaved: the
+    experiment whose two arms' lists are one list."""
 
     loaded: Loaded
     state: str
     arms: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    interleaved: str | None = None
 
 
 @dataclass(frozen=True)
 class RunningExperiment:
-    """An experiment as this process runs it."""
+    """An experiment as this process runs it. shares: of the arms that users get. shadows: the arms that
+    nobody sees. weights: by arm, the number of the period and the arm's share, where shares move."""
 
     name: str
     config: ExperimentConfig
     assignment: Assignment
+    shares: Mapping[str, float]
+    shadows: Mapping[str, Arm]
+    weights: Mapping[str, tuple[int, float]]
 
     @classmethod
     def of(cls, name: str, started: StartedExperiment) -> RunningExperiment:
-        config = started.config
+        config, moved, shares = started.config, len(started.moved), started.shares[-1]
         excluded = {text for user in config.exclude if (text := written(user)) is not None}
-        shares = {arm: about.share for arm, about in config.arms.items()}
-        return cls(name, config, Assignment(started.salt, shares, config.ramp, excluded))
+        moves = config.weights == "thompson"
+        return cls(
+            name,
+            config,
+            Assignment(started.salt, shares, config.ramp, excluded, entering=config.salt),
+            shares,
+            {arm: about for arm, about in config.arms.items() if about.share == 0},
+            {arm: (moved, share) for arm, share in shares.items()} if moves else {},
+        )
 
-    @property
-    def shadows(self) -> dict[str, Arm]:
-        """The arms that nobody sees."""
-        return {name: arm for name, arm in self.config.arms.items() if arm.share == 0}
+    def arm(self, user: str) -> str | None:
+        """The user's arm, who is named in writing; None for one who is not in the experiment."""
+        arm = self.assignment.arm(user)
+        return arm if arm is None or self.config.kind == "split" else INTERLEAVED
+
+    def about(self, arm: str) -> Arm:
+        """What an arm is; of a list of both, what the control is."""
+        return self.config.arms[self.config.control if arm == INTERLEAVED else arm]
+
+
+@dataclass(frozen=True)
+class _Answering:
+    """What answers users of the same arms. key: names it among all that are made with other stages. version,
+    sections: in place of those of what is published."""
+
+    arms: dict[str, str]
+    weights: dict[str, tuple[int, float]]
+    interleaved: str | None
+    key: tuple[tuple[str, str], ...]
+    version: str | None
+    sections: Mapping[str, Mapping[str, Any]]
+
+
+class _Now(NamedTuple):
+    """What runs, and what answers by the users' arms: one value, so that a request sees both as they were."""
+
+    plans: tuple[RunningExperiment, ...]
+    answering: dict[tuple[str | None, ...], _Answering]
 
 
 class Arms:
@@ -74,7 +113,7 @@ class Arms:
     def __init__(self, store: Store, follower: Follower) -> None:
         self._store, self._follower = store, follower
         self.error: str | None = None
-        self.plans: tuple[RunningExperiment, ...] = ()
+        self._now = _Now((), {})
         self._bundles: dict[str, Follower] = {}
         self._varied: dict[tuple[tuple[str, str], ...], tuple[Loaded, Loaded]] = {}
         self._begin()
@@ -85,27 +124,51 @@ class Arms:
         self._process, self._refreshing = os.getpid(), threading.Lock()
         self._looked, self._again = time.monotonic(), 0.0
 
+    @property
+    def plans(self) -> tuple[RunningExperiment, ...]:
+        """What runs in this process."""
+        return self._now.plans
+
     def choose(self, user_id: Any) -> Chosen:
         """What answers a user. Whoever has no id is in no experiment."""
         self._look()
-        user = written(user_id) if self.plans else None
+        plans, answering = self._now
+        user = written(user_id) if plans else None
         if user is None:
             return Chosen(self._follower.overlay.loaded, self._follower.position)
-        arms = {plan.name: arm for plan in self.plans if (arm := plan.assignment.arm(user)) is not None}
-        return self.of(arms)
+        names = tuple([plan.arm(user) for plan in plans])
+        by = answering.get(names)
+        if by is None:  # once for what runs: there are as many as combinations of arms
+            by = answering.setdefault(names, _answering(plans, names))
+        return self._chosen(by)
 
     def of(self, arms: Mapping[str, str]) -> Chosen:
         """What answers in these arms, by experiment."""
-        about = [plan.config.arms[arms[plan.name]] for plan in self.plans if plan.name in arms]
-        follower = self._ready(next((arm.bundle for arm in about if arm.bundle), None))
+        plans = self.plans
+        return self._chosen(_answering(plans, [arms.get(plan.name) for plan in plans]))
+
+    def both(self, chosen: Chosen) -> Chosen:
+        """What answers with the other arm's list where lists are of two arms; `chosen` answers with the
+        control's. Raises: ConfigError where the experiment has ended meanwhile."""
+        plans = {plan.name: plan for plan in self.plans}
+        if chosen.interleaved not in plans:
+            raise ConfigError(f"the experiment {chosen.interleaved!r} has ended")
+        config = plans[chosen.interleaved].config
+        (other,) = (arm for arm in config.arms if arm != config.control)
+        return self.of({**chosen.arms, chosen.interleaved: other})
+
+    def _chosen(self, by: _Answering) -> Chosen:
+        follower = self._ready(by.version)
         if follower is None:  # let go of just now, or what was published has changed
             self._again = time.monotonic()
             return Chosen(self._follower.overlay.loaded, self._follower.position)
-        loaded = follower.overlay.loaded if follower is self._follower else follower.follow().loaded
-        sections = {name: values for arm in about for name, values in arm.sections.items()}
-        if sections:
-            loaded = self._with_sections(loaded, tuple(sorted(arms.items())), sections)
-        return Chosen(loaded, follower.position, arms)
+        if follower is not self._follower:
+            follower.follow_as(self._follower)
+        loaded = follower.overlay.loaded
+        if by.sections or by.interleaved:
+            loaded = self._with_sections(loaded, by)
+        # Copies, which a caller may change.
+        return Chosen(loaded, follower.position, by.arms.copy(), by.weights.copy(), by.interleaved)
 
     def refresh(self) -> bool:
         """Run what the store's file says, loading the bundles that it takes; whether anything changed."""
@@ -127,9 +190,11 @@ class Arms:
                     error = f"the experiment {name!r} does not run: {why}"
             if error is not None and error != self.error:
                 log.error("%s", error)
-            before, after = ([(plan.name, plan.config) for plan in some] for some in (self.plans, plans))
+            before, after = (
+                [(plan.name, plan.config, plan.shares) for plan in some] for some in (self.plans, plans)
+            )
             changed = before != after
-            self.plans, self.error, self._seen = tuple(plans), error, mark
+            self._now, self.error, self._seen = _Now(tuple(plans), {}), error, mark
             self._again = time.monotonic() + AGAIN if error is not None else 0.0
             self._forget()
         return changed
@@ -137,9 +202,7 @@ class Arms:
     def health(self) -> dict[str, Any]:
         """What runs here, and why something does not."""
         return {
-            "running": {
-                plan.name: {"ramp": plan.config.ramp, "arms": plan.config.served} for plan in self.plans
-            },
+            "running": {plan.name: {"ramp": plan.config.ramp, "arms": plan.shares} for plan in self.plans},
             "bundles": sorted(self._bundles),
             "error": self.error,
         }
@@ -181,14 +244,14 @@ class Arms:
         self._bundles[version] = Follower(self._follower.state, loaded)
         return self._bundles[version]
 
-    def _with_sections(
-        self, loaded: Loaded, key: tuple[tuple[str, str], ...], sections: Mapping[str, Mapping[str, Any]]
-    ) -> Loaded:
+    def _with_sections(self, loaded: Loaded, by: _Answering) -> Loaded:
         """A bundle with other stages, made once for what is served."""
-        source, variant = self._varied.get(key, (None, None))
+        source, variant = self._varied.get(by.key, (None, None))
         if variant is None or source is not loaded:
-            variant = varied(loaded, sections)
-            self._varied[key] = loaded, variant
+            variant = varied(loaded, by.sections)
+            if by.interleaved:
+                variant = undrawn(variant)
+            self._varied[by.key] = loaded, variant
         return variant
 
     def _forget(self) -> None:
@@ -196,6 +259,21 @@ class Arms:
         used = {arm.bundle for plan in self.plans for arm in plan.config.arms.values()}
         self._bundles = {version: follower for version, follower in self._bundles.items() if version in used}
         self._varied = {}
+
+
+def _answering(plans: Sequence[RunningExperiment], names: Sequence[str | None]) -> _Answering:
+    """names: of the user's arms, one an experiment; None where they are not in it."""
+    inside = [(plan, arm) for plan, arm in zip(plans, names, strict=True) if arm is not None]
+    about = [plan.about(arm) for plan, arm in inside]
+    arms = {plan.name: arm for plan, arm in inside}
+    return _Answering(
+        arms,
+        {plan.name: plan.weights[arm] for plan, arm in inside if plan.weights},
+        next((plan.name for plan, arm in inside if arm == INTERLEAVED), None),
+        tuple(sorted(arms.items())),
+        next((arm.bundle for arm in about if arm.bundle), None),
+        {name: values for arm in about for name, values in arm.sections.items()},
+    )
 
 
 def groups(each: Sequence[Chosen], of_nobody: Chosen) -> Iterator[tuple[Chosen, list[int]]]:

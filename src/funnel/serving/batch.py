@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from pyarrow.csv import CSVWriter
 from funnel.allow import Allow
 from funnel.artifacts.writing import changing
 from funnel.catalogue.where import Where
-from funnel.errors import ConfigError
+from funnel.errors import BundleError, ConfigError
+from funnel.evaluation.chunks import Recipe, each
 from funnel.index.checks import at_least_one
 from funnel.serving import arguments
 from funnel.serving.arguments import Seen
@@ -67,36 +70,80 @@ def recommend_all(
     excluded = loaded.contents.exclude_seen if seen is None else seen
     about = {**_about(loaded, where), "items": state, "k": k, "chunk": CHUNK, "exclude_seen": excluded}
     about |= {"context": json.dumps(plain(known), sort_keys=True)} if known else {}
-    return _write(live, loaded, output, about, k, allow, known)
+    recipe = Recipe(
+        _elsewhere, str(live.folder), loaded.version, state, output, k, where, seen, known,
+        here=_Parts(live, loaded, output, k, allow, excluded, known),
+    )  # fmt: skip
+    return _write(loaded, output, about, recipe)
 
 
-def _write(
-    live: Live,
-    loaded: Loaded,
-    output: Path,
-    about: dict[str, Any],
-    k: int,
-    allow: Allow | None,
-    context: Mapping[str, Any],
-) -> Iterator[tuple[int, int]]:
-    """Part after part. about: what the parts are made of."""
-    n = len(loaded.contents.users.ids)
-    parts = output.with_name(f"{output.name}.parts")
+def _write(loaded: Loaded, output: Path, about: dict[str, Any], recipe: Recipe) -> Iterator[tuple[int, int]]:
+    """Part after part. about: what the parts are made of. recipe: what writes one, by its first user."""
+    n, parts = len(loaded.contents.users.ids), _folder(output)
     with changing(output):
         _prepare(parts, about)
-    for start in range(0, n, CHUNK):
-        path, stop = parts / f"{start:010d}.parquet", min(start + CHUNK, n)
-        with changing(output):
-            if not path.exists():
-                hidden = path.with_suffix(".new")
-                excluded = about["exclude_seen"]
-                lists = _lists(live, loaded, np.arange(start, stop), k, allow, excluded, context)
-                pq.write_table(lists, hidden)
-                hidden.replace(path)
+    done = each(recipe, range(0, n, CHUNK), threads=1)
+    while (stop := _next(done, output)) is not None:
         yield stop, n
     with changing(output):
         _join(sorted(parts.glob("*.parquet")), output, loaded.version)
         shutil.rmtree(parts)
+
+
+def _next(done: Iterator[int], output: Path) -> int | None:
+    with changing(output):
+        return next(done, None)
+
+
+def _folder(output: Path) -> Path:
+    """The folder of the parts of an output."""
+    return output.with_name(f"{output.name}.parts")
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Writes the lists of `CHUNK` users from one on, unless they are there. Returns the user behind them."""
+
+    live: Live
+    loaded: Loaded
+    output: Path
+    k: int
+    allow: Allow | None
+    excluded: Any
+    context: Mapping[str, Any]
+
+    def __call__(self, start: int) -> int:
+        path, stop = _folder(self.output) / f"{start:010d}.parquet", start + CHUNK
+        stop = min(stop, len(self.loaded.contents.users.ids))
+        if not path.exists():
+            hidden, users = path.with_name(f"{path.name}.{uuid.uuid4().hex}.new"), np.arange(start, stop)
+            lists = _lists(
+                self.live, self.loaded, users, self.k, self.allow, self.excluded, self.context
+            )  # fmt: skip
+            pq.write_table(lists, hidden)
+            hidden.replace(path)
+        return stop
+
+
+def _elsewhere(
+    folder: str,
+    version: str,
+    state: str,
+    output: Path,
+    k: int,
+    where: Where | None,
+    seen: Seen,
+    context: Mapping[str, Any],
+) -> _Parts:
+    """What writes parts in another process. Raises: BundleError where that does not see the same state."""
+    live = Live(folder, version, impressions=False)
+    loaded = live.served()
+    if live.items.state != state:
+        raise BundleError(f"{folder}: items have changed since the lists were begun; begin anew")
+    allow = allowed(loaded.contents, where, [context])[0] if where else None
+    return _Parts(
+        live, loaded, output, k, allow, loaded.contents.exclude_seen if seen is None else seen, context
+    )
 
 
 def _about(loaded: Loaded, where: Where | None) -> dict[str, object]:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 
-from funnel.errors import ConfigError, DataError
+from funnel.errors import BundleError, ConfigError, DataError
+from funnel.experiments.interleaving import INTERLEAVED
 from funnel.experiments.judging import Judgement, judge
-from funnel.experiments.running import running, started_once, stopped_at
-from funnel.experiments.sums import DAY, sums_of
+from funnel.experiments.metrics import LiveMetric
+from funnel.experiments.preferring import TeamClicks, judge_preference, team_clicks
+from funnel.experiments.running import StartedExperiment, running, started_once, stopped_at
+from funnel.experiments.sums import DAY, UserSums, sums_of
 from funnel.impressions import answers_folder, read
+from funnel.impressions.join import SKEW, Joiner
 from funnel.serving.shadow import shadows_of
-from funnel.serving.state import StateLog, open_state
+from funnel.serving.state import Event, StateLog, open_state
 from funnel.values.ids import written
 
 #: Users whose events are read together, and events of each: all that are kept.
@@ -35,41 +40,96 @@ def judged(
 
     folder: the store's. state: where events are observed, as `Live` has it; default the store's own file.
     events: further ones, which the state does not keep any more: a Parquet or CSV file, or a folder of
-    Parquet files, with columns user_id, item_id, time in seconds, kind, and value where there are any.
+    Parquet files, with columns user_id, item_id, time in seconds, kind, and value where there are any; of an
+    interleaving experiment also answer, the answer that showed the item.
     now: seconds, default the clock's.
     Raises: ConfigError where there was no experiment of this name; DataError for a file that cannot be read;
     BundleError where the state cannot be read.
     """
+    started = known_experiment(folder, name)
+    until = min(time.time() if now is None else now, stopped_at(folder, name))
+    elapsed = (until - started.at) / DAY
+    if started.config.kind == "interleaving":
+        clicks = _team_clicks(folder, name, started, state, events)
+        return judge_preference(name, started.config, clicks, elapsed)
+    sums = sums_of_store(folder, name, started, state=state, events=events)
+    judgement = judge(name, started.config, sums, elapsed)
+    return judgement.model_copy(update={"shadows": shadows_of(folder, name)})
+
+
+def known_experiment(folder: Path, name: str) -> StartedExperiment:
+    """One that runs or ran. Raises: ConfigError."""
+    with suppress(BundleError):  # what is damaged runs nothing: the history says what did
+        if name in (now := running(folder).experiments):
+            return now[name]
     started = started_once(folder, name)
     if started is None:
         there = ", ".join(sorted(running(folder).experiments)) or "none"
         raise ConfigError(f"{folder} knows no experiment {name!r}; running: {there}")
-    config = started.config
-    since = started.at - config.days * DAY
-    where = folder / "live" / "state.sqlite" if state is None else state
-    log = open_state(where) if isinstance(where, str | Path) else where
+    return started
+
+
+def sums_of_store(
+    folder: Path,
+    name: str,
+    started: StartedExperiment,
+    *,
+    state: StateLog | str | Path | None = None,
+    events: Path | None = None,
+) -> UserSums:
+    """What an experiment's users did, from the log of answers and the state; see `judged`."""
+    config, log = started.config, _opened(folder, state)
     further = None if events is None else _file(events)
 
     def known(users: list[str]) -> pd.DataFrame:
         observed = _observed(log, users)
         if further is None:
             return observed
-        return pd.concat([further, observed], ignore_index=True).drop_duplicates(_COLUMNS[:4])
+        return pd.concat([further[_COLUMNS], observed], ignore_index=True).drop_duplicates(_COLUMNS[:4])
 
-    answers = read(answers_folder(folder), since)
-    sums = sums_of(name, config.served, started.at, answers, known, config.days * DAY)
-    until = min(time.time() if now is None else now, stopped_at(folder, name))
-    elapsed = (until - started.at) / DAY
-    return judge(name, config, sums, elapsed).model_copy(update={"shadows": shadows_of(folder, name)})
+    before = config.days * DAY
+    answers = read(answers_folder(folder), started.at - before)
+    shares = started.shares if config.weights == "thompson" else ()
+    return sums_of(name, config.served, started.at, answers, known, before, shares)
+
+
+def _team_clicks(
+    folder: Path,
+    name: str,
+    started: StartedExperiment,
+    state: StateLog | str | Path | None,
+    events: Path | None,
+) -> TeamClicks:
+    """Clicks on interleaved lists, which name the list's answer."""
+    log, metric = _opened(folder, state), LiveMetric.parse(started.config.metric)
+    mixed = [
+        answer
+        for answer in read(answers_folder(folder), started.at - SKEW)
+        if answer.teams and answer.arms.get(name) == INTERLEAVED
+    ]
+    users = list(dict.fromkeys(text for answer in mixed if (text := written(answer.user)) is not None))
+    further = [] if events is None else _named(events)
+    joiner = Joiner([*further, *_events(log, users)])
+    return team_clicks(name, metric, started.at, ((answer, joiner.rows(answer)) for answer in mixed))
+
+
+def _opened(folder: Path, state: StateLog | str | Path | None) -> StateLog:
+    where = folder / "live" / "state.sqlite" if state is None else state
+    return open_state(where) if isinstance(where, str | Path) else where
+
+
+def _events(state: StateLog, users: Sequence[str]) -> Iterator[Event]:
+    """What the state keeps of these users, in writing."""
+    for begin in range(0, len(users), _TOGETHER):
+        for recent in state.events_of_each(users[begin : begin + _TOGETHER], _EVERY):
+            yield from recent
 
 
 def _observed(state: StateLog, users: Sequence[str]) -> pd.DataFrame:
     """What the state keeps of these users, in writing."""
-    rows = []
-    for begin in range(0, len(users), _TOGETHER):
-        some = users[begin : begin + _TOGETHER]
-        for user, recent in zip(some, state.events_of_each(some, _EVERY), strict=True):
-            rows += [(user, event.item_id, event.time, event.kind, event.value) for event in recent]
+    rows = [
+        (event.user_id, event.item_id, event.time, event.kind, event.value) for event in _events(state, users)
+    ]
     frame = pd.DataFrame(rows, columns=_COLUMNS)
     return frame.astype({"user_id": "str", "item_id": "str", "time": "float64", "value": "float64"})
 
@@ -87,4 +147,17 @@ def _file(path: Path) -> pd.DataFrame:
         frame["value"] = float("nan")
     for name in ("user_id", "item_id"):
         frame[name] = [written(value) or "" for value in frame[name]]
-    return frame[_COLUMNS]
+    return frame[[*_COLUMNS, *(["answer"] if "answer" in frame else [])]]
+
+
+def _named(path: Path) -> list[Event]:
+    """Events of a file that name an answer. Raises: DataError."""
+    frame = _file(path)
+    if "answer" not in frame:
+        return []
+    frame = frame[frame["answer"].notna()]
+    columns = (frame[name].tolist() for name in (*_COLUMNS, "answer"))
+    return [
+        Event(user, item, int(at), None if kind != kind else kind, None if value != value else value, answer)
+        for user, item, at, kind, value, answer in zip(*columns, strict=True)
+    ]

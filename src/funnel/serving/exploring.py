@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from funnel.bundle.contents import Contents
 from funnel.errors import FunnelError
 from funnel.serving import arguments
-from funnel.serving.switches import Followed, write
+from funnel.serving.switches import Followed, history, write
 from funnel.types import Int64, Policy, Requests
 from funnel.values.ids import written
 from funnel.values.shown import shown
@@ -44,6 +45,19 @@ def set_exploring(store: Path, *, on: bool, why: str) -> None:
     Raises: BundleError when the store cannot be written.
     """
     write(store / EXPLORE, {"on": on, "why": why})
+
+
+def may_explore(store: Path) -> bool:
+    """Whether the switch lets lists be drawn, as it is now."""
+    absent, closed = ExploreSwitch(True), ExploreSwitch(False)
+    return Followed(store / EXPLORE, _read, absent=absent, closed=closed).value.on
+
+
+def let_go_on_at(store: Path) -> float | None:
+    """When drawing was last let go on after it had ended, seconds since 1970; None where it never had."""
+    entries = [entry for entry in history(store) if entry.get("file") == EXPLORE]
+    last = next((entry for entry in reversed(entries) if entry.get("on") is True), None)
+    return None if last is None else datetime.fromisoformat(str(last["at"])).timestamp()
 
 
 class Exploring:
@@ -82,7 +96,7 @@ class Exploring:
 
 def with_seeds(requests: Requests, seeds: Int64) -> Requests:
     """The same requests; none has a seed where no list is drawn."""
-    return replace(requests, seeds=seeds) if (seeds >= 0).any() else requests
+    return replace(requests, seeds=seeds) if np.count_nonzero(seeds >= 0) else requests
 
 
 def policy_of(contents: Contents, requests: Requests, b: int = 0) -> Policy | None:
@@ -103,10 +117,12 @@ def is_explored(user: Any, share: float) -> bool:
 
 def _by_chance(users: Sequence[Any], share: float) -> Int64:
     """A seed a user: 52 bits of the system's chance, which a fork does not repeat."""
-    bits = np.frombuffer(os.urandom(8 * len(users)), dtype=np.int64) & (MOST - 1)
-    if share == 1:
-        return bits
-    return np.where([is_explored(user, share) for user in users], bits, np.int64(NOT_DRAWN))
+    chance = os.urandom(8 * len(users))
+    seeds = [int.from_bytes(chance[at : at + 8], "little") % MOST for at in range(0, len(chance), 8)]
+    if share < 1:
+        drawn = [is_explored(user, share) for user in users]
+        seeds = [seed if is_drawn else NOT_DRAWN for seed, is_drawn in zip(seeds, drawn, strict=True)]
+    return np.array(seeds, dtype=np.int64)
 
 
 def _checked(seed: Any) -> int:

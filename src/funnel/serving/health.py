@@ -12,22 +12,23 @@ from funnel.errors import BundleError
 from funnel.features.observed import ROOM
 from funnel.features.popular import KEPT as RANKINGS_KEPT
 from funnel.serving.loaded import KEPT
-from funnel.serving.reload import Reload
+from funnel.serving.parts import ServingParts
 from funnel.serving.state.follower import COMPACT_AT, MOST, Follower
 from funnel.serving.state.impressions import ImpressionLog
-from funnel.serving.state.last_known import USERS, LastKnown
-from funnel.serving.watcher import Watcher
+from funnel.serving.state.last_known import USERS
 
 
-def health(
-    follower: Follower,
-    reload: Reload,
-    watcher: Watcher | None,
-    impressions: ImpressionLog,
-    last_known: LastKnown,
-) -> dict[str, Any]:
+def health(parts: ServingParts) -> dict[str, Any]:
     """See `Live.health`."""
-    bundle, now = follower.overlay.bundle, time.time()
+    if parts.watcher is not None:
+        parts.watcher.keep_on()
+    others = {name: report() for name, report in parts.reports.items()}
+    return _reload(parts) | _state_and_memory(parts) | _logged(parts) | others
+
+
+def _reload(parts: ServingParts) -> dict[str, Any]:
+    """The version in use, and how the last reloads went."""
+    bundle, reload, watcher, now = parts.follower.overlay.bundle, parts.reload, parts.watcher, time.time()
     created = datetime.fromisoformat(bundle.manifest.created)
     return {
         "version": bundle.version,
@@ -39,8 +40,24 @@ def health(
         "refusals": reload.refusals,
         "refused": None if reload.refused is None else asdict(reload.refused),
         "watching": watcher is not None and watcher.alive,
-        "state": _state(follower, impressions),
-        "memory": _memory(follower) | {"users_last_known": {"size": len(last_known), "bound": USERS}},
+    }
+
+
+def _state_and_memory(parts: ServingParts) -> dict[str, Any]:
+    last_known = {"size": len(parts.users.last_known), "bound": USERS}
+    return {
+        "state": _state(parts.follower, parts.impressions),
+        "memory": _memory(parts.follower) | {"users_last_known": last_known},
+    }
+
+
+def _logged(parts: ServingParts) -> dict[str, Any]:
+    """The log of answers, lists that are drawn, and experiments."""
+    return {
+        "impressions": parts.recording.figures(parts.loaded),
+        "explore": parts.exploring.figures(parts.loaded.contents),
+        "experiments": parts.arms.health()
+        | {"shadow": parts.shadow.figures(), "interleaving": parts.interleaving.figures()},
     }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.bundle.contents import Contents
+from funnel.compiling import frozen
 from funnel.errors import DataError
 from funnel.serving import arguments
 from funnel.types import Bool, Int8, Int32, Int64, Ragged
@@ -58,10 +59,11 @@ def events_of(contents: Contents, row: int, recent: RecentInteractions) -> UserE
     row: −1 for a user that the bundle does not know.
     """
     users = contents.users
-    events = UserEvents(np.empty(0, np.int32), np.empty(0, np.int64), _kinds(contents, 0))
     if row >= 0:  # slices: `Ragged.take` is for many rows
         kinds = None if users.history_kinds is None else users.history_kinds[row]
         events = UserEvents(users.history[row], users.history_times[row], kinds)
+    else:
+        events = UserEvents(np.empty(0, np.int32), np.empty(0, np.int64), _kinds(contents, 0))
     return _with(contents, events, recent) if recent else events
 
 
@@ -103,8 +105,8 @@ def refused(contents: Contents, events: UserEvents) -> Int32 | None:
 
 
 def one_list(values: NDArray[Any]) -> Ragged:
-    """One list of all values."""
-    return Ragged(values, np.array([0, len(values)], dtype=np.int64))
+    """One list of all values, as compiled code takes it."""
+    return Ragged(frozen(values), frozen([0, len(values)], np.int64))
 
 
 def _kinds(contents: Contents, n: int) -> Int8 | None:

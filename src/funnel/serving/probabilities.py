@@ -33,11 +33,11 @@ def probabilities(
     if not heads or scored is None or not len(items):
         return [_NOTHING] * len(items)
     scores, further = _scores(items, scored)
-    columns = {name: head(further.get(name, scores)).tolist() for name, head in heads.items()}
+    columns = [head(further.get(name, scores)).tolist() for name, head in heads.items()]
     there = np.isfinite(scores).tolist()
     return [
-        {name: column[at] for name, column in columns.items()} if known else _NOTHING
-        for at, known in enumerate(there)
+        dict(zip(heads, of_item, strict=True)) if known else _NOTHING
+        for known, *of_item in zip(there, *columns, strict=True)
     ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -28,51 +27,59 @@ def recommendations(
     """
     n = int(np.count_nonzero(final.items[0] >= 0))  # empty places come last
     rows = final.items[0, :n]
-    ids, records = contents.catalogue.ids.take(rows), contents.catalogue.records(rows, attributes)
-    likes = _likes(contents, requests, final.items[:1, :n])
-    scores, ranks = final.scores[0, :n].tolist(), final.source_ranks[0, :n].tolist()
-    has_history = len(requests.history.values) > 0
-    probable = probabilities(contents.heads, ranked, rows)
+    sources = _sources(final, n)
     worth = values(contents.expected_value, ranked, rows, requests.context_numbers)
-    shown: list[Recommendation] = []
-    rules = final.outcomes[0].touched if final.outcomes else ()
-    drawn = [1.0] * n if final.propensities is None else final.propensities[0, :n].tolist()
-    for item_id, score, of_sources, like, columns, chances, (value, reached), propensity in zip(
-        ids, scores, ranks, likes, records, probable, worth, drawn, strict=True
-    ):
-        sources = {name: rank + 1 for name, rank in zip(final.sources, of_sources, strict=True) if rank >= 0}
-        ruled = [f"{RULE}{name}" for name in rules[len(shown)]] if rules else []
-        reasons = (
+    columns = (
+        contents.catalogue.ids.take(rows),
+        final.scores[0, :n].tolist(),
+        sources,
+        _reasons(final, worth, _similar(contents, requests, final.items[:1, :n]), sources, requests),
+        contents.catalogue.records(rows, attributes),
+        probabilities(contents.heads, ranked, rows),
+        [value for value, _ in worth],
+        [1.0] * n if final.propensities is None else final.propensities[0, :n].tolist(),
+    )
+    return tuple([Recommendation(*of_item) for of_item in zip(*columns, strict=True)])
+
+
+def _sources(final: Candidates, n: int) -> list[dict[str, int]]:
+    """Of each item its rank, from 1, in each source that found it."""
+    names = final.sources
+    return [
+        {name: rank + 1 for name, rank in zip(names, ranks, strict=True) if rank >= 0}
+        for ranks in final.source_ranks[0, :n].tolist()
+    ]
+
+
+def _similar(contents: Contents, requests: Requests, items: Int32) -> list[tuple[str, ...]]:
+    """For each item [1, n] `similar_to:<id>`, the history's item that most often occurs together with it."""
+    rows = contents.statistics.covisitation.nearest(requests.history, items)[0].tolist()
+    known = [row for row in rows if row >= 0]
+    name_of = dict(zip(known, contents.catalogue.ids.take(np.array(known, dtype=np.int32)), strict=True))
+    return [(f"similar_to:{name_of[row]}",) if row >= 0 else () for row in rows]
+
+
+def _reasons(
+    final: Candidates,
+    worth: Sequence[tuple[Mapping[str, float], bool]],
+    similar: Sequence[tuple[str, ...]],
+    sources: Sequence[Mapping[str, int]],
+    requests: Requests,
+) -> list[tuple[str, ...]]:
+    """Of each item: what put it there, why it stands behind others, what it is like, and who found it."""
+    touched = final.outcomes[0].touched[: len(worth)] if final.outcomes else ()
+    rules = [tuple(f"{RULE}{name}" for name in names) for names in touched] or [()] * len(worth)
+    matches = "matches_history" if len(requests.history.values) else "matches_profile"
+    return [
+        (
             *ruled,
-            *_of_value(value, reached=reached),
-            *_codes(sources, like, has_history=has_history),
+            *([NO_VALUE] if value and math.isnan(value["expected"]) else [] if reached else [BELOW_FLOOR]),
+            *like,
+            *([matches] if "towers" in found else []),
+            *(["popular"] if "popular" in found else []),
         )
-        shown.append(Recommendation(item_id, score, sources, reasons, columns, chances, value, propensity))
-    return tuple(shown)
-
-
-def _likes(contents: Contents, requests: Requests, items: Int32) -> list[Any]:
-    """For each item [1, n] the id of the history's item that most often occurs together with it, or None."""
-    rows = contents.statistics.covisitation.nearest(requests.history, items)[0]
-    ids = iter(contents.catalogue.ids.take(rows[rows >= 0]))
-    return [next(ids) if there else None for there in (rows >= 0).tolist()]
-
-
-def _of_value(value: Mapping[str, float], *, reached: bool) -> list[str]:
-    """Why an item stands behind others of less expected value."""
-    if value and math.isnan(value["expected"]):
-        return [NO_VALUE]
-    return [] if reached else [BELOW_FLOOR]
-
-
-def _codes(sources: dict[str, int], like: Any, *, has_history: bool) -> list[str]:
-    """`similar_to:<id>`, the history's item that most often occurs together with it; then the sources."""
-    codes = [] if like is None else [f"similar_to:{like}"]
-    if "towers" in sources:
-        codes.append("matches_history" if has_history else "matches_profile")
-    if "popular" in sources:
-        codes.append("popular")
-    return codes
+        for ruled, (value, reached), like, found in zip(rules, worth, similar, sources, strict=True)
+    ]
 
 
 def in_words(code: str, contents: Contents) -> str:

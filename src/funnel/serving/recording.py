@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from funnel.bundle.contents import Contents
 from funnel.engine import RANK, Step
 from funnel.errors import BundleError, DataError
-from funnel.impressions import Impression, ImpressionsConfig, Recorder, read
+from funnel.impressions import ImpressionsConfig, Recorder, read
 from funnel.impressions.erase import erase
+from funnel.impressions.sweep import Retention
 from funnel.serving.loaded import Loaded
+from funnel.serving.logged import Front, impression_of
 from funnel.serving.request import Request
 from funnel.serving.response import Answer
-from funnel.types import Candidates, Float32, Int32, Policy, Requests
-from funnel.values.ids import written
+from funnel.types import Candidates, Requests
 from funnel.values.plain import plain
 from funnel.values.text import mended
 
@@ -34,15 +34,12 @@ _SCORED = ("value", RANK)
 _RETRIEVED = ("eligible", "filter", "retrieve")
 
 
-class Front(NamedTuple):
-    """The candidates of one request in front of re-ranking: rows and scores, [K]."""
-
-    items: Int32
-    scores: Float32
+def in_front(contents: Contents, steps: Sequence[Step], row: int = 0) -> Callable[[], Front]:
+    """What gives it, of a request of a batch, by its row in it: looked for where it is wanted."""
+    return partial(_in_front, contents, steps, row)
 
 
-def in_front(contents: Contents, steps: Sequence[Step], row: int = 0) -> Front:
-    """Of a request of a batch, by its row in it."""
+def _in_front(contents: Contents, steps: Sequence[Step], row: int) -> Front:
     names = [step.name for step in steps]
     chosen = next((name for name in _SCORED if name in names), None)
     if chosen is None:  # no ranker: behind the last stage of a plugin in front of it
@@ -58,7 +55,7 @@ class Called:
 
     call: str
     request: Request
-    front: Front
+    front: Callable[[], Front]
 
 
 class Recording:
@@ -117,14 +114,15 @@ class Recording:
         }
         self._writer(settings).put(
             partial(
-                _impression, contents, given, requests, final, answer, wanted, settings.candidates,
-                time.time(), facts,
+                impression_of, contents, given.call, given.front(), requests, final, answer, wanted,
+                settings.candidates, time.time(), facts,
             )
         )  # fmt: skip
 
     def _writer(self, settings: ImpressionsConfig) -> Recorder:
         if self._recorder is None:
-            self._recorder = Recorder(self.folder, settings.buffer)
+            retention = Retention(settings.keep_seconds, settings.size_bytes)
+            self._recorder = Recorder(self.folder, settings.buffer, retention)
         return self._recorder
 
     def figures(self, loaded: Loaded) -> dict[str, Any]:
@@ -178,88 +176,3 @@ class Recording:
 def _is_sampled(answer: str, share: float) -> bool:
     """By the answer's id, which is chance."""
     return int(answer[:8], 16) < share * 2**32
-
-
-def _impression(
-    contents: Contents, given: Called, requests: Requests, final: Candidates, answer: Answer, wanted: int,
-    most: int, now: float, facts: Mapping[str, Any],
-) -> Impression:  # fmt: skip
-    """In the background."""
-    rows, scores, shown = _listed(given.front, final.items[0], most)
-    ids = contents.catalogue.ids
-    chances = None if answer.policy is None else final.propensities
-    whole = None if facts["request"] is None else _request(contents, requests, facts["request"])
-    return Impression(
-        id=answer.id,
-        time=now,
-        user=_user(answer.user_id),
-        version=answer.version,
-        k=wanted,
-        items=tuple(ids.take(rows)),
-        scores=scores,
-        shown=shown,
-        propensities=None if chances is None else tuple(chances[0, : len(shown)].tolist()),
-        state=answer.state,
-        call=given.call,
-        arms=answer.arms,
-        context=facts["context"],
-        where=facts["where"],
-        policy=None if answer.policy is None else _policy(answer.policy),
-        reasons=tuple(mended(reason) for reason in answer.reasons),
-        ms={name: round(ms, 2) for name, ms in answer.milliseconds.items()},
-        request=whole,
-    )
-
-
-def _listed(front: Front, final: Int32, most: int) -> tuple[Int32, Float32, tuple[int, ...]]:
-    """The first candidates and behind them what was shown from further down: rows, scores, and where each
-    shown item is among them."""
-    n = int(np.count_nonzero(front.items >= 0))
-    rows, scores = front.items[: min(n, most)], front.scores[: min(n, most)]
-    position_of = {row: at for at, row in enumerate(rows.tolist())}
-    further = [row for row in final.tolist() if row >= 0 and row not in position_of]
-    if further:
-        of_row = dict(zip(front.items.tolist(), front.scores.tolist(), strict=True))
-        more = np.array([of_row.get(row, np.nan) for row in further], dtype=np.float32)
-        position_of |= {row: len(rows) + at for at, row in enumerate(further)}
-        rows = np.concatenate([rows, np.array(further, dtype=np.int32)])
-        scores = np.concatenate([scores, more])
-    return rows, scores, tuple(position_of[row] for row in final.tolist() if row >= 0)
-
-
-def _request(contents: Contents, requests: Requests, user: Any) -> dict[str, Any]:
-    """What a request was made of, by ids: with the version and the state it makes the answer again."""
-    ids = contents.catalogue.ids
-    lists = {
-        "history": requests.history,
-        "exclude": requests.exclude,
-        "negatives": requests.negatives,
-        "items": None if requests.shown is None else requests.shown.items,
-    }
-    whole: dict[str, Any] = {name: ids.take(of[0]) for name, of in lists.items() if of is not None}
-    whole |= {"time": int(requests.times[0]), "history_times": requests.history_times[0].tolist()}
-    if requests.history_kinds is not None:
-        whole["history_kinds"] = requests.history_kinds[0].tolist()
-    if requests.occasion is not None:
-        occasion = requests.occasion
-        whole["occasion"] = {
-            "now": int(occasion.now[0]),
-            "key": int(occasion.keys[0]),
-            "known": bool(occasion.known[0]),
-            "impressions": ids.take(occasion.impressions[0]),
-            "impression_times": occasion.impression_times[0].tolist(),
-        }
-    return whole | ({"user": user} if user else {})
-
-
-def _policy(policy: Policy) -> dict[str, Any]:
-    """Its fields; `asdict` copies each, which takes longer than all else."""
-    return {field.name: getattr(policy, field.name) for field in fields(policy)}
-
-
-def _user(value: Any) -> Any:
-    """A user's id as the log has it: a number where the caller gave one, else its text; None for nobody."""
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        return int(value)
-    text = written(value)
-    return None if text is None else mended(text)

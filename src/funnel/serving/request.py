@@ -14,6 +14,7 @@ from funnel.bundle.contents import Contents
 from funnel.bundle.standing_filter import allowed_by, effective
 from funnel.catalogue import moment
 from funnel.catalogue.where import Where
+from funnel.compiling import frozen
 from funnel.serving import arguments
 from funnel.serving.histories import (
     RecentInteractions,
@@ -67,17 +68,18 @@ def encode_request(
     encoded, numbers = in_context(contents, context, moments)
     allow, (missing,) = allowed(contents, request.where, context)
     reasons += missing
+    items, seen = one_list(read.items), seen_items(contents, events, request.seen)
     requests = Requests(
         users=np.array([row], dtype=np.int32),
         times=moments,
-        history=one_list(read.items),
-        history_times=one_list(read.times),
-        exclude=_excluded(contents, request, seen_items(contents, events, request.seen)),
+        history=items,
+        history_times=Ragged(frozen(read.times), items.offsets),
+        exclude=_excluded(contents, request, items if seen is read.items else one_list(seen)),
         allow=allow,
         user_features=users.features_of([row], [columns]),
         context=encoded,
         context_numbers=numbers,
-        history_kinds=None if read.kinds is None else one_list(read.kinds),
+        history_kinds=None if read.kinds is None else Ragged(frozen(read.kinds), items.offsets),
         negatives=None if no is None else one_list(no),
     )
     return requests, reasons
@@ -110,13 +112,13 @@ def encode_requests(
     """
     rows = contents.users.ids.rows([arguments.known(user_id) for user_id in user_ids])
     contexts = arguments.contexts(context, contents.context, len(rows))
-    requests = of_users(contents, rows, time, recent, seen, contexts)
     allow, missing = allowed(contents, where, contexts)
+    requests = _of_users(contents, rows, time, recent, seen, contexts, allow)
     reasons = [
         ([UNKNOWN_USER] if row < 0 else []) + ([] if length else [EMPTY_HISTORY]) + codes
         for row, length, codes in zip(rows, requests.history.lengths, missing, strict=True)
     ]
-    return replace(requests, allow=allow), reasons
+    return requests, reasons
 
 
 def in_context(
@@ -145,10 +147,23 @@ def of_users(
     recent: what each did beside that. time: default one second after the last event that the bundle knows.
     seen: see `Live.recommend`. contexts: what is known at the moment of each, checked; default nothing.
     """
+    known = [{}] * len(rows) if contexts is None else contexts
+    return _of_users(contents, rows, time, recent, seen, known, allowed(contents, None, known)[0])
+
+
+def _of_users(
+    contents: Contents,
+    rows: NDArray[Any],
+    time: int | None,
+    recent: Sequence[RecentInteractions],
+    seen: Any,
+    contexts: Sequence[Mapping[str, Any]],
+    allow: Allow | None,
+) -> Requests:
+    """The same of users who may be given what passes `allow`."""
     users, rows = contents.users, np.asarray(rows, dtype=np.int32)
     moments = np.full(len(rows), _moment(contents, time), dtype=np.int64)
-    known = [{}] * len(rows) if contexts is None else contexts
-    context, numbers = in_context(contents, known, moments)
+    context, numbers = in_context(contents, contexts, moments)
     read, times, kinds, exclude, negatives = _histories(contents, rows, recent, seen)
     return Requests(
         users=rows,
@@ -156,7 +171,7 @@ def of_users(
         history=read,
         history_times=times,
         exclude=exclude,
-        allow=allowed(contents, None, known)[0],
+        allow=allow,
         user_features=users.features_of(rows.tolist(), [{}] * len(rows)),
         context=context,
         context_numbers=numbers,
@@ -220,13 +235,14 @@ def _moment(contents: Contents, time: int | None) -> int:
     return contents.statistics.end if given is None else given
 
 
-def _excluded(contents: Contents, request: Request, seen: Int32) -> Ragged:
+def _excluded(contents: Contents, request: Request, seen: Ragged) -> Ragged:
     """What must not be returned: what was given, and the user's items, where those are excluded."""
-    ids = [] if request.exclude is None else arguments.ids(request.exclude, "exclude")
+    nothing = request.exclude is None or (isinstance(request.exclude, tuple) and not request.exclude)
+    ids = [] if nothing else arguments.ids(request.exclude, "exclude")
     if not ids:
-        return one_list(seen)
+        return seen
     rows = _rows(contents, ids)
-    return one_list(np.concatenate([rows[rows >= 0], seen]).astype(np.int32))
+    return one_list(np.concatenate([rows[rows >= 0], seen.values]).astype(np.int32))
 
 
 def _rows(contents: Contents, ids: Sequence[Any]) -> Int32:

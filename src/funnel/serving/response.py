@@ -82,7 +82,9 @@ class Answer:
     milliseconds: time spent in each stage. state: how far the log of changes and events is in it at least,
     as "changes.events"; empty where no log was read. id: of this answer alone, which events may name.
     policy: by which its items were drawn, see docs/explore.md; None where nothing was drawn. arms: of the
-    user, by experiment, see docs/experiments.md; empty where they are in none.
+    user, by experiment, see docs/experiments.md; empty where they are in none. weights: by experiment whose
+    shares move, the number of the period and the share that the user's arm has in it. teams: of a list of two
+    arms, for each position which of them put its item in: 0 the control, 1 the other, -1 both; else empty.
     """
 
     user_id: Any
@@ -94,6 +96,8 @@ class Answer:
     id: str = field(default_factory=new_id, compare=False)
     policy: Policy | None = None
     arms: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    teams: tuple[int, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """A row an item, best first, by its position from 1: item_id, score, reasons, `sources.NAME` for its

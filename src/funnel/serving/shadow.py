@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,11 @@ import numpy as np
 from funnel.errors import FunnelError
 from funnel.experiments.comparing import Answers, compare
 from funnel.impressions import Impression, Recorder, read
+from funnel.serving.again import Readers, kept
 from funnel.serving.arms import Arms, Chosen
 from funnel.serving.background import later
-from funnel.serving.occasion import occasion_of
-from funnel.serving.request import Request, encode_request
+from funnel.serving.request import Request
 from funnel.serving.response import Answer
-from funnel.serving.state.impressions import ImpressionLog
-from funnel.serving.state.users import LiveUsers
-from funnel.types import Requests
 from funnel.values.ids import written
 
 log = logging.getLogger(__name__)
@@ -66,8 +63,8 @@ class Shadow:
     done, dropped: how many were made, and how many were not since requests came first.
     """
 
-    def __init__(self, folder: Path, arms: Arms, users: LiveUsers, impressions: ImpressionLog) -> None:
-        self._arms, self._users, self._impressions = arms, users, impressions
+    def __init__(self, folder: Path, arms: Arms, readers: Readers) -> None:
+        self._arms, self._readers = arms, readers
         self._recorder = Recorder(shadow_folder(folder))
         self.done = self.dropped = self.failed = 0
         self._begin()
@@ -91,9 +88,9 @@ class Shadow:
         for plan in self._arms.plans:
             if not plan.shadows or plan.name not in chosen.arms:
                 continue
-            if _is_sampled(answer.id, plan.config.shadow) and (kept := _kept(request)) is not None:
+            if _is_sampled(answer.id, plan.config.shadow) and (again := kept(request)) is not None:
                 for arm in plan.shadows:
-                    self._put(_Task(plan.name, arm, kept, answer, k, time.monotonic()))
+                    self._put(_Task(plan.name, arm, again, answer, k, time.monotonic()))
 
     def _put(self, task: _Task) -> None:
         if self._process != os.getpid():
@@ -140,7 +137,7 @@ class Shadow:
 
     def _make(self, task: _Task) -> None:
         chosen = self._arms.of({**task.answer.arms, task.experiment: task.arm})
-        contents, requests = chosen.loaded.contents, self._requests(chosen, task.request)
+        contents, requests = chosen.loaded.contents, self._readers.requests(chosen, task.request)
         began = time.perf_counter()
         final = chosen.loaded.funnel(task.k)(requests)
         milliseconds = 1000 * (time.perf_counter() - began)
@@ -148,14 +145,6 @@ class Shadow:
         scores = final.scores[0][final.filled[0]].astype(np.float32)
         ids, now = contents.catalogue.ids.take(rows), time.time()
         self._recorder.put(lambda: _impression(task, chosen, ids, scores, milliseconds, now))
-
-    def _requests(self, chosen: Chosen, request: Request) -> Requests:
-        """The request as the arm reads it, with what caps and budgets go by."""
-        contents, user = chosen.loaded.contents, request.user_id
-        requests, _ = encode_request(contents, request, self._users.events(user))
-        seed = chosen.loaded.manifest.seed
-        occasion, _ = occasion_of(contents, self._impressions, [user], request.time, seed)
-        return requests if occasion is None else replace(requests, occasion=occasion)
 
     def figures(self) -> dict[str, int]:
         """For `Live.health`."""
@@ -180,22 +169,6 @@ class Shadow:
 def _is_sampled(answer: str, share: float) -> bool:
     """By the answer's id, which is chance; by other figures of it than the log's own sample."""
     return int(answer[8:16], 16) < share * 2**32
-
-
-def _kept(request: Request) -> Request | None:
-    """The request as it is now, whatever its caller does with the lists; None where one can be read once
-    only."""
-    if not isinstance(request.history, list | tuple | None) or not isinstance(
-        request.exclude, list | tuple | None
-    ):
-        return None
-    return replace(
-        request,
-        history=None if request.history is None else tuple(request.history),
-        exclude=None if request.exclude is None else tuple(request.exclude),
-        user=None if request.user is None else dict(request.user),
-        context=None if request.context is None else dict(request.context),
-    )
 
 
 def _impression(

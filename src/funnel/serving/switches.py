@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from funnel.artifacts.writing import changing, replace_line
+from funnel.errors import BundleError
 
 log = logging.getLogger(__name__)
 
@@ -95,3 +96,26 @@ def write(path: Path, value: Mapping[str, Any]) -> None:
         history.flush()
         os.fsync(history.fileno())
         replace_line(path, line)
+
+
+def history(store: Path) -> list[dict[str, Any]]:
+    """What was written in a store, in order; a line that is torn or damaged is left out.
+
+    Raises: BundleError when it is there and cannot be read.
+    """
+    try:
+        lines = (store / SWITCHES).read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise BundleError(f"{store / SWITCHES} cannot be read: {error.strerror}") from error
+    return [entry for line in lines if (entry := _entry(line)) is not None]
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+        datetime.fromisoformat(entry["at"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return dict(entry)

@@ -23,8 +23,18 @@ def varied(loaded: Loaded, sections: Mapping[str, Mapping[str, Any]]) -> Loaded:
     """
     contents = loaded.contents
     settings = {name: _merged(name, getattr(contents, name), given) for name, given in sections.items()}
-    other = replace(contents, **settings)
-    other.__dict__["_candidate_features"] = contents.candidate_features()  # where a cached property keeps it
+    return _with(loaded, settings)
+
+
+def undrawn(loaded: Loaded) -> Loaded:
+    """The same version whose lists are never drawn by chance."""
+    return loaded if loaded.contents.explore is None else _with(loaded, {"explore": None})
+
+
+def _with(loaded: Loaded, settings: Mapping[str, Any]) -> Loaded:
+    other = replace(loaded.contents, **settings)
+    # Where a cached property keeps it.
+    other.__dict__["_candidate_features"] = loaded.contents.candidate_features()
     return replace(loaded, contents=other, funnels={}, durations=Durations())
 
 

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from funnel.compiling import compiled
+from funnel.features.kernels import passes, put_all, slot_of, table_bits
 from funnel.index.kernel import dot
 from funnel.types import Bool, Float32, Int32, Int64
+from funnel.vectors import Stored
+from funnel.vectors.reading import as_float, dimension
 
 # Sums may be regrouped (vector instructions), but infinities keep their meaning.
 _REGROUP = {"reassoc", "contract"}
 
 
 @compiled
-def fill(
-    queries: Float32, vectors: Float32, items: Int32, ranks: Int32, source: int, scores: Float32
-) -> None:
+def filled(items: Int32) -> Int64:
+    """How many positions of each list [B, K] hold an item: int64 [B]."""
+    lengths = np.zeros(len(items), dtype=np.int64)
+    for b in range(len(items)):
+        for item in items[b]:
+            lengths[b] += item >= 0
+    return lengths
+
+
+@compiled
+def fill(queries: Float32, vectors: Stored, items: Int32, ranks: Int32, source: int, scores: Float32) -> None:
     """scores[b, j, source] = queries[b] · vectors[items[b, j]] where ranks has none of the source."""
     positions = np.empty(items.shape[1], dtype=np.int64)
     for b in range(items.shape[0]):
@@ -75,34 +88,64 @@ def merge(rows: Int32, scores: Float32, shares: Float32) -> tuple[Int32, Float32
 
 
 @compiled
-def unranked(items: Int32, ranks: Int32, sources: Bool) -> tuple[Int64, Int64]:
-    """Request and position of each item that none of some sources returned: [n] both, in order.
+def admitted(rows: Int32, scores: Float32, excluded: Any, allow: Any, k: int) -> tuple[Int32, Float32]:
+    """The first k of each list [B, W] that its request may be given, the order kept: [B, k], padded with −1
+    and −inf.
 
-    ranks: [B, U, S]. sources: bool [S].
+    excluded: from `item_lists`; allow: from `bitmaps`.
     """
-    row, position = np.empty(items.size, dtype=np.int64), np.empty(items.size, dtype=np.int64)
+    shape = (len(rows), k)
+    kept, kept_scores = np.full(shape, np.int32(-1)), np.full(shape, np.float32(-np.inf))
+    most = 0
+    for b in range(len(rows)):
+        most = max(most, excluded.offsets[b + 1] - excluded.offsets[b])
+    bits = table_bits(most)
+    keys = np.empty(1 << bits, dtype=np.int32)
+    for b in range(len(rows)):
+        put_all(keys, bits, excluded, b)
+        n = 0
+        for j in range(rows.shape[1]):
+            item = rows[b, j]
+            if n == k:
+                break
+            if item >= 0 and keys[slot_of(keys, bits, item)] != item and passes(allow, b, item):
+                kept[b, n] = item
+                kept_scores[b, n] = scores[b, j] + np.float32(0)  # −0 is 0
+                n += 1
+    return kept, kept_scores
+
+
+@compiled
+def unranked(items: Int32, ranks: Int32, times: Int64, sources: Bool) -> tuple[Int64, Int32, Int64]:
+    """The items that none of some sources returned: their positions in all [B · U], in order, the items, and
+    the times of their requests: [n] each.
+
+    items: [B, U]. ranks: [B, U, S]. times: [B]. sources: bool [S].
+    """
+    at, some = np.empty(items.size, dtype=np.int64), np.empty(items.size, dtype=np.int32)
+    moments = np.empty(items.size, dtype=np.int64)
     n = 0
     for b in range(items.shape[0]):
         for j in range(items.shape[1]):
             lacking = items[b, j] >= 0
             for s in range(len(sources)):
                 lacking &= not (sources[s] and ranks[b, j, s] >= 0)
-            row[n], position[n] = b, j
+            at[n], some[n], moments[n] = b * items.shape[1] + j, items[b, j], times[b]
             n += lacking
-    return row[:n], position[:n]
+    return at[:n], some[:n], moments[:n]
 
 
 @compiled(fastmath=_REGROUP)
 def mmr(
-    vectors: Float32, items: Int32, relevance: Float32, trade_off: float, picks: Int64, values: Float32
+    vectors: Stored, items: Int32, relevance: Float32, trade_off: float, picks: Int64, values: Float32
 ) -> None:
-    """Greedy maximal marginal relevance: picks, values [B, k] from items, relevance [B, P].
+    """Greedy maximal marginal relevance: picks, values [B, k] from relevance [B, P] of the first P items.
 
     The value of a pick is trade_off · relevance − (1 − trade_off) · its highest cosine with an earlier pick,
     taken as −1 before the first: so values never rise. Ties go to the lower item row.
     """
-    n_requests, pool = items.shape
-    width = vectors.shape[1]
+    n_requests, pool = relevance.shape
+    width = dimension(vectors)
     unit = np.empty((pool, width), dtype=np.float32)
     closest = np.empty(pool, dtype=np.float32)
     for b in range(n_requests):
@@ -115,10 +158,10 @@ def mmr(
             closest[j] = -1
             norm = np.float32(0)
             for d in range(width):
-                norm += vectors[item, d] * vectors[item, d]
+                norm += as_float(vectors[item, d]) * as_float(vectors[item, d])
             scale = np.float32(1) / np.sqrt(norm) if norm > 0 else np.float32(0)
             for d in range(width):
-                unit[j, d] = vectors[item, d] * scale
+                unit[j, d] = as_float(vectors[item, d]) * scale
         for position in range(picks.shape[1]):
             chosen = -1
             value = np.float32(0)

@@ -20,13 +20,15 @@ from funnel.stages.formula import Formula
 #: What reports call the stages that are always there.
 RESERVED = frozenset({"retrieve", "filter", "eligible", "rank", "value", "rerank", "rules", "top", "explore"})
 
-#: What stands before the name of a head in an expression: `p_event`.
-PREFIX = "p_"
+#: What stands before the name of a kind of event in an expression: `p_event` is how probable one is,
+#: `v_event` what one is worth.
+PROBABILITY, VALUE = "p_", "v_"
 
 
-def variable(head: str) -> str:
-    """What an expression calls the probability of a kind of event: `p_add_to_cart` for add-to-cart."""
-    return PREFIX + re.sub(r"\W", "_", head)
+def variable(head: str, prefix: str = PROBABILITY) -> str:
+    """What an expression calls the probability of a kind of event, `p_add_to_cart` for add-to-cart, or, by
+    its prefix, something else of it."""
+    return prefix + re.sub(r"\W", "_", head)
 
 
 class RetrieveConfig(plugins.Optioned):
@@ -74,7 +76,8 @@ class RankConfig(Settings):
 
     value: str | None = Field(
         None,
-        description="expected value as an expression over probabilities (`p_event`), item columns of "
+        description="expected value as an expression over probabilities (`p_event`), what events are worth "
+        "(`v_event`, learned from the column `value` of events), item columns of "
         'numbers, and numbers of the context, such as "p_event * bid"; + - * / ** min max log exp abs; '
         "default the ranker's order",
     )

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from funnel.compiling import compiled, plain
 from funnel.errors import ConfigError
-from funnel.features.arrays import frozen
 from funnel.plugins import register
 from funnel.stages._kernels import mmr
 from funnel.stages.dpp import dpp
 from funnel.stages.stage import positive
-from funnel.types import Candidates, Float32, Int64, Requests
+from funnel.types import Candidates, Float32, Int32, Int64, Requests
+from funnel.vectors import ItemVectors
 
 if TYPE_CHECKING:
     from funnel.stages.parts import Parts
@@ -36,17 +37,17 @@ class Diversify:
     The picks' scores become these values (which never rise); at trade_off = 1 order and scores stay as they
     were.
 
-    vectors: float32 [n_items, d], of any length.
+    vectors: [n_items, d], of any length.
 
     Raises: ConfigError when pool or k is below 1 or trade_off not within 0…1.
     """
 
     def __init__(
-        self, vectors: Float32, trade_off: float, *, pool: int, k: int, name: str = "diversify",
+        self, vectors: ItemVectors | Float32, trade_off: float, *, pool: int, k: int, name: str = "diversify",
         kind: Literal["mmr", "dpp"] = "mmr",
     ) -> None:  # fmt: skip
         self.name = name
-        self._vectors = frozen(vectors)
+        self._vectors = ItemVectors.of(vectors).stored
         self._pick = {"mmr": mmr, "dpp": dpp}[kind]
         self._trade_off = float(trade_off)
         self._pool = positive(pool, f"pool of {name}")
@@ -58,14 +59,13 @@ class Diversify:
         """The k picks in order. Where k is more than the pool, what is behind that stays behind it."""
         if self._trade_off == 1:
             return candidates.top(self._k)
-        pool = candidates.top(self._pool)
-        shape = (len(pool), min(self._k, pool.items.shape[1]))
-        # What is not picked stays an empty position; those come last, so their own columns can stand for
-        # them.
-        picks = np.broadcast_to(np.arange(shape[1]), shape).copy()
-        values = np.full(shape, -np.inf, dtype=np.float32)
-        self._pick(self._vectors, pool.items, _relevance(pool), self._trade_off, picks, values)
-        return _followed(pool.reorder(picks, values), candidates.top(self._k), picks)
+        lists = plain(candidates.items, candidates.scores)
+        relevance, picks, values = _begun(*lists, self._pool, self._k)
+        self._pick(self._vectors, lists[0], relevance, self._trade_off, picks, values)
+        picked = candidates.reorder(picks, values)
+        if min(self._k, candidates.items.shape[1]) == picks.shape[1]:
+            return picked
+        return _followed(picked, candidates.top(self._k), picks)
 
     def skip(self, candidates: Candidates) -> Candidates:
         """The first k positions as they are."""
@@ -75,8 +75,6 @@ class Diversify:
 def _followed(picked: Candidates, whole: Candidates, picks: Int64) -> Candidates:
     """The picks, and behind them the places of the whole that were not in the pool, below their values."""
     n = picks.shape[1]
-    if whole.items.shape[1] <= n:
-        return picked
     below = np.minimum(picked.scores[:, -1:], 0) + whole.scores[:, n:] - whole.scores[:, n : n + 1]
     scores = np.where(whole.filled[:, n:], below, -np.inf).astype(np.float32)
     columns = np.concatenate(
@@ -85,10 +83,23 @@ def _followed(picked: Candidates, whole: Candidates, picks: Int64) -> Candidates
     return whole.reorder(columns, np.concatenate([picked.scores, scores], axis=1))
 
 
-def _relevance(candidates: Candidates) -> Float32:
-    """Scores brought to 0…1 over each request's positions; all equal gives 0."""
-    scores, filled = candidates.scores, candidates.filled & np.isfinite(candidates.scores)
-    low = np.min(scores, axis=1, keepdims=True, initial=np.inf, where=filled)
-    high = np.max(scores, axis=1, keepdims=True, initial=-np.inf, where=filled)
-    span = np.where(high > low, high - low, 1)
-    return np.where(filled & (high > low), (scores - low) / span, 0).astype(np.float32)
+@compiled
+def _begun(items: Int32, scores: Float32, pool: int, k: int) -> tuple[Float32, Int64, Float32]:
+    """relevance [B, at most pool]: scores brought to 0…1 over each request's pool; all equal gives 0. picks,
+    values [B, at most k]: what is not picked stays an empty position; those come last, so their own columns
+    can stand for them."""
+    n = min(pool, items.shape[1])
+    shape = (len(items), min(k, n))
+    relevance = np.zeros((len(items), n), dtype=np.float32)
+    picks, values = np.empty(shape, dtype=np.int64), np.full(shape, np.float32(-np.inf))
+    for b in range(len(items)):
+        low, high = np.float32(np.inf), np.float32(-np.inf)
+        for j in range(n):
+            if items[b, j] >= 0 and np.isfinite(scores[b, j]):
+                low, high = min(low, scores[b, j]), max(high, scores[b, j])
+        for j in range(n):
+            if items[b, j] >= 0 and np.isfinite(scores[b, j]) and high > low:
+                relevance[b, j] = (scores[b, j] - low) / (high - low)
+        for j in range(shape[1]):
+            picks[b, j] = j
+    return relevance, picks, values

@@ -6,6 +6,8 @@ import numpy as np
 
 from funnel.compiling import compiled
 from funnel.types import Float32, Int32, Int64
+from funnel.vectors import Stored
+from funnel.vectors.reading import as_float, dimension
 
 #: What an item must add to the determinant to be told from what is there: below it, all of it is.
 NOTHING = 1e-6
@@ -13,10 +15,10 @@ NOTHING = 1e-6
 
 @compiled
 def dpp(
-    vectors: Float32, items: Int32, relevance: Float32, trade_off: float, picks: Int64, values: Float32
+    vectors: Stored, items: Int32, relevance: Float32, trade_off: float, picks: Int64, values: Float32
 ) -> None:
-    """picks, values [B, k] from items, relevance [B, P], by Chen, Zhang and Zhou (Fast greedy MAP inference
-    for determinantal point process to improve recommendation diversity, NeurIPS 2018).
+    """picks, values [B, k] from relevance [B, P] of the first P items, by Chen, Zhang and Zhou (Fast greedy
+    MAP inference for determinantal point process to improve recommendation diversity, NeurIPS 2018).
 
     The kernel is L_ij = exp(α (r_i + r_j)) (1 + cos_ij) / 2 with α = trade_off / 2 (1 − trade_off): relevance
     counts as trade_off, the logarithm of the determinant of similarities as 1 − trade_off. A pick is the item
@@ -24,8 +26,8 @@ def dpp(
     update of the Cholesky factor makes a pick cost O(P · k). What adds nothing any more comes behind, the
     most relevant first. Ties go to the lower item row.
     """
-    n_requests, pool = items.shape
-    width, k = vectors.shape[1], picks.shape[1]
+    n_requests, pool = relevance.shape
+    width, k = dimension(vectors), picks.shape[1]
     alpha = trade_off / (2 * (1 - trade_off))
     unit = np.empty((pool, width), dtype=np.float64)
     for b in range(n_requests):
@@ -37,10 +39,10 @@ def dpp(
             free[j], own[j] = True, 1.0
             norm = 0.0
             for d in range(width):
-                norm += vectors[items[b, j], d] * vectors[items[b, j], d]
+                norm += as_float(vectors[items[b, j], d]) * as_float(vectors[items[b, j], d])
             scale = 1 / np.sqrt(norm) if norm > 0 else 0.0
             for d in range(width):
-                unit[j, d] = vectors[items[b, j], d] * scale
+                unit[j, d] = as_float(vectors[items[b, j], d]) * scale
         last = 0.0
         for position in range(k):
             chosen, gain = -1, 0.0

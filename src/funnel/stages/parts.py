@@ -9,7 +9,7 @@ from funnel.catalogue.tables import Catalogue
 from funnel.catalogue.users import Users
 from funnel.features import Statistics
 from funnel.index import Index
-from funnel.types import Float32
+from funnel.vectors import ItemVectors
 
 if TYPE_CHECKING:
     from funnel.stages.config import RerankConfig
@@ -34,9 +34,9 @@ class Parts:
     rerank: RerankConfig
 
     @property
-    def vectors(self) -> Float32:
-        """Item vectors of the towers: [n_items, d]."""
-        return self.encoder.item_vectors
+    def vectors(self) -> ItemVectors:
+        """Item vectors of the towers [n_items, d]; rows are read as float32."""
+        return ItemVectors.of(self.encoder.item_vectors)
 
     @property
     def n_items(self) -> int:

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from funnel.compiling import plain
 from funnel.ranker import FeatureSource, Ranker
+from funnel.stages._kernels import filled
 from funnel.types import Candidates, Requests
 
 
@@ -36,7 +38,7 @@ class Rank:
 
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
         """The same positions in the ranker's order; scores are its raw scores, beside those of the heads."""
-        lengths = candidates.filled.sum(axis=1)
+        lengths = filled(*plain(candidates.items))
         if not lengths.any():
             return candidates
         matrix = self._features.matrix(requests, candidates)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.compiling import plain
 from funnel.errors import ConfigError
 from funnel.order import best
 from funnel.ranker import contains
@@ -71,6 +72,9 @@ class Retrieve:
         if not (np.isfinite(values).all() and (values >= 0).all()):
             raise ConfigError(f"{name}: weights are {values.tolist()}; each must be a number of at least 0")
         self._weights, self._constant = values, constant
+        self._towers = {
+            number: source for number, source in enumerate(sources) if isinstance(source, TowerSource)
+        }
         self._by_events = np.array([getattr(source, "by_events", False) for source in sources])
         self._unseen = unseen if self._by_events.any() else None
         self._agreed = _agreed(values, self._by_events)
@@ -89,18 +93,19 @@ class Retrieve:
     def _retrieved(self, requests: Requests) -> tuple[Candidates, dict[int, Float32]]:
         """What the sources find, merged, and the requests' vectors by the number of the source that has
         them."""
-        retrieved: list[Retrieved] = []
-        queries: dict[int, Float32] = {}
+        shape = len(self._sources), len(requests.users), self._k
+        rows, scores = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.float32)
+        queries = {number: towers.encode(requests) for number, towers in self._towers.items()}
         for number, source in enumerate(self._sources):
-            if isinstance(source, TowerSource):
-                queries[number] = source.encode(requests)
-                retrieved.append(source.search(requests, queries[number], self._k))
+            if number in queries:
+                found = self._towers[number].search(requests, queries[number], self._k)
             else:
-                retrieved.append(source.find(requests, self._k))
-        merged = self._merge(retrieved, self._shares)
+                found = source.find(requests, self._k)
+            rows[number], scores[number] = found
+        merged = self._merge(rows, scores, self._shares)
         self._agree(requests, merged)
         for number, vectors in queries.items():
-            self._fill(merged, number, vectors)
+            self._towers[number].fill(vectors, merged, number)
         return merged.ranked_by(merged.scores), queries
 
     def positions(self, requests: Requests, items: Int32) -> tuple[Candidates, Candidates]:
@@ -123,17 +128,17 @@ class Retrieve:
         )
         scores = np.stack(
             [
-                source.dots(queries[number], items)
-                if isinstance(source, TowerSource)
+                self._towers[number].dots(queries[number], items)
+                if number in queries
                 else retrieval_score(source, requests, items)
                 for number, source in enumerate(self._sources)
             ]
         )
-        for number, source in enumerate(self._sources):
+        for number in range(len(self._sources)):
             ranks = placed.source_ranks[..., number] = ranks_among(
                 retrieved, number, items, scores[number], self._k
             )
-            known = ranks >= 0 if not isinstance(source, TowerSource) else items >= 0
+            known = items >= 0 if number in queries else ranks >= 0
             placed.source_scores[..., number] = np.where(known, scores[number], np.nan)
             placed.scores[:] += np.where(ranks >= 0, self._shares[number, ranks], np.float32(0))
         self._agree(requests, placed)
@@ -146,16 +151,15 @@ class Retrieve:
     def complete(self, requests: Requests, candidates: Candidates) -> Candidates:
         """The same candidates with the towers' score at every item, also at those that no source returned."""
         filled = replace(candidates, source_scores=candidates.source_scores.copy())
-        for number, source in enumerate(self._sources):
-            if isinstance(source, TowerSource):
-                self._fill(filled, number, source.encode(requests))
+        for number, towers in self._towers.items():
+            towers.fill(towers.encode(requests), filled, number)
         return filled
 
     def _among(self, requests: Requests, shown: Shown) -> Candidates:
         """The items that are shown, as if each source had returned them in its own order."""
         items = shown.items.last(max(1, int(shown.items.lengths.max(initial=0))))
         items = np.where(excluded(requests, items), np.int32(-1), items)
-        retrieved = []
+        retrieved: list[Retrieved] = []
         for source in self._sources:
             scores = source.score(requests, items)
             retrieved.append(best(np.where(scores > -np.inf, items, np.int32(-1)), scores, items.shape[1]))
@@ -164,15 +168,18 @@ class Retrieve:
         k, n = items.shape[1], len(self.sources)
         ranks = self._constant + np.arange(1, k + 1)
         shares = np.append(self._weights, 0.0)[:, None] / ranks
-        merged = self._merge(retrieved, shares.astype(np.float32))
+        rows, of_rows = (np.stack(part) for part in zip(*retrieved, strict=True))
+        merged = self._merge(rows, of_rows, shares.astype(np.float32))
         kept = replace(
             merged, source_scores=merged.source_scores[..., :n], source_ranks=merged.source_ranks[..., :n]
         )
         return kept.ranked_by(kept.scores)
 
-    def _merge(self, retrieved: Sequence[Retrieved], shares: Float32) -> Candidates:
-        """Every retrieved item, with the score and rank that each source gave it; not ordered yet."""
-        rows, scores = (np.stack(part) for part in zip(*retrieved, strict=True))
+    def _merge(self, rows: Int32, scores: Float32, shares: Float32) -> Candidates:
+        """Every retrieved item, with the score and rank that each source gave it; not ordered yet.
+
+        rows, scores: of each source, [S, B, k].
+        """
         items, fused, source_scores, source_ranks = merge(rows, scores, shares)
         return Candidates(items, fused, self.sources, source_scores, source_ranks)
 
@@ -180,15 +187,10 @@ class Retrieve:
         """Write the fused scores of items without an event into fresh candidates."""
         if self._unseen is None:
             return
-        row, position = unranked(candidates.items, candidates.source_ranks, self._by_events)
-        new = self._unseen(candidates.items[row, position], requests.times[row])
-        candidates.scores[row[new], position[new]] *= self._agreed
-
-    def _fill(self, candidates: Candidates, number: int, queries: Float32) -> None:
-        """Write the towers' exact score into fresh candidates, where their source did not find the item."""
-        source = self._sources[number]
-        assert isinstance(source, TowerSource)
-        source.fill(queries, candidates, number)
+        lists = plain(candidates.items, candidates.source_ranks, requests.times)
+        at, items, times = unranked(*lists, self._by_events)
+        scores = candidates.scores.reshape(-1)  # fresh ones are in one piece, so that this is no copy
+        scores[at[self._unseen(items, times)]] *= self._agreed
 
 
 def _agreed(weights: NDArray[np.float64], by_events: NDArray[np.bool_]) -> np.float32:

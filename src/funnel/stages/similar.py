@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from funnel.types import Float32, Requests
+from funnel.vectors import ItemVectors
 
 #: What the rank by vectors weighs beside that by co-visitation: it decides where that has nothing to say.
 VECTOR_WEIGHT = 0.02
@@ -13,15 +14,15 @@ VECTOR_WEIGHT = 0.02
 class ItemQueries:
     """The vector of the newest item of each history as the query.
 
-    item_vectors: float32 [n_items, d].
+    item_vectors: [n_items, d].
     """
 
-    def __init__(self, item_vectors: Float32) -> None:
+    def __init__(self, item_vectors: ItemVectors) -> None:
         self._vectors = item_vectors
 
     @property
-    def item_vectors(self) -> Float32:
-        """float32 [n_items, d]."""
+    def item_vectors(self) -> ItemVectors:
+        """[n_items, d]."""
         return self._vectors
 
     def encode(self, requests: Requests) -> Float32:

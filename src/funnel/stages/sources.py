@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.compiling import compiled
-from funnel.features.arrays import frozen
 from funnel.order import best
 from funnel.plugins import register
 from funnel.ranker import contains
@@ -52,13 +51,11 @@ class RetrievalScore(Protocol):
 
 def excluded(requests: Requests, items: Int32) -> Bool:
     """Positions whose item the request excludes or does not allow: bool [B, K]; false at empty ones."""
-    filled = items >= 0
-    mask = np.zeros(items.shape, dtype=np.bool_)
-    if requests.exclude is not None:
-        mask |= contains(requests.exclude, items)
+    lists = requests.exclude
+    mask = np.zeros(items.shape, dtype=np.bool_) if lists is None else contains(lists, items)
     if requests.allow is not None:
         request = np.arange(len(items))[:, None]
-        mask |= filled & ~requests.allow.holds(request, np.maximum(items, 0))
+        mask |= (items >= 0) & ~requests.allow.holds(request, np.maximum(items, 0))
     return mask
 
 
@@ -80,7 +77,7 @@ def fetch_sizes(requests: Requests, k: int) -> Int64:
     """
     if requests.exclude is None:
         return np.full(len(requests), k, dtype=np.int64)
-    return _fetch_sizes(frozen(requests.exclude.offsets), k)
+    return _fetch_sizes(requests.exclude.rows.offsets, k)
 
 
 @compiled

@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.allow import Allow, packed
+from funnel.compiling import plain
 from funnel.errors import ConfigError
-from funnel.features.arrays import frozen
+from funnel.features.kernels import bitmaps, item_lists
 from funnel.index import ExactIndex, Index
 from funnel.index.kernel import products
-from funnel.order import best
 from funnel.plugins import register
-from funnel.stages._kernels import fill
-from funnel.stages.sources import Retrieved, Source, excluded, fetch_sizes
+from funnel.stages._kernels import admitted, fill
+from funnel.stages.sources import Retrieved, Source, fetch_sizes
 from funnel.types import Candidates, Float32, Int32, Requests
+from funnel.vectors import ItemVectors
 
 if TYPE_CHECKING:
     from funnel.stages.parts import Parts
@@ -28,8 +29,8 @@ class EmbeddingSpace(Protocol):
     """Item vectors, and requests as vectors beside them: `funnel.towers.queries.Queries` is one."""
 
     @property
-    def item_vectors(self) -> Float32:
-        """float32 [n_items, d]."""
+    def item_vectors(self) -> ItemVectors | Float32:
+        """[n_items, d]."""
 
     def encode(self, requests: Requests) -> Float32:
         """float32 [B, d]."""
@@ -74,7 +75,7 @@ class TowerSource:
         self.name = name
         self._encoder = encoder
         self._index = index
-        self._vectors = frozen(encoder.item_vectors)
+        self._vectors = ItemVectors.of(encoder.item_vectors).stored
         self._params = dict(params) if params else None
         self._threads = threads
         if index.size != len(self._vectors):
@@ -97,11 +98,11 @@ class TowerSource:
 
     def dots(self, queries: Float32, items: Int32) -> Float32:
         """The towers' exact score of any items: float32 [B, K], −inf at negative ones."""
-        return products(queries, self._vectors, frozen(items, np.int32))
+        return products(queries, self._vectors, *plain(items))
 
     def fill(self, queries: Float32, candidates: Candidates, number: int) -> None:
         """Write the exact score of what this source, the candidates' number-th, did not find, in place."""
-        fill(queries, self._vectors, frozen(candidates.items), candidates.source_ranks, number,
+        fill(queries, self._vectors, candidates.items, candidates.source_ranks, number,
              candidates.source_scores)  # fmt: skip
 
     def search(self, requests: Requests, queries: Float32, k: int) -> Retrieved:
@@ -124,13 +125,12 @@ class TowerSource:
 
     def _group(self, requests: Requests, queries: Float32, k: int, size: int) -> Retrieved:
         """Requests that fetch equally many."""
-        rows, scores = _best(requests, self._fetch(queries, size, requests.allow), k)
-        if requests.allow is None:
-            short = np.flatnonzero(rows[:, min(k, self._index.size) - 1] < 0)
-            if len(short) and size < self._index.size:
-                part = requests.take(short)
+        rows, scores = _admitted(requests, self._fetch(queries, size, requests.allow), k)
+        if requests.allow is None and size < self._index.size:
+            short = (rows[:, k - 1] < 0).nonzero()[0]
+            if len(short):
                 fetched = self._fetch(queries[short], size, self._everything(len(short)))
-                rows[short], scores[short] = _best(part, fetched, k)
+                rows[short], scores[short] = _admitted(requests.take(short), fetched, k)
         return rows, scores
 
     def _everything(self, batch: int) -> Allow:
@@ -146,7 +146,7 @@ class TowerSource:
         return self._index.search(queries, size, allow=allow, params=self._params, threads=self._threads)
 
 
-def _best(requests: Requests, fetched: Retrieved, k: int) -> Retrieved:
-    """The k best that are not excluded."""
-    rows, scores = fetched
-    return best(np.where(excluded(requests, rows), np.int32(-1), rows), scores, k)
+def _admitted(requests: Requests, fetched: Retrieved, k: int) -> Retrieved:
+    """The k best that the requests may be given."""
+    excluded = item_lists(requests.exclude, len(requests.users))
+    return admitted(*fetched, excluded, bitmaps(requests.allow), k)

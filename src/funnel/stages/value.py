@@ -13,7 +13,8 @@ from funnel.catalogue.layout import Numbers
 from funnel.catalogue.tables import Catalogue
 from funnel.errors import ConfigError
 from funnel.ranker.calibration import Head
-from funnel.stages.config import RankConfig, variable
+from funnel.ranker.value_head import ValueHead
+from funnel.stages.config import VALUE, RankConfig, variable
 from funnel.stages.formula import Float64, Formula
 from funnel.stages.numbers import NumberColumn
 from funnel.types import Bool, Candidates, Features, Float32, Int32, Requests
@@ -33,10 +34,11 @@ class Valued(NamedTuple):
 
 
 class ExpectedValue:
-    """The expression of a config over probabilities, item columns and numbers of the context.
+    """The expression of a config over probabilities, values of events, item columns and numbers of the
+    context.
 
-    context: names of those numbers. Raises: ConfigError for a name that is neither a head nor one of the
-    others.
+    context: names of those numbers. worth: what events are worth, by kind. Raises: ConfigError for a name
+    that is none of these.
     """
 
     def __init__(
@@ -45,16 +47,19 @@ class ExpectedValue:
         heads: Mapping[str, Head],
         catalogue: Catalogue,
         context: Sequence[str] = (),
+        worth: Mapping[str, ValueHead] | None = None,
     ) -> None:
         assert config.value is not None
         self._formula, self._floor = Formula.parse(config.value), config.floor
-        check_names(config, heads, number_columns(catalogue), context)
+        check_names(config, heads, number_columns(catalogue), context, worth or {})
         reads = {*self._formula.names, *config.floor}
         self._heads = {
             variable(name): (name, head) for name, head in heads.items() if variable(name) in reads
         }
+        self._worth = {variable(name, VALUE): (name, head) for name, head in (worth or {}).items()}
+        self._worth = {name: of for name, of in self._worth.items() if name in reads}
         self._moment = [name for name in context if name in reads]
-        columns = reads - {*self._heads, *self._moment}
+        columns = reads - {*self._heads, *self._worth, *self._moment}
         self._columns = {name: NumberColumn(catalogue, name) for name in columns}
 
     def of(self, items: Int32, scores: Float32, numbers: Features, heads: Mapping[str, Float32]) -> Valued:
@@ -62,6 +67,7 @@ class ExpectedValue:
         not there is not known. heads: scores of the heads with trees of their own. A negative item is worth
         NaN."""
         parts = {name: head(heads.get(of, scores)) for name, (of, head) in self._heads.items()}
+        parts |= {name: head(heads.get(value_trees(of), scores)) for name, (of, head) in self._worth.items()}
         unknown = np.full(len(items), np.nan)
         for name in self._moment:
             parts[name] = np.broadcast_to(numbers.get(name, unknown)[:, None], items.shape)
@@ -79,20 +85,45 @@ def number_columns(catalogue: Catalogue) -> list[str]:
     return [name for name, column in catalogue.layout.items() if isinstance(column, Numbers)]
 
 
+def value_trees(kind: str) -> str:
+    """What the trees for the value of a kind of event are called among those of heads."""
+    return f"value: {kind}"
+
+
+def values_read(config: RankConfig) -> list[str]:
+    """The names in the expression of a config that may be values of events, as they are written."""
+    if config.value is None:
+        return []
+    names = {*Formula.parse(config.value).names, *config.floor}
+    return sorted(name for name in names if name.startswith(VALUE))
+
+
+def worth_names(config: RankConfig, kinds: Sequence[str]) -> list[str]:
+    """Those of some kinds of events whose value the expression of a config reads."""
+    reads = values_read(config)
+    return [name for name in kinds if variable(name, VALUE) in reads]
+
+
 def check_names(
     config: RankConfig,
     heads: Sequence[str] | Mapping[str, Any],
     columns: Sequence[str],
     context: Sequence[str] = (),
+    worth: Sequence[str] | Mapping[str, Any] = (),
 ) -> None:
-    """Raises: ConfigError for a name that is neither `p_` and a head nor a column of numbers, of items or of
-    the context, with the nearest; and for one that is a column of both."""
+    """Raises: ConfigError for a name that is neither `p_` and a head, nor `v_` and a kind of events that have
+    values, nor a column of numbers, of items or of the context, with the nearest; and for one that is two of
+    them."""
     if config.value is None:
         return
-    known = [*map(variable, heads), *columns, *context]
+    values = [variable(kind, VALUE) for kind in worth]
+    known = [*map(variable, heads), *values, *columns, *context]
     for name in Formula.parse(config.value).names:
         if known.count(name) > 1:
-            raise ConfigError(f"rank.value: {name!r} is a column of items and of the context: rename one")
+            both = (
+                "a value of events and a column" if name in values else "a column of items and of the context"
+            )
+            raise ConfigError(f"rank.value: {name!r} is {both}: rename one")
     Formula.parse(config.value).check(known)
     for name in config.floor:
         if name not in known:

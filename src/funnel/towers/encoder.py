@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from funnel.errors import BundleError
 from funnel.features.encoders import Spec
 from funnel.features.runtime import onnx_session
 from funnel.towers.config import TowersConfig
-from funnel.towers.inputs import context_name, histories, input_name, user_columns
+from funnel.towers.inputs import column_of, context_name, histories, input_name
 from funnel.types import Clock, Float32, Requests
-from funnel.values.arrays import mapped
+from funnel.vectors import ItemVectors
 
 #: Numbers that are held at once for histories, or for the values of a column: 1 MiB of float32, of which the
 #: layers make several times as many, and which a core's cache holds.
@@ -27,10 +28,10 @@ CHUNK = 1 << 18
 class QueryEncoder:
     """The query tower of one trained version, and the item vectors that it reads and is compared with.
 
-    item_vectors: float32 [n_items, d], memory-mapped. fingerprint: names the towers; an index that was
-    built from other towers must not be searched with these queries. context_specs: of what it reads that is
-    known at the moment of a request. kinds: the kinds of events that it tells apart in a history, in the
-    order of their codes.
+    item_vectors: [n_items, d], memory-mapped; rows are read as float32. fingerprint: names the towers; an
+    index that was built from other towers must not be searched with these queries. context_specs: of what it
+    reads that is known at the moment of a request. kinds: the kinds of events that it tells apart in a
+    history, in the order of their codes.
     """
 
     fingerprint: str
@@ -38,10 +39,13 @@ class QueryEncoder:
     clock: Clock
     item_specs: Mapping[str, Spec]
     user_specs: Mapping[str, Spec]
-    item_vectors: Float32
+    item_vectors: ItemVectors
     _session: Any = field(repr=False)
     context_specs: Mapping[str, Spec] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "item_vectors", ItemVectors.of(self.item_vectors))
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> QueryEncoder:
@@ -52,7 +56,7 @@ class QueryEncoder:
         try:
             about = json.loads((folder / "towers.json").read_text())
             config = TowersConfig.model_validate(about["config"])
-            vectors = mapped(folder / "item_vectors.npy", "float32", None, config.d)
+            vectors = ItemVectors.load(folder / "item_vectors.npy", config.d)
             session = onnx_session((folder / "query_tower.onnx").read_bytes(), threads)
             return cls(
                 fingerprint=about["fingerprint"],
@@ -77,29 +81,48 @@ class QueryEncoder:
         column, or one of the context, that is not given is missing for everyone. An empty history, and a user
         never seen, are normal.
         """
-        longest = min(self.config.reads(self.clock), int(requests.history.lengths.max(initial=1)))
-        specs = (*self.user_specs.values(), *self.context_specs.values())
-        longest = max(longest, *(spec.width for spec in specs), 1)
-        if len(requests) * longest * self.config.d <= CHUNK:
+        reads, wide = self._most
+        n = len(requests.users)
+        if n * max(reads, wide) * self.config.d <= CHUNK:
+            return self._encode(requests)
+        longest = max(wide, min(reads, int(requests.history.lengths.max(initial=1))))
+        if n * longest * self.config.d <= CHUNK:
             return self._encode(requests)
         # Requests of about the same length together, so that little is computed for padding.
         order = np.argsort(requests.history.lengths, kind="stable")
         size = max(1, CHUNK // (longest * self.config.d))
-        out = np.empty((len(requests), self.config.d), dtype=np.float32)
+        out = np.empty((n, self.config.d), dtype=np.float32)
         for at in range(0, len(order), size):
             rows = order[at : at + size]
             out[rows] = self._encode(requests.take(rows))
         return out
 
+    @cached_property
+    def _most(self) -> tuple[int, int]:
+        """The items of a history that are read, at most, and the numbers that the widest column has."""
+        specs = (*self.user_specs.values(), *self.context_specs.values())
+        return self.config.reads(self.clock), max((spec.width for spec in specs), default=1)
+
+    @cached_property
+    def _inputs(self) -> tuple[list[tuple[str, str, Spec]], list[tuple[str, str, Spec]]]:
+        """The graph's inputs that are columns of users, and of the moment: each with the column's name and
+        form."""
+        return (
+            [(input_name(name), name, spec) for name, spec in self.user_specs.items()],
+            [(context_name(name), name, spec) for name, spec in self.context_specs.items()],
+        )
+
     def _encode(self, requests: Requests) -> Float32:
-        padded = histories(requests, self.config.reads(self.clock), self.clock, kinds=bool(self.kinds))
+        padded, n = (
+            histories(requests, self._most[0], self.clock, kinds=bool(self.kinds)),
+            len(requests.users),
+        )
         feed = {"history": self.item_vectors[padded.items], "lengths": padded.lengths}
         if self.clock == "time" or self.kinds:
             feed["gaps"] = padded.gaps
-        columns = user_columns(self.user_specs, requests.user_features, len(requests))
-        feed |= {input_name(name): column for name, column in columns.items()}
-        moment = user_columns(self.context_specs, requests.context, len(requests))
-        feed |= {context_name(name): column for name, column in moment.items()}
+        for names, features in zip(self._inputs, (requests.user_features, requests.context), strict=True):
+            for of, name, spec in names:
+                feed[of] = column_of(features, name, spec, n)
         queries: Float32 = self._session.run(None, feed)[0]
         return queries
 

@@ -65,10 +65,12 @@ def histories(requests: Requests, limit: int, clock: Clock, *, kinds: bool = Fal
     if clock == "none":
         items, of = members(items, limit, np.iinfo(np.int32).max), None
     timed = clock == "time"
-    times = frozen(times if timed else np.zeros(len(items.values)), np.int64)
-    known = frozen(of.values if kinds and of is not None else np.empty(0), np.int8)
-    rows, offsets = frozen(items.values, np.int32), frozen(items.offsets, np.int64)
-    return PaddedHistories(*_padded(rows, times, known, offsets, limit, timed))
+    times = frozen(times if timed else np.zeros(len(items.values), np.int64), np.int64)
+    known = _NO_KINDS if of is None or not kinds else frozen(of.values, np.int8)
+    return PaddedHistories(*_padded(items.rows.values, times, known, items.rows.offsets, limit, timed))
+
+
+_NO_KINDS = frozen(np.empty(0, dtype=np.int8))
 
 
 @compiled
@@ -110,10 +112,12 @@ def _bucket(seconds: int) -> int:
 
 def user_columns(specs: Mapping[str, Spec], features: Features, n: int) -> dict[str, NDArray[Any]]:
     """One array for each spec, first dimension n; a column that is not given is missing for everyone."""
-    return {
-        name: np.ascontiguousarray(features[name]) if name in features else missing(spec, n)
-        for name, spec in specs.items()
-    }
+    return {name: column_of(features, name, spec, n) for name, spec in specs.items()}
+
+
+def column_of(features: Features, name: str, spec: Spec, n: int) -> NDArray[Any]:
+    """The same of one column."""
+    return np.ascontiguousarray(features[name]) if name in features else missing(spec, n)
 
 
 def missing(spec: Spec, n: int) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from funnel.plugins import register
 from funnel.settings import Settings
 from funnel.towers.encoder import QueryEncoder
 from funnel.types import Float32, Log, Requests
+from funnel.vectors import ItemVectors
 
 #: The folder of a bundle that its encoder may keep files in.
 FOLDER = "encoder"
@@ -23,8 +24,9 @@ class Towers(Protocol):
     """The towers of a bundle in use: vectors of items, and what the query tower makes of a request."""
 
     @property
-    def item_vectors(self) -> Float32:
-        """float32 [n_items, d]; written to while a bundle serves, so keep no copy."""
+    def item_vectors(self) -> ItemVectors:
+        """[n_items, d], whose rows are read as float32: `item_vectors[rows]`; written to while a bundle
+        serves, so keep no copy."""
 
     def encode(self, requests: Requests) -> Float32:
         """The query tower's vectors: float32 [B, d]."""
@@ -96,8 +98,8 @@ class Queries:
     name: str
 
     @property
-    def item_vectors(self) -> Float32:
-        """float32 [n_items, d]."""
+    def item_vectors(self) -> ItemVectors:
+        """[n_items, d]."""
         return self.towers.item_vectors
 
     def encode(self, requests: Requests) -> Float32:

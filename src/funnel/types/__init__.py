@@ -11,7 +11,7 @@ from funnel.types.kinds import MOST_KINDS, EventKinds
 from funnel.types.log import Log
 from funnel.types.outcome import RulesOutcome
 from funnel.types.policy import Policy
-from funnel.types.ragged import Ragged
+from funnel.types.ragged import Lists, Ragged
 from funnel.types.requests import Examples, Occasion, Requests, Shown
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Int8",
     "Int32",
     "Int64",
+    "Lists",
     "Log",
     "Occasion",
     "Policy",

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.order import keys, moved
+from funnel.compiling import plain
+from funnel.order import Moved, moved, ranked
 from funnel.types.arrays import Bool, Float32, Float64, Int8, Int32
 from funnel.types.outcome import RulesOutcome
 
@@ -82,25 +83,36 @@ class Candidates:
 
     def reorder(self, columns: NDArray[Any], scores: Float32 | None = None) -> Candidates:
         """Positions taken by column index [B, K'], with new scores [B, K'] or the old ones carried along."""
-        items, carried, source_scores, source_ranks = moved(
-            columns, self.items, self.scores, self.source_scores, self.source_ranks
-        )
-        return Candidates(
-            items=items,
-            scores=carried if scores is None else scores,
-            sources=self.sources,
-            source_scores=source_scores,
-            source_ranks=source_ranks,
-            source_bests=self.source_bests,
-            head_scores=self._heads(columns),
-            tiers=None if self.tiers is None else np.take_along_axis(self.tiers, columns, axis=1),
-        )
+        positions = moved(columns, self.items, self.scores, self.source_scores, self.source_ranks)
+        return self._of(columns, positions, scores)
 
     def ranked_by(self, scores: Float32) -> Candidates:
         """Reordered by scores [B, K], descending; ties by item row; empty positions last with −inf."""
-        columns = np.argsort(keys(self.items, scores), axis=1)
-        items, scores, source_scores, source_ranks = moved(
-            columns, self.items, scores, self.source_scores, self.source_ranks
+        return self._of(*ranked(self.items, scores, self.source_scores, self.source_ranks))
+
+    def _of(self, columns: NDArray[Any], positions: Moved, scores: Float32 | None = None) -> Candidates:
+        """Of positions that were moved by column index [B, K'], all else that is known of them; with other
+        scores where they are given.
+        """
+        items, along, source_scores, source_ranks = positions
+        return Candidates(
+            items,
+            along if scores is None else scores,
+            self.sources,
+            source_scores,
+            source_ranks,
+            source_bests=self.source_bests,
+            head_scores=self.head_scores
+            and {name: _at(of, columns) for name, of in self.head_scores.items()},
+            tiers=None if self.tiers is None else _at(self.tiers, columns),
+        )
+
+    def top(self, k: int) -> Candidates:
+        """The first k positions."""
+        if k >= self.items.shape[1]:
+            return self
+        items, scores, source_scores, source_ranks = plain(
+            self.items[:, :k], self.scores[:, :k], self.source_scores[:, :k], self.source_ranks[:, :k]
         )
         return Candidates(
             items,
@@ -109,26 +121,7 @@ class Candidates:
             source_scores,
             source_ranks,
             source_bests=self.source_bests,
-            head_scores=self._heads(columns),
-            tiers=None if self.tiers is None else np.take_along_axis(self.tiers, columns, axis=1),
-        )
-
-    def _heads(self, columns: NDArray[Any]) -> dict[str, Float32]:
-        """The scores of further heads at these columns."""
-        return {name: np.take_along_axis(of, columns, axis=1) for name, of in self.head_scores.items()}
-
-    def top(self, k: int) -> Candidates:
-        """The first k positions."""
-        if k >= self.items.shape[1]:
-            return self
-        return Candidates(
-            items=np.ascontiguousarray(self.items[:, :k]),
-            scores=np.ascontiguousarray(self.scores[:, :k]),
-            sources=self.sources,
-            source_scores=np.ascontiguousarray(self.source_scores[:, :k]),
-            source_ranks=np.ascontiguousarray(self.source_ranks[:, :k]),
-            source_bests=self.source_bests,
-            head_scores={name: scores[:, :k] for name, scores in self.head_scores.items()},
+            head_scores=self.head_scores and {name: of[:, :k] for name, of in self.head_scores.items()},
             tiers=None if self.tiers is None else self.tiers[:, :k],
             propensities=None if self.propensities is None else self.propensities[:, :k],
         )
@@ -144,3 +137,8 @@ class Candidates:
         moved.source_scores[gone] = np.nan
         moved.source_ranks[gone] = -1
         return moved
+
+
+def _at(values: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
+    """Values [B, K] by column index."""
+    return np.take_along_axis(values, columns, axis=1)

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.compiling import frozen
 from funnel.types.arrays import Int64
 
 
-@dataclass(frozen=True, slots=True)
+class Lists(NamedTuple):
+    """A Ragged as compiled code takes it: list i is `values[offsets[i]:offsets[i + 1]]`."""
+
+    values: NDArray[Any]
+    offsets: Int64
+
+
+@dataclass(frozen=True)
 class Ragged:
     """Lists of different lengths, end to end in one array.
 
@@ -44,6 +53,11 @@ class Ragged:
     def empty(cls, n: int, dtype: Any = np.int32) -> Ragged:
         """n empty lists."""
         return cls(np.empty(0, dtype=dtype), np.zeros(n + 1, dtype=np.int64))
+
+    @cached_property
+    def rows(self) -> Lists:
+        """Lists of rows (int32) as compiled code takes them; made once, however many kernels read them."""
+        return Lists(frozen(self.values, np.int32), frozen(self.offsets, np.int64))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

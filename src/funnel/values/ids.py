@@ -40,7 +40,7 @@ def integer(text: str) -> int | None:
     if not _WRITTEN_INTEGER.fullmatch(text):
         return None
     value = int(text)
-    return value if INT64.min <= value <= INT64.max else None
+    return value if -(2**63) <= value < 2**63 else None
 
 
 def as_ids(column: pd.Series, where: str) -> pd.Series:

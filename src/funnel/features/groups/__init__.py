@@ -2,6 +2,7 @@
 
 from funnel.features.groups import (  # registered when they are loaded
     affinity,
+    click_factor,
     click_rate,
     columns,
     context,
@@ -20,6 +21,7 @@ __all__ = [
     "FeatureGroup",
     "FittedContext",
     "affinity",
+    "click_factor",
     "click_rate",
     "columns",
     "context",

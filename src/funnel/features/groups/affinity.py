@@ -34,10 +34,9 @@ def build(context: FittedContext) -> FeatureGroup:
     rarity = {name: frozen(_rarity(context.fitted[name], context.item_specs[name].size)) for name in names}
 
     def compute(batch: FeatureBatch) -> Float32:
-        newest, items = batch.newest_first, frozen(batch.candidates.items, np.int32)
-        out = np.full((*items.shape, 2 * len(names)), np.nan, dtype=np.float32)
+        out = np.empty((*batch.items.shape, 2 * len(names)), dtype=np.float32)
         for number, name in enumerate(names):
-            _affinity(codes[name], rarity[name], newest.values, newest.offsets, items, decay, out, 2 * number)
+            _affinity(codes[name], rarity[name], *batch.newest, batch.items, decay, out, 2 * number)
         return out if ordered else np.ascontiguousarray(out[:, :, ::2])
 
     prefixes = ("", "last_") if ordered else ("",)
@@ -60,9 +59,8 @@ def build_number(context: FittedContext) -> FeatureGroup:
     refresh(slice(None))
 
     def compute(batch: FeatureBatch) -> Float32:
-        newest = batch.newest_first
-        items = frozen(batch.candidates.items, np.int32)
-        return _distance(table, newest.values, newest.offsets, items, decay)
+        distances: Float32 = _distance(table, *batch.newest, batch.items, decay)
+        return distances
 
     return FeatureGroup(tuple(names), compute, refresh)
 
@@ -108,6 +106,8 @@ def _affinity(
     last = np.empty(1 << bits, dtype=np.bool_)
     for row in range(items.shape[0]):
         history = newest[offsets[row] : offsets[row + 1]]
+        for position in range(items.shape[1]):
+            out[row, position, column] = out[row, position, column + 1] = np.nan
         keys[:] = -1
         total = _shares(codes, history, decay, bits, keys, shares, last)
         last_weight = 0.0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from funnel.compiling import compiled
 from funnel.features.groups.group import FeatureBatch, FeatureGroup, FittedContext
 from funnel.features.spec import Spec
 from funnel.plugins import register
@@ -22,7 +23,8 @@ def build_user(context: FittedContext) -> FeatureGroup:
 
     def compute(batch: FeatureBatch) -> Float32:
         rows = table(batch.requests.user_features, names, len(batch.requests))
-        return np.where(batch.candidates.filled[:, :, None], rows[:, None, :], np.float32(np.nan))
+        columns: Float32 = spread(rows, batch.items)
+        return columns
 
     return FeatureGroup(tuple(names), compute)
 
@@ -36,7 +38,7 @@ def build_item(context: FittedContext) -> FeatureGroup:
     whole[:n] = table(context.item_features, names, n)
 
     def compute(batch: FeatureBatch) -> Float32:
-        return whole[batch.candidates.items]  # −1 is the last row
+        return whole[batch.items]  # −1 is the last row
 
     def refresh(rows: Int32) -> None:
         changed = {name: context.item_features[name][rows] for name in names}
@@ -56,13 +58,27 @@ def usable(specs: Mapping[str, Spec]) -> list[str]:
 
 def table(features: Features, names: list[str], n: int) -> Float32:
     """One float32 column a name: [n, len(names)]; NaN where a value, or a whole column, is missing."""
-    out = np.full((n, len(names)), np.nan, dtype=np.float32)
+    out = np.empty((n, len(names)), dtype=np.float32)
     for number, name in enumerate(names):
         if name not in features:
+            out[:, number] = np.nan
             continue
         column = features[name]
         if column.ndim == 2:
             out[:, number] = np.where(column[:, 1] > 0, np.nan, column[:, 0])
         else:
             out[:, number] = np.where(column > 0, column, np.nan)
+    return out
+
+
+@compiled
+def spread(rows: Float32, items: Int32) -> Float32:
+    """What is known of each request [B, N], at each of its items [B, K]: float32 [B, K, N], NaN at empty
+    positions."""
+    out = np.full((items.shape[0], items.shape[1], rows.shape[1]), np.float32(np.nan))
+    for b in range(items.shape[0]):
+        for position in range(items.shape[1]):
+            if items[b, position] >= 0:
+                for number in range(rows.shape[1]):
+                    out[b, position, number] = rows[b, number]
     return out

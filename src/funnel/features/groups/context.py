@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from funnel.features.groups.columns import table, usable
+from funnel.features.groups.columns import spread, table, usable
 from funnel.features.groups.group import FeatureBatch, FeatureGroup, FittedContext
 from funnel.plugins import register
 from funnel.types import Float32, Int32
@@ -32,12 +32,12 @@ def build(context: FittedContext) -> FeatureGroup:
     )
 
     def compute(batch: FeatureBatch) -> Float32:
-        items, moment, n = batch.candidates.items, batch.requests.context, len(batch.requests)
+        items, moment, n = batch.items, batch.requests.context, len(batch.requests)
         out = np.full((*items.shape, len(labels)), np.nan, dtype=np.float32)
         if not moment:
             return out
         rows = table(moment, names, n)
-        out[:, :, : len(names)] = np.where(batch.candidates.filled[:, :, None], rows[:, None, :], np.nan)
+        out[:, :, : len(names)] = spread(rows, batch.items)
         for at, (name, group) in enumerate(rated, start=len(names)):
             if name in moment:
                 out[:, :, at] = _rate(context, name, group, items, moment[name])

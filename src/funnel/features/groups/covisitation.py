@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from funnel.features.evidence import EVIDENCE
+import numpy as np
+
+from funnel.features.arrays import frozen
+from funnel.features.evidence import EVIDENCE, evidence
 from funnel.features.groups.group import FeatureBatch, FeatureGroup, FittedContext
 from funnel.features.neighbours import Neighbours
 from funnel.plugins import register
@@ -28,10 +31,11 @@ def build_transition(context: FittedContext) -> FeatureGroup:
 
 
 def _group(neighbours: Neighbours, names: Sequence[str]) -> FeatureGroup:
-    columns = [EVIDENCE.index(name) for name in names]
+    columns = frozen(np.array([EVIDENCE.index(name) for name in names], dtype=np.int64))
+    edges, decay, reach = neighbours.edges, neighbours.decay, neighbours.reach
 
     def compute(batch: FeatureBatch) -> Float32:
-        evidence = neighbours.evidence(batch.newest_first, batch.candidates.items)
-        return evidence if len(columns) == len(EVIDENCE) else evidence[:, :, columns]
+        columns_of: Float32 = evidence(edges, batch.newest, batch.items, decay, reach, columns)
+        return columns_of
 
     return FeatureGroup(tuple(names), compute)

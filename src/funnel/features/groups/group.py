@@ -9,7 +9,8 @@ from funnel.features.click_rates import ClickRates
 from funnel.features.rates import Rates
 from funnel.features.spec import Spec
 from funnel.features.statistics import Statistics
-from funnel.types import Candidates, Clock, EventKinds, Features, Float32, Int32, Ragged, Requests
+from funnel.types import Candidates, Clock, EventKinds, Features, Float32, Int32, Lists, Ragged, Requests
+from funnel.vectors import ItemVectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +18,19 @@ class FittedContext:
     """What a feature group is built from: all that is the same for every request.
 
     statistics: counts and neighbour lists. item_features: encoded item columns [n_items, …], whose forms are
-    item_specs. item_vectors: float32 [n_items, d] or None. user_specs: the forms of user columns. fitted: the
-    encoded item columns as the ranker was trained with them, also where items have changed since; figures
-    over the whole catalogue are taken from these. sources: names of those whose scores are features. shown:
-    columns of the lists that requests choose from; none where they choose from the catalogue. moment_specs:
-    the forms of what is known at the moment of a request. rates: of its categories, by column. kinds:
-    of events; None where they are of one. click_rates: of what was shown; None where nothing was.
+    item_specs. item_vectors: [n_items, d], rows read as float32, or None. user_specs: the forms of user
+    columns. fitted: the encoded item columns as the ranker was trained with them, also where items have
+    changed since; figures over the whole catalogue are taken from these. sources: names of those whose scores
+    are features. shown: columns of the lists that requests choose from; none where they choose from the
+    catalogue. moment_specs: the forms of what is known at the moment of a request. rates: of its categories,
+    by column. kinds: of events; None where they are of one. click_rates: of what was shown; None where
+    nothing was.
     """
 
     statistics: Statistics
     item_features: Features
     item_specs: Mapping[str, Spec]
-    item_vectors: Float32 | None
+    item_vectors: ItemVectors | None
     user_specs: Mapping[str, Spec]
     fitted: Features
     sources: tuple[str, ...]
@@ -43,13 +45,20 @@ class FittedContext:
 class FeatureBatch:
     """The requests and candidates that features are computed for.
 
-    newest_first: each request's recent history, see `funnel.features.recent`. Where nothing orders the events
-    it is a set, whose first or last item means nothing.
+    items: the candidates' items, in C order. newest: each request's recent history, newest first, see
+    `funnel.features.recent`; where nothing orders the events it is a set, whose first or last item means
+    nothing.
     """
 
     requests: Requests
     candidates: Candidates
-    newest_first: Ragged
+    items: Int32
+    newest: Lists
+
+    @property
+    def newest_first(self) -> Ragged:
+        """The recent histories as lists that can be looked at one by one."""
+        return Ragged(*self.newest)
 
 
 @dataclass(frozen=True, slots=True)

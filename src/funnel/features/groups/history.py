@@ -29,18 +29,32 @@ def build(context: FittedContext) -> FeatureGroup:
 
     def compute(batch: FeatureBatch) -> Float32:
         history, times = batch.requests.history, batch.requests.history_times
-        rows = _rows(
-            frozen(history.values, np.int32), frozen(times.values, np.int64),
-            frozen(history.offsets, np.int64), frozen(batch.requests.times, np.int64), n_items,
-        )[:, : 3 if timed else 1]  # fmt: skip
-        filled = batch.candidates.filled[:, :, None]
-        newest = batch.newest_first
-        repeats = _repeats(newest.values, newest.offsets, frozen(batch.candidates.items, np.int32))
-        repeats = repeats if ordered else repeats[:, :, :1]
-        return np.concatenate([np.where(filled, rows[:, None, :], np.float32(np.nan)), repeats], axis=2)
+        events = history.rows, frozen(times.values, np.int64), frozen(batch.requests.times, np.int64)
+        columns: Float32 = _columns(*events, n_items, *batch.newest, batch.items, timed, ordered)
+        return columns
 
     lengths = ("length", "since_last", "mean_gap") if timed else ("length",)
     return FeatureGroup((*lengths, "met", *(("met_ago",) if ordered else ())), compute)
+
+
+@compiled
+def _columns(
+    history: Any, times: Any, now: Any, n_items: int,
+    newest: Any, newest_offsets: Any, items: Any, timed: bool, ordered: bool,
+) -> Any:  # fmt: skip
+    """Those of the request and those of the candidate, as far as there is a clock and an order."""
+    rows = _rows(history.values, times, history.offsets, now, n_items)
+    repeats = _repeats(newest, newest_offsets, items)
+    n_rows, n_repeats = 3 if timed else 1, 2 if ordered else 1
+    out = np.full((items.shape[0], items.shape[1], n_rows + n_repeats), np.nan, dtype=np.float32)
+    for row in range(items.shape[0]):
+        for position in range(items.shape[1]):
+            if items[row, position] >= 0:
+                for column in range(n_rows):
+                    out[row, position, column] = rows[row, column]
+                for column in range(n_repeats):
+                    out[row, position, n_rows + column] = repeats[row, position, column]
+    return out
 
 
 @compiled

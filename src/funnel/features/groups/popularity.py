@@ -9,6 +9,8 @@ import numpy as np
 
 from funnel.compiling import compiled
 from funnel.features.arrays import frozen
+from funnel.features.count_kernels import AtEnd, lookup, lookup_at_end, totals
+from funnel.features.counts import widths_of
 from funnel.features.groups.group import FeatureBatch, FeatureGroup, FittedContext
 from funnel.plugins import register
 from funnel.types import Float32
@@ -31,49 +33,73 @@ def build(context: FittedContext) -> FeatureGroup:
     windows = statistics.windows
     labels = [f"window{number}" for number in range(1, len(windows))] + ["all"]
     names = [*labels, *(f"lift_{label}" for label in labels)]
-    timed = ("trend", "age", "recency") if statistics.clock == "time" else ()
+    n_fitted = max(statistics.fitted_items, 1)
+    timed = statistics.clock == "time"
+    events, widths = statistics.events, widths_of(windows)
+    at_end = _NO_END
+    if events.at_end is not None and events.widths == tuple(widths.tolist()):
+        at_end = events.at_end
 
     def compute(batch: FeatureBatch) -> Float32:
-        items, moments = batch.candidates.items, statistics.as_of(batch.requests.times)
-        times = np.broadcast_to(moments[:, None], items.shape)
-        events = statistics.events
-        counts, first, last = events.summary(items, times, windows)
-        means = events.total(moments, windows) / statistics.fitted_items
-        popularity = _popularity(frozen(items, np.int32), frozen(counts), frozen(means))
-        if not timed:
-            return popularity
-        ages = _ages(frozen(items, np.int32), frozen(first), frozen(last), frozen(moments, np.int64))
-        trend = popularity[:, :, len(windows) + min(1, len(windows) - 1)] - popularity[:, :, -1]
-        return np.concatenate([popularity, trend[:, :, None], ages], axis=2)
+        moments = frozen(statistics.as_of(batch.requests.times), np.int64)
+        columns: Float32 = _columns(
+            events.arrays, at_end, events.moments, batch.items, moments, widths, events.end, n_fitted, timed
+        )
+        return columns
 
-    return FeatureGroup((*names, *timed), compute)
+    return FeatureGroup((*names, *(("trend", "age", "recency") if timed else ())), compute)
+
+
+_NO_END = AtEnd(frozen(np.empty((0, 0)), np.int32), frozen(np.empty((0, 2)), np.int64))
 
 
 @compiled
-def _popularity(items: Any, counts: Any, means: Any) -> Any:
-    n_windows = counts.shape[2]
-    out = np.full((items.shape[0], items.shape[1], 2 * n_windows), np.nan, dtype=np.float32)
+def _columns(
+    events: Any, at_end: Any, every: Any, items: Any, moments: Any, widths: Any, end: int, n_fitted: int,
+    timed: bool,
+) -> Any:  # fmt: skip
+    """every: the moments of all fitted events. at_end: see `EventCounts`, without a row where it is not for
+    these widths. n_fitted: the items that the mean is over."""
+    n_windows = len(widths)
+    shape = (items.shape[0], items.shape[1], 2 * n_windows + (3 if timed else 0))
+    out = np.full(shape, np.float32(np.nan))
+    before = totals(every, events.recent, moments, widths, end)
+    for row in range(items.shape[0]):
+        at = np.full(items.shape[1], moments[row])
+        if moments[row] == end and len(at_end.counts) > 0:
+            counts, first, last = lookup_at_end(at_end, events.recent, items[row], at, widths, end)
+        else:
+            counts, first, last = lookup(events, items[row], at, widths, end)
+        _popularity(items[row], counts, before[row], n_fitted, out[row])
+        if timed:
+            _ages(items[row], first, last, moments[row], n_windows, out[row])
+    return out
+
+
+@compiled
+def _popularity(items: Any, counts: Any, before: Any, n_fitted: int, out: Any) -> None:
+    n_windows = counts.shape[1]
     expected = np.empty(n_windows)
-    for row in range(items.shape[0]):
+    for window in range(n_windows):
+        expected[window] = log1p(before[window] / n_fitted)
+    for position in range(len(items)):
+        if items[position] < 0:
+            continue
         for window in range(n_windows):
-            expected[window] = log1p(means[row, window])
-        for position in range(items.shape[1]):
-            if items[row, position] < 0:
-                continue
-            for window in range(n_windows):
-                n = counts[row, position, window]
-                count = _LOG1P[n] if n < len(_LOG1P) else log1p(np.float64(n))
-                out[row, position, window] = count
-                out[row, position, n_windows + window] = count - expected[window]
-    return out
+            n = counts[position, window]
+            count = _LOG1P[n] if n < len(_LOG1P) else log1p(np.float64(n))
+            out[position, window] = count
+            out[position, n_windows + window] = count - expected[window]
 
 
 @compiled
-def _ages(items: Any, first: Any, last: Any, moments: Any) -> Any:
-    out = np.full((items.shape[0], items.shape[1], 2), np.nan, dtype=np.float32)
-    for row in range(items.shape[0]):
-        for position in range(items.shape[1]):
-            if items[row, position] >= 0 and first[row, position] < moments[row]:
-                out[row, position, 0] = log1p((moments[row] - first[row, position]) / _DAY)
-                out[row, position, 1] = log1p((moments[row] - last[row, position]) / _DAY)
-    return out
+def _ages(items: Any, first: Any, last: Any, moment: int, n_windows: int, out: Any) -> None:
+    """trend, age and recency, behind the windows' columns."""
+    for position in range(len(items)):
+        if items[position] < 0:
+            continue
+        lifts, at = n_windows, 2 * n_windows
+        out[position, at] = out[position, lifts + min(1, n_windows - 1)] - out[position, at - 1]
+        if first[position] < moment:
+            out[position, at + 1] = log1p((moment - first[position]) / _DAY)
+            out[position, at + 2] = log1p((moment - last[position]) / _DAY)

@@ -27,14 +27,13 @@ def build(context: FittedContext) -> FeatureGroup:
     names = [f"{column}.{part}" for column in columns for part in ("value", "less", "ratio")]
 
     def compute(batch: FeatureBatch) -> Float32:
-        items, shown = frozen(batch.candidates.items, np.int32), batch.requests.shown
+        items, shown = batch.items, batch.requests.shown
         if shown is None:
             return np.full((*items.shape, len(names) + 1), np.nan, dtype=np.float32)
         missing = np.full(len(shown.items.values), np.nan, dtype=np.float32)
         values = np.stack([shown.columns.get(column, missing) for column in columns])
         rows, offsets = frozen(shown.items.values, np.int32), frozen(shown.items.offsets, np.int64)
-        newest = batch.newest_first
-        return _beside(rows, offsets, frozen(values, np.float32), newest.values, newest.offsets, items)
+        return _beside(rows, offsets, frozen(values, np.float32), *batch.newest, items)
 
     return FeatureGroup((*names, "after_met"), compute)
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from funnel.compiling import compiled
-from funnel.features.arrays import frozen
 from funnel.features.groups.group import TASTE_DECAY, FeatureBatch, FeatureGroup, FittedContext
 from funnel.plugins import register
 from funnel.types import Float32
+from funnel.vectors import ItemVectors
+from funnel.vectors.reading import as_float, dimension
 
 #: Vectors that each candidate is held against: the decayed mean, then the newest items, newest first.
 _LANES = 8
@@ -24,13 +25,12 @@ def build(context: FittedContext) -> FeatureGroup:
     """
     if context.item_vectors is None:
         return FeatureGroup((), lambda batch: batch.candidates.source_scores[:, :, :0])
-    vectors = frozen(context.item_vectors, np.float32)
+    vectors = ItemVectors.of(context.item_vectors).stored
     decay = TASTE_DECAY[context.statistics.clock]
     ordered = context.statistics.clock != "none"
 
     def compute(batch: FeatureBatch) -> Float32:
-        newest, items = batch.newest_first, frozen(batch.candidates.items, np.int32)
-        all_three: Float32 = _similarity(vectors, newest.values, newest.offsets, items, decay)
+        all_three: Float32 = _similarity(vectors, *batch.newest, batch.items, decay)
         return all_three if ordered else all_three[:, :, 2:]
 
     return FeatureGroup(("last", "best", "mean") if ordered else ("mean",), compute)
@@ -39,7 +39,7 @@ def build(context: FittedContext) -> FeatureGroup:
 @compiled
 def _lanes(vectors: Any, newest: Any, decay: float) -> Any:
     """Unit vectors side by side: float32 [d, 8]; a lane that has none is 0."""
-    d = vectors.shape[1]
+    d = dimension(vectors)
     lanes = np.zeros((d, _LANES), dtype=np.float32)
     mean = np.zeros(d, dtype=np.float64)
     fade = 1.0
@@ -47,9 +47,9 @@ def _lanes(vectors: Any, newest: Any, decay: float) -> Any:
         vector = vectors[newest[step]]
         scale = _inverse_norm(vector)
         for i in range(d):
-            mean[i] += fade * scale * vector[i]
+            mean[i] += fade * scale * as_float(vector[i])
             if step + 1 < _LANES:
-                lanes[i, step + 1] = scale * vector[i]
+                lanes[i, step + 1] = scale * as_float(vector[i])
         fade *= decay
     scale = _inverse_norm(mean)
     for i in range(d):
@@ -59,10 +59,11 @@ def _lanes(vectors: Any, newest: Any, decay: float) -> Any:
 
 @compiled
 def _inverse_norm(vector: Any) -> float:
-    """1 / |vector|, 0 for a vector without a direction."""
+    """1 / |vector|, 0 for a vector without a direction; of a stored one but for its scale, which makes no
+    direction."""
     square = 0.0
-    for value in vector:
-        square += np.float64(value) * np.float64(value)
+    for i in range(dimension(vector)):
+        square += np.float64(as_float(vector[i])) * np.float64(as_float(vector[i]))
     return 1.0 / np.sqrt(square) if square > 0 else 0.0
 
 
@@ -81,9 +82,9 @@ def _similarity(vectors: Any, newest: Any, offsets: Any, items: Any, decay: floa
                 continue
             vector = vectors[items[row, position]]
             dots[:] = 0.0
-            for i in range(len(vector)):
+            for i in range(dimension(vector)):
                 for lane in range(_LANES):
-                    dots[lane] += vector[i] * lanes[i, lane]
+                    dots[lane] += as_float(vector[i]) * lanes[i, lane]
             scale = _inverse_norm(vector)
             out[row, position, 0] = scale * dots[1]
             best = dots[1]

@@ -93,8 +93,9 @@ def _data_folder(config: Config) -> Path:
     if reader != "folder" or path is None or is_url(str(path)):
         where = "" if path is None else f" at {str(path)!r}"
         raise ConfigError(
-            f"funnel ingest writes into a folder of tables, and data.reader is {reader!r}{where}; "
-            "a local folder and the reader `folder` are needed"
+            f"funnel ingest writes into a folder of tables, and data.reader is {reader!r}{where}: a local "
+            "folder and the reader `folder` are needed. Other tables are yours to write: "
+            "`funnel.join_impressions` gives the rows, see docs/impressions.md"
         )
     return Path(path).expanduser()
 

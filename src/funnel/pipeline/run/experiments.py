@@ -10,21 +10,43 @@ from funnel.errors import BundleError
 from funnel.experiments.running import running, stop
 from funnel.gates import Finding
 from funnel.gates.findings import could_not_look
-from funnel.gates.winner import GATE, publish_winner
+from funnel.gates.running import GATE
+from funnel.gates.winner import publish_winner
 from funnel.serving.evidence import judged
+from funnel.serving.weights import update_weights
 
 
 def settle(store: Store, config: Config) -> list[Finding]:
     """A finding each running experiment that decides on the bundle.
 
-    One that is to stop is ended, and passes. A winner is published, through the gates, and tonight's bundle
-    is held, so that what won is served. One that goes on holds it too: publishing would change its control.
+    Shares that move are moved. One that is to stop is ended, and passes. A winner is published, through the
+    gates, and tonight's bundle is held, so that what won is served. One that goes on holds it too: publishing
+    would change its control.
     """
     try:
         now = running(store.folder).experiments
     except BundleError as error:
         return [could_not_look(GATE, str(error))]
-    return [_settled(store, name, config) for name, each in now.items() if "bundle" in each.config.changes]
+    settled = [_settled(store, name, config) for name, each in now.items() if "bundle" in each.config.changes]
+    moving = [name for name, each in now.items() if each.config.weights == "thompson"]
+    return [*settled, *(_moved(store, name, config) for name in moving if _runs(store, name))]
+
+
+def _runs(store: Store, name: str) -> bool:
+    """Whether it was not ended just now."""
+    return name in running(store.folder).experiments
+
+
+def _moved(store: Store, name: str, config: Config) -> Finding:
+    """Shares that move are moved once a night. Passes: what could not be moved stays as it is, and so does
+    what the shares say of chance."""
+    try:
+        started = update_weights(store, name, state=config.serve.state or None)
+        shares = ", ".join(f"{arm} {share:.3g}" for arm, share in started.shares[-1].items())
+        sentence = f"the experiment {name!r} has the shares {shares} from now on"
+    except Exception as error:  # of a log that cannot be read
+        sentence = f"the shares of the experiment {name!r} stay as they are: {error}"
+    return Finding(gate=GATE, passed=True, value=None, limit=0, sentence=sentence)
 
 
 def _settled(store: Store, name: str, config: Config) -> Finding:

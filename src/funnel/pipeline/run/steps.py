@@ -23,8 +23,10 @@ from funnel.pipeline.manifest import windows
 from funnel.pipeline.ranker_parts import add_ranker
 from funnel.pipeline.run.context import Context
 from funnel.pipeline.run.experiments import settle
+from funnel.pipeline.run.harm import ended_where_harmful
 from funnel.pipeline.run.sources import moment, signature
 from funnel.pipeline.run.work import RESULT, Result, Writing
+from funnel.stages.value import values_read
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def _evaluate(run: Context, out: Writing) -> None:
 
 def _gate(run: Context, out: Writing) -> None:
     version = run.results["evaluate"].output
-    held = settle(run.indexes, run.config)
+    held = [*settle(run.indexes, run.config), *ended_where_harmful(run.indexes, run.config)]
     verdict = judge(run.indexes, version, run.config.gates)
     verdict = verdict.model_copy(update={"findings": (*verdict.findings, *held)})
     if run.indexes.published() != version:  # published by hand, past the gates
@@ -200,7 +202,10 @@ STEPS = (
     PipelineStep(
         "rank",
         ("ingest", "export", "build"),
-        lambda run: run.sections("split", "events", "context", "seed", "features", "retrieve", "ranker"),
+        lambda run: {
+            **run.sections("split", "events", "context", "seed", "features", "retrieve", "ranker"),
+            **({"worth": reads} if (reads := values_read(run.config.rank)) else {}),
+        },
         _rank,
     ),
     PipelineStep(

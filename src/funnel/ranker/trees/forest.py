@@ -35,10 +35,11 @@ class Forest:
         a list (a feature of the user, say) is looked at once a list. threads: share the lists.
         """
         b, k, f = matrix.shape
-        out = np.full(b * k, -np.inf)
+        out = np.empty((b, k))
+        out.fill(-np.inf)
         starts = np.arange(b, dtype=np.int64) * k
-        self._score(matrix.reshape(b * k, f), starts, starts + lengths, out, threads)
-        return out.reshape(b, k)
+        self._score(matrix.reshape(b * k, f), starts, starts + lengths, out.reshape(-1), threads)
+        return out
 
     def rows(self, matrix: Float32, *, threads: int = 1) -> NDArray[np.float64]:
         """Raw scores of rows [N, F]: float64 [N]."""

@@ -21,6 +21,15 @@ PIECE = 4 * WIDTH
 
 
 @compiled
+def are_within(lengths: Any, most: int) -> bool:
+    """Whether each length is from 0 to `most`."""
+    within = True
+    for length in lengths:
+        within &= 0 <= length <= most
+    return within
+
+
+@compiled
 def score(matrix: Any, starts: Any, ends: Any, plan: Any, out: Any) -> None:
     """out[i] = the sum of the trees' values for row i of matrix, for i in each starts[l] … ends[l].
 

@@ -63,6 +63,8 @@ class LiveCatalogue(Catalogue):
         """See `Catalogue.records`."""
         n, wanted = len(self.own.ids), self.own.displayed if names is None else names
         values = self.own.records(np.where(rows < n, rows, 0), wanted) if n else [{} for _ in rows]
+        if not (self.written.numbers or self.written.records):
+            return values
         for name in self.written.numbers.keys() & set(wanted):
             for record, value in zip(values, self.written.numbers[name][rows].tolist(), strict=True):
                 record[name] = value
@@ -162,14 +164,13 @@ class LiveCatalogue(Catalogue):
         rows = self.changed.recent_interactions(changes)
         return self.changed.every() if rows is None else rows
 
-    def values_of(self, name: str, rows: Int32) -> list[Any]:
+    def values_of(self, name: str, rows: NDArray[Any]) -> list[Any]:
         """Some items' values of one column."""
         written, n = self.written, len(self.own.ids)
         if name in written.numbers:
             values = written.numbers[name][rows].tolist()
         elif n:
-            own, known = self.own.values[name], np.where(rows < n, rows, 0)
-            values = own[known].tolist() if isinstance(own, np.ndarray) else own.take(known).to_pylist()
+            values = self.own.values_of(name, np.where(rows < n, rows, 0))
         else:
             values = [None] * len(rows)
         if not written.records:

@@ -21,12 +21,12 @@ class GrowingIds:
     """
 
     def __init__(self, base: Ids) -> None:
-        self.base = base
+        self.base, self._n = base, len(base)
         self._later: list[Any] = []
         self._rows: dict[str, int] = {}
 
     def __len__(self) -> int:
-        return len(self.base) + len(self._later)
+        return self._n + len(self._later)
 
     @property
     def values(self) -> NDArray[Any]:
@@ -38,7 +38,7 @@ class GrowingIds:
 
     def take(self, rows: NDArray[Any]) -> list[Any]:
         """The ids of some rows."""
-        n = len(self.base)
+        n = self._n
         rows = np.asarray(rows)
         if not self._later:
             return self.base.take(rows)

@@ -92,11 +92,8 @@ class SqliteImpressions:
 
     def of(self, user: str, after: int) -> list[tuple[str, int]]:
         """See `ImpressionLog`."""
-        with self._connections.reader() as reader:
-            if reader is None:
-                return []
-            sql = "SELECT item, time FROM impressions WHERE user = ? AND time > ?"
-            return reader.execute(sql, (user, after)).fetchall()
+        sql = "SELECT item, time FROM impressions WHERE user = ? AND time > ?"
+        return self._connections.read(lambda reader: reader.execute(sql, (user, after)).fetchall()) or []
 
     def forget(self, user: str) -> int:
         """See `ImpressionLog`."""
@@ -110,11 +107,8 @@ class SqliteImpressions:
 
     def size(self) -> int:
         """See `ImpressionLog`."""
-        with self._connections.reader() as reader:
-            if reader is None:
-                return 0
-            sql = "SELECT coalesce(max(number) - min(number) + 1, 0) FROM impressions"
-            return int(reader.execute(sql).fetchone()[0])
+        sql = "SELECT coalesce(max(number) - min(number) + 1, 0) FROM impressions"
+        return self._connections.read(lambda reader: int(reader.execute(sql).fetchone()[0])) or 0
 
     def close(self) -> None:
         """See `ImpressionLog`."""

@@ -11,7 +11,6 @@ import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.errors import FunnelError
-from funnel.features.arrays import frozen
 from funnel.index import FaissIndex, IndexConfig, OverlayIndex
 from funnel.serving.background import later
 from funnel.serving.loaded import Loaded
@@ -20,7 +19,7 @@ from funnel.serving.state.catalogue import LiveCatalogue
 from funnel.serving.state.encode import encoded, fitted
 from funnel.serving.state.log import Changes, Counted, ItemChange, Patch
 from funnel.serving.state.people import RememberedIds
-from funnel.types import Int32, growable
+from funnel.types import Int32
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ class Overlay:
         self.bundle, self.own = bundle, own
         self.forgotten: set[str] = set()
         self.catalogue = LiveCatalogue.over(own.catalogue, bundle.schema, room)
-        self.vectors = growable(own.vectors, room)
+        self.vectors = own.vectors.with_room(room)
         self.index = OverlayIndex(own.index, self.vectors, self.catalogue.living_bits)
         self.loaded = bundle.with_contents(
             replace(
@@ -200,8 +199,8 @@ class Overlay:
         seed, info = self.bundle.manifest.seed, self.own.index.info  # type: ignore[attr-defined]
         some = np.sort(np.random.default_rng(seed).permutation(len(self.own.users.ids))[:_QUERIES])
         return FaissIndex.build(
-            frozen(self.vectors[:n]),
-            IndexConfig(spec=info.spec, k=info.recall_k, recall=info.recall_goal),
+            self.vectors.part(0, n),
+            IndexConfig(spec=info.spec, k=info.recall_k, recall=info.recall_goal, shards=info.shards),
             self.contents.queries.encode(of_users(self.contents, some)),
             seed=seed,
             towers_fingerprint=info.towers_fingerprint,

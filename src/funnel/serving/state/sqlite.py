@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -40,6 +41,8 @@ MOST_OF_USER, MOST_EVENTS = 200, 10_000_000
 #: After so many events of this process, it removes what is beyond.
 _EVERY = 1000
 
+_LATER = ", ".join(LATER)
+
 
 class SqliteLog:
     """A `StateLog` in one file of SQLite, which all processes of a machine share.
@@ -57,23 +60,22 @@ class SqliteLog:
         if not isinstance(path, str | Path):
             raise FunnelError(f"the path of a state is {shown(path)}; it must be a path or a text")
         self.path = path = Path(path)
+        self._name = os.fspath(path)
         self._connections = Connections(path, TABLES, check_format, synced=synced)
         self._file: tuple[int, int] | None = None
         self._generation = self._until_pruned = 0
+        self._complete = 0  # the number of the connection that knows all columns
 
     def position(self) -> tuple[int, Hashable]:
         """See `StateLog`."""
         self._look()
-        with self._connections.reader() as reader:
-            if reader is None:
-                return self._generation, None
-            version = reader.execute("PRAGMA data_version").fetchone()[0]
-            return self._generation, (self._connections.opened, version)
+        version = self._connections.read(_data_version)
+        return self._generation, None if version is None else (self._connections.opened, version)
 
     def _look(self) -> None:
         """Open the file anew when another was put in its place."""
         try:
-            stat = self.path.stat()
+            stat = os.stat(self._name)
             file: tuple[int, int] | None = (stat.st_dev, stat.st_ino)
         except FileNotFoundError:
             file = None
@@ -172,18 +174,10 @@ class SqliteLog:
 
     def changes_after(self, number: int) -> Changes:
         """See `StateLog`."""
-        with self._connections.reader() as reader:
-            if reader is None:
-                return Changes(number, [], [], [])
-            reader.execute("BEGIN")  # one state of all tables
-            try:
-                (now,) = reader.execute("SELECT number FROM position").fetchone()
-                items, patches, forgotten = (
-                    reader.execute(f"SELECT {columns} FROM {table} WHERE number > ?", (number,)).fetchall()
-                    for table, columns in (("items", ITEM), ("patches", PATCH), ("forgotten", "user, time"))
-                )
-            finally:
-                reader.execute("COMMIT")
+        found = self._connections.read(lambda reader: _changed_after(reader, number))
+        if found is None:
+            return Changes(number, [], [], [])
+        now, items, patches, forgotten = found
         return Changes(
             now,
             [item_of(row, self.path) for row in items],
@@ -230,13 +224,42 @@ class SqliteLog:
         self._connections.close()
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:
-        with self._connections.reader() as reader:
-            return [] if reader is None else reader.execute(sql, values).fetchall()
+        return self._connections.read(lambda reader: reader.execute(sql, values).fetchall()) or []
 
     def _events(self, columns: str, rest: str, *values: Any) -> list[Any]:
         """Columns of events, and those that an earlier funnel's file does not have."""
-        with self._connections.reader() as reader:
-            if reader is None:
-                return []
-            more = ", ".join(name if has_column(reader, name) else "NULL" for name in LATER)
-            return reader.execute(f"SELECT {columns}, {more} FROM events {rest}", values).fetchall()
+
+        def ask(reader: sqlite3.Connection) -> list[Any]:
+            sql = f"SELECT {columns}, {self._later(reader)} FROM events {rest}"
+            return reader.execute(sql, values).fetchall()
+
+        return self._connections.read(ask) or []
+
+    def _later(self, reader: sqlite3.Connection) -> str:
+        """Those columns as the file has them. They are looked for until all are there, which is for good."""
+        if self._complete == self._connections.opened:
+            return _LATER
+        there = [has_column(reader, name) for name in LATER]
+        if all(there):
+            self._complete = self._connections.opened
+        return ", ".join(name if has else "NULL" for name, has in zip(LATER, there, strict=True))
+
+
+def _data_version(reader: sqlite3.Connection) -> int:
+    """Another number whenever another connection has written."""
+    version: int = reader.execute("PRAGMA data_version").fetchone()[0]
+    return version
+
+
+def _changed_after(reader: sqlite3.Connection, number: int) -> tuple[int, Any, Any, Any]:
+    """The place in the log, and the rows of items, patches and the forgotten behind `number`."""
+    reader.execute("BEGIN")  # one state of all tables
+    try:
+        (now,) = reader.execute("SELECT number FROM position").fetchone()
+        items, patches, forgotten = (
+            reader.execute(f"SELECT {columns} FROM {table} WHERE number > ?", (number,)).fetchall()
+            for table, columns in (("items", ITEM), ("patches", PATCH), ("forgotten", "user, time"))
+        )
+    finally:
+        reader.execute("COMMIT")
+    return now, items, patches, forgotten

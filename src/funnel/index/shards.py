@@ -1,0 +1,180 @@
+"""An index in shards: ranges of item rows, each filled by itself from one training.
+
+A shard depends on its number, its rows and the trained quantiser alone, so that whoever fills it, wherever
+and whenever, writes the same file. Its lists are parts of the whole index's lists and its codes are the same
+codes, so that the best of all shards' candidates are those of one index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from funnel import order
+from funnel.artifacts.writing import whole_file
+from funnel.errors import BundleError, ConfigError
+from funnel.index.auto import choose_spec
+from funnel.index.config import IndexConfig, IndexInfo
+from funnel.index.factory import filled, trained, trained_index
+from funnel.index.files import read_index, size_of
+from funnel.index.parameters import faiss, nested, omp_threads
+from funnel.types import Float32, Int32
+from funnel.vectors import ItemVectors
+
+#: The trained quantiser that shards are filled from, in their folder until they are put together.
+TRAINED = "trained.faiss"
+
+
+@dataclass(frozen=True, eq=False)
+class Shards:
+    """FAISS's indexes of consecutive ranges of rows, searched as one.
+
+    starts: the first row of each.
+    """
+
+    indexes: tuple[Any, ...]
+    starts: tuple[int, ...]
+
+    @classmethod
+    def built(cls, spec: str, vectors: ItemVectors, n: int, seed: int, threads: int) -> Shards:
+        """Train, and fill n shards of finite vectors one after the other. Raises: ConfigError."""
+        if n == 1:
+            return cls((trained_index(spec, vectors, seed, threads),), (0,))
+        empty = faiss.serialize_index(trained(spec, vectors, seed, threads, sampled=True))
+        parts = ranges(len(vectors), n)
+        indexes = [
+            filled(faiss.deserialize_index(empty), spec, vectors.part(first, stop), threads)
+            for first, stop in parts
+        ]
+        return cls(tuple(indexes), tuple(first for first, _ in parts))
+
+    @classmethod
+    def load(cls, folder: Path, info: IndexInfo, mmap: bool) -> Shards:
+        """What `save` or `fill_shard` wrote. Raises: BundleError when a file is missing or damaged."""
+        parts = ranges(info.size, info.shards)
+        indexes = [
+            read_index(folder / shard_file(number, info.shards), stop - first, info.dimension, mmap)
+            for number, (first, stop) in enumerate(parts)
+        ]
+        return cls(tuple(indexes), tuple(first for first, _ in parts))
+
+    def save(self, folder: Path) -> None:
+        """A file for each shard."""
+        for number, index in enumerate(self.indexes):
+            faiss.write_index(index, str(folder / shard_file(number, len(self.indexes))))
+
+    @property
+    def first(self) -> Any:
+        """The first of them: all are of one kind, with the same lists."""
+        return self.indexes[0]
+
+    @property
+    def parts(self) -> Iterator[tuple[int, Any]]:
+        """The first row and the index of each."""
+        return zip(self.starts, self.indexes, strict=True)
+
+    @property
+    def bytes(self) -> int:
+        """The size of the files, which are not written for this."""
+        return sum(map(size_of, self.indexes))
+
+    def nested(self, params: Mapping[str, int]) -> list[Any]:
+        """Search parameters as FAISS takes them, for each shard."""
+        return [nested(index, params) for index in self.indexes]
+
+    def candidates(self, queries: Float32, k: int, params: list[Any], threads: int) -> Int32:
+        """The rows that FAISS returns for a search of k among all: int32 [B, k], negative where it found
+        fewer. Those of several shards are ordered by FAISS's own scores, ties by row. params: of `nested`."""
+        with omp_threads(threads):
+            results = [
+                index.search(queries, min(k, int(index.ntotal)), params=own)
+                for index, own in zip(self.indexes, params, strict=True)
+            ]
+        if len(results) == 1:
+            rows: Int32 = results[0][1].astype(np.int32)
+            return rows
+        numbers = [
+            np.where(rows < 0, -1, rows + first)
+            for (_, rows), first in zip(results, self.starts, strict=True)
+        ]
+        scores = np.concatenate([scores for scores, _ in results], axis=1)
+        return order.best(np.concatenate(numbers, axis=1).astype(np.int32), scores, k)[0]
+
+
+def ranges(n: int, shards: int) -> list[tuple[int, int]]:
+    """First and behind the last row of each of so many shards of n rows, whose sizes differ by one at most.
+
+    Raises: ConfigError when there are more shards than rows.
+
+    >>> ranges(10, 3)
+    [(0, 3), (3, 6), (6, 10)]
+    """
+    check_shards(n, shards)
+    edges = [number * n // shards for number in range(shards + 1)]
+    return list(pairwise(edges))
+
+
+def check_shards(n: int, shards: int) -> None:
+    """Raises: ConfigError when there are more shards than items."""
+    if shards > max(1, n):
+        raise ConfigError(
+            f"index.shards is {shards:,}, and there are {n:,} items; each holds one at least: take fewer"
+        )
+
+
+def shard_file(number: int, shards: int) -> str:
+    """The name of a shard's file in the folder of an index."""
+    return "index.faiss" if shards == 1 else f"index.{number:05}.faiss"
+
+
+def train_shards(
+    vectors: ItemVectors, config: IndexConfig, folder: Path, *, seed: int = 0, threads: int = 1
+) -> bool:
+    """Write the trained quantiser that `fill_shard` starts from, trained on a sample by the seed.
+
+    Returns whether there is anything to fill: not for "Flat", whose shards are the vectors themselves.
+    Raises: ConfigError when the spec is none, does not fit the vectors, or has more shards than they are.
+    """
+    check_shards(len(vectors), config.shards)
+    if (spec := spec_of(config, vectors)) == "Flat":
+        return False
+    _write(trained(spec, vectors, seed, threads, sampled=True), folder / TRAINED)
+    return True
+
+
+def fill_shard(
+    number: int, vectors: ItemVectors, config: IndexConfig, folder: Path, *, threads: int = 1
+) -> Path:
+    """Write the number-th shard beside the quantiser that `train_shards` left in the folder.
+
+    vectors: of all items, of which only the shard's own are read. Done again, or by another process or
+    machine, it writes the same bytes; the file is whole or not there. Returns its path.
+    Raises: BundleError when the quantiser is not there or the file cannot be written.
+    """
+    first, stop = ranges(len(vectors), config.shards)[number]
+    index = filled(_read_trained(folder), spec_of(config, vectors), vectors.part(first, stop), threads)
+    path = folder / shard_file(number, config.shards)
+    _write(index, path)
+    return path
+
+
+def spec_of(config: IndexConfig, vectors: ItemVectors) -> str:
+    """The factory string, chosen where the config leaves that to funnel."""
+    return choose_spec(*vectors.shape) if config.spec == "auto" else config.spec
+
+
+def _read_trained(folder: Path) -> Any:
+    try:
+        return faiss.read_index(str(folder / TRAINED))
+    except RuntimeError as error:
+        raise BundleError(f"{folder / TRAINED}: missing or damaged; train the index first") from error
+
+
+def _write(index: Any, path: Path) -> None:
+    with whole_file(path) as hidden:
+        hidden.write_bytes(faiss.serialize_index(index))

@@ -1,0 +1,127 @@
+"""A cluster, found fit before work is spent on it: its versions, its room, and the folders that it sees."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from funnel.artifacts.writing import changing
+from funnel.errors import ConfigError, FunnelError
+from funnel.evaluation.chunks import Workers
+from funnel.scale.config import ScaleConfig
+from funnel.scale.workers import RayWorkers, about_process
+
+log = logging.getLogger(__name__)
+
+#: Versions that a worker must share with the driver: what goes between them is in their own form.
+_SAME = ("python", "funnel-rank")
+
+
+@contextmanager
+def connected(config: ScaleConfig, folders: Sequence[Path] = ()) -> Iterator[Workers]:
+    """Workers of a cluster for the block. folders: which every machine of it must see under the same name.
+
+    Raises: FunnelError naming the extra where Ray is not installed; ConfigError where nobody answers at the
+    address, a machine has other versions, or does not see a folder.
+    """
+    ray = _ray()
+    _connect(ray, config)
+    try:
+        count = config.workers or int(ray.cluster_resources().get("CPU", 0))
+        if count < 1:
+            raise ConfigError(
+                f"the cluster at {config.address} has no processors to give; start a worker there"
+            )
+        _check(ray, config, [folder.absolute() for folder in folders])
+        log.info("%d workers on %d machines at %s", count, len(_alive(ray)), config.address)
+        yield RayWorkers(ray, count)
+    finally:
+        ray.shutdown()
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+    try:
+        return importlib.import_module("ray")
+    except ModuleNotFoundError as missing:
+        raise FunnelError('a cluster needs Ray: pip install "funnel-rank[scale]"') from missing
+
+
+def _connect(ray: Any, config: ScaleConfig) -> None:
+    options: dict[str, Any] = {"log_to_driver": True, "logging_level": logging.WARNING}
+    if config.address == "local":
+        options |= {"num_cpus": config.workers or None, "include_dashboard": False}
+    try:
+        ray.init(address=config.address, configure_logging=False, **options)
+    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"nobody answers as a cluster at {config.address!r} ({reason}); `ray start --head` starts one, "
+            "and `local` needs none"
+        ) from error
+
+
+def _alive(ray: Any) -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _check(ray: Any, config: ScaleConfig, folders: Sequence[Path]) -> None:
+    """Ask every machine once. Raises: ConfigError naming it."""
+    here, marks = about_process(), [_mark(folder) for folder in folders]
+    try:
+        for node in _alive(ray):
+            where = node["NodeManagerHostname"]
+            about, missing = _look_at(
+                ray, node["NodeID"], where, [str(mark) for mark in marks], config.seconds
+            )
+            for name in _SAME:
+                if about[name] != here[name]:
+                    raise ConfigError(
+                        f"{where} has {name} {about[name]}, this machine {here[name]}: install the same there"
+                    )
+            if missing:
+                raise ConfigError(
+                    f"{where} does not see {Path(missing[0]).parent}: put it on storage that all machines of "
+                    "the cluster have under the same name"
+                )
+    finally:
+        for mark in marks:
+            mark.unlink(missing_ok=True)
+
+
+def _look_at(
+    ray: Any, node: str, where: str, marks: list[str], seconds: float
+) -> tuple[dict[str, Any], list[str]]:
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    on = NodeAffinitySchedulingStrategy(node, soft=False)
+    task = ray.remote(num_cpus=0, max_retries=1, scheduling_strategy=on)(_about_machine)
+    try:
+        answer: tuple[dict[str, Any], list[str]] = ray.get(task.remote(marks), timeout=seconds)
+        return answer
+    except ray.exceptions.RayTaskError as error:
+        wrong = f"{where} cannot run funnel: {error.cause!r}; install the same version there"
+        raise ConfigError(wrong) from error
+    except ray.exceptions.RayError as error:  # also one that takes too long
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"{where} does not answer ({type(error).__name__}: {reason})") from error
+
+
+def _about_machine(marks: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """On a worker."""
+    return about_process(), [mark for mark in marks if not Path(mark).exists()]
+
+
+def _mark(folder: Path) -> Path:
+    """A file of no content, that another machine sees or does not."""
+    with changing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f".seen-{uuid.uuid4().hex}"
+        path.touch()
+    return path

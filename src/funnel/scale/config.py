@@ -1,0 +1,39 @@
+"""Where the steps of a run are done."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import Field, ValidationError, field_validator
+
+from funnel.errors import ConfigError
+from funnel.settings import Settings
+
+_ADDRESS = re.compile(r"(ray://)?[A-Za-z0-9_.\-\[\]:]+:\d{1,5}$")
+
+
+class ScaleConfig(Settings):
+    """The cluster. No part of what a bundle is: the same data and config give the same one on any."""
+
+    address: str = Field(
+        "",
+        description="of Ray: `local` for one of its own on this machine, `auto` for the one that this "
+        "machine is part of, or `host:port`, or `ray://host:port`; empty: none, all is done in this process",
+    )
+    workers: int = Field(0, ge=0, le=100_000, description="tasks at a time; 0: as many as there are cores")
+    seconds: float = Field(60.0, gt=0, le=3600, description="within which the cluster must answer")
+
+    def at(self, address: str) -> ScaleConfig:
+        """The same at another address. Raises: ConfigError for what is none."""
+        try:
+            return ScaleConfig.model_validate({**self.model_dump(), "address": address})
+        except ValidationError as error:
+            wrong = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+            raise ConfigError(f"the cluster's address is {address!r}; {wrong}") from None
+
+    @field_validator("address")
+    @classmethod
+    def _is_an_address(cls, address: str) -> str:
+        if address in ("", "local", "auto") or _ADDRESS.match(address):
+            return address
+        raise ValueError("`local`, `auto`, `host:port` or `ray://host:port` is expected")

@@ -1,0 +1,71 @@
+"""Parts of a step as tasks of Ray, in their order."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from funnel.errors import FunnelError
+from funnel.evaluation.chunks import Recipe
+from funnel.scale.shipping import packed, unpacked
+
+#: How often a part is begun again whose worker was lost.
+_AGAIN = 3
+
+#: Parts that are under way or done for each worker before the first is taken: results do not pile up.
+_AHEAD = 2
+
+
+class RayWorkers:
+    """See `funnel.evaluation.chunks.Workers`. count: tasks that there is room for at a time."""
+
+    def __init__(self, ray: Any, count: int) -> None:
+        self._ray, self.count = ray, count
+        self._task = ray.remote(num_cpus=1, max_retries=_AGAIN)(_done)
+
+    def each(self, recipe: Recipe, parts: Iterable[Any]) -> Iterator[Any]:
+        """What the work gives for each part. Raises: what the work raises; FunnelError where workers are
+        lost again and again, or memory for results is."""
+        text, waiting = self._ray.put(packed(recipe)), deque[Any]()
+        try:
+            for part in parts:
+                if len(waiting) >= _AHEAD * self.count:
+                    yield self._result(waiting.popleft())
+                waiting.append(self._task.remote(text, part))
+            while waiting:
+                yield self._result(waiting.popleft())
+        finally:
+            for task in waiting:  # nobody waits for them any more
+                self._ray.cancel(task, force=True)
+
+    def _result(self, task: Any) -> Any:
+        exceptions = self._ray.exceptions
+        try:
+            return self._ray.get(task)
+        except exceptions.RayTaskError as error:
+            raise error.cause from None
+        except exceptions.RayError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise FunnelError(
+                f"the cluster could not do a part of this step, {_AGAIN + 1} times ({type(error).__name__}: "
+                f"{reason}); what was done before is kept: run again when it is well"
+            ) from error
+
+
+def _done(text: bytes, part: Any) -> Any:
+    """On a worker."""
+    return unpacked(text)(part)
+
+
+def about_process() -> dict[str, Any]:
+    """On a worker: what must be as on the driver, and where it is."""
+    import platform
+    from importlib.metadata import version
+
+    return {
+        "python": platform.python_version(),
+        "funnel-rank": version("funnel-rank"),
+        "process": os.getpid(),
+    }

@@ -1,0 +1,31 @@
+"""What users did, written down so that the next answers go by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from funnel.serving.parts import ServingParts
+from funnel.serving.state import Event
+from funnel.serving.state.interactions import KindsTaken, checked, is_shown
+from funnel.serving.state.once import CallKey
+
+
+def observe(
+    parts: ServingParts,
+    events: tuple[Event | tuple[Any, ...], ...],
+    kind: str,
+    value: float | None,
+    key: str | None,
+) -> None:
+    """See `Live.observe`."""
+    own, numbered = parts.follower.overlay.own, list(enumerate(events))
+    views = checked([event for event in numbered if is_shown(event[1], kind)], 0)
+    others = [event for event in numbered if not is_shown(event[1], kind)]
+    kinds = KindsTaken(own.kinds, "interaction" if kind == "impression" else kind, value)
+    taken = checked(others, own.statistics.end if own.statistics.clock == "time" else None, kinds)
+    once = None if key is None else CallKey.of(key, [*taken, *views])
+    if taken or once is not None:  # the log of events knows every key
+        parts.state.observe(taken, once)
+        parts.recording.feedback += sum(event.answer is not None for event in taken)
+    if views:
+        parts.impressions.observe(views, once)

@@ -1,0 +1,59 @@
+"""Answers as tables: the items, why they are there, and what their order goes by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from funnel.serving.reasons import in_words
+from funnel.terminal import table
+
+if TYPE_CHECKING:
+    from funnel.serving.live import Live
+    from funnel.serving.response import Answer
+
+
+def answer(answer: Answer, live: Live, out: Console) -> None:
+    """One user's items, with where they came from and why."""
+    contents = live.contents
+    title = contents.catalogue.title
+    rows = table(f"user {answer.user_id}", "item", "score", "found by", "because", text=(2, 3))
+    for item in answer.items:
+        sources = " ".join(f"{name}#{rank}" for name, rank in item.sources.items())
+        because = ", ".join(in_words(code, contents) for code in item.reasons)
+        rows.add_row(title(item.item_id), f"{item.score:.3f}", sources, because)
+    out.print(rows)
+    latest = [title(item) for item in live.history(answer.user_id)[-5:]]
+    if latest:
+        out.print(f"  latest interactions: {', '.join(latest)}", style="dim", highlight=False, markup=False)
+    if answer.reasons:
+        out.print(f"  reason codes: {', '.join(answer.reasons)}", style="dim", highlight=False, markup=False)
+    total = sum(answer.milliseconds.values())
+    out.print(f"  bundle {answer.version}, {total:.1f} ms\n", style="dim", highlight=False, markup=False)
+
+
+def explanation(contributions: dict[str, float], out: Console, most: int = 12) -> None:
+    """The largest SHAP contributions."""
+    rows = table("why the first item is first (SHAP)", "feature", "contribution")
+    base = contributions.get("base", 0.0)
+    ordered = [pair for pair in contributions.items() if pair[0] != "base"]
+    for name, value in ordered[:most]:
+        rows.add_row(name, f"{value:+.3f}")
+    rest = sum(value for _, value in ordered[most:])
+    rows.add_row(f"{max(0, len(ordered) - most)} others", f"{rest:+.3f}")
+    rows.add_row("base", f"{base:+.3f}")
+    rows.add_row("score", f"{sum(contributions.values()):+.3f}", style="bold")
+    out.print(rows)
+
+
+def values(answer: Answer, out: Console) -> None:
+    """What each item's expected value is made of; nothing where lists are not ordered by one."""
+    items = [item for item in answer.items if item.value]
+    if not items:
+        return
+    names = list(items[0].value)
+    parts = table("what the order goes by", "item", *names)
+    for item in items:
+        parts.add_row(str(item.item_id), *(f"{item.value[name]:.4g}" for name in names))
+    out.print(parts)
