@@ -4,6 +4,11 @@ Ours with the default loss, which holds each target against every item, as RecTo
 negatives that a step's positions share; torch-rechub's has one negative a position.
 
     python -m benchmarks.training amazon-beauty --data PATH
+    python -m benchmarks.training amazon-beauty --data PATH --device cuda
+    python -m benchmarks.training --items 50000 --items 1000000 --items 10000000
+
+The last asks what a step costs with so many items (see `training_steps`). On a GPU
+all train on the same card.
 
 The same log, width, layers, heads, history, positions a step and threads; each trains for the same time,
 one after the other, and is then judged on the validation item: every item ranked, what was met left out.
@@ -48,7 +53,7 @@ def ours(prepared: Any, options: dict[str, Any], loss: dict[str, Any]) -> dict[s
 
     torch.set_num_threads(options["threads"])
     names = ("d", "layers", "heads", "history", "dropout", "lr", "batch")
-    changes = {**{name: options[name] for name in names}, **loss}
+    changes = {**{name: options[name] for name in names}, **loss, "device": options["device"]}
 
     def run(epochs: int) -> Any:
         config = prepared.config.towers.model_copy(update={**changes, "epochs": epochs, "patience": 1000})
@@ -93,15 +98,23 @@ def peer(python: Path, script: str, log: Path, options: Path) -> dict[str, float
 
 
 def main(
-    dataset: Annotated[str, typer.Argument(help="a config in configs/ that leaves one out")],
-    data: Annotated[Path, typer.Option(help="the data set's folder")],
+    dataset: Annotated[str | None, typer.Argument(help="a config in configs/ that leaves one out")] = None,
+    data: Annotated[Path | None, typer.Option(help="the data set's folder")] = None,
+    items: Annotated[list[int] | None, typer.Option(help="measure steps over so many items")] = None,
+    processes: Annotated[int, typer.Option(help="with --items: that many share the items as well")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda, for ours and for the peers")] = "cpu",
     seconds: Annotated[float, typer.Option(help="training time of each")] = 180.0,
     threads: int = 2,
     seed: int = 0,
     work: Annotated[Path, typer.Option(help="where the peers' environment is")] = Path("build/training"),
     results: Annotated[Path, typer.Option(help="where the JSON file goes")] = HERE / "results",
 ) -> None:
-    """Train each for the same time; print positions a second and NDCG@10."""
+    """Train each for the same time; print positions a second and NDCG@10; or time steps."""
+    if items:
+        by_items(items, processes, threads, device, results)
+        return
+    if dataset is None or data is None:
+        raise typer.BadParameter("name a data set and its --data, or give --items")
     import funnel.config as configs
     from funnel.evaluation import machine, versions
     from funnel.pipeline import prepare
@@ -109,7 +122,7 @@ def main(
     logging.basicConfig(level=logging.WARNING)
     options: dict[str, Any] = {
         "d": 64, "layers": 2, "heads": 2, "history": 50, "dropout": 0.2, "lr": 1e-3, "batch": 2048,
-        "threads": threads, "seed": seed, "seconds": seconds,
+        "threads": threads, "seed": seed, "seconds": seconds, "device": device,
     }  # fmt: skip
     prepared = prepare(configs.load(configs.packaged(f"{dataset}.toml"), data=data))
     train, asked = prepared.split.train, prepared.split.ranker
@@ -143,7 +156,38 @@ def main(
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "python": sys.version.split()[0],
     }  # fmt: skip
-    (results / f"training-{dataset}.json").write_text(json.dumps(about, indent=1) + "\n")
+    where = "" if device == "cpu" else f"-{device}"
+    (results / f"training-{dataset}{where}.json").write_text(json.dumps(about, indent=1) + "\n")
+
+
+def by_items(sizes: list[int], processes: int, threads: int, device: str, results: Path) -> None:
+    """Print and keep what a step costs with so many items."""
+    from benchmarks.training_steps import run
+    from funnel.evaluation import machine, versions
+
+    found = [run(size, number, threads, device) for size in sizes for number in sorted({1, processes})]
+    table = Table(title=f"a step of sampled softmax, {threads} threads, {device}", title_justify="left")
+    for column in (
+        "items",
+        "processes",
+        "seconds",
+        "processor",
+        "in the kernel",
+        "memory / table",
+        "read out",
+    ):
+        table.add_column(column, justify="right")
+    for each in found:
+        for one in each:
+            figures = (f"{one[name]:.4f}" for name in ("step_seconds", "step_processor", "step_kernel"))
+            memory = (f"{one[name]:.2f}" for name in ("memory_times_table", "with_read_out"))
+            table.add_row(f"{one['items']:,}", str(one["processes"]), *figures, *memory)
+    Console().print(table)
+    results.mkdir(parents=True, exist_ok=True)
+    made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    about = {"results": found, "threads": threads, "device": device, "machine": machine(), "made": made}
+    about["versions"] = versions()
+    (results / f"training-steps-{device}.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ def measured() -> Measured:
         start=50, centre=0.02, code=0.005, candidate=0.1, k=500, k_factor=2, probes=33, items=1_000_000
     )
     parts = {"index": 41.6, "ids": 16.0, "columns": 80.0}
-    return Measured(64, parts, 250.0, search, 1500.0, SHAPE, probes, 10_000_000, {"index": 1e-5, "step build": 5e-5})
+    seconds = {"index": 1e-5, "step build": 5e-5}
+    return Measured(64, parts, 250.0, search, 1500.0, SHAPE, probes, 10_000_000, seconds)
 
 
 @settings(max_examples=40, deadline=None)

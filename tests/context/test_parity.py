@@ -16,7 +16,8 @@ from funnel.features import Rates
 from funnel.pipeline.prepare import prepare
 from funnel.pipeline.ranker_parts import before_ranker
 from funnel.serving.request import Request, encode_request
-from funnel.towers.training.batches import sequences, steps
+from funnel.towers.training.batches import sequences
+from funnel.towers.training.steps import steps
 from funnel.types import Log
 from tests.context.shop import SCHEMA, Shop
 
@@ -74,7 +75,8 @@ def test_a_batch_gives_the_bits_that_single_requests_give(asked: Shop) -> None:
 def test_each_place_of_a_sequence_knows_the_moment_of_the_event_that_it_should_find(asked: Shop) -> None:
     log, rng = asked.prepared.split.train, np.random.default_rng(0)
     every = asked.data.log
-    for (step,) in steps(sequences(log, 10, rng), 200, rng):
+    for made in steps(sequences(log, 10, rng), 200, rng):
+        (step,) = made.parts
         known = step.moments >= 0
         assert 0.7 < known.mean() < 1.0  # some learn to stand without
         np.testing.assert_array_equal(every.items[step.moments[known]], step.targets[known])

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from funnel.towers.training.batches import Packed, Sequences, Sets, sequences, steps
+from funnel.towers.training.batches import Packed, Sequences, Sets, sequences
+from funnel.towers.training.steps import steps
 from funnel.types import Clock, Log
 
 LENGTHS = st.lists(st.integers(0, 40), min_size=1, max_size=8)
@@ -28,7 +29,7 @@ def cut(lengths: list[int], history: int, clock: Clock = "order", seed: int = 0)
 
 def packed(data: Sequences, batch: int) -> list[Packed]:
     made = list(steps(data, batch, np.random.default_rng(0)))
-    return [step for (step,) in made if isinstance(step, Packed)]
+    return [part for step in made for part in step.parts if isinstance(part, Packed)]
 
 
 @given(LENGTHS, st.integers(1, 12))
@@ -67,7 +68,8 @@ def test_of_a_set_about_half_is_read_and_the_rest_is_looked_for_once(
 ) -> None:
     data = cut(lengths, history, "none", seed)
     asked: dict[int, list[int]] = {}
-    for (step,) in steps(data, 30, np.random.default_rng(0)):
+    for made in steps(data, 30, np.random.default_rng(0)):
+        (step,) = made.parts
         assert isinstance(step, Sets)
         assert (step.read.lengths <= history).all()
         for row, user in enumerate(step.users):
@@ -141,8 +143,8 @@ def test_the_parts_of_a_step_are_its_sequences_in_about_equal_shares(
 ) -> None:
     data = cut(lengths, 12, clock)
     longest = int((data.items.lengths - data.skip).max())
-    whole = [step for (step,) in steps(data, batch, np.random.default_rng(0))]
-    divided = list(steps(data, batch, np.random.default_rng(0), parts=3))
+    whole = [step.parts[0] for step in steps(data, batch, np.random.default_rng(0))]
+    divided = [step.parts for step in steps(data, batch, np.random.default_rng(0), parts=3)]
     assert len(whole) == len(divided)
     for step, parts in zip(whole, divided, strict=True):
         users = np.concatenate([part.users for part in parts])

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funnel.features.encoders import Spec
-from funnel.towers.training import checkpoint
-from funnel.towers.training.checkpoint import NAME, fingerprint
+from funnel.towers.training import checkpoint, digests
+from funnel.towers.training.checkpoint import NAME
+from funnel.towers.training.digests import fingerprint
 from funnel.towers.training.train import train
 from funnel.towers.training.trained import Epoch, Trained
 from funnel.towers.training.warm import Start
@@ -133,7 +134,7 @@ def test_the_same_arguments_in_other_arrays_go_on(tmp_path: Path, stopped: bytes
 
 def test_another_version_starts_anew(tmp_path: Path, stopped: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / NAME).write_bytes(stopped)
-    monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
+    monkeypatch.setattr(digests, "FORMAT", digests.FORMAT + 1)
     assert numbers(tmp_path, **arguments()) == [0, 1]
 
 
@@ -179,7 +180,7 @@ def test_a_damaged_one_is_left_aside(
         (tmp_path / NAME).write_bytes(content)
         caplog.clear()
         try:
-            found = checkpoint.load(tmp_path)
+            found = checkpoint.load(tmp_path / NAME)
         except checkpoint.Damaged:
             anew += 1
             continue
@@ -203,7 +204,7 @@ def test_contents_that_were_exchanged_are_noticed(tmp_path: Path, stopped: bytes
     name = next(name for name in arrays if name.startswith("model/"))
     np.savez(tmp_path / NAME, **(arrays | {name: arrays[name] + 1}))  # type: ignore[arg-type]
     with pytest.raises(checkpoint.Damaged, match="not those that were written"):
-        checkpoint.load(tmp_path)
+        checkpoint.load(tmp_path / NAME)
 
 
 def test_where_none_can_be_written_training_goes_on(

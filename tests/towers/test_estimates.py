@@ -90,7 +90,7 @@ def test_corrected_softmax_is_that_over_all_items_but_the_querys_targets(
     own, rng = world.scores[list(targets)], np.random.default_rng(1)
     exact = float((torch.log(own.exp() + world.rest.exp().sum()) - own).mean())
     draws = sampler(world, 6000, **options)
-    draws.refresh(torch.randn(world.n, 4, generator=torch.Generator().manual_seed(0)))
+    draws.refresh(torch.randn(world.n, 4, generator=torch.Generator().manual_seed(0)), rng)
     found = [world.step(draws, rng, SampledSoftmax("corrected")) for _ in range(6)]
     assert np.mean(found) == pytest.approx(exact, rel=0.012)
 

@@ -14,8 +14,9 @@ from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
 from funnel.towers.encoder import QueryEncoder
 from funnel.towers.inputs import GAPS
-from funnel.towers.training.batches import Packed, sequences, steps
+from funnel.towers.training.batches import Packed, sequences
 from funnel.towers.training.export import export
+from funnel.towers.training.steps import steps
 from funnel.towers.training.train import train
 from funnel.types import EventKinds, Examples, Log, Ragged, Requests
 
@@ -42,7 +43,8 @@ def asked(log: Log, history: int, seed: int) -> list[tuple[tuple[int, ...], tupl
     """What every place that asks has read (items and kinds, newest of a window), its target and its row."""
     rng = np.random.default_rng(seed)
     out = []
-    for (step,) in steps(sequences(log, history, rng), 64, rng):
+    for made in steps(sequences(log, history, rng), 64, rng):
+        (step,) = made.parts
         assert isinstance(step, Packed)
         width = step.items.shape[1]
         assert step.moments is not None

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from funnel.towers.training import losses
+from funnel.towers.training import chunked
 from funnel.towers.training.losses import GBCE, Drawn, SampledSoftmax, full_softmax
 
 D, N, P = 6, 20, 9
@@ -38,8 +38,8 @@ ALONE, SHARED = torch.arange(P), torch.tensor([0, 0, 0, 1, 3, 3, 4, 4, 4])
 def test_full_softmax_is_cross_entropy(
     rng: torch.Generator, query_of: Tensor, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(losses, "CHUNK", chunk * N)
-    monkeypatch.setattr(losses, "LEAST", 1)
+    monkeypatch.setattr(chunked, "CHUNK", chunk * N)
+    monkeypatch.setattr(chunked, "LEAST", 1)
     queries, items = normal(rng, int(query_of.max()) + 1, D), normal(rng, N, D)
     targets = torch.randint(0, N, (P,), generator=rng)
     got = full_softmax(queries, items, targets, query_of)

@@ -15,9 +15,10 @@ from torch.utils._pytree import tree_leaves
 
 from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
-from funnel.towers.training import model
+from funnel.towers.training import item_tower
 from funnel.towers.training.bags import mean_embedding
-from funnel.towers.training.model import ItemTower, tensors
+from funnel.towers.training.item_tower import ItemTower
+from funnel.towers.training.model import tensors
 from funnel.towers.training.trainer import Trainer
 from funnel.types import Log
 
@@ -75,7 +76,7 @@ def test_a_catalogue_is_encoded_without_the_vectors_of_all_its_values(clock: str
 def test_a_part_of_the_catalogue_at_a_time_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     made = trainer(1000, "none")
     whole = made.vectors()
-    monkeypatch.setattr(model, "PART", 64)
+    monkeypatch.setattr(item_tower, "PART", 64)
     torch.testing.assert_close(made.vectors(), whole)
 
 

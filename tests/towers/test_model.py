@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from funnel.towers.config import TowersConfig
-from funnel.towers.training.batches import Packed, sequences, steps
+from funnel.towers.training.batches import Packed, sequences
+from funnel.towers.training.item_tower import ItemTower
 from funnel.towers.training.layers import Dropout
-from funnel.towers.training.model import ItemTower, QueryTower, tensors
+from funnel.towers.training.model import QueryTower, tensors
+from funnel.towers.training.steps import steps
 from funnel.types import Log
 
 from .world import COLD, ITEM_SPECS, N_ITEMS, USER_SPECS, item_table, user_table
@@ -56,7 +58,8 @@ def test_packed_sequences_have_the_queries_that_each_place_would_have_alone(
     events = Log(users, rng.integers(0, 50, 61).astype(np.int32), np.arange(61) ** 2, 7, 50, "time")
     vectors, columns = torch.randn(50, 16), tensors(user_table(np.arange(7) % 6, rng), list(USER_SPECS))
     asked = 0
-    for (step,) in steps(sequences(events, 8, rng), batch, rng):
+    for made in steps(sequences(events, 8, rng), batch, rng):
+        (step,) = made.parts
         assert isinstance(step, Packed)
         items, gaps, first, starts, asks = map(
             torch.from_numpy, (step.items, step.gaps, step.first, step.starts, step.asks)

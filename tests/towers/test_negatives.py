@@ -41,7 +41,7 @@ def test_log_q_is_the_log_of_how_often_an_item_is_drawn(
     monkeypatch.setattr("funnel.towers.training.negatives.NEAR", 2)
     rng = np.random.default_rng(0)
     draws = negatives(negatives=40, in_batch=in_batch * (1 - hard), hard=hard)
-    draws.refresh(torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]]))
+    draws.refresh(torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]]), rng)
     drawn = [draws.draw(rng.choice(LOG, 60), rng) for _ in range(500)]
     share = np.bincount(np.concatenate([items for items, _, _ in drawn]), minlength=4) / 20_000
     items, log_q, _ = drawn[0]
@@ -53,7 +53,7 @@ def test_hard_negatives_are_the_nearest_items_of_the_targets(monkeypatch: pytest
     monkeypatch.setattr("funnel.towers.training.negatives.NEAR", 1)
     draws = negatives(negatives=50, in_batch=0.0, hard=1.0)
     vectors = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
-    draws.refresh(vectors)
+    draws.refresh(vectors, np.random.default_rng(0))
     items, _, _ = draws.draw(np.array([0, 2, 2]), np.random.default_rng(0))
     assert set(items.tolist()) == {1, 3}
 
@@ -106,6 +106,6 @@ def test_an_item_that_nobody_was_offered_is_never_drawn() -> None:
         items, log_q, _ = negatives.draw(targets, rng)
         assert set(items.tolist()) <= set(met.tolist())
         assert len(log_q) == len(items)
-        negatives.refresh(torch.randn(len(counts), 8))
+        negatives.refresh(torch.randn(len(counts), 8), rng)
     every = negatives._log_q(met, np.array([0.5, 0.2, 0.3]))
     assert np.exp(every).sum() == pytest.approx(1, abs=1e-6)

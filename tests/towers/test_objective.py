@@ -13,9 +13,12 @@ from torch import Tensor
 
 from funnel.errors import FunnelError
 from funnel.towers.config import TowersConfig
-from funnel.towers.training.batches import sequences, steps
+from funnel.towers.training.batches import Packed, sequences
+from funnel.towers.training.devices import Device
+from funnel.towers.training.lookup import Touched
 from funnel.towers.training.model import TwoTowers, tensors
 from funnel.towers.training.objective import Objective
+from funnel.towers.training.steps import steps
 from funnel.towers.training.workers import Replica
 from funnel.types import Clock, Log
 from tests.towers.world import ITEM_SPECS, N_ITEMS, USER_SPECS, item_table, user_table
@@ -45,10 +48,18 @@ def gradients(clock: Clock, parts: int, **options: Any) -> tuple[float, dict[str
     """Of the first step."""
     model, objective, log = towers(clock, **options)
     step = next(steps(sequences(log, 6, np.random.default_rng(0)), 60, np.random.default_rng(1), parts))
-    assert len(step) == parts
+    assert len(step.parts) == parts
     with ThreadPoolExecutor(parts) as pool:
-        loss = objective(step, np.random.default_rng(2), pool)
-    return loss, {name: w.grad for name, w in model.named_parameters() if w.grad is not None}
+        loss, touched = objective(step, np.random.default_rng(2), pool)
+    return loss, gradients_of(model, touched)
+
+
+def gradients_of(model: TwoTowers, touched: Touched) -> dict[str, Tensor]:
+    """Of all weights that have one, those of the items' ids as a whole table."""
+    ids = torch.zeros_like(model.items.ids)
+    ids[slice(None) if touched.rows is None else touched.rows] = touched.gradient
+    others = {name: w.grad for name, w in model.named_parameters() if w.grad is not None}
+    return {"items.ids": ids, **others}
 
 
 @pytest.mark.parametrize("clock", ["time", "none"])
@@ -68,8 +79,9 @@ def test_two_parts_have_the_gradients_of_the_whole(clock: Clock, loss: str) -> N
 def test_the_gradients_are_those_of_a_plain_cross_entropy() -> None:
     _, found = gradients("time", 2, loss="full_softmax")
     model, objective, log = towers("time", loss="full_softmax")
-    ((step,),) = [next(steps(sequences(log, 6, np.random.default_rng(0)), 60, np.random.default_rng(1)))]
-    vectors = model.items(torch.arange(N_ITEMS), objective._items)
+    (step,) = next(steps(sequences(log, 6, np.random.default_rng(0)), 60, np.random.default_rng(1))).parts
+    assert isinstance(step, Packed)
+    vectors = model.items(torch.arange(N_ITEMS), tensors(item_table(), list(ITEM_SPECS)))
     user = [column[torch.from_numpy(step.users)] for column in objective._users]
     arrays = (step.gaps, step.first, step.starts, step.asks)
     gaps, first, starts, asks = (torch.from_numpy(array) for array in arrays)
@@ -84,7 +96,7 @@ def test_the_gradients_are_those_of_a_plain_cross_entropy() -> None:
 def test_replicas_share_weights_and_draw_apart() -> None:
     config = TowersConfig(d=16, heads=2, layers=1, history=6, dropout=0.5)
     query = TwoTowers(config, ITEM_SPECS, USER_SPECS, np.ones(N_ITEMS, dtype=np.bool_), "time").query
-    one, two = Replica(query), Replica(query)
+    one, two = Replica(query, Device()), Replica(query, Device())
     assert all(a is b for a, b in zip(query.parameters(), one.tower.parameters(), strict=True))
     ones = torch.ones(2000)
 
@@ -133,16 +145,16 @@ def test_items_without_an_event_are_no_negatives_where_texts_tell_items_apart(lo
         objective = Objective(config, model, counts, table, [], "time", texts=texts)
         step = next(steps(sequences(log, 6, np.random.default_rng(0)), 60, np.random.default_rng(1), 1))
         with ThreadPoolExecutor(1) as pool:
-            value = objective(step, np.random.default_rng(2), pool)
-        return value, {name: w.grad for name, w in model.named_parameters() if w.grad is not None}
+            value, touched = objective(step, np.random.default_rng(2), pool)
+        return value, gradients_of(model, touched)
 
-    plain, gradients_of = first(True, False)
+    plain, wanted = first(True, False)
     spoilt, found = first(True, True)
     if loss == "gbce":  # gives each item a probability of its own
         assert spoilt != plain
         return
     assert spoilt == plain
-    for name, expected in gradients_of.items():
+    for name, expected in wanted.items():
         assert torch.equal(found[name], expected), name
     if loss == "full_softmax":  # a few columns would have to tell them from others
         assert first(False, True)[0] != first(False, False)[0]

@@ -41,7 +41,8 @@ def test_towers_learn_what_comes_next(
 
 def test_hard_negatives_and_frequencies_found_on_the_way_learn_too() -> None:
     changes = {"loss": "sampled_softmax", "negatives": 24, "in_batch": 0.3, "hard": 0.3}
-    config = SMALL.model_copy(update={**changes, "frequencies": "streaming"})
+    longer = {"frequencies": "streaming", "epochs": 30, "patience": 30}
+    config = SMALL.model_copy(update={**changes, **longer})
     assert hits(train(*WORLD.arguments(), config), WORLD.validation) > 0.8
 
 

@@ -18,7 +18,7 @@ from funnel.features.recent import REACH, recent
 from funnel.pipeline.moments import known_at
 from funnel.pipeline.prepare import Prepared, with_users
 from funnel.ranker.propensity import Propensities, estimate_propensities
-from funnel.types import Bool, Examples, Int32
+from funnel.types import Bool, Examples, Int32, Ragged
 
 #: Rows of the log that are read: the latest ones.
 MOST_IMPRESSIONS = 20_000_000
@@ -112,7 +112,7 @@ def _shown_clicks(prepared: Prepared, rows: slice, propensities: Propensities) -
     shown, requests = lists.shown, examples.requests
     return ShownClicks(
         requests,
-        recent(requests.history, REACH["time"], log.n_items),
+        Ragged(*recent(requests.history, REACH["time"], log.n_items)),
         shown.items,
         shown.columns[OUTCOME + CLICK] > 0,
         propensities.examined(shown.columns["position"].astype(np.int64)),

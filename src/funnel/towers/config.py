@@ -68,6 +68,11 @@ class TowersConfig(plugins.Optioned):
     averaging: float = Field(
         0.99, ge=0, lt=1, description="decay a step of the averaged weights that are kept"
     )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto",
+        exclude=True,  # where towers are trained is no part of what they are made from
+        description="what towers are trained on; auto: CUDA where there is such a GPU, else the CPU",
+    )
     weight_decay: float = Field(0.01, ge=0, description="of AdamW; biases, norms and temperature have none")
 
     @model_validator(mode="after")

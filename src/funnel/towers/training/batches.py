@@ -1,4 +1,4 @@
-"""A log cut into training sequences, and sequences into steps that waste no time on padding.
+"""A log cut into training sequences, and some of them side by side, so that no time is wasted on padding.
 
 Where events are sets there is no next one to find: each step hides a part of a user's items, and one query
 from the others has to find them all (as in Mult-VAE's and EASE's training, Liang et al. 2018).
@@ -7,7 +7,6 @@ from the others has to find them all (as in Mult-VAE's and EASE's training, Lian
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -186,36 +185,8 @@ def _windows(lists: Ragged, longest: int) -> tuple[Ragged, Int64, Int32]:
     return Ragged.from_lengths(positions, lengths), skip, of.astype(np.int32)
 
 
-def steps(
-    sequences: Sequences, batch: int, rng: np.random.Generator, parts: int = 1
-) -> Iterator[tuple[Packed | Sets, ...]]:
-    """Every sequence once, in random order, about `batch` trained positions a step.
-
-    A step comes in at most so many parts of about as many trained positions each, which may be worked on side
-    by side.
-    """
-    order = rng.permutation(len(sequences))
-    trained = sequences.n_targets
-    n = max(1, round(sequences.positions / batch))
-    for chosen in _cut(order, trained, n):
-        cut = _cut(chosen, trained, parts)
-        if sequences.sets:
-            yield tuple(_sets_of(sequences, part) for part in cut)
-        else:
-            yield tuple(_packed(sequences, part, rng) for part in cut)
-
-
-def _cut(order: Int64, trained: Int64, n: int) -> list[Int64]:
-    """At most n parts of an order with about as many trained positions each; none is empty."""
-    total = np.cumsum(trained[order])
-    if not len(order):
-        return []
-    cuts = np.searchsorted(total, np.arange(1, n) * total[-1] / n)
-    return [part for part in np.split(order, cuts) if len(part)]
-
-
-def _packed(sequences: Sequences, chosen: Int64, rng: np.random.Generator) -> Packed:
-    """Position p of a sequence holds item p - 1, and from `skip` on asks for item p."""
+def packed(sequences: Sequences, chosen: Int64, rng: np.random.Generator) -> Packed:
+    """Some sequences. Position p of a sequence holds item p - 1, and from `skip` on asks for item p."""
     items, gaps = sequences.items.take(chosen), sequences.gaps.take(chosen)
     lengths = items.lengths
     width = int(lengths.max())
@@ -238,6 +209,13 @@ def _packed(sequences: Sequences, chosen: Int64, rng: np.random.Generator) -> Pa
         targets=items.values[asks].astype(np.int64),
         moments=None if sequences.rows is None else _moments(sequences.rows.take(chosen).values[asks], rng),
     )
+
+
+def targets_of(sequences: Sequences, chosen: Int64) -> Int64:
+    """What some sequences look for, one after the other: int64 [P]."""
+    items = sequences.items.take(chosen)
+    position = np.arange(len(items.values)) - np.repeat(items.offsets[:-1], items.lengths)
+    return items.values[_targets_at(sequences, chosen, position, items.lengths)].astype(np.int64)
 
 
 def _targets_at(sequences: Sequences, chosen: Int64, position: Int64, lengths: Int64) -> NDArray[Any]:
@@ -270,8 +248,8 @@ def _fit(lengths: Int64, width: int) -> tuple[Int64, Int64, int]:
     return row, column, n_rows
 
 
-def _sets_of(sequences: Sequences, chosen: Int64) -> Sets:
-    """The first `skip` of each are read, all the rest is asked for."""
+def sets_of(sequences: Sequences, chosen: Int64) -> Sets:
+    """Some sets. The first `skip` of each are read, all the rest is asked for."""
     items, read = sequences.items.take(chosen), sequences.skip[chosen]
     position = np.arange(len(items.values)) - np.repeat(items.offsets[:-1], items.lengths)
     known = position < read[items.list_of]

@@ -1,29 +1,28 @@
-"""Training state in one .npz file, replaced atomically at the end of each epoch.
+"""Training state in one .npz file a process, replaced atomically at the end of each epoch.
 
 A checkpoint spares time and is never an input: whatever is in doubt about one, training starts anew, gives
 the result that it would have given without it, and the log says why. So one that was made from anything else,
 by another version, or that is damaged is not refused but left aside, and replaced after the next epoch.
+
+Tensors are saved from whatever device they are on and loaded to any.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from funnel.towers.training.digests import fingerprint
+
+#: The file of a training in one process.
 NAME = "checkpoint.npz"
-
-#: To be raised when the same arguments come to train otherwise, or a checkpoint to hold something else.
-FORMAT = 3
 
 States = Mapping[str, Mapping[str, Tensor]]
 
@@ -32,45 +31,71 @@ class Damaged(Exception):
     """What is in the file is not what `save` wrote."""
 
 
-def save(folder: Path, states: States, meta: dict[str, Any]) -> None:
+class Checkpoint:
+    """What `save` wrote, read when it is asked for: a table of millions of items is not held twice.
+
+    Raises: Damaged when it cannot be read whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = np.load(path, allow_pickle=False)
+            digest, self._names = str(self._file["digest"]), set(self._file.files) - {"digest"}
+            if digest != fingerprint(_Arrays(self._file, sorted(self._names))):
+                raise Damaged("its contents are not those that were written")
+            self.meta: dict[str, Any] = json.loads(str(self._file["meta"]))
+        except Damaged:
+            raise
+        except Exception as error:  # a torn archive can raise almost anything
+            raise Damaged(f"{type(error).__name__}: {error}") from error
+
+    def group(self, name: str) -> dict[str, Tensor]:
+        """A named group of tensors."""
+        keys = [key for key in sorted(self._names) if key.startswith(f"{name}/")]
+        return {key.removeprefix(f"{name}/"): torch.from_numpy(self._file[key]) for key in keys}
+
+
+def save(path: Path, states: States, meta: dict[str, Any]) -> None:
     """Write named groups of tensors and a JSON-able dict; an older file stays whole until the new one is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    arrays = {f"{group}/{name}": t.numpy() for group, state in states.items() for name, t in state.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, Any] = {
+        f"{group}/{name}": one.detach().cpu().numpy()
+        for group, state in states.items()
+        for name, one in state.items()
+    }
     arrays["meta"] = np.array(json.dumps(meta))
-    arrays["digest"] = np.array(fingerprint(arrays))
-    partial = folder / f"{NAME}.partial"
+    digest = fingerprint({name: arrays[name] for name in sorted(arrays)})
+    partial = path.with_name(f"{path.name}.partial")
     try:
         with partial.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            np.savez(file, **arrays, digest=np.array(digest))
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(folder / NAME)
+        partial.replace(path)
     except OSError:
         partial.unlink(missing_ok=True)
         raise
 
 
-def load(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
+def load(path: Path) -> Checkpoint | None:
     """What `save` wrote, or None where there is none. Raises: Damaged when it cannot be read whole."""
-    path = folder / NAME
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-        digest = str(arrays.pop("digest"))
-        if digest != fingerprint(arrays):
-            raise Damaged("its contents are not those that were written")
-        meta: dict[str, Any] = json.loads(str(arrays.pop("meta")))
-    except Damaged:
-        raise
-    except Exception as error:  # a torn archive can raise almost anything
-        raise Damaged(f"{type(error).__name__}: {error}") from error
-    states: dict[str, dict[str, Tensor]] = {}
-    for key, array in arrays.items():
-        group, _, name = key.partition("/")
-        states.setdefault(group, {})[name] = torch.from_numpy(array)
-    return states, meta
+    return Checkpoint(path) if path.exists() else None
+
+
+class _Arrays(Mapping[str, Any]):
+    """Some arrays of an archive, in an order, each read when it is asked for."""
+
+    def __init__(self, archive: Mapping[str, Any], names: list[str]) -> None:
+        self._archive, self._names = archive, names
+
+    def __getitem__(self, name: str) -> Any:
+        return self._archive[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -86,61 +111,3 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, flat: Mapping[str, Tenso
         i, name = key.split(".", 1)
         moments.setdefault(int(i), {})[name] = value
     optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
-
-
-def copy(module: nn.Module) -> dict[str, Tensor]:
-    """A module's state that later training does not change."""
-    return {name: t.detach().clone() for name, t in module.state_dict().items()}
-
-
-def inputs_digest(*parts: Any) -> str:
-    """A `fingerprint` of what is trained on and by which versions: what a checkpoint belongs to."""
-    return fingerprint(FORMAT, _version(), torch.__version__, *parts)
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("funnel-rank")
-    except importlib.metadata.PackageNotFoundError:  # run from its source
-        return ""
-
-
-def fingerprint(*parts: Any) -> str:
-    """sha256 over texts, numbers, None, arrays, tensors, and mappings, sequences and dataclasses of these.
-
-    Different values have different fingerprints: each is hashed with its type, its shape and its length.
-    Raises: TypeError for anything else, which could change without being noticed.
-    """
-    digest = hashlib.sha256()
-    for piece in _pieces(parts):
-        digest.update(len(piece).to_bytes(8, "little"))
-        digest.update(piece)
-    return digest.hexdigest()
-
-
-def _pieces(value: Any) -> Iterable[bytes | memoryview]:
-    if isinstance(value, torch.Tensor):
-        value = value.detach().numpy()
-    if isinstance(value, np.ndarray):
-        yield f"array {value.dtype.str} {value.shape}".encode()
-        yield np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
-    elif value is None or isinstance(value, bool | int | float | str | np.generic):
-        yield f"{type(value).__name__} {value!r}".encode("utf-8", "surrogatepass")
-    else:
-        parts = _parts(value)
-        yield f"{type(value).__name__} {len(parts)}".encode()
-        for part in parts:
-            yield from _pieces(part)
-
-
-def _parts(value: Any) -> list[Any]:
-    """What a composed value consists of, names before what they name."""
-    if is_dataclass(value):
-        pairs = [(field.name, getattr(value, field.name)) for field in fields(value)]
-    elif isinstance(value, Mapping):
-        pairs = list(value.items())
-    elif isinstance(value, tuple | list):
-        return list(value)
-    else:
-        raise TypeError(f"a checkpoint cannot be told by a {type(value).__name__}")
-    return [part for pair in pairs for part in pair]

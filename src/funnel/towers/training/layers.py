@@ -59,12 +59,12 @@ class Dropout(nn.Module):
 
     def __init__(self, share: float) -> None:
         super().__init__()
-        self._below = min(round(share * 256), 255)
+        self.share, self._below = share, min(round(share * 256), 255)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self._below == 0:
             return x
-        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64)
+        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
         words.random_(-(2**63), None, generator=self.generator)
         kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self._below
         return x * kept.to(x.dtype).mul_(256 / (256 - self._below))
@@ -105,7 +105,7 @@ class Distance(nn.Module):
         if first is None:
             index, mask = self.index[:n, :n], self.mask[:n, :n]
             return self.bias[:, index] + mask
-        position = torch.arange(n)
+        position = torch.arange(n, device=first.device)
         back = self.bias[:, (position[:, None] - position).clamp(min=0)]
         is_start = (first == position)[:, None, None]
         bias = torch.where(is_start, self.bias[:, -1, None, None], back)
@@ -135,6 +135,8 @@ class Attention(nn.Module):
     Pre-norm residual attention (Vaswani et al. 2017; SASRec, arXiv 1808.09781, for histories).
     """
 
+    fused = False  # whether the CPU too goes by the one kernel of a GPU
+
     def __init__(self, d: int, heads: int, history: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
@@ -152,10 +154,18 @@ class Attention(nn.Module):
         else:
             x, bias = _at(x, at), self.distance.at(n, at).unsqueeze(2)
             query = self._split(self.query(_at(normed, at)))
-        query = query * query.shape[-1] ** -0.5
-        weights = (query @ key.transpose(2, 3) + bias).softmax(-1)
-        mixed = (self.dropout(weights) @ value).transpose(1, 2).flatten(2)
+        mixed = self._mix(query, key, value, bias).transpose(1, 2).flatten(2)
         return x + self.dropout(self.out(mixed))
+
+    def _mix(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+        """On a GPU in one kernel, which keeps no weights: [B, heads, n, c]. On the CPU, where torch has none
+        for a bias that is learned, step by step, with a dropout that each thread draws itself."""
+        if query.device.type == "cpu" and not self.fused:
+            query = query * query.shape[-1] ** -0.5
+            return self.dropout((query @ key.transpose(2, 3) + bias).softmax(-1)) @ value
+        dropout = self.dropout.share if self.training else 0.0
+        bias = bias.to(query.dtype)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
 
     def _split(self, x: Tensor) -> Tensor:
         """[B, n, heads * c] -> [B, heads, n, c]."""

@@ -6,17 +6,20 @@ events is known each position has a query of its own; where they are sets, the p
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Logits that full softmax holds at once: 2 MiB of float32 stay in the cache. Products want LEAST rows to
-#: be quick.
-CHUNK, LEAST = 1 << 19, 64
+from funnel.towers.training.chunked import (
+    Correction,
+    FullSoftmaxFunction,
+    SampledSoftmaxFunction,
+    each_alone,
+    own_targets,
+)
 
 
 def full_softmax(queries: Tensor, items: Tensor, targets: Tensor, query_of: Tensor) -> Tensor:
@@ -27,7 +30,7 @@ def full_softmax(queries: Tensor, items: Tensor, targets: Tensor, query_of: Tens
     Queries are walked in chunks and the gradient is computed along with the value, so that only a slice of
     the logits exists at a time.
     """
-    loss: Tensor = _FullSoftmax.apply(queries, items, targets, query_of)  # type: ignore[no-untyped-call]
+    loss: Tensor = FullSoftmaxFunction.apply(queries, items, targets, query_of)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -38,42 +41,6 @@ class FullSoftmax:
 
     def __call__(self, queries: Tensor, items: Tensor, targets: Tensor, query_of: Tensor) -> Tensor:
         return full_softmax(queries, items, targets, query_of)
-
-
-class _FullSoftmax(torch.autograd.Function):
-    """d loss / d logits of a query = (its targets · softmax - their counts) / P: both gradients are products
-    of it."""
-
-    @staticmethod
-    def forward(ctx: Any, queries: Tensor, items: Tensor, targets: Tensor, query_of: Tensor) -> Tensor:
-        need = any(ctx.needs_input_grad)
-        d_queries, d_items = torch.empty_like(queries), torch.zeros_like(items)
-        total, p = queries.new_zeros((), dtype=torch.float64), len(targets)
-        counts = torch.bincount(query_of, minlength=len(queries))
-        ends = [0, *counts.cumsum(0).tolist()]
-        size = max(LEAST, CHUNK // len(items))
-        for at in range(0, len(queries), size):
-            q, weight = queries[at : at + size], counts[at : at + size, None].to(queries.dtype)
-            part = slice(ends[at], ends[min(at + size, len(queries))])
-            positions = (query_of[part] - at, targets[part])
-            logits = q @ items.T
-            picked = logits[positions]
-            largest = logits.amax(1, keepdim=True)
-            odds = logits.sub_(largest).exp_()
-            mass = odds.sum(1, keepdim=True)
-            total += ((mass.log() + largest) * weight).sum() - picked.sum()
-            if need:
-                gradient = odds.mul_(weight / (mass * p))
-                gradient.index_put_(positions, torch.full_like(picked, -1 / p), accumulate=True)
-                torch.mm(gradient, items, out=d_queries[at : at + size])
-                d_items.addmm_(gradient.T, q)
-        ctx.save_for_backward(d_queries, d_items)
-        return (total / p).to(queries.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        d_queries, d_items = ctx.saved_tensors
-        return d_queries * grads[0], d_items * grads[0], None, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +77,7 @@ class Own:
         hit = own_targets(targets, query_of, n_queries, drawn.items)
         first = _distinct(targets, query_of, n_queries)
         number = torch.bincount(query_of[first], minlength=n_queries)
-        chance = drawn.target_log_q.exp()
-        chance = chance.new_zeros(n_queries).index_add(0, query_of[first], chance[first])
-        # Estimated frequencies may add up to more than one.
-        rest = torch.log1p(-chance.clamp(max=1 - 1e-6))
+        rest = log_rest(drawn, targets, query_of, n_queries)
         return cls(hit, number, rest, (~hit).sum(1).clamp(min=1).log())
 
 
@@ -141,18 +105,18 @@ class SampledSoftmax:
         self, queries: Tensor, positives: Tensor, negatives: Tensor, targets: Tensor, query_of: Tensor,
         drawn: Drawn,
     ) -> Tensor:  # fmt: skip
-        """queries [Q, d], positives [P, d], negatives [N, d]; targets, query_of int64 [P]."""
-        positive = (queries[query_of] * positives).sum(1)
-        own = Own.of(drawn, targets, query_of, len(queries))
-        negative = queries @ negatives.T
-        if self.logq != "none":
-            negative = negative - drawn.log_q
-        mass = negative.masked_fill(own.hit, -math.inf).logsumexp(1)
-        if self.logq == "usual":
-            positive = positive - drawn.target_log_q
-        elif self.logq == "corrected":
-            mass = mass + own.log_rest - own.log_n
-        return (torch.logaddexp(positive, mass[query_of]) - positive).mean()
+        """queries [Q, d], positives [P, d], negatives [N, d]; targets, query_of int64 [P], ascending.
+
+        Queries are walked in slices, as in `full_softmax`.
+        """
+        correction = Correction(
+            log_q=None if self.logq == "none" else drawn.log_q,
+            of_target=drawn.target_log_q if self.logq == "usual" else None,
+            rest=log_rest(drawn, targets, query_of, len(queries)) if self.logq == "corrected" else None,
+        )
+        arguments = targets, query_of, drawn.items, correction
+        loss: Tensor = SampledSoftmaxFunction.apply(queries, positives, negatives, *arguments)  # type: ignore[no-untyped-call]
+        return loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,18 +159,9 @@ class GBCE:
         return (self._beta(share)[query_of] * F.softplus(-positive) + negative[query_of]).mean()
 
 
-def own_targets(targets: Tensor, query_of: Tensor, n_queries: int, items: Tensor) -> Tensor:
-    """Which of the items are targets of each query itself: bool [n_queries, N]."""
-    same = targets[:, None] == items
-    if _alone(query_of, n_queries):
-        return same
-    own = torch.zeros(n_queries, len(items), dtype=torch.int32)
-    return own.index_add_(0, query_of, same.to(torch.int32)) > 0
-
-
 def _distinct(targets: Tensor, query_of: Tensor, n_queries: int) -> Tensor:
     """One position of each query and target: int64 [≤ P]."""
-    if _alone(query_of, n_queries):
+    if each_alone(query_of, n_queries):
         return query_of
     key = query_of * (targets.max() + 1) + targets
     ordered, order = key.sort(stable=True)
@@ -215,6 +170,10 @@ def _distinct(targets: Tensor, query_of: Tensor, n_queries: int) -> Tensor:
     return order[new]
 
 
-def _alone(query_of: Tensor, n_queries: int) -> bool:
-    """Whether each position has a query of its own."""
-    return len(query_of) == n_queries and torch.equal(query_of, torch.arange(n_queries))
+def log_rest(drawn: Drawn, targets: Tensor, query_of: Tensor, n_queries: int) -> Tensor:
+    """log(1 - Q(T)) of each query, Q(T) being the chance that a draw gives any of its targets: [Q]."""
+    first = _distinct(targets, query_of, n_queries)
+    chance = drawn.target_log_q.exp()
+    chance = chance.new_zeros(n_queries).index_add(0, query_of[first], chance[first])
+    # Estimated frequencies may add up to more than one.
+    return torch.log1p(-chance.clamp(max=1 - 1e-6))

@@ -14,69 +14,10 @@ from torch import Tensor, nn
 from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
 from funnel.towers.inputs import GAPS
-from funnel.towers.training.layers import INIT, Attention, ColumnSum, Dropout, FeedForward, Pool, embedding
-from funnel.towers.training.smooth import Smoother
-from funnel.types import Bool, Clock, Float32
-
-#: Items that are encoded at once where all are: 16 MiB of float32 with 64 numbers each.
-PART = 1 << 16
-
-
-class ItemTower(nn.Module):
-    """Item vectors: an id's embedding plus the sum of its columns'.
-
-    Row 0 of the ids is shared by all items without a training event; in training a random share of the items
-    wears it in each step, so that it and the columns learn to stand alone.
-
-    seen: bool [n_items], the items that have a training event.
-    """
-
-    rows: Tensor
-
-    def __init__(self, config: TowersConfig, specs: Mapping[str, Spec], seen: Bool) -> None:
-        super().__init__()
-        self.normalize = config.normalize
-        self.id_dropout = config.id_dropout if specs else 0.0
-        self.ids = embedding(len(seen) + 1, config.d)
-        self.columns = ColumnSum(specs, config.d) if specs else None
-        rows = np.where(seen, np.arange(1, len(seen) + 1), 0)
-        self.register_buffer("rows", torch.from_numpy(rows), persistent=False)
-        self.smoother: Smoother | None = None
-
-    @torch.no_grad()
-    def start_from(self, vectors: Float32, smoother: Smoother | None) -> None:
-        """Let the ids' embeddings start from such vectors, float32 [n_items, d] of mean square 1, and be
-        smoothed."""
-        known = self.rows > 0
-        self.ids[self.rows[known]] = INIT * torch.from_numpy(vectors)[known]
-        self.smoother = smoother
-
-    def forward(self, items: Tensor, columns: Sequence[Tensor], table: Tensor | None = None) -> Tensor:
-        """items: int64 [n] rows; columns: theirs, in the order of the specs; table: from `smoothed`, where
-        several parts of the catalogue are encoded one after the other. Returns [n, d]."""
-        rows = self.rows[items]
-        if self.training and self.id_dropout:
-            rows = rows * (torch.rand(len(rows)) >= self.id_dropout)
-        vectors = F.embedding(rows, self.smoothed() if table is None else table)
-        if self.columns is not None:
-            vectors = vectors + self.columns(columns)
-        return F.normalize(vectors, dim=-1) if self.normalize else vectors
-
-    def smoothed(self) -> Tensor:
-        """The ids' embeddings as they are read: [n_items + 1, d]."""
-        if self.smoother is None:
-            return self.ids
-        return torch.cat([self.ids[:1], self.smoother(self.ids[1:])])
-
-    @torch.no_grad()
-    def catalogue(self, columns: Sequence[Tensor]) -> Tensor:
-        """Vectors of all items, a part at a time, so that only the vectors grow with them: [n_items, d]."""
-        table, n = self.smoothed(), len(self.rows)
-        out = torch.empty(n, table.shape[1], dtype=table.dtype)
-        for at in range(0, n, PART):
-            part = torch.arange(at, min(at + PART, n))
-            out[at : at + PART] = self(part, [column[at : at + PART] for column in columns], table)
-        return out
+from funnel.towers.training.item_tower import ItemTower
+from funnel.towers.training.layers import Attention, ColumnSum, Dropout, FeedForward, Pool, embedding
+from funnel.towers.training.ranks import Shard
+from funnel.types import Bool, Clock
 
 
 class QueryTower(nn.Module):
@@ -151,7 +92,7 @@ class QueryTower(nn.Module):
         """
         x = torch.cat([self._start(user, history.shape[0]).unsqueeze(1), self._read(history, gaps)], dim=1)
         if not self.mixers:
-            known = torch.arange(x.shape[1]) <= at[:, None]
+            known = torch.arange(x.shape[1], device=at.device) <= at[:, None]
             mean = (known.to(x.dtype) / (at[:, None] + 1)).unsqueeze(1) @ x
             return self._query(self.wide[0](mean.squeeze(1)))
         return self._query(self._in_context(self._layers(x, at=at).squeeze(1), context))
@@ -209,7 +150,10 @@ class QueryTower(nn.Module):
 
 
 class TwoTowers(nn.Module):
-    """Both towers, and what similarities are multiplied with in the loss."""
+    """Both towers, and what similarities are multiplied with in the loss.
+
+    seen: bool [n_items], the items with a training event. shard: of the items, those that are held here.
+    """
 
     def __init__(
         self,
@@ -220,9 +164,10 @@ class TwoTowers(nn.Module):
         clock: Clock,
         context_specs: Mapping[str, Spec] | None = None,
         kinds: int = 0,
+        shard: Shard | None = None,
     ) -> None:
         super().__init__()
-        self.items = ItemTower(config, item_specs, seen)
+        self.items = ItemTower(config, item_specs, seen, shard)
         self.query = QueryTower(config, user_specs, clock, context_specs, kinds)
         temperature, learned = config.temperature_for(clock)
         start = torch.tensor(-math.log(temperature) if config.normalize else 0.0)

@@ -10,15 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from funnel.towers.config import TowersConfig
-from funnel.types import Float32, Int64
+from funnel.towers.training.near import near_items
+from funnel.types import Float32, Int32, Int64
 
 Float64 = NDArray[np.float64]
 
 #: Hard negatives are drawn from so many of the items nearest to a target.
 NEAR = 20
-
-#: Scores that the search for near items holds at once: 64 MiB of float32.
-CHUNK = 1 << 24
 
 
 class CountedFrequencies:
@@ -108,11 +106,12 @@ class Negatives:
 
     def __init__(self, config: TowersConfig, counts: NDArray[Any], offered: Int64 | None = None) -> None:
         self._counts_of, self._hard = config.negative_counts, config.hard
+        self._n = len(counts)
         self._offered = np.arange(len(counts)) if offered is None else offered
         self.frequency: CountedFrequencies | Streaming = (
             CountedFrequencies(counts) if config.frequencies == "counted" else Streaming(len(counts))
         )
-        self._neighbours: Int64 | None = None
+        self._neighbours: Int32 | None = None
         self._near: Float64 | None = None
 
     def draw(
@@ -142,7 +141,9 @@ class Negatives:
         drawn = rng.choice(targets, size=min(wanted, len(targets)), replace=False)
         if self._neighbours is None:
             return [drawn, np.empty(0, np.int64), self._even(rng, hard + even)]
-        near = self._neighbours[rng.choice(targets, hard), rng.integers(0, NEAR, hard)]
+        of = rng.choice(targets, hard)
+        places = of if self._all else np.searchsorted(self._offered, of)
+        near = self._neighbours[places, rng.integers(0, NEAR, hard)].astype(np.int64)
         return [drawn, near, self._even(rng, even)]
 
     def _even(self, rng: np.random.Generator, n: int) -> Int64:
@@ -155,19 +156,27 @@ class Negatives:
             mixture = mixture + shares[1] * self._near[items]
         return np.log(np.maximum(mixture, 1e-12)).astype(np.float32)
 
-    def refresh(self, vectors: torch.Tensor) -> None:
-        """Search the near items anew, exactly: vectors [n_items, d]. Nothing where none are asked for."""
-        if self._hard == 0 or len(self._offered) <= NEAR:
+    @property
+    def hard(self) -> bool:
+        """Whether near items are wanted."""
+        return self._hard > 0 and len(self._offered) > NEAR
+
+    def refresh(self, vectors: torch.Tensor, rng: np.random.Generator) -> None:
+        """Search the near items of those that are offered anew (`near_items`): vectors [n_items, d]. Nothing
+        where none are wanted."""
+        if not self.hard:
             return
-        others = torch.ones(len(vectors), dtype=torch.bool)
-        others[torch.from_numpy(self._offered)] = False
-        size = max(1, CHUNK // len(vectors))
-        parts = []
-        for at in range(0, len(vectors), size):
-            scores = vectors[at : at + size] @ vectors.T
-            scores[torch.arange(len(scores)), torch.arange(at, at + len(scores))] = -torch.inf
-            scores[:, others] = -torch.inf
-            parts.append(scores.topk(NEAR, dim=1).indices)
-        self._neighbours = torch.cat(parts).numpy()
-        weights = np.repeat(self.frequency.chances() / NEAR, NEAR)
-        self._near = np.bincount(self._neighbours.ravel(), weights, len(vectors)).astype(np.float64)
+        found = near_items(vectors[self._rows_of(vectors)], NEAR, rng).cpu().numpy()
+        self._neighbours = found if self._all else self._offered[found].astype(np.int32)
+        weights = self.frequency.of(self._offered) / NEAR
+        self._near = np.zeros(len(vectors))
+        for column in self._neighbours.T:
+            self._near += np.bincount(column, weights, len(vectors))
+
+    @property
+    def _all(self) -> bool:
+        return len(self._offered) == self._n
+
+    def _rows_of(self, vectors: torch.Tensor) -> slice | torch.Tensor:
+        """Which vectors are of offered items: without a copy where all are."""
+        return slice(None) if self._all else torch.from_numpy(self._offered).to(vectors.device)

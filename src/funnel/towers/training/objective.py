@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +16,15 @@ from torch import Tensor
 from funnel import plugins
 from funnel.towers.config import TowersConfig
 from funnel.towers.training.batches import Packed, Sets
+from funnel.towers.training.devices import Device
+from funnel.towers.training.lookup import Encoded, LocalItems, Lookup, ShardedItems, Touched
 from funnel.towers.training.losses import Drawn
 from funnel.towers.training.model import QueryTower, TwoTowers
 from funnel.towers.training.negatives import Negatives
+from funnel.towers.training.ranks import Ranks
+from funnel.towers.training.steps import Part, Step
 from funnel.towers.training.workers import PARTS, Replica
 from funnel.types import Bool, Clock, Int64
-
-Part = Packed | Sets
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,13 @@ def offered_items(seen: Bool, *, apart: bool) -> Bool:
 class Objective:
     """Holds the encoded columns as tensors and turns a step into a loss and its gradients.
 
-    counts: int64 [n_items], events of each item. target_counts: [n_items], how often each is to be
-    found, by what the kinds of its events weigh; default counts. texts: see `train`. item_columns,
-    user_columns: whole tables, in the specs' order; context_columns: of all events, and a row behind them
-    of what is not known.
+    model: of one process's items. counts: int64 [n_items], events of each item. target_counts: [n_items], how
+    often each is to be found, by what the kinds of its events weigh; default counts. texts: see `train`.
+    item_columns: of the model's items; user_columns: whole tables, in the specs' order; context_columns: of
+    all events, and a row behind them of what is not known. ranks: the processes that share the steps.
+
+    whole: whether each step says something about all rows of the items' ids: where a loss looks at all items,
+    and where ids are smoothed over a graph.
     """
 
     def __init__(
@@ -72,93 +78,101 @@ class Objective:
         target_counts: NDArray[Any] | None = None,
         *,
         texts: bool = False,
+        device: Device = Device(),  # noqa: B008 - it never changes
+        ranks: Ranks | None = None,
     ) -> None:
-        self._model, self._items, self._users = model, item_columns, user_columns
-        self._context = context_columns or []
-        self._replicas = [Replica(model.query) for _ in range(PARTS)]
+        self._model, self._users, self._device = model, user_columns, device
+        self._context, self._ranks = context_columns or [], ranks or Ranks()
+        self._replicas = [Replica(model.query, device) for _ in range(PARTS)]
+        self._dense = [w for w in model.parameters() if w.requires_grad and w is not model.items.ids]
         self._weights = [w for w in (*model.query.parameters(), model.log_scale) if w.requires_grad]
         self._name = config.loss_for(len(counts), clock)
         options = config.options.get(self._name)
         self._loss = plugins.make("loss", self._name, config, len(counts), options=options)
+        self.whole = model.items.smoother is not None or not getattr(self._loss, "sampled", True)
+        local = LocalItems(model.items, item_columns, whole=self.whole)
+        self.items: Lookup = local if self._ranks.size == 1 else ShardedItems(local, self._ranks)
         apart = texts and getattr(self._loss, "relative", False)
-        offered = offered_items(model.items.rows.numpy() > 0, apart=apart)
-        self._offered = torch.from_numpy(np.flatnonzero(offered))
-        self._row_of = torch.from_numpy(np.maximum(np.cumsum(offered) - 1, 0))
-        self.negatives = Negatives(
-            config, counts if target_counts is None else target_counts, np.flatnonzero(offered)
-        )
+        offered = np.flatnonzero(offered_items(counts > 0, apart=apart))
+        self._offered = None if getattr(self._loss, "sampled", True) else device.put(offered)
+        self.negatives = Negatives(config, counts if target_counts is None else target_counts, offered)
 
     def seed(self, rng: np.random.Generator) -> None:
-        """What dropout draws from now on."""
-        for replica in self._replicas:
-            replica.seed(int(rng.integers(1 << 62)))
+        """What dropout draws from now on. Each process of a group draws its own."""
+        seeds = rng.integers(1 << 62, size=(self._ranks.size, PARTS))[self._ranks.rank]
+        for replica, seed in zip(self._replicas, seeds, strict=True):
+            replica.seed(int(seed))
 
-    def __call__(self, parts: tuple[Part, ...], rng: np.random.Generator, pool: Executor) -> float:
-        """The mean loss over the targets of a step, whose gradients become those of the weights.
+    def __call__(self, step: Step, rng: np.random.Generator, pool: Executor) -> tuple[float, Touched]:
+        """The mean loss over the targets of a step, whose gradients become those of the weights; those of the
+        items' ids are returned.
 
-        parts: of the step, at most PARTS, which the pool works on side by side; `rng` draws the negatives,
-        which all of them share.
+        The pool works on the parts side by side; `rng` draws the negatives, which all of them share. All
+        processes of a group call it together, with the same `rng`.
         """
-        work, vectors = self._prepare(parts, rng)
-        leaf = vectors.detach().requires_grad_()
-        done = list(
-            pool.map(lambda part, replica: self._part(part, leaf, replica.tower), work, self._replicas)
-        )
+        encoded, work = self._prepare(step, rng)
+        leaf = encoded.vectors.detach().requires_grad_()
+        done = list(pool.map(lambda part, at: self._part(part, leaf, at.tower), work, self._replicas))
         gradients = [_sum(parts) for parts in zip(*(part for _, part in done), strict=True)]
+        gradients = gradients or [None] * (1 + len(self._weights))  # more processes than parts
         for weight, gradient in zip(self._weights, gradients[1:], strict=True):
             weight.grad = gradient
-        vectors.backward(gradients[0])  # type: ignore[no-untyped-call]
-        return sum(loss for loss, _ in done)
+        of_vectors = torch.zeros_like(leaf) if gradients[0] is None else gradients[0]
+        touched = self.items.back(encoded, of_vectors)
+        return self._ranks.add_gradients(self._dense, sum(loss for loss, _ in done)), touched
 
-    def _prepare(self, parts: tuple[Part, ...], rng: np.random.Generator) -> tuple[list[_Work], Tensor]:
-        """Every part's work, and the vectors of all items that one of them names: [n, d]."""
-        targets, read = [torch.from_numpy(part.targets) for part in parts], [_read(part) for part in parts]
-        n = sum(len(target) for target in targets)
-        shares = [len(target) / n for target in targets]
-        if not getattr(self._loss, "sampled", True):
-            vectors = self._model.items(self._offered, [column[self._offered] for column in self._items])
-            at_rows = [[self._row_of[rows] for rows in each] for each in (read, targets)]
-            whole = zip(parts, *at_rows, shares, strict=True)
-            return [_Work(part, rows, mine, None, None, share) for part, rows, mine, share in whole], vectors
-        drawn = self._draw(parts, rng)
-        named = [*targets, *read, drawn[0].items]
+    def _prepare(self, step: Step, rng: np.random.Generator) -> tuple[Encoded, list[_Work]]:
+        """The vectors of all items that a part of it here names, and the parts' work."""
+        put = self._device.put
+        targets, read = [put(part.targets) for part in step.parts], [put(_read(part)) for part in step.parts]
+        if self._offered is not None:
+            encoded = self.items.encode(self._offered)
+            at = [torch.searchsorted(self._offered, rows) for rows in (*read, *targets)]
+            drawn: list[Drawn | None] = [None] * len(step.parts)
+            return encoded, self._work(step, at, None, drawn)
+        draws = self._draw(step, rng)
+        named = [*read, *targets, put(draws.items)]
         rows, local = torch.unique(torch.cat([items.flatten() for items in named]), return_inverse=True)
-        at = [
-            rows_of.view(items.shape)
-            for rows_of, items in zip(local.split([items.numel() for items in named]), named, strict=True)
-        ]
-        vectors = self._model.items(rows, [column[rows] for column in self._items])
-        each = zip(parts, at[len(parts) :], at, drawn, shares, strict=False)
-        return [_Work(part, mine, own, at[-1], of, share) for part, mine, own, of, share in each], vectors
+        sizes = [items.numel() for items in named]
+        at = [flat.view(items.shape) for flat, items in zip(local.split(sizes), named, strict=True)]
+        return self.items.encode(rows), self._work(step, at[:-1], at[-1], draws.parts)
 
-    def _draw(self, parts: tuple[Part, ...], rng: np.random.Generator) -> list[Drawn]:
+    def _work(
+        self, step: Step, at: list[Tensor], negatives: Tensor | None, drawn: Sequence[Drawn | None]
+    ) -> list[_Work]:
+        """at: where the vectors of what each part reads are, then of its targets."""
+        n = len(step.parts)
+        each = zip(step.parts, at[:n], at[n:], drawn, step.shares, strict=True)
+        return [_Work(part, mine, own, negatives, of, share) for part, mine, own, of, share in each]
+
+    def _draw(self, step: Step, rng: np.random.Generator) -> _Draws:
         """The step's negatives, as each part's queries and targets need them."""
-        sets = isinstance(parts[0], Sets)
-        queries = np.cumsum([0, *(int(part.query_of.max(initial=-1)) + 1 for part in parts)])
-        owners = [part.query_of + first for part, first in zip(parts, queries, strict=False)]
-        items, log_q, target_log_q = (
-            torch.from_numpy(array)
-            for array in self.negatives.draw(
-                np.concatenate([part.targets for part in parts]),
-                rng,
-                np.concatenate(owners) if sets else None,
-            )
-        )
-        of_targets = torch.split(target_log_q, [len(part.targets) for part in parts])
-        of_queries = torch.split(log_q, np.diff(queries).tolist()) if sets else [log_q] * len(parts)
-        return [Drawn(items, mine, own) for mine, own in zip(of_queries, of_targets, strict=True)]
+        items, log_q, target_log_q = self.negatives.draw(step.targets, rng, step.query_of)
+        rows, put = self._device.put(items), self._device.put
+        common = put(log_q) if step.query_of is None else None
+        parts: list[Drawn | None] = [
+            Drawn(rows, put(log_q[queries]) if common is None else common, put(target_log_q[own]))
+            for own, queries in zip(step.of_part, step.queries, strict=True)
+        ]
+        return _Draws(items, parts)
 
     def _part(self, work: _Work, vectors: Tensor, query: QueryTower) -> tuple[float, list[Tensor | None]]:
         """A part's share of the loss, and the gradients of it: of the vectors, then of the weights."""
-        part, queries = work.part, self._queries(work, vectors, query)
-        target, query_of = torch.from_numpy(part.targets), torch.from_numpy(part.query_of)
-        if work.drawn is None:
-            loss = self._loss(queries, vectors, work.positives, query_of)
-        else:
-            positives, negatives = vectors[work.positives], vectors[work.negatives]
-            loss = self._loss(queries, positives, negatives, target, query_of, work.drawn)
-        share = self._checked(loss) * work.share
+        with self._device.autocast():
+            share = self._checked(self._loss_of(work, vectors, query)) * work.share
         return share.item(), list(torch.autograd.grad(share, [vectors, *self._weights], allow_unused=True))
+
+    def _loss_of(self, work: _Work, vectors: Tensor, query: QueryTower) -> Tensor:
+        part, queries = work.part, self._queries(work, vectors, query)
+        query_of = self._device.put(part.query_of)
+        if work.drawn is None:
+            loss: Tensor = self._loss(queries, vectors, work.positives, query_of)
+            return loss
+        assert work.negatives is not None
+        positives, negatives = F.embedding(work.positives, vectors), F.embedding(work.negatives, vectors)
+        target = self._device.put(part.targets)
+        of_drawn: Tensor = self._loss(queries, positives, negatives, target, query_of, work.drawn)
+        return of_drawn
 
     def _checked(self, loss: Tensor) -> Tensor:
         """Raises: FunnelError where a loss is none that towers can be trained with."""
@@ -168,27 +182,35 @@ class Objective:
 
     def _queries(self, work: _Work, vectors: Tensor, query: QueryTower) -> Tensor:
         """Queries of all that ask, multiplied by 1 / temperature: [Q, d]."""
-        part = work.part
-        user = [column[torch.from_numpy(part.users)] for column in self._users]
+        part, put = work.part, self._device.put
+        user = [column[put(part.users)] for column in self._users]
         if isinstance(part, Sets):
-            queries = query.sets(work.read, torch.from_numpy(part.read.offsets), vectors, user)
+            queries = query.sets(work.read, put(part.read.offsets), vectors, user)
         else:
-            first, starts, asks = map(torch.from_numpy, (part.first, part.starts, part.asks))
-            history, gaps = F.embedding(work.read, vectors), torch.from_numpy(part.gaps)
+            first, starts, asks = map(put, (part.first, part.starts, part.asks))
+            history, gaps = F.embedding(work.read, vectors), put(part.gaps)
             queries = query.packed(history, gaps, user, first, starts, asks, self._moments(part))
-        return queries * self._model.scale()
+        return queries.float() * self._model.scale()
 
     def _moments(self, part: Packed) -> list[Tensor]:
         """What is known at the positions that ask."""
         if part.moments is None:
             return []
-        rows = torch.from_numpy(part.moments)
+        rows = self._device.put(part.moments)
         return [column[rows] for column in self._context]
 
 
-def _read(part: Part) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """A step's negatives, int64 [N], and what each part knows of them."""
+
+    items: Int64
+    parts: list[Drawn | None]
+
+
+def _read(part: Part) -> Int64:
     """The items of the histories."""
-    return torch.from_numpy(part.read.values.astype(np.int64) if isinstance(part, Sets) else part.items)
+    return part.read.values.astype(np.int64) if isinstance(part, Sets) else part.items
 
 
 def _sum(gradients: tuple[Tensor | None, ...]) -> Tensor | None:

@@ -22,9 +22,10 @@ class Smoother:
     keeps its own share only.
     """
 
-    def __init__(self, log: Log, hops: int) -> None:
+    def __init__(self, log: Log, hops: int, device: str | torch.device = "cpu") -> None:
         matrix = normalised(log).astype(np.float32)
-        self._hops, self._there, self._back = hops, _tensor(matrix), _tensor(matrix.T.tocsr())
+        self._hops = hops
+        self._there, self._back = (_tensor(part).to(device) for part in (matrix, matrix.T.tocsr()))
 
     def __call__(self, x: Tensor) -> Tensor:
         smoothed: Tensor = _Smooth.apply(x, self)  # type: ignore[no-untyped-call]

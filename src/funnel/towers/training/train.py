@@ -6,16 +6,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from funnel.errors import ConfigError, DataError
 from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
 from funnel.towers.training.kinds import target_counts
+from funnel.towers.training.model import TwoTowers
 from funnel.towers.training.progress import TrainingProgress
+from funnel.towers.training.ranks import Ranks
 from funnel.towers.training.trained import Epoch, Trained
 from funnel.towers.training.trainer import Trainer
 from funnel.towers.training.warm import Start
-from funnel.types import Clock, Examples, Features, Log
+from funnel.types import Examples, Features, Log
 
 
 def train(
@@ -52,47 +55,42 @@ def train(
     Raises: DataError when there is nothing to train on or nothing to stop early on, ConfigError for a
     transformer over sets.
     """
-    _check(events, validation, config)
+    check(events, validation, config)
     tables = item_features, item_specs, user_features, user_specs
-    trainer = Trainer(events, *tables, validation, config, seed, context, context_specs, texts)
-    with torch.random.fork_rng(devices=[]), TrainingProgress(config.epochs, shown=progress) as bar:
-        trainer.start(start_from)
-        _epochs(trainer, folder, bar, on_epoch)
-    return _trained(trainer, config, events.clock, item_specs, user_specs)
+    ranks = Ranks()
+    trainer = Trainer(events, *tables, validation, config, seed, context, context_specs, texts, ranks, folder)
+    run(trainer, start_from, progress, on_epoch)
+    return trained_by(trainer, trainer.best().cpu(), trainer.vectors())
 
 
-def _epochs(
+def run(
     trainer: Trainer,
-    folder: Path | None,
-    bar: TrainingProgress,
+    start_from: Start | None,
+    progress: bool,
     on_epoch: Callable[[Epoch], None] | None,
 ) -> None:
     """Train to the end, from the checkpoint in the folder where there is one."""
-    if folder is not None:
-        trainer.resume(folder)
-    while not trainer.finished:
-        epoch = trainer.epoch(bar)
-        if folder is not None:
-            trainer.checkpoint(folder)
-        if on_epoch is not None:
-            on_epoch(epoch)
+    devices = range(torch.cuda.device_count())
+    shown = TrainingProgress(trainer.config.epochs, shown=progress)
+    with torch.random.fork_rng(devices), shown as bar:
+        trainer.start(start_from)
+        trainer.resume()
+        while not trainer.finished:
+            epoch = trainer.epoch(bar)
+            trainer.checkpoint()
+            if on_epoch is not None:
+                on_epoch(epoch)
 
 
-def _trained(
-    trainer: Trainer,
-    config: TowersConfig,
-    clock: Clock,
-    item_specs: Mapping[str, Spec],
-    user_specs: Mapping[str, Spec],
-) -> Trained:
-    """The best of the epochs."""
+def trained_by(trainer: Trainer, model: TwoTowers, vectors: Tensor) -> Trained:
+    """The best of the epochs. model, vectors: of all items."""
     return Trained(
-        config=config,
-        clock=clock,
-        item_specs=item_specs,
-        user_specs=user_specs,
-        model=trainer.best(),
-        item_vectors=trainer.vectors().numpy(),
+        config=trainer.config,
+        clock=trainer.clock,
+        item_specs=trainer.item_specs,
+        user_specs=trainer.user_specs,
+        model=model,
+        item_vectors=vectors.cpu().numpy(),
         epochs=tuple(trainer.epochs),
         best=trainer.best_epoch,
         context_specs=trainer.context_specs,
@@ -100,7 +98,8 @@ def _trained(
     )
 
 
-def _check(events: Log, validation: Examples | None, config: TowersConfig) -> None:
+def check(events: Log, validation: Examples | None, config: TowersConfig) -> None:
+    """Raises: as `train`."""
     if events.clock == "none" and config.encoder == "transformer":
         raise ConfigError(
             'towers.encoder is "transformer", which reads an order, and these events have none: '

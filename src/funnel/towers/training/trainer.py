@@ -5,11 +5,9 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,28 +16,29 @@ from funnel.features.encoders import Spec
 from funnel.features.spectral import spectral_vectors
 from funnel.towers.config import TowersConfig
 from funnel.towers.inputs import missing
-from funnel.towers.training import checkpoint
-from funnel.towers.training.batches import Sequences, sequences, steps
+from funnel.towers.training.batches import Sequences, sequences
+from funnel.towers.training.devices import Device, ahead
+from funnel.towers.training.held_out import VALIDATION_REQUESTS, HeldOut
 from funnel.towers.training.kinds import target_counts
 from funnel.towers.training.model import TwoTowers, tensors
 from funnel.towers.training.objective import Objective
+from funnel.towers.training.optimiser import Optimiser
 from funnel.towers.training.progress import TrainingProgress
+from funnel.towers.training.ranks import Ranks
+from funnel.towers.training.saving import Saving, State
 from funnel.towers.training.smooth import Smoother
+from funnel.towers.training.snapshot import Snapshot
+from funnel.towers.training.steps import Step, steps
 from funnel.towers.training.trained import Epoch
-from funnel.towers.training.validate import TorchEncoder, ndcg
 from funnel.towers.training.warm import Start
 from funnel.towers.training.workers import PARTS, workers
-from funnel.types import Clock, Examples, Features, Log
+from funnel.types import Examples, Features, Log
 
 log = logging.getLogger(__name__)
 
-#: Early stopping looks at NDCG@100 of at most this many requests: deep enough that few requests give a
-#: steady figure.
-VALIDATION_K, VALIDATION_REQUESTS = 100, 4_000
-
 
 class Trainer:
-    """What changes during training, and how it is saved."""
+    """What changes during training, and how it is saved. ranks: the processes that train together."""
 
     def __init__(
         self,
@@ -54,57 +53,83 @@ class Trainer:
         context: Features | None = None,
         context_specs: Mapping[str, Spec] | None = None,
         texts: bool = False,
+        ranks: Ranks | None = None,
+        folder: Path | None = None,
     ) -> None:
-        self._events, self._config, self._seed, self._texts = events, config, seed, texts
+        self._events, self._seed, self._texts = events, seed, texts
+        self.config, self.clock = config, events.clock
+        self._ranks, self._device = ranks or Ranks(), Device.named(config.device)
         self.context_specs = context_specs or {} if events.clock != "none" else {}
-        self._context_columns = _with_unknown(context or {}, self.context_specs)
         self.kinds = events.kind_names if events.clock != "none" else ()
-        self._item_specs, self._user_specs = item_specs, user_specs
-        self._item_columns = tensors(item_features, list(item_specs))
-        self._user_columns = tensors(user_features, list(user_specs))
-        self._validation = None if validation is None else _sample(validation, VALIDATION_REQUESTS, seed)
+        self.item_specs, self.user_specs = item_specs, user_specs
+        mine = self._ranks.shard.rows(events.n_items)
+        here = {name: item_features[name][mine] for name in item_specs}
+        columns = tensors(here, list(item_specs)), tensors(user_features, list(user_specs))
+        self._item_columns, self._user_columns = (list(map(self._there, some)) for some in columns)
+        self._context_columns = list(map(self._there, _with_unknown(context or {}, self.context_specs)))
+        sample = None if validation is None else _sample(validation, VALIDATION_REQUESTS, seed)
+        self._held_out = self._held_out_of(sample)
         self.epochs: list[Epoch] = []
-        self._fingerprint: str | None = None
-        self._inputs = (
-            config.model_dump_json(), seed, events, [*item_specs.items()], [*user_specs.items()],
-            self._item_columns, self._user_columns, self._validation, [*self.context_specs.items()],
-            self._context_columns, texts,
-        )  # fmt: skip
+        every = [item_features[name] for name in item_specs]
+        digest = [
+            config.model_dump_json(), seed, events, [*item_specs.items()], [*user_specs.items()], every,
+            self._user_columns, sample, [*self.context_specs.items()], self._context_columns, texts,
+        ]  # fmt: skip
+        self._saving = Saving(folder, self._ranks, digest)
+        self._best = Snapshot(folder)
+
+    def _there(self, column: torch.Tensor) -> torch.Tensor:
+        return column.to(self._device.device)
+
+    def _held_out_of(self, examples: Examples | None) -> HeldOut | None:
+        if examples is None:
+            return None
+        events, limit = self._events, self.config.reads(self.clock)
+        specs = dict(self.user_specs), dict(self.context_specs), limit, events.clock
+        return HeldOut(examples, events.n_items, *specs, self._ranks)
 
     def start(self, earlier: Start | None = None) -> None:
         """Fresh weights, or those of earlier towers where they have a place here."""
-        self._earlier = earlier
         torch.manual_seed(self._seed)
         counts = np.bincount(self._events.items, minlength=self._events.n_items)
-        config, clock = self._config, self._events.clock
-        specs = self._item_specs, self._user_specs
-        self._model = TwoTowers(config, *specs, counts > 0, clock, self.context_specs, len(self.kinds))
-        if clock == "none":
-            smoother = Smoother(self._events, config.graph) if config.graph else None
-            self._model.items.start_from(spectral_vectors(self._events, config.d, seed=self._seed), smoother)
+        model = self._fresh(counts > 0)
         if earlier is not None:
-            earlier.into(self._model)
+            earlier.into(model, self._ranks.shard)
+        self._model = model.to(self._device.device)
         self._averaged = copy.deepcopy(self._model).eval()
-        self._best = checkpoint.copy(self._averaged)
         self._objective = Objective(
-            config,
+            self.config,
             self._model,
             counts,
             self._item_columns,
             self._user_columns,
-            clock,
+            self.clock,
             self._context_columns,
             target_counts(self._events),
             texts=self._texts,
+            device=self._device,
+            ranks=self._ranks,
         )
-        self._optimiser = _optimiser(self._model, config, clock)
-        self._steps = 0
+        whole = self._objective.whole
+        self._optimiser = Optimiser(self._model, self._averaged, self.config, self.clock, whole=whole)
+        self._saving.belongs_to(earlier)
+
+    def _fresh(self, seen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> TwoTowers:
+        """Towers at the start; those of sets start from the log's spectrum."""
+        config, log, shard = self.config, self._events, self._ranks.shard
+        specs = self.item_specs, self.user_specs
+        model = TwoTowers(config, *specs, seen, log.clock, self.context_specs, len(self.kinds), shard)
+        if log.clock == "none":
+            vectors = spectral_vectors(log, config.d, seed=self._seed)[shard.rows(log.n_items)]
+            smoother = Smoother(log, config.graph, self._device.device) if config.graph else None
+            model.items.start_from(vectors, smoother)
+        return model
 
     @property
     def finished(self) -> bool:
         """All epochs done, or `patience` of them without a better validation."""
         done = len(self.epochs)
-        return done >= self._config.epochs or done - 1 - self.best_epoch >= self._config.patience
+        return done >= self.config.epochs or done - 1 - self.best_epoch >= self.config.patience
 
     @property
     def best_epoch(self) -> int:
@@ -118,108 +143,80 @@ class Trainer:
         number, began = len(self.epochs), time.perf_counter()
         # Seeded by the epoch's number, so that a resumed run needs no generator's state.
         rng = np.random.default_rng([self._seed, number])
-        torch.manual_seed(int(rng.integers(1 << 62)))
-        self._objective.seed(rng)
-        if number:
-            self._objective.negatives.refresh(self.vectors())
-        limit = self._config.reads(self._events.clock)
+        cutting, drawing, dropping, near = rng.spawn(4)
+        torch.manual_seed(int(rng.integers(1 << 62)) + self._ranks.rank)
+        self._objective.seed(dropping)
+        if number and self._objective.negatives.hard:
+            self._objective.negatives.refresh(self.vectors(), near)
+        limit = self.config.reads(self.clock)
         with workers() as pool:
-            loss, positions = self._pass(sequences(self._events, limit, rng), rng, bar, pool)
+            loss, positions = self._pass(sequences(self._events, limit, rng), cutting, drawing, bar, pool)
             seconds = time.perf_counter() - began
-            held_out = self._validation
-            metric = None if held_out is None else ndcg(self._encoder(), held_out, VALIDATION_K, pool)
+            metric = self._validation(pool)
         epoch = Epoch(number, loss, metric, positions, seconds)
         self.epochs.append(epoch)
         if self.best_epoch == number:
-            self._best = checkpoint.copy(self._averaged)
+            self._best.keep(self._averaged.state_dict())
         bar.epoch(number, loss, metric, self.epochs[self.best_epoch].validation)
         log.info("epoch %d: loss %.4f, validation %s, %.1f s", number, loss, metric, seconds)
         return epoch
 
+    def _validation(self, pool: Executor) -> float | None:
+        if self._held_out is None:
+            return None
+        return self._held_out.measure(self._averaged, self._item_columns, pool)
+
     def _pass(
-        self, data: Sequences, rng: np.random.Generator, bar: TrainingProgress, pool: Executor
+        self,
+        data: Sequences,
+        cutting: np.random.Generator,
+        drawing: np.random.Generator,
+        bar: TrainingProgress,
+        pool: Executor,
     ) -> tuple[float, int]:
+        """cutting, drawing: of sequences into steps, and of negatives: the former may run ahead."""
         self._model.train()
         total, positions = 0.0, 0
-        for parts in steps(data, self._config.batch_for(self._events.clock), rng, PARTS):
-            n = sum(len(part.targets) for part in parts)
-            self._optimiser.zero_grad(set_to_none=True)
-            loss = self._objective(parts, rng, pool)
-            self._optimiser.step()
-            self._average()
+        for step in self._steps(data, cutting):
+            n = len(step.targets)
+            self._optimiser.zero()
+            loss, touched = self._objective(step, drawing, pool)
+            self._optimiser.step(touched)
             total, positions = total + loss * n, positions + n
             bar.step(n, data.positions)
+        self._optimiser.settle()
         return total / positions, positions
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        """Exponential mean of the weights (Polyak & Juditsky 1992), shorter in the first steps."""
-        self._steps += 1
-        decay = min(self._config.averaging, self._steps / (self._steps + 10))
-        for mean, now in zip(self._averaged.parameters(), self._model.parameters(), strict=True):
-            mean.lerp_(now, 1 - decay)
+    def _steps(self, data: Sequences, rng: np.random.Generator) -> Iterator[Step]:
+        """The parts of this process; on a GPU the next step is made meanwhile."""
+        batch = self.config.batch_for(self.clock)
+        size, rank = self._ranks.size, self._ranks.rank
+        made = steps(data, batch, rng, max(PARTS, size), slice(rank, None, size))
+        return made if self._device.is_cpu else ahead(made, self._device.pinned)
 
     def vectors(self) -> torch.Tensor:
-        """All item vectors of the averaged weights: [n_items, d]."""
-        return self._averaged.items.catalogue(self._item_columns)
+        """The averaged weights' vectors of all items of this process: [n, d]."""
+        return self._averaged.items.catalogue(self._item_columns).whole()
 
-    def _encoder(self) -> TorchEncoder:
-        clock = self._events.clock
-        limit = self._config.reads(clock)
-        specs = self._user_specs, limit, clock, self.context_specs
-        return TorchEncoder(self._averaged.query, self.vectors(), *specs)
-
-    def checkpoint(self, folder: Path) -> None:
+    def checkpoint(self) -> None:
         """Everything that `resume` needs."""
-        meta = {
-            "inputs": self._inputs_digest(),
-            "steps": self._steps,
-            "epochs": [asdict(e) for e in self.epochs],
-        }
-        states = {
-            "model": self._model.state_dict(),
-            "averaged": self._averaged.state_dict(),
-            "best": self._best,
-            "optimiser": checkpoint.optimiser_state(self._optimiser),
-            "frequency": self._objective.negatives.frequency.state(),
-        }
-        try:
-            checkpoint.save(folder, states, meta)
-        except OSError as error:
-            log.warning("no checkpoint could be written to %s (%s); training goes on without", folder, error)
+        self._saving.save(self._state(), self._optimiser.steps, self.epochs)
 
-    def resume(self, folder: Path) -> None:
+    def resume(self) -> None:
         """Go on from the folder's checkpoint, unless it is of another training or damaged."""
-        try:
-            kept = checkpoint.load(folder)
-        except checkpoint.Damaged as error:
-            log.warning("%s holds a damaged checkpoint (%s); training starts anew", folder, error)
-            return
-        if kept is None:
-            return
-        states, meta = kept
-        if meta.get("inputs") != self._inputs_digest():
-            log.warning(
-                "%s holds a checkpoint of another training (its config, seed, log, columns, validation, "
-                "weights to start from or versions are others); training starts anew",
-                folder,
-            )
-            return
-        self._model.load_state_dict(states["model"])
-        self._averaged.load_state_dict(states["averaged"])
-        checkpoint.restore_optimiser(self._optimiser, states["optimiser"])
-        self._objective.negatives.frequency.restore(states.get("frequency", {}))
-        self._best, self._steps = states["best"], meta["steps"]
-        self.epochs = [Epoch(**e) for e in meta["epochs"]]
+        kept = self._saving.load(self._state())
+        if kept is not None:
+            self._optimiser.steps, self.epochs = kept
 
-    def _inputs_digest(self) -> str:
-        if self._fingerprint is None:
-            self._fingerprint = checkpoint.inputs_digest(*self._inputs, self._earlier)
-        return self._fingerprint
+    def _state(self) -> State:
+        """What a checkpoint holds, by reference."""
+        return State(self._model, self._averaged, self._best, self._optimiser, self._objective.negatives)
 
     def best(self) -> TwoTowers:
-        """The towers with the best weights, in eval mode."""
-        self._averaged.load_state_dict(self._best)
+        """The towers with the best weights, in eval mode, of this process's items. Nothing is trained after
+        it: the weights of the last step are let go."""
+        del self._model, self._objective, self._optimiser
+        self._averaged.load_state_dict(self._best.state())
         return self._averaged
 
 
@@ -228,16 +225,6 @@ def _with_unknown(context: Features, specs: Mapping[str, Spec]) -> list[torch.Te
     return [
         torch.from_numpy(np.concatenate([context[name], missing(spec, 1)])) for name, spec in specs.items()
     ]
-
-
-def _optimiser(model: TwoTowers, config: TowersConfig, clock: Clock) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019); weights decay, biases, norms and the temperature do not."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.lr_for(clock), fused=True)
 
 
 def _sample(examples: Examples, most: int, seed: int) -> Examples:

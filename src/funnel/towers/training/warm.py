@@ -19,6 +19,7 @@ from funnel.errors import BundleError, ConfigError
 from funnel.features import ContextEncoder, TableEncoder
 from funnel.towers.encoder import read_specs
 from funnel.towers.training.model import TwoTowers
+from funnel.towers.training.ranks import Shard
 from funnel.towers.training.trained import Trained
 from funnel.towers.training.weights import ABOUT, load_weights
 from funnel.types import Int64
@@ -115,8 +116,9 @@ class Start:
         )
 
     @torch.no_grad()
-    def into(self, model: TwoTowers) -> None:
-        """Give a fresh model every weight that has the same name and shape; the others stay fresh.
+    def into(self, model: TwoTowers, shard: Shard | None = None) -> None:
+        """Give a fresh model every weight that has the same name and shape; the others stay fresh. shard: the
+        items that the model is of, default all.
 
         Raises: ConfigError when the vectors are of another length.
         """
@@ -127,16 +129,16 @@ class Start:
                 f"or set towers.d = {d}"
             )
         for name, weight in model.named_parameters():
-            earlier = self._weight(name)
+            earlier = self._weight(name, (shard or Shard()).rows(len(self.ids)))
             if earlier is None or earlier.shape != weight.shape:
                 log.info("%s is not in %s in this shape: it starts fresh", name, self.version)
             else:
                 weight.copy_(earlier)
 
-    def _weight(self, name: str) -> Tensor | None:
+    def _weight(self, name: str, items: slice) -> Tensor | None:
         if name == "items.ids":
             ids = self.state[name]
-            return torch.cat([ids[:1], ids[torch.from_numpy(self.ids)]])
+            return torch.cat([ids[:1], ids[torch.from_numpy(self.ids[items])]])
         if name in _OF_KINDS and self.kinds is not None:
             weight = self.state.get(name)
             return None if weight is None else weight[torch.from_numpy(self.kinds)]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
+from funnel.towers.training.devices import Device
 from funnel.towers.training.layers import Dropout
 from funnel.towers.training.model import QueryTower
 
@@ -34,10 +35,10 @@ def workers() -> Iterator[ThreadPoolExecutor]:
 class Replica:
     """A query tower that shares its weights with another, and draws its dropout itself."""
 
-    def __init__(self, tower: QueryTower) -> None:
+    def __init__(self, tower: QueryTower, device: Device) -> None:
         shared = {id(part): part for part in (*tower.parameters(), *tower.buffers())}
         self.tower = copy.deepcopy(tower, shared)
-        self._generator = torch.Generator()
+        self._generator = torch.Generator(device.device)
         for module in self.tower.modules():
             if isinstance(module, Dropout):
                 module.generator = self._generator
