@@ -2,6 +2,7 @@
 
     python -m benchmarks.memory --events 1e6                 a world of a million events and impressions
     python -m benchmarks.memory --events 1e8 --most-gib 8    the whole: ends with an error above 8 GiB
+    python -m benchmarks.memory --events 1e8 --line 1000000 10000000    what two results on file say of it
 
 Each step runs in one process, in this order, and what it leaves is there in the next: reading the folder
 (ids encoded, checked, sorted), the checksum, the log, the split, the profile, the counts, co-visitation. The
@@ -36,6 +37,10 @@ RESULTS = Path(__file__).parent / "results"
 def main() -> None:
     """Write the world, measure its steps in a process of their own, print a table."""
     arguments = _arguments()
+    if arguments.line:
+        small, large = (_on_file(name) for name in arguments.line)
+        sys.stdout.write(as_line(small, large, int(arguments.events)) + "\n")
+        return
     size = Size(int(arguments.events))
     folder = Path(arguments.folder or tempfile.gettempdir()) / f"funnel-memory-{size.events}"
     if arguments.child:
@@ -61,6 +66,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--folder", help="where worlds are kept; default that of temporary files")
     parser.add_argument("--save", help="a name: write the result to benchmarks/results/memory-NAME.json")
     parser.add_argument("--most-gib", type=float, help="end with an error where the peak is above")
+    parser.add_argument("--line", nargs=2, metavar="NAME", help="no run: a line through two saved results")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--scratch", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -171,6 +177,23 @@ def as_table(result: dict[str, Any]) -> str:
             f"{step['name']:>14} {step['peak'] / 2**20:9.0f} {above / 2**20:8.0f} {left / 2**20:8.0f}  "
             f"{above / n:15.1f} {step['seconds']:7.1f} {step['processor_seconds']:7.1f}"
         )
+    return "\n".join(lines)
+
+
+def _on_file(name: str) -> dict[str, Any]:
+    return dict(json.loads((RESULTS / f"memory-{name}.json").read_text()))
+
+
+def as_line(small: dict[str, Any], large: dict[str, Any], events: int) -> str:
+    """A row a step: bytes that a further event, with an impression and a tenth of an item, adds to the peak
+    of the whole process, and where the line through both results is at so many events."""
+    lines = ["{:>14} {:>12} {:>16} {:>12}".format("step", "bytes/event", "peak GiB at", "cpu s at")]
+    for less, more in zip(small["steps"], large["steps"], strict=True):
+        by = large["events"] - small["events"]
+        slope, pace = ((more[of] - less[of]) / by for of in ("peak", "processor_seconds"))
+        further = events - large["events"]
+        peak, seconds = more["peak"] + slope * further, more["processor_seconds"] + pace * further
+        lines.append(f"{more['name']:>14} {slope:12.1f} {peak / 2**30:16.2f} {seconds:12.0f}")
     return "\n".join(lines)
 
 

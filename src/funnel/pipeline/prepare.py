@@ -71,8 +71,9 @@ class Prepared:
         """What was known before each event, encoded: one row a row of the table of events."""
         if self.context is None:
             return {}
-        events = self.dataset.events
-        return self.context.encode(events, events["time"].to_numpy())
+        table = self.dataset.event_table
+        wanted = [name for name in self.context.table.specs if name in table]
+        return self.context.encode(table.frame(names=["time", *wanted]), table.array("time"))
 
     def rates(self, log: Log) -> Mapping[str, Rates]:
         """How often items are taken in each context, from the events of a log."""
