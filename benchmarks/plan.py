@@ -116,10 +116,13 @@ def _network(shards: int, k: int, qps: float, machines: int) -> float:
 def rebuild(
     measured: Measured, items: int, group: int, machines: int, bytes_item: float, assumed: Assumed
 ) -> dict[str, float]:
-    """Of a night: processor hours by step, hours on the machines of one group, and minutes to copy a bundle
-    to every machine, each from one that has it."""
-    hours = {step: items * seconds / 3600 for step, seconds in measured.build.items()}
-    whole = sum(took for step, took in hours.items() if step != "index")  # which is a part of a step
+    """Of a night: processor hours by step, at most; hours on the machines of one group; and minutes to copy a
+    bundle to every machine, each from one that has it."""
+    cores = dict.fromkeys(measured.build, measured.build_cores) | {
+        "index": 1
+    }  # which is a part of a step
+    hours = {step: items * took * cores[step] / 3600 for step, took in measured.build.items()}
+    whole = sum(took for step, took in hours.items() if step != "index")
     copies = max(1.0, math.log2(max(2, machines / group)))
     minutes = items * bytes_item / group * 8 / (assumed.gbits * 1e9) / 60 * copies
     return {

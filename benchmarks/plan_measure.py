@@ -190,6 +190,7 @@ def main(
             ],
             "probes": probes_of(contents.index, many),
             "largest": largest,
+            "build_cores": os.cpu_count(),
             "build": {"index": float(f"{built_again(contents):.4g}"), **_steps(runs, n)},
         },
         results,

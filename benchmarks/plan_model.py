@@ -62,7 +62,7 @@ class Measured:
     bytes_item: of each part of a bundle beside the vectors. d: numbers of a vector. other: microseconds of a
     request beside the search of the index. shape: quantiles of a request's time as parts of its mean, as
     (share, times) from 0 to 1. probes: how often each list was probed, falling. largest: items of a shard
-    that was measured. build: processor seconds an item of a nightly rebuild, by step.
+    that was measured. build: seconds an item of a nightly rebuild, by step, on `build_cores` cores.
     """
 
     d: int
@@ -74,6 +74,7 @@ class Measured:
     probes: list[int]
     largest: int
     build: Mapping[str, float]
+    build_cores: int = 2
     train: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod

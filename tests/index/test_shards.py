@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -142,6 +143,23 @@ def test_a_damaged_shard_is_named(world: World, tmp_path: Path, damage: str) -> 
         built(world, SPEC, 3).save(tmp_path / "three")
         (tmp_path / "three" / "index.00001.faiss").rename(path)
     with pytest.raises(BundleError, match=r"index\.00002\.faiss"):
+        FaissIndex.load(tmp_path, world.vectors)
+
+
+def test_shards_of_two_indexes_are_refused(world: World, tmp_path: Path) -> None:
+    built(world, SPEC, 4).save(tmp_path)
+    built(world, "IVF32,PQ32x4fs", 4).save(tmp_path / "other")
+    (tmp_path / "other" / "index.00003.faiss").replace(tmp_path / "index.00003.faiss")
+    with pytest.raises(BundleError, match=r"index\.00003\.faiss: 32 lists .* they are of two indexes"):
+        FaissIndex.load(tmp_path, world.vectors)
+
+
+@pytest.mark.parametrize("shards", [3001, 0, 10_001, "two"])
+def test_a_damaged_number_of_shards_is_named(world: World, tmp_path: Path, shards: object) -> None:
+    built(world, "Flat", 4).save(tmp_path)
+    path = tmp_path / "index.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "shards": shards}))
+    with pytest.raises(BundleError, match=r"index\.json: "):
         FaissIndex.load(tmp_path, world.vectors)
 
 

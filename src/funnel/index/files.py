@@ -25,6 +25,10 @@ def info_for(folder: Path, shape: tuple[int, ...], towers_fingerprint: str | Non
             f"{folder}: built from the vectors of towers {info.towers_fingerprint or 'unknown'}, but the "
             f"towers in use are {towers_fingerprint}; build the index again"
         )
+    if info.shards > max(1, info.size):
+        raise BundleError(
+            f"{folder / 'index.json'}: {info.shards} shards of {info.size} items; it is damaged"
+        )
     if shape != (info.size, info.dimension):
         raise BundleError(f"{folder}: built from vectors of shape {info.size, info.dimension}, not {shape}")
     return info

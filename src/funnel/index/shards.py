@@ -7,6 +7,7 @@ codes, so that the best of all shards' candidates are those of one index.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,10 +21,11 @@ from funnel.artifacts.writing import whole_file
 from funnel.errors import BundleError, ConfigError
 from funnel.index.auto import choose_spec
 from funnel.index.config import IndexConfig, IndexInfo
+from funnel.index.exact import nothing
 from funnel.index.factory import filled, trained, trained_index
 from funnel.index.files import read_index, size_of
-from funnel.index.parameters import faiss, nested, omp_threads
-from funnel.types import Float32, Int32
+from funnel.index.parameters import faiss, lists, names, nested, omp_threads
+from funnel.types import Float32, Int32, Int64
 from funnel.vectors import ItemVectors
 
 #: The trained quantiser that shards are filled from, in their folder until they are put together.
@@ -61,6 +63,7 @@ class Shards:
             read_index(folder / shard_file(number, info.shards), stop - first, info.dimension, mmap)
             for number, (first, stop) in enumerate(parts)
         ]
+        _check_alike(indexes, folder, info.shards)
         return cls(tuple(indexes), tuple(first for first, _ in parts))
 
     def save(self, folder: Path) -> None:
@@ -89,21 +92,48 @@ class Shards:
 
     def candidates(self, queries: Float32, k: int, params: list[Any], threads: int) -> Int32:
         """The rows that FAISS returns for a search of k among all: int32 [B, k], negative where it found
-        fewer. Those of several shards are ordered by FAISS's own scores, ties by row. params: of `nested`."""
+        fewer. Those of several shards are ordered by FAISS's own scores, ties by row. params: of `nested`.
+
+        To collect candidates is what takes FAISS longest. So each shard is asked for its part of k and some
+        more, and asked again for all k where the last that it gave is among the best k of all.
+        """
         with omp_threads(threads):
-            results = [
-                index.search(queries, min(k, int(index.ntotal)), params=own)
-                for index, own in zip(self.indexes, params, strict=True)
-            ]
-        if len(results) == 1:
-            rows: Int32 = results[0][1].astype(np.int32)
-            return rows
-        numbers = [
-            np.where(rows < 0, -1, rows + first)
-            for (_, rows), first in zip(results, self.starts, strict=True)
-        ]
-        scores = np.concatenate([scores for scores, _ in results], axis=1)
-        return order.best(np.concatenate(numbers, axis=1).astype(np.int32), scores, k)[0]
+            if len(self.indexes) == 1:
+                rows: Int32 = self._asked(0, queries, k, params)[0]
+                return rows
+            part = min(k, k // len(self.indexes) + 4 * math.isqrt(k) + 1)
+            results = [self._asked(number, queries, part, params) for number in range(len(self.indexes))]
+            best = _best(results, k)
+            for number, (rows, scores) in enumerate(results):
+                more = np.flatnonzero((rows[:, -1] >= 0) & (scores[:, -1] >= best[1][:, -1]))
+                if len(more) and rows.shape[1] < min(k, int(self.indexes[number].ntotal)):
+                    results[number] = _widened(
+                        results[number], more, self._asked(number, queries[more], k, params)
+                    )
+                    best = _best(results, k)
+        return best[0]
+
+    def _asked(self, number: int, queries: Float32, k: int, params: list[Any]) -> tuple[Int32, Float32]:
+        """A shard's own best, by the rows of the whole."""
+        index, start = self.indexes[number], self.starts[number]
+        scores, rows = index.search(queries, min(k, int(index.ntotal)), params=params[number])
+        return (rows if start == 0 else np.where(rows < 0, -1, rows + start)).astype(np.int32), scores
+
+
+def _best(results: list[tuple[Int32, Float32]], k: int) -> tuple[Int32, Float32]:
+    """The k best of what shards gave."""
+    rows, scores = (np.concatenate(both, axis=1) for both in zip(*results, strict=True))
+    return order.best(rows, scores, k)
+
+
+def _widened(
+    before: tuple[Int32, Float32], some: Int64, more: tuple[Int32, Float32]
+) -> tuple[Int32, Float32]:
+    """A shard's results with those of some queries replaced by longer ones; empty behind the others."""
+    rows, scores = nothing(len(before[0]), more[0].shape[1])
+    rows[:, : before[0].shape[1]], scores[:, : before[0].shape[1]] = before
+    rows[some], scores[some] = more
+    return rows, scores
 
 
 def ranges(n: int, shards: int) -> list[tuple[int, int]]:
@@ -161,6 +191,16 @@ def fill_shard(
     path = folder / shard_file(number, config.shards)
     _write(index, path)
     return path
+
+
+def _check_alike(indexes: list[Any], folder: Path, shards: int) -> None:
+    kinds = [(names(index), lists(index)) for index in indexes]
+    for number, kind in enumerate(kinds):
+        if kind != kinds[0]:
+            raise BundleError(
+                f"{folder / shard_file(number, shards)}: {kind[1]} lists and parameters {kind[0]}; the first "
+                f"shard has {kinds[0][1]} and {kinds[0][0]}: they are of two indexes; build the index again"
+            )
 
 
 def spec_of(config: IndexConfig, vectors: ItemVectors) -> str:
