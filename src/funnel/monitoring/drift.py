@@ -7,11 +7,14 @@ no window told of it before.
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from funnel.monitoring.alarm import Alarm
 from funnel.monitoring.budget import chance
 from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counts import Counts, Variable
-from funnel.monitoring.distributions import Divergence, InARow
+from funnel.monitoring.distributions import Divergence, InARow, difference
 from funnel.monitoring.kinds import KINDS
 from funnel.monitoring.measures import of_bundle
 from funnel.monitoring.memory import HOUR, MonitorMemory
@@ -20,11 +23,11 @@ from funnel.monitoring.windows import compared
 #: Kinds whose bins are another bundle's after a swap: what is compared with the first days must be the same.
 _OF_BUNDLE = ("scores", "positions")
 
+#: Part of the effect by which it must differ from each single day: these differ among themselves, too.
+_EACH = 0.75
+
 #: Parts of the effect by which the day before, and the one before that, must differ already.
 _BEFORE = (0.75, 0.5)
-
-#: Part of what a day before differs by that the last must have: less is on its way back.
-_BACK = 0.9
 
 
 class Drift:
@@ -43,27 +46,33 @@ class Drift:
         for metric, bins in day.bins.items():
             if metric.kind in _OF_BUNDLE or of_bundle(metric.subject) or bins.sum() < 10 * self._config.least:
                 continue
-            if (
-                divergence := compared(metric, bins, first, self._config.drift, self._config.least)
-            ) is not None:
+            if (divergence := self._beside(metric, bins, first, self._config.drift)) is not None:
                 divergences[metric] = divergence
         level = chance(self._config, len(divergences), HOUR)
         off = {metric for metric, divergence in divergences.items() if divergence.chance < level}
-        off = {metric for metric in off if self._slow(metric, divergences[metric], hour, memory, first)}
+        off = {metric for metric in off if self._slow(metric, day, hour, memory, first)}
         twice = self._row.look(off, list(divergences), now - 86_400)
         return [self._alarm(now, since, metric, divergences[metric]) for metric, since in twice.items()]
 
     def _slow(
-        self, metric: Variable, now: Divergence, hour: int, memory: MonitorMemory, first: list[Counts]
+        self, metric: Variable, day: Counts, hour: int, memory: MonitorMemory, first: list[Counts]
     ) -> bool:
         """Whether it has been on its way for days, and is not on its way back."""
-        for back, part in enumerate(_BEFORE, start=1):
-            bins = memory.last_day(hour - 24 * back).bins.get(metric)
-            least = part * self._config.drift
-            before = None if bins is None else compared(metric, bins, first, least, self._config.least)
-            if before is None or before.effect < least or _BACK * before.effect > now.effect:
+        days = [day, *(memory.last_day(hour - 24 * back) for back in range(1, len(_BEFORE) + 1))]
+        for part, before in zip(_BEFORE, days[1:], strict=True):
+            bins = before.bins.get(metric)
+            beside = None if bins is None else self._beside(metric, bins, first, part * self._config.drift)
+            if beside is None or beside.chance == 1:
                 return False
-        return True
+        now, then = (difference(of.bins[metric], first[-1].bins[metric][None], 0.0) for of in days[:2])
+        return now.effect >= then.effect
+
+    def _beside(
+        self, metric: Variable, bins: NDArray[np.float64], first: list[Counts], least: float
+    ) -> Divergence | None:
+        """Beside all first days together by an effect, and beside each of them by a part of it."""
+        leasts = [_EACH * least] * (len(first) - 1) + [least]
+        return compared(metric, bins, first, leasts, self._config.least)
 
     def _alarm(self, now: float, since: float, metric: Variable, divergence: Divergence) -> Alarm:
         subject = f"{metric.kind} {metric.subject}".strip()

@@ -183,12 +183,15 @@ def usable(bins: NDArray[np.float64], n_bins: int, fewest: int) -> bool:
 
 
 def compared(
-    metric: Variable, bins: NDArray[np.float64], hours: Sequence[Counts], least: float, fewest: int
+    metric: Variable, bins: NDArray[np.float64], hours: Sequence[Counts], least: Sequence[float], fewest: int
 ) -> Divergence | None:
-    """Beside hours that counted it, in the same bins, often enough; None where there are none."""
-    others = [counts.bins[metric] for counts in hours if metric in counts.bins]
-    others = [other for other in others if usable(other, len(bins), fewest)]
-    return None if not others else difference(bins, np.array(others), least)
+    """Beside hours that counted it, in the same bins, often enough; None where there are none. least: of each
+    hour."""
+    pairs = [(of.bins[metric], each) for of, each in zip(hours, least, strict=True) if metric in of.bins]
+    pairs = [(other, each) for other, each in pairs if usable(other, len(bins), fewest)]
+    if not pairs:
+        return None
+    return difference(bins, np.array([other for other, _ in pairs]), np.array([each for _, each in pairs]))
 
 
 def _alarm(now: float, since: float, metric: Variable, divergence: Divergence, least: float) -> Alarm:
