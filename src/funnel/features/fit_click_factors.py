@@ -161,7 +161,7 @@ def _pulls(lists: ShownClicks, items: _Parts, wanted: _Parts, sizes: Sequence[in
     number of times. Of values of items: of biases and of vectors."""
     shown, history = lists.items.values, lists.recent.values
     of_items: Float64 = 1.0 + np.bincount(shown, minlength=sizes[0])
-    of_values = 1.0 + _times(items.numbers, np.bincount(shown, minlength=sizes[0]), sizes[1])
+    of_values: Float64 = 1.0 + _times(items.numbers, np.bincount(shown, minlength=sizes[0]), sizes[1])
     of_tastes = 1.0 + _times(items.numbers, np.bincount(history, minlength=sizes[0]), sizes[2])
     of_moments = 1.0 + _times(wanted.numbers, np.ones(len(wanted.numbers)), sizes[3])
     bias, vector, request = PULLS
