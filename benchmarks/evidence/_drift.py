@@ -25,7 +25,7 @@ def drift(store: Path, version: str, quick: bool, state: Path) -> dict[str, Any]
     """Seven days as they were, then ten in which budgets rise by a fifth in the first week: when the effect
     that counts is passed in truth, and when it is told. state: of the bundle when its data are 12 hours old.
     """
-    edges, n = edges_of(store, version), 2 if quick else 5
+    edges, n = edges_of(store, version), 2 if quick else 8
     budgets = [WEEKDAY.budget * (1 + RISE * level / LEVELS) for level in range(LEVELS + 1)]
     mixes = [replace(WEEKDAY, budget=budget) for budget in budgets]
     levels = [made(Task(store, version, mix, 12.0, state, n, edges)) for mix in mixes]
@@ -33,7 +33,7 @@ def drift(store: Path, version: str, quick: bool, state: Path) -> dict[str, Any]
     hours = [drawn_hour(levels, number) for number in range((WEEK + 10) * 24)]
     for look in looks_of(Monitor(config), hours, NOON - NOON % DAY, 7):
         days = (look.minute + 1) / 1440 - WEEK
-        ours = [alarm for alarm in look.alarms if "budget" in alarm.subject]
+        ours = [alarm for alarm in look.alarms if "context budget" in alarm.key]
         others += [f"day {days:.1f}: {alarm.key}" for alarm in look.alarms if alarm not in ours]
         told = days if ours and told is None else told
     bounds = edges["context budget"]

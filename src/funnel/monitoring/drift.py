@@ -1,7 +1,8 @@
 """Slow changes: the last day beside each of the first days, every hour.
 
-What is slow has begun on the days before: these must differ, too, by a part of the effect. So a campaign of a
-day or two is none, and a change that stays is told of on its third day, if no window told of it before.
+What is slow has begun on the days before: these must differ, too, by a part of the effect, and by no more
+than the last. So a campaign of a day or two is none, and a change that stays is told of on its third day, if
+no window told of it before.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from funnel.monitoring.windows import compared
 _OF_BUNDLE = ("scores", "positions")
 
 #: Parts of the effect by which the day before, and the one before that, must differ already.
-_BEFORE = (0.5, 0.25)
+_BEFORE = (0.75, 0.5)
+
+#: Part of what a day before differs by that the last must have: less is on its way back.
+_BACK = 0.9
 
 
 class Drift:
@@ -45,17 +49,19 @@ class Drift:
                 divergences[metric] = divergence
         level = chance(self._config, len(divergences), HOUR)
         off = {metric for metric, divergence in divergences.items() if divergence.chance < level}
-        off = {metric for metric in off if self._slow(metric, hour, memory, first)}
+        off = {metric for metric in off if self._slow(metric, divergences[metric], hour, memory, first)}
         twice = self._row.look(off, list(divergences), now - 86_400)
         return [self._alarm(now, since, metric, divergences[metric]) for metric, since in twice.items()]
 
-    def _slow(self, metric: Variable, hour: int, memory: MonitorMemory, first: list[Counts]) -> bool:
-        """Whether it has been on its way for days."""
+    def _slow(
+        self, metric: Variable, now: Divergence, hour: int, memory: MonitorMemory, first: list[Counts]
+    ) -> bool:
+        """Whether it has been on its way for days, and is not on its way back."""
         for back, part in enumerate(_BEFORE, start=1):
             bins = memory.last_day(hour - 24 * back).bins.get(metric)
             least = part * self._config.drift
             before = None if bins is None else compared(metric, bins, first, least, self._config.least)
-            if before is None or before.effect < least:
+            if before is None or before.effect < least or _BACK * before.effect > now.effect:
                 return False
         return True
 

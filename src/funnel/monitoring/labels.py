@@ -55,8 +55,8 @@ class Labels:
         """What was counted since the last look. like: hours that it must be like. looser: by how much more
         they may differ."""
         self._metrics |= counts.labels.keys()
-        for metric, sums in counts.labels.items():
-            self._looks.setdefault(metric, []).append(sums)
+        for metric, label in counts.labels.items():
+            self._looks.setdefault(metric, []).append(label)
         if not self._running or now - self._running[0][0] >= EVERY:
             self._running.insert(0, (now - self._config.every, Counts()))
         self._running = [(since, of) for since, of in self._running if now - since <= LONGEST]

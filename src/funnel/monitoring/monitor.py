@@ -79,7 +79,7 @@ class Monitor:
         self._rates = RateDetectors(self.config, self._rates.dispersion)
         self._labels = Labels(self.config, self._labels.dispersion)
         self._windows = Windows(self.config, self._windows.dispersion)
-        self._last_seen = {key: told + jump for key, told in self._last_seen.items()}
+        self._last_seen = {key: at + jump for key, at in self._last_seen.items()}
         if jump > 0:
             log.warning("no look for %.0f seconds, or the clock went forward: counting begins anew", jump)
             return []

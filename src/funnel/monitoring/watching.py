@@ -138,7 +138,7 @@ class Watch:
         if of.exact and not of.reference.counts_as(self.live.overlay):
             of.exact = False
             log.warning("the log has dropped events that were counted: answers made again are not compared")
-        return remade if of.exact else [one._replace(equal=None) for one in remade]
+        return remade if of.exact else [answer._replace(equal=None) for answer in remade]
 
     def _leads(self) -> bool:
         """Whether this process reads the log of answers."""
