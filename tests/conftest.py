@@ -12,14 +12,18 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, and before torch is loaded
 
 from tests import tiny
+from tests.once import once
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: What takes longest is begun first, so that two workers end at the same time.
+#: What takes longest is begun first, so that all workers end at the same time. The store of test_harm.py
+#: needs code that nothing else has compiled; others who use it find it compiled.
 LONGEST = [
-    "test_docs.py", "test_run.py", "test_cli.py", "test_faults.py", "test_swaps.py", "test_changes.py",
-    "test_rules.py", "test_spoilt.py", "test_servers.py", "test_pipeline.py", "test_package.py",
-    "test_impressions.py", "test_quality.py", "test_processes.py", "test_browser.py", "test_all_indexes.py",
+    "test_docs.py", "test_harm.py", "test_run.py", "test_faults.py", "test_servers.py", "test_impressions.py",
+    "test_spoilt.py", "test_cli.py", "test_changes.py", "test_browser.py", "test_package.py",
+    "test_pipeline.py", "test_reference.py", "test_numbers.py", "test_swaps.py", "test_processes.py",
+    "test_workers.py", "test_generations.py", "test_forms.py", "test_roles.py", "test_all_indexes.py",
+    "test_quality.py",
 ]  # fmt: skip
 
 
@@ -60,14 +64,17 @@ def shared_data() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def movies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in MovieLens's latest-small format: 300 users, 200 movies, tastes by genre."""
-    folder = tmp_path_factory.mktemp("movies")
-    tiny.write_movies(folder, users=300, movies=200, seed=0)
-    return folder
+
+    def write(folder: Path) -> Path:
+        tiny.write_movies(folder, users=300, movies=200, seed=0)
+        return folder
+
+    return once(tmp_path_factory, "movies", write)
 
 
 @pytest.fixture(scope="session")
 def built(movies: Path, tmp_path_factory: pytest.TempPathFactory) -> tiny.TinyBuild:
     """A bundle of those movies, built and published once for all tests. Do not change its store."""
-    made = tiny.build_movies(movies, tmp_path_factory.mktemp("store"))
+    made = once(tmp_path_factory, "store", lambda folder: tiny.build_movies(movies, folder))
     stays()  # the libraries that are loaded by then have millions of objects
     return made

@@ -46,6 +46,11 @@ class Started:
     said: tempfile.TemporaryDirectory[str]
     arguments: tuple[str, ...]
 
+    def printed(self) -> str:
+        """What it has printed until now."""
+        path = Path(self.said.name, "stdout")
+        return path.read_text() if path.exists() else ""
+
     def kill(self) -> None:
         """At once, by SIGKILL."""
         self.process.kill()

@@ -227,7 +227,7 @@ def test_users_of_a_fold_are_the_same_in_shown_lists(made: TinyBuild) -> None:
 
 
 def test_without_impressions_or_by_the_config_there_is_no_such_head(made: TinyBuild, tmp_path: Path) -> None:
-    off = {"impressions": False}
+    off = {"impressions": False, "lists": 800}
     towers = Store(made.embeddings)
     config = made.config.model_copy(update={"ranker": made.config.ranker.model_copy(update=off)})
     prepared = prepare(config, made.prepared.dataset)

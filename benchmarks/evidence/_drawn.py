@@ -105,4 +105,5 @@ def _answers(
     weights = np.cumsum(activity[pool.users])
     first = np.searchsorted(weights, rng.uniform(0, weights[-1], len(lengths)))
     one = np.repeat(np.minimum(first, len(weights) - 1), lengths)
-    return pool.order[pool.begins[one] + (rng.random(len(one)) * pool.sizes[one]).astype(np.int64)]
+    within = (rng.random(len(one)) * pool.sizes[one]).astype(np.int64)
+    return np.asarray(pool.order[pool.begins[one] + within])

@@ -83,7 +83,7 @@ def _count(
     probable: NDArray[np.float64],
 ) -> None:
     """As `Counting` counts feedback."""
-    came = clicked.any(axis=1)
+    came = np.asarray(clicked.any(axis=1))
     counts.rate(JOIN, float((~came).sum()), len(came))
     if came.any():
         counts.rate(CLOCK, float((delays[came] < -2.0).sum()), float(came.sum()))

@@ -11,6 +11,7 @@ from benchmarks.evidence._watched import END, Shop, click_chances
 from benchmarks.evidence._watched_world import Mix, world
 from funnel.impressions import read
 from funnel.monitoring.config import MonitorConfig
+from funnel.monitoring.counting import Remade
 from funnel.monitoring.reference import SecondOverlay
 from funnel.monitoring.remaking import remake
 
@@ -40,11 +41,13 @@ def made(task: Task) -> Pool:
     shop = Shop.opened(task.store, task.version, of, seed, MonitorConfig(golden=0, replay=0),
                        state=task.state, sample=SAMPLED, now=now, edges=task.edges)  # fmt: skip
     shop.mix = task.mix
+    reference, remade, known = SecondOverlay(shop.live.overlay.bundle, shop.live.state), list[Remade](), 0
+    reference.follow_events(shop.live.overlay.events_at)
     for _ in range(task.minutes + 1):
         shop.ask()
-    every = list(read(shop.own / "answers"))
-    reference = SecondOverlay(shop.live.overlay.bundle, shop.live.state)
-    remade = remake(reference, (impression for impression in every if impression.request))
+        every = sorted(read(shop.own / "answers"), key=lambda impression: impression.time)
+        remade += remake(reference, (impression for impression in every[known:] if impression.request))
+        known = len(every)
     remade = [one for one in remade if one.impression.time > now + 60]
     impressions = [impression for impression in every if impression.time > now + 60]
     row = shop.live.contents.catalogue.ids.row

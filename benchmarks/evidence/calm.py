@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from funnel.monitoring.monitor import Monitor
 VERSIONS, AGES, PROCESSES = 3, (3.0, 8.0, 27.0), 2
 
 #: Minutes of answers of each, ten a second; and months, each by chance of its own.
-MINUTES, MONTHS = 4, 3
+MINUTES, MONTHS = 4, 2
 
 Pools = Mapping[tuple[int, str, float], Pool]
 
@@ -67,14 +68,13 @@ def main(quick: bool, results: Path) -> None:
     console, work = Console(), Path(tempfile.gettempdir()) / "funnel-watched"
     work.mkdir(exist_ok=True)
     pools = pools_of(work, quick, console)
-    months = []
-    for seed in range(1 if quick else MONTHS):
-        months.append(month(pools, seed, 4 if quick else DAYS))
-        console.log(months[-1])
+    days, seeds = 4 if quick else DAYS, range(1 if quick else MONTHS)
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+        months = list(pool.map(partial(month, pools, days=days), seeds))
     about = {
         "false_alarms": [len(month["told"]) for month in months],
         "expected_of_chance_at_most": MonitorConfig().false_alarms,
-        "days": months[0]["days"], "months": months, "pools": len(pools),
+        "days": days, "months": months, "pools": len(pools),
         "answers_made": sum(len(pool.users) for pool in pools.values()),
         "made_again": sum(len(pool.remade.rows) for pool in pools.values()),
         "made_again_otherwise": sum(pool.different for pool in pools.values()),

@@ -92,14 +92,16 @@ def main() -> None:
     model = Flat(features, history, options["dropout"], options["layers"], options["heads"])
     sequences = max(1, round(options["batch"] * int((counts > 0).sum()) / len(log["items"])))
     loader = DataLoader(Sequences(lists, history, size - 1, options["seed"]), sequences, shuffle=True)
-    trainer = MatchTrainer(model, mode=1, n_epoch=1000, optimizer_params={"lr": options["lr"]})
+    trainer = MatchTrainer(
+        model, mode=1, n_epoch=1000, optimizer_params={"lr": options["lr"]}, device=options["device"]
+    )
     timed = UntilThen(loader, options["seconds"])
     try:
         while True:
             trainer.train_one_epoch(timed)
     except Enough:
         pass
-    model.eval()
+    model.cpu().eval()
     model.mode = "user"
     vectors = model.item_emb.embed_dict["seq"].weight.detach()
     places = []

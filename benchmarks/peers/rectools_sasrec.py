@@ -49,9 +49,10 @@ def main() -> None:
     model = SASRecModel(
         n_factors=options["d"], n_blocks=options["layers"], n_heads=options["heads"],
         session_max_len=options["history"], dropout_rate=options["dropout"], lr=options["lr"],
-        batch_size=sequences, loss="softmax", recommend_torch_device="cpu",
+        batch_size=sequences, loss="softmax", recommend_torch_device=options["device"],
         get_trainer_func=lambda: Trainer(
-            max_time=timedelta(seconds=options["seconds"]), max_epochs=1000, accelerator="cpu", logger=False,
+            max_time=timedelta(seconds=options["seconds"]), max_epochs=1000, logger=False,
+            accelerator={"cpu": "cpu", "cuda": "gpu"}[options["device"]],
             enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
             callbacks=[Count()],
         ),

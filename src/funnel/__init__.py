@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from funnel.plugins import register
     from funnel.profile.figures import Profile
     from funnel.profile.figures import profile as profile_data
+    from funnel.scale import cluster
     from funnel.serving.evidence import judged as judge_experiment
     from funnel.serving.live import Live
     from funnel.serving.response import Answer, Recommendation
@@ -122,6 +123,7 @@ _HOME = {
     "Verdict": "funnel.gates",
     "build": "funnel.pipeline.build",
     "choose": "funnel.stages",
+    "cluster": "funnel.scale",
     "configure": "funnel.config",
     "diff": "funnel.gates.diff",
     "estimate_earned": "funnel.off_policy:estimate",
@@ -199,6 +201,7 @@ __all__ = [
     "__version__",
     "build",
     "choose",
+    "cluster",
     "configure",
     "diff",
     "estimate_earned",

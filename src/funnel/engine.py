@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -30,9 +30,9 @@ class Step:
     seconds: float
     skipped: bool = False
 
-    def of(self, rows: NDArray[Any]) -> Step:
+    def of(self, rows: NDArray[Any] | slice) -> Step:
         """The same of some of the requests."""
-        return replace(self, candidates=self.candidates.take(rows))
+        return Step(self.name, self.candidates.take(rows), self.seconds, self.skipped)
 
 
 class Funnel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,12 @@ class Shop:
 
     data: Dataset
     prepared: Prepared
-    live: Live
     folder: Path
+
+    @cached_property
+    def live(self) -> Live:
+        """The bundle, answering."""
+        return Live(self.folder / "indexes")
 
     def said(self, row: int) -> dict[str, Any]:
         """What was known before an event, by its row, as a caller would say it."""
@@ -117,4 +122,4 @@ def built_shop(where: Path, data: Dataset | None = None, **sections: Any) -> Sho
     store = Store(where / "indexes")
     version = build(prepared, train_towers(prepared, Store(where / "embeddings")), store).version
     store.publish(version)
-    return Shop(data, prepared, Live(where / "indexes"), where)
+    return Shop(data, prepared, where)

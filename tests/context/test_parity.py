@@ -13,8 +13,8 @@ import pytest
 from funnel.artifacts import Store
 from funnel.data import Dataset
 from funnel.features import Rates
-from funnel.pipeline.build import _before as before_ranker
 from funnel.pipeline.prepare import prepare
+from funnel.pipeline.ranker_parts import before_ranker
 from funnel.serving.request import Request, encode_request
 from funnel.towers.training.batches import sequences
 from funnel.towers.training.steps import steps

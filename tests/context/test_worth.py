@@ -76,7 +76,9 @@ def test_names_that_mean_nothing_or_two_things_are_told_before_training(asked: S
         check(prepare(configs.parse(raw), data))
 
 
-def test_training_that_starts_from_earlier_towers_knows_the_values_by_name(asked: Shop) -> None:
+def test_training_that_starts_from_earlier_towers_knows_the_values_by_name(
+    asked: Shop, tmp_path: Path
+) -> None:
     store = Store(asked.folder / "embeddings")
     (first,) = [manifest.version for manifest in store.versions()]
     events = asked.data.events.copy()
@@ -86,9 +88,9 @@ def test_training_that_starts_from_earlier_towers_knows_the_values_by_name(asked
     config = asked.prepared.config.model_dump(mode="json")
     config["towers"] |= {"epochs": 1, "lr": 1e-9, "weight_decay": 0.0}
     prepared = prepare(configs.parse(config), data)
-    folder = train_towers(prepared, Store(asked.folder / "again"))
+    folder = train_towers(prepared, Store(tmp_path / "again"))
     fresh = places(folder, prepared)
-    later = asked.folder / "later"
+    later = tmp_path / "later"
     later.mkdir()
     (later / first).symlink_to(store.path(first), target_is_directory=True)
     folder = train_towers(prepared, Store(later), start_from=first)

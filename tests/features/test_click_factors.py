@@ -14,7 +14,8 @@ from funnel.artifacts import Store
 from funnel.bundle.contents import load_contents
 from funnel.errors import BundleError
 from funnel.features.click_factors import FADE, ClickFactors, request_specs
-from funnel.features.fit_click_factors import ShownClicks, _epoch, fit_click_factors
+from funnel.features.fit_click_factors import ShownClicks, _epoch, fit_click_factors, log_rates
+from funnel.features.groups.click_factor import begins
 from funnel.features.spec import Spec
 from funnel.pipeline.click_rates import click_rates
 from funnel.types import Ragged, Requests
@@ -231,23 +232,70 @@ def test_histories_say_what_is_liked() -> None:
         assert chance[truth == right].mean() == pytest.approx(right, abs=0.05)
 
 
-def test_without_categories_or_clicks_there_is_nothing_to_fit() -> None:
+def test_how_many_events_a_click_has_is_smoothed_by_what_items_have_in_common() -> None:
+    rng, clicks = np.random.default_rng(7), np.repeat([40, 10, 2, 0], 30)
+    true = 0.2 * rng.gamma(3.0, 1 / 3.0, 120)
+    items = np.repeat(np.arange(120), clicks).astype(np.int32)
+    came = rng.random(len(items)) < np.minimum(true[items], 1)
+    asked, history = requests([[]] * len(items), [0] * len(items), None)
+    every = np.ones(len(items), dtype=bool)
+    lists = ShownClicks(
+        asked, history, Ragged.from_lengths(items, np.ones(len(items), np.int64)), every, np.ones(len(items))
+    )
+    found = log_rates(lists, came, 120)
+    rate = (came.sum() + 0.5) / (len(items) + 1)
+    assert found[-1] == pytest.approx(np.log(rate))
+    np.testing.assert_allclose(found[90:], np.log(rate), rtol=1e-6)  # never clicked
+    above = below = 0.0
+    for item in range(120):
+        expected = clicks[item] * rate
+        above += expected**2
+        below += (came[items == item].sum() - expected) ** 2 - expected
+    smoothing = above / below
+    assert 1 < smoothing < 9  # three, but for chance
+    for item in (0, 40, 70):
+        events, expected = came[items == item].sum(), clicks[item] * rate
+        value = np.log(rate * (events + smoothing) / (expected + smoothing))
+        assert found[item] == pytest.approx(value, abs=1e-5)
+
+
+def test_a_further_event_is_as_probable_as_a_click_times_its_rate() -> None:
+    rates = np.log(np.array([0.5, 0.1, 30.0, 0.2], dtype=np.float32))
+    factors = replace(drawn(0), further={"purchase": rates})
+    clicks = np.array([[0.0, -2.0, 1.0, 0.5, np.nan]], dtype=np.float32)
+    found = factors.log_odds_of("purchase", np.array([[0, 1, 2, 7, -1]], dtype=np.int32), clicks)
+    chances = 1 / (1 + np.exp(-found[0]))
+    expected = [0.5 * 0.5, 0.1 / (1 + np.exp(2)), np.exp(-1e-3), 0.2 / (1 + np.exp(-0.5))]
+    np.testing.assert_allclose(chances[:4], expected, rtol=1e-4)
+    assert np.isnan(found[0, 4])
+    assert begins("purchase", ["click_factor.log_odds", "click_factor.log_odds_purchase"]) == (
+        "click_factor.log_odds_purchase"
+    )
+    assert begins("click", ["a", "click_factor.log_odds"]) == "click_factor.log_odds"
+    assert begins("click", ["a"]) is None
+
+
+def test_without_categories_there_is_nothing_to_fit_and_without_clicks_all_is_unlikely() -> None:
     lists, _, colour = world(50, seed=5)
     numbers = {"bid": np.zeros((40, 2), dtype=np.float32)}
     assert fit_click_factors(lists, numbers, {"bid": Spec("number", 2, 2)}, MOMENT_SPECS) is None
     none = replace(lists, clicked=np.zeros_like(lists.clicked))
-    assert (
-        fit_click_factors(none, {"colour": colour}, {"colour": Spec("category", 3, 1)}, MOMENT_SPECS) is None
-    )
+    none = replace(none, further={"buy": none.clicked})
+    columns = {"colour": colour}
+    factors = fit_click_factors(none, columns, {"colour": Spec("category", 3, 1)}, MOMENT_SPECS)
+    assert factors is not None
+    odds = factors.log_odds(none.requests, none.recent, none.items.values.reshape(-1, 4), columns)
+    assert (odds[..., 0] < -3).all()
+    assert np.isfinite(factors.further["buy"]).all()
 
 
 def test_factors_come_back_from_disk_and_damage_is_told(tmp_path: Path) -> None:
-    factors = drawn(6)
+    factors = replace(drawn(6), further={"add-to-cart": np.zeros(5, np.float32)})
     factors.save(tmp_path)
     loaded = ClickFactors.load(tmp_path, 4, ITEM_SPECS, MOMENT_SPECS)
     assert loaded is not None
     assert loaded.start == factors.start
-    for part in ("values", "tastes", "moments"):
+    for part in ("values", "tastes", "moments", "further"):
         for name, table in getattr(factors, part).items():
             np.testing.assert_array_equal(getattr(loaded, part)[name], table)
     with pytest.raises(BundleError, match="click_factors"):
@@ -269,7 +317,9 @@ def test_a_bundle_of_shown_lists_has_them_as_features(made: TinyBuild) -> None:
     assert contents.click_rates is not None
     assert contents.click_rates.factors is not None
     names = [name for name in contents.candidate_features().names if name.startswith("click_factor.")]
-    assert names == ["click_factor.log_odds", "click_factor.match"]
+    assert names == ["click_factor.log_odds", "click_factor.match", "click_factor.log_odds_purchase"]
+    assert contents.head_trees["click"].begin == "click_factor.log_odds"
+    assert contents.head_trees["purchase"].begin == "click_factor.log_odds_purchase"
     colours = [item.attributes["colour"] for item in funnel.Live(made.indexes).recommend("u3", k=10).items]
     taste = made.prepared.dataset.users.set_index("user_id").loc["u3", "taste"]
     assert colours.count(taste) > 5
@@ -281,17 +331,30 @@ def test_what_was_shown_since_a_window_began_changes_no_factor(made: TinyBuild) 
     assert frame is not None
     late = frame["time"].to_numpy() >= window.requests.times.min()
     other = frame.assign(clicked=np.where(late, ~frame["clicked"], frame["clicked"]))
-    changed = replace(own, dataset=replace(own.dataset, impressions=other))
+    events = own.dataset.events
+    events = events[events["time"].to_numpy() < window.requests.times.min()]
+    changed = replace(own, dataset=replace(own.dataset, impressions=other, events=events))
     before, after = click_rates(own, window), click_rates(changed, window)
     assert before is not None
     assert after is not None
     assert before.factors is not None
     assert after.factors is not None
     np.testing.assert_array_equal(before.factors.values["colour"], after.factors.values["colour"])
+    np.testing.assert_array_equal(before.factors.further["purchase"], after.factors.further["purchase"])
     test = click_rates(own, own.split.test)
     assert test is not None
     assert test.factors is not None
     assert (test.factors.values["colour"] != before.factors.values["colour"]).any()
+
+
+def test_a_log_that_begins_behind_the_rankers_window_says_nothing_yet(made: TinyBuild) -> None:
+    own = made.prepared
+    frame = own.dataset.impressions
+    assert frame is not None
+    late = frame[frame["time"].to_numpy() >= own.split.ranker.requests.times.min()]
+    assert (late["time"].to_numpy() < own.split.test.requests.times.min()).any()
+    changed = replace(own, dataset=replace(own.dataset, impressions=late))
+    assert click_rates(changed, own.split.test) is None
 
 
 def test_they_are_not_fitted_where_the_config_does_not_name_them(made: TinyBuild) -> None:

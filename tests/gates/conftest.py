@@ -12,6 +12,7 @@ import pytest
 
 from funnel.artifacts import Store
 from funnel.pipeline import build, prepare, train_towers
+from tests.once import once
 from tests.tiny import TinyBuild, movie_config
 
 #: Spoilt inputs show with few trees, too.
@@ -29,11 +30,14 @@ class Two:
 @pytest.fixture(scope="session")
 def two(built: TinyBuild, tmp_path_factory: pytest.TempPathFactory) -> Two:
     """Made once. Do not change it; `store` is a copy."""
-    folder = tmp_path_factory.mktemp("two") / "indexes"
-    shutil.copytree(built.indexes, folder)
-    other = {"trees": 60, "leaves": 14, "lists": 800, "objective": "rank_xendcg"}
-    config = movie_config(built.config.data.path, ranker=other)
-    return Two(folder, build(prepare(config), sound(built), Store(folder)).version)
+
+    def make(folder: Path) -> Two:
+        indexes = Path(shutil.copytree(built.indexes, folder / "indexes"))
+        other = {"trees": 60, "leaves": 14, "lists": 800, "objective": "rank_xendcg"}
+        config = movie_config(built.config.data.path, ranker=other)
+        return Two(indexes, build(prepare(config), sound(built), Store(indexes)).version)
+
+    return once(tmp_path_factory, "two", make)
 
 
 @pytest.fixture

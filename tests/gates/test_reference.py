@@ -15,9 +15,25 @@ from funnel.artifacts import Store
 from funnel.artifacts.store import CURRENT
 from funnel.errors import BundleError, GateError
 from funnel.gates import GatesConfig, Verdict, judge, publish
+from funnel.pipeline import build, prepare
+from tests.gates.conftest import FEW, Two, sound
+from tests.tiny import TinyBuild, movie_config
 
 #: Everything that does not look at the served bundle is left loose.
 LOOSE = GatesConfig(stage_fall=1.0, slice_fall=1.0, latency_ms=1e6)
+
+
+@pytest.fixture(scope="module")
+def two(built: TinyBuild, tmp_path_factory: pytest.TempPathFactory) -> Two:
+    """In place of the usual ones, bundles of few trees with an eighth of their holdout: no figure counts."""
+    folder = tmp_path_factory.mktemp("small") / "indexes"
+    path, gates = built.config.data.path, {"holdout": 100, "latency_ms": 10_000.0, "visible_fall": 0.9}
+    first, second = (
+        build(prepare(movie_config(path, ranker=trees, gates=gates)), sound(built), Store(folder))
+        for trees in (FEW, {**FEW, "leaves": 6})
+    )
+    Store(folder).publish(first.version)
+    return Two(folder, second.version)
 
 
 def derived(store: Store, change: Callable[[Path], None]) -> str:

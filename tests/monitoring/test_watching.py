@@ -136,6 +136,21 @@ def test_an_answer_that_was_given_otherwise_is_found(seen: Seen) -> None:
     assert "replay" in seen.look()
 
 
+def test_events_that_the_log_drops_before_they_are_read_are_no_difference(seen: Seen) -> None:
+    """It keeps some hundreds a user; what is served has counted twelve hundred."""
+    live, of = seen.live, seen.watch._of
+    assert of is not None
+    items = live.contents.catalogue.ids.values.tolist()
+    for begin in range(0, 1200, 100):
+        live.observe(*((1, items[(begin + n) % len(items)]) for n in range(100)))
+        live.recommend(2, 5)
+    for _ in range(3):
+        ask(live)
+    assert seen.look(2) == []
+    assert not of.exact
+    assert not of.reference.counts_as(live.overlay)
+
+
 def test_histories_that_stand_still_are_told_of(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     live = seen.live
     follower: Any = live._parts.follower

@@ -23,7 +23,7 @@ from funnel.serving.state import open_state
 from tests.policies.conftest import exploring, store  # noqa: F401  (fixtures)
 from tests.policies.worlds import requests
 
-USERS, EACH, K, DRAWS = 120, 12, 2, 200
+USERS, EACH, K, DRAWS = 120, 12, 2, 60
 
 
 def likes(user: int, item: int) -> float:

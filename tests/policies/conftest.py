@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from funnel import Live
 from funnel.artifacts import Store
 from funnel.pipeline import build, prepare
+from tests.once import once
 from tests.tiny import TinyBuild, movie_config
 
 RULES = [{"kind": "at_most", "column": "genres", "n": 3, "strict": True, "name": "genres"}]
@@ -17,7 +19,11 @@ RULES = [{"kind": "at_most", "column": "genres", "n": 3, "strict": True, "name":
 @pytest.fixture(scope="session")
 def exploring(built: TinyBuild, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Do not change it; `store` is a copy."""
-    folder = tmp_path_factory.mktemp("exploring") / "indexes"
+    return once(tmp_path_factory, "exploring", lambda folder: _published(built, folder / "indexes"))
+
+
+def _published(built: TinyBuild, folder: Path) -> Path:
+    """Build it of the same towers into a store, and publish it there."""
     few = {"trees": 20, "leaves": 7, "lists": 400, "objective": "rank_xendcg"}
     config = movie_config(
         built.config.data.path,
@@ -30,6 +36,7 @@ def exploring(built: TinyBuild, tmp_path_factory: pytest.TempPathFactory) -> Pat
     kept = Store(built.embeddings)
     version = build(prepare(config), kept.path(kept.versions()[0].version), Store(folder)).version
     Store(folder).publish(version)
+    Live(folder).close()  # compiles what draws lists: the other workers wait for this, and find it
     return folder
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +16,7 @@ from funnel import Live
 from funnel.artifacts import Store
 from funnel.errors import BundleError, DataError
 from funnel.serving.response import Answer
+from tests.processes import python
 from tests.serving.test_items import frame
 from tests.serving.test_reload import variant
 from tests.tiny import TinyBuild
@@ -253,8 +252,7 @@ def test_caps_hold_over_four_processes(ruled: Open) -> None:
     """Each process shows one item at a time until nothing is left. Between an answer and its impression the
     others may answer too: at most one more a process. What any process acknowledged counts for all."""
     live = ruled({"kind": "cap", "column": "genres", "shows": 40, "per": "1d"})
-    code = [sys.executable, "-c", SHOWN, str(live.folder)]
-    done = subprocess.run(code, capture_output=True, text=True, timeout=300)
+    done = python("-c", SHOWN, live.folder)
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout.splitlines()[-1])
     assert 40 <= sum(shown) <= 43

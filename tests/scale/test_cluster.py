@@ -16,14 +16,14 @@ import pandas as pd
 import pytest
 
 from funnel import Live
+from funnel import cluster as in_cluster
 from funnel.artifacts import Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.config import Config
 from funnel.errors import BundleError, ConfigError, DataError, FunnelError
 from funnel.evaluation.chunks import Recipe, done_by, each
 from funnel.pipeline import run as pipeline
-from funnel.scale import ScaleConfig, connected
-from funnel.scale import cluster as clusters
+from funnel.scale import ScaleConfig, connected, connecting
 from funnel.scale.shipping import packed, unpacked
 from funnel.serving.batch import recommend_all
 
@@ -74,7 +74,7 @@ def test_a_run_on_two_machines_makes_the_bundle_of_a_run_on_none(
 ) -> None:
     where, version = alone
     indexes, embeddings = Store(tmp_path / "indexes"), Store(tmp_path / "embeddings")
-    with connected(scale, [indexes.folder, embeddings.folder]) as workers, done_by(workers):
+    with in_cluster(scale.address, [indexes.folder, embeddings.folder]):
         outcome = pipeline.run(config, indexes, embeddings)
     assert outcome.version == version
     here, there = (Store(path / "indexes").path(version) for path in (where, tmp_path))
@@ -199,22 +199,22 @@ def test_a_cluster_that_does_not_fit_is_named_before_any_work(
     scale: ScaleConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        about = clusters.about_process()
-        patch.setattr(clusters, "about_process", lambda: about | {"funnel-rank": "0.0.1"})
+        about = connecting.about_process()
+        patch.setattr(connecting, "about_process", lambda: about | {"funnel-rank": "0.0.1"})
         with (
             pytest.raises(ConfigError, match=r"has funnel-rank .* this machine 0\.0\.1"),
             connected(scale),
         ):
             pass
     with monkeypatch.context() as patch:
-        mark = clusters._mark
+        mark = connecting._mark
 
         def unseen(folder: Path) -> Path:
             path = mark(folder)
             path.unlink()
             return path
 
-        patch.setattr(clusters, "_mark", unseen)
+        patch.setattr(connecting, "_mark", unseen)
         with (
             pytest.raises(ConfigError, match="put it on storage that all machines"),
             connected(scale, [tmp_path]),

@@ -7,12 +7,11 @@ first. A number of turns is counted, not time.
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.processes import python
 from tests.tiny import TinyBuild
 
 #: What all have in common: readers that go on until the writer's turns are done.
@@ -175,7 +174,5 @@ beside(write, read, read, turns=2000)
 )
 def test_reading_beside_a_writer(code: str, built: TinyBuild, tmp_path: Path) -> None:
     store = shutil.copytree(built.indexes, tmp_path / "indexes")
-    done = subprocess.run(
-        [sys.executable, "-c", _BEGIN + code, str(store)], capture_output=True, text=True, timeout=300
-    )
+    done = python("-c", _BEGIN + code, store)
     assert done.returncode == 0, f"exit code {done.returncode}\n{done.stderr[-3000:]}"

@@ -59,7 +59,7 @@ def test_a_list_is_the_draft_of_both_arms_lists_by_the_answers_id(
         assert answer.arms == {"both": INTERLEAVED}
         if other is not None:
             lists = [items(one.recommend(user, k=7)) for one in alone]
-            made = drafted(*lists, 7, int(answer.id, 16))
+            made = drafted(lists[0], lists[1], 7, int(answer.id, 16))
             assert (items(answer), list(answer.teams)) == (made.items, made.teams)
             assert [one.propensity for one in answer.items] == made.chances
         assert len(answer.teams) == len(set(items(answer))) == 7
@@ -123,6 +123,8 @@ def test_who_cannot_get_both_gets_the_controls_list_and_is_in_no_arm(store: Stor
     once = live.recommend(3, history=iter([1, 2]), k=5)  # can be read once only
     assert (once.arms, once.teams) == ({}, ())
     assert items(once) == items(alone.recommend(3, history=[1, 2], k=5))
+    hurried = live.recommend(3, history=[1, 2], k=5, deadline=60_000)
+    assert (hurried.arms, items(hurried)) == ({}, items(once))
     assert live.recommend(9).arms == {}
     assert live.recommend(None).arms == {}
     assert live.recommend(3, history=[1, 2], k=5).arms == {"both": INTERLEAVED}

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ from funnel.artifacts import Store
 from funnel.errors import BundleError, FunnelError
 from funnel.serving.state import follower
 from funnel.serving.state.overlay import Overlay
+from tests.processes import python, start
 from tests.serving.test_items import frame, ids
 from tests.serving.test_reload import soon, variant, without_ranker
 from tests.tiny import TinyBuild
@@ -34,9 +33,7 @@ def store(built: TinyBuild, tmp_path: Path) -> Store:
 
 def script(code: str, *arguments: Any) -> Any:
     """What a process prints as JSON."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=120
-    )
+    done = python("-c", code, *arguments)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -136,15 +133,11 @@ while True:
 def test_nothing_acknowledged_is_lost_with_a_killed_process(store: Store) -> None:
     number, rng = 0, np.random.default_rng(0)
     for _ in range(4):
-        arguments = [sys.executable, "-c", KILLED, str(store.folder), str(number)]
-        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        process.stdout.readline()
+        process = start("-c", KILLED, store.folder, number)
+        assert soon(lambda process=process: "\n" in process.printed())
         time.sleep(rng.uniform(0, 0.1))
-        process.send_signal(signal.SIGKILL)
-        rest = process.stdout.read().split("\n")[:-1]
-        process.wait()
-        number = int(rest[-1]) if rest else number + 1
+        process.kill()
+        number = int(process.printed().split("\n")[-2])
         live = Live(store.folder)
         last = live.history("someone")[-1]
         assert last in {1 + number % 100, 1 + (number + 1) % 100}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 
 from funnel.artifacts import Store
+from tests.processes import python
 from tests.serving.test_reload import variant
 from tests.tiny import TinyBuild
 
@@ -63,10 +62,7 @@ def store(built: TinyBuild, tmp_path: Path) -> Store:
 def test_numbers_out_of_range_are_refused_in_a_process_that_goes_on(store: Store) -> None:
     versions = [variant(store, filled(*how), f"broken-{n}") for n, how in enumerate(BROKEN.values())]
     sound = store.path("current").name
-    done = subprocess.run(
-        [sys.executable, "-c", ASKS, str(store.folder), *versions, sound],
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+    done = python("-c", ASKS, store.folder, *versions, sound)
     assert done.returncode == 0, done.stderr[-2000:]
     told = dict(zip([*BROKEN, "sound"], map(json.loads, done.stdout.splitlines()), strict=True))
     assert told == {**dict.fromkeys(BROKEN, "refused"), "sound": "answered"}

@@ -15,7 +15,8 @@ from funnel.features.runtime import onnx_session
 from funnel.towers.config import TowersConfig
 from funnel.towers.inputs import GAPS, context_name, input_name
 from funnel.towers.training.graph import item_graph, query_graph
-from funnel.towers.training.model import ItemTower, QueryTower
+from funnel.towers.training.item_tower import ItemTower
+from funnel.towers.training.model import QueryTower
 from funnel.types import Clock
 
 SPECS = {

@@ -79,7 +79,9 @@ def test_what_is_made_up_for_later_is_what_every_step_would_have_done(
         if number in ends:
             lazy.settle(number)
             torch.testing.assert_close(average.double(), dense.average, rtol=1e-5, atol=1e-6)
-            torch.testing.assert_close(lazy.second[:, 0].double(), dense.second, rtol=1e-5, atol=1e-9)
+            torch.testing.assert_close(
+                lazy.state()["second"][:, 0].double(), dense.second, rtol=1e-5, atol=1e-9
+            )
             for row in range(N):
                 dense.decay(row)
             torch.testing.assert_close(weights.double(), dense.weights, rtol=1e-5, atol=1e-6)
@@ -173,7 +175,7 @@ def test_a_step_costs_the_same_for_a_hundred_times_the_items() -> None:
     assert large.numbers <= 1.1 * small.numbers
     assert large.largest < 300_000
     assert made._optimiser._rows is not None
-    touched = int((made._optimiser._rows._last == 1).sum())
+    touched = int((made._optimiser._rows._rows.last == 1).sum())
     assert 150 <= touched <= 1 + 200 + 64  # the shared row, the log's items, the negatives
 
 

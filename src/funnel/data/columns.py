@@ -26,6 +26,7 @@ from funnel.values.arrow import plain
 from funnel.values.missing import is_missing
 from funnel.values.numbers import numbers
 from funnel.values.truths import truths
+from funnel.values.where import row_of
 from funnel.values.words import SEPARATOR, listed, texts, word, words
 
 ColumnKind: TypeAlias = Literal["id", "category", "boolean", "multi_category", "number", "vector", "text"]
@@ -87,9 +88,12 @@ def as_vector(value: Any, size: int, where: str, row: int) -> NDArray[np.float32
     try:
         vector = np.asarray(value.split(SEPARATOR) if isinstance(value, str) else value, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{where} holds {value!r:.60} in row {row}: {size} numbers are expected") from error
+        raise DataError(
+            f"{where} holds {value!r:.60} in row {row_of(where, row)}: {size} numbers are expected"
+        ) from error
     if vector.shape != (size,):
         raise DataError(
-            f"{where} holds a vector of shape {vector.shape} in row {row}: its size is declared as {size}"
+            f"{where} holds a vector of shape {vector.shape} in row {row_of(where, row)}: its size is "
+            f"declared as {size}"
         )
     return vector

@@ -12,15 +12,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.data import files
+from funnel.data.batches import Batches
 from funnel.data.checksum import checksum
+from funnel.data.columnar.columns import Rows
+from funnel.data.columnar.table import Table
+from funnel.data.columnar.view import FrameView, OptionalFrameView
 from funnel.data.event_kinds import coded, values_of
-from funnel.data.ingested import with_ingested
 from funnel.data.keys import as_array
+from funnel.data.reading_batches import NotByBatch
 from funnel.data.schema import Schema
-from funnel.data.tables import Tables, clean
-from funnel.data.vocabulary import Vocabulary
+from funnel.data.tables import GivenTables, clean
+from funnel.data.vocabulary import Vocabulary, rows_in, vocabulary_of
 from funnel.errors import DataError
-from funnel.types import Clock, Float32, Log
+from funnel.types import Clock, Float32, Int32, Log
 
 
 class Truth(Protocol):
@@ -48,16 +52,18 @@ class Dataset:
     impressions: request_id, user_id, item_id, time (of the list: that of its earliest row), position (int32),
         clicked (bool), declared columns, by time, then request in order of appearance, then position; None
         where nothing was logged.
-    Ids are int64 or text; see `funnel.data.columns` for the form of the declared columns.
+    Ids are int64 or text; see `funnel.data.columns` for the form of the declared columns. Events and
+    impressions are kept column by column, ids as rows of users and items, see `event_table`: `events` and
+    `impressions` make a frame of all of them each time that they are read.
     notes: what had to be repaired or left out. truth: set for a synthetic world.
     """
 
     name: str
     schema: Schema
-    events: pd.DataFrame
-    users: pd.DataFrame
-    items: pd.DataFrame
-    impressions: pd.DataFrame | None = None
+    events: FrameView = FrameView("event_table")  # noqa: RUF009  (a descriptor)
+    users: pd.DataFrame  # type: ignore[misc]  # mypy takes a descriptor for a default
+    items: pd.DataFrame  # type: ignore[misc]
+    impressions: OptionalFrameView = OptionalFrameView("impression_table")  # noqa: RUF009
     clock: Clock = "time"
     notes: tuple[str, ...] = ()
     truth: Truth | None = None
@@ -87,7 +93,22 @@ class Dataset:
         value below 0 or none, no events at all, a table of users or items that has
         hardly any of those that events name, a list of impressions with two users or over more than a day.
         """
-        tables, repairs = clean(schema, Tables(events, users, items, impressions), clock)
+        lists = None if impressions is None else Batches.of(impressions)
+        given = GivenTables(Batches.of(events), users, items, lists)
+        return cls._cleaned(schema, given, clock=clock, name=name, notes=notes, truth=truth)
+
+    @classmethod
+    def _cleaned(
+        cls,
+        schema: Schema,
+        given: GivenTables,
+        *,
+        clock: Clock,
+        name: str,
+        notes: Sequence[str],
+        truth: Truth | None,
+    ) -> Dataset:
+        tables, repairs = clean(schema, given, clock)
         return cls(
             name=name,
             schema=schema,
@@ -130,30 +151,41 @@ class Dataset:
                 f"`funnel init {folder}` looks at the files and writes one"
             )
         described = described or files.Description()
-        schema = schema or described.schema_only()
-        notes: list[str] = []
-        tables = described.read(folder, notes)
-        tables = with_ingested(folder, schema, tables, clock or described.clock, notes)
-        return cls.from_frames(
-            schema,
-            tables["events"],
-            tables.get("users"),
-            tables.get("items"),
-            impressions=tables.get("impressions"),
-            clock=clock or described.clock,
-            name=name or described.name or folder.resolve().name,
-            notes=notes,
-            truth=truth,
-        )
+        schema, clock = schema or described.schema_only(), clock or described.clock
+        name = name or described.name or folder.resolve().name
+
+        def read(whole: bool) -> Dataset:
+            notes: list[str] = []
+            given = described.read(folder, schema, clock, notes, whole=whole)
+            return cls._cleaned(schema, given, clock=clock, name=name, notes=notes, truth=truth)
+
+        try:
+            return read(whole=False)
+        except NotByBatch:
+            return read(whole=True)
+
+    @property
+    def event_table(self) -> Table:
+        """The events, in the memory that they take."""
+        table: Table = vars(self)["event_table"]
+        return table
+
+    @property
+    def impression_table(self) -> Table | None:
+        """The impressions in the same way; None where nothing was logged."""
+        table: Table | None = vars(self)["impression_table"]
+        return table
 
     def save(self, folder: Path | str) -> None:
         """As Parquet files and `schema.json`, for `from_folder`; all of it appears at once or nothing.
 
         Raises DataError where the folder exists and is not empty.
         """
-        tables = {"events": self.events, "users": self.users, "items": self.items}
-        if self.impressions is not None:
-            tables["impressions"] = self.impressions
+        tables: dict[str, pd.DataFrame | Table] = {
+            "events": self.event_table, "users": self.users, "items": self.items
+        }  # fmt: skip
+        if self.impression_table is not None:
+            tables["impressions"] = self.impression_table
         description = files.Description(name=self.name, clock=self.clock, **dict(self.schema))
         files.write_folder(Path(folder), tables, description)
 
@@ -170,29 +202,39 @@ class Dataset:
     @cached_property
     def user_vocabulary(self) -> Vocabulary:
         """User ids to rows."""
-        return Vocabulary(self.user_ids)
+        return vocabulary_of(self.users["user_id"])
 
     @cached_property
     def item_vocabulary(self) -> Vocabulary:
         """Item ids to rows."""
-        return Vocabulary(self.item_ids)
+        return vocabulary_of(self.items["item_id"])
 
     @cached_property
     def log(self) -> Log:
         """The events as row numbers, in their order; their kinds in the order of the alphabet, all alike."""
-        kinds, event_kinds = coded(self.events)
+        kinds, event_kinds = coded(self.event_table)
         return Log(
-            users=self.user_vocabulary.rows(self.events["user_id"]),
-            items=self.item_vocabulary.rows(self.events["item_id"]),
-            times=self.events["time"].to_numpy(),
+            users=self.users_of(self.event_table),
+            items=self.items_of(self.event_table),
+            times=self.event_table.array("time"),
             n_users=len(self.users),
             n_items=len(self.items),
             clock=self.clock,
             kinds=kinds,
-            values=values_of(self.events),
+            values=values_of(self.event_table),
             event_kinds=event_kinds,
         )
 
+    def users_of(self, table: Table, rows: Rows = slice(None)) -> Int32:
+        """The rows of the users of some rows of events or impressions, −1 for one that is not known."""
+        return rows_in(self.user_vocabulary, table, "user_id", rows)
+
+    def items_of(self, table: Table, rows: Rows = slice(None)) -> Int32:
+        """The same of items."""
+        return rows_in(self.item_vocabulary, table, "item_id", rows)
+
     def checksum(self) -> str:
         """sha256, hex, of the tables, the schema and the clock; the name and the notes do not count."""
-        return checksum(self.schema, self.clock, [self.events, self.users, self.items, self.impressions])
+        tables: list[pd.DataFrame | Table | None]
+        tables = [self.event_table, self.users, self.items, self.impression_table]
+        return checksum(self.schema, self.clock, tables)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import pandas as pd
 
+from funnel.data.columnar.table import Table
 from funnel.data.schema import KEYS, Schema, TableName
 from funnel.errors import DataError
 from funnel.values.missing import quoted
@@ -18,17 +19,17 @@ LEAST_OVERLAP = 0.1
 def clean_entities(
     schema: Schema,
     frame: pd.DataFrame | None,
-    logs: Sequence[pd.DataFrame],
+    named: pd.Series,
     table: Literal["users", "items"],
     notes: list[str],
 ) -> pd.DataFrame:
-    """One row an id, sorted, and a row for each id that only events and impressions (`logs`) know.
+    """One row an id, sorted, and a row for each id that only events and impressions know.
 
+    named: their ids, each once, in the order in which they appear, of the type of those in the frame.
     Raises: DataError where fewer than `LEAST_OVERLAP` of those that they name have a row, or where a column
     is required that one of them then lacks.
     """
     (key,) = KEYS[table]
-    named = pd.concat([log[key].drop_duplicates() for log in logs], ignore_index=True).drop_duplicates()
     given = frame is not None
     if frame is None:
         frame = _without_features(schema, table, key, named.iloc[:0])
@@ -48,11 +49,15 @@ def clean_entities(
     return frame.sort_values(key, kind="stable", ignore_index=True)
 
 
-def check_logs_meet(events: pd.DataFrame, impressions: pd.DataFrame) -> None:
-    """Raises: DataError where impressions name no user, or no item, that events name."""
+def check_logs_meet(impressions: Table, ids: Mapping[str, pd.Series], in_events: Mapping[str, int]) -> None:
+    """Raises: DataError where impressions name no user, or no item, that events name.
+
+    ids: of both, by code; in_events: how many of them, the first ones, are in events.
+    """
     for key in ("user_id", "item_id"):
-        if len(impressions) and not impressions[key].isin(events[key]).any():
-            theirs, ours = quoted(impressions[key].iloc[0]), quoted(events[key].iloc[0])
+        codes = impressions.codes(key)
+        if len(codes) and codes.min() >= in_events[key]:
+            theirs, ours = quoted(ids[key].iloc[codes[0]]), quoted(ids[key].iloc[0])
             raise DataError(
                 f"impressions.{key} has none of the ids in events.{key} ({theirs} in the one, {ours} in the "
                 "other): the same ids are expected in both"

@@ -15,6 +15,7 @@ from funnel.data.table_file import TableFile
 from funnel.errors import DataError
 from funnel.values.missing import quoted
 from funnel.values.numbers import numbers
+from funnel.values.where import Where, row_of
 from funnel.values.words import words
 
 #: Keys whose absence in a row may be skipped; the others say what happened, and are never made up.
@@ -24,11 +25,23 @@ _ZONE = re.compile(r":.*(?:Z|[+-]\d\d(?::?\d\d)?)$")
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
 
 
+def is_by_value(file: TableFile) -> bool:
+    """Whether each value can be read without the others: no row is left out, and no time is in a form of
+    which all must be."""
+    return not (file.keep or file.skip_gaps or file.format) and file.zone == "UTC"
+
+
 def in_our_names(
-    frame: pd.DataFrame, file: TableFile, table: TableName, declared: Sequence[Column], notes: list[str]
+    frame: pd.DataFrame,
+    file: TableFile,
+    table: TableName,
+    declared: Sequence[Column],
+    notes: list[str],
+    first: int = 0,
 ) -> pd.DataFrame:
     """The rows that `file` keeps, its keys by the names of `KEYS`, and its cells as lists and numbers.
 
+    first: the number of the first row in errors, where the frame is a part of a longer one.
     Raises: DataError naming a column that is not there, or a row whose time cannot be read.
     """
     frame = _kept(frame, file, table, notes)
@@ -37,7 +50,8 @@ def in_our_names(
         frame = _without_gaps(frame, table, notes)
     changed = {}
     if "time" in KEYS[table] and "time" in frame.columns:
-        changed["time"] = moments(frame["time"], file, f"{table}.{file.columns.get('time', 'time')}")
+        where = Where(f"{table}.{file.columns.get('time', 'time')}", first)
+        changed["time"] = moments(frame["time"], file, where)
     for column in declared:
         if column.name in frame.columns:
             changed[column.name] = _cells(frame[column.name], column, file)
@@ -74,7 +88,9 @@ def _dates(column: pd.Series, file: TableFile, where: str) -> pd.Series:
     if bad.any():
         row = int(bad.argmax())
         expected = file.format or "an ISO 8601 date"
-        raise DataError(f"{where}, row {row}, is {quoted(column.iloc[row])}: {expected} is expected")
+        raise DataError(
+            f"{where}, row {row_of(where, row)}, is {quoted(column.iloc[row])}: {expected} is expected"
+        )
     return dates
 
 

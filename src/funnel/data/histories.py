@@ -8,6 +8,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.compiling import compiled
+from funnel.data.columnar.columns import taken
+from funnel.data.columnar.grouping import first_equal_in_lists, grouped
 from funnel.errors import ConfigError
 from funnel.types import Bool, EventKinds, Examples, Int8, Int32, Int64, Log, Ragged, Requests, Shown
 from funnel.values.nearest import hint
@@ -20,22 +23,23 @@ Seen: TypeAlias = bool | tuple[str, ...]
 class Histories:
     """Every user's events end to end, oldest first; the position of an event is its index here.
 
-    order: int64 [N], the index in the log of the event at each position. users, items, times: the log in that
+    order: [N], the index in the log of the event at each position. users, items, times: the log in that
     order. offsets: int64 [n_users + 1]; the events of a user are at offsets[u] … offsets[u + 1] − 1.
-    first: int64 [N], the position of the same user's first event with the same item. first_seen: the same
-    of those events that make an item seen; N where there is none. kinds: int8 [N], None where events are of
+    first: [N], the position of the same user's first event with the same item. first_seen: the same
+    of those events that make an item seen; N where there is none. All three are int32 where N is below 2³¹,
+    else int64. kinds: int8 [N], None where events are of
     one kind. reads, asks, sees: bool [N], whether an event is in histories, is to be found, and makes its
     item seen; None where all are. refuses: whether it says no; None
     where none does.
     """
 
-    order: Int64
+    order: NDArray[Any]
     users: Int32
     items: Int32
     times: Int64
     offsets: Int64
-    first: Int64
-    first_seen: Int64
+    first: NDArray[Any]
+    first_seen: NDArray[Any]
     kinds: Int8 | None = None
     reads: Bool | None = None
     asks: Bool | None = None
@@ -45,27 +49,19 @@ class Histories:
     @classmethod
     def of(cls, log: Log, seen: Seen = True) -> Histories:
         """The whole log. seen: the kinds that make an item seen; where it is no list, those in histories."""
-        order = np.argsort(log.users, kind="stable")
-        users, items = log.users[order], log.items[order]
-        offsets = np.zeros(log.n_users + 1, dtype=np.int64)
-        np.cumsum(np.bincount(users, minlength=log.n_users), out=offsets[1:])
-        keys = pair_keys(users, items, log.n_items)
-        first = first_equal(keys)
-        plain = cls(order, users, items, log.times[order], offsets, first, first)
-        return plain if log.kinds is None else plain._with_kinds(log, keys, seen)
+        order, offsets = grouped(log.users, log.n_users)
+        users, items, times = (taken(column, order) for column in (log.users, log.items, log.times))
+        first = first_equal_in_lists(items, offsets)
+        plain = cls(order, users, items, times, offsets, first, first)
+        return plain if log.kinds is None else plain._with_kinds(log, seen)
 
-    def _with_kinds(self, log: Log, keys: Int64, seen: Seen) -> Histories:
+    def _with_kinds(self, log: Log, seen: Seen) -> Histories:
         """The same, by what each kind is for."""
         assert log.kinds is not None
         assert log.event_kinds is not None
-        kinds, of = log.kinds[self.order], log.event_kinds
+        kinds, of = taken(log.kinds, self.order), log.event_kinds
         reads, asks, sees = of.in_history[kinds], of.is_target[kinds], seen_kinds(of, seen)[kinds]
-        first_seen = np.full(len(keys), len(keys), dtype=np.int64)
-        positions = np.flatnonzero(sees)
-        if len(positions):
-            held, at = np.unique(keys[positions], return_index=True)  # the first of each pair
-            position = np.minimum(np.searchsorted(held, keys), len(held) - 1)
-            first_seen = np.where(held[position] == keys, positions[at[position]], len(keys))
+        first_seen = self.first if sees.all() else first_equal_in_lists(self.items, self.offsets, sees)
         refuses = of.is_negative[kinds] if of.is_negative.any() else None
         masks = [None if mask.all() else mask for mask in (reads, asks, sees)]
         return replace(
@@ -80,9 +76,14 @@ class Histories:
 
     def ends(self, users: Int32, times: Int64) -> Int64:
         """For each user and time, the position where the events strictly before it end: int64 [B]."""
-        moments, number = np.unique(np.concatenate([self.times, times]), return_inverse=True)
-        keys = pair_keys(np.concatenate([self.users, users]), number, len(moments))
-        return np.searchsorted(keys[: len(self.times)], keys[len(self.times) :], side="left")
+        ends = np.empty(len(users), dtype=np.int64)
+        _find_ends(self.times, self.offsets, users, np.asarray(times, dtype=np.int64), ends)
+        return ends
+
+    def ends_before(self, time: int) -> Int64:
+        """For every user, the position where the events strictly before a time end: int64 [n_users]."""
+        n_users = len(self.offsets) - 1
+        return self.ends(np.arange(n_users, dtype=np.int32), np.full(n_users, time, dtype=np.int64))
 
     def events(self, of: Bool | None, starts: Int64, ends: Int64) -> tuple[Any, Int64, Int64]:
         """What picks the events of a mask, and where among these the positions starts and ends are."""
@@ -104,11 +105,6 @@ class Histories:
         if self.kinds is None:
             return None
         return Ragged(np.int32(1) << self.kinds[positions].astype(np.int32), lists.offsets)
-
-    def strictly_before(self) -> Int64:
-        """For each position, where the events of the same user at the same time begin: int64 [N]."""
-        starts = changes(self.users) | changes(self.times)
-        return np.maximum.accumulate(np.where(starts, np.arange(len(starts)), 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +214,27 @@ def first_equal(keys: Int64) -> Int64:
 
 def _slices(values: NDArray[Any], starts: Int64, lengths: Int64) -> Ragged:
     """The lists values[start : start + length]."""
-    out = Ragged.from_lengths(values[:0], lengths)
-    positions = np.repeat(starts - out.offsets[:-1], lengths)
-    positions += np.arange(len(positions))
-    return Ragged(values[positions], out.offsets)
+    offsets = Ragged.from_lengths(values[:0], lengths).offsets
+    out = np.empty(int(offsets[-1]), dtype=values.dtype)
+    _copy_lists(values, np.asarray(starts, dtype=np.int64), offsets, out)
+    return Ragged(out, offsets)
+
+
+@compiled
+def _copy_lists(values: Any, starts: Any, offsets: Any, out: Any) -> None:
+    for row in range(len(offsets) - 1):
+        for at in range(offsets[row + 1] - offsets[row]):
+            out[offsets[row] + at] = values[starts[row] + at]
+
+
+@compiled
+def _find_ends(values: Any, offsets: Any, users: Any, times: Any, ends: Any) -> None:
+    for row in range(len(users)):
+        low, high = offsets[users[row]], offsets[users[row] + 1]
+        while low < high:
+            middle = (low + high) >> 1
+            if values[middle] < times[row]:
+                low = middle + 1
+            else:
+                high = middle
+        ends[row] = low

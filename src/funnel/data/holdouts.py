@@ -33,9 +33,9 @@ def left_out_requests(histories: Histories, users: Int32, positions: Int64, excl
     has_target = histories.new(positions, positions) if exclude_seen else every
     targets = Ragged.from_lengths(histories.items[positions[has_target]], has_target)
     kinds = histories.bits(positions[has_target], targets)
+    rows = histories.order[positions].astype(np.int64)
     return Cutoffs(
-        users, positions, histories.times[positions], targets, rows=histories.order[positions],
-        target_kinds=kinds,
+        users, positions, histories.times[positions], targets, rows=rows, target_kinds=kinds
     )  # fmt: skip
 
 

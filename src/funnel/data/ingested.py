@@ -35,6 +35,11 @@ _SAME = ["answer", "user_id", "item_id", "kind"]
 _BEHIND = 2**50
 
 
+def has_ingested(folder: Path) -> bool:
+    """Whether there is anything beside the tables of a folder."""
+    return (folder / FOLDER).is_dir()
+
+
 def with_ingested(
     folder: Path, schema: Schema, tables: Mapping[TableName, pd.DataFrame], clock: Clock, notes: list[str]
 ) -> dict[TableName, pd.DataFrame]:
@@ -43,7 +48,7 @@ def with_ingested(
     Raises: DataError for a file that cannot be read.
     """
     out = dict(tables)
-    if not (folder / FOLDER).is_dir():
+    if not has_ingested(folder):
         return out
     if "split" in tables["events"].columns:
         notes.append("ingested: left out, since events have a published split")

@@ -13,6 +13,7 @@ from funnel.values.ids import as_ids, written_integers
 from funnel.values.numbers import lenient
 from funnel.values.texts import TEXT
 from funnel.values.times import END_OF_SECONDS, seconds
+from funnel.values.where import GapError, row_of
 
 __all__ = ["as_array", "as_ids", "as_times", "written_integers"]
 
@@ -50,9 +51,14 @@ def as_times(
     )
     if bad.any():
         row = int(bad.argmax())
-        raise DataError(
-            f"{where} is missing or infinite in {int(bad.sum())} of {len(column)} rows "
-            f"(the first is row {row}: {column.iloc[row]})"
+        value = column.iloc[row]
+        raise GapError(
+            lambda gaps, rows, first: (
+                f"{where} is missing or infinite in {gaps} of {rows} rows (the first is row {first}: {value})"
+            ),
+            int(bad.sum()),
+            len(column),
+            row_of(where, row),
         )
     if bounded:
         _check_bound(seconds_read, column, where)
@@ -74,8 +80,10 @@ def _check_bound(read: NDArray[Any], column: pd.Series, where: str) -> None:
     row = int(beyond.argmax())
     value = column.iloc[row]
     if isinstance(value, int | float | np.integer | np.floating) or str(value).lstrip("-").isdigit():
-        seconds(read[row].item(), f"{where}, row {row},")
-    raise DataError(f"{where}, row {row}, is {str(value)!r:.60}: a moment from 1653 to 2286 is expected")
+        seconds(read[row].item(), f"{where}, row {row_of(where, row)},")
+    raise DataError(
+        f"{where}, row {row_of(where, row)}, is {str(value)!r:.60}: a moment from 1653 to 2286 is expected"
+    )
 
 
 def _read_times(column: pd.Series, where: str) -> pd.Series:
@@ -106,5 +114,5 @@ def _no_date(column: pd.Series, where: str, error: Exception) -> DataError:
     dates = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
     bad = (dates.isna() & column.notna()).to_numpy()
     row = int(bad.argmax())
-    at_row = f", row {row}, is {str(column.iloc[row])!r:.60}" if bad.any() else ""
+    at_row = f", row {row_of(where, row)}, is {str(column.iloc[row])!r:.60}" if bad.any() else ""
     return DataError(f"{where}{at_row}: it holds neither seconds since 1970 nor ISO 8601 dates: {error}")

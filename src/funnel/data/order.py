@@ -2,59 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from funnel.data.keys import as_times
+from funnel.data.columnar.columns import ColumnOf, Plain
+from funnel.data.columnar.rows import blocks, groups_of, is_rising, repeats, stable_order
+from funnel.data.columnar.table import Table
 from funnel.data.windows import show
-from funnel.types import Clock
+from funnel.types import Clock, Int64
 
 #: Moments are far from the others where they lie beyond the middle 98% by more than its length, and a year.
 _YEAR = 365 * 86_400
 _FEW = 10
 
 
-def by_time(frame: pd.DataFrame, where: str, clock: Clock, notes: list[str]) -> pd.DataFrame:
-    """Sorted by the exact time (stable), which is then cut to whole seconds; a note on times far off.
+def by_time(table: Table, where: str, clock: Clock, notes: list[str]) -> Table:
+    """Sorted by the exact time (stable), which is then cut to whole seconds; a note on times far off."""
+    order = time_order(table.array("time"), where, clock, notes)
+    sorted_rows = table if order is None else table.take(order)
+    return with_columns(sorted_rows, time=Plain(whole_seconds(sorted_rows.array("time"))))
 
-    Raises: DataError; see `as_times`.
-    """
-    times = as_times(frame["time"], where, bounded=clock == "time")
+
+def time_order(times: NDArray[Any], where: str, clock: Clock, notes: list[str]) -> NDArray[Any] | None:
+    """The rows by time, equal ones in their order; None where they are in that order."""
+    order = None if is_rising(times) else stable_order(times)
     if clock == "time":
-        notes += _far(times, where)
-    order = np.argsort(times, kind="stable")
-    in_order = bool((order[1:] > order[:-1]).all())
-    frame = frame.assign(time=np.floor(times).astype(np.int64))
-    return frame if in_order else frame.take(order).reset_index(drop=True)
+        notes += _far(times, order, where)
+    return order
 
 
-def without_repeats(rows: pd.DataFrame, table: str, notes: list[str]) -> pd.DataFrame:
-    """Each row once, the first of those that are the same in every column; a note on how many went."""
-    comparable = [name for name in rows.columns if rows[name].dtype != object]
-    codes = [pd.factorize(rows[name])[0] for name in comparable if name != "time"]
-    codes.append(rows["time"].to_numpy())
-    codes += [pd.factorize(rows[name].map(repr))[0] for name in rows.columns if name not in comparable]
-    repeats = pd.DataFrame(dict(enumerate(codes))).duplicated().to_numpy()
-    if not repeats.any():
-        return rows
-    notes.append(f"{table}: {int(repeats.sum())} that repeat an earlier one in every column dropped")
-    return rows[~repeats].reset_index(drop=True)
+def whole_seconds(times: NDArray[Any]) -> Int64:
+    """Without fractions: int64."""
+    return times if times.dtype == np.int64 else np.floor(times).astype(np.int64)
 
 
-def _far(times: NDArray[Any], where: str) -> list[str]:
+def with_columns(table: Table, **columns: ColumnOf) -> Table:
+    """The table with these columns in place of its own, or behind them."""
+    return Table({**table.columns, **columns})
+
+
+def only(table: Table, names: Mapping[str, Any] | list[str]) -> Table:
+    """Some columns, in this order."""
+    return Table({name: table.columns[name] for name in names})
+
+
+def without_repeats(table: Table, offsets: Int64 | None, name: str, notes: list[str]) -> Table:
+    """Each row once, the first of those that are the same in every column; a note on how many went.
+
+    offsets: of groups of rows that may be the same; None: those of one time.
+    """
+    again = repeats(table, groups_of(table.array("time")) if offsets is None else offsets)
+    if again is None:
+        return table
+    notes.append(f"{name}: {int(again.sum())} that repeat an earlier one in every column dropped")
+    return table.take(np.flatnonzero(~again))
+
+
+def _far(times: NDArray[Any], order: NDArray[Any] | None, where: str) -> list[str]:
     """A note on times far from all others: a mistyped date moves windows and the end of the data."""
     if len(times) < _FEW:
         return []
-    low, high = np.quantile(times, 0.01, method="higher"), np.quantile(times, 0.99, method="lower")
+    last = len(times) - 1
+    middle = np.array([int(np.ceil(last * 0.01)), int(np.floor(last * 0.99))])
+    low, high = times[middle if order is None else order[middle]]
     most = max(high - low, _YEAR)
-    far = np.flatnonzero((times > high + most) | (times < low - most))
-    if not len(far):
+    far = [_outside(times[part], low - most, high + most) + part.start for part in blocks(len(times))]
+    rows = np.concatenate(far)
+    if not len(rows):
         return []
-    row = int(far[0])
+    row = int(rows[0])
     return [
-        f"{where}: {len(far)} of {len(times)} far from all others, the first in row {row} "
+        f"{where}: {len(rows)} of {len(times)} far from all others, the first in row {row} "
         f"({show(int(times[row]))}); 98% are from {show(int(low))} to {show(int(high))}"
     ]
+
+
+def _outside(times: NDArray[Any], low: Any, high: Any) -> Int64:
+    return np.flatnonzero((times > high) | (times < low))

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from funnel.data.columnar.table import IDS
 from funnel.data.json_records import read_json
 from funnel.data.parts import Part, find_parts
 from funnel.data.schema import KEYS, TableName
@@ -18,13 +19,11 @@ from funnel.data.table_file import TableFile
 from funnel.errors import DataError
 from funnel.values.arrow import joined
 from funnel.values.ids import written_integers
+from funnel.values.where import Where
 from funnel.values.words import words
 
 #: A row of a CSV file is at most as long, in bytes.
 _LONGEST_ROW = 64 << 20
-
-#: The keys that are ids.
-IDS = ("user_id", "item_id", "request_id")
 
 #: What pandas calls rows in a Parquet file.
 INDEX = re.compile(r"__index_level_\d+__")
@@ -34,9 +33,14 @@ def read_needed_table(folder: Path, name: TableName, file: TableFile | None = No
     """As `read_table`; DataError where there is no such table."""
     table = read_table(folder, name, file)
     if table is None:
-        expected = f"{name}.parquet, {name}.csv, {name}.jsonl or a folder {name}"
-        raise DataError(f"{folder} has no {name}: {expected} is expected")
+        raise no_table(folder, name)
     return table
+
+
+def no_table(folder: Path, name: TableName) -> DataError:
+    """The error of a table that is not there."""
+    expected = f"{name}.parquet, {name}.csv, {name}.jsonl or a folder {name}"
+    return DataError(f"{folder} has no {name}: {expected} is expected")
 
 
 def read_table(folder: Path, name: TableName, file: TableFile | None = None) -> pd.DataFrame | None:
@@ -50,13 +54,22 @@ def read_table(folder: Path, name: TableName, file: TableFile | None = None) -> 
     if not parts:
         return None
     tables = [_read(part, file or TableFile(path=name)) for part in parts]
-    _check_keys(parts, tables, name, file)
+    check_keys(parts, [table.column_names for table in tables], name, file)
     columns = dict.fromkeys(column for table in tables for column in table.column_names)
     frame = pd.DataFrame({column: _column(tables, column) for column in columns})
     if parts[0].form == "CSV":
-        for key in {_named(key, file) for key in IDS} & set(frame.columns):
-            frame[key] = written_integers(words(frame[key], f"{name}.{key}"))
+        return with_integers(frame, name, file)
     return frame
+
+
+def with_integers(
+    frame: pd.DataFrame, name: TableName, file: TableFile | None, first: int = 0
+) -> pd.DataFrame:
+    """A table, or a part of it, of texts alone, in which ids that are written as integers are such."""
+    ids = [key for key in (_named(key, file) for key in IDS) if key in frame.columns]
+    return frame.assign(
+        **{key: written_integers(words(frame[key], Where(f"{name}.{key}", first))) for key in ids}
+    )
 
 
 def _named(key: str, file: TableFile | None) -> str:
@@ -72,9 +85,10 @@ def _column(tables: list[Any], name: str) -> pd.Series:
     return joined(parts)
 
 
-def _check_keys(parts: list[Part], tables: list[Any], name: TableName, file: TableFile | None) -> None:
+def check_keys(parts: list[Part], columns: list[list[str]], name: TableName, file: TableFile | None) -> None:
+    """Raises: DataError naming a part without a key that others have. columns: the names of each part's."""
     for key in (_named(key, file) for key in KEYS[name]):
-        there = [key in table.column_names for table in tables]
+        there = [key in names for names in columns]
         if any(there) and not all(there):
             path = parts[there.index(False)].path
             raise DataError(f"{path} has no column {key!r}, which other parts of {name} have")
@@ -91,10 +105,18 @@ def _read(part: Part, file: TableFile) -> Any:
                 table = read_json(part.path)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{part.path} cannot be read: {error}") from error
-    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
-    if twice:
+    return in_folders(table.select(own_columns(part, table.column_names)), part)
+
+
+def own_columns(part: Part, names: list[str]) -> list[str]:
+    """The columns of a file, without those that pandas adds. Raises: DataError for two of one name."""
+    if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"{part.path} has columns of the same name: {', '.join(map(repr, twice))}")
-    table = table.select([name for name in table.column_names if not INDEX.fullmatch(name)])
+    return [name for name in names if not INDEX.fullmatch(name)]
+
+
+def in_folders(table: Any, part: Part) -> Any:
+    """A table of Arrow with what the names of its file's folders say."""
     for column, value in part.columns.items():
         if column not in table.column_names:
             table = table.append_column(column, pa.array([value] * len(table), pa.string()))
@@ -108,24 +130,30 @@ def read_csv(source: Any, file: TableFile, bad_row: Any = None) -> Any:
     handler of rows of another length.
     Raises: ValueError for a row with more or fewer fields than the header has names.
     """
-    parse = pacsv.ParseOptions(delimiter=file.separator, newlines_in_values=True, invalid_row_handler=bad_row)
-    header = _header(source, file)
-    table = pacsv.read_csv(
-        source,
-        read_options=pacsv.ReadOptions(use_threads=False, block_size=_LONGEST_ROW, encoding=file.encoding),
-        parse_options=parse,
-        convert_options=pacsv.ConvertOptions(
-            column_types={name: pa.large_string() for name in header},
-            strings_can_be_null=True,
-            null_values=["", *file.missing],
-        ),
-    )
+    table = pacsv.read_csv(source, **csv_options(source, file, bad_row))
     # Spreadsheets end every row, the header too, in separators: columns without a name and without a value.
     kept = [i for i, name in enumerate(table.column_names) if name or table.column(i).null_count < len(table)]
     return table.select(kept)
 
 
-def _header(source: Any, file: TableFile) -> list[str]:
+def csv_options(source: Any, file: TableFile, bad_row: Any = None) -> dict[str, Any]:
+    """How Arrow reads such a file: see `read_csv`."""
+    header = csv_header(source, file)
+    return {
+        "read_options": pacsv.ReadOptions(use_threads=False, block_size=_LONGEST_ROW, encoding=file.encoding),
+        "parse_options": pacsv.ParseOptions(
+            delimiter=file.separator, newlines_in_values=True, invalid_row_handler=bad_row
+        ),
+        "convert_options": pacsv.ConvertOptions(
+            column_types={name: pa.large_string() for name in header},
+            strings_can_be_null=True,
+            null_values=["", *file.missing],
+        ),
+    }
+
+
+def csv_header(source: Any, file: TableFile) -> list[str]:
+    """The names in the first row."""
     options = pacsv.ReadOptions(use_threads=False, encoding=file.encoding)
     parse = pacsv.ParseOptions(delimiter=file.separator, invalid_row_handler=lambda row: "skip")
     with pacsv.open_csv(source, read_options=options, parse_options=parse) as reader:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, Self, TypeAlias
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import Field, model_serializer, model_validator
 
 from funnel.data.columns import ColumnKind, absent, convert, missing
@@ -14,6 +16,7 @@ from funnel.errors import DataError
 from funnel.settings import Settings
 from funnel.values.arrow import plain
 from funnel.values.nearest import nearest
+from funnel.values.where import GapError, Where, row_of
 
 TableName: TypeAlias = Literal["users", "items", "events", "impressions"]
 
@@ -133,10 +136,10 @@ class Schema(Settings):
         parts = {table: [column.model_dump_json() for column in self.columns(table)] for table in KEYS}
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
-    def undeclared(self, frame: pd.DataFrame, table: TableName) -> list[str]:
-        """Columns of the frame that `check` leaves out, sorted."""
+    def undeclared(self, names: Iterable[Any], table: TableName) -> list[str]:
+        """Columns of a frame that `check` leaves out, sorted."""
         expected = {*KEYS[table], *OPTIONAL[table], *(column.name for column in self.columns(table))}
-        return sorted({str(name) for name in frame.columns} - expected)
+        return sorted({str(name) for name in names} - expected)
 
     def check(self, frame: pd.DataFrame, table: TableName, *, without: Sequence[str] = ()) -> pd.DataFrame:
         """The key columns as they are and the declared ones in the form of their kind, renumbered from 0.
@@ -144,20 +147,42 @@ class Schema(Settings):
         without: keys that may be absent here. Raises DataError for no table, a column that is there
         twice, an absent key or required column, a value of another type, or a gap in a required column.
         """
+        self.check_names(frame, table, without=without)
+        out = {}
+        for name in KEYS[table] + OPTIONAL[table]:
+            if name in frame.columns:
+                out[name] = plain(frame[name]).reset_index(drop=True)
+        for column in self.columns(table):
+            out[column.name] = self.check_column(frame, table, column)
+        return pd.DataFrame(out, index=pd.RangeIndex(len(frame)))
+
+    def check_names(self, frame: pd.DataFrame, table: TableName, *, without: Sequence[str] = ()) -> None:
+        """Raises: DataError for no table, a column that is there twice, and an absent key."""
         if not isinstance(frame, pd.DataFrame):
             raise DataError(f"{table} is a {type(frame).__name__}: a pandas DataFrame is expected")
         if not frame.columns.is_unique:
             twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
             raise DataError(f"{table} has columns of the same name: {', '.join(twice)}")
-        out = {}
-        for name in KEYS[table] + OPTIONAL[table]:
-            if name in frame.columns:
-                out[name] = plain(frame[name]).reset_index(drop=True)
-            elif name not in OPTIONAL[table] and name not in without:
+        for name in KEYS[table]:
+            if name not in frame.columns and name not in without:
                 raise DataError(_not_there(frame, table, name))
-        for column in self.columns(table):
-            out[column.name] = _checked(frame, table, column)
-        return pd.DataFrame(out, index=pd.RangeIndex(len(frame)))
+
+    def check_column(
+        self, frame: pd.DataFrame, table: TableName, column: Column, first: int = 0
+    ) -> pd.Series:
+        """One declared column in the form of its kind; see `check`.
+
+        first: the number of the first row in errors, where the frame is a part of a longer one.
+        """
+        where = Where(f"{table}.{column.name}", first)
+        if column.name not in frame.columns:
+            if column.required:
+                raise DataError(_not_there(frame, table, column.name))
+            return absent(len(frame), column.kind, column.size)
+        values = convert(frame[column.name], column.kind, column.size, where)
+        if column.required:
+            _check_gaps(missing(values, column.kind), where)
+        return values
 
 
 def _has_meaning(column: Any) -> bool:
@@ -165,21 +190,17 @@ def _has_meaning(column: Any) -> bool:
     return name in ("kind", "value")
 
 
-def _checked(frame: pd.DataFrame, table: TableName, column: Column) -> pd.Series:
-    where = f"{table}.{column.name}"
-    if column.name not in frame.columns:
-        if column.required:
-            raise DataError(_not_there(frame, table, column.name))
-        return absent(len(frame), column.kind, column.size)
-    values = convert(frame[column.name], column.kind, column.size, where)
-    if column.required:
-        gaps = missing(values, column.kind)
-        if gaps.any():
-            raise DataError(
-                f"{where} is required, but {int(gaps.sum())} of {len(frame)} rows have no usable value "
-                f"(the first is row {int(gaps.argmax())})"
-            )
-    return values
+def _check_gaps(gaps: NDArray[np.bool_], where: str) -> None:
+    if not gaps.any():
+        return
+    raise GapError(
+        lambda gaps, rows, first: (
+            f"{where} is required, but {gaps} of {rows} rows have no usable value (the first is row {first})"
+        ),
+        int(gaps.sum()),
+        len(gaps),
+        row_of(where, int(gaps.argmax())),
+    )
 
 
 def _not_there(frame: pd.DataFrame, table: TableName, name: str) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from funnel.data.columnar.columns import Plain, RunEncoded
+from funnel.data.columnar.table import Table
 from funnel.data.dataset import Dataset
 from funnel.data.events_config import EventsConfig
 from funnel.data.histories import Cutoffs, Histories, pair_keys
@@ -78,7 +80,7 @@ def logged_lists(
     showed its item to its user, a day before it at most. None where the data has no impressions, no window
     (another kind of split), or no list in it.
     """
-    if dataset.impressions is None or config.kind != "time" or dataset.clock != "time":
+    if dataset.impression_table is None or config.kind != "time" or dataset.clock != "time":
         return None
     whole = (events or EventsConfig()).applied(dataset.log)
     kinds = whole.event_kinds
@@ -118,6 +120,7 @@ def shown_requests(
     end: int | None,
     *,
     outcomes: Mapping[str, int] | None = None,
+    within: slice | None = None,
 ) -> Cutoffs:
     """One request a list of the window with a click, after what the user did strictly before.
 
@@ -125,70 +128,110 @@ def shown_requests(
     position, clicked if either was. A click that was logged before its list, by EARLY seconds at most, is
     what the list is asked for: the list's time is then the click's. end: None for a window without one.
     outcomes: the codes of kinds of events beside clicks that may come of a list; where they are given, lists
-    without a click are requests too, and columns say what came of each item. Raises DataError where the data
-    has no impressions.
+    without a click are requests too, and columns say what came of each item. within: rows of the impressions
+    beside which there are no others; None for all. Raises DataError where the data has no impressions.
     """
-    if dataset.impressions is None:
+    if dataset.impression_table is None:
         raise DataError(
             f'{dataset.name} has no impressions: the protocol "shown" needs the lists that were shown'
         )
-    frame = _once(_about(dataset.impressions, start, end))
-    number, requests = pd.factorize(frame["request_id"])
-    chosen = np.bincount(number, frame["clicked"], len(requests)) > 0
+    shown = _once(_shown_about(dataset, dataset.impression_table, start, end, within))
+    chosen = np.bincount(shown.number, shown.clicked, shown.n_lists) > 0
     chosen |= outcomes is not None
-    times = _times(dataset, histories, frame, number, len(requests))
+    times = _times(histories, shown, len(dataset.items))
     inside = chosen & (times >= start) & (True if end is None else times < end)
-    rows = np.flatnonzero(inside[number])
-    rows = rows[np.lexsort((frame["position"].to_numpy()[rows], number[rows], times[number[rows]]))]
-    came = {} if outcomes is None else _outcomes(dataset, histories, frame, times[number], outcomes)
+    rows = np.flatnonzero(inside[shown.number])
+    rows = rows[np.lexsort((shown.positions[rows], shown.number[rows], times[shown.number[rows]]))]
+    came = {} if outcomes is None else _outcomes(histories, shown, times, len(dataset.items), outcomes)
     came = {name: of[rows] for name, of in came.items()}
-    original = frame.index.to_numpy()[rows]
-    frame, number = frame.iloc[rows], number[rows]
+    number = shown.number[rows]
     _, first, lengths = np.unique(number, return_index=True, return_counts=True)
     order = np.argsort(first)
     first, lengths = first[order], lengths[order]
-    items = dataset.item_vocabulary.rows(frame["item_id"])
-    columns = {name: frame[name].to_numpy(np.float32, na_value=np.nan) for name in shown_columns(dataset)}
-    columns |= came
-    users = dataset.user_vocabulary.rows(frame["user_id"].iloc[first])
-    hit = frame["clicked"].to_numpy(np.bool_)
+    frame = dataset.impression_table.frame(shown.rows[rows], shown_columns(dataset))
+    columns = {name: frame[name].to_numpy(np.float32, na_value=np.nan) for name in frame.columns}
+    items, hit = shown.items[rows], shown.clicked[rows]
     list_of = np.repeat(np.arange(len(lengths)), lengths)
+    users, at = shown.users[rows[first]], times[number[first]]
     return Cutoffs(
         users=users,
-        ends=histories.ends(users, times[number[first]]),
-        times=times[number[first]],
+        ends=histories.ends(users, at),
+        times=at,
         targets=Ragged.from_lengths(items[hit], np.bincount(list_of[hit], minlength=len(lengths))),
-        shown=Shown(Ragged.from_lengths(items, lengths), columns),
-        rows=original[first],
+        shown=Shown(Ragged.from_lengths(items, lengths), columns | came),
+        rows=shown.rows[rows[first]],
     )
 
 
-def _about(impressions: pd.DataFrame, start: int, end: int | None) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class _ShownRows:
+    """Rows of impressions, by row numbers. rows: int64 [N], where they are in the table. number: int64 [N],
+    the list of each, of n_lists. users, items: int32 [N], −1 for none that is known. times: int64 [N].
+    positions: int32 [N]. clicked: bool [N].
+    """
+
+    rows: Int64
+    number: Int64
+    n_lists: int
+    users: Int32
+    items: Int32
+    times: Int64
+    positions: Int32
+    clicked: Bool
+
+    def take(self, kept: Int64) -> _ShownRows:
+        """Some of them."""
+        names = ("rows", "number", "users", "items", "times", "positions", "clicked")
+        return replace(self, **{name: getattr(self, name)[kept] for name in names})
+
+
+def _shown_about(
+    dataset: Dataset, table: Table, start: int, end: int | None, within: slice | None
+) -> _ShownRows:
     """The rows that matter to a window: those in it, those whose click may move them into it, and those that
     may take an event from a list in it. Impressions are sorted by time, so that nothing else is looked at."""
-    times = impressions["time"].to_numpy()
-    first = np.searchsorted(times, start)
-    return impressions.iloc[first : None if end is None else np.searchsorted(times, end + LATE, side="right")]
+    first = first_row_at(table, start)
+    last = len(table) if end is None else max(first, first_row_at(table, end + LATE, after=True))
+    rows = slice(first, last)
+    if within is not None:
+        rows = slice(max(first, within.start), max(first, within.start, min(last, within.stop)))
+    number, n_lists = table.lists("request_id", rows)
+    return _ShownRows(
+        rows=np.arange(rows.start, rows.stop),
+        number=number,
+        n_lists=n_lists,
+        users=dataset.users_of(table, rows),
+        items=dataset.items_of(table, rows),
+        times=table.array("time", rows),
+        positions=table.array("position", rows),
+        clicked=table.array("clicked", rows),
+    )
+
+
+def first_row_at(table: Table, time: int, *, after: bool = False) -> int:
+    """The first row of a table in the order of time that is at a time or later; or after it."""
+    side: Literal["left", "right"] = "right" if after else "left"
+    column = table.columns["time"]
+    if isinstance(column, RunEncoded) and isinstance(column.inner, Plain):
+        return int(column.offsets[np.searchsorted(column.inner.values, time, side=side)])
+    return int(np.searchsorted(table.array("time"), time, side=side))
 
 
 def _outcomes(
-    dataset: Dataset, histories: Histories, frame: pd.DataFrame, times: Int64, codes: Mapping[str, int]
+    histories: Histories, shown: _ShownRows, times: Int64, n_items: int, codes: Mapping[str, int]
 ) -> dict[str, Float32]:
-    """What came of each row of the impressions, 1 or 0, as columns. times: [N], of each row's list."""
-    columns = {OUTCOME + CLICK: frame["clicked"].to_numpy(np.float32)}
+    """What came of each row of the impressions, 1 or 0, as columns. times: int64 [lists]."""
+    columns = {OUTCOME + CLICK: shown.clicked.astype(np.float32)}
     if not codes:
         return columns
-    items, users = (
-        dataset.item_vocabulary.rows(frame["item_id"]),
-        dataset.user_vocabulary.rows(frame["user_id"]),
-    )
-    pairs = pair_keys(users, items, len(dataset.items))
-    pairs[(users < 0) | (items < 0)] = -1
+    pairs = pair_keys(shown.users, shown.items, n_items)
+    pairs[(shown.users < 0) | (shown.items < 0)] = -1
     assert histories.kinds is not None
+    at = times[shown.number]
     for name, code in codes.items():
         of = histories.kinds == code
-        taken = pair_keys(histories.users[of], histories.items[of], len(dataset.items))
-        columns[OUTCOME + name] = _attributed(pairs, times, taken, histories.times[of]).astype(np.float32)
+        taken = pair_keys(histories.users[of], histories.items[of], n_items)
+        columns[OUTCOME + name] = _attributed(pairs, at, taken, histories.times[of]).astype(np.float32)
     return columns
 
 
@@ -212,21 +255,19 @@ def _attributed(pairs: Int64, times: Int64, taken: Int64, at: Int64) -> Bool:
     return result
 
 
-def _times(dataset: Dataset, histories: Histories, frame: pd.DataFrame, number: Int64, n_lists: int) -> Int64:
+def _times(histories: Histories, shown: _ShownRows, n_items: int) -> Int64:
     """The moment of each list: that of its rows, or of a click of its that was logged before it.
 
     With the rows' own time such a click would be in the history that it is predicted from. A click is a later
     list's business where the same user has another event with the item within LATE seconds after it.
     """
-    times = np.zeros(n_lists, dtype=np.int64)
-    times[number] = frame["time"]
-    hits = np.flatnonzero(frame["clicked"])
-    users = dataset.user_vocabulary.rows(frame["user_id"].iloc[hits])
-    items, at = dataset.item_vocabulary.rows(frame["item_id"].iloc[hits]), times[number[hits]]
-    known = (users >= 0) & (items >= 0)
-    before, after = _nearest(histories, users[known], items[known], at[known], len(dataset.items))
-    early = (at[known] - before <= EARLY) & (after - at[known] > LATE)
-    np.minimum.at(times, number[hits[known][early]], before[early])
+    times = np.zeros(shown.n_lists, dtype=np.int64)
+    times[shown.number] = shown.times
+    hits = np.flatnonzero(shown.clicked & (shown.users >= 0) & (shown.items >= 0))
+    at = times[shown.number[hits]]
+    before, after = _nearest(histories, shown.users[hits], shown.items[hits], at, n_items)
+    early = (at - before <= EARLY) & (after - at > LATE)
+    np.minimum.at(times, shown.number[hits[early]], before[early])
     return times
 
 
@@ -250,11 +291,14 @@ def _nearest(
     )
 
 
-def _once(impressions: pd.DataFrame) -> pd.DataFrame:
-    """Each item of a list once."""
-    pair = ["request_id", "item_id"]
-    if not impressions.duplicated(pair).any():
-        return impressions
-    clicked = impressions.groupby(pair)["clicked"].transform("any")
-    ordered = impressions.assign(clicked=clicked).sort_values("position", kind="stable")
-    return ordered.drop_duplicates(pair).sort_index()
+def _once(shown: _ShownRows) -> _ShownRows:
+    """Each item of a list once: at its first position, clicked if either was."""
+    pairs = pd.Series(
+        pair_keys(shown.number.astype(np.int64), shown.items, int(shown.items.max(initial=0)) + 2)
+    )
+    if not pairs.duplicated().any():
+        return shown
+    clicked = pd.Series(shown.clicked).groupby(pairs).transform("any").to_numpy(np.bool_)
+    ordered = np.argsort(shown.positions, kind="stable")
+    kept = np.sort(ordered[~pairs.iloc[ordered].duplicated().to_numpy()])
+    return replace(shown, clicked=clicked).take(kept)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from funnel.data.columnar.columns import Coded
 from funnel.data.dataset import Dataset
 from funnel.data.events_config import EventsConfig
 from funnel.data.histories import Cutoffs, Histories, distinct, pair_keys, seen_kinds
@@ -27,7 +28,7 @@ from funnel.data.holdouts import (
 )
 from funnel.data.shown import shown_requests
 from funnel.data.split_config import SplitConfig
-from funnel.data.windows import event_requests, window_requests, windows
+from funnel.data.windows import before, event_requests, window_requests, windows
 from funnel.errors import ConfigError, DataError
 from funnel.types import Bool, EventKinds, Examples, Int64, Log
 
@@ -154,7 +155,7 @@ def _by_time(dataset: Dataset, whole: Log, config: SplitConfig, rng: np.random.G
         of_kind = window_requests if config.protocol == "window" else event_requests
         return of_kind(histories, start, end, bool(config.exclude_seen))
 
-    before_ranker, before_test = log.where(log.times < ranker), log.where(log.times < test)
+    before_ranker, before_test = (log.first(before(log, start)) for start in (ranker, test))
     return Split(
         kind="time",
         protocol=config.protocol,
@@ -205,14 +206,15 @@ def _leave_one_out(dataset: Dataset, whole: Log, config: SplitConfig, rng: np.ra
 
 def _given(dataset: Dataset, whole: Log, config: SplitConfig, rng: np.random.Generator, kept: Bool) -> Split:
     """kept: the events of the data set that are in the log."""
-    if "split" not in dataset.events.columns:
+    if "split" not in dataset.event_table:
         raise DataError(
             f'{dataset.name} has no published split: events needs a column "split" of train and test'
         )
-    is_test = (dataset.events["split"] == "test").to_numpy()[kept]
+    parts = Coded(dataset.event_table.codes("split"), dataset.event_table.values("split"))
+    is_test = np.isin(parts.codes, np.flatnonzero(parts.values == "test"))[kept]
     if is_test.all() or not is_test.any():
         raise DataError(
-            f'{dataset.name} publishes a split, but all of it is "{dataset.events["split"].iloc[0]}"'
+            f'{dataset.name} publishes a split, but all of it is "{"test" if is_test.all() else "train"}"'
         )
     published, tested = whole.where(~is_test), to_find(whole.where(is_test))
     held, ranker_pairs = hold_out(published, rng)

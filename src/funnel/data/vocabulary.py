@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from funnel.data.columnar.columns import Rows
+from funnel.data.columnar.table import Table
 from funnel.data.keys import as_array
 from funnel.errors import BundleError
 from funnel.types import Int32
@@ -83,6 +87,14 @@ class Vocabulary:
         ids: list[Any] = self.values[rows].tolist()
         return ids
 
+    def has_ids(self, ids: pd.Series) -> bool:
+        """Whether these, in a column of pandas, are all of its ids in their order."""
+        if len(ids) != len(self):
+            return False
+        if isinstance(self.values, Texts):
+            return isinstance(ids.dtype, pd.StringDtype) and self.values.equals(vocabulary_of(ids).values)
+        return not isinstance(ids.dtype, pd.StringDtype) and np.array_equal(self.values, ids.to_numpy())
+
     def save(self, path: Path) -> None:
         """As .npy; see `funnel.values.texts.save_ids`."""
         save_ids(path, self.values)
@@ -112,3 +124,35 @@ class Vocabulary:
         distinct = np.asarray(distinct) if distinct.dtype.kind in "iu" else list(distinct)
         rows = np.append(self.rows(distinct), np.int32(-1))
         return rows[codes]
+
+
+def vocabulary_of(ids: pd.Series) -> Vocabulary:
+    """Of sorted, distinct ids in a column of pandas, int64 or `str`; not a copy."""
+    if not isinstance(ids.dtype, pd.StringDtype):
+        return Vocabulary(ids.to_numpy())
+    array = pa.array(ids.array, type=pa.large_string(), from_pandas=True)
+    whole = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    return Vocabulary(Texts(whole))
+
+
+def rows_among(ids: pd.Series, values: pd.Series) -> Int32:
+    """The rows of distinct values among ids, which are sorted, distinct and of the same type: int32 [n].
+
+    Every value is there.
+    """
+    if not isinstance(ids.dtype, pd.StringDtype):
+        return np.searchsorted(ids.to_numpy(), values.to_numpy()).astype(np.int32)
+    texts = (pa.array(column.array, type=pa.large_string(), from_pandas=True) for column in (values, ids))
+    rows = pc.index_in(next(texts), value_set=next(texts))
+    return np.asarray(rows.to_numpy(), dtype=np.int32)
+
+
+def rows_in(vocabulary: Vocabulary, table: Table, key: str, rows: Rows = slice(None)) -> Int32:
+    """The rows of the ids in a column of a table, −1 where unknown: int32 [n].
+
+    Where the column goes by this vocabulary, its codes are the rows.
+    """
+    ids, codes = table.values(key), table.codes(key, rows)
+    if vocabulary.has_ids(ids):
+        return codes.astype(np.int32, copy=False)
+    return np.append(vocabulary.rows(ids), np.int32(-1))[codes]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from funnel.data.histories import Cutoffs, Histories, distinct, first_equal
 from funnel.errors import DataError
-from funnel.types import Bool, Int64, Log, Ragged
+from funnel.types import Int64, Log, Ragged
 
 
 def moment(log: Log, cut: float | str) -> int:
@@ -23,13 +23,14 @@ def moment(log: Log, cut: float | str) -> int:
 def windows(log: Log, ranker: float | str, test: float | str) -> tuple[int, int]:
     """The starts of the ranker's and of the test window. Raises DataError where a part has no events."""
     starts = moment(log, ranker), moment(log, test)
-    parts = {
-        "training part": log.times < starts[0],
-        "ranker window": (log.times >= starts[0]) & (log.times < starts[1]),
-        "test window": log.times >= starts[1],
+    ranker_from, test_from = (before(log, start) for start in starts)
+    sizes = {
+        "training part": ranker_from,
+        "ranker window": test_from - ranker_from,
+        "test window": len(log) - test_from,
     }
-    for name, part in parts.items():
-        if not part.any():
+    for name, size in sizes.items():
+        if size <= 0:
             raise DataError(
                 f"the {name} has no events: ranker = {ranker} starts at {show(starts[0])}, test = {test} at "
                 f"{show(starts[1])}, and the {len(log)} events go from {show(int(log.times[0]))} to "
@@ -38,29 +39,33 @@ def windows(log: Log, ranker: float | str, test: float | str) -> tuple[int, int]
     return starts
 
 
+def before(log: Log, time: int) -> int:
+    """How many events are strictly before a time: the first ones of a log in the order of time."""
+    return int(np.searchsorted(log.times, time))
+
+
 def window_requests(histories: Histories, start: int, end: int | None, exclude_seen: bool) -> Cutoffs:
     """One request a user with events in the window, at its start; the distinct items are the targets.
 
     With exclude_seen, items of the history are no targets, and who has none left is a request without
     targets. end: None for a window without one.
     """
-    inside = _inside(histories.times, start, end) & histories.targeted()
     n_users = len(histories.offsets) - 1
-    before = np.bincount(histories.users[histories.times < start], minlength=n_users)
-    active = distinct(histories.users[inside])
-    positions = np.flatnonzero(inside)
+    began = histories.ends_before(start)
+    positions = _inside(histories, began, end)
+    active = distinct(histories.users[positions])
     number = first_equal(histories.first[positions])  # of events with one item, the earliest inside
     taken = positions[number == np.arange(len(positions))]
     if exclude_seen:
         users = histories.users[taken]
-        taken = taken[histories.new(taken, histories.offsets[users] + before[users])]
+        taken = taken[histories.new(taken, began[users])]
     counts = np.bincount(histories.users[taken], minlength=n_users)[active]
     targets = Ragged.from_lengths(histories.items[taken], counts)
     rows = np.full(len(active), -1, dtype=np.int64)
     rows[counts > 0] = histories.order[taken[(np.cumsum(counts) - counts)[counts > 0]]]
     return Cutoffs(
         users=active,
-        ends=histories.offsets[active] + before[active],
+        ends=began[active],
         times=np.full(len(active), start, dtype=np.int64),
         targets=targets,
         rows=rows,
@@ -86,9 +91,9 @@ def event_requests(histories: Histories, start: int, end: int | None, exclude_se
     The history is what the user did strictly before. With exclude_seen, an item that is in it makes a
     request without targets.
     """
-    positions = np.flatnonzero(_inside(histories.times, start, end) & histories.targeted())
+    positions = _inside(histories, histories.ends_before(start), end)
     positions = positions[np.argsort(histories.order[positions])]
-    ends = histories.strictly_before()[positions]
+    ends = histories.ends(histories.users[positions], histories.times[positions])
     # An item whose first interaction is before the history's end is in the history.
     every = np.ones(len(positions), dtype=np.bool_)
     has_target = histories.new(positions, ends) if exclude_seen else every
@@ -98,7 +103,7 @@ def event_requests(histories: Histories, start: int, end: int | None, exclude_se
         ends=ends,
         times=histories.times[positions],
         targets=targets,
-        rows=histories.order[positions],
+        rows=histories.order[positions].astype(np.int64),
         target_kinds=histories.bits(positions[has_target], targets),
     )
 
@@ -111,6 +116,10 @@ def show(seconds: int) -> str:
         return str(seconds)
 
 
-def _inside(times: Int64, start: int, end: int | None) -> Bool:
-    inside: Bool = times >= start
-    return inside if end is None else inside & (times < end)
+def _inside(histories: Histories, began: Int64, end: int | None) -> Int64:
+    """The positions of events in a window that are to be found: int64. began: where it begins, by user."""
+    ends = histories.offsets[1:] if end is None else histories.ends_before(end)
+    lengths = np.maximum(ends - began, 0)
+    positions = np.repeat(began - (np.cumsum(lengths) - lengths), lengths)
+    positions += np.arange(len(positions))
+    return positions if histories.asks is None else positions[histories.asks[positions]]

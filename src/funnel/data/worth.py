@@ -28,7 +28,7 @@ def worth_after(log: Log, code: int | None, users: Int32, items: Int32, times: I
     moments, number = np.unique(np.concatenate([events.times[same], times]), return_inverse=True)
     keys = np.concatenate([pair[same], of]) * len(moments) + number
     at = np.searchsorted(keys[: len(same)], keys[len(same) :], side="left")
-    found = at < len(same)
-    found[found] = pair[same[at[found]]] == of[found]
-    out[found] = events.values[same[at[found]]]
+    there = at < len(same)
+    there[there] = pair[same[at[there]]] == of[there]
+    out[there] = events.values[same[at[there]]]
     return out

@@ -11,8 +11,6 @@ from contextvars import ContextVar
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
-
 from funnel.types import Examples, Requests
 
 #: Requests that a thread works on together; bounds memory, not results.
@@ -74,7 +72,7 @@ def each_chunk(
 ) -> Iterator[Any]:
     """What `work` gives for `size` examples after the other, in their order; see `each`."""
     parts = (
-        examples.take(np.arange(start, min(start + size, len(examples))))
+        examples.take(slice(start, min(start + size, len(examples))))
         for start in range(0, len(examples), size)
     )
     return each(work, parts, threads=threads)

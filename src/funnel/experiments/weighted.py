@@ -73,7 +73,7 @@ def _value(sums: UserSums, metric: LiveMetric, arm: int, day: int) -> _Value | N
         return None
     value = float(total[0] / total[1])
     moved = weights * (scores[:, 0] - value * scores[:, 1]) / total[1]
-    return _Value(value, np.bincount(person, moved), float(weights.sum()))
+    return _Value(value, np.bincount(person, moved).astype(np.float64), float(weights.sum()))
 
 
 def periods_of(sums: UserSums, metric: LiveMetric, day: int) -> list[Period]:

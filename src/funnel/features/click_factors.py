@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ USER, MOMENT = "user.", "context."
 #: A history counts as the sum of its items over their number to this power: 0 a sum, 1 a mean.
 FADE = 0.75
 
+#: The logarithm of the highest chance that is said, and log odds beyond which nothing changes.
+_SURE, _MOST_ODDS = -1e-3, 500.0
+
 _FILE = "click_factors.json"
 
 
@@ -40,7 +43,9 @@ class ClickFactors:
     start: log odds. items: float32 [n_items], biases, 0 where an item was never shown. values: by value of
     item columns, bias and vector, float32 [codes, 1 + d]. tastes: by value of item columns in the history,
     float32 [codes, d]. moments: by value of what a request has, float32 [codes, d], named with `USER` or
-    `MOMENT` in front. What was in no list is 0.
+    `MOMENT` in front. What was in no list is 0. further: by kind of event that comes of a shown item, such as
+    a purchase, the logarithm of how many a click, float32 [n_items + 1]; the last is of all items, and of new
+    ones.
     """
 
     start: float
@@ -48,6 +53,7 @@ class ClickFactors:
     values: Mapping[str, Float32]
     tastes: Mapping[str, Float32]
     moments: Mapping[str, Float32]
+    further: Mapping[str, Float32] = field(default_factory=dict)
 
     @property
     def width(self) -> int:
@@ -68,6 +74,16 @@ class ClickFactors:
         offered = offered.reshape(*items.shape, 1 + self.width)
         return _dots(frozen(offered), frozen(wanted), frozen(items, np.int32), frozen(self.items), self.start)
 
+    def log_odds_of(self, kind: str, items: Int32, log_odds: Float32) -> Float32:
+        """Those of a further kind of event, which are the chance of a click times how many come of one, below
+        1: float32 [B, K]. log_odds: of a click, NaN at empty positions."""
+        rates = self.further[kind]
+        rows = np.where((items >= 0) & (items < len(rates) - 1), items, len(rates) - 1)
+        clicked = -np.log1p(np.exp(-np.clip(log_odds.astype(np.float64), -_MOST_ODDS, _MOST_ODDS)))
+        chance = np.minimum(rates[rows] + clicked, _SURE)
+        odds: Float32 = (chance - np.log(-np.expm1(chance))).astype(np.float32)
+        return odds
+
     def of_requests(self, requests: Requests, recent: Ragged, columns: Features) -> Float32:
         """The vector of each request: float32 [B, d]."""
         out = np.zeros((len(requests), self.width), dtype=np.float32)
@@ -86,10 +102,10 @@ class ClickFactors:
     def save(self, folder: Path) -> None:
         """click_factors.json, and arrays numbered as listed there."""
         tables = {"values": self.values, "tastes": self.tastes, "moments": self.moments}
-        about = {"start": self.start, "d": self.width}
+        about = {"start": self.start, "d": self.width, "further": list(self.further)}
         (folder / _FILE).write_text(json.dumps(about | {part: list(of) for part, of in tables.items()}))
         save_array(folder, "click_factors", self.items)
-        for part, of in tables.items():
+        for part, of in (*tables.items(), ("further", self.further)):
             for number, table in enumerate(of.values()):
                 save_array(folder, f"click_factors.{part}.{number}", table)
 
@@ -117,6 +133,10 @@ class ClickFactors:
                 float(about["start"]), load_array(folder, "click_factors", "float32", n_items),
                 tables("values", item_specs, 1 + d), tables("tastes", item_specs, d),
                 tables("moments", moment_specs, d),
+                {
+                    str(name): load_array(folder, f"click_factors.further.{at}", "float32", n_items + 1)
+                    for at, name in enumerate(about["further"])
+                },
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error

@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.compiling import plain
+from funnel.data.columnar.columns import taken
+from funnel.data.columnar.grouping import grouped
+from funnel.data.columnar.rows import is_rising, stable_order
 from funnel.features.arrays import frozen, load_array, save_array
 from funnel.features.count_kernels import (
     NEVER,
@@ -58,12 +61,13 @@ class EventCounts:
 
     @classmethod
     def build(cls, items: NDArray[Any], times: NDArray[Any], n_items: int) -> EventCounts:
-        """From events in any order."""
-        order = np.lexsort((times, items))
-        offsets = np.zeros(n_items + 1, dtype=np.int64)
-        np.cumsum(np.bincount(items, minlength=n_items), out=offsets[1:])
+        """From events in any order. In the order of time, `moments` are the times themselves."""
         times = np.asarray(times, dtype=np.int64)
-        return cls._of(frozen(offsets), frozen(times[order]), frozen(np.sort(times)))
+        if not is_rising(times):
+            by_time = stable_order(times)
+            items, times = taken(items, by_time), taken(times, by_time)
+        order, offsets = grouped(items, n_items)
+        return cls._of(frozen(offsets), frozen(taken(times, order)), frozen(times))
 
     @classmethod
     def _of(cls, offsets: Int64, times: Int64, moments: Int64) -> EventCounts:

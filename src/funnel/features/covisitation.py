@@ -11,13 +11,17 @@ collaborative filtering (Sarwar et al., WWW 2001), kept to the top neighbours (D
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from funnel.compiling import compiled
-from funnel.features.arrays import frozen
+from funnel.data.columnar.columns import taken
+from funnel.data.columnar.grouping import counted, grouped
+from funnel.features.array_file import ArrayParts, parts
+from funnel.features.arrays import frozen, save_array
 from funnel.features.kernels import heap_push, heap_sort
 from funnel.features.neighbours import Neighbours
 from funnel.features.recent import REACH, members
@@ -55,18 +59,23 @@ def _covisitation_weighting(clock: Clock) -> Weighting:
     return Weighting(near, 0.5 * near, user_power=0.25, source_power=0.4, target_power=0.2, smooth=5.0)
 
 
-def fit_covisitation(log: Log, *, n: int = 200) -> Neighbours:
-    """The `n` items that go best with each item. Memory: the result, the log twice and n_items doubles.
+def fit_covisitation(log: Log, *, n: int = 200, folder: Path | None = None) -> Neighbours:
+    """The `n` items that go best with each item.
 
+    folder: where the lists are written while they are counted, as `Neighbours.save` would, and mapped from;
+    None: they are in memory. Memory beside them: 12 bytes an event and about 50 an item, whatever their
+    lists.
     Where nothing orders the log, all pairs of a user's items count alike, whatever the order of the events;
     of a set of more than MOST_PAIRED items those of a sample of so many (`funnel.features.recent.members`).
     """
     decay = 1.0 if log.clock == "none" else 0.8
-    return _fit(log, _covisitation_weighting(log.clock), n, decay, REACH[log.clock])
+    write = _Written.at(folder, "covisitation")
+    return _fit(log, _covisitation_weighting(log.clock), n, decay, REACH[log.clock], write)
 
 
-def fit_transitions(log: Log, *, n: int = 100) -> Neighbours | None:
+def fit_transitions(log: Log, *, n: int = 100, folder: Path | None = None) -> Neighbours | None:
     """The `n` items that follow each item within three steps, weight 1/distance; None without an order.
+    folder: see `fit_covisitation`.
 
     Divided by the source's count plus five: the share of events after the source that are of this item,
     drawn towards zero where the source has few events.
@@ -75,7 +84,37 @@ def fit_transitions(log: Log, *, n: int = 100) -> Neighbours | None:
         return None
     ahead = 1.0 / np.arange(1.0, 4.0)
     weighting = Weighting(ahead, np.empty(0), user_power=0.0, source_power=1.0, target_power=0.0, smooth=5.0)
-    return _fit(log, weighting, n, 0.8, 5)
+    return _fit(log, weighting, n, 0.8, 5, _Written.at(folder, "transitions"))
+
+
+@dataclass(frozen=True)
+class _Written:
+    """Where neighbours go while they are counted."""
+
+    folder: Path | None
+    name: str
+    items: ArrayParts
+    weights: ArrayParts
+
+    @classmethod
+    def at(cls, folder: Path | None, name: str) -> _Written:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        return cls(
+            folder,
+            name,
+            parts(folder, f"{name}.items", np.int32),
+            parts(folder, f"{name}.weights", np.float32),
+        )
+
+    def neighbours(self, sizes: Int64, decay: float, reach: int) -> Neighbours:
+        """All lists, of these sizes."""
+        offsets = frozen(np.append(0, np.cumsum(sizes)))
+        if self.folder is not None:
+            save_array(self.folder, f"{self.name}.offsets", offsets)
+        return Neighbours(
+            offsets, frozen(self.items.whole()), frozen(self.weights.whole()), decay, reach, self.folder
+        )
 
 
 class _Positions(NamedTuple):
@@ -86,8 +125,8 @@ class _Positions(NamedTuple):
 
     values: NDArray[Any]
     offsets: Int64
-    list_of: Int64
-    of_item: Int64
+    list_of: NDArray[Any]
+    of_item: NDArray[Any]
     item_offsets: Int64
 
 
@@ -101,22 +140,33 @@ class _Scales(NamedTuple):
     target: NDArray[np.float64]
 
 
-def _fit(log: Log, weighting: Weighting, n: int, decay: float, reach: int) -> Neighbours:
-    lists, _ = log.by_user()
+def _fit(log: Log, weighting: Weighting, n: int, decay: float, reach: int, written: _Written) -> Neighbours:
+    lists = _lists_of(log)
     scales = _scales(lists, weighting, log.n_items)
     positions = _positions(_paired(lists, log.n_items) if log.clock == "none" else lists, log.n_items)
-    sums, touched = np.zeros(log.n_items), np.empty(log.n_items, dtype=np.int64)
-    blocks = [
-        _count_block(first, min(first + _BLOCK, log.n_items), n, positions, scales, sums, touched)
-        for first in range(0, log.n_items, _BLOCK)
-    ]
-    sizes, items, weights = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return Neighbours(frozen(np.append(0, np.cumsum(sizes))), frozen(items), frozen(weights), decay, reach)
+    del lists
+    sums, touched = np.zeros(log.n_items), np.empty(log.n_items, dtype=np.int32)
+    sizes = np.zeros(log.n_items, dtype=np.int64)
+    for first in range(0, log.n_items, _BLOCK):
+        stop = min(first + _BLOCK, log.n_items)
+        block = _count_block(first, stop, n, positions, scales, sums, touched)
+        sizes[first:stop] = block[0]
+        written.items.add(block[1])
+        written.weights.add(block[2])
+    return written.neighbours(sizes, decay, reach)
+
+
+def _lists_of(log: Log) -> Ragged:
+    """Each user's items, oldest first; by item row where nothing orders them."""
+    if log.clock == "none":
+        return log.by_user()[0]
+    order, offsets = grouped(log.users, log.n_users)
+    return Ragged(taken(log.items, order), offsets)
 
 
 def _scales(lists: Ragged, weighting: Weighting, n_items: int) -> _Scales:
     alike = np.ones(int(lists.lengths.max(initial=0)))
-    smoothed = np.maximum(np.bincount(lists.values, minlength=n_items), 1) + weighting.smooth
+    smoothed = np.maximum(counted(lists.values, n_items), 1) + weighting.smooth
     return _Scales(
         ahead=alike if weighting.ahead is None else weighting.ahead,
         back=alike if weighting.back is None else weighting.back,
@@ -127,9 +177,9 @@ def _scales(lists: Ragged, weighting: Weighting, n_items: int) -> _Scales:
 
 
 def _positions(lists: Ragged, n_items: int) -> _Positions:
-    ends = np.cumsum(np.bincount(lists.values, minlength=n_items))
-    of_item = np.argsort(lists.values, kind="stable")
-    return _Positions(lists.values, lists.offsets, lists.list_of, of_item, np.append(0, ends))
+    of_item, item_offsets = grouped(lists.values, n_items)
+    list_of = np.repeat(np.arange(len(lists), dtype=np.int32), lists.lengths)
+    return _Positions(lists.values, lists.offsets, list_of, of_item, item_offsets)
 
 
 def _paired(sets: Ragged, n_items: int) -> Ragged:
@@ -143,7 +193,7 @@ def _count_block(
 ) -> Any:
     """The neighbours of the items first … stop: sizes, and items and weights end to end.
 
-    sums: float64 [n_items], zero, left zero; touched: int64 [n_items], scratch.
+    sums: float64 [n_items], zero, left zero; touched: int32 [n_items], scratch.
     """
     sizes = np.zeros(stop - first, dtype=np.int64)
     items = np.empty((stop - first) * n_kept, dtype=np.int32)

@@ -29,6 +29,7 @@ class Neighbours:
         `offsets[i]:offsets[i + 1]`.
     decay: weight of a history item relative to the one after it; 1 where there is no order.
     reach: how many of the latest history items count, or of a set (see `funnel.features.recent`).
+    folder: where they were written while they were fitted; None: nowhere.
     """
 
     offsets: Int64
@@ -36,6 +37,7 @@ class Neighbours:
     weights: Float32
     decay: float = 1.0
     reach: int = 1000
+    folder: Path | None = None
     edges: Edges = field(init=False, repr=False, compare=False)  #: the lists as compiled code takes them
 
     def __post_init__(self) -> None:
@@ -49,7 +51,9 @@ class Neighbours:
 
     def extended(self, n_items: int) -> Neighbours:
         """For a catalogue of n_items, whose further items have no neighbours and are no neighbours."""
-        return replace(self, offsets=frozen(growable(self.offsets, n_items + 1, self.offsets[-1])))
+        return replace(
+            self, offsets=frozen(growable(self.offsets, n_items + 1, self.offsets[-1])), folder=None
+        )
 
     def of(self, item: int) -> tuple[Int32, Float32]:
         """The neighbours of one item and their weights, heaviest first."""
@@ -105,7 +109,9 @@ class Neighbours:
         return nearest(self.edges, self._counted(history), *plain(items))
 
     def save(self, folder: Path, name: str) -> None:
-        """Write `name.offsets.npy`, `name.items.npy` and `name.weights.npy`."""
+        """Write `name.offsets.npy`, `name.items.npy` and `name.weights.npy`, unless they are there."""
+        if self.folder is not None and self.folder == folder:
+            return
         for part in ("offsets", "items", "weights"):
             save_array(folder, f"{name}.{part}", getattr(self, part))
 

@@ -72,13 +72,15 @@ class Statistics:
         *,
         windows: Sequence[int | None] | None = None,
         negatives: Log | None = None,
+        folder: Path | None = None,
     ) -> Statistics:
         """From the events that may be counted, each request up to its own time, and those to fit pairs on.
 
         known: where the log has a clock, every event: the counts stop at the request's time; else the events
         that every request may know. matrices: events before every request. windows: default parts of the
         known log's span, which is all that is taken from its later part. negatives: events that say no, which
-        count as such and as no others.
+        count as such and as no others. folder: where pairs are written while they are counted, and mapped
+        from, which `save` then leaves there; None: all is in memory.
         Raises DataError when the two logs are not of one catalogue.
         """
         if (known.n_items, known.clock) != (matrices.n_items, matrices.clock):
@@ -90,7 +92,8 @@ class Statistics:
         events = EventCounts.build(known.items, times, known.n_items)
         if windows is None:
             windows = _windows(times) if known.clock == "time" else (None,)
-        pairs, steps = fit_covisitation(matrices), fit_transitions(matrices)
+        pairs = fit_covisitation(matrices, folder=folder)
+        steps = fit_transitions(matrices, folder=folder)
         of_kinds = [known] if negatives is None else [known, negatives]
         by_kind = [_of_code(of_kinds, code) for code in range(len(known.kind_names))]
         return cls(known.clock, windows, events, pairs, steps, Spectral.fit(matrices), by_kind)

@@ -208,7 +208,7 @@ class FaissIndex:
     def _n_lists(self) -> int:
         return parameters.lists(self._held.first)
 
-    @property
+    @cached_property
     def _ranges(self) -> list[tuple[int, int]]:
         return ranges(self.size, self.info.shards)
 

@@ -39,7 +39,7 @@ class Bins:
             return len(self.bounds) + 1
         return int(np.searchsorted(self.bounds, value, side="left"))
 
-    def bins(self, values: NDArray[np.float32]) -> list[int]:
+    def bins(self, values: NDArray[np.float32] | NDArray[np.float64]) -> list[int]:
         """Those of several."""
         numbers = np.searchsorted(self.bounds, values, side="left")
         return np.where(np.isnan(values), len(self.bounds) + 1, numbers).tolist()

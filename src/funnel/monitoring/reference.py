@@ -85,3 +85,12 @@ class SecondOverlay:
             if len(some) < len(events) or len(events) < _CHUNK:
                 break
         return self._overlay.events_at <= number
+
+    def counts_as(self, served: Overlay) -> bool:
+        """Whether it has counted as many events as what is served, both being as far in the log; True where
+        they are not. The log keeps the last events of each user: what it dropped before this read it is
+        counted there, and not here. Raises: BundleError where the log cannot be read."""
+        at, counted = served.events_at, served.contents.statistics.events.observed.count
+        if served.events_at != at or not self.follow_events(at) or self._overlay.events_at != at:
+            return True
+        return self._overlay.contents.statistics.events.observed.count == counted

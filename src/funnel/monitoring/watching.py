@@ -20,6 +20,7 @@ from typing import IO, Any
 from funnel.bundle.holdout import HOLDOUT, Holdout
 from funnel.errors import DataError
 from funnel.impressions.files import answers_folder
+from funnel.impressions.record import Impression
 from funnel.monitoring.alarm import Alarm
 from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counting import Counting, Remade
@@ -127,9 +128,17 @@ class Watch:
             self._waiting.forget()
         of.counting.feedback(counts, *self._waiting.settled(now))
         some = [impression for impression in impressions if impression.request][: self.config.replay]
-        remade = remake(of.reference, some)
+        remade = self._remade(of, some)
         of.counting.remade(counts, remade)
         return remade
+
+    def _remade(self, of: _OfBundle, some: list[Impression]) -> list[Remade]:
+        """Of none it is known whether they are the same where the log has dropped events too soon."""
+        remade = remake(of.reference, some)
+        if of.exact and not of.reference.counts_as(self.live.overlay):
+            of.exact = False
+            log.warning("the log has dropped events that were counted: answers made again are not compared")
+        return remade if of.exact else [one._replace(equal=None) for one in remade]
 
     def _leads(self) -> bool:
         """Whether this process reads the log of answers."""
@@ -211,6 +220,7 @@ class _OfBundle:
         requests = holdout.examples.requests
         self.measures = Measures.of(bundle.version, bundle.contents, requests, monitor.memory.edges)
         monitor.memory.edges = {**self.measures.edges(), **monitor.memory.edges}
+        self.exact = True
         self.golden = Golden(holdout, bundle.manifest.seed)
         self.reference = SecondOverlay(bundle, live.state)
         self.counting = Counting(self.measures, bundle.contents.catalogue.ids.row, config.parts)

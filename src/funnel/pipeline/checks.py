@@ -136,7 +136,7 @@ def _tiny(prepared: Prepared) -> Statistics:
 
 
 def _some(log: Log) -> Log:
-    return log.where(np.arange(len(log)) < _SOME)
+    return log.first(_SOME)
 
 
 def check_times(prepared: Prepared) -> None:
@@ -144,9 +144,10 @@ def check_times(prepared: Prepared) -> None:
     data = prepared.dataset
     if data.clock != "time":
         return
-    ahead = data.events["time"].to_numpy() > time.time() + AHEAD
+    ahead = data.event_table.array("time") > time.time() + AHEAD
     if ahead.any():
-        first = data.events.iloc[int(np.argmax(ahead))]
+        row = int(np.argmax(ahead))
+        first = data.event_table.frame(slice(row, row + 1)).iloc[0]
         raise DataError(
             f"check `times`: {int(ahead.sum())} events are in the future, first that of user "
             f"{first['user_id']} and item {first['item_id']} at {show(int(first['time']))}; times are "
@@ -168,7 +169,7 @@ def check_beside(prepared: Prepared, store: Store) -> str | None:
     except BundleError:
         return None
     data = prepared.dataset
-    sizes = {"items": len(data.items), "users": len(data.users), "events": len(data.events)}
+    sizes = {"items": len(data.items), "users": len(data.users), "events": len(data.event_table)}
     new = Arrived(
         data.schema,
         sizes,

@@ -11,7 +11,7 @@ from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
 from funnel.errors import DataError
 from funnel.evaluation.chunks import Recipe, each_chunk
-from funnel.features.groups.click_factor import LOG_ODDS
+from funnel.features.groups.click_factor import begins
 from funnel.pipeline.logged import Logged
 from funnel.pipeline.progress import step
 from funnel.ranker import Ranker, RankerConfig, TrainingLists, contains
@@ -50,12 +50,11 @@ def shown_heads(logged: Logged, config: RankerConfig) -> Heads:
     folds = np.repeat(np.arange(len(sizes)), sizes)
     matrix = np.concatenate([rows.matrix for rows in logged.folds])
     names = logged.folds[0].names
-    begin = LOG_ODDS if LOG_ODDS in names else None
     heads: dict[str, Head] = {}
     trees: dict[str, Ranker] = {}
     for name in logged.folds[0].outcomes:
         happened = np.concatenate([rows.outcomes[name] for rows in logged.folds])
-        rows = OutcomeRows(matrix, names, happened, examined, weights, folds, begin)
+        rows = OutcomeRows(matrix, names, happened, examined, weights, folds, begins(name, names))
         with step(f"grow trees for p_{name}"):
             learned = _learned(rows, config)
         if learned is None:

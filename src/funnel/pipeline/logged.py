@@ -66,7 +66,7 @@ def window_propensities(prepared: Prepared) -> tuple[Propensities | None, str]:
     if prepared.config.ranker.propensity == "none":
         return None, "each click counts the same, wherever its item stood (ranker.propensity)"
     try:
-        propensities = propensities_of(*shown_before(prepared, prepared.split.test))
+        propensities = propensities_of(shown_before(prepared, prepared.split.test))
     except DataError as error:
         return None, f"each click counts the same, wherever its item stood: {error}"
     return propensities, propensities.sentence

@@ -62,15 +62,18 @@ class Prepared:
             return None
         examples = with_users(lists.examples, self.user_features)
         if self.context is not None:
-            assert data.impressions is not None
-            examples = known_at(examples, lists.rows, data.impressions, self.context)
+            assert data.impression_table is not None
+            examples = known_at(examples, lists.rows, data.impression_table, self.context)
         return replace(lists, examples=examples)
 
     @cached_property
     def event_context(self) -> Features:
         """What was known before each event, encoded: one row a row of the table of events."""
-        events = self.dataset.events
-        return {} if self.context is None else self.context.encode(events, events["time"].to_numpy())
+        if self.context is None:
+            return {}
+        table = self.dataset.event_table
+        wanted = [name for name in self.context.table.specs if name in table]
+        return self.context.encode(table.frame(names=["time", *wanted]), table.array("time"))
 
     def rates(self, log: Log) -> Mapping[str, Rates]:
         """How often items are taken in each context, from the events of a log."""

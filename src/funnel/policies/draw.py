@@ -11,14 +11,16 @@ from funnel.features.arrays import frozen
 from funnel.policies.best import best_list
 from funnel.policies.config import Drawing
 from funnel.policies.lists import at_columns, columns_of, interleaved
-from funnel.policies.scoring import DPP, MMR, PLAIN, new_scorer
+from funnel.policies.scoring import DPP, MMR, PLAIN
 from funnel.policies.walk import Chance, drawn_each, drawn_under_rules
 from funnel.rules import Ruleset
-from funnel.rules.reach import new_reachable
 from funnel.stages.config import RerankConfig
 from funnel.stages.stage import Stage, positive
 from funnel.types import Candidates, Float32, Float64, Int32, Int64, Requests, RulesOutcome
 from funnel.vectors import ItemVectors
+
+#: Of candidates that are all of one tier.
+_NO_TIERS = frozen(np.zeros((0, 0), dtype=np.int32))
 
 
 class Draw:
@@ -28,14 +30,14 @@ class Draw:
     vectors: [n_items, d]. rerank: whose kind, trade_off and pool say what an item is worth. greedy:
     the stages whose place this takes, for requests with a negative seed or none, whose lists are not drawn.
     ruleset: None where there are no rules; boosts change the scores that diversity starts from. A drawn list
-    costs each rule what the best list costs it.
+    costs each rule what the best list costs it. searches: how many it took so far to know who may stand.
     """
 
     def __init__(
         self, vectors: ItemVectors | Float32, rerank: RerankConfig, drawing: Drawing, k: int, *,
         greedy: Sequence[Stage], ruleset: Ruleset | None = None, name: str = "explore",
     ) -> None:  # fmt: skip
-        self.name = name
+        self.name, self.searches = name, 0
         self._vectors, self._rules = ItemVectors.of(vectors).stored, ruleset
         self._greedy = tuple(greedy)
         self._kind = PLAIN if rerank.trade_off == 1 else {"mmr": MMR, "dpp": DPP}[rerank.kind]
@@ -47,10 +49,13 @@ class Draw:
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
         """The lists, with `Candidates.propensities` where any is drawn. Scores of a drawn list are the items'
         own, so that they need not fall."""
-        drawn = np.zeros(len(requests), np.bool_) if requests.seeds is None else requests.seeds >= 0
-        if drawn.all():
+        if requests.seeds is None:
+            return self._not_drawn(requests, candidates)
+        drawn = requests.seeds >= 0
+        count = np.count_nonzero(drawn)
+        if count == len(drawn):
             return self._drawn(requests, candidates)
-        if not drawn.any():
+        if not count:
             return self._not_drawn(requests, candidates)
         some, others = np.flatnonzero(drawn), np.flatnonzero(~drawn)
         return interleaved(
@@ -89,14 +94,13 @@ class Draw:
         """given: columns of lists whose chances are wanted, [B, k]; −1 behind their ends."""
         assert requests.seeds is not None
         shape = (len(candidates), min(self._k, candidates.items.shape[1]))
-        columns, propensities = np.full(shape, -1, dtype=np.int64), np.ones(shape)
-        if given is not None:
-            columns[:] = given
+        columns = np.full(shape, -1, dtype=np.int64) if given is None else given.astype(np.int64)
+        propensities = np.ones(shape)
         if self._rules is None:
-            tiers = np.zeros(candidates.items.shape) if candidates.tiers is None else candidates.tiers
+            tiers = _NO_TIERS if candidates.tiers is None else frozen(candidates.tiers, np.int32)
             drawn_each(
                 self._kind, self._trade_off, self._vectors, frozen(candidates.items),
-                frozen(candidates.scores), frozen(tiers, np.int32), self._pool, self._chance,
+                frozen(candidates.scores), tiers, self._pool, self._chance,
                 frozen(requests.seeds), columns, propensities,
             )  # fmt: skip
             return at_columns(candidates, columns, propensities)
@@ -104,7 +108,7 @@ class Draw:
         for b in range(len(candidates)):
             into = columns[b], propensities[b], scores[b]
             outcomes.append(self._under_rules(requests, candidates, b, *into))
-        return replace(at_columns(candidates, columns, propensities, scores), outcomes=tuple(outcomes))
+        return at_columns(candidates, columns, propensities, scores, tuple(outcomes))
 
     def _under_rules(
         self, requests: Requests, candidates: Candidates, b: int, columns: Int64, propensities: Float64,
@@ -123,17 +127,10 @@ class Draw:
                 best.tiers[None], pool, self._chance, seeds[b : b + 1], chosen[None], chances[None],
             )  # fmt: skip
         else:
-            drawn_under_rules(
-                new_scorer(
-                    self._kind, self._trade_off, self._vectors, best.rows[:pool], best.scores[:pool],
-                    best.tiers[:pool], n,
-                ),
-                best.rows, best.tiers, best.solved.problem,
-                new_reachable(
-                    best.solved.problem, self._rules.layout.n_teams, best.solved.costs,
-                    best.solved.chosen.astype(np.int32),
-                ),
-                self._chance, int(seeds[b]), chosen, chances,
+            self.searches += drawn_under_rules(
+                self._kind, self._trade_off, self._vectors, best.rows, best.scores, best.tiers, pool,
+                best.solved.problem, self._rules.layout.n_teams, best.solved.costs,
+                best.solved.chosen.astype(np.int32), self._chance, int(seeds[b]), chosen, chances,
             )  # fmt: skip
         columns[n:] = -1
         columns[:n], propensities[:n] = best.boosted.order[chosen], chances

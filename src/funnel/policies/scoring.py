@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from funnel.compiling import compiled
-from funnel.stages.dpp import NOTHING, condition
+from funnel.stages.dpp import NOTHING
 from funnel.types import Bool, Float32, Float64, Int32
 from funnel.vectors import Stored
 from funnel.vectors.reading import as_float, dimension
@@ -23,10 +23,10 @@ _BEHIND = 1e9
 class Scorer(NamedTuple):
     """The P candidates of a pool.
 
-    relevance: float64 [P], scores brought to 0…1 over the candidates of each tier. unit: float64 [P, d],
-    vectors of length 1; [P, 0] where nothing is compared. closest: float64 [P], the highest cosine with an
-    item above, −1 before the first. own: float64 [P], what each adds to the determinant; factor: float64 [k,
-    P], of Cholesky.
+    relevance: float64 [P], scores brought to 0…1 over the candidates of each tier. unit: float64 [d, P],
+    vectors of length 1, so that all are compared with one in a pass; [0, P] where nothing is compared.
+    closest: float64 [P], the highest cosine with an item above, −1 before the first. own: float64 [P], what
+    each adds to the determinant; factor: float64 [k, P], of Cholesky. room: float64 [2, P], to add up in.
     """
 
     kind: int
@@ -36,6 +36,7 @@ class Scorer(NamedTuple):
     closest: Float64
     own: Float64
     factor: Float64
+    room: Float64
 
 
 @compiled
@@ -44,14 +45,14 @@ def new_scorer(
 ) -> Scorer:
     """For a list of k items. items, scores, tiers: [P]."""
     pool, width = len(items), dimension(vectors) if kind != PLAIN else 0
-    unit = np.empty((pool, width), dtype=np.float64)
+    unit = np.empty((width, pool), dtype=np.float64)
     for j in range(pool):
         norm = 0.0
         for d in range(width):
             norm += as_float(vectors[items[j], d]) * as_float(vectors[items[j], d])
         scale = 1 / np.sqrt(norm) if norm > 0 else 0.0
         for d in range(width):
-            unit[j, d] = as_float(vectors[items[j], d]) * scale
+            unit[d, j] = as_float(vectors[items[j], d]) * scale
     return Scorer(
         kind,
         trade_off,
@@ -60,6 +61,7 @@ def new_scorer(
         np.full(pool, -1.0),
         np.ones(pool),
         np.zeros((k if kind == DPP else 0, pool)),
+        np.empty((2, pool)),
     )
 
 
@@ -102,11 +104,35 @@ def worth(s: Scorer, j: int) -> float:
 def is_above(s: Scorer, chosen: int, free: Bool, position: int) -> None:
     """Take in that a candidate stands at a position. free: those that do not."""
     if s.kind == MMR:
+        cosine = s.room[0]
+        _summed(s.unit, chosen, s.unit.shape[0], cosine)
         for j in range(len(free)):
             if free[j]:
-                cosine = 0.0
-                for d in range(s.unit.shape[1]):
-                    cosine += s.unit[j, d] * s.unit[chosen, d]
-                s.closest[j] = max(s.closest[j], cosine)
+                s.closest[j] = max(s.closest[j], cosine[j])
     if s.kind == DPP and s.own[chosen] > NOTHING:
-        condition(s.unit, s.own, s.factor, free, chosen, position)
+        _condition(s, chosen, free, position)
+
+
+@compiled
+def _summed(rows: Float64, chosen: int, n: int, out: Float64) -> None:
+    """Of the first n rows [., P], the sum of each column times that of the chosen one. Added up in the order
+    of the rows, a row at a time: several columns go at once, and the sums are what they are one by one."""
+    for j in range(len(out)):
+        out[j] = 0.0
+    for d in range(n):
+        factor = rows[d, chosen]
+        for j in range(len(out)):
+            out[j] += rows[d, j] * factor
+
+
+@compiled
+def _condition(s: Scorer, chosen: int, free: Bool, position: int) -> None:
+    """What each free candidate still adds, given one more above, as `funnel.stages.dpp` has it."""
+    cosine, shared, root = s.room[0], s.room[1], np.sqrt(s.own[chosen])
+    _summed(s.unit, chosen, s.unit.shape[0], cosine)
+    _summed(s.factor, chosen, position, shared)
+    for j in range(len(free)):
+        if free[j]:
+            entry = ((1 + cosine[j]) / 2 - shared[j]) / root
+            s.factor[position, j] = entry
+            s.own[j] -= entry * entry

@@ -17,7 +17,7 @@ import numpy as np
 from funnel.compiling import compiled
 from funnel.policies.scoring import PLAIN, Scorer, is_above, new_scorer, worth
 from funnel.rules.problem import Problem, mixed
-from funnel.rules.reach import Reachable, is_named, may_stand, standing, stands
+from funnel.rules.reach import Reachable, is_named, may_stand, new_reachable, standing, stands
 from funnel.types import Bool, Float32, Float64, Int32, Int64
 from funnel.vectors import Stored
 
@@ -51,26 +51,33 @@ def _even(seed: int, position: int) -> float:
 
 @compiled
 def _next_order(s: Scorer, items: Int32, tiers: Int32, free: Bool, room: Room, count: int) -> int:
-    """The order at the next position; count: of the one before, 0 at the first. Where nothing is compared,
-    worth stays as it was."""
-    if s.kind != PLAIN or count == 0:
-        return _ordered(s, items, tiers, free, room)
+    """The free ones of a pool, of the lowest tier and the highest worth first, ties by item row: how many.
+    count: of the order before, 0 at the first.
+
+    It starts with that order, in which little has moved: most are looked at once. Where nothing is compared
+    nothing moves.
+    """
+    if count == 0:
+        for j in range(len(s.relevance)):
+            room.order[count] = j
+            count += free[j]
     left = 0
     for n in range(count):
         room.order[left] = room.order[n]
         left += free[room.order[n]]
+    if s.kind != PLAIN or count == len(s.relevance):
+        for n in range(left):
+            room.worth[room.order[n]] = worth(s, room.order[n])
+        _sort(items, tiers, room, left)
     return left
 
 
 @compiled
-def _ordered(s: Scorer, items: Int32, tiers: Int32, free: Bool, room: Room) -> int:
-    """The free ones of a pool, of the lowest tier and the highest worth first, ties by item row: how many."""
-    count = 0
-    for j in range(len(s.relevance)):
-        if not free[j]:
-            continue
-        room.worth[j] = own = worth(s, j)
-        at = count
+def _sort(items: Int32, tiers: Int32, room: Room, count: int) -> None:
+    """The first so many of the order, by insertion."""
+    for n in range(1, count):
+        j, at = room.order[n], n
+        own = room.worth[j]
         while at > 0:
             other = room.order[at - 1]
             if tiers[other] < tiers[j] or (tiers[other] == tiers[j] and room.worth[other] > own):
@@ -80,8 +87,6 @@ def _ordered(s: Scorer, items: Int32, tiers: Int32, free: Bool, room: Room) -> i
             room.order[at] = other
             at -= 1
         room.order[at] = j
-        count += 1
-    return count
 
 
 @compiled
@@ -130,7 +135,8 @@ def drawn_each(
     kind: int, trade_off: float, vectors: Stored, items: Int32, scores: Float32, tiers: Int32, pool: int,
     chance: Chance, seeds: Int64, columns: Int64, propensities: Float64,
 ) -> None:  # fmt: skip
-    """Lists without rules: columns int64, propensities float64, both [B, k], of items, scores, tiers [B, K].
+    """Lists without rules: columns int64, propensities float64, both [B, k], of items, scores, tiers [B, K];
+    tiers [0, 0] where all are of one.
 
     What is left empty stays as it is. A column that is not negative is given: then its chance is what is
     wanted. From the first position on that could not have the column that is given chances are 0.
@@ -139,8 +145,9 @@ def drawn_each(
         n = 0
         while n < min(pool, items.shape[1]) and items[b, n] >= 0:
             n += 1
-        s = new_scorer(kind, trade_off, vectors, items[b, :n], scores[b, :n], tiers[b, :n], columns.shape[1])
-        _walk(s, items[b], tiers[b], chance, seeds[b], columns[b], propensities[b])
+        own = tiers[b, :n] if len(tiers) else np.zeros(n, np.int32)
+        s = new_scorer(kind, trade_off, vectors, items[b, :n], scores[b, :n], own, columns.shape[1])
+        _walk(s, items[b], own, chance, seeds[b], columns[b], propensities[b])
 
 
 @compiled
@@ -171,10 +178,25 @@ def _impossible(propensities: Float64, start: int) -> None:
 
 @compiled
 def drawn_under_rules(
+    kind: int, trade_off: float, vectors: Stored, items: Int32, scores: Float32, tiers: Int32, pool: int,
+    p: Problem, n_teams: int, allow: Int32, best: Int32, chance: Chance, seed: int, columns: Int64,
+    propensities: Float64,
+) -> int:  # fmt: skip
+    """The same of one list under rules: columns, propensities [k] of items, scores, tiers [N]. allow: int32
+    [R], what each rule may cost; best: int32 [k], a list that costs so much. Returns how many searches it
+    took to know who may stand."""
+    s = new_scorer(kind, trade_off, vectors, items[:pool], scores[:pool], tiers[:pool], len(best))
+    r = new_reachable(p, n_teams, allow, best)
+    _walk_under_rules(s, items, tiers, p, r, chance, seed, columns, propensities)
+    return r.memory.searches[0]
+
+
+@compiled
+def _walk_under_rules(
     s: Scorer, items: Int32, tiers: Int32, p: Problem, r: Reachable, chance: Chance, seed: int,
     columns: Int64, propensities: Float64,
 ) -> None:  # fmt: skip
-    """The same of one list under rules: columns, propensities [r.length] of items, tiers [N]; r is used up.
+    """columns, propensities [r.length].
 
     Behind the pool the first that may stand does, where nobody of the pool may. At a position that a rule
     names nothing is drawn: the best that may stand there does.

@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from funnel.data.columnar.columns import Coded, ColumnOf, Plain
+from funnel.data.columnar.rows import blocks
 from funnel.data.columns import ColumnKind, missing
 from funnel.data.schema import Column, TableName
 from funnel.settings import Settings
+from funnel.types import Int64
 from funnel.values.words import words
 
 #: What a frame of columns says of each.
@@ -68,25 +71,29 @@ class ColumnProfile(Settings):
         return dict(zip(RECORD, (*counted, list(self.examples), common, *bounds), strict=True))
 
 
-def profile_column(table: TableName, column: Column, values: pd.Series) -> ColumnProfile:
+def profile_column(table: TableName, column: Column, values: ColumnOf) -> ColumnProfile:
     """The figures of one declared column of a clean table."""
     described = _number if column.kind == "number" else _vector if column.kind == "vector" else _words
     return described(table, column, values)
 
 
-def _number(table: TableName, column: Column, values: pd.Series) -> ColumnProfile:
-    array = values.to_numpy(dtype=np.float64)
-    finite, infinite = array[np.isfinite(array)], np.isinf(array)
+def _number(table: TableName, column: Column, values: ColumnOf) -> ColumnProfile:
+    assert isinstance(values, Plain)
+    array = values.values
+    missing, infinite = int(np.isnan(array).sum()), np.isinf(array)
+    finite = array[np.isfinite(array)]
+    numbers = _numbers(finite) if len(finite) else None
+    finite.sort()
     return ColumnProfile(
         table=table,
         name=column.name,
         kind=column.kind,
         rows=len(array),
-        missing=int(np.isnan(array).sum()),
+        missing=missing,
         unexpected=int(infinite.sum()),
         examples=tuple(str(value) for value in np.unique(array[infinite])),
-        distinct=len(np.unique(finite)),
-        numbers=_numbers(finite) if len(finite) else None,
+        distinct=int((finite[1:] != finite[:-1]).sum()) + min(len(finite), 1),
+        numbers=numbers,
     )
 
 
@@ -102,8 +109,9 @@ def _numbers(finite: NDArray[np.float64]) -> NumberSummary:
     )
 
 
-def _vector(table: TableName, column: Column, values: pd.Series) -> ColumnProfile:
-    there = values[values.notna()]
+def _vector(table: TableName, column: Column, values: ColumnOf) -> ColumnProfile:
+    vectors = values.series()
+    there = vectors[vectors.notna()]
     wrong = sum(not np.isfinite(vector).all() for vector in there)
     return ColumnProfile(
         table=table,
@@ -116,21 +124,50 @@ def _vector(table: TableName, column: Column, values: pd.Series) -> ColumnProfil
     )
 
 
-def _words(table: TableName, column: Column, values: pd.Series) -> ColumnProfile:
+def _words(table: TableName, column: Column, values: ColumnOf) -> ColumnProfile:
     """Text, category, id, boolean; and multi_category, where the words of all lists count."""
-    listed = column.kind == "multi_category"
-    each = pd.Series(list(chain.from_iterable(values)), dtype="str") if listed else values
-    each = words(each, column.name) if column.kind == "boolean" else each
-    counts = each.value_counts()  # leaves out what is missing
+    counts = word_counts(values)
     odd = [word for word in counts.index if word.lower() in _PLACEHOLDERS or word != word.strip()]
     return ColumnProfile(
         table=table,
         name=column.name,
         kind=column.kind,
         rows=len(values),
-        missing=int(missing(values, column.kind).sum()),
+        missing=_missing(column.kind, values),
         unexpected=int(counts[odd].sum()),
         examples=tuple(odd[:3]),
         distinct=len(counts),
         common=tuple((str(word), int(n)) for word, n in counts.head(MOST_COMMON).items()),
     )
+
+
+def _missing(kind: ColumnKind, values: ColumnOf) -> int:
+    if isinstance(values, Coded):
+        return int((values.codes < 0).sum())
+    return int(missing(values.series(), kind).sum())
+
+
+def word_counts(values: ColumnOf) -> pd.Series:
+    """How many rows have each word, or how many lists, the most frequent first, equal ones in the order in
+    which they appear; what is missing is left out."""
+    if not isinstance(values, Coded):
+        return pd.Series(list(chain.from_iterable(values.series())), dtype="str").value_counts()
+    counts, first = counted_words(values.codes, len(values.values))
+    there = np.flatnonzero(counts)
+    there = there[np.argsort(first[there], kind="stable")]
+    is_truth = isinstance(values.values.dtype, pd.BooleanDtype)
+    names = (words(values.values, "values") if is_truth else values.values).iloc[there]
+    return pd.Series(counts[there], index=pd.Index(names)).sort_values(ascending=False, kind="stable")
+
+
+def counted_words(codes: NDArray[Any], n: int) -> tuple[Int64, Int64]:
+    """The rows of each code, and the first of them: int64 [n] each."""
+    counts, first = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    for rows in blocks(len(codes)):
+        part = codes[rows]
+        part_counts = np.bincount(part[part >= 0], minlength=n)
+        new = (counts == 0) & (part_counts > 0)
+        where = np.flatnonzero(new[part] & (part >= 0))[::-1]
+        first[part[where]] = where + rows.start
+        counts += part_counts
+    return counts, first

@@ -11,13 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from funnel.data.columnar.columns import Coded, ColumnOf, Plain
+from funnel.data.columnar.grouping import counted
+from funnel.data.columnar.rows import blocks
+from funnel.data.columnar.table import Table, column_of
 from funnel.data.dataset import Dataset
 from funnel.data.events_config import EventsConfig
 from funnel.data.schema import TableName
 from funnel.data.split_config import SplitConfig
 from funnel.data.splits import split
 from funnel.errors import ConfigError, DataError
-from funnel.profile.columns import RECORD, ColumnProfile, profile_column
+from funnel.profile.columns import RECORD, ColumnProfile, profile_column, word_counts
 from funnel.profile.log import ImpressionProfile, Span, SplitPart, request_part, shown, span, training_part
 from funnel.profile.tail import Tail, tail
 from funnel.settings import Settings
@@ -25,6 +29,7 @@ from funnel.values.notebook import as_html
 from funnel.values.words import word
 
 _FEW = 20  # an event column with at most so many values is a label
+_CLICKS = pd.Series(["not", "clicked"], dtype="str")
 
 
 class Profile(Settings):
@@ -95,45 +100,67 @@ def profile(
         checksum=dataset.checksum(),
         rows={name: len(table) for name, table in tables.items()},
         columns=tuple(
-            profile_column(name, column, table[column.name])
+            profile_column(name, column, _column(table, column.name))
             for name, table in tables.items()
             for column in dataset.schema.columns(name)
         ),
         balance=_balance(dataset),
-        users=tail(np.bincount(log.users, minlength=log.n_users)),
-        items=tail(np.bincount(log.items, minlength=log.n_items)),
+        users=tail(counted(log.users, log.n_users)),
+        items=tail(counted(log.items, log.n_items)),
         span=span(log) if dataset.clock == "time" else None,
         protocol=config.kind,
         parts=parts,
-        impressions=None if dataset.impressions is None else shown(dataset.impressions),
+        impressions=None if dataset.impression_table is None else shown(dataset.impression_table),
         notes=notes,
     )
 
 
 def _usual_split(dataset: Dataset) -> SplitConfig:
-    if "split" in dataset.events.columns:
+    if "split" in dataset.event_table:
         return SplitConfig(kind="given")
     return SplitConfig(kind="leave_one_out" if dataset.clock == "order" else "time")
 
 
-def _tables(dataset: Dataset) -> dict[TableName, pd.DataFrame]:
-    tables: dict[TableName, pd.DataFrame] = {
-        "events": dataset.events,
+def _tables(dataset: Dataset) -> dict[TableName, pd.DataFrame | Table]:
+    tables: dict[TableName, pd.DataFrame | Table] = {
+        "events": dataset.event_table,
         "users": dataset.users,
         "items": dataset.items,
     }
-    return tables if dataset.impressions is None else tables | {"impressions": dataset.impressions}
+    lists = dataset.impression_table
+    return tables if lists is None else tables | {"impressions": lists}
+
+
+def _column(table: pd.DataFrame | Table, name: str) -> ColumnOf:
+    return table.columns[name] if isinstance(table, Table) else column_of(table[name])
 
 
 def _balance(dataset: Dataset) -> dict[str, dict[str, int]]:
     """Event columns with few values, the published split, and clicks."""
     few = ("number", "category", "boolean")
     wanted = [column.name for column in dataset.schema.events if column.kind in few]
-    labels = {f"events.{name}": dataset.events[name] for name in (*wanted, "split") if name in dataset.events}
-    if dataset.impressions is not None:
-        labels["impressions.clicked"] = dataset.impressions["clicked"].map({True: "clicked", False: "not"})
-    counts = {name: values.value_counts() for name, values in labels.items()}
-    return {name: _named(count) for name, count in counts.items() if len(count) <= _FEW}
+    columns = dataset.event_table.columns
+    counts = {f"events.{name}": _few(columns[name]) for name in (*wanted, "split") if name in columns}
+    if dataset.impression_table is not None:
+        clicks = Coded(dataset.impression_table.array("clicked").view(np.int8), _CLICKS)
+        counts["impressions.clicked"] = word_counts(clicks)
+    return {name: _named(count) for name, count in counts.items() if count is not None}
+
+
+def _few(column: ColumnOf) -> pd.Series | None:
+    """How often each value is there; None where there are many."""
+    if isinstance(column, Coded):
+        counts = word_counts(column)
+        counts = counts.sort_index() if isinstance(column.values.dtype, pd.BooleanDtype) else counts
+        return counts if len(counts) <= _FEW else None
+    assert isinstance(column, Plain)
+    seen = np.empty(0, dtype=column.values.dtype)
+    for rows in blocks(len(column)):
+        part = column.values[rows]
+        seen = np.unique(np.concatenate([seen, part[~np.isnan(part)]]))
+        if len(seen) > _FEW:
+            return None
+    return pd.Series([int((column.values == value).sum()) for value in seen], index=pd.Index(seen))
 
 
 def _named(counts: pd.Series) -> dict[str, int]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
+from funnel.data.columnar.grouping import counted, present
+from funnel.data.columnar.table import Table
 from funnel.data.windows import show
 from funnel.settings import Settings
 from funnel.types import Examples, Log
@@ -63,8 +64,8 @@ def training_part(log: Log) -> SplitPart:
         name="train",
         requests=0,
         events=len(log),
-        users=len(np.unique(log.users)),
-        items=len(np.unique(log.items)),
+        users=int(present(log.users, log.n_users).sum()),
+        items=int(present(log.items, log.n_items).sum()),
     )
 
 
@@ -77,19 +78,20 @@ def request_part(name: str, examples: Examples, train: Log) -> SplitPart:
         events=len(items),
         users=len(np.unique(users)),
         items=len(np.unique(items)),
-        cold_users=float(1 - np.isin(users, train.users).mean()),
-        cold_items=float(1 - np.isin(items, train.items).mean()),
+        cold_users=float(1 - present(train.users, train.n_users)[users].mean()),
+        cold_items=float(1 - present(train.items, train.n_items)[items].mean()),
         history=float(np.median(examples.requests.history.lengths)),
     )
 
 
-def shown(impressions: pd.DataFrame) -> ImpressionProfile:
+def shown(impressions: Table) -> ImpressionProfile:
     """Clicks by position; a position that no list has counts as never shown."""
-    by_place = impressions.groupby("position")["clicked"].agg(["size", "sum"])
-    by_place = by_place.reindex(range(int(by_place.index.max()) + 1), fill_value=0)
+    positions, clicked = impressions.array("position"), impressions.array("clicked")
+    n = int(positions.max()) + 1
+    sizes, clicks = counted(positions, n), counted(positions[clicked], n)
     return ImpressionProfile(
-        lists=int(impressions["request_id"].nunique()),
+        lists=impressions.n_lists("request_id"),
         rows=len(impressions),
-        clicked=int(impressions["clicked"].sum()),
-        by_place=tuple(zip(by_place["size"].tolist(), by_place["sum"].tolist(), strict=True)),
+        clicked=int(clicked.sum()),
+        by_place=tuple(zip(sizes.tolist(), clicks.tolist(), strict=True)),
     )

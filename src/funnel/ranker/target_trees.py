@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # its import takes a second or more, and serving does without
     import lightgbm
 
 
-class Loss(Protocol):
+class TreeLoss(Protocol):
     """What trees are grown by. start: what a score of 0 stands for, on the loss's own scale."""
 
     start: float
@@ -52,7 +52,7 @@ class TargetRows(Protocol):
     def take(self, rows: NDArray[Any]) -> Self:
         """The rows that a boolean mask or an index array picks."""
 
-    def loss(self, start: float | None = None) -> Loss:
+    def loss(self, start: float | None = None) -> TreeLoss:
         """Of these rows. start: that of the rows that trees are grown on; default these."""
 
 
@@ -111,7 +111,7 @@ class _GrowingHead:
         parameters = {**_parameters(config), "num_threads": config.threads or 1}
         self._booster = lightgbm.Booster(parameters, train.data)
         self._loss = train.rows.loss()
-        self._watched: Loss | None = None
+        self._watched: TreeLoss | None = None
         if watched is not None:
             self._watched = watched.rows.loss(self._loss.start)
             self._booster.add_valid(watched.data, "valid")

@@ -6,7 +6,7 @@ import numpy as np
 
 from funnel.compiling import compiled
 from funnel.rules.problem import Problem
-from funnel.rules.state import State, closed
+from funnel.rules.state import State, is_closed
 from funnel.types import Int32
 
 
@@ -50,6 +50,32 @@ def _wanted_are_left(
 
 
 @compiled
+def _open(p: Problem, s: State, allow: Int32, widths: Int32, fitting: Int32, counting: Int32) -> int:
+    """How many candidates are left that cost nothing which is not there to give; of those the sizes of
+    groups, of limits' widths, and who fits and counts."""
+    groups, capacity, rule, team, limit, leads = p.groups, p.capacity, p.rule, p.team, p.limit, p.leads
+    used, inside, present, taken, size = s.used, s.inside, s.present, s.taken, s.size
+    fits, counts, n_open = p.fits, p.counts, 0
+    for i in range(groups.shape[0]):
+        if taken[i] or is_closed(groups, capacity, rule, team, used, inside, present, allow, i):
+            continue
+        n_open += 1
+        for number in range(widths.shape[0]):
+            width = 0
+            for w in range(groups.shape[1]):
+                g = groups[i, w]
+                if g >= 0 and limit[g] == number:
+                    width += 1
+                    size[g] += leads[i, w]
+            widths[number, width] += 1
+        for row in range(len(fitting)):
+            fitting[row] += fits[row, i]
+        for a in range(len(counting)):
+            counting[a] += counts[a, i]
+    return n_open
+
+
+@compiled
 def possible(
     p: Problem, s: State, depth: int, length: int, allow: Int32, widths: Int32, careful: bool
 ) -> bool:
@@ -68,25 +94,8 @@ def possible(
         return True
     s.size[:] = 0
     widths[:] = 0
-    n_open = 0
     fitting, counting = np.zeros(p.fits.shape[0], np.int32), np.zeros(len(p.least), np.int32)
-    for i in range(p.groups.shape[0]):
-        if s.taken[i] or closed(p, s, i, allow):
-            continue
-        n_open += 1
-        for number in range(len(p.limit_rule)):
-            width = 0
-            for w in range(p.groups.shape[1]):
-                g = p.groups[i, w]
-                if g >= 0 and p.limit[g] == number:
-                    width += 1
-                    s.size[g] += p.leads[i, w]
-            widths[number, width] += 1
-        for row in range(len(fitting)):
-            fitting[row] += p.fits[row, i]
-        for a in range(len(counting)):
-            counting[a] += p.counts[a, i]
-    if n_open < more:
+    if _open(p, s, allow, widths, fitting, counting) < more:
         return False
     return _limits_allow(p, s, more, allow, widths) and _wanted_are_left(
         p, s, depth, length, allow, fitting, counting

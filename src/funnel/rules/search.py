@@ -14,7 +14,7 @@ import numpy as np
 from funnel.compiling import compiled
 from funnel.rules.bounds import can_have, possible
 from funnel.rules.problem import Problem, UInt64
-from funnel.rules.state import State, begun, closed, key, moved, placed
+from funnel.rules.state import State, begun, is_closed, key, moved, placed
 from funnel.types import Bool, Int32, Int64
 
 #: Steps of one search, and of all for a list, beside those that every list takes: what is not decided by
@@ -24,7 +24,9 @@ STEPS, ALL_STEPS = 1_000, 4_000
 #: An allowance that is none.
 FREE = 1 << 20
 
-_IMPOSSIBLE, _POSSIBLE, _UNDECIDED = 0, 1, 2
+#: What a search says.
+IMPOSSIBLE, POSSIBLE, UNDECIDED = 0, 1, 2
+
 _REMEMBERED = 4096
 
 
@@ -92,20 +94,22 @@ def _leads_on(p: Problem, s: State, w: Walk, memory: Memory, depth: int) -> bool
 @compiled
 def _stepped(p: Problem, s: State, w: Walk, memory: Memory, depth: int) -> int:
     """Put the next candidate that leads on at a position: the cursor stands behind it then."""
-    for i in range(w.cursor[depth], p.groups.shape[0]):
-        is_next = not s.taken[i] and (p.before[i] < 0 or s.taken[p.before[i]])
-        if not is_next or closed(p, s, i, w.allow):
+    groups, capacity, rule, team, before, allow = p.groups, p.capacity, p.rule, p.team, p.before, w.allow
+    used, inside, present, taken = s.used, s.inside, s.present, s.taken
+    for i in range(w.cursor[depth], groups.shape[0]):
+        is_next = not taken[i] and (before[i] < 0 or taken[before[i]])
+        if not is_next or is_closed(groups, capacity, rule, team, used, inside, present, allow, i):
             continue
         w.steps[0] -= 1
         memory.steps[0] -= 1
         if w.steps[0] < 0 or memory.steps[0] < 0:
-            return _UNDECIDED
+            return UNDECIDED
         _take(p, s, w, i, depth, 1)
         if _leads_on(p, s, w, memory, depth + 1):
             w.cursor[depth] = i + 1
-            return _POSSIBLE
+            return POSSIBLE
         _take(p, s, w, i, depth, -1)
-    return _IMPOSSIBLE
+    return IMPOSSIBLE
 
 
 @compiled
@@ -123,20 +127,20 @@ def _filled(p: Problem, s: State, w: Walk, memory: Memory, start: int, out: Int3
     depth = start
     while depth < w.length:
         status = _stepped(p, s, w, memory, depth)
-        if status == _POSSIBLE:
+        if status == POSSIBLE:
             out[depth] = w.cursor[depth] - 1
             depth += 1
             _open(s, w, depth)
-        elif status == _UNDECIDED or depth == start:
+        elif status == UNDECIDED or depth == start:
             return status
         elif not w.careful:
-            return _UNDECIDED
+            return UNDECIDED
         else:
             mark = key(s, w.items[0], w.number)
             memory.failed[np.int64(mark & np.uint64(_REMEMBERED - 1))] = mark
             depth -= 1
             _take(p, s, w, out[depth], depth, -1)
-    return _POSSIBLE
+    return POSSIBLE
 
 
 @compiled
@@ -150,22 +154,22 @@ def _search(
     """
     s, w = begun(p, len(allow), n_teams), _walk(p, length, allow, memory, careful)
     if length > p.groups.shape[0] or not possible(p, s, 0, length, allow, w.widths, careful):
-        return _IMPOSSIBLE
+        return IMPOSSIBLE
     if careful and not can_have(p, allow):
-        return _IMPOSSIBLE
+        return IMPOSSIBLE
     return _filled(p, s, w, memory, 0, out)
 
 
 @compiled
 def followed(
     p: Problem, s: State, start: int, length: int, allow: Int32, memory: Memory, out: Int32, careful: bool
-) -> bool:
+) -> int:
     """Whether the positions from `start` on can be filled at no more than is allowed, with what fills them
     into out [K]. s: of what stands before them; it is used up."""
     w = _walk(p, length, allow, memory, careful)
     if not possible(p, s, start, length, allow, w.widths, careful):
-        return False
-    return _filled(p, s, w, memory, start, out) == _POSSIBLE
+        return IMPOSSIBLE
+    return _filled(p, s, w, memory, start, out)
 
 
 @compiled
@@ -178,7 +182,7 @@ def new_memory(k: int) -> Memory:
 def first_list(p: Problem, n_teams: int, length: int, allow: Int32, out: Int32) -> bool:
     """The first list of this length, into out, that costs no rule more than is allowed; whether it was found
     in the steps that one search has."""
-    return _search(p, n_teams, length, allow, new_memory(length), out, True) == _POSSIBLE
+    return _search(p, n_teams, length, allow, new_memory(length), out, True) == POSSIBLE
 
 
 @compiled
@@ -230,12 +234,12 @@ def _cheapest(
     while low < high:
         allow[r] = (low + high) // 2
         status = _search(p, n_teams, length, allow, memory, trial, True)
-        if status == _POSSIBLE:
+        if status == POSSIBLE:
             _copied(trial, length, out)
             high = costs_of(p, n_teams, len(allow), out[:length])[r]
         else:
             low = allow[r] + 1
-            proven &= status != _UNDECIDED
+            proven &= status != UNDECIDED
     allow[r] = high
     return proven
 
@@ -253,7 +257,7 @@ def solve(p: Problem, strict: Bool, n_teams: int, k: int, out: Int32) -> tuple[i
     allow, trial = np.zeros(n_rules, np.int32), np.zeros(k, np.int32)
     memory = new_memory(k)
     for careful in (False, True):
-        if _search(p, n_teams, k, allow, memory, out, careful) == _POSSIBLE:
+        if _search(p, n_teams, k, allow, memory, out, careful) == POSSIBLE:
             return k, True, allow
     proven = True
     for r in range(n_rules):
@@ -261,8 +265,8 @@ def solve(p: Problem, strict: Bool, n_teams: int, k: int, out: Int32) -> tuple[i
     length = _greedy(p, n_teams, k, allow, out)
     for longer in range(k, length, -1):
         status = _search(p, n_teams, longer, allow, memory, trial, True)
-        proven &= status != _UNDECIDED
-        if status == _POSSIBLE:
+        proven &= status != UNDECIDED
+        if status == POSSIBLE:
             length = longer
             _copied(trial, length, out)
             break
@@ -270,6 +274,6 @@ def solve(p: Problem, strict: Bool, n_teams: int, k: int, out: Int32) -> tuple[i
         if not strict[r]:
             proven &= _cheapest(p, n_teams, length, r, allow, memory, trial, out)
     status = _search(p, n_teams, length, allow, memory, trial, True)
-    if status == _POSSIBLE:
+    if status == POSSIBLE:
         _copied(trial, length, out)
-    return length, proven and status != _UNDECIDED, costs_of(p, n_teams, n_rules, out[:length])
+    return length, proven and status != UNDECIDED, costs_of(p, n_teams, n_rules, out[:length])

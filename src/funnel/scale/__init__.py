@@ -3,11 +3,11 @@
 Ray places work and does it again where a worker is lost; what is kept lies in folders that all machines see,
 so that nothing is lost with Ray. Requests never go through it.
 
-    with connected(ScaleConfig(address="local", workers=2), [Path("indexes")]) as workers, done_by(workers):
+    with cluster("local", [Path("indexes"), Path("embeddings")]):
         outcome = run(config, Store("indexes"), Store("embeddings"))
 """
 
-from funnel.scale.cluster import connected
 from funnel.scale.config import ScaleConfig
+from funnel.scale.connecting import cluster, connected
 
-__all__ = ["ScaleConfig", "connected"]
+__all__ = ["ScaleConfig", "cluster", "connected"]

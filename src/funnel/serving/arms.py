@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +45,13 @@ class Chosen:
     arms: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     interleaved: str | None = None
+
+    def alone(self) -> Chosen:
+        """The same where a second list cannot be waited for: the control's, in no arm of that experiment."""
+        if self.interleaved is None:
+            return self
+        arms = {name: arm for name, arm in self.arms.items() if name != self.interleaved}
+        return replace(self, arms=arms, interleaved=None)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from funnel.serving.response import (
     STATE_UNREADABLE,
     Answer,
 )
-from funnel.types import Candidates, Requests
+from funnel.types import Candidates, Int32, Requests
 
 
 def finished(
@@ -35,16 +35,18 @@ def finished(
     wanted: int,
     reasons: Sequence[str],
     attributes: Sequence[str] | None = None,
+    like: Int32 | None = None,
 ) -> Answer:
     """The answer to one request. chosen: what answered. wanted: items, where there are as many. reasons:
-    codes of what was missing in the request. attributes: see `Live.recommend`."""
+    codes of what was missing in the request. attributes: see `Live.recommend`. like: see `recommendations`.
+    """
     contents, final = chosen.loaded.contents, steps[-1].candidates
     codes = [*reasons, *_missing(contents, final, wanted), *_outcomes(final)]
     codes += [] if parts.follower.error is None else [STATE_UNREADABLE]
     codes += [f"{SKIPPED}{step.name}" for step in steps if step.skipped]
     answer = Answer(
         user_id=given.request.user_id,
-        items=recommendations(contents, requests, final, attributes, ranked(steps)),
+        items=recommendations(contents, requests, final, attributes, ranked(steps), like),
         version=chosen.loaded.version,
         reasons=tuple(codes),
         milliseconds={step.name: 1000 * step.seconds for step in steps},

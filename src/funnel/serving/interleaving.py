@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from funnel.errors import FunnelError
 from funnel.experiments.interleaving import drafted
@@ -16,7 +15,7 @@ from funnel.serving.arms import Arms, Chosen
 from funnel.serving.probabilities import ranked
 from funnel.serving.reasons import recommendations
 from funnel.serving.recording import Called
-from funnel.serving.response import ALL_FILTERED, FEWER_THAN_K, SKIPPED, Answer, Recommendation
+from funnel.serving.response import ALL_FILTERED, FEWER_THAN_K, Answer, Recommendation
 from funnel.types import Requests
 
 log = logging.getLogger(__name__)
@@ -27,8 +26,8 @@ INTERLEAVED_MS = "interleaved"
 
 class Interleaving:
     """Of one process. done: lists of both arms. alone: answers that were the control's, since the other arm
-    could not answer, a stage was left out for want of time, or the request can be read once only: those are
-    in no arm, so that nothing is judged by them."""
+    could not answer, or the request can be read once only: those are in no arm, so that nothing is judged by
+    them."""
 
     def __init__(self, arms: Arms, readers: Readers) -> None:
         self._arms, self._readers = arms, readers
@@ -50,13 +49,11 @@ class Interleaving:
         """
         if chosen.interleaved is None or given.call != "recommend":
             return answer
-        items = None
-        if not any(code.startswith(SKIPPED) for code in answer.reasons):
-            began = time.perf_counter()
-            items = self._other(chosen, given, requests, wanted, attributes)
+        began = time.perf_counter()
+        items = self._other(chosen, given, requests, wanted, attributes)
         if items is None:
             self.alone += 1
-            return replace(answer, arms=_without(answer.arms, chosen.interleaved))
+            return replace(answer, arms=chosen.alone().arms)
         self.done += 1
         return _drafted(answer, items, wanted, 1000 * (time.perf_counter() - began))
 
@@ -101,7 +98,3 @@ def _drafted(answer: Answer, other: Sequence[Recommendation], wanted: int, milli
         reasons=tuple(codes),
         milliseconds={**answer.milliseconds, INTERLEAVED_MS: milliseconds},
     )
-
-
-def _without(arms: Any, name: str) -> dict[str, str]:
-    return {key: arm for key, arm in arms.items() if key != name}

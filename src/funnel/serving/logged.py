@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -73,10 +73,10 @@ def _listed(
     return tuple(items), scores, tuple(position_of[item] for item in shown)
 
 
-def _scores_of(front: Front, rows: Sequence[int]) -> Float32:
+def _scores_of(front: Front, rows: Int32) -> Float32:
     """Of items by their rows; NaN where a candidate is none of them."""
     of_row = dict(zip(front.items.tolist(), front.scores.tolist(), strict=True))
-    scores = [of_row.get(int(row), np.nan) if row >= 0 else np.nan for row in rows]
+    scores = [of_row.get(row, np.nan) if row >= 0 else np.nan for row in rows.tolist()]
     return np.array(scores, dtype=np.float32)
 
 

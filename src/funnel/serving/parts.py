@@ -91,7 +91,8 @@ class ServingParts:
 
     def at_moment(self, request: Request) -> Request:
         """The request with the time that it is made at."""
-        return replace(request, time=self.moment(request.time))
+        time = self.moment(request.time)
+        return request if time == request.time else replace(request, time=time)
 
     def refresh(self) -> bool:
         """See `Live.refresh`."""

@@ -19,12 +19,14 @@ def recommendations(
     final: Candidates,
     attributes: Sequence[str] | None = None,
     ranked: Candidates | None = None,
+    like: Int32 | None = None,
 ) -> tuple[Recommendation, ...]:
     """The filled positions of a single answer, with ids, sources and reason codes.
 
     attributes: names of item columns; default all but vectors. ranked: what the ranker left, for
-    probabilities; None where it did not rank.
+    probabilities; None where it did not rank. like: what `nearest_of_history` gave, where that is known.
     """
+    like = nearest_of_history(contents, requests, final) if like is None else like
     n = int(np.count_nonzero(final.items[0] >= 0))  # empty places come last
     rows = final.items[0, :n]
     sources = _sources(final, n)
@@ -33,7 +35,7 @@ def recommendations(
         contents.catalogue.ids.take(rows),
         final.scores[0, :n].tolist(),
         sources,
-        _reasons(final, worth, _similar(contents, requests, final.items[:1, :n]), sources, requests),
+        _reasons(final, worth, _similar(contents, like, n), sources, requests),
         contents.catalogue.records(rows, attributes),
         probabilities(contents.heads, ranked, rows),
         [value for value, _ in worth],
@@ -51,9 +53,15 @@ def _sources(final: Candidates, n: int) -> list[dict[str, int]]:
     ]
 
 
-def _similar(contents: Contents, requests: Requests, items: Int32) -> list[tuple[str, ...]]:
-    """For each item [1, n] `similar_to:<id>`, the history's item that most often occurs together with it."""
-    rows = contents.statistics.covisitation.nearest(requests.history, items)[0].tolist()
+def nearest_of_history(contents: Contents, requests: Requests, final: Candidates) -> Int32:
+    """For each position the row of the history's item that most often occurs together with the item there,
+    −1 where none does: int32 [B, K]."""
+    return contents.statistics.covisitation.nearest(requests.history, final.items)
+
+
+def _similar(contents: Contents, like: Int32, n: int) -> list[tuple[str, ...]]:
+    """For each of the first n items of one list `similar_to:<id>`. like: [1, K]."""
+    rows = like[0, :n].tolist()
     known = [row for row in rows if row >= 0]
     name_of = dict(zip(known, contents.catalogue.ids.take(np.array(known, dtype=np.int32)), strict=True))
     return [(f"similar_to:{name_of[row]}",) if row >= 0 else () for row in rows]

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from funnel.engine import RANK
 from funnel.serving import arguments
 from funnel.serving.arms import Chosen, groups
 from funnel.serving.encoding import encoded, on_occasion
 from funnel.serving.finishing import finished
 from funnel.serving.parts import ServingParts
+from funnel.serving.reasons import nearest_of_history
 from funnel.serving.recent import recent_interactions_of_each
 from funnel.serving.recording import Called, in_front
 from funnel.serving.request import Request, encode_requests
@@ -37,6 +36,7 @@ def recommend(
     wanted = arguments.item_count(k)
     limit = None if deadline is None else arguments.milliseconds(deadline) / 1000
     chosen = parts.chosen(request.user_id)
+    chosen = chosen if limit is None else chosen.alone()  # two lists take twice as long
     loaded = chosen.loaded
     columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
     users, time, request = [request.user_id], request.time, parts.at_moment(request)
@@ -78,12 +78,14 @@ def _together(
     requests = on_occasion(parts, loaded, requests, users, same.time)
     requests = parts.exploring.drawing(requests, loaded.contents, users, None)
     steps = loaded.for_requests(requests, wanted).trace(requests)
+    like = nearest_of_history(loaded.contents, requests, steps[-1].candidates)
     answers = []
     for number, (user_id, codes) in enumerate(zip(users, reasons, strict=True)):
-        row = np.array([number])
+        row = slice(number, number + 1)
         own = [step.of(row) if step.name in (steps[-1].name, RANK) else step for step in steps]
         moment_of = context[number] if isinstance(context, Sequence) else context
         request = Request(user_id, where=where, seen=seen, context=moment_of)
         given = Called("recommend", request, in_front(loaded.contents, steps, number))
-        answers.append(finished(parts, chosen, given, requests.take(row), own, wanted, codes))
+        some = requests.take(row)
+        answers.append(finished(parts, chosen, given, some, own, wanted, codes, like=like[row]))
     return answers

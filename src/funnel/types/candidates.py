@@ -61,17 +61,18 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.items)
 
-    def take(self, rows: NDArray[Any]) -> Candidates:
-        """The lists at these rows."""
+    def take(self, rows: NDArray[Any] | slice) -> Candidates:
+        """The lists at these rows. A slice copies nothing."""
+        some = range(len(self))[rows] if isinstance(rows, slice) else rows
         return Candidates(
             items=self.items[rows],
             scores=self.scores[rows],
             sources=self.sources,
             source_scores=self.source_scores[rows],
             source_ranks=self.source_ranks[rows],
-            outcomes=tuple(self.outcomes[row] for row in rows) if self.outcomes else (),
+            outcomes=tuple(self.outcomes[row] for row in some) if self.outcomes else (),
             source_bests=None if self.source_bests is None else self.source_bests[rows],
-            head_scores={name: scores[rows] for name, scores in self.head_scores.items()},
+            head_scores=self.head_scores and {name: of[rows] for name, of in self.head_scores.items()},
             tiers=None if self.tiers is None else self.tiers[rows],
             propensities=None if self.propensities is None else self.propensities[rows],
         )

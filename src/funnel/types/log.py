@@ -44,8 +44,8 @@ class Log:
         """The name of each code in `kinds`; empty where events are of one kind."""
         return () if self.event_kinds is None else self.event_kinds.names
 
-    def where(self, mask: NDArray[Any]) -> Log:
-        """The events that a boolean mask or an index array picks."""
+    def where(self, mask: NDArray[Any] | slice) -> Log:
+        """The events that a boolean mask, an index array or a slice picks; a slice does not copy them."""
         arrays = {
             name: values[mask]
             for name in ("users", "items", "times", "kinds", "values", "rows")
@@ -53,9 +53,13 @@ class Log:
         }
         return replace(self, **arrays)
 
+    def first(self, n: int) -> Log:
+        """The first n events, not copied."""
+        return self.where(slice(0, n))
+
     def of_kinds(self, wanted: NDArray[Any]) -> Log:
         """The events of the kinds that a mask over codes picks: bool [kinds]; all where it has none."""
-        return self if self.kinds is None else self.where(wanted[self.kinds])
+        return self if self.kinds is None or wanted.all() else self.where(wanted[self.kinds])
 
     def of_code(self, code: int) -> Bool:
         """Which events are of a kind: bool [N]."""

@@ -75,9 +75,17 @@ class Ragged:
         """For each value, the number of the list that it is in: int64 [total]."""
         return np.repeat(np.arange(len(self), dtype=np.int64), self.lengths)
 
-    def take(self, rows: NDArray[Any]) -> Ragged:
-        """The lists at these rows; a negative row gives an empty list."""
+    def take(self, rows: NDArray[Any] | slice) -> Ragged:
+        """The lists at these rows; a negative row gives an empty list. A slice, which has no step, and one
+        list alone are views."""
+        if isinstance(rows, slice):
+            start, stop, _ = rows.indices(len(self))
+            offsets = self.offsets[start : max(start, stop) + 1]
+            return Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
         rows = np.asarray(rows, dtype=np.int64)
+        if len(rows) == 1:
+            alone = self[rows[0]] if rows[0] >= 0 else self.values[:0]
+            return Ragged(alone, np.array([0, len(alone)], dtype=np.int64))
         filled = rows >= 0
         lengths = np.zeros(len(rows), dtype=np.int64)
         lengths[filled] = self.offsets[rows[filled] + 1] - self.offsets[rows[filled]]  # of these lists alone

@@ -25,7 +25,7 @@ class Shown:
     items: Ragged
     columns: Features = field(default_factory=dict)
 
-    def take(self, rows: NDArray[Any]) -> Shown:
+    def take(self, rows: NDArray[Any] | slice) -> Shown:
         """The lists at these rows."""
         parts = {name: Ragged(values, self.items.offsets).take(rows) for name, values in self.columns.items()}
         return Shown(self.items.take(rows), {name: part.values for name, part in parts.items()})
@@ -46,7 +46,7 @@ class Occasion:
     impression_times: Ragged
     known: Bool
 
-    def take(self, rows: NDArray[Any]) -> Occasion:
+    def take(self, rows: NDArray[Any] | slice) -> Occasion:
         """The occasions at these rows."""
         impressions, times = self.impressions.take(rows), self.impression_times.take(rows)
         return Occasion(self.now[rows], self.keys[rows], impressions, times, self.known[rows])
@@ -91,7 +91,7 @@ class Requests:
     def __len__(self) -> int:
         return len(self.users)
 
-    def take(self, rows: NDArray[Any]) -> Requests:
+    def take(self, rows: NDArray[Any] | slice) -> Requests:
         """The requests at these rows."""
         return Requests(
             users=self.users[rows],
@@ -126,7 +126,7 @@ class Examples:
     def __len__(self) -> int:
         return len(self.requests)
 
-    def take(self, rows: NDArray[Any]) -> Examples:
+    def take(self, rows: NDArray[Any] | slice) -> Examples:
         """The examples at these rows."""
         kinds = None if self.target_kinds is None else self.target_kinds.take(rows)
         return Examples(self.requests.take(rows), self.targets.take(rows), kinds)

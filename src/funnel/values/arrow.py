@@ -48,7 +48,7 @@ def joined(parts: list[Any]) -> pd.Series:
     """
     filled = [part for part in parts if len(part) > part.null_count] or parts[:1]
     kinds = {part.type for part in filled}
-    kind = next(iter(kinds)) if len(kinds) == 1 else _common(kinds)
+    kind = next(iter(kinds)) if len(kinds) == 1 else common(kinds)
     if kind is not None:
         try:
             cast = [part.cast(kind) if part.type != kind else part for part in parts]
@@ -58,7 +58,7 @@ def joined(parts: list[Any]) -> pd.Series:
     return pd.concat([to_series(part).astype(object) for part in parts], ignore_index=True)
 
 
-def _common(kinds: set[Any]) -> Any:
+def common(kinds: set[Any]) -> Any:
     """The type that holds all of these where they are of one group, else None."""
     types = pa.types
     if all(map(types.is_integer, kinds)):

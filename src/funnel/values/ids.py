@@ -11,6 +11,7 @@ import pandas as pd
 
 from funnel.errors import DataError
 from funnel.values.missing import quoted
+from funnel.values.where import GapError, row_of
 from funnel.values.words import word, words
 
 _NUMBERS = (int, float, np.integer, np.floating, Decimal)
@@ -51,8 +52,11 @@ def as_ids(column: pd.Series, where: str) -> pd.Series:
     """
     gaps = column.isna().to_numpy()
     if gaps.any():
-        raise DataError(
-            f"{where} has no id in {int(gaps.sum())} rows (the first is row {int(gaps.argmax())})"
+        raise GapError(
+            lambda gaps, rows, first: f"{where} has no id in {gaps} rows (the first is row {first})",
+            int(gaps.sum()),
+            len(gaps),
+            row_of(where, int(gaps.argmax())),
         )
     _no_truths(column, where)
     if pd.api.types.is_integer_dtype(column.dtype) and (not len(column) or column.max() <= INT64.max):
@@ -62,7 +66,7 @@ def as_ids(column: pd.Series, where: str) -> pd.Series:
     if empty.any():
         row = int(empty.argmax())
         what = "an empty text" if isinstance(column.iloc[row], str) else quoted(column.iloc[row])
-        raise DataError(f"{where} is {what} in row {row}: an id is expected")
+        raise DataError(f"{where} is {what} in row {row_of(where, row)}: an id is expected")
     return texts if _has_text(column) else written_integers(texts)
 
 
@@ -90,7 +94,10 @@ def _no_truths(column: pd.Series, where: str) -> None:
         return
     row = next((row for row, value in enumerate(column) if isinstance(value, bool | np.bool_)), None)
     if row is not None:
-        raise DataError(f"{where} is {quoted(column.iloc[row])} in row {row}: ids are whole numbers or texts")
+        raise DataError(
+            f"{where} is {quoted(column.iloc[row])} in row {row_of(where, row)}: ids are "
+            "whole numbers or texts"
+        )
 
 
 def _has_text(column: pd.Series) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from funnel.errors import DataError
 from funnel.values.missing import is_missing, quoted
+from funnel.values.where import row_of
 
 #: What a file writes for a missing number.
 _NO_NUMBER = ("", "nan", "na", "n/a", "null", "none")
@@ -78,5 +79,6 @@ def _one_by_one(column: pd.Series, where: str) -> NDArray[np.float64]:
         try:
             out[row] = number(value)
         except ValueError:
-            raise DataError(f"{where} is declared as a number, but row {row} holds {quoted(value)}") from None
+            at = row_of(where, row)
+            raise DataError(f"{where} is declared as a number, but row {at} holds {quoted(value)}") from None
     return out

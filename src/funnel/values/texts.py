@@ -78,6 +78,10 @@ class Texts:
         """Whether each text is above the one before it."""
         return len(self) < 2 or bool(pc.all(pc.less(self._column[:-1], self._column[1:])).as_py())
 
+    def equals(self, other: Texts) -> bool:
+        """Whether another has the same texts in the same order."""
+        return bool(self._column.equals(other._column))
+
     def tolist(self) -> list[str]:
         """As Python's texts."""
         texts: list[str] = self._column.to_pylist()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from funnel.errors import DataError
 from funnel.values.shown import shown
+from funnel.values.where import row_of
 
 if TYPE_CHECKING:
     from funnel.types import Int64
@@ -52,7 +53,7 @@ def check_seconds(values: NDArray[Any], what: str) -> Int64:
     wrong = ~np.isfinite(values) | ~(abs(values.astype(np.float64)) < END_OF_SECONDS)
     if wrong.any():
         row = int(wrong.argmax())
-        seconds(values[row].item(), f"{what}, row {row},")
+        seconds(values[row].item(), f"{what}, row {row_of(what, row)},")
     return values.astype(np.int64)
 
 

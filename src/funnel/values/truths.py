@@ -9,6 +9,7 @@ import pandas as pd
 
 from funnel.errors import DataError
 from funnel.values.missing import is_missing, quoted
+from funnel.values.where import row_of
 
 _WORDS = {
     "true": True, "t": True, "yes": True, "1": True, "1.0": True,
@@ -33,7 +34,7 @@ def truth(value: Any, where: str, row: int | None = None) -> bool | None:
     if not written:
         return None
     if written not in _WORDS:
-        at_row = "" if row is None else f", row {row},"
+        at_row = "" if row is None else f", row {row_of(where, row)},"
         raise DataError(f"{where}{at_row} holds {quoted(value)}: true or false is expected")
     return _WORDS[written]
 

@@ -26,6 +26,7 @@ import pandas as pd
 from funnel.errors import DataError
 from funnel.values.missing import is_missing, quoted
 from funnel.values.text import whole
+from funnel.values.where import row_of
 
 #: Floating-point numbers from here on are not all different whole numbers any more.
 EXACT = 2**53
@@ -52,7 +53,7 @@ def word(value: Any, where: str, row: int | None = None) -> str | None:
     ('3', 'true', '007')
     """
     if isinstance(value, str):
-        return _of_text(whole(value, where if row is None else f"{where}, row {row},"))
+        return _of_text(whole(value, where if row is None else f"{where}, row {row_of(where, row)},"))
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     if isinstance(value, int | np.integer):
@@ -156,5 +157,5 @@ def _is_whole(value: str) -> bool:
 
 
 def _wrong(value: Any, where: str, row: int | None, expected: str) -> DataError:
-    at_row = "" if row is None else f" in row {row}"
+    at_row = "" if row is None else f" in row {row_of(where, row)}"
     return DataError(f"{where} holds {quoted(value)}{at_row}: {expected}")

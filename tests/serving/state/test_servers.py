@@ -24,6 +24,7 @@ from funnel.serving.state import Event, open_state, reach
 from funnel.serving.state.follower import Follower
 from funnel.serving.state.last_known import EVENTS, USERS, LastKnown
 from funnel.serving.state.users import Erased
+from tests.processes import python
 from tests.servers import Server, emptied, postgres_server, redis_server
 from tests.serving.state.proxy import Network
 from tests.serving.test_items import frame, ids
@@ -83,9 +84,7 @@ print(json.dumps([live.history("new"), live.health()["state"]["impressions"]]))
 
 
 def script(code: str, *arguments: Any) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=240
-    )
+    done = python("-c", code, *arguments)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -432,4 +431,5 @@ def test_no_driver_is_loaded_where_none_is_needed() -> None:
         "import json, sys, funnel; from funnel import Live; "
         "print(json.dumps([name for name in ('redis', 'psycopg') if name in sys.modules]))"
     )
-    assert script(code) == []
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
+    assert json.loads(done.stdout) == [], done.stderr  # forked, it would have what was loaded before

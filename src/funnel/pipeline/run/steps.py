@@ -17,7 +17,11 @@ from funnel.experiments.running import arm_bundles
 from funnel.gates import Verdict, judge, refuse_failed, serve
 from funnel.pipeline import checks
 from funnel.pipeline import train as training
-from funnel.pipeline.build import add_ranker, finish, windows, write_parts
+from funnel.pipeline.build import finish
+from funnel.pipeline.bundle_parts import write_parts
+from funnel.pipeline.click_rates import wants_factors
+from funnel.pipeline.manifest import windows
+from funnel.pipeline.ranker_parts import add_ranker
 from funnel.pipeline.run.context import Context
 from funnel.pipeline.run.experiments import settle
 from funnel.pipeline.run.harm import ended_where_harmful
@@ -50,7 +54,7 @@ def _ingest(run: Context, out: Writing) -> None:
     data.save(out.folder / "data")
     (out.folder / "notes.json").write_text(json.dumps(data.notes))
     out.output = data.checksum()
-    out.facts = {"events": len(data.events), "users": len(data.users), "items": len(data.items)}
+    out.facts = {"events": len(data.event_table), "users": len(data.users), "items": len(data.items)}
     run.dataset = data
 
 
@@ -193,7 +197,10 @@ STEPS = (
     PipelineStep(
         "build",
         ("ingest", "export"),
-        lambda run: run.sections("split", "events", "context", "seed", "index", "encoder"),
+        lambda run: {
+            **run.sections("split", "events", "context", "seed", "index", "encoder"),
+            **({} if wants_factors(run.config) else {"factors": False}),
+        },
         _build,
     ),
     PipelineStep(

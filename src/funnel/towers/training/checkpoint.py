@@ -59,9 +59,9 @@ def save(path: Path, states: States, meta: dict[str, Any]) -> None:
     """Write named groups of tensors and a JSON-able dict; an older file stays whole until the new one is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {
-        f"{group}/{name}": one.detach().cpu().numpy()
+        f"{group}/{name}": tensor.detach().cpu().numpy()
         for group, state in states.items()
-        for name, one in state.items()
+        for name, tensor in state.items()
     }
     arrays["meta"] = np.array(json.dumps(meta))
     digest = fingerprint({name: arrays[name] for name in sorted(arrays)})

@@ -64,7 +64,7 @@ def _each_array(value: Any, change: Any) -> Any:
     if isinstance(value, np.ndarray):
         return change(value)
     if isinstance(value, tuple):
-        return tuple(_each_array(one, change) for one in value)
+        return tuple(_each_array(part, change) for part in value)
     if is_dataclass(value) and not isinstance(value, type):
         changes = {part.name: _each_array(getattr(value, part.name), change) for part in fields(value)}
         return replace(value, **changes)

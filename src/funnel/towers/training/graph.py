@@ -15,7 +15,8 @@ from funnel.features.encoders import Spec
 from funnel.features.graphs import Graph, Shape
 from funnel.towers.inputs import GAPS, context_name, input_name
 from funnel.towers.training.graph_parts import columns, linear, mix, norm, normalized, numbers, wide
-from funnel.towers.training.model import ItemTower, QueryTower
+from funnel.towers.training.item_tower import ItemTower
+from funnel.towers.training.model import QueryTower
 from funnel.types import Float32
 
 Inputs = dict[str, tuple[str, Shape]]

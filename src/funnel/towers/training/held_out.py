@@ -13,7 +13,7 @@ from funnel.features.encoders import Spec
 from funnel.towers.training.lookup import LocalItems, ShardedItems
 from funnel.towers.training.model import TwoTowers
 from funnel.towers.training.ranks import Ranks
-from funnel.towers.training.search import Best, best_items
+from funnel.towers.training.search import BestItems, best_items
 from funnel.towers.training.validate import Some, TorchEncoder, ndcg_of, queries_of
 from funnel.towers.training.workers import PARTS
 from funnel.types import Clock, Examples, Ragged
@@ -45,9 +45,9 @@ class HeldOut:
         items = model.items.catalogue(columns)
         best = best_items(queries, items, here, VALIDATION_K, pool, PARTS)
         parts = zip(ranks.gather(best.scores.T), ranks.gather(best.items.T), strict=True)
-        whole = Best.none(len(queries))
+        whole = BestItems.none(len(queries))
         for rank, (scores, rows) in enumerate(parts):
-            whole = whole.merged(Best(scores.T, rows.T * ranks.size + rank), VALIDATION_K)
+            whole = whole.merged(BestItems(scores.T, rows.T * ranks.size + rank), VALIDATION_K)
         return ndcg_of(whole, self.examples.targets, VALIDATION_K)
 
     def _queries(self, model: TwoTowers, columns: list[Tensor], pool: Executor) -> Tensor:

@@ -77,12 +77,12 @@ class ItemTower(nn.Module):
         ids = self.ids if ids is None else ids
         return ids if self.smoother is None else torch.cat([ids[:1], self.smoother(ids[1:])])
 
-    def catalogue(self, columns: Sequence[Tensor]) -> Catalogue:
+    def catalogue(self, columns: Sequence[Tensor]) -> EncodedCatalogue:
         """All items, encoded when they are asked for. columns: of the whole catalogue."""
-        return Catalogue(self, columns)
+        return EncodedCatalogue(self, columns)
 
 
-class Catalogue:
+class EncodedCatalogue:
     """Item vectors [n_items, d] that are encoded when they are asked for: of rows, of a slice, or all."""
 
     @torch.no_grad()

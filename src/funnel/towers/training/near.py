@@ -44,11 +44,11 @@ def _cells(vectors: Tensor, most: int, rng: np.random.Generator) -> Iterator[Ten
         if len(rows) <= most:
             yield rows
             continue
-        one, other = vectors[rows[rng.choice(len(rows), 2, replace=False).tolist()]]
-        order = _along(vectors, rows, one - other).argsort(stable=True)
+        first, second = vectors[rows[rng.choice(len(rows), 2, replace=False).tolist()]]
+        order = _along(vectors, rows, first - second).argsort(stable=True)
         waiting += [rows[half] for half in order.tensor_split(2)]
 
 
 def _along(vectors: Tensor, rows: Tensor, direction: Tensor) -> Tensor:
     """Where rows lie along a direction, without a copy of them all: [len(rows)]."""
-    return torch.cat([vectors[part] @ direction for part in rows.split(PART)])
+    return torch.cat([vectors[part] @ direction for part in torch.split(rows, PART)])

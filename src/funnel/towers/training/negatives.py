@@ -142,8 +142,8 @@ class Negatives:
         if self._neighbours is None:
             return [drawn, np.empty(0, np.int64), self._even(rng, hard + even)]
         of = rng.choice(targets, hard)
-        places = of if self._all else np.searchsorted(self._offered, of)
-        near = self._neighbours[places, rng.integers(0, NEAR, hard)].astype(np.int64)
+        positions = of if self._all else np.searchsorted(self._offered, of)
+        near = self._neighbours[positions, rng.integers(0, NEAR, hard)].astype(np.int64)
         return [drawn, near, self._even(rng, even)]
 
     def _even(self, rng: np.random.Generator, n: int) -> Int64:
@@ -166,8 +166,8 @@ class Negatives:
         where none are wanted."""
         if not self.hard:
             return
-        found = near_items(vectors[self._rows_of(vectors)], NEAR, rng).cpu().numpy()
-        self._neighbours = found if self._all else self._offered[found].astype(np.int32)
+        nearest = near_items(vectors[self._rows_of(vectors)], NEAR, rng).cpu().numpy()
+        self._neighbours = nearest if self._all else self._offered[nearest].astype(np.int32)
         weights = self.frequency.of(self._offered) / NEAR
         self._near = np.zeros(len(vectors))
         for column in self._neighbours.T:

@@ -17,12 +17,12 @@ from funnel import plugins
 from funnel.towers.config import TowersConfig
 from funnel.towers.training.batches import Packed, Sets
 from funnel.towers.training.devices import Device
-from funnel.towers.training.lookup import Encoded, LocalItems, Lookup, ShardedItems, Touched
+from funnel.towers.training.lookup import EncodedItems, LocalItems, Lookup, ShardedItems, Touched
 from funnel.towers.training.losses import Drawn
 from funnel.towers.training.model import QueryTower, TwoTowers
 from funnel.towers.training.negatives import Negatives
 from funnel.towers.training.ranks import Ranks
-from funnel.towers.training.steps import Part, Step
+from funnel.towers.training.steps import Part, TrainingStep
 from funnel.towers.training.workers import PARTS, Replica
 from funnel.types import Bool, Clock, Int64
 
@@ -103,7 +103,7 @@ class Objective:
         for replica, seed in zip(self._replicas, seeds, strict=True):
             replica.seed(int(seed))
 
-    def __call__(self, step: Step, rng: np.random.Generator, pool: Executor) -> tuple[float, Touched]:
+    def __call__(self, step: TrainingStep, rng: np.random.Generator, pool: Executor) -> tuple[float, Touched]:
         """The mean loss over the targets of a step, whose gradients become those of the weights; those of the
         items' ids are returned.
 
@@ -121,7 +121,7 @@ class Objective:
         touched = self.items.back(encoded, of_vectors)
         return self._ranks.add_gradients(self._dense, sum(loss for loss, _ in done)), touched
 
-    def _prepare(self, step: Step, rng: np.random.Generator) -> tuple[Encoded, list[_Work]]:
+    def _prepare(self, step: TrainingStep, rng: np.random.Generator) -> tuple[EncodedItems, list[_Work]]:
         """The vectors of all items that a part of it here names, and the parts' work."""
         put = self._device.put
         targets, read = [put(part.targets) for part in step.parts], [put(_read(part)) for part in step.parts]
@@ -138,14 +138,14 @@ class Objective:
         return self.items.encode(rows), self._work(step, at[:-1], at[-1], draws.parts)
 
     def _work(
-        self, step: Step, at: list[Tensor], negatives: Tensor | None, drawn: Sequence[Drawn | None]
+        self, step: TrainingStep, at: list[Tensor], negatives: Tensor | None, drawn: Sequence[Drawn | None]
     ) -> list[_Work]:
         """at: where the vectors of what each part reads are, then of its targets."""
         n = len(step.parts)
         each = zip(step.parts, at[:n], at[n:], drawn, step.shares, strict=True)
         return [_Work(part, mine, own, negatives, of, share) for part, mine, own, of, share in each]
 
-    def _draw(self, step: Step, rng: np.random.Generator) -> _Draws:
+    def _draw(self, step: TrainingStep, rng: np.random.Generator) -> _Draws:
         """The step's negatives, as each part's queries and targets need them."""
         items, log_q, target_log_q = self.negatives.draw(step.targets, rng, step.query_of)
         rows, put = self._device.put(items), self._device.put

@@ -124,12 +124,12 @@ class Ranks:
         grads = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
         there = torch.tensor([float(w.grad is not None) for w in weights] + [loss], device=grads[0].device)
         flat = self.add(torch.cat([there, *(grad.flatten() for grad in grads)]))
-        parts = flat[len(there) :].split([w.numel() for w in weights])
+        parts = torch.split(flat[len(there) :], [w.numel() for w in weights])
         for weight, some, part in zip(weights, flat[: len(weights)].tolist(), parts, strict=True):
             weight.grad = part.view_as(weight) if some else None
         return float(flat[len(weights)])
 
-    def told(self, text: str) -> str:
-        """What process 0 says."""
-        said = self.gather(torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8))[0]
-        return said.numpy().tobytes().decode()
+    def from_first(self, text: str) -> str:
+        """The text of process 0."""
+        texts = self.gather(torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8))[0]
+        return texts.numpy().tobytes().decode()

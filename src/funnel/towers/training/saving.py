@@ -32,7 +32,7 @@ _FILE = re.compile(r"checkpoint\.(\d+)\.(\d+)-of-(\d+)\.npz")
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class TrainingState:
     """What changes in a training."""
 
     model: nn.Module
@@ -51,7 +51,7 @@ class State:
             "frequency": self.negatives.frequency.state(),
         }
 
-    def restore(self, files: Files, steps: int) -> None:
+    def restore(self, files: CheckpointFiles, steps: int) -> None:
         """Take up what such files hold, of after so many steps."""
         self.model.load_state_dict(files.group("model"))
         self.averaged.load_state_dict(files.group("averaged"))
@@ -60,7 +60,7 @@ class State:
         self.negatives.frequency.restore(files.group("frequency"))
 
 
-class Files:
+class CheckpointFiles:
     """The checkpoint of one epoch, by as many processes as wrote it, for a process that may be one of others.
 
     Raises: Damaged when one of the files that this process reads cannot be read whole.
@@ -120,7 +120,7 @@ class Saving:
             self._digest = inputs_digest(*self._inputs, self._earlier)
         return self._digest
 
-    def save(self, state: State, steps: int, epochs: list[Epoch]) -> None:
+    def save(self, state: TrainingState, steps: int, epochs: list[Epoch]) -> None:
         """A failure is logged: training goes on without."""
         if self._folder is None:
             return
@@ -151,7 +151,7 @@ class Saving:
                 if not path.name.startswith(keep):
                     path.unlink(missing_ok=True)
 
-    def load(self, state: State) -> tuple[int, list[Epoch]] | None:
+    def load(self, state: TrainingState) -> tuple[int, list[Epoch]] | None:
         """Put the newest checkpoint that all processes can go on from into `state`: steps and epochs of it.
 
         None, and why in the log, where there is none. All processes of a group call it together.
@@ -168,19 +168,19 @@ class Saving:
         """Whole sets of files, the newest epoch first, as process 0 sees them."""
         if self._folder is None:
             return []
-        found: dict[tuple[int, int], list[str]] = {}
+        by_epoch: dict[tuple[int, int], list[str]] = {}
         for name in sorted(path.name for path in self._folder.glob("checkpoint.*")):
             if match := _FILE.fullmatch(name):
-                found.setdefault((int(match[1]), int(match[3])), []).append(name)
-        sets = [sorted(names, key=_rank) for key, names in sorted(found.items()) if len(names) == key[1]]
+                by_epoch.setdefault((int(match[1]), int(match[3])), []).append(name)
+        sets = [sorted(names, key=_rank) for key, names in sorted(by_epoch.items()) if len(names) == key[1]]
         alone = [[checkpoint.NAME]] if (self._folder / checkpoint.NAME).exists() else []
-        names = self._ranks.told(json.dumps([*reversed(sets), *alone]))
+        names = self._ranks.from_first(json.dumps([*reversed(sets), *alone]))
         return [[self._folder / name for name in each] for each in json.loads(names)]
 
-    def _usable(self, paths: list[Path]) -> Files | None:
+    def _usable(self, paths: list[Path]) -> CheckpointFiles | None:
         where = paths[0]
         try:
-            files = Files(paths, self._ranks)
+            files = CheckpointFiles(paths, self._ranks)
         except checkpoint.Damaged as error:
             log.warning("%s is a damaged checkpoint (%s); training starts anew", where, error)
             return None

@@ -16,7 +16,8 @@ from funnel.types import Int64, Ragged
 #: Items that are scored at once, and scores that each thread holds: 16 MiB of float32.
 BLOCK, CHUNK = 1 << 14, 1 << 22
 
-A, B = TypeVar("A"), TypeVar("B")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 class Vectors(Protocol):
@@ -31,22 +32,22 @@ class Vectors(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
+class BestItems:
     """The best items of some queries. scores: float32 [B, k], the best first; items: int64 [B, k]."""
 
     scores: Tensor
     items: Tensor
 
     @classmethod
-    def none(cls, queries: int) -> Best:
+    def none(cls, queries: int) -> BestItems:
         """Where none was looked at."""
         return cls(torch.empty(queries, 0), torch.empty(queries, 0, dtype=torch.int64))
 
-    def merged(self, other: Best, k: int) -> Best:
+    def merged(self, other: BestItems, k: int) -> BestItems:
         """The best k of both."""
         scores, items = torch.cat([self.scores, other.scores], 1), torch.cat([self.items, other.items], 1)
         scores, at = scores.topk(min(k, scores.shape[1]), dim=1)
-        return Best(scores, items.gather(1, at))
+        return BestItems(scores, items.gather(1, at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Excluded:
 @torch.no_grad()
 def best_items(
     queries: Tensor, vectors: Vectors, exclude: Ragged | None, k: int, pool: Executor | None, parts: int
-) -> Best:
+) -> BestItems:
     """The k best items of each query, without those that `exclude` holds: item rows, a list a query.
 
     The items are walked in blocks, of which the queries are looked at a few at a time. pool: threads that do
@@ -83,18 +84,18 @@ def best_items(
     size = max(1, min(CHUNK // min(n, BLOCK), -(-b // parts)))
     rows = [np.arange(at, min(at + size, b)) for at in range(0, b, size)]
     without = [Excluded.of(None if exclude is None else exclude.take(part)) for part in rows]
-    best = [Best.none(len(part)) for part in rows]
+    best = [BestItems.none(len(part)) for part in rows]
     for at in range(0, n, BLOCK):
         block = vectors[at : at + BLOCK]
 
-        def looked(i: int, at: int = at, block: Tensor = block, best: list[Best] = best) -> Best:
+        def looked(i: int, at: int = at, block: Tensor = block, best: list[BestItems] = best) -> BestItems:
             scores = queries[rows[i][0] : rows[i][-1] + 1] @ block.T
             scores[without[i].between(at, at + len(block))] = -torch.inf
             top, items = scores.topk(min(k, len(block)), dim=1)
-            return best[i].merged(Best(top.cpu(), items.cpu() + at), k)
+            return best[i].merged(BestItems(top.cpu(), items.cpu() + at), k)
 
         best = mapped(pool, looked, range(len(rows)))
-    return Best(torch.cat([one.scores for one in best]), torch.cat([one.items for one in best]))
+    return BestItems(torch.cat([part.scores for part in best]), torch.cat([part.items for part in best]))
 
 
 def mapped(pool: Executor | None, function: Callable[[A], B], values: Iterable[A]) -> list[B]:

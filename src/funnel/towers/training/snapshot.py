@@ -39,7 +39,10 @@ class Snapshot:
             self._write(state)
         except OSError as error:
             log.warning("no room for the best weights in a file (%s); they are kept in memory", error)
-            self._parts, self._held = {}, {name: one.detach().cpu().clone() for name, one in state.items()}
+            self._parts, self._held = (
+                {},
+                {name: tensor.detach().cpu().clone() for name, tensor in state.items()},
+            )
 
     def state(self) -> dict[str, Tensor]:
         """What was kept, mapped from the file."""
@@ -60,7 +63,7 @@ class Snapshot:
         for name, tensor in state.items():
             self._file.seek(-(-self._file.tell() // ALIGNED) * ALIGNED)
             at = self._file.tell()
-            for part in tensor.detach().reshape(-1).split(PART):
+            for part in torch.split(tensor.detach().reshape(-1), PART):
                 self._file.write(part.cpu().numpy().tobytes())
             array = tensor.new_empty(0, device="cpu").numpy()
             size = self._file.tell() - at

@@ -14,7 +14,7 @@ Part = Packed | Sets
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TrainingStep:
     """What one training step asks for, of which some parts are worked on here.
 
     parts: these. targets: int64 [P], those of all parts, one part after the other. of_part: for each of
@@ -40,7 +40,7 @@ def steps(
     rng: np.random.Generator,
     parts: int = 1,
     mine: slice = slice(None),
-) -> Iterator[Step]:
+) -> Iterator[TrainingStep]:
     """Every sequence once, in random order, about `batch` trained positions a step.
 
     A step comes in at most so many parts of about as many trained positions each. mine: the parts that are
@@ -55,14 +55,16 @@ def steps(
         yield _step(sequences, cut, [np.random.default_rng(seed) for seed in seeds], mine)
 
 
-def _step(sequences: Sequences, cut: list[Int64], rngs: list[np.random.Generator], mine: slice) -> Step:
+def _step(
+    sequences: Sequences, cut: list[Int64], rngs: list[np.random.Generator], mine: slice
+) -> TrainingStep:
     targets, here = [targets_of(sequences, chosen) for chosen in cut], range(len(cut))[mine]
     of_part = _slices([len(part) for part in targets])
     if not sequences.sets:
         parts = tuple(packed(sequences, cut[i], rngs[i]) for i in here)
-        return Step(parts, np.concatenate(targets), of_part[mine], of_part[mine])
+        return TrainingStep(parts, np.concatenate(targets), of_part[mine], of_part[mine])
     own = sequences.n_targets[np.concatenate(cut)]
-    return Step(
+    return TrainingStep(
         parts=tuple(sets_of(sequences, cut[i]) for i in here),
         targets=np.concatenate(targets),
         of_part=of_part[mine],

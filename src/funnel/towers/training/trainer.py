@@ -25,10 +25,10 @@ from funnel.towers.training.objective import Objective
 from funnel.towers.training.optimiser import Optimiser
 from funnel.towers.training.progress import TrainingProgress
 from funnel.towers.training.ranks import Ranks
-from funnel.towers.training.saving import Saving, State
+from funnel.towers.training.saving import Saving, TrainingState
 from funnel.towers.training.smooth import Smoother
 from funnel.towers.training.snapshot import Snapshot
-from funnel.towers.training.steps import Step, steps
+from funnel.towers.training.steps import TrainingStep, steps
 from funnel.towers.training.trained import Epoch
 from funnel.towers.training.warm import Start
 from funnel.towers.training.workers import PARTS, workers
@@ -187,12 +187,12 @@ class Trainer:
         self._optimiser.settle()
         return total / positions, positions
 
-    def _steps(self, data: Sequences, rng: np.random.Generator) -> Iterator[Step]:
+    def _steps(self, data: Sequences, rng: np.random.Generator) -> Iterator[TrainingStep]:
         """The parts of this process; on a GPU the next step is made meanwhile."""
         batch = self.config.batch_for(self.clock)
         size, rank = self._ranks.size, self._ranks.rank
-        made = steps(data, batch, rng, max(PARTS, size), slice(rank, None, size))
-        return made if self._device.is_cpu else ahead(made, self._device.pinned)
+        coming = steps(data, batch, rng, max(PARTS, size), slice(rank, None, size))
+        return coming if self._device.is_cpu else ahead(coming, self._device.pinned)
 
     def vectors(self) -> torch.Tensor:
         """The averaged weights' vectors of all items of this process: [n, d]."""
@@ -208,9 +208,11 @@ class Trainer:
         if kept is not None:
             self._optimiser.steps, self.epochs = kept
 
-    def _state(self) -> State:
+    def _state(self) -> TrainingState:
         """What a checkpoint holds, by reference."""
-        return State(self._model, self._averaged, self._best, self._optimiser, self._objective.negatives)
+        return TrainingState(
+            self._model, self._averaged, self._best, self._optimiser, self._objective.negatives
+        )
 
     def best(self) -> TwoTowers:
         """The towers with the best weights, in eval mode, of this process's items. Nothing is trained after

@@ -13,7 +13,7 @@ from torch import Tensor
 from funnel.features.encoders import Spec
 from funnel.towers.inputs import histories, user_columns
 from funnel.towers.training.model import QueryTower, tensors
-from funnel.towers.training.search import Best, Vectors, best_items, mapped
+from funnel.towers.training.search import BestItems, Vectors, best_items, mapped
 from funnel.towers.training.workers import PARTS
 from funnel.types import Clock, Examples, Float32, Int64, Ragged, Requests
 
@@ -101,7 +101,7 @@ def queries_of(encoder: TorchEncoder, requests: Requests, pool: Executor | None 
     return torch.from_numpy(whole).to(encoder.query.start.device)
 
 
-def ndcg_of(best: Best, targets: Ragged, k: int) -> float:
+def ndcg_of(best: BestItems, targets: Ragged, k: int) -> float:
     """Mean NDCG@k of what was found. An item that is left out has the score -inf and gains nothing."""
     n = len(targets)
     discounts = 1 / np.log2(np.arange(2, k + 2))

@@ -13,7 +13,7 @@ from typing import Any
 
 from funnel.artifacts.writing import changing
 from funnel.errors import ConfigError, FunnelError
-from funnel.evaluation.chunks import Workers
+from funnel.evaluation.chunks import Workers, done_by
 from funnel.scale.config import ScaleConfig
 from funnel.scale.workers import RayWorkers, about_process
 
@@ -43,6 +43,21 @@ def connected(config: ScaleConfig, folders: Sequence[Path] = ()) -> Iterator[Wor
         yield RayWorkers(ray, count)
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def cluster(address: str, folders: Sequence[Path] = (), *, workers: int = 0) -> Iterator[None]:
+    """What is built, evaluated or judged in the block is worked on by a cluster.
+
+        with funnel.cluster("local", [Path("indexes"), Path("embeddings")]):
+            built = funnel.build(prepared, towers, funnel.Store("indexes"))
+
+    address: `local`, `auto`, `host:port` or `ray://host:port`. folders: the stores, which every machine must
+    see under the same name. workers: tasks at a time; 0: as many as there are cores.
+    Raises: see `connected`; ConfigError for what is no address.
+    """
+    with connected(ScaleConfig(workers=workers).at(address), folders) as found, done_by(found):
+        yield
 
 
 def _ray() -> Any:

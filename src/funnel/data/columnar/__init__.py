@@ -1,0 +1,1 @@
+"""Long tables in little memory: columns of numbers, ids as codes, read and checked batch by batch."""
