@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, and before torch is loaded
 
@@ -15,6 +16,9 @@ from tests import tiny
 from tests.once import once
 
 ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile("tests", deadline=None)  # a test never asserts a time
+settings.load_profile("tests")
 
 #: What takes longest is begun first, so that all workers end at the same time. The store of test_harm.py
 #: needs code that nothing else has compiled; others who use it find it compiled.

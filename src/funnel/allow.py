@@ -47,7 +47,7 @@ class Allow:
         """How many items pass each filter: int64 [F]."""
         return np.bitwise_count(self.bits).sum(axis=1, dtype=np.int64)
 
-    def take(self, rows: NDArray[Any]) -> Allow:
+    def take(self, rows: NDArray[Any] | slice) -> Allow:
         """For the requests at these rows; the filters are shared, not copied."""
         return replace(self, filter_of=self.filter_of[rows])
 

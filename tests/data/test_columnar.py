@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
@@ -19,6 +19,9 @@ from funnel.data.columnar.grouping import first_equal_in_lists, grouped
 from funnel.data.columnar.growing import GrowingArray
 from funnel.data.columnar.rows import groups_of, is_rising, repeats
 from funnel.data.columnar.table import Table
+
+#: A machine that does much else draws examples slowly.
+SLOW = [HealthCheck.too_slow]
 
 TEXTS = st.lists(st.one_of(st.none(), st.text(max_size=4), st.just("long " * 400)), max_size=40)
 NUMBERS = st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3), max_size=40)
@@ -34,7 +37,7 @@ def codes_of(values: list[object]) -> list[int]:
 
 
 @given(TEXTS, TEXTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 def test_texts_get_the_next_number_when_they_first_appear(first: list[str], then: list[str]) -> None:
     texts = TextDictionary()
     parts = [texts.codes(pd.Series(part, dtype="str")).tolist() for part in (first, then)]
@@ -43,7 +46,7 @@ def test_texts_get_the_next_number_when_they_first_appear(first: list[str], then
 
 
 @given(NUMBERS, NUMBERS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 def test_numbers_do_too(first: list[int], then: list[int]) -> None:
     numbers = NumberDictionary()
     parts = [numbers.codes(np.array(part, dtype=np.int64)).tolist() for part in (first, then)]
@@ -78,7 +81,7 @@ def test_an_array_grows_and_takes_the_type_that_holds_all() -> None:
 
 
 @given(st.lists(st.integers(0, 6), max_size=60))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
 def test_rows_by_group_are_those_of_a_stable_sort(groups: list[int]) -> None:
     order, offsets = grouped(np.array(groups, dtype=np.int32), 8)
     assert order.tolist() == sorted(range(len(groups)), key=lambda row: groups[row])
@@ -86,7 +89,7 @@ def test_rows_by_group_are_those_of_a_stable_sort(groups: list[int]) -> None:
 
 
 @given(st.lists(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=40), max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 def test_the_first_of_an_item_in_its_list(lists: list[list[tuple[int, bool]]]) -> None:
     items = np.array([item for part in lists for item, _ in part], dtype=np.int32)
     counts = np.array([count for part in lists for _, count in part], dtype=np.bool_)
@@ -125,7 +128,7 @@ def mixed(values: list[tuple[object, ...]]) -> pd.DataFrame:
 
 
 @given(ROWS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 def test_repeats_are_those_that_pandas_finds(values: list[tuple[object, ...]]) -> None:
     frame = mixed(values).sort_values("time", kind="stable", ignore_index=True)
     table = Table.of(frame)
@@ -136,7 +139,7 @@ def test_repeats_are_those_that_pandas_finds(values: list[tuple[object, ...]]) -
 
 
 @given(ROWS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=SLOW)
 def test_a_frame_comes_back_as_it_was(values: list[tuple[object, ...]]) -> None:
     frame = mixed(values)
     table = Table.of(frame)

@@ -55,6 +55,12 @@ def test_harm_ends_drawing_in_every_process_and_the_next_night_passes(
     live.close()
 
 
+def test_a_first_night_has_nothing_to_end(built: TinyBuild, tmp_path: Path) -> None:
+    assert ended_where_harmful(Store(tmp_path), built.config) == []
+    (tmp_path / "CURRENT").write_text("gone-000000000000\n")
+    assert [one.passed for one in ended_where_harmful(Store(tmp_path), built.config)] == [False]
+
+
 def test_what_was_seen_before_drawing_was_let_go_on_does_not_end_it_again(
     store: Path,  # noqa: F811
     built: TinyBuild,

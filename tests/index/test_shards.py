@@ -69,6 +69,21 @@ def test_at_equal_work_shards_find_what_one_index_finds(world: World, exact: Exa
     same(several.search(world.queries, K, allow=allow), one.search(world.queries, K, allow=allow))
 
 
+def test_a_shard_that_holds_all_of_the_best_gives_them(world: World) -> None:
+    """Rows in the order of a query's own scores: its best are in one shard, other queries' all over."""
+    query, k = world.queries[:1], 350
+    vectors = world.vectors[np.argsort(world.vectors @ query[0], kind="stable")]
+    params = {"nprobe": 64, "k_factor": 4}
+    one, several = (
+        FaissIndex.build(vectors, IndexConfig(spec=SPEC, k=k, shards=n, params=params), world.sample)
+        for n in (1, 8)
+    )
+    rows, _ = one.search(query, k)
+    assert (rows >= 3000 - 3000 // 8).mean() > 0.95
+    for queries in (query, world.queries):
+        same(several.search(queries, k), one.search(queries, k))
+
+
 @pytest.mark.parametrize("spec", ["HNSW16", "SQ8", "PQ16x4fs,RFlat", "IVF64,Flat", "PCA24,IVF64,SQ8,RFlat"])
 def test_every_kind_may_be_in_shards(world: World, exact: ExactIndex, spec: str, tmp_path: Path) -> None:
     index = built(world, spec, 3)

@@ -120,7 +120,7 @@ def test_the_loss_is_that_which_was_stated_and_a_gate_looks_again(exploring: Pat
     assert finding.passed
     assert finding.limit == 0.2
     assert finding.value is not None
-    assert 0.01 < finding.value < 0.2  # something is drawn
+    assert 0.01 < abs(finding.value) < 0.2  # something is drawn; on 200 requests it may gain by chance
 
 
 def test_the_gate_fails_where_more_is_lost(store: Path) -> None:

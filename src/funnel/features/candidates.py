@@ -102,8 +102,8 @@ class CandidateFeatures:
         self._names = [columns[number] for number in self._picked]
         computed = [group for group in self._groups if group.names]
         self._computed = [group.compute for group in computed]
-        places = [(part, at) for part, group in enumerate(computed) for at in range(len(group.names))]
-        self._places = frozen([places[number] for number in self._picked], np.int64)
+        picks = [(part, at) for part, group in enumerate(computed) for at in range(len(group.names))]
+        self._picks = frozen([picks[number] for number in self._picked], np.int64)
         self._reach, self._n_items = REACH[statistics.clock], statistics.n_items
         self._ordered = statistics.clock != "none"
 
@@ -125,18 +125,18 @@ class CandidateFeatures:
         newest = recent(requests.history, self._reach, self._n_items, ordered=self._ordered)
         batch = FeatureBatch(requests, candidates, plain(candidates.items)[0], newest)
         parts = plain(*[compute(batch) for compute in self._computed])
-        matrix: Float32 = _gathered(parts, self._places)
+        matrix: Float32 = _gathered(parts, self._picks)
         return matrix
 
 
 @compiled
-def _gathered(parts: Any, places: Any) -> Any:
-    """places: int64 [F, 2], the part and the column in it that each feature is."""
+def _gathered(parts: Any, picks: Any) -> Any:
+    """picks: int64 [F, 2], the part and the column in it that each feature is."""
     n, k = parts[0].shape[0], parts[0].shape[1]
-    out = np.empty((n, k, len(places)), dtype=np.float32)
+    out = np.empty((n, k, len(picks)), dtype=np.float32)
     for row in range(n):
-        for number in range(len(places)):
-            part, column = parts[places[number, 0]], places[number, 1]
+        for number in range(len(picks)):
+            part, column = parts[picks[number, 0]], picks[number, 1]
             for position in range(k):
                 out[row, position, number] = part[row, position, column]
     return out

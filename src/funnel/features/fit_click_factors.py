@@ -160,8 +160,8 @@ def _pulls(lists: ShownClicks, items: _Parts, wanted: _Parts, sizes: Sequence[in
     """How strongly each row of each table is pulled each time that it comes up: its pull of a pass over the
     number of times. Of values of items: of biases and of vectors."""
     shown, history = lists.items.values, lists.recent.values
-    of_items: Float64 = 1.0 + np.bincount(shown, minlength=sizes[0])
-    of_values = 1.0 + _times(items.numbers, np.bincount(shown, minlength=sizes[0]), sizes[1])
+    of_items: Float64 = np.asarray(1.0 + np.bincount(shown, minlength=sizes[0]), dtype=np.float64)
+    of_values: Float64 = 1.0 + _times(items.numbers, np.bincount(shown, minlength=sizes[0]), sizes[1])
     of_tastes = 1.0 + _times(items.numbers, np.bincount(history, minlength=sizes[0]), sizes[2])
     of_moments = 1.0 + _times(wanted.numbers, np.ones(len(wanted.numbers)), sizes[3])
     bias, vector, request = PULLS

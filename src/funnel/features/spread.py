@@ -21,8 +21,8 @@ def top(edges: Any, newest: Any, decay: float, k: int, excluded: Any, allow: Any
     rows, scores = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.float32)
     for row in range(shape[0]):
         items, weights = _passing(edges, newest, decay, excluded, allow, row)
-        found, of_found = best(items, weights, k)
-        rows[row], scores[row] = found[0], of_found[0]
+        best_items, best_scores = best(items, weights, k)
+        rows[row], scores[row] = best_items[0], best_scores[0]
     return rows, scores
 
 

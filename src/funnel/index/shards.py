@@ -99,21 +99,21 @@ class Shards:
         """
         with omp_threads(threads):
             if len(self.indexes) == 1:
-                rows: Int32 = self._asked(0, queries, k, params)[0]
+                rows: Int32 = self._of_shard(0, queries, k, params)[0]
                 return rows
             part = min(k, k // len(self.indexes) + 4 * math.isqrt(k) + 1)
-            results = [self._asked(number, queries, part, params) for number in range(len(self.indexes))]
+            results = [self._of_shard(number, queries, part, params) for number in range(len(self.indexes))]
             best = _best(results, k)
             for number, (rows, scores) in enumerate(results):
                 more = np.flatnonzero((rows[:, -1] >= 0) & (scores[:, -1] >= best[1][:, -1]))
                 if len(more) and rows.shape[1] < min(k, int(self.indexes[number].ntotal)):
                     results[number] = _widened(
-                        results[number], more, self._asked(number, queries[more], k, params)
+                        results[number], more, self._of_shard(number, queries[more], k, params)
                     )
                     best = _best(results, k)
         return best[0]
 
-    def _asked(self, number: int, queries: Float32, k: int, params: list[Any]) -> tuple[Int32, Float32]:
+    def _of_shard(self, number: int, queries: Float32, k: int, params: list[Any]) -> tuple[Int32, Float32]:
         """A shard's own best, by the rows of the whole."""
         index, start = self.indexes[number], self.starts[number]
         scores, rows = index.search(queries, min(k, int(index.ntotal)), params=params[number])

@@ -59,11 +59,11 @@ class Labels:
             self._looks.setdefault(metric, []).append(label)
         if not self._running or now - self._running[0][0] >= EVERY:
             self._running.insert(0, (now - self._config.every, Counts()))
-        self._running = [running for running in self._running if now - running[0] <= LONGEST]
+        self._running = [(since, of) for since, of in self._running if now - since <= LONGEST]
         clicks = Counts()
         clicks.labels = counts.labels
-        for _, sums in self._running:
-            sums.add(clicks)
+        for _, running in self._running:
+            running.add(clicks)
         alarms: dict[Variable, Alarm] = {}
         for metric in counts.labels:
             if (right := ratios(metric, like, self._config, looser)) is not None:

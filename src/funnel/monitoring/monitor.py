@@ -20,7 +20,7 @@ from funnel.monitoring.windows import Like, Windows
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which an alarm is over that was not told again.
+#: Seconds after which an alarm is over that was not raised again.
 OVER = 3600.0
 
 #: Seconds by which a clock may go back unseen, and seconds without a look after which it begins anew.
@@ -57,7 +57,7 @@ class Monitor:
 
     def step(self, now: float, counts: Counts, others: Iterable[Alarm] = ()) -> list[Alarm]:
         """Look once; alarms that were not going on. now: seconds since 1970, a look's length after the last.
-        counts: since the last look. told: what others have found, such as golden answers."""
+        counts: since the last look. others: what others have found, such as golden answers."""
         alarms = list(others)
         if jump := self.jump(now):
             alarms += self._begin_anew(now, jump)
@@ -110,7 +110,7 @@ class Monitor:
         return Like(same, looser, list(self.memory.hours.values()))
 
     def _new(self, now: float, alarms: Iterable[Alarm]) -> list[Alarm]:
-        """Those that were not going on; what was not told for an hour is over."""
+        """Those that were not going on; what was not raised for an hour is over."""
         new = []
         for alarm in alarms:
             self._last_seen[alarm.key] = now
@@ -139,7 +139,7 @@ class Monitor:
         more = {
             "hour": self._hour,
             "counts": self._counts.to_dict(),
-            "open": [alarm.to_dict() | {"told": self._last_seen[key]} for key, alarm in self.open.items()],
+            "open": [alarm.to_dict() | {"seen": self._last_seen[key]} for key, alarm in self.open.items()],
             "dispersion": self._rates.dispersion.to_list(),
             "dispersion_of_labels": self._labels.dispersion.to_list(),
             "dispersion_of_bins": self._windows.dispersion.to_list(),
@@ -159,6 +159,6 @@ class Monitor:
             self._windows.dispersion.take(raw.get("dispersion_of_bins", ()), Variable)
             for saved in raw["open"]:
                 alarm = Alarm.from_dict(saved)
-                self.open[alarm.key], self._last_seen[alarm.key] = alarm, float(saved["told"])
+                self.open[alarm.key], self._last_seen[alarm.key] = alarm, float(saved["seen"])
         except (KeyError, TypeError, ValueError) as error:
             log.warning("%s is of another form (%r): the open hour is counted anew", path, error)

@@ -101,7 +101,7 @@ class Watch:
         return new
 
     def _of_bundle(self) -> _OfBundle:
-        """What belongs to the version in use, made anew where that is another one."""
+        """What belongs to the version in use, made anew where that is another."""
         loaded = self.live.served()
         if self._of is None or self._of.version != loaded.version:
             self._of = _OfBundle(self.live, self.config, self.monitor)

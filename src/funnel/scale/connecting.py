@@ -56,7 +56,7 @@ def cluster(address: str, folders: Sequence[Path] = (), *, workers: int = 0) -> 
     see under the same name. workers: tasks at a time; 0: as many as there are cores.
     Raises: see `connected`; ConfigError for what is no address.
     """
-    with connected(ScaleConfig(workers=workers).at(address), folders) as found, done_by(found):
+    with connected(ScaleConfig(workers=workers).at(address), folders) as others, done_by(others):
         yield
 
 

@@ -72,7 +72,7 @@ def recommend_all(
     about |= {"context": json.dumps(plain(known), sort_keys=True)} if known else {}
     recipe = Recipe(
         _elsewhere, str(live.folder), loaded.version, state, output, k, where, seen, known,
-        here=_Parts(live, loaded, output, k, allow, excluded, known),
+        here=_PartWriter(live, loaded, output, k, allow, excluded, known),
     )  # fmt: skip
     return _write(loaded, output, about, recipe)
 
@@ -101,7 +101,7 @@ def _folder(output: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class _Parts:
+class _PartWriter:
     """Writes the lists of `CHUNK` users from one on, unless they are there. Returns the user behind them."""
 
     live: Live
@@ -134,14 +134,14 @@ def _elsewhere(
     where: Where | None,
     seen: Seen,
     context: Mapping[str, Any],
-) -> _Parts:
+) -> _PartWriter:
     """What writes parts in another process. Raises: BundleError where that does not see the same state."""
     live = Live(folder, version, impressions=False)
     loaded = live.served()
     if live.items.state != state:
         raise BundleError(f"{folder}: items have changed since the lists were begun; begin anew")
     allow = allowed(loaded.contents, where, [context])[0] if where else None
-    return _Parts(
+    return _PartWriter(
         live, loaded, output, k, allow, loaded.contents.exclude_seen if seen is None else seen, context
     )
 

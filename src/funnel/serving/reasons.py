@@ -83,10 +83,10 @@ def _reasons(
             *ruled,
             *([NO_VALUE] if value and math.isnan(value["expected"]) else [] if reached else [BELOW_FLOOR]),
             *like,
-            *([matches] if "towers" in found else []),
-            *(["popular"] if "popular" in found else []),
+            *([matches] if "towers" in ranks else []),
+            *(["popular"] if "popular" in ranks else []),
         )
-        for ruled, (value, reached), like, found in zip(rules, worth, similar, sources, strict=True)
+        for ruled, (value, reached), like, ranks in zip(rules, worth, similar, sources, strict=True)
     ]
 
 

@@ -98,10 +98,10 @@ class Retrieve:
         queries = {number: towers.encode(requests) for number, towers in self._towers.items()}
         for number, source in enumerate(self._sources):
             if number in queries:
-                found = self._towers[number].search(requests, queries[number], self._k)
+                result = self._towers[number].search(requests, queries[number], self._k)
             else:
-                found = source.find(requests, self._k)
-            rows[number], scores[number] = found
+                result = source.find(requests, self._k)
+            rows[number], scores[number] = result
         merged = self._merge(rows, scores, self._shares)
         self._agree(requests, merged)
         for number, vectors in queries.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from funnel.artifacts import Store
+from funnel.artifacts.store import CURRENT
 from funnel.config import Config
 from funnel.gates import Finding
 from funnel.gates.findings import could_not_look
@@ -19,6 +20,8 @@ def ended_where_harmful(store: Store, config: Config) -> list[Finding]:
     Where harm is shown, drawing ends in every process that serves the store, and the finding fails: so
     somebody looks, and the next night passes. What cannot be told fails, too.
     """
+    if not (store.folder / CURRENT).exists():  # nothing was published yet
+        return []
     try:
         if not may_explore(store.folder) or (drawing := drawing_of(store)) is None:
             return []

@@ -51,8 +51,8 @@ class Connections:
             self._left_behind += [self._reader, self._writer]
             self._start()
 
-    def read(self, ask: Callable[[sqlite3.Connection], T]) -> T | None:
-        """What `ask` is told by a connection; None where there is no file. Raises: BundleError.
+    def read(self, query: Callable[[sqlite3.Connection], T]) -> T | None:
+        """What `query` finds with a connection; None where there is no file. Raises: BundleError.
 
         Each request reads: as a context manager it would take twice as long as what is read.
         """
@@ -61,7 +61,7 @@ class Connections:
             try:
                 if self._reader is None and os.path.exists(self.path):
                     self._reader = self._opened_to_read()
-                return None if self._reader is None else ask(self._reader)
+                return None if self._reader is None else query(self._reader)
             except sqlite3.Error as error:
                 _close(self._reader)
                 self._reader = None

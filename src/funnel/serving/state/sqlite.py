@@ -174,10 +174,10 @@ class SqliteLog:
 
     def changes_after(self, number: int) -> Changes:
         """See `StateLog`."""
-        found = self._connections.read(lambda reader: _changed_after(reader, number))
-        if found is None:
+        changed = self._connections.read(lambda reader: _changed_after(reader, number))
+        if changed is None:
             return Changes(number, [], [], [])
-        now, items, patches, forgotten = found
+        now, items, patches, forgotten = changed
         return Changes(
             now,
             [item_of(row, self.path) for row in items],
@@ -229,11 +229,11 @@ class SqliteLog:
     def _events(self, columns: str, rest: str, *values: Any) -> list[Any]:
         """Columns of events, and those that an earlier funnel's file does not have."""
 
-        def ask(reader: sqlite3.Connection) -> list[Any]:
+        def query(reader: sqlite3.Connection) -> list[Any]:
             sql = f"SELECT {columns}, {self._later(reader)} FROM events {rest}"
             return reader.execute(sql, values).fetchall()
 
-        return self._connections.read(ask) or []
+        return self._connections.read(query) or []
 
     def _later(self, reader: sqlite3.Connection) -> str:
         """Those columns as the file has them. They are looked for until all are there, which is for good."""
