@@ -27,7 +27,10 @@ _OF_BUNDLE = ("scores", "positions")
 _EACH = 0.75
 
 #: Parts of the effect by which the day before, and the one before that, must differ already.
-_BEFORE = (0.75, 0.5)
+_BEFORE = (0.6, 0.5)
+
+#: Part of the effect by which the last day must differ: its mean is half a day behind what is now.
+_NOW = 0.85
 
 
 class Drift:
@@ -46,7 +49,7 @@ class Drift:
         for metric, bins in day.bins.items():
             if metric.kind in _OF_BUNDLE or of_bundle(metric.subject) or bins.sum() < 10 * self._config.least:
                 continue
-            if (divergence := self._beside(metric, bins, first, self._config.drift)) is not None:
+            if (divergence := self._beside(metric, bins, first, _NOW * self._config.drift)) is not None:
                 divergences[metric] = divergence
         level = chance(self._config, len(divergences), HOUR)
         off = {metric for metric, divergence in divergences.items() if divergence.chance < level}
