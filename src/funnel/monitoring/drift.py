@@ -81,7 +81,7 @@ class Drift:
         subject = f"{metric.kind} {metric.subject}".strip()
         sentence = (
             f"{KINDS['drift'].what}: {subject} differs by an effect (w) of {divergence.effect:.2f}, "
-            f"{self._config.drift:.2f} is nothing yet"
+            f"{_NOW * self._config.drift:.2f} is nothing yet"
         )
         return Alarm(
             "drift",
