@@ -25,8 +25,9 @@ from funnel.evaluation.reliability import reliability
 from funnel.ranker.calibration import base_rate, calibrate
 from funnel.ranker.calibration.sigmoid import Seen
 from funnel.ranker.config import RankerConfig
-from funnel.ranker.outcome_trees import OutcomeRows, cross_fit, grow
+from funnel.ranker.outcome_trees import OutcomeRows
 from funnel.ranker.propensity import Propensities, estimate_propensities
+from funnel.ranker.target_trees import cross_fit, grow
 from funnel.ranker.trees import Forest
 
 #: The part of the time that is learned from, and folds of what people are known by.

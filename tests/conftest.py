@@ -73,7 +73,7 @@ def movies(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tiny.write_movies(folder, users=300, movies=200, seed=0)
         return folder
 
-    return once(tmp_path_factory, "movies", write)
+    return once(tmp_path_factory, "movies-of-tests", write)
 
 
 @pytest.fixture(scope="session")

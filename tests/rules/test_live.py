@@ -227,13 +227,15 @@ def test_an_unknown_kind_is_refused(ruled: Open) -> None:
 
 
 SHOWN = """
-import os, sys
+import multiprocessing, os, sys
 from funnel import Live
-live, children = Live(sys.argv[1]), []
+live, children, ready = Live(sys.argv[1]), [], multiprocessing.get_context("fork").Barrier(4)
 for worker in range(4):
     pid = os.fork()
     if pid == 0:
         shown = 0
+        live.recommend("someone", 10, where={"genres": "Horror"})
+        ready.wait()
         while True:
             answer = live.recommend("someone", 10, where={"genres": "Horror"})
             items = [one.item_id for one in answer.items]

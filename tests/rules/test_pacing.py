@@ -45,10 +45,11 @@ def through_a_day(
     in, each for 1.0; demand is even."""
     on = world([budget, budget], [0.0, 0.0])
     rules, rng = made([rule(curve=curve)], on), np.random.default_rng(0)
+    on.values["spent"] = np.zeros(2)  # of which nobody has read yet
     spent, path, rows = 0.0, [], np.arange(2, dtype=np.int32)
     for number in range(requests):
         now = number * DAY // requests
-        on.values["spent"] = np.full(2, spent)
+        on.values["spent"][:] = spent
         if not rules.excluded(at(now, int(rng.integers(2**62))), 0, rows)[0] and rng.random() < wins:
             spent += 1.0
         path.append(spent)

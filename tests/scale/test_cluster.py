@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -249,3 +250,13 @@ def test_nothing_of_ray_is_loaded_without_an_address() -> None:
         "assert 'ray' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_address_that_nobody_answers_at_is_told_at_once() -> None:
+    """Ray itself tries for minutes."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}", "nowhere.invalid:6379"):
+        with pytest.raises(ConfigError, match="nobody answers as a cluster"), in_cluster(address):
+            pass

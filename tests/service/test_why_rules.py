@@ -13,6 +13,7 @@ import pytest
 
 from funnel import Live
 from funnel.artifacts import Store
+from funnel.service.dropped import ordinal
 from funnel.serving.request import Request
 from funnel.serving.response import Recommendation
 from tests.serving.test_reload import variant
@@ -113,8 +114,7 @@ def test_a_short_shortlist_and_diversity(changed: Open) -> None:
     assert {"shortlist", "listed", "diversity"} <= set(codes)
     for reason in own.values():
         if reason.code == "shortlist":
-            assert (
-                reason.sentence == f"retrieved {reason.positions['retrieve']}th, and the shortlist ends at 12"
-            )
+            nth = ordinal(reason.positions["retrieve"])
+            assert reason.sentence == f"retrieved {nth}, and the shortlist ends at 12"
         if reason.code == "diversity":
             assert "most like it" in reason.sentence

@@ -189,5 +189,5 @@ def test_diversity_is_that_of_the_stored_directions(form: Form) -> None:
         np.testing.assert_array_equal(*picks)
     tiers = np.zeros(30, dtype=np.int32)
     units = [new_scorer(MMR, 0.6, v.stored, items[0], relevance[0], tiers, 8).unit for v in (kept, plain)]
-    assert units[0].shape == (30, 32)
+    assert units[0].shape == (32, 30)
     np.testing.assert_allclose(*units, atol=1e-6)

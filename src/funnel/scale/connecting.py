@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import socket
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -69,6 +70,7 @@ def _ray() -> Any:
 
 
 def _connect(ray: Any, config: ScaleConfig) -> None:
+    _knock(config)
     options: dict[str, Any] = {"log_to_driver": True, "logging_level": logging.WARNING}
     if config.address == "local":
         options |= {"num_cpus": config.workers or None, "include_dashboard": False}
@@ -76,6 +78,21 @@ def _connect(ray: Any, config: ScaleConfig) -> None:
         ray.init(address=config.address, configure_logging=False, **options)
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"nobody answers as a cluster at {config.address!r} ({reason}); `ray start --head` starts one, "
+            "and `local` needs none"
+        ) from error
+
+
+def _knock(config: ScaleConfig) -> None:
+    """Raises: ConfigError where no machine has that name, or listens there: Ray itself tries for minutes."""
+    host, colon, port = config.address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=config.seconds).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise ConfigError(
             f"nobody answers as a cluster at {config.address!r} ({reason}); `ray start --head` starts one, "
             "and `local` needs none"
@@ -92,9 +109,10 @@ def _check(ray: Any, config: ScaleConfig, folders: Sequence[Path]) -> None:
     try:
         for node in _alive(ray):
             where = node["NodeManagerHostname"]
-            about, missing = _look_at(
-                ray, node["NodeID"], where, [str(mark) for mark in marks], config.seconds
-            )
+            answer = _look_at(ray, node["NodeID"], where, [str(mark) for mark in marks], config.seconds)
+            if answer is None:
+                continue
+            about, missing = answer
             for name in _SAME:
                 if about[name] != here[name]:
                     raise ConfigError(
@@ -112,7 +130,8 @@ def _check(ray: Any, config: ScaleConfig, folders: Sequence[Path]) -> None:
 
 def _look_at(
     ray: Any, node: str, where: str, marks: list[str], seconds: float
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, Any], list[str]] | None:
+    """What a machine says of itself, and what it does not see; None where it has left meanwhile."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     on = NodeAffinitySchedulingStrategy(node, soft=False)
@@ -120,6 +139,8 @@ def _look_at(
     try:
         answer: tuple[dict[str, Any], list[str]] = ray.get(task.remote(marks), timeout=seconds)
         return answer
+    except ray.exceptions.TaskUnschedulableError:
+        return None
     except ray.exceptions.RayTaskError as error:
         wrong = f"{where} cannot run funnel: {error.cause!r}; install the same version there"
         raise ConfigError(wrong) from error

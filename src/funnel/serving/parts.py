@@ -92,7 +92,7 @@ class ServingParts:
     def at_moment(self, request: Request) -> Request:
         """The request with the time that it is made at."""
         time = self.moment(request.time)
-        return request if time == request.time else replace(request, time=time)
+        return request if time is request.time else replace(request, time=time)
 
     def refresh(self) -> bool:
         """See `Live.refresh`."""

@@ -66,7 +66,8 @@ def choose(requests: Requests, items: Int32, scores: Float32, k: int) -> Retriev
     rows int32 and scores float32, both [B, k].
     """
     left_out = excluded(requests, items) | ~(scores > -np.inf)
-    return best(np.where(left_out, np.int32(-1), items), scores, k)
+    chosen = np.where(left_out, np.int32(-1), items)
+    return best(np.asarray(chosen, dtype=np.int32), np.asarray(scores, dtype=np.float32), k)
 
 
 def fetch_sizes(requests: Requests, k: int) -> Int64:
