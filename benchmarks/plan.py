@@ -118,9 +118,7 @@ def rebuild(
 ) -> dict[str, float]:
     """Of a night: processor hours by step, at most; hours on the machines of one group; and minutes to copy a
     bundle to every machine, each from one that has it."""
-    cores = dict.fromkeys(measured.build, measured.build_cores) | {
-        "index": 1
-    }  # which is a part of a step
+    cores = dict.fromkeys(measured.build, measured.build_cores) | {"index": 1}  # which is a part of a step
     hours = {step: items * took * cores[step] / 3600 for step, took in measured.build.items()}
     whole = sum(took for step, took in hours.items() if step != "index")
     copies = max(1.0, math.log2(max(2, machines / group)))
