@@ -77,11 +77,14 @@ def _connect(ray: Any, config: ScaleConfig) -> None:
     try:
         ray.init(address=config.address, configure_logging=False, **options)
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ConfigError(
-            f"nobody answers as a cluster at {config.address!r} ({reason}); `ray start --head` starts one, "
-            "and `local` needs none"
-        ) from error
+        raise _nobody(config.address, str(error).strip().splitlines()[0]) from error
+
+
+def _nobody(address: str, reason: object) -> ConfigError:
+    return ConfigError(
+        f"nobody answers as a cluster at {address!r} ({reason}); `ray start --head` starts one, and `local` "
+        "needs none"
+    )
 
 
 def _knock(config: ScaleConfig) -> None:
@@ -92,11 +95,7 @@ def _knock(config: ScaleConfig) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=config.seconds).close()
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(
-            f"nobody answers as a cluster at {config.address!r} ({reason}); `ray start --head` starts one, "
-            "and `local` needs none"
-        ) from error
+        raise _nobody(config.address, getattr(error, "strerror", None) or error) from error
 
 
 def _alive(ray: Any) -> list[dict[str, Any]]:
