@@ -20,7 +20,7 @@ def checked(measured: Measured, results: Path) -> list[dict[str, Any]]:
         )
     live = _read(results, "latency-1000000x1000000")["milliseconds"]["Live.recommend"]["mean"]
     checks.append(("milliseconds of Live.recommend, 1,000,000 items", _request(measured, 1_000_000), live))
-    service = _read(results, "service-short")
+    service = _read(results, "service")
     # What one process of the service takes a request says what two do; the search is in it.
     one = 1000 / service["saturated"]["processor_ms"]
     checks.append(
