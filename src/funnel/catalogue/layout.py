@@ -113,7 +113,7 @@ class Terms(FilterColumn):
 
 
 @dataclass(frozen=True, eq=False)
-class Vectors(FilterColumn):
+class VectorColumn(FilterColumn):
     """A column of vectors, which no filter may name: a number in one says nothing, and there are many."""
 
     def save(self, folder: Path, number: int) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def laid_out(name: str, column: pd.Series[Any]) -> FilterColumn:
         order = np.argsort(numbers, kind="stable")
         return Numbers(name, present[order], frozenset({"number"}), numbers[order])
     if len(values) and _is_vector(values.iloc[0]):
-        return Vectors(name, present[:0], frozenset({"vector"}))
+        return VectorColumn(name, present[:0], frozenset({"vector"}))
     if len(values) and isinstance(values.iloc[0], list | tuple | set | frozenset | np.ndarray):
         each = pd.Series(values.to_numpy(), index=present).explode()
         return _terms(name, each.index.to_numpy(), each.to_numpy())
@@ -159,7 +159,7 @@ def load_column(folder: Path, number: int, about: Mapping[str, Any], n: int) -> 
     rows = mapped(folder / f"{number}.rows.npy", "int32", None)
     check_rows(rows, n, folder / f"{number}.rows.npy")
     if about["of"] == "vectors":
-        return Vectors(name, rows[:0], kinds)
+        return VectorColumn(name, rows[:0], kinds)
     if about["of"] == "numbers":
         path = folder / f"{number}.sorted.npy"
         numbers = mapped(path, "number", len(rows))

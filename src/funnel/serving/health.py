@@ -90,7 +90,7 @@ def _memory(follower: Follower) -> dict[str, dict[str, int]]:
         "items_beside_index": {"size": len(overlay.index.beside), "bound": MOST, "rebuilt_at": COMPACT_AT},
         "events_counted": {"size": min(observed.count, ROOM), "bound": ROOM, "seen": observed.count},
         "events_counted_by_kind": {
-            "size": sum(min(one.count, ROOM) for one in of_kinds),
+            "size": sum(min(events.count, ROOM) for events in of_kinds),
             "bound": ROOM * len(of_kinds),
         },
         "popular_rankings": {"size": len(statistics.rankings), "bound": RANKINGS_KEPT},
