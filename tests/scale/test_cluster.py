@@ -106,7 +106,8 @@ def test_a_run_on_two_machines_makes_the_bundle_of_a_run_on_none(
 ) -> None:
     where, version = alone
     monkeypatch.setattr(covisitation, "_BLOCK", 32)
-    indexes, embeddings = Store(tmp_path / "indexes"), Store(tmp_path / "embeddings")
+    monkeypatch.chdir(tmp_path)
+    indexes, embeddings = Store(Path("indexes")), Store(Path("embeddings"))  # relative, as by default
     with connected(scale, [indexes.folder, embeddings.folder]) as workers:
         recorded = Recorded(workers)
         with done_by(recorded):
