@@ -78,7 +78,7 @@ def counting(
         for of in (positions, scales):
             for name, array in of._asdict().items():
                 save_array(Path(hidden), name, array)
-        yield Recipe(_counter, Path(hidden).absolute(), kept)
+        yield Recipe(_counter, Path(hidden), kept)
 
 
 def _counter(folder: Path, kept: int) -> Counter:

@@ -47,8 +47,8 @@ def _filled(vectors: ItemVectors, config: IndexConfig, seed: int, folder: Path) 
         several = train_shards(vectors, config, hidden, seed=seed, threads=_cores())
         if several:
             here = partial(fill_shard, vectors=vectors, config=config, folder=hidden, threads=_cores())
-            path = folder.absolute() / "towers" / "item_vectors.npy"
-            recipe = Recipe(_filler, path, vectors.shape[1], config, hidden.absolute(), here=here)
+            path = folder / "towers" / "item_vectors.npy"
+            recipe = Recipe(_filler, path, vectors.shape[1], config, hidden, here=here)
             list(each(recipe, range(config.shards), threads=1))
         yield hidden if several else None
 

@@ -34,6 +34,8 @@ def packed(recipe: Recipe) -> bytes:
 
     class Pickler(cloudpickle.Pickler):
         def reducer_override(self, value: Any) -> Any:
+            if isinstance(value, Path):  # another process is in another folder
+                return Path, (str(value.absolute()),)
             if isinstance(value, Contents):
                 return _opened, _about(value)
             if isinstance(value, Ranker):
@@ -62,7 +64,7 @@ def _about(contents: Contents) -> tuple[str, dict[str, Any]]:
         name = field.name
         if name not in (*_SMALL, "loaded") and getattr(contents, name) is not getattr(loaded, name):
             raise BundleError(f"{name} is not as {folder} has it: no other process could load it")
-    return str(folder), {name: getattr(contents, name) for name in _SMALL}
+    return str(folder.absolute()), {name: getattr(contents, name) for name in _SMALL}
 
 
 def _opened(folder: str, small: dict[str, Any]) -> Contents:
