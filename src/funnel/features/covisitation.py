@@ -69,7 +69,7 @@ def fit_covisitation(log: Log, *, n: int = 200, folder: Path | None = None) -> N
     of a set of more than MOST_PAIRED items those of a sample of so many (`funnel.features.recent.members`).
     """
     decay = 1.0 if log.clock == "none" else 0.8
-    write = _Written.at(folder, "covisitation")
+    write = Written.at(folder, "covisitation")
     return _fit(log, _covisitation_weighting(log.clock), n, decay, REACH[log.clock], write)
 
 
@@ -84,11 +84,11 @@ def fit_transitions(log: Log, *, n: int = 100, folder: Path | None = None) -> Ne
         return None
     ahead = 1.0 / np.arange(1.0, 4.0)
     weighting = Weighting(ahead, np.empty(0), user_power=0.0, source_power=1.0, target_power=0.0, smooth=5.0)
-    return _fit(log, weighting, n, 0.8, 5, _Written.at(folder, "transitions"))
+    return _fit(log, weighting, n, 0.8, 5, Written.at(folder, "transitions"))
 
 
 @dataclass(frozen=True)
-class _Written:
+class Written:
     """Where neighbours go while they are counted."""
 
     folder: Path | None
@@ -97,7 +97,7 @@ class _Written:
     weights: ArrayParts
 
     @classmethod
-    def at(cls, folder: Path | None, name: str) -> _Written:
+    def at(cls, folder: Path | None, name: str) -> Written:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         return cls(
@@ -140,7 +140,7 @@ class _Scales(NamedTuple):
     target: NDArray[np.float64]
 
 
-def _fit(log: Log, weighting: Weighting, n: int, decay: float, reach: int, written: _Written) -> Neighbours:
+def _fit(log: Log, weighting: Weighting, n: int, decay: float, reach: int, written: Written) -> Neighbours:
     lists = _lists_of(log)
     scales = _scales(lists, weighting, log.n_items)
     positions = _positions(_paired(lists, log.n_items) if log.clock == "none" else lists, log.n_items)
