@@ -63,7 +63,7 @@ def test_what_is_not_there_is_zero(users: list[int], items: list[int]) -> None:
 
 
 def dense_filter(data: Log) -> NDArray[np.float64]:
-    """D^β [h(L̃) + α V Vᵀ] D^−β written out, h by the eigenvalues of L̃: what each item (a column) gives each."""
+    """D^β [h(L̃) + α V Vᵀ] D^−β written out, h by the eigenvalues of L̃; a column is what an item gives."""
     matrix = np.zeros((data.n_users, data.n_items))
     matrix[data.users, data.items] = 1
     rows, columns = np.maximum(matrix.sum(1, keepdims=True), 1), np.maximum(matrix.sum(0), 1)

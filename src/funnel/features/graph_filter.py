@@ -10,6 +10,7 @@ items' lists.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,7 +46,7 @@ def plateau(order: int, flatness: float) -> NDArray[np.float64]:
     return chebyshev.chebfit(x, 0.5 - 0.5 * np.sign(x) * np.abs(x) ** flatness, order)
 
 
-def fit_spectral(log: Log, *, n: int = 300, seed: int = 0, folder: Path | None = None) -> Neighbours | None:
+def fit_spectral(log: Log, *, n: int = 200, seed: int = 0, folder: Path | None = None) -> Neighbours | None:
     """The `n` items that the filter gives most for each item alone; an item itself is not among them.
 
     None where the events have an order, which this does not read, or there are too many items (MOST_ITEMS) or
@@ -59,12 +60,13 @@ def fit_spectral(log: Log, *, n: int = 300, seed: int = 0, folder: Path | None =
     if not found.size:
         return None
     graph, low = _graph(log), frozen(found, np.float32)
+    work = _Work.of(graph)
     series = plateau(ORDER, FLATNESS).astype(np.float32)
     written = Written.at(folder, "spectral")
     sizes = np.zeros(log.n_items, dtype=np.int64)
     for first in range(0, log.n_items, _LANES):
         stop = min(first + _LANES, log.n_items)
-        columns = _filtered(first, stop, graph, series)
+        columns = _filtered(first, stop, graph, series, work)
         columns[:, : stop - first] += EXTRA * (low @ low[first:stop].T)
         sizes[first:stop], items, weights = _strongest(first, stop, n, columns, graph.power)
         written.items.add(items)
@@ -102,46 +104,63 @@ def _graph(log: Log) -> _Graph:
     )
 
 
-def _filtered(first: int, stop: int, graph: _Graph, series: Float32) -> Float32:
-    """h(L̃) of the unit vectors of items first … stop: float32 [n_items, _LANES]; further lanes are 0."""
-    n_items = len(graph.by_item)
-    before = np.zeros((n_items, _LANES), dtype=np.float32)
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Arrays that every block of columns uses again: two terms of the series and their sum, float32 [n_items,
+    _LANES], and sums by user, float32 [n_users, _LANES]."""
+
+    before: Float32
+    now: Float32
+    total: Float32
+    by_user: Float32
+
+    @classmethod
+    def of(cls, graph: _Graph) -> _Work:
+        n_items, n_users = len(graph.by_item), len(graph.by_user)
+        return cls(*(np.zeros((n, _LANES), dtype=np.float32) for n in (n_items, n_items, n_items, n_users)))
+
+
+def _filtered(first: int, stop: int, graph: _Graph, series: Float32, work: _Work) -> Float32:
+    """h(L̃) of the unit vectors of items first … stop: float32 [n_items, _LANES]; further lanes are 0. It is
+    `work.total`."""
+    before, now = work.before, work.now
+    before[:] = 0
     before[np.arange(first, stop), np.arange(stop - first)] = 1
-    sums = np.empty((len(graph.by_user), _LANES), dtype=np.float32)
-    now, total = np.zeros_like(before), series[0] * before
-    _step(before, now, sums, graph, np.float32(1), False)
-    total += series[1] * now
+    np.multiply(before, series[0], out=work.total)
+    now[:] = 0
+    _step(before, now, work.by_user, graph, np.float32(1), work.total, series[1])
     for coefficient in series[2:]:
-        _step(now, before, sums, graph, np.float32(2), True)  # T_k+1 = 2 L̃ T_k − T_k−1, in its place
+        # T_k+1 = 2 L̃ T_k − T_k−1, in the place of T_k−1.
+        _step(now, before, work.by_user, graph, np.float32(2), work.total, coefficient)
         before, now = now, before
-        total += coefficient * now
-    return total
+    return work.total
 
 
-@compiled(fastmath={"contract", "reassoc"})
-def _step(x: Any, out: Any, sums: Any, graph: Any, times: Any, less: bool) -> None:
-    """out = times · L̃ x − out, or without the last where there is no `less`."""
-    lanes = x.shape[1]
+@compiled(fastmath={"contract"})
+def _step(x: Any, out: Any, sums: Any, graph: Any, times: Any, total: Any, weight: Any) -> None:
+    """out = times · L̃ x − out; total += weight · out. sums: scratch. Lanes go side by side."""
+    lanes = np.empty(_LANES, dtype=np.float32)
     for user in range(len(sums)):
-        row = sums[user]
-        row[:] = 0
+        for lane in range(_LANES):
+            lanes[lane] = 0
         for at in range(graph.item_offsets[user], graph.item_offsets[user + 1]):
-            item = graph.items[at]
-            for lane in range(lanes):
-                row[lane] += graph.by_item[item] * x[item, lane]
-        for lane in range(lanes):
-            row[lane] *= graph.by_user[user]
-    both = np.empty(lanes, dtype=np.float32)
+            item = np.uint32(graph.items[at])
+            scale = graph.by_item[item]
+            for lane in range(_LANES):
+                lanes[lane] += scale * x[item, lane]
+        for lane in range(_LANES):
+            sums[user, lane] = lanes[lane] * graph.by_user[user]
     for item in range(len(out)):
-        both[:] = 0
+        for lane in range(_LANES):
+            lanes[lane] = 0
         for at in range(graph.user_offsets[item], graph.user_offsets[item + 1]):
-            row = sums[graph.users[at]]
-            for lane in range(lanes):
-                both[lane] += row[lane]
+            user = np.uint32(graph.users[at])
+            for lane in range(_LANES):
+                lanes[lane] += sums[user, lane]
         scale = np.float32(2) * graph.by_item[item]
-        for lane in range(lanes):
-            value = times * (x[item, lane] - scale * both[lane])
-            out[item, lane] = value - out[item, lane] if less else value
+        for lane in range(_LANES):
+            out[item, lane] = times * (x[item, lane] - scale * lanes[lane]) - out[item, lane]
+            total[item, lane] += weight * out[item, lane]
 
 
 @compiled
