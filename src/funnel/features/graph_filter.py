@@ -144,19 +144,19 @@ def _step(x: Any, out: Any, sums: Any, graph: Any, times: Any, total: Any, weigh
         for lane in range(_LANES):
             lanes[lane] = 0
         for at in range(graph.item_offsets[user], graph.item_offsets[user + 1]):
-            item = np.uint32(graph.items[at])
-            scale = graph.by_item[item]
+            of: Any = np.uint32(graph.items[at])
+            scale = graph.by_item[of]
             for lane in range(_LANES):
-                lanes[lane] += scale * x[item, lane]
+                lanes[lane] += scale * x[of, lane]
         for lane in range(_LANES):
             sums[user, lane] = lanes[lane] * graph.by_user[user]
     for item in range(len(out)):
         for lane in range(_LANES):
             lanes[lane] = 0
         for at in range(graph.user_offsets[item], graph.user_offsets[item + 1]):
-            user = np.uint32(graph.users[at])
+            who: Any = np.uint32(graph.users[at])
             for lane in range(_LANES):
-                lanes[lane] += sums[user, lane]
+                lanes[lane] += sums[who, lane]
         scale = np.float32(2) * graph.by_item[item]
         for lane in range(_LANES):
             out[item, lane] = times * (x[item, lane] - scale * lanes[lane]) - out[item, lane]
