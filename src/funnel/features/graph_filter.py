@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from funnel.compiling import compiled
 from funnel.data.columnar.grouping import counted, grouped
 from funnel.features.arrays import frozen
-from funnel.features.covisitation import Written
 from funnel.features.kernels import heap_push, heap_sort
 from funnel.features.neighbours import Neighbours
 from funnel.features.recent import REACH
 from funnel.features.spectral import directions, normalised
+from funnel.features.written import Written
 from funnel.types import Float32, Log
 
 #: The paper's settings for the data set that its table and ours share.
@@ -43,7 +43,8 @@ def plateau(order: int, flatness: float) -> NDArray[np.float64]:
     polynomial: 1 at −1, falling to 0 at 1, the flatter around 0 the higher `flatness`, with 1/2 at 0.
     """
     x = np.cos(np.pi * np.arange(order + 1) / order)
-    return chebyshev.chebfit(x, 0.5 - 0.5 * np.sign(x) * np.abs(x) ** flatness, order)
+    heights = 0.5 - 0.5 * np.sign(x) * np.abs(x) ** flatness
+    return np.asarray(chebyshev.chebfit(x, heights, order), dtype=np.float64)
 
 
 def fit_spectral(log: Log, *, n: int = 200, seed: int = 0, folder: Path | None = None) -> Neighbours | None:
