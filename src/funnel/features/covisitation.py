@@ -21,7 +21,7 @@ from funnel.data.columnar.grouping import counted, grouped
 from funnel.features.neighbours import Neighbours
 from funnel.features.pairs import Positions, Scales, counting
 from funnel.features.recent import REACH, members
-from funnel.features.written import Written
+from funnel.features.neighbour_writer import NeighbourWriter
 from funnel.recipes import each
 from funnel.types import Clock, Log, Ragged
 
@@ -67,7 +67,7 @@ def fit_covisitation(log: Log, *, n: int = 200, folder: Path | None = None) -> N
     of a set of more than MOST_PAIRED items those of a sample of so many (`funnel.features.recent.members`).
     """
     decay = 1.0 if log.clock == "none" else 0.8
-    write = Written.at(folder, "covisitation")
+    write = NeighbourWriter.at(folder, "covisitation")
     return _fit(log, _covisitation_weighting(log.clock), n, decay, REACH[log.clock], write)
 
 
@@ -82,10 +82,12 @@ def fit_transitions(log: Log, *, n: int = 100, folder: Path | None = None) -> Ne
         return None
     ahead = 1.0 / np.arange(1.0, 4.0)
     weighting = Weighting(ahead, np.empty(0), user_power=0.0, source_power=1.0, target_power=0.0, smooth=5.0)
-    return _fit(log, weighting, n, 0.8, 5, Written.at(folder, "transitions"))
+    return _fit(log, weighting, n, 0.8, 5, NeighbourWriter.at(folder, "transitions"))
 
 
-def _fit(log: Log, weighting: Weighting, n: int, decay: float, reach: int, written: Written) -> Neighbours:
+def _fit(
+    log: Log, weighting: Weighting, n: int, decay: float, reach: int, written: NeighbourWriter
+) -> Neighbours:
     lists = _lists_of(log)
     scales = _scales(lists, weighting, log.n_items)
     positions = _positions(_paired(lists, log.n_items) if log.clock == "none" else lists, log.n_items)

@@ -25,7 +25,7 @@ from funnel.features.kernels import heap_push, heap_sort
 from funnel.features.neighbours import Neighbours
 from funnel.features.recent import REACH
 from funnel.features.spectral import directions, normalised
-from funnel.features.written import Written
+from funnel.features.neighbour_writer import NeighbourWriter
 from funnel.types import Float32, Log
 
 #: The paper's settings for the data set that its table and ours share.
@@ -57,13 +57,13 @@ def fit_spectral(log: Log, *, n: int = 200, seed: int = 0, folder: Path | None =
     """
     if log.clock != "none" or log.n_items > MOST_ITEMS:
         return None
-    found, _ = directions(normalised(log), DIRECTIONS, seed)
-    if not found.size:
+    vectors, _ = directions(normalised(log), DIRECTIONS, seed)
+    if not vectors.size:
         return None
-    graph, low = _graph(log), frozen(found, np.float32)
-    work = _Work.of(graph)
+    graph, low = _graph(log), frozen(vectors, np.float32)
+    work = _Terms.of(graph)
     series = plateau(ORDER, FLATNESS).astype(np.float32)
-    written = Written.at(folder, "spectral")
+    written = NeighbourWriter.at(folder, "spectral")
     sizes = np.zeros(log.n_items, dtype=np.int64)
     for first in range(0, log.n_items, _LANES):
         stop = min(first + _LANES, log.n_items)
@@ -106,7 +106,7 @@ def _graph(log: Log) -> _Graph:
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class _Terms:
     """Arrays that every block of columns uses again: two terms of the series and their sum, float32 [n_items,
     _LANES], and sums by user, float32 [n_users, _LANES]."""
 
@@ -116,12 +116,12 @@ class _Work:
     by_user: Float32
 
     @classmethod
-    def of(cls, graph: _Graph) -> _Work:
+    def of(cls, graph: _Graph) -> _Terms:
         n_items, n_users = len(graph.by_item), len(graph.by_user)
         return cls(*(np.zeros((n, _LANES), dtype=np.float32) for n in (n_items, n_items, n_items, n_users)))
 
 
-def _filtered(first: int, stop: int, graph: _Graph, series: Float32, work: _Work) -> Float32:
+def _filtered(first: int, stop: int, graph: _Graph, series: Float32, work: _Terms) -> Float32:
     """h(L̃) of the unit vectors of items first … stop: float32 [n_items, _LANES]; further lanes are 0. It is
     `work.total`."""
     before, now = work.before, work.now

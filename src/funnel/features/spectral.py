@@ -36,8 +36,8 @@ def spectral_vectors(log: Log, d: int, *, seed: int = 0) -> Float32:
     largest entry.
     """
     vectors = np.zeros((log.n_items, d), dtype=np.float32)
-    found, strength = directions(normalised(log), d, seed)
-    scaled = found * strength
+    axes, strength = directions(normalised(log), d, seed)
+    scaled = axes * strength
     scaled *= np.sign(scaled[np.abs(scaled).argmax(0), np.arange(len(strength))]) if len(strength) else 1
     vectors[:, : len(strength)] = scaled / max(np.sqrt(np.mean(scaled**2)), 1e-12) if scaled.size else 0
     return vectors

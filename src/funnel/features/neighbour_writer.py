@@ -14,7 +14,7 @@ from funnel.types import Int64
 
 
 @dataclass(frozen=True)
-class Written:
+class NeighbourWriter:
     """Where neighbours go while they are counted."""
 
     folder: Path | None
@@ -23,7 +23,7 @@ class Written:
     weights: ArrayParts
 
     @classmethod
-    def at(cls, folder: Path | None, name: str) -> Written:
+    def at(cls, folder: Path | None, name: str) -> NeighbourWriter:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         return cls(
