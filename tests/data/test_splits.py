@@ -248,7 +248,7 @@ def test_held_out_items_follow_the_seed() -> None:
 
 
 def test_items_of_sets_are_held_out_unevenly() -> None:
-    """As what comes later is: their shares vary by more than chance, which they do not where there is a clock."""
+    """As what comes later is: their shares vary by more than chance, unlike those of logs with a clock."""
     rng = np.random.default_rng(0)
     log = [(user, int(item), 7) for user in range(1500) for item in rng.permutation(60)[:30]]
     shown = np.bincount([item for _, item, _ in log])

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from funnel.data.columnar.columns import taken
 from funnel.data.columnar.grouping import counted, grouped
+from funnel.features.neighbour_writer import NeighbourWriter
 from funnel.features.neighbours import Neighbours
 from funnel.features.pairs import Positions, Scales, counting
 from funnel.features.recent import REACH, members
-from funnel.features.neighbour_writer import NeighbourWriter
 from funnel.recipes import each
 from funnel.types import Clock, Log, Ragged
 

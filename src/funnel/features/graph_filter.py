@@ -22,10 +22,10 @@ from funnel.compiling import compiled
 from funnel.data.columnar.grouping import counted, grouped
 from funnel.features.arrays import frozen
 from funnel.features.kernels import heap_push, heap_sort
+from funnel.features.neighbour_writer import NeighbourWriter
 from funnel.features.neighbours import Neighbours
 from funnel.features.recent import REACH
 from funnel.features.spectral import directions, normalised
-from funnel.features.neighbour_writer import NeighbourWriter
 from funnel.types import Float32, Log
 
 #: The paper's settings for the data set that its table and ours share.
