@@ -64,15 +64,19 @@ def test_what_is_not_there_is_zero(users: list[int], items: list[int]) -> None:
 
 def dense_filter(data: Log) -> NDArray[np.float64]:
     """D^β [h(L̃) + α V Vᵀ] D^−β written out, h by the eigenvalues of L̃; a column is what an item gives."""
-    matrix = np.zeros((data.n_users, data.n_items))
-    matrix[data.users, data.items] = 1
-    rows, columns = np.maximum(matrix.sum(1, keepdims=True), 1), np.maximum(matrix.sum(0), 1)
+    everything = np.zeros((data.n_users, data.n_items))
+    everything[data.users, data.items] = 1
+    known = everything.any(0)
+    matrix = everything[:, known]
+    rows, columns = np.maximum(matrix.sum(1, keepdims=True), 1), matrix.sum(0)
     walk = matrix / np.sqrt(rows * columns)
-    frequencies, modes = np.linalg.eigh(np.eye(data.n_items) - 2 * walk.T @ walk)
+    frequencies, modes = np.linalg.eigh(np.eye(len(columns)) - 2 * walk.T @ walk)
     through = modes @ np.diag(interpolated(frequencies)) @ modes.T
     strongest = np.linalg.svd(walk)[2][: min(walk.shape) - 1].T
     filtered = through + 0.2 * strongest @ strongest.T
-    return np.asarray(columns[:, None] ** 0.4 * filtered / columns**0.4)
+    whole = np.zeros((data.n_items, data.n_items))
+    whole[np.ix_(known, known)] = columns[:, None] ** 0.4 * filtered / columns**0.4
+    return whole
 
 
 def interpolated(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ items' lists.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,22 +57,23 @@ def fit_spectral(log: Log, *, n: int = 200, seed: int = 0, folder: Path | None =
     """
     if log.clock != "none" or log.n_items > MOST_ITEMS:
         return None
-    vectors, _ = directions(normalised(log), DIRECTIONS, seed)
-    if not vectors.size:
+    rows = np.unique(log.items)  # what has no event is near to nothing
+    known = replace(log, items=np.searchsorted(rows, log.items).astype(np.int32), n_items=len(rows))
+    axes, _ = directions(normalised(known), DIRECTIONS, seed)
+    if not axes.size:
         return None
-    graph, low = _graph(log), frozen(vectors, np.float32)
-    work = _Terms.of(graph)
-    series = plateau(ORDER, FLATNESS).astype(np.float32)
-    written = NeighbourWriter.at(folder, "spectral")
+    graph, low = _graph(known), frozen(axes, np.float32)
+    terms, series = _Terms.of(graph), plateau(ORDER, FLATNESS).astype(np.float32)
+    writer = NeighbourWriter.at(folder, "spectral")
     sizes = np.zeros(log.n_items, dtype=np.int64)
-    for first in range(0, log.n_items, _LANES):
-        stop = min(first + _LANES, log.n_items)
-        columns = _filtered(first, stop, graph, series, work)
+    for first in range(0, len(rows), _LANES):
+        stop = min(first + _LANES, len(rows))
+        columns = _filtered(first, stop, graph, series, terms)
         columns[:, : stop - first] += EXTRA * (low @ low[first:stop].T)
-        sizes[first:stop], items, weights = _strongest(first, stop, n, columns, graph.power)
-        written.items.add(items)
-        written.weights.add(weights)
-    return written.neighbours(sizes, 1.0, REACH["none"])
+        sizes[rows[first:stop]], items, weights = _strongest(first, stop, n, columns, graph.power)
+        writer.items.add(rows[items])
+        writer.weights.add(weights)
+    return writer.neighbours(sizes, 1.0, REACH["none"])
 
 
 class _Graph(NamedTuple):
@@ -121,20 +122,20 @@ class _Terms:
         return cls(*(np.zeros((n, _LANES), dtype=np.float32) for n in (n_items, n_items, n_items, n_users)))
 
 
-def _filtered(first: int, stop: int, graph: _Graph, series: Float32, work: _Terms) -> Float32:
+def _filtered(first: int, stop: int, graph: _Graph, series: Float32, terms: _Terms) -> Float32:
     """h(L̃) of the unit vectors of items first … stop: float32 [n_items, _LANES]; further lanes are 0. It is
-    `work.total`."""
-    before, now = work.before, work.now
+    `terms.total`."""
+    before, now = terms.before, terms.now
     before[:] = 0
     before[np.arange(first, stop), np.arange(stop - first)] = 1
-    np.multiply(before, series[0], out=work.total)
+    np.multiply(before, series[0], out=terms.total)
     now[:] = 0
-    _step(before, now, work.by_user, graph, np.float32(1), work.total, series[1])
+    _step(before, now, terms.by_user, graph, np.float32(1), terms.total, series[1])
     for coefficient in series[2:]:
         # T_k+1 = 2 L̃ T_k − T_k−1, in the place of T_k−1.
-        _step(now, before, work.by_user, graph, np.float32(2), work.total, coefficient)
+        _step(now, before, terms.by_user, graph, np.float32(2), terms.total, coefficient)
         before, now = now, before
-    return work.total
+    return terms.total
 
 
 @compiled(fastmath={"contract"})
