@@ -247,6 +247,21 @@ def test_held_out_items_follow_the_seed() -> None:
     assert one == same != other
 
 
+def test_items_of_sets_are_held_out_unevenly() -> None:
+    """As what comes later is: their shares vary by more than chance, unlike those of logs with a clock."""
+    rng = np.random.default_rng(0)
+    log = [(user, int(item), 7) for user in range(1500) for item in rng.permutation(60)[:30]]
+    shown = np.bincount([item for _, item, _ in log])
+    beyond_chance = {}
+    for clock in ("none", "time"):
+        data = dataset([*log, (0, 60, 8)], clock, ["train"] * len(log) + ["test"])
+        held = np.bincount(split(data, SplitConfig(kind="given"), seed=3).ranker.targets.values, minlength=60)
+        assert held.sum() == 1500 * 3
+        beyond_chance[clock] = np.var(held / shown) / (0.1 * 0.9 / shown.mean())
+    assert beyond_chance["time"] < 2
+    assert beyond_chance["none"] > 20
+
+
 def test_a_user_who_was_never_there_asks_with_an_empty_history() -> None:
     data = dataset([(0, i, i) for i in range(8)] + [(1, 3, 7), (2, 4, 9), (0, 9, 9)])
     parts = split(data, SplitConfig(ranker=0.6, test=0.9), seed=0)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from funnel.features.spectral import Spectral, spectral_vectors
-from funnel.types import Log, Ragged, Requests
+from funnel.features.graph_filter import fit_spectral, plateau
+from funnel.features.neighbours import Neighbours
+from funnel.features.spectral import spectral_vectors
+from funnel.types import Log, Ragged
 
 
 def log(users: list[int], items: list[int], n_users: int, n_items: int) -> Log:
@@ -60,41 +62,75 @@ def test_what_is_not_there_is_zero(users: list[int], items: list[int]) -> None:
     assert not vectors[:, 1:].any()
 
 
-def dense_scores(data: Log, histories: list[list[int]], d: int) -> NDArray[np.float64]:
-    """r D^-1/2 V V^T D^1/2, written out."""
-    matrix = np.zeros((data.n_users, data.n_items))
-    matrix[data.users, data.items] = 1
-    rows, columns = np.maximum(matrix.sum(1, keepdims=True), 1), np.maximum(matrix.sum(0), 1)
-    v = np.linalg.svd(matrix / np.sqrt(rows * columns))[2][:d].T
-    met = np.zeros((len(histories), data.n_items))
-    for row, history in enumerate(histories):
-        met[row, history] = 1
-    return (met / np.sqrt(columns)) @ v @ v.T * np.sqrt(columns)
+def dense_filter(data: Log) -> NDArray[np.float64]:
+    """D^β [h(L̃) + α V Vᵀ] D^−β written out, h by the eigenvalues of L̃; a column is what an item gives."""
+    everything = np.zeros((data.n_users, data.n_items))
+    everything[data.users, data.items] = 1
+    known = everything.any(0)
+    matrix = everything[:, known]
+    rows, columns = np.maximum(matrix.sum(1, keepdims=True), 1), matrix.sum(0)
+    walk = matrix / np.sqrt(rows * columns)
+    frequencies, modes = np.linalg.eigh(np.eye(len(columns)) - 2 * walk.T @ walk)
+    through = modes @ np.diag(interpolated(frequencies)) @ modes.T
+    strongest = np.linalg.svd(walk)[2][: min(walk.shape) - 1].T
+    filtered = through + 0.2 * strongest @ strongest.T
+    whole = np.zeros((data.n_items, data.n_items))
+    whole[np.ix_(known, known)] = columns[:, None] ** 0.4 * filtered / columns**0.4
+    return whole
 
 
-def requests_of(histories: list[list[int]]) -> Requests:
-    n, history = len(histories), Ragged.from_lists(histories)
-    times = Ragged(np.zeros(len(history.values), np.int64), history.offsets)
-    return Requests(np.arange(n, dtype=np.int32), np.zeros(n, np.int64), history, times)
+def interpolated(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The polynomial of degree 8 through the plateau at nine points, by Lagrange's formula."""
+    nodes = np.cos(np.pi * np.arange(9) / 8)
+    heights = 0.5 - 0.5 * np.sign(nodes) * np.abs(nodes) ** 1.5
+    heights[4] = 0.5  # at 0, up to rounding
+    total = np.zeros_like(frequencies)
+    for i, height in enumerate(heights):
+        others = np.delete(nodes, i)
+        total += height * np.prod((frequencies[:, None] - others) / (nodes[i] - others), axis=1)
+    return total
 
 
-def test_scores_are_those_of_the_dense_filter(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n_items", [15, 150])
+def test_lists_are_the_strongest_entries_of_the_dense_filter(n_items: int) -> None:
+    data = random_log(2, n_items=n_items)
+    lists = fit_spectral(data, n=5)
+    assert lists is not None
+    want = dense_filter(data)
+    np.fill_diagonal(want, -np.inf)
+    for item in range(n_items):
+        rows, weights = lists.of(item)
+        best = np.sort(want[:, item])[::-1][:5]
+        np.testing.assert_allclose(weights, best[best > 0], rtol=1e-4)
+        np.testing.assert_allclose(want[rows, item], weights, rtol=1e-4)
+
+
+def test_it_is_whole_where_all_entries_are_kept(tmp_path: Path) -> None:
+    """A history's scores are those of the filter itself, and the same from files."""
     data = random_log(2)
-    spectral = Spectral.fit(data, 5)
-    assert spectral is not None
-    histories = [[0, 3, 7], [], [2, 14]]
-    queries = spectral.encode(requests_of([[0, 3, 7, 3, -1], [], [2, 14]]))
-    want = dense_scores(data, histories, 5)
-    np.testing.assert_allclose(queries @ spectral.item_vectors.T, want, atol=1e-5)
-    spectral.save(tmp_path)
-    again = Spectral.load(tmp_path)
-    np.testing.assert_array_equal(again.encode(requests_of(histories)), queries)
-    np.testing.assert_array_equal(again.item_vectors, spectral.item_vectors)
+    lists = fit_spectral(data, n=data.n_items, folder=tmp_path)
+    assert lists is not None
+    history, everything = (
+        Ragged.from_lists([[0, 3, 7, 3], [2, 14]]),
+        np.tile(np.arange(15, dtype=np.int32), (2, 1)),
+    )
+    want = np.maximum(dense_filter(data), 0)
+    np.fill_diagonal(want, 0)
+    scores = lists.scores(history, everything)
+    np.testing.assert_allclose(scores[0], want[:, [0, 3, 7]].sum(1), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(scores[1], want[:, 2], rtol=1e-4, atol=1e-6)
+    again = Neighbours.load(tmp_path, "spectral", decay=1.0, reach=1000)
+    assert again.scores(history, everything).tobytes() == scores.tobytes()
 
 
 def test_there_is_no_filter_over_an_order_or_over_nothing() -> None:
-    assert Spectral.fit(replace(random_log(3), clock="order")) is None
-    assert Spectral.fit(log([], [], 3, 2)) is None
+    assert fit_spectral(replace(random_log(3), clock="order")) is None
+    assert fit_spectral(log([], [], 3, 2)) is None
+
+
+def test_low_frequencies_pass_and_high_ones_do_not() -> None:
+    ends = np.polynomial.chebyshev.chebval(np.array([-1.0, 0.0, 1.0]), plateau(8, 1.5))
+    np.testing.assert_allclose(ends, [1.0, 0.5, 0.0], atol=1e-9)
 
 
 def test_groups_that_share_no_user_give_the_same_bytes_each_time() -> None:

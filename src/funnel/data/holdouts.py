@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from funnel.data.histories import Cutoffs, Histories, distinct, pair_keys
 from funnel.types import Bool, Int32, Int64, Log, Ragged
@@ -11,6 +12,12 @@ from funnel.types import Bool, Int32, Int64, Log, Ragged
 SHORTEST = 3
 #: Users with fewer items than this in a published training part leave none of them to the ranker.
 SHORTEST_GIVEN = 5
+
+#: The share of a user's items that is held out; where there is no order, how alike those of items are: the
+#: sum of a Beta distribution's two parameters. In logs with a clock, the shares of items' events in the last
+#: fifth of the time have 7 to 13 (MovieLens latest-small) and 12 to 14 (Amazon with timestamps), items of at
+#: least 20 and 50 events.
+_HELD, _SPREAD = 0.1, 12.0
 
 
 def last_two(histories: Histories) -> tuple[Int32, Int64, Int64]:
@@ -47,6 +54,8 @@ def to_find(log: Log) -> Log:
 def hold_out(log: Log, rng: np.random.Generator) -> tuple[Bool, Int64]:
     """A tenth of each user's distinct items that are to be found, at least one, by chance.
 
+    Where nothing orders the events, some items lose more of theirs than others, as they do when time goes on
+    (`_unevenly`): what is chosen on a part that all items lose alike does not hold for what comes later.
     Returns which events are of a pair held out, bool [N], and the pairs (`pair_keys`), sorted. Users with
     fewer than SHORTEST_GIVEN items keep theirs.
     """
@@ -54,12 +63,25 @@ def hold_out(log: Log, rng: np.random.Generator) -> tuple[Bool, Int64]:
     pairs = distinct(pair_keys(taken.users, taken.items, log.n_items))
     users = pairs // log.n_items
     counts = np.bincount(users, minlength=log.n_users)
-    shuffled = np.lexsort((rng.random(len(pairs)), users))
+    turns = (
+        _unevenly(pairs % log.n_items, log.n_items, rng) if log.clock == "none" else rng.random(len(pairs))
+    )
+    shuffled = np.lexsort((turns, users))
     rank = np.arange(len(pairs)) - np.repeat(np.cumsum(counts) - counts, counts)
-    wanted = np.where(counts < SHORTEST_GIVEN, 0, np.maximum(1, counts // 10))
+    wanted = np.where(counts < SHORTEST_GIVEN, 0, np.maximum(1, counts // round(1 / _HELD)))
     held = np.zeros(len(pairs), dtype=np.bool_)
     held[shuffled[rank < wanted[users]]] = True  # shuffling keeps the users in order
     return _among(pair_keys(log.users, log.items, log.n_items), pairs[held]), pairs[held]
+
+
+def _unevenly(items: Int64, n_items: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A number an event, the least of which are taken first: a draw without replacement in which each item
+    has its own chance, from a Beta distribution (Efraimidis & Spirakis 2006).
+
+    items: int64 [N]; returns float64 [N].
+    """
+    share = rng.beta(_SPREAD * _HELD, _SPREAD * (1 - _HELD), n_items)
+    return rng.exponential(size=len(items)) / np.maximum(share, np.finfo(np.float32).tiny)[items]
 
 
 def _among(keys: Int64, ordered: Int64) -> Bool:

@@ -24,8 +24,8 @@ from funnel.vectors import ItemVectors
 
 #: The feature groups that are used where a config says nothing else, in the order of the columns.
 STANDARD = (
-    "source", "popularity", "covisitation", "transition", "affinity", "number_affinity", "history", "user",
-    "item", "similarity", "shown",
+    "source", "popularity", "covisitation", "transition", "spectral", "affinity", "number_affinity",
+    "history", "user", "item", "similarity", "shown",
 )  # fmt: skip
 
 

@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 
 from funnel.data.columnar.columns import taken
 from funnel.data.columnar.grouping import counted, grouped
-from funnel.features.array_file import ArrayParts, parts
-from funnel.features.arrays import frozen, save_array
+from funnel.features.neighbour_writer import NeighbourWriter
 from funnel.features.neighbours import Neighbours
 from funnel.features.pairs import Positions, Scales, counting
 from funnel.features.recent import REACH, members
 from funnel.recipes import each
-from funnel.types import Clock, Int64, Log, Ragged
+from funnel.types import Clock, Log, Ragged
 
 #: Items counted in one go, by this process or a worker; bounds the memory that is not the result.
 _BLOCK = 4096
@@ -68,7 +67,7 @@ def fit_covisitation(log: Log, *, n: int = 200, folder: Path | None = None) -> N
     of a set of more than MOST_PAIRED items those of a sample of so many (`funnel.features.recent.members`).
     """
     decay = 1.0 if log.clock == "none" else 0.8
-    write = _Written.at(folder, "covisitation")
+    write = NeighbourWriter.at(folder, "covisitation")
     return _fit(log, _covisitation_weighting(log.clock), n, decay, REACH[log.clock], write)
 
 
@@ -83,40 +82,12 @@ def fit_transitions(log: Log, *, n: int = 100, folder: Path | None = None) -> Ne
         return None
     ahead = 1.0 / np.arange(1.0, 4.0)
     weighting = Weighting(ahead, np.empty(0), user_power=0.0, source_power=1.0, target_power=0.0, smooth=5.0)
-    return _fit(log, weighting, n, 0.8, 5, _Written.at(folder, "transitions"))
+    return _fit(log, weighting, n, 0.8, 5, NeighbourWriter.at(folder, "transitions"))
 
 
-@dataclass(frozen=True)
-class _Written:
-    """Where neighbours go while they are counted."""
-
-    folder: Path | None
-    name: str
-    items: ArrayParts
-    weights: ArrayParts
-
-    @classmethod
-    def at(cls, folder: Path | None, name: str) -> _Written:
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        return cls(
-            folder,
-            name,
-            parts(folder, f"{name}.items", np.int32),
-            parts(folder, f"{name}.weights", np.float32),
-        )
-
-    def neighbours(self, sizes: Int64, decay: float, reach: int) -> Neighbours:
-        """All lists, of these sizes."""
-        offsets = frozen(np.append(0, np.cumsum(sizes)))
-        if self.folder is not None:
-            save_array(self.folder, f"{self.name}.offsets", offsets)
-        return Neighbours(
-            offsets, frozen(self.items.whole()), frozen(self.weights.whole()), decay, reach, self.folder
-        )
-
-
-def _fit(log: Log, weighting: Weighting, n: int, decay: float, reach: int, written: _Written) -> Neighbours:
+def _fit(
+    log: Log, weighting: Weighting, n: int, decay: float, reach: int, written: NeighbourWriter
+) -> Neighbours:
     lists = _lists_of(log)
     scales = _scales(lists, weighting, log.n_items)
     positions = _positions(_paired(lists, log.n_items) if log.clock == "none" else lists, log.n_items)

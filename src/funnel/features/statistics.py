@@ -15,10 +15,10 @@ from funnel.errors import BundleError, DataError
 from funnel.features.arrays import frozen
 from funnel.features.counts import EventCounts
 from funnel.features.covisitation import fit_covisitation, fit_transitions
+from funnel.features.graph_filter import fit_spectral
 from funnel.features.kernels import bitmaps, item_lists
 from funnel.features.neighbours import Neighbours
 from funnel.features.popular import Later, LiveRankings, Rankings
-from funnel.features.spectral import Spectral
 from funnel.features.statistics_file import StatisticsFile
 from funnel.order import nothing
 from funnel.types import Bool, Clock, Float32, Int32, Int64, Log, Ragged
@@ -35,7 +35,7 @@ class Statistics:
 
     clock, n_items: of the log. windows: in seconds, ascending, ending with None = everything before; only
     (None,) where the log has no clock. covisitation: see `fit_covisitation`. transitions: see
-    `fit_transitions`, None where the log has no order. spectral: see `Spectral.fit`, None where it has one.
+    `fit_transitions`, None where the log has no order. spectral: see `fit_spectral`, None where it has one.
     fitted_items: the size of the catalogue that it was fitted on; means are over these, so that an item
     which comes later changes no feature of another. by_kind: counts of each kind of event, none where events
     are of one. Reading while another thread calls `observe` is safe.
@@ -48,7 +48,7 @@ class Statistics:
         events: EventCounts,
         covisitation: Neighbours,
         transitions: Neighbours | None,
-        spectral: Spectral | None = None,
+        spectral: Neighbours | None = None,
         by_kind: Sequence[EventCounts] = (),
     ) -> None:
         self.clock = clock
@@ -96,7 +96,7 @@ class Statistics:
         steps = fit_transitions(matrices, folder=folder)
         of_kinds = [known] if negatives is None else [known, negatives]
         by_kind = [_of_code(of_kinds, code) for code in range(len(known.kind_names))]
-        return cls(known.clock, windows, events, pairs, steps, Spectral.fit(matrices), by_kind)
+        return cls(known.clock, windows, events, pairs, steps, fit_spectral(matrices, folder=folder), by_kind)
 
     @property
     def n_items(self) -> int:
@@ -219,14 +219,11 @@ class Statistics:
         self.events.with_end(self.windows).save(folder)
         about: dict[str, Any] = {"clock": self.clock, "windows": self.windows, "neighbours": {}}
         about["at_end"] = True
-        about["spectral"] = self.spectral is not None
-        if self.spectral is not None:
-            self.spectral.save(folder)
         if self.by_kind:
             about["kinds"] = len(self.by_kind)
         for code, events in enumerate(self.by_kind):
             events.save(folder, f"events.{code}")
-        for name in ("covisitation", "transitions"):
+        for name in ("covisitation", "transitions", "spectral"):
             lists: Neighbours | None = getattr(self, name)
             if lists is not None:
                 lists.save(folder, name)
@@ -244,7 +241,7 @@ class Statistics:
         events = EventCounts.load(folder, windows=about.windows if about.at_end else None)
         loaded = cls(
             about.clock, about.windows, events, lists["covisitation"],
-            lists.get("transitions"), Spectral.load(folder) if about.spectral else None,
+            lists.get("transitions"), lists.get("spectral"),
             [EventCounts.load(folder, f"events.{code}") for code in range(about.kinds)],
         )  # fmt: skip
         loaded._check_sizes(folder)
@@ -257,7 +254,7 @@ class Statistics:
         if self.transitions is not None:
             sizes["transitions"] = self.transitions.n_items
         if self.spectral is not None:
-            sizes["spectral"] = len(self.spectral.item_vectors)
+            sizes["spectral"] = self.spectral.n_items
         for name, size in sizes.items():
             if size != self.n_items:
                 raise BundleError(

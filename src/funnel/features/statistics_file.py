@@ -24,8 +24,8 @@ class StatisticsFile(Settings):
 
     clock: Clock
     windows: tuple[Annotated[int, Field(ge=1, le=2**62)] | None, ...] = Field(min_length=1)
-    neighbours: dict[Literal["covisitation", "transitions"], ListSettings]
-    spectral: bool = False
+    neighbours: dict[Literal["covisitation", "transitions", "spectral"], ListSettings]
+    spectral: bool = False  #: of earlier files: whether there are vectors in place of lists
     at_end: bool = False
     kinds: int = Field(0, ge=0, le=MOST_KINDS)
 
@@ -37,4 +37,6 @@ class StatisticsFile(Settings):
             about.neighbours["covisitation"]  # always there
         except (OSError, ValueError, KeyError) as error:
             raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error
+        if about.spectral:
+            raise BundleError(f"{path}: `spectral` is lists of items now, no vectors; build the bundle again")
         return about

@@ -15,6 +15,7 @@ from funnel.types import Bool, Float32, Int32, Int64, Requests
 
 if TYPE_CHECKING:
     from funnel.features import Statistics
+    from funnel.features.neighbours import Neighbours
     from funnel.stages.parts import Parts
 
 Retrieved = tuple[Int32, Float32]
@@ -98,30 +99,42 @@ def covisitation(parts: Parts) -> Source:
     return CovisitationSource(parts.statistics)
 
 
+@register("source", "spectral")
+def spectral(parts: Parts) -> Source | None:
+    """Items near to the history in the graph of users and items; for sets only."""
+    lists = parts.statistics.spectral
+    return None if lists is None else NeighbourSource("spectral", lists)
+
+
 @register("source", "popular")
 def popular(parts: Parts) -> Source:
     """Items with the most events of late."""
     return PopularSource(parts.statistics, parts.statistics.recent_window)
 
 
-class CovisitationSource:
-    """Items that have users in common with the request's recent history."""
+class NeighbourSource:
+    """Items in the lists of those of the request's recent history."""
 
-    name = "covisitation"
     by_events = True
 
-    def __init__(self, statistics: Statistics) -> None:
-        self._statistics = statistics
+    def __init__(self, name: str, lists: Neighbours) -> None:
+        self.name = name
+        self._lists = lists
 
     def find(self, requests: Requests, k: int) -> Retrieved:
         """See `Source.find`. A request without a history gets nothing."""
-        return self._statistics.covisitation.top(
-            requests.history, k, exclude=requests.exclude, allow=requests.allow
-        )
+        return self._lists.top(requests.history, k, exclude=requests.exclude, allow=requests.allow)
 
     def score(self, requests: Requests, items: Int32) -> Float32:
         """See `Source.score`."""
-        return _positive(self._statistics.covisitation.scores(requests.history, items))
+        return _positive(self._lists.scores(requests.history, items))
+
+
+class CovisitationSource(NeighbourSource):
+    """Items that have users in common with the request's recent history."""
+
+    def __init__(self, statistics: Statistics) -> None:
+        super().__init__("covisitation", statistics.covisitation)
 
 
 class PopularSource:

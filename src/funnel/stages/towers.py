@@ -13,7 +13,7 @@ from funnel.allow import Allow, packed
 from funnel.compiling import plain
 from funnel.errors import ConfigError
 from funnel.features.kernels import bitmaps, item_lists
-from funnel.index import ExactIndex, Index
+from funnel.index import Index
 from funnel.index.kernel import products
 from funnel.plugins import register
 from funnel.stages._kernels import admitted, fill
@@ -40,17 +40,6 @@ class EmbeddingSpace(Protocol):
 def towers(parts: Parts) -> Source:
     """Items whose vectors are nearest to the query tower's output."""
     return TowerSource(parts.encoder, parts.index)
-
-
-@register("source", "spectral")
-def spectral(parts: Parts) -> Source | None:
-    """The low frequencies of the graph of users and items; for sets only."""
-    retrieved = parts.statistics.spectral
-    return (
-        None
-        if retrieved is None
-        else TowerSource(retrieved, ExactIndex(retrieved.item_vectors), name="spectral")
-    )
 
 
 class TowerSource:

@@ -30,6 +30,15 @@ def build_transition(context: FittedContext) -> FeatureGroup:
     return _group(transitions, ("sum", "best", "last", "second"))
 
 
+@register("feature", "spectral")
+def build_spectral(context: FittedContext) -> FeatureGroup:
+    """The same of the filtered graph's lists, which only sets have; their sum is the source's score."""
+    lists = context.statistics.spectral
+    if lists is None:
+        return FeatureGroup((), lambda batch: batch.candidates.source_scores[:, :, :0])
+    return _group(lists, ("share", "best", "hits"))
+
+
 def _group(neighbours: Neighbours, names: Sequence[str]) -> FeatureGroup:
     columns = frozen(np.array([EVIDENCE.index(name) for name in names], dtype=np.int64))
     edges, decay, reach = neighbours.edges, neighbours.decay, neighbours.reach
