@@ -17,7 +17,7 @@ from funnel.index import parameters
 from funnel.index.auto import cost, ladders, recall, tune
 from funnel.index.checks import at_least_one, checked_allow, checked_queries, finite, plain
 from funnel.index.config import IndexConfig, IndexInfo
-from funnel.index.exact import exact_search, nothing, padded
+from funnel.index.exact import exact_search, padded
 from funnel.index.files import info_for
 from funnel.index.filtered import filtered, least_margin
 from funnel.index.kernel import best_of
