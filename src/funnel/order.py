@@ -48,11 +48,11 @@ def best(
     number: NumPy selects and sorts those with vector instructions, several times as fast as a heap takes
     them in.
     """
-    packed = keys(items, scores)
+    packed = _keys(*plain(items, scores))
     if k < packed.shape[1]:
         packed.partition(k - 1, axis=1)
     packed[:, :k].sort(axis=1)
-    return unpacked(packed, k)
+    return _unpacked(packed, k)
 
 
 def ranked(

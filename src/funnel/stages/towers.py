@@ -91,7 +91,11 @@ class TowerSource:
 
     def encode(self, requests: Requests) -> Float32:
         """The requests' vectors: float32 [B, d]."""
-        return self._encoder.encode(requests)
+        if requests.vectors is None:
+            return self._encoder.encode(requests)
+        if self.name not in requests.vectors:
+            requests.vectors[self.name] = self._encoder.encode(requests)
+        return requests.vectors[self.name]
 
     def score(self, requests: Requests, items: Int32) -> Float32:
         """See `Source.score`; every item has one."""

@@ -25,10 +25,16 @@ class _Rows:
     nine calls; here two threads may both make it, of the same arrays."""
 
     def __get__(self, lists: Ragged, _: type | None = None) -> Lists:
-        rows = lists.__dict__["rows"] = Lists(
-            frozen(lists.values, np.int32), frozen(lists.offsets, np.int64)
-        )
+        rows = lists.__dict__["rows"] = Lists(frozen(lists.values, np.int32), frozen(lists.offsets, np.int64))
         return rows
+
+
+class _Made:
+    """`Ragged.made`: a dict of its own, when it is first asked for."""
+
+    def __get__(self, lists: Ragged, _: type | None = None) -> dict[Any, Any]:
+        made: dict[Any, Any] = lists.__dict__.setdefault("made", {})
+        return made
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,9 @@ class Ragged:
 
     #: Lists of rows (int32) as compiled code takes them; made once, however many kernels read them.
     rows = _Rows()
+
+    #: What was made of these lists, by whoever made it, so that it is not made again.
+    made = _Made()
 
     @classmethod
     def from_lists(cls, lists: Sequence[Iterable[Any]], dtype: Any = np.int32) -> Ragged:
