@@ -48,7 +48,7 @@ def lleaves(model: Path, peers: Path) -> Score:
     It compiles, since lleaves wants an older llvmlite than Numba has; the machine code and lleaves' own
     `predict` then run in this process.
     """
-    code = model.with_suffix(".lleaves")
+    model, code = _with_an_objective(model), model.with_suffix(".lleaves")
     code.unlink(missing_ok=True)  # lleaves does not look whether it is this model's
     done = subprocess.run(
         [str(peers), "-c", _COMPILE, str(model), str(code)], check=True, capture_output=True, text=True
@@ -66,6 +66,17 @@ def lleaves(model: Path, peers: Path) -> Score:
     trees = lleaves.Model(model_file=str(model))
     trees.compile(cache=str(code), raw_score=True)
     return lambda rows: trees.predict(rows, n_jobs=1)
+
+
+def _with_an_objective(model: Path) -> Path:
+    """A copy that names one, without which lleaves reads no model; raw scores do not depend on it. Trees
+    that were grown on gradients of funnel's own have none."""
+    text = model.read_text()
+    if "\nobjective=" in text:
+        return model
+    named = model.with_suffix(".named.txt")
+    named.write_text(text.replace("\nfeature_names=", "\nobjective=regression\nfeature_names=", 1))
+    return named
 
 
 class Glue:

@@ -158,6 +158,17 @@ def test_an_empty_catalogue_and_a_column_without_a_value() -> None:
     assert not nothing.compile({"price": "anything"}).any()
 
 
+@pytest.mark.parametrize("wanted", [0.0, 0, [0.0, 1.0], {"ge": 0}, {"contains": 0.0}])
+def test_nothing_is_filtered_by_a_vector_of_which_nothing_is_laid_out(tmp_path: Path, wanted: Any) -> None:
+    looks = pd.DataFrame({"look": list(np.zeros((N, 64), dtype=np.float32)), "sizes": [[38, 42]] * N})
+    Catalogue(Vocabulary(np.arange(N)), looks, {}).save(tmp_path / "items")
+    assert sum(path.stat().st_size for path in (tmp_path / "items" / "filters").iterdir()) < 10 * 4 * N
+    for filters in (Filters.of(looks), Catalogue.load(tmp_path / "items", {}).filters):
+        with pytest.raises(ConfigError, match="filter on 'look': it holds vectors"):
+            filters.compile({"look": wanted})
+        assert unpacked(filters.compile({"sizes": 42}), N).all()
+
+
 def test_a_saved_catalogue_filters_as_before(tmp_path: Path) -> None:
     catalogue = Catalogue(Vocabulary(np.arange(N)), FRAME, {})
     catalogue.save(tmp_path / "items")

@@ -8,11 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -22,10 +25,13 @@ from funnel.artifacts import Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.config import Config
 from funnel.errors import BundleError, ConfigError, DataError, FunnelError
-from funnel.evaluation.chunks import Recipe, done_by, each
+from funnel.features import covisitation
+from funnel.pipeline import Prepared, prepare, train_towers
 from funnel.pipeline import run as pipeline
+from funnel.recipes import Member, Recipe, Workers, done_by, each
 from funnel.scale import ScaleConfig, connected, connecting
 from funnel.scale.shipping import packed, unpacked
+from funnel.scale.versions import about_process, check_same
 from funnel.serving.batch import recommend_all
 
 from ..processes import funnel
@@ -33,6 +39,7 @@ from ..tiny import movie_config, write_movies
 
 pytest.importorskip("ray")
 
+import ray
 from ray.cluster_utils import Cluster
 
 STORE = 100 * 2**20  # bytes of each machine's memory for results
@@ -51,7 +58,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def scale(cluster: Cluster) -> ScaleConfig:
-    return ScaleConfig(address=cluster.address)
+    return ScaleConfig(address=cluster.address, seconds=300)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +66,10 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     folder = tmp_path_factory.mktemp("data")
     write_movies(folder, users=60, movies=120, seed=3)
     gates = {"holdout": 200, "latency_ms": 10_000.0, "visible_fall": 0.5, "baseline_fall": 1.0}
-    return movie_config(folder, towers={"d": 8, "layers": 1, "heads": 1, "epochs": 2}, gates=gates)
+    index = {"spec": "IVF4,Flat", "shards": 3}
+    return movie_config(
+        folder, towers={"d": 8, "layers": 1, "heads": 1, "epochs": 2}, gates=gates, index=index
+    )
 
 
 @pytest.fixture(scope="module")
@@ -70,18 +80,45 @@ def alone(config: Config, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return where, outcome.version
 
 
+class Recorded:
+    """Workers, and what they were given: each recipe's function, and how many parts of it."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self.given: Counter[str] = Counter()
+
+    def each(self, recipe: Recipe, parts: Iterable[Any]) -> Iterator[Any]:
+        parts = list(parts)
+        self.given[recipe.make.__name__] += len(parts)
+        return self._workers.each(recipe, parts)
+
+    def together(self, recipe: Recipe, n: int) -> list[Any]:
+        self.given[recipe.make.__name__] += n
+        return self._workers.together(recipe, n)
+
+
 def test_a_run_on_two_machines_makes_the_bundle_of_a_run_on_none(
-    config: Config, alone: tuple[Path, str], scale: ScaleConfig, tmp_path: Path
+    config: Config,
+    alone: tuple[Path, str],
+    scale: ScaleConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     where, version = alone
+    monkeypatch.setattr(covisitation, "_BLOCK", 32)
     indexes, embeddings = Store(tmp_path / "indexes"), Store(tmp_path / "embeddings")
-    with in_cluster(scale.address, [indexes.folder, embeddings.folder]):
-        outcome = pipeline.run(config, indexes, embeddings)
+    with connected(scale, [indexes.folder, embeddings.folder]) as workers:
+        recorded = Recorded(workers)
+        with done_by(recorded):
+            outcome = pipeline.run(config, indexes, embeddings)
     assert outcome.version == version
+    assert recorded.given["_filler"] == 2 * 3  # shards, for the test and for the ranker's window
+    assert recorded.given["_counter"] == 2 * 2 * 4  # blocks of 120 items: pairs and steps, for both
     here, there = (Store(path / "indexes").path(version) for path in (where, tmp_path))
-    for name in ("ranker/model.txt", "serve.json", "statistics/events.npy"):
-        if (here / name).exists():
-            assert (here / name).read_bytes() == (there / name).read_bytes(), name
+    for path in sorted(here.rglob("*")):
+        if path.suffix in (".npy", ".faiss") or path.name == "model.txt":
+            assert path.read_bytes() == (there / path.relative_to(here)).read_bytes(), path
+    assert not [path for path in tmp_path.rglob(".*") if path.name.startswith((".pairs", ".shards"))]
     seen = {line.step: line.facts.get("metrics") for line in outcome.lines}
     assert seen["evaluate"]
 
@@ -149,6 +186,111 @@ def test_what_a_lost_machine_had_is_done_by_others(
         assert done + list(results) == list(range(24))
 
 
+class Dies:
+    """After each epoch: a line in a file; and once, in process 1 after the second, the end of the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, epoch: Any) -> None:
+        import torch.distributed as dist
+
+        with (self._folder / f"epochs-{dist.get_rank()}").open("a") as file:
+            file.write(f"{epoch.number}\n")
+        dead = self._folder / "dead"
+        if dist.get_rank() == 1 and epoch.number == 1 and not dead.exists():
+            dead.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Killing(Recorded):
+    """Workers of which one is killed in a training."""
+
+    def __init__(self, workers: Workers, folder: Path) -> None:
+        super().__init__(workers)
+        self._folder = folder
+
+    def together(self, recipe: Recipe, n: int) -> list[Any]:
+        arguments, options, out = recipe.args
+        return super().together(
+            Recipe(recipe.make, arguments, {**options, "on_epoch": Dies(self._folder)}, out), n
+        )
+
+
+@pytest.fixture(scope="module")
+def sharded(config: Config) -> Prepared:
+    """Towers by two processes, and no chance beyond the seeds that these share."""
+    still = {"dropout": 0.0, "id_dropout": 0.0, "loss": "sampled_softmax", "negatives": 24, "epochs": 3}
+    towers = config.towers.model_copy(update=still)
+    scale = config.scale.model_copy(update={"item_shards": 2})
+    prepared = prepare(config.model_copy(update={"towers": towers, "scale": scale}))
+    once = replace(prepared.split, test_statistics=prepared.split.train)  # they are trained once
+    return replace(prepared, split=once)
+
+
+def test_a_training_of_two_processes_goes_on_when_one_is_killed(
+    sharded: Prepared, scale: ScaleConfig, tmp_path: Path
+) -> None:
+    with connected(scale, [tmp_path]) as workers:
+        killing = Killing(workers, tmp_path)
+        with done_by(killing):
+            version = train_towers(sharded, Store(tmp_path / "embeddings"))
+    assert (tmp_path / "dead").exists()
+    for rank in (0, 1):
+        numbers = [int(line) for line in (tmp_path / f"epochs-{rank}").read_text().split()]
+        assert sorted(set(numbers)) == [0, 1, 2]
+        assert len(numbers) <= 3 + 2
+    alone = replace(sharded, config=sharded.config.model_copy(update={"scale": ScaleConfig()}))
+    one = train_towers(alone, Store(tmp_path / "embeddings"))
+    assert one.name != version.name  # in how many parts the items are held is an input
+    vectors = [np.load(folder / "item_vectors.npy") for folder in (version, one)]
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=0.01)
+    assert not list(tmp_path.rglob(".checkpoint*"))
+
+
+def test_items_in_shards_need_a_cluster_and_enough_items(
+    sharded: Prepared, scale: ScaleConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"item_shards is 2, .* no cluster is named: give --ray local"):
+        train_towers(sharded, Store(tmp_path / "embeddings"))
+    many = sharded.config.model_copy(update={"scale": scale.model_copy(update={"item_shards": 500})})
+    workers = Nobody()
+    with done_by(workers), pytest.raises(ConfigError, match="500 processes share 120 items"):
+        train_towers(replace(sharded, config=many), Store(tmp_path / "embeddings"))
+    assert not Store(tmp_path / "embeddings").versions()
+
+
+class Nobody:
+    """Workers that must not be called."""
+
+    def each(self, recipe: Recipe, parts: Iterable[Any]) -> Iterator[Any]:
+        raise AssertionError(recipe.make)
+
+    def together(self, recipe: Recipe, n: int) -> list[Any]:
+        raise AssertionError(recipe.make)
+
+
+def _together(how: str) -> Callable[[Member], Any]:
+    def work(member: Member) -> Any:
+        if how == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if how == "fails" and member.number == 1:
+            raise DataError("process 1 was given another log")
+        if how == "fails":
+            raise RuntimeError("Connection closed by peer")
+        return member.number, member.of
+
+    return work
+
+
+def test_processes_work_at_the_same_time_though_there_are_fewer_cores(scale: ScaleConfig) -> None:
+    """And where one fails, the reason is told, not what that meant for the others."""
+    with connected(scale) as workers:
+        assert workers.together(Recipe(_together, "well"), 3) == [(0, 3), (1, 3), (2, 3)]
+        with pytest.raises(DataError, match="process 1 was given another log"):
+            workers.together(Recipe(_together, "fails"), 2)
+
+
 def _refuses() -> Callable[[int], int]:
     def work(part: int) -> int:
         raise DataError(f"part {part} is damaged")
@@ -175,6 +317,8 @@ def _always_dies() -> Callable[[int], int]:
 
 @pytest.mark.long  # a killed worker, and what goes wrong in a part, are above
 def test_a_part_that_kills_each_worker_ends_with_what_to_do(scale: ScaleConfig) -> None:
+    with connected(scale) as workers, pytest.raises(FunnelError, match="was lost 4 times"):
+        workers.together(Recipe(_together, "dies"), 1)
     with (
         connected(scale) as workers,
         done_by(workers),
@@ -201,8 +345,7 @@ def test_a_cluster_that_does_not_fit_is_named_before_any_work(
     scale: ScaleConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        about = connecting.about_process()
-        patch.setattr(connecting, "about_process", lambda: about | {"funnel-rank": "0.0.1"})
+        patch.setattr(connecting, "about_process", lambda: about_process() | {"funnel-rank": "0.0.1"})
         with (
             pytest.raises(ConfigError, match=r"has funnel-rank .* this machine 0\.0\.1"),
             connected(scale),
@@ -223,6 +366,40 @@ def test_a_cluster_that_does_not_fit_is_named_before_any_work(
         ):
             pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_machine_with_another_torch_or_none_is_named_where_items_are_in_shards(
+    scale: ScaleConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = {"python": "3.12", "funnel-rank": "1", "torch": "2.13"}
+    for there, why in ((None, "node has no torch, this machine 2.13"), ("2.6", "node has torch 2.6")):
+        with pytest.raises(ConfigError, match=why):
+            check_same("node", {**here, "torch": there}, here, ("torch",))
+    monkeypatch.setattr(connecting, "about_process", lambda: about_process() | {"torch": "0.1"})
+    sharded = scale.model_copy(update={"item_shards": 2})
+    with pytest.raises(ConfigError, match=r"has torch .* this machine 0\.1"), connected(sharded):
+        pass
+
+
+def test_a_process_that_is_part_of_a_cluster_uses_that_and_no_other(scale: ScaleConfig) -> None:
+    ray.init(address=scale.address, logging_level="WARNING")
+    try:
+        for address in ("local", "127.0.0.1:1", "ray://127.0.0.1:1"):
+            with (
+                pytest.raises(ConfigError, match=r"part of a cluster already .* call ray\.shutdown"),
+                connected(scale.at(address)),
+            ):
+                pass
+        for address in ("auto", scale.address):
+            with in_cluster(address):
+                assert list(each(Recipe(_squares), range(3))) == [0, 1, 4]
+            assert ray.is_initialized()  # it is not ours to end
+    finally:
+        ray.shutdown()
+
+
+def _squares() -> Callable[[int], int]:
+    return lambda part: part * part
 
 
 def test_a_store_that_all_machines_see_keeps_no_trace_of_being_looked_for(

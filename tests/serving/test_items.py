@@ -23,7 +23,7 @@ from funnel.artifacts import Store
 from funnel.bundle.contents import Contents
 from funnel.catalogue.tables import Catalogue
 from funnel.catalogue.where import Filters
-from funnel.data import Vocabulary
+from funnel.data import Column, Schema, Vocabulary
 from funnel.errors import BundleError, DataError, FunnelError
 from funnel.evaluation.metrics import compute_all
 from funnel.features import Statistics
@@ -31,6 +31,7 @@ from funnel.index import ExactIndex, FaissIndex, IndexConfig
 from funnel.serving.loaded import Loaded
 from funnel.serving.request import Request, encode_request
 from funnel.serving.state import SqliteLog, follower, overlay
+from funnel.serving.state.catalogue import LiveCatalogue
 from funnel.serving.state.filters import ChangedRows, LiveFilters
 from funnel.serving.state.follower import Follower
 from funnel.serving.state.items import LiveItems
@@ -617,3 +618,18 @@ def test_a_change_and_a_filter_cost_by_what_changes() -> None:
     assert one < 5_000
     assert two < 2 * (n // 8) + 50_000
     assert np.flatnonzero(unpacked(before ^ after, n + 100)).tolist() == [5, n + 7]
+
+
+def test_a_filter_that_is_kept_costs_a_request_one_bitmap() -> None:
+    n = 1_000_000
+    own = Catalogue(Vocabulary(np.arange(n)), pd.DataFrame({"price": np.arange(n, dtype=np.float64)}), {})
+    catalogue = LiveCatalogue.over(own, Schema(items=(Column(name="price", kind="number"),)), n + 100)
+    catalogue.set_living(np.array([5]), False)
+    where = {"price": {"lt": 1000}}
+    catalogue.allow(where)
+    tracemalloc.start()
+    allow = catalogue.allow(where)
+    high = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert high < n // 8 + 20_000
+    assert np.flatnonzero(allow.masks()[0]).tolist() == [*range(5), *range(6, 1000)]

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from funnel.catalogue.columns import FilterColumn, kind_of, plain_value
-from funnel.catalogue.condition import Condition
+from funnel.catalogue.condition import Bound, Condition, Number
 from funnel.catalogue.frames import read_frame, write_frame
 from funnel.catalogue.stretches import below, equal, inside
 from funnel.errors import DataError
@@ -112,14 +112,38 @@ class Terms(FilterColumn):
         return None
 
 
+@dataclass(frozen=True, eq=False)
+class VectorColumn(FilterColumn):
+    """A column of vectors, which no filter may name: a number in one says nothing, and there are many."""
+
+    def save(self, folder: Path, number: int) -> dict[str, Any]:
+        """See `FilterColumn`."""
+        return super().save(folder, number) | {"of": "vectors"}
+
+    def values(self, wanted: Any, most: int) -> list[tuple[str, Any]]:
+        """See `FilterColumn`. Raises: ConfigError."""
+        raise self._wrong("it holds vectors, by which nothing is filtered")
+
+    def bounds(self, wanted: Mapping[Any, Any]) -> dict[Bound, Number]:
+        """See `FilterColumn`. Raises: ConfigError."""
+        raise self._wrong("it holds vectors, by which nothing is filtered")
+
+    def rows_of(self, condition: Condition) -> Int32:
+        """See `FilterColumn`. None."""
+        return self.rows
+
+
 def laid_out(name: str, column: pd.Series[Any]) -> FilterColumn:
-    """A column of a table laid out for filters, by the type of its values. No value matches a vector."""
+    """A column of a table laid out for filters, by the type of its values. Lists of fractions are vectors,
+    of which nothing is laid out."""
     present = np.flatnonzero(column.notna().to_numpy()).astype(np.int32)
     values = column.iloc[present]
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
         numbers = values.to_numpy()
         order = np.argsort(numbers, kind="stable")
         return Numbers(name, present[order], frozenset({"number"}), numbers[order])
+    if len(values) and _is_vector(values.iloc[0]):
+        return VectorColumn(name, present[:0], frozenset({"vector"}))
     if len(values) and isinstance(values.iloc[0], list | tuple | set | frozenset | np.ndarray):
         each = pd.Series(values.to_numpy(), index=present).explode()
         return _terms(name, each.index.to_numpy(), each.to_numpy())
@@ -134,6 +158,8 @@ def load_column(folder: Path, number: int, about: Mapping[str, Any], n: int) -> 
     name, kinds = about["name"], frozenset(about["kinds"])
     rows = mapped(folder / f"{number}.rows.npy", "int32", None)
     check_rows(rows, n, folder / f"{number}.rows.npy")
+    if about["of"] == "vectors":
+        return VectorColumn(name, rows[:0], kinds)
     if about["of"] == "numbers":
         path = folder / f"{number}.sorted.npy"
         numbers = mapped(path, "number", len(rows))
@@ -143,6 +169,15 @@ def load_column(folder: Path, number: int, about: Mapping[str, Any], n: int) -> 
     offsets = mapped(folder / f"{number}.offsets.npy", "int64", len(terms) + 1)
     check_offsets(offsets, len(rows), folder / f"{number}.offsets.npy")
     return Terms(name, rows, kinds, terms, offsets)
+
+
+def _is_vector(value: Any) -> bool:
+    """Whether a value of a column is a vector and no list of things that an item has."""
+    return (
+        isinstance(value, list | tuple | np.ndarray)
+        and len(value) > 0
+        and np.asarray(value).dtype.kind == "f"
+    )
 
 
 def _terms(name: str, rows: Int32, values: Any) -> Terms:

@@ -7,7 +7,8 @@
     {"or": [{"price": {"lt": 5}}, {"sale": True}]}         one of them
     {"not": {"brand": "acme"}}                             not that
 
-A mapping holds where all of its entries do. In a column of lists, an item has each value of its list. A
+A mapping holds where all of its entries do. In a column of lists, an item has each value of its list; by a
+column of vectors nothing is filtered. A
 missing value equals nothing and is within no bounds, so `not` lets it pass. `and`, `or` and `not` are never
 columns: a column of such a name must be renamed to be filtered on. The number 1, the truth value True and the
 text "1" are three values; 1 and 1.0 are one number.

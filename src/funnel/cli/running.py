@@ -97,7 +97,7 @@ def run(
 @contextmanager
 def _workers(scale: ScaleConfig, address: str | None, stores: Sequence[Store]) -> Iterator[None]:
     """What is run in the block is worked on by a cluster, where one is named."""
-    from funnel.evaluation.chunks import done_by
+    from funnel.recipes import done_by
     from funnel.scale import connected
 
     if address is not None:

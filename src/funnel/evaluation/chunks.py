@@ -1,66 +1,17 @@
-"""Many requests, a bounded number at a time: on a thread a core, or on workers that somebody brings."""
+"""Many requests, a bounded number at a time."""
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar
-from functools import cached_property
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
+from funnel.recipes import Recipe, each
 from funnel.types import Examples, Requests
 
 #: Requests that a thread works on together; bounds memory, not results.
 CHUNK = 128
 
 Chunk = TypeVar("Chunk", Examples, Requests)
-
-
-class Recipe:
-    """Work that is made where it is done. make: a function of a module, which makes it from `args`.
-
-        lists = Recipe(_maker, contents, config)   # lists.work is what _maker(contents, config) returns
-
-    What it makes may hold indexes, sessions and compiled trees, which cannot go to another process; the
-    recipe can. here: the work, where this process has it already.
-    """
-
-    def __init__(self, make: Callable[..., Any], *args: Any, here: Any = None) -> None:
-        self.make, self.args, self._here = make, args, here
-
-    @cached_property
-    def work(self) -> Any:
-        """The work, in this process."""
-        return self.make(*self.args) if self._here is None else self._here
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without what was made."""
-        return {"make": self.make, "args": self.args, "_here": None}
-
-
-class Workers(Protocol):
-    """Who does the parts of a step, beside this process."""
-
-    def each(self, recipe: Recipe, parts: Iterable[Any]) -> Iterator[Any]:
-        """What the work gives for each part, in their order; a part that failed with its worker is done
-        again."""
-
-
-_WORKERS: ContextVar[Workers | None] = ContextVar("workers", default=None)
-
-
-@contextmanager
-def done_by(workers: Workers | None) -> Iterator[None]:
-    """Within the block recipes are followed by these workers. Who works is no part of what is worked on, so
-    that no function in between needs to know of them."""
-    token = _WORKERS.set(workers)
-    try:
-        yield
-    finally:
-        _WORKERS.reset(token)
 
 
 def each_chunk(
@@ -76,31 +27,3 @@ def each_chunk(
         for start in range(0, len(examples), size)
     )
     return each(work, parts, threads=threads)
-
-
-def each(
-    work: Callable[[Any], Any] | Recipe, parts: Iterable[Any], *, threads: int | None = None
-) -> Iterator[Any]:
-    """What `work` gives for each part, in their order, on a thread a core; a recipe goes to the workers,
-    where there are any.
-
-    work: is called by several threads at a time; compiled code and searches leave the interpreter to others.
-    threads: default one a core; of one, `work` is called where its result is waited for, and not before.
-    """
-    workers = _WORKERS.get()
-    if isinstance(work, Recipe) and workers is not None:
-        yield from workers.each(work, parts)
-        return
-    here = work.work if isinstance(work, Recipe) else work
-    cores = threads or os.cpu_count() or 1
-    if cores == 1:
-        yield from map(here, parts)
-        return
-    waiting: deque[Future[Any]] = deque()
-    with ThreadPoolExecutor(cores) as pool:
-        for part in parts:
-            if len(waiting) > cores:  # no further ahead than that, so that results do not pile up
-                yield waiting.popleft().result()
-            waiting.append(pool.submit(here, part))
-        while waiting:
-            yield waiting.popleft().result()

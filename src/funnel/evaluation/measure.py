@@ -15,7 +15,6 @@ from pydantic import JsonValue
 from funnel.errors import ConfigError, DataError
 from funnel.evaluation.bootstrap import paired
 from funnel.evaluation.chance import chance_level, drawn_level
-from funnel.evaluation.chunks import Recipe
 from funnel.evaluation.cold import cold_figures
 from funnel.evaluation.compare import Comparison, compare, pairs
 from funnel.evaluation.evaluation import Evaluation
@@ -38,6 +37,7 @@ from funnel.evaluation.walk import (
     time_each,
     walk,
 )
+from funnel.recipes import Recipe
 from funnel.types import Examples, Int32, Requests
 
 

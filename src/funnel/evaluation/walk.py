@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.progress import track
 
 from funnel.evaluation.catalogue import exposure
-from funnel.evaluation.chunks import CHUNK, Recipe, each_chunk
+from funnel.evaluation.chunks import CHUNK, each_chunk
 from funnel.evaluation.ideal import best_by_truth
 from funnel.evaluation.metrics import Float64, find_positions
+from funnel.recipes import Recipe
 from funnel.types import Candidates, Examples, Float32, Int32, Int64, Ragged, Requests
 
 Kind = Literal["baseline", "ideal", "exact", "stage"]

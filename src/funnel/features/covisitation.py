@@ -12,22 +12,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.compiling import compiled
 from funnel.data.columnar.columns import taken
 from funnel.data.columnar.grouping import counted, grouped
 from funnel.features.array_file import ArrayParts, parts
 from funnel.features.arrays import frozen, save_array
-from funnel.features.kernels import heap_push, heap_sort
 from funnel.features.neighbours import Neighbours
+from funnel.features.pairs import Positions, Scales, counting
 from funnel.features.recent import REACH, members
+from funnel.recipes import each
 from funnel.types import Clock, Int64, Log, Ragged
 
-#: Items counted in one go; bounds the memory that is not the result.
+#: Items counted in one go, by this process or a worker; bounds the memory that is not the result.
 _BLOCK = 4096
 
 #: Items of a set whose pairs are counted: their number grows with the square.
@@ -117,42 +116,19 @@ class _Written:
         )
 
 
-class _Positions(NamedTuple):
-    """Users' lists end to end (values, offsets), the list of each position, and the positions of each item.
-
-    Those of item i are `of_item[item_offsets[i]:item_offsets[i + 1]]`.
-    """
-
-    values: NDArray[Any]
-    offsets: Int64
-    list_of: NDArray[Any]
-    of_item: NDArray[Any]
-    item_offsets: Int64
-
-
-class _Scales(NamedTuple):
-    """A weighting with its powers taken: by distance, by user, by item as source and as neighbour."""
-
-    ahead: NDArray[np.float64]
-    back: NDArray[np.float64]
-    user: NDArray[np.float64]
-    source: NDArray[np.float64]
-    target: NDArray[np.float64]
-
-
 def _fit(log: Log, weighting: Weighting, n: int, decay: float, reach: int, written: _Written) -> Neighbours:
     lists = _lists_of(log)
     scales = _scales(lists, weighting, log.n_items)
     positions = _positions(_paired(lists, log.n_items) if log.clock == "none" else lists, log.n_items)
     del lists
-    sums, touched = np.zeros(log.n_items), np.empty(log.n_items, dtype=np.int32)
     sizes = np.zeros(log.n_items, dtype=np.int64)
-    for first in range(0, log.n_items, _BLOCK):
-        stop = min(first + _BLOCK, log.n_items)
-        block = _count_block(first, stop, n, positions, scales, sums, touched)
-        sizes[first:stop] = block[0]
-        written.items.add(block[1])
-        written.weights.add(block[2])
+    blocks = [(first, min(first + _BLOCK, log.n_items)) for first in range(0, log.n_items, _BLOCK)]
+    with counting(positions, scales, n, written.folder) as count:
+        counted_blocks = each(count, blocks, threads=1)
+        for (first, stop), block in zip(blocks, counted_blocks, strict=True):
+            sizes[first:stop] = block[0]
+            written.items.add(block[1])
+            written.weights.add(block[2])
     return written.neighbours(sizes, decay, reach)
 
 
@@ -164,10 +140,10 @@ def _lists_of(log: Log) -> Ragged:
     return Ragged(taken(log.items, order), offsets)
 
 
-def _scales(lists: Ragged, weighting: Weighting, n_items: int) -> _Scales:
+def _scales(lists: Ragged, weighting: Weighting, n_items: int) -> Scales:
     alike = np.ones(int(lists.lengths.max(initial=0)))
     smoothed = np.maximum(counted(lists.values, n_items), 1) + weighting.smooth
-    return _Scales(
+    return Scales(
         ahead=alike if weighting.ahead is None else weighting.ahead,
         back=alike if weighting.back is None else weighting.back,
         user=np.maximum(lists.lengths, 1) ** -weighting.user_power,
@@ -176,58 +152,12 @@ def _scales(lists: Ragged, weighting: Weighting, n_items: int) -> _Scales:
     )
 
 
-def _positions(lists: Ragged, n_items: int) -> _Positions:
+def _positions(lists: Ragged, n_items: int) -> Positions:
     of_item, item_offsets = grouped(lists.values, n_items)
     list_of = np.repeat(np.arange(len(lists), dtype=np.int32), lists.lengths)
-    return _Positions(lists.values, lists.offsets, list_of, of_item, item_offsets)
+    return Positions(lists.values, lists.offsets, list_of, of_item, item_offsets)
 
 
 def _paired(sets: Ragged, n_items: int) -> Ragged:
     """The sets, cut to samples where one is very long."""
     return members(sets, MOST_PAIRED, n_items) if sets.lengths.max(initial=0) > MOST_PAIRED else sets
-
-
-@compiled
-def _count_block(
-    first: int, stop: int, n_kept: int, positions: Any, scales: Any, sums: Any, touched: Any
-) -> Any:
-    """The neighbours of the items first … stop: sizes, and items and weights end to end.
-
-    sums: float64 [n_items], zero, left zero; touched: int32 [n_items], scratch.
-    """
-    sizes = np.zeros(stop - first, dtype=np.int64)
-    items = np.empty((stop - first) * n_kept, dtype=np.int32)
-    weights = np.empty((stop - first) * n_kept, dtype=np.float32)
-    total = 0
-    for item in range(first, stop):
-        n = 0
-        for position in positions.of_item[positions.item_offsets[item] : positions.item_offsets[item + 1]]:
-            n = _add_pairs(position, positions, scales, sums, touched, n)
-        best, best_weights = items[total : total + n_kept], weights[total : total + n_kept]
-        size = 0
-        for neighbour in touched[:n]:
-            weight = np.float32(sums[neighbour] * scales.source[item] * scales.target[neighbour])
-            sums[neighbour] = 0.0
-            if weight > 0:
-                size = heap_push(best_weights, best, size, weight, neighbour)
-        heap_sort(best_weights, best, size)
-        sizes[item - first] = size
-        total += size
-    return sizes, items[:total].copy(), weights[:total].copy()
-
-
-@compiled
-def _add_pairs(position: int, positions: Any, scales: Any, sums: Any, touched: Any, n: int) -> int:
-    """Count the items on both sides of a position within its list; returns how many are touched by now."""
-    user = positions.list_of[position]
-    first, stop = positions.offsets[user], positions.offsets[user + 1]
-    for other in range(max(first, position - len(scales.back)), min(stop, position + len(scales.ahead) + 1)):
-        neighbour = positions.values[other]
-        if neighbour == positions.values[position]:
-            continue
-        if sums[neighbour] == 0.0:
-            touched[n] = neighbour
-            n += 1
-        near = scales.ahead[other - position - 1] if other > position else scales.back[position - other - 1]
-        sums[neighbour] += near * scales.user[user]
-    return n

@@ -9,12 +9,12 @@ from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
 from funnel.evaluation import paired
 from funnel.evaluation.advice import only_source
-from funnel.evaluation.chunks import Recipe
 from funnel.evaluation.walk import Competitor, one_step, walk
 from funnel.gates import quality
 from funnel.gates.config import GatesConfig
 from funnel.gates.figures import Figures, ndcg
 from funnel.gates.findings import Finding
+from funnel.recipes import Recipe
 from funnel.stages import PopularSource, Retrieve, Rules, Source
 from funnel.types import Examples
 

@@ -11,11 +11,12 @@ import numpy as np
 from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
 from funnel.evaluation import paired
-from funnel.evaluation.chunks import Recipe, each_chunk
+from funnel.evaluation.chunks import each_chunk
 from funnel.evaluation.metrics import Float64, compute
 from funnel.gates.findings import Finding, at_most
 from funnel.policies import Drawing, ExploreConfig
 from funnel.policies.config import NO_EPSILON
+from funnel.recipes import Recipe
 from funnel.stages.stage import Stage
 from funnel.types import Candidates, Examples, Int64, Requests
 

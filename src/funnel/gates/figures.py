@@ -9,10 +9,10 @@ import numpy as np
 from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
 from funnel.evaluation.catalogue import exposure
-from funnel.evaluation.chunks import Recipe
 from funnel.evaluation.metrics import Float64
 from funnel.evaluation.rows import row_values
 from funnel.evaluation.walk import Competitor, RowTally, one_step, walk
+from funnel.recipes import Recipe
 from funnel.stages import PopularSource, Retrieve
 from funnel.types import Candidates, Examples, Int32, Int64
 

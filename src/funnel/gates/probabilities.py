@@ -10,7 +10,6 @@ from funnel.bundle.contents import Contents
 from funnel.data import Schema
 from funnel.engine import Funnel
 from funnel.errors import DataError
-from funnel.evaluation.chunks import Recipe
 from funnel.evaluation.reliability import Reliability, reliability
 from funnel.evaluation.walk import Competitor, Observer, one_step, walk
 from funnel.gates.config import GatesConfig
@@ -19,6 +18,7 @@ from funnel.gates.parts import known_parts
 from funnel.gates.shown import shown_outcomes
 from funnel.ranker.calibration import EVENT
 from funnel.ranker.outcomes import Outcomes
+from funnel.recipes import Recipe
 from funnel.types import Bool, Candidates, Examples, Int64
 
 #: Requests of the holdout whose lists are looked at.

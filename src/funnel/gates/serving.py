@@ -9,10 +9,11 @@ import numpy as np
 from funnel.bundle.contents import Contents
 from funnel.bundle.holdout import Holdout
 from funnel.evaluation import Latency
-from funnel.evaluation.chunks import Recipe, each_chunk
+from funnel.evaluation.chunks import each_chunk
 from funnel.evaluation.walk import Competitor, time_each
 from funnel.gates.config import GatesConfig
 from funnel.gates.findings import Finding, at_least, at_most
+from funnel.recipes import Recipe
 from funnel.serving.request import Request, encode_request, of_users
 from funnel.types import Int32, Requests
 

@@ -20,6 +20,7 @@ from funnel import order
 from funnel.artifacts.writing import whole_file
 from funnel.errors import BundleError, ConfigError
 from funnel.index.auto import choose_spec
+from funnel.index.checks import finite
 from funnel.index.config import IndexConfig, IndexInfo
 from funnel.index.factory import filled, trained, trained_index
 from funnel.index.files import read_index, size_of
@@ -168,12 +169,13 @@ def train_shards(
     """Write the trained quantiser that `fill_shard` starts from, trained on a sample by the seed.
 
     Returns whether there is anything to fill: not for "Flat", whose shards are the vectors themselves.
-    Raises: ConfigError when the spec is none, does not fit the vectors, or has more shards than they are.
+    Raises: ConfigError when the spec is none, does not fit the vectors, or has more shards than they are;
+    DataError when vectors are not finite.
     """
     check_shards(len(vectors), config.shards)
     if (spec := spec_of(config, vectors)) == "Flat":
         return False
-    _write(trained(spec, vectors, seed, threads, sampled=True), folder / TRAINED)
+    _write(trained(spec, finite(vectors), seed, threads, sampled=True), folder / TRAINED)
     return True
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ from funnel.config import Config
 from funnel.data import shown_columns
 from funnel.evaluation.advice import Origin, Training
 from funnel.features import FeaturesConfig, Statistics, save_rates
-from funnel.index import FaissIndex
 from funnel.pipeline.click_rates import click_rates
-from funnel.pipeline.held_out import sample
+from funnel.pipeline.item_index import item_index
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.train import served
 from funnel.pipeline.vectors import copy_towers
@@ -39,7 +37,7 @@ def write_parts(prepared: Prepared, towers: Path, folder: Path) -> dict[str, Any
     encoder = QueryEncoder.load(folder / "towers")
     known = parts.train if parts.refit is None else parts.refit
     query_encoder = fitted(config.encoder, encoder, folder, known)
-    index = item_index(prepared, Queries(encoder, query_encoder, config.encoder.name))
+    index = item_index(prepared, Queries(encoder, query_encoder, config.encoder.name), folder)
     index.save(folder / "index")
     done = config.events.applied(data.log)
     history, times = done.by_user()
@@ -88,19 +86,6 @@ def _training(towers: Path) -> Origin:
         return Origin()
     most = about["config"]["epochs"]
     return Origin(training=Training(validation=seen, best=about["best_epoch"], most=most))
-
-
-def item_index(prepared: Prepared, queries: Queries) -> FaissIndex:
-    """The index of the towers' vectors, measured with queries of the ranker's window."""
-    config = prepared.config
-    return FaissIndex.build(
-        queries.item_vectors,
-        config.index,
-        queries.encode(sample(prepared.split.ranker, 500, config.seed).requests),
-        seed=config.seed,
-        towers_fingerprint=queries.towers.fingerprint,
-        threads=os.cpu_count() or 1,  # the same index, whatever their number
-    )
 
 
 def configured(folder: Path, config: Config) -> Contents:

@@ -10,7 +10,7 @@ import numpy as np
 from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
 from funnel.errors import DataError
-from funnel.evaluation.chunks import Recipe, each_chunk
+from funnel.evaluation.chunks import each_chunk
 from funnel.features.groups.click_factor import begins
 from funnel.pipeline.logged import Logged
 from funnel.pipeline.progress import step
@@ -20,6 +20,7 @@ from funnel.ranker.outcome_trees import OutcomeRows
 from funnel.ranker.outcomes import MOST_ROWS
 from funnel.ranker.propensity import Propensities
 from funnel.ranker.target_trees import cross_fit, grow
+from funnel.recipes import Recipe
 from funnel.types import Bool, Candidates, EventKinds, Examples, Float32, Int64
 
 

@@ -12,13 +12,14 @@ from funnel.data import LoggedLists
 from funnel.data.shown import CLICK
 from funnel.engine import Funnel
 from funnel.errors import DataError
-from funnel.evaluation.chunks import CHUNK, Recipe, each_chunk
+from funnel.evaluation.chunks import CHUNK, each_chunk
 from funnel.pipeline.click_rates import propensities_of, shown_before
 from funnel.pipeline.prepare import Prepared
 from funnel.ranker.calibration import EVENT
 from funnel.ranker.config import FOLDS
 from funnel.ranker.logged import ShownRows, join_rows, shown_rows
 from funnel.ranker.propensity import Propensities
+from funnel.recipes import Recipe
 from funnel.types import Candidates, Examples, Int64
 
 

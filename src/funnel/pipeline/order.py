@@ -9,7 +9,8 @@ import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.evaluation import Difference, compute, paired
-from funnel.evaluation.chunks import Recipe, each_chunk
+from funnel.evaluation.chunks import each_chunk
+from funnel.recipes import Recipe
 from funnel.stages import Retrieve, source_weights
 from funnel.types import Examples, Int32
 

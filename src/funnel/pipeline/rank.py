@@ -14,7 +14,7 @@ from funnel.engine import Funnel
 from funnel.errors import DataError
 from funnel.evaluation import Difference, compute, paired
 from funnel.evaluation.advice import RankerOutcome
-from funnel.evaluation.chunks import Recipe, each_chunk
+from funnel.evaluation.chunks import each_chunk
 from funnel.pipeline.heads import Heads, retrieved_heads, shown_heads
 from funnel.pipeline.logged import Logged, learn_from
 from funnel.pipeline.order import Order, retrieval_order
@@ -26,6 +26,7 @@ from funnel.ranker.calibration import EVENT, Head, calibrate
 from funnel.ranker.config import FOLDS
 from funnel.ranker.logged import lists_of_clicks
 from funnel.ranker.outcomes import Outcomes
+from funnel.recipes import Recipe
 from funnel.stages import Rank
 from funnel.types import Candidates, EventKinds, Examples, Float64
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from funnel.bundle.contents import CONTEXT, Contents
 from funnel.features import Statistics, save_rates
-from funnel.pipeline.bundle_parts import configured, item_index
+from funnel.pipeline.bundle_parts import configured
 from funnel.pipeline.click_rates import click_rates
+from funnel.pipeline.item_index import item_index
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.rank import train_ranker
 from funnel.pipeline.train import served
@@ -69,7 +70,8 @@ def before_ranker(prepared: Prepared, towers: Path, parts: Path, folder: Path) -
         copy_towers(prepared, towers, folder / "towers")
         encoder = QueryEncoder.load(folder / "towers")
         then = fitted(contents.encoding, encoder, folder, split.train)
-        item_index(prepared, Queries(encoder, then, contents.encoding.name)).save(folder / "index")
+        queries = Queries(encoder, then, contents.encoding.name)
+        item_index(prepared, queries, folder).save(folder / "index")
     known, pairs, target = split.ranker_known, split.ranker_statistics, folder / "statistics"
     Statistics.fit(known, pairs, negatives=split.negatives, folder=target).save(target)
     clicks = None if contents.click_rates is None else click_rates(prepared, split.ranker)

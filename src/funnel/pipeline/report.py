@@ -21,7 +21,6 @@ from funnel.errors import BundleError, ConfigError, DataError
 from funnel.evaluation import Evaluation, Recommend, Report, Subject
 from funnel.evaluation import evaluate as measure_all
 from funnel.evaluation.advice import Origin, RankerOutcome
-from funnel.evaluation.chunks import Recipe
 from funnel.evaluation.frontier import Point, measure_settings
 from funnel.evaluation.ideal import TruthScores
 from funnel.evaluation.levers import advise
@@ -37,6 +36,7 @@ from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.rules import costs_of_rules
 from funnel.pipeline.value import ValueTally
 from funnel.ranker.outcomes import Outcomes
+from funnel.recipes import Recipe
 from funnel.stages import CovisitationSource, PopularSource, Retrieve, ShownSource, Source, TowerSource
 from funnel.stages.config import RESERVED
 from funnel.types import Float32, Requests

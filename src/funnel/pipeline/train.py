@@ -6,6 +6,7 @@ import importlib
 import json
 import logging
 import shutil
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,11 +15,12 @@ import numpy as np
 
 from funnel.artifacts import Draft, Manifest, Store
 from funnel.data import Split, Vocabulary
-from funnel.errors import BundleError, FunnelError
+from funnel.errors import BundleError, ConfigError, FunnelError
 from funnel.features import ContextEncoder, TableEncoder
 from funnel.pipeline.checks import check
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
+from funnel.recipes import Recipe, workers
 from funnel.towers.config import TowersConfig
 from funnel.types import Examples, Int32, Log, Ragged, Requests
 from funnel.values.texts import load_ids, save_ids
@@ -62,7 +64,9 @@ def train_towers(
         fitted = draft.folder / TRAINING
         fitted.mkdir()
         started = None if start is None else embeddings.path(start.version)
-        fit_towers(prepared, fitted, start_from=started, progress=progress)
+        with tempfile.TemporaryDirectory(dir=draft.folder, prefix=".checkpoint-") as hidden:
+            shared = Path(hidden) if prepared.config.scale.item_shards > 1 else None
+            fit_towers(prepared, fitted, start_from=started, checkpoint=shared, progress=progress)
         with step("export the towers"):
             write_version(prepared, fitted, draft)
     return embeddings.path(draft.version)
@@ -105,7 +109,7 @@ def fit_towers(
     start_from: the folder of a version whose weights training starts with. checkpoint: a folder in which
     every epoch is kept, so that a training that was killed resumes there.
     """
-    weights, warm = _torch("weights"), _torch("warm")
+    warm = _torch("warm")
     ids, encoders = prepared.dataset.item_ids, (prepared.item_encoder, prepared.user_encoder)
     start, parts, config = None, prepared.split, prepared.config.towers
     names = parts.train.kind_names
@@ -114,15 +118,13 @@ def fit_towers(
             start_from / TRAINING, start_from.name, ids, *encoders, prepared.context, names
         )
     with step("train the towers"):
-        trained = _train(prepared, parts.train, parts.ranker, config, start, checkpoint, progress)
-    weights.save_trained(trained, folder)
+        trained = _train(prepared, parts.train, parts.ranker, config, start, checkpoint, progress, folder)
     if parts.refit is not None:
         config = config.model_copy(update={"epochs": -(-(trained.best + 1) // GOES_ON)})
         checkpoint, start = None if checkpoint is None else checkpoint / REFIT, warm.Start.of(trained)
         with step("go on training the towers, for the test window"):
-            again = _train(prepared, parts.refit, None, config, start, checkpoint, progress)
-        (folder / REFIT).mkdir()
-        weights.save_trained(again, folder / REFIT)
+            (folder / REFIT).mkdir()
+            _train(prepared, parts.refit, None, config, start, checkpoint, progress, folder / REFIT)
     save_ids(folder / _IDS, ids)
     inputs = tower_inputs(prepared) | ({"start_from": start_from.name} if start_from else {})
     (folder / _INPUTS).write_text(json.dumps(inputs, indent=1))
@@ -142,9 +144,10 @@ def _train(
     start: Any,
     checkpoint: Path | None,
     progress: bool,
+    out: Path,
 ) -> Any:
-    """Towers of the prepared tables: a `funnel.towers.training.trained.Trained`."""
-    return _torch("train").train(
+    """Towers of the prepared tables, a `funnel.towers.training.trained.Trained`, saved in a folder."""
+    arguments = (
         events,
         prepared.item_features,
         prepared.item_encoder.specs,
@@ -152,14 +155,35 @@ def _train(
         prepared.user_encoder.specs,
         validation,
         config,
-        seed=prepared.config.seed,
-        folder=checkpoint,
-        start_from=start,
-        context=prepared.event_context,
-        context_specs={} if prepared.context is None else prepared.context.tower_specs,
-        texts=bool(prepared.item_encoder.texts),
-        progress=progress,
     )
+    options = {
+        "seed": prepared.config.seed,
+        "folder": checkpoint,
+        "start_from": start,
+        "context": prepared.event_context,
+        "context_specs": {} if prepared.context is None else prepared.context.tower_specs,
+        "texts": bool(prepared.item_encoder.texts),
+        "progress": progress,
+    }
+    shards = prepared.config.scale.item_shards
+    if shards > 1:
+        return _train_sharded(arguments, options, shards, out)
+    trained = _torch("train").train(*arguments, **options)
+    _torch("weights").save_trained(trained, out)
+    return trained
+
+
+def _train_sharded(arguments: tuple[Any, ...], options: dict[str, Any], shards: int, out: Path) -> Any:
+    """The same by so many processes of a cluster. Raises: ConfigError where there is none."""
+    events, config, others = arguments[0], arguments[-1], workers()
+    if others is None:
+        raise ConfigError(
+            f"scale.item_shards is {shards}, processes of a cluster that hold the items, and no cluster is "
+            "named: give --ray local, or set scale.item_shards = 1"
+        )
+    _torch("sharded").check_shards(events, config, shards)
+    others.together(Recipe(_torch("group").training_in, arguments, options, out.absolute()), shards)
+    return _torch("weights").load_trained(out)
 
 
 def load_encoders(folder: Path) -> tuple[TableEncoder, TableEncoder, ContextEncoder | None]:
@@ -192,6 +216,8 @@ def tower_inputs(prepared: Prepared) -> dict[str, Any]:
     again: dict[str, Any] = {} if prepared.split.refit is None else {"refit": True}
     loss = [plugin.model_dump(mode="json") for plugin in prepared.config.needs if plugin.kind == "loss"]
     again |= {"plugins": loss} if loss else {}
+    if prepared.config.scale.item_shards > 1:  # sums of gradients are rounded otherwise
+        again["shards"] = prepared.config.scale.item_shards
     if texts := {**prepared.item_encoder.texts, **prepared.user_encoder.texts}:
         again["texts"] = texts
     if prepared.context is not None:

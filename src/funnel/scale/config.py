@@ -13,7 +13,8 @@ _ADDRESS = re.compile(r"(ray://)?[A-Za-z0-9_.\-\[\]:]+:\d{1,5}$")
 
 
 class ScaleConfig(Settings):
-    """The cluster. No part of what a bundle is: the same data and config give the same one on any."""
+    """The cluster. Address and workers are no part of what a bundle is: the same data and config give the
+    same one on any. In how many parts the items are held is: sums are rounded otherwise."""
 
     address: str = Field(
         "",
@@ -21,6 +22,13 @@ class ScaleConfig(Settings):
         "machine is part of, or `host:port`, or `ray://host:port`; empty: none, all is done in this process",
     )
     workers: int = Field(0, ge=0, le=100_000, description="tasks at a time; 0: as many as there are cores")
+    item_shards: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="processes of the cluster that train the towers together, each with its part of the "
+        "items; 1: the process that runs the command",
+    )
     seconds: float = Field(60.0, gt=0, le=3600, description="within which the cluster must answer")
 
     def at(self, address: str) -> ScaleConfig:

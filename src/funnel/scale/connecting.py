@@ -14,25 +14,30 @@ from typing import Any
 
 from funnel.artifacts.writing import changing
 from funnel.errors import ConfigError, FunnelError
-from funnel.evaluation.chunks import Workers, done_by
+from funnel.recipes import Workers, done_by
 from funnel.scale.config import ScaleConfig
-from funnel.scale.workers import RayWorkers, about_process
+from funnel.scale.versions import SAME, TRAINING, about_process, check_same
+from funnel.scale.workers import RayWorkers
 
 log = logging.getLogger(__name__)
-
-#: Versions that a worker must share with the driver: what goes between them is in their own form.
-_SAME = ("python", "funnel-rank")
 
 
 @contextmanager
 def connected(config: ScaleConfig, folders: Sequence[Path] = ()) -> Iterator[Workers]:
     """Workers of a cluster for the block. folders: which every machine of it must see under the same name.
 
+    A process has one connection to a cluster: one that it has already is used where the address is `auto` or
+    that cluster's, and is left as it was.
+
     Raises: FunnelError naming the extra where Ray is not installed; ConfigError where nobody answers at the
-    address, a machine has other versions, or does not see a folder.
+    address, this process is part of another cluster, a machine has other versions, or does not see a folder.
     """
     ray = _ray()
-    _connect(ray, config)
+    there = ray.is_initialized()
+    if there:
+        _check_address(ray, config.address)
+    else:
+        _connect(ray, config)
     try:
         count = config.workers or int(ray.cluster_resources().get("CPU", 0))
         if count < 1:
@@ -41,9 +46,10 @@ def connected(config: ScaleConfig, folders: Sequence[Path] = ()) -> Iterator[Wor
             )
         _check(ray, config, [folder.absolute() for folder in folders])
         log.info("%d workers on %d machines at %s", count, len(_alive(ray)), config.address)
-        yield RayWorkers(ray, count)
+        yield RayWorkers(ray, count, config.seconds)
     finally:
-        ray.shutdown()
+        if not there:
+            ray.shutdown()
 
 
 @contextmanager
@@ -80,6 +86,16 @@ def _connect(ray: Any, config: ScaleConfig) -> None:
         raise _nobody(config.address, str(error).strip().splitlines()[0]) from error
 
 
+def _check_address(ray: Any, address: str) -> None:
+    """Raises: ConfigError where this process is part of another cluster."""
+    mine = "" if address.startswith("ray://") else str(ray.get_runtime_context().gcs_address)
+    if address not in ("auto", mine):
+        raise ConfigError(
+            f"this process is part of a cluster already ({mine or 'as a client'}), and can be of one alone: "
+            f"give the address `auto` for that one, or call ray.shutdown() before {address!r}"
+        )
+
+
 def _nobody(address: str, reason: object) -> ConfigError:
     return ConfigError(
         f"nobody answers as a cluster at {address!r} ({reason}); `ray start --head` starts one, and `local` "
@@ -112,11 +128,7 @@ def _check(ray: Any, config: ScaleConfig, folders: Sequence[Path]) -> None:
             if answer is None:
                 continue
             about, missing = answer
-            for name in _SAME:
-                if about[name] != here[name]:
-                    raise ConfigError(
-                        f"{where} has {name} {about[name]}, this machine {here[name]}: install the same there"
-                    )
+            check_same(where, about, here, SAME if config.item_shards == 1 else (*SAME, *TRAINING))
             if missing:
                 raise ConfigError(
                     f"{where} does not see {Path(missing[0]).parent}: put it on storage that all machines of "

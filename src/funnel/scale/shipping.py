@@ -12,8 +12,8 @@ from typing import Any
 
 from funnel.bundle.contents import Contents, load_contents
 from funnel.errors import BundleError
-from funnel.evaluation.chunks import Recipe
 from funnel.ranker import Ranker
+from funnel.recipes import Recipe
 
 #: Parts of contents that go along as values; all others are those of the folder.
 _SMALL = (

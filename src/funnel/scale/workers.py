@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from funnel.errors import FunnelError
-from funnel.evaluation.chunks import Recipe
+from funnel.recipes import Recipe
+from funnel.scale.group import Group
 from funnel.scale.shipping import packed, unpacked
+
+log = logging.getLogger(__name__)
 
 #: How often a part is begun again whose worker was lost.
 _AGAIN = 3
@@ -19,10 +22,11 @@ _AHEAD = 2
 
 
 class RayWorkers:
-    """See `funnel.evaluation.chunks.Workers`. count: tasks that there is room for at a time."""
+    """See `funnel.recipes.Workers`. count: tasks that there is room for at a time. seconds: within which
+    processes that work at the same time must have begun."""
 
-    def __init__(self, ray: Any, count: int) -> None:
-        self._ray, self.count = ray, count
+    def __init__(self, ray: Any, count: int, seconds: float = 60.0) -> None:
+        self._ray, self.count, self._seconds = ray, count, seconds
         self._task = ray.remote(num_cpus=1, max_retries=_AGAIN)(_done)
 
     def each(self, recipe: Recipe, parts: Iterable[Any]) -> Iterator[Any]:
@@ -39,6 +43,22 @@ class RayWorkers:
         finally:
             for task in waiting:  # nobody waits for them any more
                 self._ray.cancel(task, force=True)
+
+    def together(self, recipe: Recipe, n: int) -> list[Any]:
+        """What the work gives in each of n processes. Raises: as `each`; ConfigError where a machine has
+        other versions."""
+        group = Group(self._ray, self._seconds)
+        shared = self._ray.put(recipe)  # its arrays are in memory once a machine
+        for again in range(_AGAIN + 1):
+            if again:
+                log.warning("a process of %d was lost: all begin again, from what they kept", n)
+            results = group.attempt(shared, n)
+            if results is not None:
+                return results
+        raise FunnelError(
+            f"one of {n} processes was lost {_AGAIN + 1} times; what was done before is kept: run again when "
+            "the cluster is well"
+        )
 
     def _result(self, task: Any) -> Any:
         exceptions = self._ray.exceptions
@@ -57,15 +77,3 @@ class RayWorkers:
 def _done(text: bytes, part: Any) -> Any:
     """On a worker."""
     return unpacked(text)(part)
-
-
-def about_process() -> dict[str, Any]:
-    """On a worker: what must be as on the driver, and where it is."""
-    import platform
-    from importlib.metadata import version
-
-    return {
-        "python": platform.python_version(),
-        "funnel-rank": version("funnel-rank"),
-        "process": os.getpid(),
-    }

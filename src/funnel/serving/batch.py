@@ -20,8 +20,8 @@ from funnel.allow import Allow
 from funnel.artifacts.writing import changing
 from funnel.catalogue.where import Where
 from funnel.errors import BundleError, ConfigError
-from funnel.evaluation.chunks import Recipe, each
 from funnel.index.checks import at_least_one
+from funnel.recipes import Recipe, each
 from funnel.serving import arguments
 from funnel.serving.arguments import Seen
 from funnel.serving.live import Live

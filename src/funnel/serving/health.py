@@ -87,12 +87,16 @@ def _memory(follower: Follower) -> dict[str, dict[str, int]]:
     overlay = follower.overlay
     filters = overlay.catalogue.live_filters.cache
     catalogue, statistics = overlay.catalogue, overlay.contents.statistics
-    observed = statistics.events.observed
+    observed, of_kinds = statistics.events.observed, [counts.observed for counts in statistics.by_kind]
     return {
         "items": {"size": len(catalogue.ids), "bound": catalogue.room},
         "items_changed": {"size": len(catalogue.changed.every()), "bound": catalogue.room},
         "items_beside_index": {"size": len(overlay.index.beside), "bound": MOST, "rebuilt_at": COMPACT_AT},
         "events_counted": {"size": min(observed.count, ROOM), "bound": ROOM, "seen": observed.count},
+        "events_counted_by_kind": {
+            "size": sum(min(events.count, ROOM) for events in of_kinds),
+            "bound": ROOM * len(of_kinds),
+        },
         "popular_rankings": {"size": len(statistics.rankings), "bound": RANKINGS_KEPT},
         "filter_bytes": {"size": filters.nbytes, "bound": filters.most_bytes},
         "funnels": {"size": len(overlay.loaded.funnels), "bound": KEPT},

@@ -185,7 +185,13 @@ STEPS = (
     ),
     PipelineStep("validate", ("ingest",), _checked, _validate),
     PipelineStep(
-        "train", ("ingest",), lambda run: run.sections("split", "events", "context", "seed", "towers"), _train
+        "train",
+        ("ingest",),
+        lambda run: {
+            **run.sections("split", "events", "context", "seed", "towers"),
+            **({"shards": shards} if (shards := run.config.scale.item_shards) > 1 else {}),
+        },
+        _train,
     ),
     PipelineStep(
         "export",

@@ -137,8 +137,9 @@ class LiveCatalogue(Catalogue):
 
     def allow(self, *wheres: Where) -> Allow:
         """See `Catalogue.allow`."""
-        bits = np.stack([self.compile(where) for where in wheres])
-        return Allow(bits, np.arange(len(wheres), dtype=np.int32), self.room)
+        bits = [self.compile(where) for where in wheres]
+        each = bits[0][None] if len(bits) == 1 else np.stack(bits)  # most requests bring one
+        return Allow(each, np.arange(len(wheres), dtype=np.int32), self.room)
 
     def compile(self, where: Where) -> Bitmap:
         """See `Catalogue.compile`. Deleted items pass no filter."""

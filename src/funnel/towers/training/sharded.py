@@ -61,7 +61,7 @@ def train_sharded(
     """
     ranks = Ranks.here()
     check(events, validation, config)
-    _check(events, config, ranks)
+    check_shards(events, config, ranks.size)
     trainer = Trainer(
         events, item_features, item_specs, user_features, user_specs, validation, config,
         options.get("seed", 0), options.get("context"), options.get("context_specs"),
@@ -72,10 +72,11 @@ def train_sharded(
     return _whole(trainer, events, config, item_specs, user_specs, ranks)
 
 
-def _check(events: Log, config: TowersConfig, ranks: Ranks) -> None:
-    if ranks.size > events.n_items:
+def check_shards(events: Log, config: TowersConfig, size: int) -> None:
+    """Raises: ConfigError for what so many processes cannot train."""
+    if size > events.n_items:
         raise ConfigError(
-            f"{ranks.size} processes share {events.n_items} items: each needs one at least, so start no more "
+            f"{size} processes share {events.n_items} items: each needs one at least, so start no more "
             f"than {events.n_items}"
         )
     if events.clock == "none" and config.graph:
