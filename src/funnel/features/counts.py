@@ -121,7 +121,7 @@ class EventCounts:
         """Whether `count` without a lower end is 0: bool, shape of items and times."""
         if items.ndim != 1:
             return self.none_before(items.reshape(-1), times.reshape(-1)).reshape(items.shape)
-        return nothing_before(self.arrays, *plain(items, times), self.end)  # type: ignore[no-any-return]
+        return nothing_before(self.arrays, *plain(items, times), self.end)
 
     @property
     def arrays(self) -> CountedEvents:

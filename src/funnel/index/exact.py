@@ -124,7 +124,8 @@ def among(
     if kept == 0 or n == 0:
         return order.nothing(n, k)
     if n == 1:
-        return padded(*best(queries, vectors, rows, width, kept), k)
+        found, scores = best(queries, vectors, rows, width, kept)
+        return padded(found, scores, k)
     return padded(*in_parts(lambda part: best(part, vectors, rows, width, kept), queries, threads), k)
 
 
