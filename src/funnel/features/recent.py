@@ -35,8 +35,12 @@ def recent(history: Ragged, reach: int, n_items: int, *, ordered: bool = True) -
     Returns int32 values. What is dropped does not count towards `reach`. ordered: whether the order of a
     history says anything; where it does not, see `members`.
     """
-    picked = _recent if ordered else _members
-    return Lists(*picked(*history.rows, reach, n_items))
+    made, key = history.made, (reach, n_items, ordered)
+    if key not in made:
+        picked = _recent if ordered else _members
+        made[key] = Lists(*picked(*history.rows, reach, n_items))
+    newest: Lists = made[key]
+    return newest
 
 
 def members(sets: Ragged, most: int, n_items: int) -> Ragged:

@@ -17,7 +17,7 @@ from funnel.index import Index
 from funnel.index.kernel import products
 from funnel.plugins import register
 from funnel.stages._kernels import admitted, fill
-from funnel.stages.sources import Retrieved, Source, fetch_sizes
+from funnel.stages.sources import Retrieved, Source, fetch_sizes, spare
 from funnel.types import Candidates, Float32, Int32, Requests
 from funnel.vectors import ItemVectors
 
@@ -67,6 +67,7 @@ class TowerSource:
         self._vectors = ItemVectors.of(encoder.item_vectors).stored
         self._params = dict(params) if params else None
         self._threads = threads
+        self._size = len(self._vectors)  # also of an index whose items change, which has room in it
         if index.size != len(self._vectors):
             raise ConfigError(
                 f"{name}: the index holds {index.size} items, the towers have {len(self._vectors)} vectors; "
@@ -79,7 +80,11 @@ class TowerSource:
 
     def encode(self, requests: Requests) -> Float32:
         """The requests' vectors: float32 [B, d]."""
-        return self._encoder.encode(requests)
+        if requests.vectors is None:
+            return self._encoder.encode(requests)
+        if self.name not in requests.vectors:
+            requests.vectors[self.name] = self._encoder.encode(requests)
+        return requests.vectors[self.name]
 
     def score(self, requests: Requests, items: Int32) -> Float32:
         """See `Source.score`; every item has one."""
@@ -101,9 +106,11 @@ class TowerSource:
         although it holds more (few lists probed, nearly all excluded), that request is searched as with a
         filter that everything passes: such a search is never short.
         """
-        sizes = np.minimum(fetch_sizes(requests, k), self._index.size)
-        if len(sizes) == 1:
-            return self._group(requests, queries, k, int(sizes[0]))
+        if len(requests.users) == 1:
+            more = 0 if requests.exclude is None else spare(len(requests.exclude.values))
+            size = k + more
+            return self._group(requests, queries, k, size if size < self._size else self._size)
+        sizes = np.minimum(fetch_sizes(requests, k), self._size)
         rows = np.full((len(requests), k), -1, dtype=np.int32)
         scores = np.full((len(requests), k), -np.inf, dtype=np.float32)
         for size in sorted(set(sizes.tolist())):
@@ -115,7 +122,7 @@ class TowerSource:
     def _group(self, requests: Requests, queries: Float32, k: int, size: int) -> Retrieved:
         """Requests that fetch equally many."""
         rows, scores = _admitted(requests, self._fetch(queries, size, requests.allow), k)
-        if requests.allow is None and size < self._index.size:
+        if requests.allow is None and size < self._size:
             short = (rows[:, k - 1] < 0).nonzero()[0]
             if len(short):
                 fetched = self._fetch(queries[short], size, self._everything(len(short)))
@@ -124,11 +131,11 @@ class TowerSource:
 
     def _everything(self, batch: int) -> Allow:
         """A filter that all items pass."""
-        return Allow(self._all_items, np.zeros(batch, dtype=np.int32), self._index.size)
+        return Allow(self._all_items, np.zeros(batch, dtype=np.int32), self._size)
 
     @cached_property
     def _all_items(self) -> NDArray[np.uint64]:
-        return packed(np.ones((1, self._index.size), dtype=np.bool_))
+        return packed(np.ones((1, self._size), dtype=np.bool_))
 
     def _fetch(self, queries: Float32, size: int, allow: Allow | None) -> Retrieved:
         """Rows from the index, with their exact scores."""
