@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from funnel.artifacts import Store
+from funnel.artifacts import Store, remote
 from funnel.cli import app
 from funnel.errors import GateError
 from funnel.experiments.config import ExperimentConfig
 from funnel.experiments.running import RUNNING, running, start, stop
-from funnel.gates import publish
+from funnel.gates import publish, rollback
 from tests.experiments.test_evidence import LENIENT
 from tests.serving.test_reload import without_ranker
 from tests.tiny import TinyBuild
@@ -58,6 +58,46 @@ def test_the_command_names_it_and_force_publishes(store: Store) -> None:
     assert last.forced
     assert "experiments" in {finding["gate"] for finding in last.gates if not finding["passed"]}
     assert set(running(store.folder).experiments) == {"towers"}
+
+
+def test_rollback_is_held_alike(store: Store) -> None:
+    before, other = store.current(), without_ranker(store)
+    store.publish(other)
+    begun(store, before)
+    where = ["--store", str(store.folder)]
+    held = CliRunner().invoke(app, ["rollback", *where])
+    assert held.exit_code != 0
+    assert "'towers'" in str(held.exception)
+    assert store.current() == other
+    forced = CliRunner().invoke(app, ["rollback", *where, "--force"])
+    assert forced.exit_code == 0, forced.output
+    assert store.current() == before
+    last = store.publications()[-1]
+    assert (last.action, last.forced) == ("rollback", True)
+    assert {finding["gate"] for finding in last.gates} == {"experiments"}
+
+
+def test_without_an_experiment_a_rollback_is_nothing_that_was_forced(store: Store) -> None:
+    before = store.current()
+    store.publish(without_ranker(store))
+    assert rollback(store, force=True) == before
+    last = store.publications()[-1]
+    assert (last.action, last.forced, last.gates) == ("rollback", False, ())
+
+
+def test_pull_is_held_alike_and_what_was_copied_stays(store: Store, tmp_path: Path) -> None:
+    before, other = store.current(), without_ranker(store)
+    remote.push(store, str(tmp_path / "elsewhere"), other)
+    begun(store, other)
+    pull = ["pull", str(tmp_path / "elsewhere"), "--store", str(store.folder)]
+    held = CliRunner().invoke(app, pull)
+    assert held.exit_code != 0
+    assert "'towers'" in str(held.exception)
+    assert store.current() == before
+    forced = CliRunner().invoke(app, [*pull, "--force"])
+    assert forced.exit_code == 0, forced.output
+    assert store.current() == other
+    assert store.publications()[-1].forced
 
 
 def test_what_is_published_already_and_experiments_on_stages_hold_nothing(store: Store) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from funnel import Live
 from funnel.artifacts import Store
+from funnel.experiments.config import ExperimentConfig
+from funnel.experiments.running import start
 from funnel.service.app import Service
 from tests.service.conftest import get, post
 from tests.serving.test_reload import without_ranker
@@ -42,6 +44,21 @@ def test_a_rollback_to_a_version_that_was_served(live: Live) -> None:
     store.publish(without_ranker(store))
     assert post(service, "/v1/bundles/rollback", {"version": first}).json() == {"published": first}
     assert live.version == first
+
+
+def test_an_experiment_on_bundles_holds_a_rollback_unless_it_is_forced(live: Live) -> None:
+    service, store, first = Service(live), Store(live.folder), live.version
+    other = without_ranker(store)
+    store.publish(other)
+    arms = {"control": {"share": 0.5}, "treated": {"share": 0.5, "bundle": first}}
+    start(store, "towers", ExperimentConfig.model_validate({"arms": arms}))
+    held = post(service, "/v1/bundles/rollback", b"")
+    assert held.status_code == 409
+    assert held.json()["error"] == "GateError"
+    assert "'towers'" in held.json()["detail"]
+    assert [finding["gate"] for finding in held.json()["verdict"]["findings"]] == ["experiments"]
+    assert store.current() == other
+    assert post(service, "/v1/bundles/rollback", {"force": True}).json() == {"published": first}
 
 
 def test_what_is_not_there(live: Live, indexes: Path) -> None:

@@ -227,11 +227,16 @@ class Store:
                 )
             self._serve(history, "publish", version, forced=forced, gates=tuple(gates))
 
-    def rollback(self, version: str | None = None) -> str:
+    def rollback(
+        self,
+        version: str | None = None,
+        *,
+        forced: bool = False,
+        gates: Collection[dict[str, JsonValue]] = (),
+    ) -> str:
         """Publish again what was published before; the version. Going back twice goes further back.
 
-        version: another one that was published before.
-
+        version: another one that was published before. forced, gates: for the history, see `Publication`.
         Raises: BundleError when there is nothing to go back to, or it does not verify.
         """
         current = self.current()
@@ -245,7 +250,7 @@ class Store:
         with changing(self.folder), self._history.locked() as history:
             if self.published() != current:
                 raise BundleError(f"{self.folder}: another version than {current} has just been published")
-            self._serve(history, "rollback", version)
+            self._serve(history, "rollback", version, forced=forced, gates=tuple(gates))
         return version
 
     def _previous(self) -> str:

@@ -11,6 +11,9 @@ from rich.console import Console
 from funnel.cli.common import INDEXES, Indexes, Json, Trusted, Version, app, print_json
 from funnel.errors import FunnelError, GateError
 
+Forced = Annotated[
+    bool, typer.Option("--force", help="also while an experiment runs on bundles; the history keeps that")
+]
 Url = Annotated[str, typer.Argument(help="a folder, or what fsspec reaches, such as s3://bucket/ads")]
 
 
@@ -77,11 +80,14 @@ def publish(
 
 
 @app.command()
-def rollback(store: Indexes = INDEXES, trust: Trusted = None, as_json: Json = False) -> None:
+def rollback(
+    store: Indexes = INDEXES, force: Forced = False, trust: Trusted = None, as_json: Json = False
+) -> None:
     """Serve again what was published before; once more goes further back."""
+    from funnel import gates
     from funnel.artifacts import Store
 
-    version = Store(store, trust or ()).rollback()
+    version = gates.rollback(Store(store, trust or ()), force=force)
     print_json({"published": version}) if as_json else Console().print(f"published {version}")
 
 
@@ -173,18 +179,20 @@ def pull(
     url: Url,
     store: Indexes = INDEXES,
     bundle: Version = "current",
+    force: Forced = False,
     trust: Trusted = None,
     config: Annotated[Path | None, typer.Option(help="a TOML config whose [store] trust counts")] = None,
     as_json: Json = False,
 ) -> None:
     """Copy a bundle from another store, verify it, and serve it here."""
     from funnel import config as configs
+    from funnel import gates
     from funnel.artifacts import Store, remote
 
     settings = None if config is None else configs.load(config, data=config.parent).store
     kept = Store(store, [*(trust or ()), *(settings.trust if settings else ())])
     version = remote.pull(url, kept, bundle)
-    kept.publish(version)
+    gates.publish_unjudged(kept, version, force=force)
     print_json({"published": version, "from": url}) if as_json else Console().print(f"published {version}")
 
 

@@ -141,9 +141,10 @@ def publish(version: str) -> Call[dict[str, Any]]:
     return Call("POST", f"/v1/bundles/{named(version)}/publish", dict, {}, repeatable=False)
 
 
-def rollback() -> Call[dict[str, Any]]:
+def rollback(force: bool = False) -> Call[dict[str, Any]]:
     """Serve what was published before."""
-    return Call("POST", "/v1/bundles/rollback", dict, {}, repeatable=False)
+    body = {"force": True} if force else {}
+    return Call("POST", "/v1/bundles/rollback", dict, body, repeatable=False)
 
 
 def named(value: Any) -> str:

@@ -79,9 +79,10 @@ class RemoteBundles:
         """Judge a bundle and serve it. Raises: GateError where a gate fails."""
         return self._send(calls.publish(version))
 
-    def rollback(self) -> dict[str, Any]:
-        """Serve again what was published before."""
-        return self._send(calls.rollback())
+    def rollback(self, *, force: bool = False) -> dict[str, Any]:
+        """Serve again what was published before. force: also while an experiment runs on bundles. Raises:
+        GateError where one does."""
+        return self._send(calls.rollback(force))
 
 
 class AsyncRemoteItems:
@@ -136,6 +137,7 @@ class AsyncRemoteBundles:
         """Judge a bundle and serve it. Raises: GateError where a gate fails."""
         return await self._send(calls.publish(version))
 
-    async def rollback(self) -> dict[str, Any]:
-        """Serve again what was published before."""
-        return await self._send(calls.rollback())
+    async def rollback(self, *, force: bool = False) -> dict[str, Any]:
+        """Serve again what was published before. force: also while an experiment runs on bundles. Raises:
+        GateError where one does."""
+        return await self._send(calls.rollback(force))

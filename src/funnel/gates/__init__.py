@@ -9,6 +9,7 @@ from funnel.gates.findings import Finding, Verdict
 from funnel.gates.judge import judge
 from funnel.gates.publish import publish, refuse_failed, serve
 from funnel.gates.tables import Arrived, arrived
+from funnel.gates.unjudged import publish_unjudged, rollback
 
 __all__ = [
     "Arrived",
@@ -20,6 +21,8 @@ __all__ = [
     "arrived",
     "judge",
     "publish",
+    "publish_unjudged",
     "refuse_failed",
+    "rollback",
     "serve",
 ]

@@ -30,7 +30,7 @@ def held(store: Store, version: str, *, won: str | None = None) -> list[Finding]
 def _finding(name: str) -> Finding:
     sentence = (
         f"the experiment {name!r} runs on bundles: publishing another would change its control midway; "
-        f"`funnel experiment {name} --ship` publishes a winner, and --stop ends it. --force publishes "
-        "all the same"
+        f"`funnel experiment {name} --ship` publishes a winner, and --stop ends it. With `force` it "
+        "is published all the same"
     )
     return Finding(gate=GATE, passed=False, value=1, limit=0, sentence=sentence)

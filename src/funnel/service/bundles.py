@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from funnel.errors import BundleError
+from funnel import gates
+from funnel.errors import BundleError, GateError
 from funnel.service.bodies import parsed
 from funnel.service.models import RollbackBody
 from funnel.service.observing import Shared
@@ -49,7 +50,7 @@ class Bundles:
             allowed(request, "admin")
             body = await make.body(request)
             wanted = parsed(body, RollbackBody) if body.strip() else RollbackBody()
-            done = await run_in_threadpool(self._rollback, wanted.version)
+            done = await run_in_threadpool(self._rollback, wanted.version, wanted.force)
             await self._taken_up(done["published"])
             return as_response(done)
 
@@ -72,9 +73,12 @@ class Bundles:
             ],
         }
 
-    def _rollback(self, version: str | None) -> dict[str, Any]:
+    def _rollback(self, version: str | None, force: bool) -> dict[str, Any]:
         try:
-            published = self._store.rollback(version)
+            published = gates.rollback(self._store, version, force=force)
+        except GateError as error:
+            verdict = error.verdict.model_dump(mode="json")
+            raise HttpProblem(409, self._masked(str(error)), error="GateError", verdict=verdict) from error
         except BundleError as error:
             if version is not None and version not in self._versions():
                 raise HttpProblem(404, self._unknown(version), error="BundleError") from error

@@ -138,6 +138,8 @@ class DeleteBody(Body):
 
 
 class RollbackBody(Body):
-    """What to serve again: what was published before, or this version, which was."""
+    """What to serve again: what was published before, or this version, which was. force: also while an
+    experiment runs on bundles."""
 
     version: str | None = None
+    force: bool = False
