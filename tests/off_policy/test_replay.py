@@ -15,6 +15,8 @@ from funnel.artifacts import Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.cli import app
 from funnel.errors import FunnelError
+from funnel.experiments.config import ExperimentConfig
+from funnel.experiments.running import start
 from funnel.impressions import ImpressionsConfig, answers_folder, read
 from funnel.off_policy.judged import OtherBundle, OtherPolicy, certain, logged_candidates
 from funnel.off_policy.replay import Replay, Reward, replay
@@ -180,6 +182,19 @@ def test_a_log_that_holds_too_few_candidates_is_refused(store: Path) -> None:  #
     live.close()
     with pytest.raises(FunnelError, match="do not come out again"):
         replayed(store, None)
+
+
+def test_an_arm_with_settings_of_its_own_is_named(store: Path) -> None:  # noqa: F811
+    arms = {"control": {"share": 0.5}, "varied": {"share": 0.5, "rerank": {"trade_off": 0.2}}}
+    start(Store(store), "variety", ExperimentConfig.model_validate({"arms": arms}))
+    live = Live(store, impressions=ImpressionsConfig(log=True, candidates=200))
+    for user in range(1, 60):
+        live.recommend(user, k=K)
+    assert live.recording.flush(30)
+    live.close()
+    with pytest.raises(FunnelError, match="of the arm 'varied' of the experiment 'variety'") as refused:
+        replayed(store, None)
+    assert "'control'" not in str(refused.value)
 
 
 def test_a_list_that_is_certain() -> None:

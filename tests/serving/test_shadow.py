@@ -89,6 +89,23 @@ def test_the_same_arm_as_a_shadow_differs_in_nothing(store: Store) -> None:
     assert (found.overlap, found.same_first, found.same_list, found.score) == (1.0, 1.0, 1.0, 0.0)
 
 
+def test_shadows_of_many_users_are_made_at_the_time_that_was_given(store: Store) -> None:
+    shadowed(store, {"rerank": {"pool": 50}})
+    live = Live(store)
+    then = live.contents.statistics.end - 200 * 86_400
+    usual = live.recommend_many(USERS)
+    live.shadow.flush(60)
+    shutil.rmtree(shadow_folder(live.folder), ignore_errors=True)
+    live.close()
+    live, answers = Live(store), []
+    for user in USERS:
+        answers += live.recommend_many([user], time=then)
+        assert live.shadow.flush(60)
+    assert [answer.items for answer in answers] != [answer.items for answer in usual]
+    found = shadows_of(live.folder, "dark")["dark"]
+    assert (found.requests, found.same_list, found.score) == (len(USERS), 1.0, 0.0)
+
+
 def test_under_load_shadows_are_dropped_and_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shadow, "PATIENCE", 0.2)
     shadowed(store, {"bundle": without_ranker(store)})

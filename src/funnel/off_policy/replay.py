@@ -102,9 +102,10 @@ def replay(
     lists, agree = _joined(parts)
     if agree < AGREE:
         raise FunnelError(
-            f"the logged chances of {1 - agree:.1%} of the lists do not come out again from what was logged: "
-            "the log holds fewer candidates than the draw went by (impressions.candidates is to be "
-            "rerank.pool at least), or rules go by what it does not hold (caps, budgets, floors)"
+            f"the logged chances of {1 - agree:.1%} of the lists do not come out again from what was logged"
+            f"{_of_arms(parts)}: the log holds fewer candidates than the draw went by "
+            "(impressions.candidates is to be rerank.pool at least), rules go by what it does not hold "
+            "(caps, budgets, floors), or an arm of an experiment has settings of its own"
         )
     (earned,) = estimate(_same(lists), ["snips"], floor=1)
     return Replay(
@@ -153,6 +154,7 @@ class _Batch:
     judged: Float64
     agree: Bool
     users: list[str]
+    arms: list[Mapping[str, str]]
 
 
 def _parts(
@@ -203,7 +205,8 @@ def _part(
     agree = np.asarray(np.isclose(again, chances, rtol=_SAME, atol=0).all(axis=1))
     users = [written(record.user) or f"\0{record.id}" for record in there]
     earned = _padded([rewards[record.id] for record in there], k, 0.0)
-    return _Batch(earned, chances, judged.chances(contents, there, k), agree, users)
+    return _Batch(earned, chances, judged.chances(contents, there, k), agree, users,
+                  [record.arms for record in there])  # fmt: skip
 
 
 def _padded(lists: Sequence[Sequence[float]], k: int, fill: float) -> Float64:
@@ -225,6 +228,21 @@ def _joined(parts: Sequence[_Batch]) -> tuple[DrawnLists, float]:
     users = np.array([user for part in parts for user in part.users])
     lists = DrawnLists(whole("rewards", 0.0), whole("logged", 1.0), whole("judged", 1.0), users)
     return lists, float(np.concatenate([part.agree for part in parts]).mean())
+
+
+def _of_arms(parts: Sequence[_Batch]) -> str:
+    """Whose chances do not come out again, where they are those of some arms: each arm of which one in a
+    hundred does not, or more."""
+    agree: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    for part in parts:
+        for arms, same in zip(part.arms, part.agree.tolist(), strict=True):
+            for arm in arms.items():
+                agree[arm].append(same)
+    of = [
+        f"{1 - np.mean(same):.1%} of those of the arm {arm!r} of the experiment {experiment!r}"
+        for (experiment, arm), same in agree.items() if np.mean(same) < AGREE
+    ]  # fmt: skip
+    return f" ({', '.join(of)})" if of else ""
 
 
 def _same(lists: DrawnLists) -> DrawnLists:

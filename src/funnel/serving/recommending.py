@@ -84,7 +84,7 @@ def _together(
         row = slice(number, number + 1)
         own = [step.of(row) if step.name in (steps[-1].name, RANK) else step for step in steps]
         moment_of = context[number] if isinstance(context, Sequence) else context
-        request = Request(user_id, where=where, seen=seen, context=moment_of)
+        request = Request(user_id, time=moment, where=where, seen=seen, context=moment_of)
         given = Called("recommend", request, in_front(loaded.contents, steps, number))
         some = requests.take(row)
         answers.append(finished(parts, chosen, given, some, own, wanted, codes, like=like[row]))
