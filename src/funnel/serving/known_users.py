@@ -61,7 +61,7 @@ class UserPart:
         )
 
 
-class _Kept(NamedTuple):
+class _KeptPart(NamedTuple):
     """changes: of the catalogue, when the part was made. recent: what the user did beside the bundle."""
 
     changes: int
@@ -76,7 +76,7 @@ class KnownUsers:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[int, _Kept] = {}
+        self._kept: dict[int, _KeptPart] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -87,7 +87,7 @@ class KnownUsers:
         if kept is not None and kept.changes == changes and kept.recent == recent:
             return kept.part
         part = UserPart.of(contents, row, events_of(contents, row, recent), {})
-        self._kept[row] = _Kept(changes, recent, part)
+        self._kept[row] = _KeptPart(changes, recent, part)
         with suppress(RuntimeError, StopIteration):  # another thread did it at the same time
             while len(self._kept) > MOST:
                 self._kept.pop(next(iter(self._kept)), None)

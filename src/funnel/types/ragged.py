@@ -20,7 +20,7 @@ class Lists(NamedTuple):
     offsets: Int64
 
 
-class _Rows:
+class _RowsOnce:
     """`Ragged.rows`, made when it is first read. `functools.cached_property` takes a lock to do so, which is
     nine calls; here two threads may both make it, of the same arrays."""
 
@@ -29,7 +29,7 @@ class _Rows:
         return rows
 
 
-class _Made:
+class _MadeOnce:
     """`Ragged.made`: a dict of its own, when it is first asked for."""
 
     def __get__(self, lists: Ragged, _: type | None = None) -> dict[Any, Any]:
@@ -48,10 +48,10 @@ class Ragged:
     offsets: Int64
 
     #: Lists of rows (int32) as compiled code takes them; made once, however many kernels read them.
-    rows = _Rows()
+    rows = _RowsOnce()
 
     #: What was made of these lists, by whoever made it, so that it is not made again.
-    made = _Made()
+    made = _MadeOnce()
 
     @classmethod
     def from_lists(cls, lists: Sequence[Iterable[Any]], dtype: Any = np.int32) -> Ragged:
