@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from funnel.stages.parts import Parts
 
 
+#: The source that goes by the query tower.
+TOWERS = "towers"
+
+
 class EmbeddingSpace(Protocol):
     """Item vectors, and requests as vectors beside them: `funnel.towers.queries.Queries` is one."""
 
@@ -36,7 +40,7 @@ class EmbeddingSpace(Protocol):
         """float32 [B, d]."""
 
 
-@register("source", "towers")
+@register("source", TOWERS)
 def towers(parts: Parts) -> Source:
     """Items whose vectors are nearest to the query tower's output."""
     return TowerSource(parts.encoder, parts.index)
@@ -59,7 +63,7 @@ class TowerSource:
         *,
         params: Mapping[str, int] | None = None,
         threads: int = 1,
-        name: str = "towers",
+        name: str = TOWERS,
     ) -> None:
         self.name = name
         self._encoder = encoder
@@ -80,7 +84,7 @@ class TowerSource:
 
     def encode(self, requests: Requests) -> Float32:
         """The requests' vectors: float32 [B, d]."""
-        if requests.vectors is None:
+        if requests.vectors is None or self.name != TOWERS:  # another source may go by the moment
             return self._encoder.encode(requests)
         if self.name not in requests.vectors:
             requests.vectors[self.name] = self._encoder.encode(requests)
