@@ -35,11 +35,11 @@ def recent(history: Ragged, reach: int, n_items: int, *, ordered: bool = True) -
     Returns int32 values. What is dropped does not count towards `reach`. ordered: whether the order of a
     history says anything; where it does not, see `members`.
     """
-    made, key = history.made, (reach, n_items, ordered)
-    if key not in made:
+    derived, key = history.derived, (reach, n_items, ordered)
+    if key not in derived:
         picked = _recent if ordered else _members
-        made[key] = Lists(*picked(*history.rows, reach, n_items))
-    newest: Lists = made[key]
+        derived[key] = Lists(*picked(*history.rows, reach, n_items))
+    newest: Lists = derived[key]
     return newest
 
 

@@ -124,8 +124,8 @@ def among(
     if kept == 0 or n == 0:
         return order.nothing(n, k)
     if n == 1:
-        found, scores = best(queries, vectors, rows, width, kept)
-        return padded(found, scores, k)
+        nearest, scores = best(queries, vectors, rows, width, kept)
+        return padded(nearest, scores, k)
     return padded(*in_parts(lambda part: best(part, vectors, rows, width, kept), queries, threads), k)
 
 

@@ -57,13 +57,13 @@ def _filled(final: Candidates) -> int:
 
 def _sources(final: Candidates, n: int) -> list[dict[str, int]]:
     """Of each item its rank, from 1, in each source that found it."""
-    names, found = final.sources, list[dict[str, int]]()
+    names, of_each = final.sources, list[dict[str, int]]()
     for ranks in final.source_ranks[0, :n].tolist():
-        found += (of_item := {},)  # a comprehension of one's own would be a call an item
+        of_each += (of_item := {},)  # a comprehension of one's own would be a call an item
         for name, rank in zip(names, ranks, strict=True):
             if rank >= 0:
                 of_item[name] = rank + 1
-    return found
+    return of_each
 
 
 def nearest_of_history(contents: Contents, requests: Requests, final: Candidates) -> Int32:

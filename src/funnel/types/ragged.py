@@ -29,12 +29,12 @@ class _RowsOnce:
         return rows
 
 
-class _MadeOnce:
-    """`Ragged.made`: a dict of its own, when it is first asked for."""
+class _DerivedOnce:
+    """`Ragged.derived`: a dict of its own, when it is first asked for."""
 
     def __get__(self, lists: Ragged, _: type | None = None) -> dict[Any, Any]:
-        made: dict[Any, Any] = lists.__dict__.setdefault("made", {})
-        return made
+        derived: dict[Any, Any] = lists.__dict__.setdefault("derived", {})
+        return derived
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Ragged:
     rows = _RowsOnce()
 
     #: What was made of these lists, by whoever made it, so that it is not made again.
-    made = _MadeOnce()
+    derived = _DerivedOnce()
 
     @classmethod
     def from_lists(cls, lists: Sequence[Iterable[Any]], dtype: Any = np.int32) -> Ragged:
