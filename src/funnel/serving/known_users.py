@@ -29,9 +29,8 @@ MOST = 5_000
 class UserPart:
     """What a request reads of its user; see `Requests`.
 
-    events: all of them. read: those that are in the history. vectors: what the query tower made of it, once
-    it was asked; None where that depends on more than the user: on the context, or on what an encoder of a
-    plugin reads.
+    events: all of them. read: those that are in the history. vectors: None, so that the query tower is asked
+    each time: whatever changes the history of a request would have to drop them.
     """
 
     users: Int32
@@ -58,7 +57,7 @@ class UserPart:
             None if read.kinds is None else Ragged(frozen(read.kinds), items.offsets),
             None if no is None else one_list(no),
             contents.users.features_of([row], [columns]),
-            {} if contents.context is None and contents.encoding.own else None,
+            None,
         )
 
 
