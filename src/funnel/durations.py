@@ -7,9 +7,6 @@ import math
 #: Of so many runs the latest are looked at, and so large a share of them is to end in time.
 WINDOW, SHARE = 32, 0.9
 
-#: Of so many latest runs, by their number: which of them, in rising order, that share ends within.
-_WITHIN = tuple(math.ceil(SHARE * n) - 1 for n in range(WINDOW + 1))
-
 #: At most so many requests leave a stage out before it is tried again.
 MOST_LEFT_OUT = 256
 
@@ -52,13 +49,13 @@ class Runs:
     def ran(self, seconds: float, left: float) -> None:
         """Record a run. seconds: it took. left: seconds that its request had when it began."""
         trial = self.expected > left
-        count = self._count
-        if count < WINDOW:
-            self._window += (seconds,)
+        if len(self._window) < WINDOW:
+            self._window.append(seconds)
         else:
-            self._window[count % WINDOW] = seconds
-        self._count = count + 1
-        self.expected = sorted(self._window)[_WITHIN[count + 1] if count < WINDOW else _WITHIN[WINDOW]]
+            self._window[self._count % WINDOW] = seconds
+        self._count += 1
+        latest = sorted(self._window)
+        self.expected = latest[math.ceil(SHARE * len(latest)) - 1]
         if trial:
             self._gap = 1 if seconds <= left else min(2 * self._gap, MOST_LEFT_OUT)
         self._left_out = 0
@@ -80,13 +77,7 @@ class Durations:
     def of(self, stage: str, candidates: int) -> Runs:
         """The runs of a stage on about so many candidates, of all requests of a batch together."""
         size = candidates.bit_length()
-        try:
-            return self._runs[stage][size]
-        except KeyError:
-            return self._first(self._runs.setdefault(stage, {}), size)
-
-    def _first(self, sizes: dict[int, Runs], size: int) -> Runs:
-        """The runs on a number of candidates that the stage has not had yet."""
+        sizes = self._runs.setdefault(stage, {})
         if size not in sizes:
             measured = [other for other, runs in list(sizes.items()) if runs.expected > 0]
             nearest = min(measured, key=lambda other: abs(other - size), default=size)

@@ -44,7 +44,7 @@ class Funnel:
     Raises: ConfigError for no stage or two of one name.
     """
 
-    __slots__ = ("_clock", "_durations", "_needed", "_nothing", "_skippable", "_stages")
+    __slots__ = ("_clock", "_durations", "_needed", "_skippable", "_stages")
 
     def __init__(
         self,
@@ -61,7 +61,6 @@ class Funnel:
         # Looked up once: to look for a method costs more than all else that a trace does.
         self._skippable = tuple(stage if isinstance(stage, Skippable) else None for stage in self._stages)
         self._needed = tuple(getattr(stage, "needs", None) for stage in self._stages)
-        self._nothing = Candidates.empty(1)  # where most requests start; it has no number to write to
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -88,8 +87,7 @@ class Funnel:
         over, or when more than one in ten of its latest runs would have ended later; then it is tried again
         now and then (see `Runs`). What finds and filters candidates always runs.
         """
-        n, steps, skipped = len(requests.users), list[Step](), set[str]()
-        candidates = self._nothing if n == 1 else Candidates.empty(n)
+        candidates, steps, skipped = Candidates.empty(len(requests.users)), list[Step](), set[str]()
         start = self._clock()
         end = math.inf if seconds is None else start + seconds
         for stage, skippable, needed in zip(self._stages, self._skippable, self._needed, strict=True):
@@ -104,6 +102,6 @@ class Funnel:
             stop = self._clock()
             if runs is not None:
                 runs.ran(stop - start, end - start)
-            steps += (Step(stage.name, candidates, stop - start, skip),)
+            steps.append(Step(stage.name, candidates, stop - start, skip))
             start = stop
         return steps

@@ -34,9 +34,7 @@ def unpacked(sorted_keys: NDArray[np.uint64], k: int) -> tuple[NDArray[np.int32]
 
 def nothing(batch: int, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """A result of empty positions only: [B, k], −1 and −inf."""
-    items, scores = np.empty((batch, k), dtype=np.int32), np.empty((batch, k), dtype=np.float32)
-    items[:], scores[:] = -1, -np.inf
-    return items, scores
+    return _unpacked(np.empty((batch, 0), dtype=np.uint64), k)
 
 
 def best(
@@ -48,11 +46,11 @@ def best(
     number: NumPy selects and sorts those with vector instructions, several times as fast as a heap takes
     them in.
     """
-    packed = _keys(*plain(items, scores))
+    packed = keys(items, scores)
     if k < packed.shape[1]:
         packed.partition(k - 1, axis=1)
     packed[:, :k].sort(axis=1)
-    return _unpacked(packed, k)
+    return unpacked(packed, k)
 
 
 def ranked(

@@ -105,8 +105,7 @@ class Catalogue:
         wanted = self.displayed if names is None else names
         if not wanted:
             return [{} for _ in rows]
-        readers = self._readers
-        columns = [readers[name](rows) for name in wanted]
+        columns = [self._readers[name](rows) for name in wanted]
         return [dict(zip(wanted, values_of_row, strict=True)) for values_of_row in zip(*columns, strict=True)]
 
     @property

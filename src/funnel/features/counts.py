@@ -119,9 +119,9 @@ class EventCounts:
 
     def none_before(self, items: Int32, times: Int64) -> Bool:
         """Whether `count` without a lower end is 0: bool, shape of items and times."""
-        if items.ndim != 1:
-            return self.none_before(items.reshape(-1), times.reshape(-1)).reshape(items.shape)
-        return nothing_before(self.arrays, *plain(items, times), self.end)
+        flat = plain(items.reshape(-1), times.reshape(-1))
+        without: Bool = nothing_before(self.arrays, *flat, self.end)
+        return without if items.ndim == 1 else without.reshape(items.shape)
 
     @property
     def arrays(self) -> CountedEvents:

@@ -22,12 +22,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 def item_lists(ragged: Ragged | None, n: int) -> Lists:
     """Lists of item rows; n empty ones for None."""
-    if ragged is not None:
-        return ragged.rows
-    return _NO_LIST if n == 1 else Ragged.empty(n).rows
-
-
-_NO_LIST = Ragged.empty(1).rows
+    return Ragged.empty(n).rows if ragged is None else ragged.rows
 
 
 class Bitmaps(NamedTuple):

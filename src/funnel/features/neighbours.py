@@ -99,7 +99,7 @@ class Neighbours:
         """
         faded = self.decay if decay is None else decay
         newest = self._counted(history)
-        return top(self.edges, newest, faded, k, item_lists(exclude, len(newest.offsets) - 1), bitmaps(allow))
+        return top(self.edges, newest, faded, k, item_lists(exclude, len(history)), bitmaps(allow))
 
     def nearest(self, history: Ragged, items: Int32) -> Int32:
         """The recent history's item with the largest weight to each of items: int32 [B, K], −1 for none.
@@ -127,4 +127,4 @@ class Neighbours:
         return cls(offsets, items, weights, decay, reach)
 
     def _counted(self, history: Ragged) -> Lists:
-        return recent(history, self.reach, len(self.offsets) - 1, ordered=self.decay < 1)
+        return recent(history, self.reach, self.n_items, ordered=self.decay < 1)

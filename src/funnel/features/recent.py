@@ -35,12 +35,8 @@ def recent(history: Ragged, reach: int, n_items: int, *, ordered: bool = True) -
     Returns int32 values. What is dropped does not count towards `reach`. ordered: whether the order of a
     history says anything; where it does not, see `members`.
     """
-    derived, key = history.derived, (reach, n_items, ordered)
-    if key not in derived:
-        picked = _recent if ordered else _members
-        derived[key] = Lists(*picked(*history.rows, reach, n_items))
-    newest: Lists = derived[key]
-    return newest
+    picked = _recent if ordered else _members
+    return Lists(*picked(*history.rows, reach, n_items))
 
 
 def members(sets: Ragged, most: int, n_items: int) -> Ragged:

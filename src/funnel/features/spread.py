@@ -18,9 +18,6 @@ def top(edges: Any, newest: Any, decay: float, k: int, excluded: Any, allow: Any
     One history after the other: all that they lead to would be many times as much.
     """
     shape = len(newest.offsets) - 1, k
-    if shape[0] == 1:
-        items, weights = _passing(edges, newest, decay, excluded, allow, 0)
-        return best(items, weights, k)
     rows, scores = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.float32)
     for row in range(shape[0]):
         items, weights = _passing(edges, newest, decay, excluded, allow, row)

@@ -23,9 +23,6 @@ from funnel.features.statistics_file import StatisticsFile
 from funnel.order import nothing
 from funnel.types import Bool, Clock, Float32, Int32, Int64, Log, Ragged
 
-#: The number of the request in a batch of one.
-_ALONE = frozen(np.zeros(1, dtype=np.int64))
-
 #: Windows are these parts of the log's span, so that they fit a log of a week and one of a decade.
 FRACTIONS = (256, 64, 16, 4)
 
@@ -170,12 +167,9 @@ class Statistics:
         a clock it is that of the fitted events.
         Items of `exclude` are skipped, and those that `allow` leaves out.
         """
-        n, starts, rankings = len(times), self._floor(times), self.rankings
-        rows, scores = nothing(n, k)
-        excluded, allowed = item_lists(exclude, n), bitmaps(allow)
-        if n == 1:
-            rankings.at(int(starts[0]), window).pick(_ALONE, excluded, allowed, rows, scores)
-            return rows, scores
+        rows, scores = nothing(len(times), k)
+        excluded, allowed = item_lists(exclude, len(times)), bitmaps(allow)
+        starts, rankings = self._floor(times), self.rankings
         for start in sorted(set(starts.tolist())):
             members = frozen((starts == start).nonzero()[0])
             rankings.at(start, window, len(members)).pick(members, excluded, allowed, rows, scores)

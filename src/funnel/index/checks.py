@@ -56,7 +56,7 @@ def checked_queries(queries: Any, dimension: int) -> Float32:
             raise FunnelError(f"queries must be numbers, one row a query: {error}") from error
     if array.ndim != 2 or array.shape[1] != dimension:
         raise FunnelError(f"queries have shape {np.shape(queries)}; this index takes [batch, {dimension}]")
-    if not np.logical_and.reduce(np.isfinite(array), axis=None):
+    if not np.isfinite(array).all():
         good = np.isfinite(array).all(axis=1)
         raise FunnelError(f"query {int(np.argmin(good))} has a NaN or an infinite number; all must be finite")
     return array
@@ -74,8 +74,6 @@ def checked_allow(allow: Allow, batch: int, size: int) -> Allow:
 
 def at_least_one(name: str, value: Any) -> int:
     """A whole number of at least 1. Raises: FunnelError that says what `name` was."""
-    if type(value) is int and value > 0:
-        return value
     try:
         number = operator.index(value)
     except TypeError:

@@ -60,7 +60,7 @@ def exact_search(
 
     parts: ranges of rows that are searched each by itself, on threads of their own, unless there is a filter.
     """
-    held = vectors if type(vectors) is ItemVectors else ItemVectors.of(vectors)
+    held = ItemVectors.of(vectors)
     queries = checked_queries(queries, held.shape[1])
     k, threads = at_least_one("k", k), at_least_one("threads", threads)
     if allow is None and len(parts) > 1:
@@ -94,7 +94,7 @@ def by_filter(
     queries: Float32, k: int, allow: Allow, search: Callable[[Float32, Any, int], tuple[Int32, Float32]]
 ) -> tuple[Int32, Float32]:
     """The results of one search for each filter: search(its queries, its bitmap, how many items pass it)."""
-    rows, scores = order.nothing(len(queries), k)
+    rows, scores = nothing(len(queries), k)
     counts = allow.counts
     for number in np.unique(allow.filter_of):
         mine = np.flatnonzero(allow.filter_of == number)
@@ -119,14 +119,16 @@ def among(
     vectors: Stored, queries: Float32, k: int, rows: Int32 | None, threads: int
 ) -> tuple[Int32, Float32]:
     """Exact search among these rows; None: among all."""
-    n, width = len(queries), len(vectors) if rows is None else len(rows)
+    width = len(vectors) if rows is None else len(rows)
     kept = min(k, width)
-    if kept == 0 or n == 0:
-        return order.nothing(n, k)
-    if n == 1:
-        nearest, scores = best(queries, vectors, rows, width, kept)
-        return padded(nearest, scores, k)
+    if kept == 0 or len(queries) == 0:
+        return nothing(len(queries), k)
     return padded(*in_parts(lambda part: best(part, vectors, rows, width, kept), queries, threads), k)
+
+
+def nothing(batch: int, k: int) -> tuple[Int32, Float32]:
+    """A result of empty positions only."""
+    return np.full((batch, k), -1, dtype=np.int32), np.full((batch, k), -np.inf, dtype=np.float32)
 
 
 def padded(rows: Int32, scores: Float32, k: int) -> tuple[Int32, Float32]:

@@ -17,13 +17,12 @@ from funnel.index import parameters
 from funnel.index.auto import cost, ladders, recall, tune
 from funnel.index.checks import at_least_one, checked_allow, checked_queries, finite, plain
 from funnel.index.config import IndexConfig, IndexInfo
-from funnel.index.exact import exact_search, padded
+from funnel.index.exact import exact_search, nothing, padded
 from funnel.index.files import info_for
 from funnel.index.filtered import filtered, least_margin
 from funnel.index.kernel import best_of
 from funnel.index.shards import Shards, check_shards, ranges, spec_of
 from funnel.index.walk import InvertedLists
-from funnel.order import nothing
 from funnel.types import Float32, Int32
 from funnel.vectors import ItemVectors
 
@@ -53,7 +52,7 @@ class FaissIndex:
     @property
     def size(self) -> int:
         """The number of items, n."""
-        return self.info.size
+        return len(self._vectors)
 
     @property
     def spec(self) -> str:
@@ -196,7 +195,7 @@ class FaissIndex:
             return filtered(
                 self._vectors.stored, self._lists, queries, k, allow, read, self.info.margin, threads=threads
             )
-        kept = min(k, self.info.size)
+        kept = min(k, self.size)
         rows = self._candidates(queries, kept, chosen, threads)
         return padded(*best_of(queries, self._vectors.stored, rows, kept), k)
 
@@ -222,7 +221,7 @@ class FaissIndex:
         """The rows that FAISS returns for a search of k: int32 [B, ≥ k], negative where it found fewer."""
         more = 1 if self._refines_itself else params.get("k_factor", 1)
         nested = self._usual if params is self.info.params else self._held.nested(params)
-        return self._held.candidates(queries, min(self.info.size, k * more), nested, threads)
+        return self._held.candidates(queries, min(self.size, k * more), nested, threads)
 
     @cached_property
     def _usual(self) -> list[Any]:

@@ -132,9 +132,7 @@ class OverlayIndex:
             queries, k = checked_queries(queries, self._vectors.shape[1]), at_least_one("k", k)
         if allow is not None and allow.bits is self._living:
             allow = None
-        if allow is None and base.n_hidden == 0:
-            results = base.index.search(queries, k, params=params, threads=threads)
-        elif allow is None:
+        if allow is None:
             results = _unfiltered(base, queries, k, options)
         else:
             allow = checked_allow(allow, len(queries), self.size)
@@ -160,7 +158,9 @@ class OverlayIndex:
 
 
 def _unfiltered(base: _Base, queries: Float32, k: int, options: Any) -> tuple[Int32, Float32]:
-    """The base's best that are not hidden, where some are."""
+    """The base's best that are not hidden."""
+    if base.n_hidden == 0:
+        return base.index.search(queries, k, **options)
     size = min(base.index.size, k + min(_SPARE, base.n_hidden))
     rows, scores = base.index.search(queries, size, **options)
     bad = (rows < 0) | base.hidden[rows]

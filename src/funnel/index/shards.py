@@ -22,10 +22,10 @@ from funnel.errors import BundleError, ConfigError
 from funnel.index.auto import choose_spec
 from funnel.index.checks import finite
 from funnel.index.config import IndexConfig, IndexInfo
+from funnel.index.exact import nothing
 from funnel.index.factory import filled, trained, trained_index
 from funnel.index.files import read_index, size_of
 from funnel.index.parameters import faiss, lists, names, nested, omp_threads
-from funnel.order import nothing
 from funnel.types import Float32, Int32, Int64
 from funnel.vectors import ItemVectors
 

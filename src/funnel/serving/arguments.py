@@ -85,8 +85,6 @@ def seen(value: Any, exclude_seen: bool | Sequence[str], kinds: EventKinds | Non
 
 def known(value: Any) -> Any:
     """An id as it is, None in place of what cannot be one: it is then unknown, which is no error."""
-    if type(value) is int and -(2**63) <= value < 2**63:
-        return value
     if isinstance(value, bool | np.bool_):
         return None
     if isinstance(value, int):

@@ -17,8 +17,7 @@ from funnel.types import Requests
 
 def encoded(parts: ServingParts, loaded: Loaded, request: Request) -> tuple[Requests, list[str]]:
     """One request in row numbers, and the codes of what was missing. Raises: see `encode_request`."""
-    recent = recent_interactions(parts, request.user_id)
-    return encode_request(loaded.contents, request, recent, loaded.known_users)
+    return encode_request(loaded.contents, request, recent_interactions(parts, request.user_id))
 
 
 def on_occasion(

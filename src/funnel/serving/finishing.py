@@ -43,16 +43,13 @@ def finished(
     contents, final = chosen.loaded.contents, steps[-1].candidates
     codes = [*reasons, *_missing(contents, final, wanted), *_outcomes(final)]
     codes += [] if parts.follower.error is None else [STATE_UNREADABLE]
-    milliseconds = {}
-    for step in steps:
-        milliseconds[step.name] = 1000 * step.seconds
-        codes += [f"{SKIPPED}{step.name}"] if step.skipped else []
+    codes += [f"{SKIPPED}{step.name}" for step in steps if step.skipped]
     answer = Answer(
         user_id=given.request.user_id,
         items=recommendations(contents, requests, final, attributes, ranked(steps), like),
         version=chosen.loaded.version,
         reasons=tuple(codes),
-        milliseconds=milliseconds,
+        milliseconds={step.name: 1000 * step.seconds for step in steps},
         state=chosen.state,
         arms=chosen.arms,
         weights=chosen.weights,
@@ -68,9 +65,9 @@ def finished(
 
 def _missing(contents: Contents, final: Candidates, wanted: int) -> list[str]:
     """Codes of items, a ranker or a value that there were not."""
-    codes, positions = [], final.items.shape[1]  # empty ones come last
-    if positions < wanted or final.items[0, wanted - 1] < 0:  # of a given list: what a plugin left out
-        codes.append(FEWER_THAN_K if positions and final.items[0, 0] >= 0 else ALL_FILTERED)
+    codes, filled = [], int(final.filled.sum())
+    if filled < wanted:  # of a given list: what a stage of a plugin left out
+        codes.append(FEWER_THAN_K if filled else ALL_FILTERED)
     if contents.ranker is None:
         codes.append(RETRIEVAL_ORDER)
     if contents.rank.value is not None and contents.expected_value is None:
@@ -80,7 +77,7 @@ def _missing(contents: Contents, final: Candidates, wanted: int) -> list[str]:
 
 def _outcomes(final: Candidates) -> list[str]:
     """Codes of what became of the rules."""
-    codes: list[str] = []
+    codes = []
     for outcome in final.outcomes:
         codes += [f"{GAVE_WAY}{name}" for name in outcome.gave_way]
         codes += [] if outcome.proven else [RULES_NOT_PROVEN]

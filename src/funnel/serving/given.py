@@ -67,7 +67,6 @@ def beside(requests: Requests, row: int) -> Requests:
         history=Ragged(history, offsets),
         history_times=Ragged(times, offsets),
         exclude=Ragged(exclude, np.array([0, len(exclude)], dtype=np.int64)),
-        vectors=None,  # they are those of the history without it
     )
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from funnel.errors import BundleError
 from funnel.features.observed import ROOM
 from funnel.features.popular import KEPT as RANKINGS_KEPT
-from funnel.serving.known_users import MOST as USERS_KNOWN
 from funnel.serving.loaded import KEPT
 from funnel.serving.parts import ServingParts
 from funnel.serving.state.follower import COMPACT_AT, MOST, Follower
@@ -45,13 +44,10 @@ def _reload(parts: ServingParts) -> dict[str, Any]:
 
 
 def _state_and_memory(parts: ServingParts) -> dict[str, Any]:
-    users = {
-        "users_last_known": {"size": len(parts.users.last_known), "bound": USERS},
-        "users_known": {"size": len(parts.loaded.known_users), "bound": USERS_KNOWN},
-    }
+    last_known = {"size": len(parts.users.last_known), "bound": USERS}
     return {
         "state": _state(parts.follower, parts.impressions),
-        "memory": _memory(parts.follower) | users,
+        "memory": _memory(parts.follower) | {"users_last_known": last_known},
     }
 
 

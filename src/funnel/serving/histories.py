@@ -106,9 +106,7 @@ def refused(contents: Contents, events: UserEvents) -> Int32 | None:
 
 def one_list(values: NDArray[Any]) -> Ragged:
     """One list of all values, as compiled code takes it."""
-    offsets = np.array([0, len(values)], dtype=np.int64)
-    offsets.flags.writeable = False
-    return Ragged(frozen(values), offsets)
+    return Ragged(frozen(values), frozen([0, len(values)], np.int64))
 
 
 def _kinds(contents: Contents, n: int) -> Int8 | None:

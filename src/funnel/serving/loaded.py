@@ -19,7 +19,6 @@ from funnel.engine import Funnel
 from funnel.errors import BundleError, FunnelError
 from funnel.serving.arguments import MOST_ITEMS
 from funnel.serving.background import in_background
-from funnel.serving.known_users import KnownUsers
 from funnel.serving.reasons import recommendations
 from funnel.serving.request import Request, encode_request
 from funnel.types import Requests
@@ -34,8 +33,7 @@ Wanted: TypeAlias = tuple[Literal["recommend", "drawn", "rank", "similar"], int 
 
 @dataclass(frozen=True)
 class Loaded:
-    """One version, ready to answer. durations: of stages so far; those of what was in use before go on.
-    known_users: of these contents."""
+    """One version, ready to answer. durations: of stages so far; those of what was in use before go on."""
 
     version: str
     manifest: Manifest
@@ -43,7 +41,6 @@ class Loaded:
     contents: Contents
     funnels: dict[Wanted, Funnel] = field(default_factory=dict)
     durations: Durations = field(default_factory=Durations)
-    known_users: KnownUsers = field(default_factory=KnownUsers)
 
     @classmethod
     def load(cls, store: Store, version: str, *, serving: bool = False) -> Loaded:
@@ -74,10 +71,7 @@ class Loaded:
 
     def funnel(self, k: int) -> Funnel:
         """The funnel that ends in k items, at most all there are or a million; the last 32 made are kept."""
-        funnel = self.funnels.get(("recommend", k))  # so it is named where there are as many items
-        if funnel is None:
-            funnel = self._kept(("recommend", min(k, len(self.contents.catalogue.ids), MOST_ITEMS)))
-        return funnel
+        return self._kept(("recommend", min(k, len(self.contents.catalogue.ids), MOST_ITEMS)))
 
     def drawn(self, k: int) -> Funnel:
         """The same with lists that are drawn. Raises: BundleError where the bundle draws none."""
@@ -113,7 +107,7 @@ class Loaded:
     def with_contents(self, contents: Contents) -> Loaded:
         """The same version with other contents, and the funnels that it has been asked for made again."""
         funnels = {wanted: self._funnel_of(contents, wanted) for wanted in list(self.funnels)}
-        return replace(self, contents=contents, funnels=funnels, known_users=KnownUsers())
+        return replace(self, contents=contents, funnels=funnels)
 
     def following(self, other: Loaded) -> Loaded:
         """This one in place of another that was in use: what that learned of how long stages take goes on."""

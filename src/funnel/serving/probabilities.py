@@ -19,10 +19,7 @@ _NOTHING: Mapping[str, float] = {}
 
 def ranked(steps: Sequence[Step]) -> Candidates | None:
     """What the ranker left, with its scores; None where there is none, or a deadline left it out."""
-    for step in steps:
-        if step.name == RANK and not step.skipped:
-            return step.candidates
-    return None
+    return next((step.candidates for step in steps if step.name == RANK and not step.skipped), None)
 
 
 def probabilities(
@@ -36,12 +33,11 @@ def probabilities(
     if not heads or scored is None or not len(items):
         return [_NOTHING] * len(items)
     scores, further = _scores(items, scored)
-    columns = [np.isfinite(scores).tolist()]
-    for name in heads:
-        columns += (heads[name](further.get(name, scores)).tolist(),)
+    columns = [head(further.get(name, scores)).tolist() for name, head in heads.items()]
+    there = np.isfinite(scores).tolist()
     return [
         dict(zip(heads, of_item, strict=True)) if known else _NOTHING
-        for known, *of_item in zip(*columns, strict=True)
+        for known, *of_item in zip(there, *columns, strict=True)
     ]
 
 
@@ -66,9 +62,8 @@ def values(
 
 def _scores(items: Int32, scored: Candidates) -> tuple[Float32, Mapping[str, Float32]]:
     """The ranker's score of each item, and those of its further heads."""
-    listed, further = scored.items[0], {}
-    for name in scored.head_scores:
-        further[name] = scores_of(items, listed, scored.head_scores[name][0])
+    listed = scored.items[0]
+    further = {name: scores_of(items, listed, of[0]) for name, of in scored.head_scores.items()}
     return scores_of(items, listed, scored.scores[0]), further
 
 

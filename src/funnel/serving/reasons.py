@@ -27,20 +27,15 @@ def recommendations(
     probabilities; None where it did not rank. like: what `nearest_of_history` gave, where that is known.
     """
     like = nearest_of_history(contents, requests, final) if like is None else like
-    n = _filled(final)
+    n = int(np.count_nonzero(final.items[0] >= 0))  # empty places come last
     rows = final.items[0, :n]
     sources = _sources(final, n)
     worth = values(contents.expected_value, ranked, rows, requests.context_numbers)
-    near = like[0, :n]
-    ids = contents.catalogue.ids.take(np.concatenate((rows, np.maximum(near, 0))))
-    similar = [
-        (f"similar_to:{of}",) if row >= 0 else () for of, row in zip(ids[n:], near.tolist(), strict=True)
-    ]
     columns = (
-        ids[:n],
+        contents.catalogue.ids.take(rows),
         final.scores[0, :n].tolist(),
         sources,
-        _reasons(final, worth, similar, sources, requests),
+        _reasons(final, worth, _similar(contents, like, n), sources, requests),
         contents.catalogue.records(rows, attributes),
         probabilities(contents.heads, ranked, rows),
         [value for value, _ in worth],
@@ -49,27 +44,27 @@ def recommendations(
     return tuple([Recommendation(*of_item) for of_item in zip(*columns, strict=True)])
 
 
-def _filled(final: Candidates) -> int:
-    """How many positions of a single list hold an item: empty ones come last."""
-    items = final.items[0].tolist()
-    return items.index(-1) if -1 in items else len(items)
-
-
 def _sources(final: Candidates, n: int) -> list[dict[str, int]]:
     """Of each item its rank, from 1, in each source that found it."""
-    names, of_each = final.sources, list[dict[str, int]]()
-    for ranks in final.source_ranks[0, :n].tolist():
-        of_each += (of_item := {},)  # a comprehension of one's own would be a call an item
-        for name, rank in zip(names, ranks, strict=True):
-            if rank >= 0:
-                of_item[name] = rank + 1
-    return of_each
+    names = final.sources
+    return [
+        {name: rank + 1 for name, rank in zip(names, ranks, strict=True) if rank >= 0}
+        for ranks in final.source_ranks[0, :n].tolist()
+    ]
 
 
 def nearest_of_history(contents: Contents, requests: Requests, final: Candidates) -> Int32:
     """For each position the row of the history's item that most often occurs together with the item there,
     −1 where none does: int32 [B, K]."""
     return contents.statistics.covisitation.nearest(requests.history, final.items)
+
+
+def _similar(contents: Contents, like: Int32, n: int) -> list[tuple[str, ...]]:
+    """For each of the first n items of one list `similar_to:<id>`. like: [1, K]."""
+    rows = like[0, :n].tolist()
+    known = [row for row in rows if row >= 0]
+    name_of = dict(zip(known, contents.catalogue.ids.take(np.array(known, dtype=np.int32)), strict=True))
+    return [(f"similar_to:{name_of[row]}",) if row >= 0 else () for row in rows]
 
 
 def _reasons(
@@ -80,9 +75,8 @@ def _reasons(
     requests: Requests,
 ) -> list[tuple[str, ...]]:
     """Of each item: what put it there, why it stands behind others, what it is like, and who found it."""
-    rules: Sequence[tuple[str, ...]] = [()] * len(worth)
-    if final.outcomes and (touched := final.outcomes[0].touched[: len(worth)]):
-        rules = [tuple([f"{RULE}{name}" for name in names]) for names in touched]
+    touched = final.outcomes[0].touched[: len(worth)] if final.outcomes else ()
+    rules = [tuple(f"{RULE}{name}" for name in names) for names in touched] or [()] * len(worth)
     matches = "matches_history" if len(requests.history.values) else "matches_profile"
     return [
         (

@@ -14,6 +14,7 @@ from funnel.bundle.contents import Contents
 from funnel.bundle.standing_filter import allowed_by, effective
 from funnel.catalogue import moment
 from funnel.catalogue.where import Where
+from funnel.compiling import frozen
 from funnel.serving import arguments
 from funnel.serving.histories import (
     RecentInteractions,
@@ -25,7 +26,6 @@ from funnel.serving.histories import (
     refused,
     seen_items,
 )
-from funnel.serving.known_users import KnownUsers, UserPart
 from funnel.serving.response import EMPTY_HISTORY, MISSING_CONTEXT, UNKNOWN_ITEMS_IN_HISTORY, UNKNOWN_USER
 from funnel.types import Features, Int32, Int64, Ragged, Requests
 
@@ -45,49 +45,56 @@ class Request:
 
 
 def encode_request(
-    contents: Contents, request: Request, recent: RecentInteractions = (), known: KnownUsers | None = None
+    contents: Contents, request: Request, recent: RecentInteractions = ()
 ) -> tuple[Requests, list[str]]:
-    """One request, and its reason codes. recent: what the user did, beside what the bundle knows. known:
-    users who may have come before.
+    """One request, and its reason codes. recent: what the user did, beside what the bundle knows.
 
     Raises: FunnelError for an argument that cannot be meant; ConfigError when the filter or the user's
     columns name a column that there is not.
     """
-    row = contents.users.ids.row(arguments.known(request.user_id))
-    reasons = [UNKNOWN_USER] if row < 0 else []
-    columns = arguments.user_columns(request.user, contents.users.encoder.specs)
+    reasons: list[str] = []
+    users = contents.users
+    row = users.ids.row(arguments.known(request.user_id))
+    if row < 0:
+        reasons.append(UNKNOWN_USER)
+    columns = arguments.user_columns(request.user, users.encoder.specs)
     now = _moment(contents, request.time)
-    if request.history is not None:
-        events, unknown = given_events(contents, request.history, now)
-        reasons += [UNKNOWN_ITEMS_IN_HISTORY] if unknown else []
-        user = UserPart.of(contents, row, events, columns)
-    elif known is None or row < 0 or columns:
-        user = UserPart.of(contents, row, events_of(contents, row, recent), columns)
-    else:
-        user = known.of(contents, row, recent)
-    items, all_read = user.history, user.read.items
-    reasons += [] if len(all_read) else [EMPTY_HISTORY]
+    events = _events(contents, request, row, now, reasons, recent)
+    read, no = history(contents, events), refused(contents, events)
+    if not len(read.items):
+        reasons.append(EMPTY_HISTORY)
     moments = np.array([now], dtype=np.int64)
     context = [arguments.context(request.context, contents.context)]
     encoded, numbers = in_context(contents, context, moments)
     allow, (missing,) = allowed(contents, request.where, context)
     reasons += missing
-    seen = seen_items(contents, user.events, request.seen)
+    items, seen = one_list(read.items), seen_items(contents, events, request.seen)
     requests = Requests(
-        users=user.users,
+        users=np.array([row], dtype=np.int32),
         times=moments,
         history=items,
-        history_times=user.history_times,
-        exclude=_excluded(contents, request, items if seen is all_read else one_list(seen)),
+        history_times=Ragged(frozen(read.times), items.offsets),
+        exclude=_excluded(contents, request, items if seen is read.items else one_list(seen)),
         allow=allow,
-        user_features=user.features,
+        user_features=users.features_of([row], [columns]),
         context=encoded,
         context_numbers=numbers,
-        history_kinds=user.history_kinds,
-        negatives=user.negatives,
-        vectors=user.vectors,
+        history_kinds=None if read.kinds is None else Ragged(frozen(read.kinds), items.offsets),
+        negatives=None if no is None else one_list(no),
     )
     return requests, reasons
+
+
+def _events(
+    contents: Contents, request: Request, row: int, now: int, reasons: list[str], recent: RecentInteractions
+) -> UserEvents:
+    """The history that was given, without items that are not in the catalogue, or all that the user did."""
+    if request.history is None:
+        return events_of(contents, row, recent)
+    events, unknown = given_events(contents, request.history, now)
+    if unknown:
+        reasons.append(UNKNOWN_ITEMS_IN_HISTORY)
+    return events
 
 
 def encode_requests(
@@ -213,7 +220,7 @@ def allowed(
     """
     n, where = len(contexts), effective(contents, where)
     if where is None or (isinstance(where, Mapping) and not where):
-        return contents.catalogue.living(n), [[]] if n == 1 else [[] for _ in contexts]
+        return contents.catalogue.living(n), [[] for _ in contexts]
     names = moment.named(where)
     if names:
         moment.check_named(names, [] if contents.context is None else list(contents.context.table.specs))

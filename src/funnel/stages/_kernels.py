@@ -116,37 +116,23 @@ def admitted(rows: Int32, scores: Float32, excluded: Any, allow: Any, k: int) ->
 
 
 @compiled
-def any_excluded(items: Int32, excluded: Any, allow: Any) -> bool:
-    """Whether any list [B, K] has an item that its request may not be given; see `admitted`."""
-    most = 0
-    for b in range(len(items)):
-        most = max(most, excluded.offsets[b + 1] - excluded.offsets[b])
-    bits = table_bits(most)
-    keys = np.empty(1 << bits, dtype=np.int32)
-    for b in range(len(items)):
-        put_all(keys, bits, excluded, b)
-        for item in items[b]:
-            if item >= 0 and not (keys[slot_of(keys, bits, item)] != item and passes(allow, b, item)):
-                return True
-    return False
+def unranked(items: Int32, ranks: Int32, times: Int64, sources: Bool) -> tuple[Int64, Int32, Int64]:
+    """The items that none of some sources returned: their positions in all [B · U], in order, the items, and
+    the times of their requests: [n] each.
 
-
-@compiled
-def unranked(items: Int32, ranks: Int32, sources: Bool) -> Int64:
-    """The positions of the items that none of some sources returned, among all [B · U], in order: [n].
-
-    items: [B, U]. ranks: [B, U, S]. sources: bool [S].
+    items: [B, U]. ranks: [B, U, S]. times: [B]. sources: bool [S].
     """
-    at = np.empty(items.size, dtype=np.int64)
+    at, some = np.empty(items.size, dtype=np.int64), np.empty(items.size, dtype=np.int32)
+    moments = np.empty(items.size, dtype=np.int64)
     n = 0
     for b in range(items.shape[0]):
         for j in range(items.shape[1]):
             lacking = items[b, j] >= 0
             for s in range(len(sources)):
                 lacking &= not (sources[s] and ranks[b, j, s] >= 0)
-            at[n] = b * items.shape[1] + j
+            at[n], some[n], moments[n] = b * items.shape[1] + j, items[b, j], times[b]
             n += lacking
-    return at[:n]
+    return at[:n], some[:n], moments[:n]
 
 
 @compiled(fastmath=_REGROUP)

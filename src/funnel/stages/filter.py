@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from funnel.compiling import plain
-from funnel.features.kernels import bitmaps, item_lists
-from funnel.stages._kernels import any_excluded
 from funnel.stages.sources import excluded
 from funnel.stages.stage import positive
 from funnel.types import Candidates, Requests
@@ -24,7 +21,6 @@ class Filter:
 
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
         """The first `shortlist` positions that pass, the order kept."""
-        lists = item_lists(requests.exclude, len(requests.users))
-        if any_excluded(*plain(candidates.items), lists, bitmaps(requests.allow)):
-            candidates = candidates.keep(~excluded(requests, candidates.items))
-        return candidates.top(self._shortlist)
+        bad = excluded(requests, candidates.items)
+        kept = candidates.keep(~bad) if bad.any() else candidates
+        return kept.top(self._shortlist)

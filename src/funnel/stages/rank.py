@@ -39,7 +39,7 @@ class Rank:
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
         """The same positions in the ranker's order; scores are its raw scores, beside those of the heads."""
         lengths = filled(*plain(candidates.items))
-        if not any(lengths.tolist()):
+        if not lengths.any():
             return candidates
         matrix = self._features.matrix(requests, candidates)
         scores = self._ranker.predict_lists(matrix, lengths, threads=self._threads)

@@ -95,19 +95,17 @@ class Retrieve:
         them."""
         shape = len(self._sources), len(requests.users), self._k
         rows, scores = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.float32)
-        queries: dict[int, Float32] = {}
+        queries = {number: towers.encode(requests) for number, towers in self._towers.items()}
         for number, source in enumerate(self._sources):
-            if number in self._towers:
-                towers = self._towers[number]
-                queries[number] = towers.encode(requests)
-                result = towers.search(requests, queries[number], self._k)
+            if number in queries:
+                result = self._towers[number].search(requests, queries[number], self._k)
             else:
                 result = source.find(requests, self._k)
             rows[number], scores[number] = result
         merged = self._merge(rows, scores, self._shares)
         self._agree(requests, merged)
-        for number in queries:
-            self._towers[number].fill(queries[number], merged, number)
+        for number, vectors in queries.items():
+            self._towers[number].fill(vectors, merged, number)
         return merged.ranked_by(merged.scores), queries
 
     def positions(self, requests: Requests, items: Int32) -> tuple[Candidates, Candidates]:
@@ -189,9 +187,9 @@ class Retrieve:
         """Write the fused scores of items without an event into fresh candidates."""
         if self._unseen is None:
             return
-        at = unranked(*plain(candidates.items, candidates.source_ranks), self._by_events)
-        items, times = candidates.items.ravel()[at], requests.times[at // candidates.items.shape[1]]
-        scores = candidates.scores.ravel()  # fresh ones are in one piece, so that this is no copy
+        lists = plain(candidates.items, candidates.source_ranks, requests.times)
+        at, items, times = unranked(*lists, self._by_events)
+        scores = candidates.scores.reshape(-1)  # fresh ones are in one piece, so that this is no copy
         scores[at[self._unseen(items, times)]] *= self._agreed
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.compiling import compiled
 from funnel.order import best
 from funnel.plugins import register
 from funnel.ranker import contains
@@ -78,15 +79,18 @@ def fetch_sizes(requests: Requests, k: int) -> Int64:
     """
     if requests.exclude is None:
         return np.full(len(requests), k, dtype=np.int64)
-    return np.array([k + spare(n) for n in requests.exclude.lengths.tolist()], dtype=np.int64)
+    return _fetch_sizes(requests.exclude.rows.offsets, k)
 
 
-def spare(excluded: int) -> int:
-    """How many more are fetched for a request that excludes so many; see `fetch_sizes`."""
-    power = 16
-    while power < excluded:
-        power *= 2
-    return power if excluded else 0
+@compiled
+def _fetch_sizes(offsets: Any, k: int) -> Any:
+    sizes = np.full(len(offsets) - 1, k)
+    for row in range(len(sizes)):
+        length, power = offsets[row + 1] - offsets[row], 16
+        while power < length:
+            power *= 2
+        sizes[row] += power if length > 0 else 0
+    return sizes
 
 
 @register("source", "covisitation")

@@ -17,16 +17,12 @@ from funnel.index import Index
 from funnel.index.kernel import products
 from funnel.plugins import register
 from funnel.stages._kernels import admitted, fill
-from funnel.stages.sources import Retrieved, Source, fetch_sizes, spare
+from funnel.stages.sources import Retrieved, Source, fetch_sizes
 from funnel.types import Candidates, Float32, Int32, Requests
 from funnel.vectors import ItemVectors
 
 if TYPE_CHECKING:
     from funnel.stages.parts import Parts
-
-
-#: The source that goes by the query tower.
-TOWERS = "towers"
 
 
 class EmbeddingSpace(Protocol):
@@ -40,7 +36,7 @@ class EmbeddingSpace(Protocol):
         """float32 [B, d]."""
 
 
-@register("source", TOWERS)
+@register("source", "towers")
 def towers(parts: Parts) -> Source:
     """Items whose vectors are nearest to the query tower's output."""
     return TowerSource(parts.encoder, parts.index)
@@ -63,7 +59,7 @@ class TowerSource:
         *,
         params: Mapping[str, int] | None = None,
         threads: int = 1,
-        name: str = TOWERS,
+        name: str = "towers",
     ) -> None:
         self.name = name
         self._encoder = encoder
@@ -71,7 +67,6 @@ class TowerSource:
         self._vectors = ItemVectors.of(encoder.item_vectors).stored
         self._params = dict(params) if params else None
         self._threads = threads
-        self._size = len(self._vectors)  # also of an index whose items change, which has room in it
         if index.size != len(self._vectors):
             raise ConfigError(
                 f"{name}: the index holds {index.size} items, the towers have {len(self._vectors)} vectors; "
@@ -84,11 +79,7 @@ class TowerSource:
 
     def encode(self, requests: Requests) -> Float32:
         """The requests' vectors: float32 [B, d]."""
-        if requests.vectors is None or self.name != TOWERS:  # another source may go by the moment
-            return self._encoder.encode(requests)
-        if self.name not in requests.vectors:
-            requests.vectors[self.name] = self._encoder.encode(requests)
-        return requests.vectors[self.name]
+        return self._encoder.encode(requests)
 
     def score(self, requests: Requests, items: Int32) -> Float32:
         """See `Source.score`; every item has one."""
@@ -110,11 +101,9 @@ class TowerSource:
         although it holds more (few lists probed, nearly all excluded), that request is searched as with a
         filter that everything passes: such a search is never short.
         """
-        if len(requests.users) == 1:
-            more = 0 if requests.exclude is None else spare(len(requests.exclude.values))
-            size = k + more
-            return self._group(requests, queries, k, size if size < self._size else self._size)
-        sizes = np.minimum(fetch_sizes(requests, k), self._size)
+        sizes = np.minimum(fetch_sizes(requests, k), self._index.size)
+        if len(sizes) == 1:
+            return self._group(requests, queries, k, int(sizes[0]))
         rows = np.full((len(requests), k), -1, dtype=np.int32)
         scores = np.full((len(requests), k), -np.inf, dtype=np.float32)
         for size in sorted(set(sizes.tolist())):
@@ -126,7 +115,7 @@ class TowerSource:
     def _group(self, requests: Requests, queries: Float32, k: int, size: int) -> Retrieved:
         """Requests that fetch equally many."""
         rows, scores = _admitted(requests, self._fetch(queries, size, requests.allow), k)
-        if requests.allow is None and size < self._size:
+        if requests.allow is None and size < self._index.size:
             short = (rows[:, k - 1] < 0).nonzero()[0]
             if len(short):
                 fetched = self._fetch(queries[short], size, self._everything(len(short)))
@@ -135,11 +124,11 @@ class TowerSource:
 
     def _everything(self, batch: int) -> Allow:
         """A filter that all items pass."""
-        return Allow(self._all_items, np.zeros(batch, dtype=np.int32), self._size)
+        return Allow(self._all_items, np.zeros(batch, dtype=np.int32), self._index.size)
 
     @cached_property
     def _all_items(self) -> NDArray[np.uint64]:
-        return packed(np.ones((1, self._size), dtype=np.bool_))
+        return packed(np.ones((1, self._index.size), dtype=np.bool_))
 
     def _fetch(self, queries: Float32, size: int, allow: Allow | None) -> Retrieved:
         """Rows from the index, with their exact scores."""

@@ -81,10 +81,10 @@ class QueryEncoder:
         column, or one of the context, that is not given is missing for everyone. An empty history, and a user
         never seen, are normal.
         """
-        n = len(requests.users)
-        if n <= self._together:
-            return self._encode(requests)
         reads, wide = self._most
+        n = len(requests.users)
+        if n * max(reads, wide) * self.config.d <= CHUNK:
+            return self._encode(requests)
         longest = max(wide, min(reads, int(requests.history.lengths.max(initial=1))))
         if n * longest * self.config.d <= CHUNK:
             return self._encode(requests)
@@ -102,11 +102,6 @@ class QueryEncoder:
         """The items of a history that are read, at most, and the numbers that the widest column has."""
         specs = (*self.user_specs.values(), *self.context_specs.values())
         return self.config.reads(self.clock), max((spec.width for spec in specs), default=1)
-
-    @cached_property
-    def _together(self) -> int:
-        """Requests that are encoded together, however long their histories are."""
-        return CHUNK // (max(self._most) * self.config.d)
 
     @cached_property
     def _inputs(self) -> tuple[list[tuple[str, str, Spec]], list[tuple[str, str, Spec]]]:

@@ -89,8 +89,7 @@ class Candidates:
 
     def ranked_by(self, scores: Float32) -> Candidates:
         """Reordered by scores [B, K], descending; ties by item row; empty positions last with −inf."""
-        if scores.dtype != np.float32:  # a plugin's may be whole numbers
-            scores = np.asarray(scores, dtype=np.float32)
+        scores = np.asarray(scores, dtype=np.float32)  # a plugin's may be whole numbers
         return self._of(*ranked(self.items, scores, self.source_scores, self.source_ranks))
 
     def _of(self, columns: NDArray[Any], positions: Moved, scores: Float32 | None = None) -> Candidates:

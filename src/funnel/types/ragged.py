@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,23 +21,6 @@ class Lists(NamedTuple):
     offsets: Int64
 
 
-class _RowsOnce:
-    """`Ragged.rows`, made when it is first read. `functools.cached_property` takes a lock to do so, which is
-    nine calls; here two threads may both make it, of the same arrays."""
-
-    def __get__(self, lists: Ragged, _: type | None = None) -> Lists:
-        rows = lists.__dict__["rows"] = Lists(frozen(lists.values, np.int32), frozen(lists.offsets, np.int64))
-        return rows
-
-
-class _DerivedOnce:
-    """`Ragged.derived`: a dict of its own, when it is first asked for."""
-
-    def __get__(self, lists: Ragged, _: type | None = None) -> dict[Any, Any]:
-        derived: dict[Any, Any] = lists.__dict__.setdefault("derived", {})
-        return derived
-
-
 @dataclass(frozen=True)
 class Ragged:
     """Lists of different lengths, end to end in one array.
@@ -46,12 +30,6 @@ class Ragged:
 
     values: NDArray[Any]
     offsets: Int64
-
-    #: Lists of rows (int32) as compiled code takes them; made once, however many kernels read them.
-    rows = _RowsOnce()
-
-    #: What was made of these lists, by whoever made it, so that it is not made again.
-    derived = _DerivedOnce()
 
     @classmethod
     def from_lists(cls, lists: Sequence[Iterable[Any]], dtype: Any = np.int32) -> Ragged:
@@ -75,6 +53,11 @@ class Ragged:
     def empty(cls, n: int, dtype: Any = np.int32) -> Ragged:
         """n empty lists."""
         return cls(np.empty(0, dtype=dtype), np.zeros(n + 1, dtype=np.int64))
+
+    @cached_property
+    def rows(self) -> Lists:
+        """Lists of rows (int32) as compiled code takes them; made once, however many kernels read them."""
+        return Lists(frozen(self.values, np.int32), frozen(self.offsets, np.int64))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.allow import Allow
-from funnel.types.arrays import Bool, Features, Float32, Int32, Int64
+from funnel.types.arrays import Bool, Features, Int32, Int64
 from funnel.types.ragged import Ragged
 
 
@@ -71,8 +71,6 @@ class Requests:
         one kind. negatives: rows of the items that each user said no to, oldest first; None where no kind of
         event does.
     seeds: int64 [B], of what is drawn for each list; None where nothing is drawn.
-    vectors: what sources made of the users and their histories, by their names, which they write there so
-        that it is not made again; None where it is not kept.
     """
 
     users: Int32
@@ -89,7 +87,6 @@ class Requests:
     history_kinds: Ragged | None = None
     negatives: Ragged | None = None
     seeds: Int64 | None = None
-    vectors: dict[str, Float32] | None = None
 
     def __len__(self) -> int:
         return len(self.users)

@@ -25,8 +25,6 @@ MOST_RANKED, MOST_RERANKED = 10_000, 1_000
 
 def item_count(k: Any) -> int:
     """How many items are asked for. Raises: FunnelError unless it is a whole number of at least 1."""
-    if type(k) is int and k > 0:
-        return k
     try:
         number = operator.index(k)
     except TypeError:

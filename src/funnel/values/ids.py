@@ -27,8 +27,6 @@ def written(value: Any) -> str | None:
 
     What is missing, truth values, bytes, containers, and floats of 2**53 or more are no ids.
     """
-    if type(value) is int and -(2**63) <= value < 2**63:
-        return str(value)
     if isinstance(value, bool | np.bool_):
         return None
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from funnel.compiling import compiled, plain
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.groups.group import FeatureBatch, FeatureGroup, FittedContext
 from funnel.plugins import register
@@ -29,7 +29,7 @@ def build(context: FittedContext) -> FeatureGroup:
 
     def compute(batch: FeatureBatch) -> Float32:
         history, times = batch.requests.history, batch.requests.history_times
-        events = history.rows, frozen(times.values, np.int64), *plain(batch.requests.times)
+        events = history.rows, frozen(times.values, np.int64), frozen(batch.requests.times, np.int64)
         columns: Float32 = _columns(*events, n_items, *batch.newest, batch.items, timed, ordered)
         return columns
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from funnel.compiling import compiled, plain
+from funnel.compiling import compiled
 from funnel.features.arrays import frozen
 from funnel.features.count_kernels import AtEnd, lookup, lookup_at_end, totals
 from funnel.features.counts import widths_of
@@ -41,17 +41,9 @@ def build(context: FittedContext) -> FeatureGroup:
         at_end = events.at_end
 
     def compute(batch: FeatureBatch) -> Float32:
-        moments = statistics.as_of(batch.requests.times)
+        moments = frozen(statistics.as_of(batch.requests.times), np.int64)
         columns: Float32 = _columns(
-            events.arrays,
-            at_end,
-            events.moments,
-            batch.items,
-            *plain(moments),
-            widths,
-            events.end,
-            n_fitted,
-            timed,
+            events.arrays, at_end, events.moments, batch.items, moments, widths, events.end, n_fitted, timed
         )
         return columns
 

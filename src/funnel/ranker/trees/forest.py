@@ -36,7 +36,7 @@ class Forest:
         """
         b, k, f = matrix.shape
         out = np.empty((b, k))
-        out[:] = -np.inf
+        out.fill(-np.inf)
         starts = np.arange(b, dtype=np.int64) * k
         self._score(matrix.reshape(b * k, f), starts, starts + lengths, out.reshape(-1), threads)
         return out
@@ -51,8 +51,7 @@ class Forest:
     def _score(
         self, matrix: Float32, starts: Int64, ends: Int64, out: NDArray[np.float64], threads: int
     ) -> None:
-        if matrix.dtype != np.float32 or not matrix.flags.c_contiguous:
-            matrix = np.ascontiguousarray(matrix, dtype=np.float32)
+        matrix = np.ascontiguousarray(matrix, dtype=np.float32)
         if threads <= 1 or len(starts) < 2:
             score(matrix, starts, ends, self._plan, out)
         else:

@@ -61,10 +61,10 @@ class LiveCatalogue(Catalogue):
 
     def records(self, rows: NDArray[Any], names: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """See `Catalogue.records`."""
-        if not (self.written.numbers or self.written.records):
-            return self.own.records(rows, names)
         n, wanted = len(self.own.ids), self.own.displayed if names is None else names
         values = self.own.records(np.where(rows < n, rows, 0), wanted) if n else [{} for _ in rows]
+        if not (self.written.numbers or self.written.records):
+            return values
         for name in self.written.numbers.keys() & set(wanted):
             for record, value in zip(values, self.written.numbers[name][rows].tolist(), strict=True):
                 record[name] = value

@@ -56,8 +56,7 @@ class Connections:
 
         Each request reads: as a context manager it would take twice as long as what is read.
         """
-        if self._process != os.getpid():
-            self._mine()
+        self._mine()
         with self._reader_lock:
             try:
                 if self._reader is None and os.path.exists(self.path):

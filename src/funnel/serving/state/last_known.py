@@ -22,11 +22,8 @@ class LastKnown:
 
     def keep(self, user: str, events: Sequence[Event]) -> None:
         """What a user did was just read."""
-        if not events:
-            if user in self._events:
-                self.drop(user)
-        else:
-            self.drop(user)
+        self._events.pop(user, None)
+        if events:
             self._events[user] = events if len(events) <= EVENTS else events[-EVENTS:]
             with suppress(RuntimeError, StopIteration):  # another thread did it at the same time
                 while len(self._events) > USERS:

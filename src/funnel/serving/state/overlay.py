@@ -83,9 +83,7 @@ class Overlay:
         self._reset([change for change in changes.items if change.item is None])
         self._upsert([change for change in changes.items if change.item is not None])
         self._patch(changes.patches)
-        if changes.forgotten:
-            self.forgotten.update(change.user for change in changes.forgotten)
-            self.loaded.known_users.clear()
+        self.forgotten.update(change.user for change in changes.forgotten)
         self.items_at = changes.number
 
     def _reset(self, items: Sequence[ItemChange]) -> None:

@@ -69,7 +69,7 @@ class SqliteLog:
     def position(self) -> tuple[int, Hashable]:
         """See `StateLog`."""
         self._look()
-        version = None if self._file is None else self._connections.read(_data_version)
+        version = self._connections.read(_data_version)
         return self._generation, None if version is None else (self._connections.opened, version)
 
     def _look(self) -> None:
@@ -233,9 +233,7 @@ class SqliteLog:
             sql = f"SELECT {columns}, {self._later(reader)} FROM events {rest}"
             return reader.execute(sql, values).fetchall()
 
-        if self._file is None:
-            self._look()
-        return [] if self._file is None else self._connections.read(query) or []
+        return self._connections.read(query) or []
 
     def _later(self, reader: sqlite3.Connection) -> str:
         """Those columns as the file has them. They are looked for until all are there, which is for good."""
