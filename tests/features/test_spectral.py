@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from funnel.features import graph_filter
 from funnel.features.graph_filter import fit_spectral, plateau
 from funnel.features.neighbours import Neighbours
-from funnel.features.spectral import spectral_vectors
+from funnel.features.spectral import normalised, spectral_vectors
 from funnel.types import Log, Ragged
 
 
@@ -126,6 +127,22 @@ def test_it_is_whole_where_all_entries_are_kept(tmp_path: Path) -> None:
 def test_there_is_no_filter_over_an_order_or_over_nothing() -> None:
     assert fit_spectral(replace(random_log(3), clock="order")) is None
     assert fit_spectral(log([], [], 3, 2)) is None
+
+
+def test_of_very_many_events_those_of_some_users_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = random_log(4, n_users=400)
+    whole = fit_spectral(data)
+    monkeypatch.setattr(graph_filter, "MOST_WORK", 0.5 * len(data) * 14)
+    read: list[int] = []
+    monkeypatch.setattr(graph_filter, "normalised", lambda log: read.append(len(log)) or normalised(log))
+    some, again, other = (fit_spectral(data, seed=seed) for seed in (1, 1, 2))
+    assert whole is not None
+    assert some is not None
+    assert again is not None
+    assert other is not None
+    assert all(0.35 * len(data) < events < 0.65 * len(data) for events in read)
+    assert some.weights.tobytes() == again.weights.tobytes() != other.weights.tobytes()
+    assert whole.weights.tobytes() != some.weights.tobytes()
 
 
 def test_low_frequencies_pass_and_high_ones_do_not() -> None:

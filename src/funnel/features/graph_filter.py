@@ -31,8 +31,11 @@ from funnel.types import Float32, Log
 #: The paper's settings for the data set that its table and ours share.
 ORDER, FLATNESS, DIRECTIONS, EXTRA, POWER = 8, 1.5, 512, 0.2, 0.4
 
-#: Above this many items the matrix takes too long: its cost is that of items times events.
+#: Above this many items the directions take too much memory.
 MOST_ITEMS = 100_000
+
+#: Items times events, above which users are left out by chance: so much takes ten minutes or so.
+MOST_WORK = 5e10
 
 #: Columns made in one go, side by side, so that an event is read once for all of them.
 _LANES = 64
@@ -51,12 +54,14 @@ def fit_spectral(log: Log, *, n: int = 200, seed: int = 0, folder: Path | None =
     """The `n` items that the filter gives most for each item alone; an item itself is not among them.
 
     None where the events have an order, which this does not read, or there are too many items (MOST_ITEMS) or
-    too few events. folder: see `fit_covisitation`. seed: of the search for directions.
+    too few events. folder: see `fit_covisitation`. seed: of the search for directions, and of the users that
+    are left out where there is more than MOST_WORK.
     Time: items times events times the filter's order; memory: 64 numbers an item and a user, and
     `DIRECTIONS` an item.
     """
     if log.clock != "none" or log.n_items > MOST_ITEMS:
         return None
+    log = _within_reach(log, seed)
     rows = np.unique(log.items)  # what has no event is near to nothing
     known = replace(log, items=np.searchsorted(rows, log.items).astype(np.int32), n_items=len(rows))
     axes, _ = directions(normalised(known), DIRECTIONS, seed)
@@ -74,6 +79,15 @@ def fit_spectral(log: Log, *, n: int = 200, seed: int = 0, folder: Path | None =
         writer.items.add(rows[items])
         writer.weights.add(weights)
     return writer.neighbours(sizes, 1.0, REACH["none"])
+
+
+def _within_reach(log: Log, seed: int) -> Log:
+    """The log, or as much of it as MOST_WORK allows, user by user."""
+    share = MOST_WORK / max(len(log) * len(np.unique(log.items)), 1)
+    if share >= 1:
+        return log
+    kept = np.random.default_rng(seed).random(log.n_users) < share
+    return log.where(kept[log.users])
 
 
 class _Graph(NamedTuple):
