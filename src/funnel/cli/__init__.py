@@ -43,11 +43,21 @@ def main() -> None:
     if not console.is_terminal:
         log_steps()
     try:
-        app()
+        _run()
     except FunnelError as error:
         _refuse(str(error))
     except OSError as error:  # a full disk behind stdout, a folder that went away
         _refuse(str(error))
+
+
+def _run() -> None:
+    """The command, whose end is an exit; what it printed must be out before that counts as a success."""
+    try:
+        app()
+    except SystemExit as end:
+        if not end.code and sys.stdout is not None:
+            sys.stdout.flush()
+        raise
 
 
 def _refuse(message: str) -> NoReturn:
