@@ -145,6 +145,15 @@ def test_the_journal_tells_durations_sizes_and_windows(first: Place) -> None:
     assert ended["ingest"].facts["items"] == 200
 
 
+def test_towers_do_not_hold_when_they_were_made(first: Place) -> None:
+    """Else their version would be another with each run."""
+    embeddings = Store(first.root / "embeddings")
+    (towers,) = embeddings.versions()
+    files = embeddings.verify(towers.version).files
+    assert any(path.startswith("training/") for path in files)
+    assert not [path for path in files if path.endswith("step.json")]
+
+
 def test_a_run_makes_the_bundle_that_build_makes(place: Place) -> None:
     version = place.indexes.current()
     other = ["--data", place.root / "data", "--embeddings", place.root / "embeddings"]

@@ -230,19 +230,20 @@ def sharded(config: Config) -> Prepared:
 
 
 def test_a_training_of_two_processes_goes_on_when_one_is_killed(
-    sharded: Prepared, scale: ScaleConfig, tmp_path: Path
+    sharded: Prepared, scale: ScaleConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # stores are named relatively, as by default
     with connected(scale, [tmp_path]) as workers:
         killing = Killing(workers, tmp_path)
         with done_by(killing):
-            version = train_towers(sharded, Store(tmp_path / "embeddings"))
+            version = train_towers(sharded, Store(Path("embeddings")))
     assert (tmp_path / "dead").exists()
     for rank in (0, 1):
         numbers = [int(line) for line in (tmp_path / f"epochs-{rank}").read_text().split()]
         assert sorted(set(numbers)) == [0, 1, 2]
         assert len(numbers) <= 3 + 2
     alone = replace(sharded, config=sharded.config.model_copy(update={"scale": ScaleConfig()}))
-    one = train_towers(alone, Store(tmp_path / "embeddings"))
+    one = train_towers(alone, Store(Path("embeddings")))
     assert one.name != version.name  # in how many parts the items are held is an input
     vectors = [np.load(folder / "item_vectors.npy") for folder in (version, one)]
     np.testing.assert_allclose(vectors[0], vectors[1], atol=0.01)

@@ -182,7 +182,9 @@ def _train_sharded(arguments: tuple[Any, ...], options: dict[str, Any], shards: 
             "named: give --ray local, or set scale.item_shards = 1"
         )
     _torch("sharded").check_shards(events, config, shards)
-    others.together(Recipe(_torch("group").training_in, arguments, options, out), shards)
+    if options["folder"] is not None:  # the processes have working folders of their own
+        options = {**options, "folder": options["folder"].absolute()}
+    others.together(Recipe(_torch("group").training_in, arguments, options, out.absolute()), shards)
     return _torch("weights").load_trained(out)
 
 

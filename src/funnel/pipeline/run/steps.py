@@ -88,6 +88,7 @@ def _train(run: Context, out: Writing) -> None:
 def _export(run: Context, out: Writing) -> None:
     with run.embeddings.writing(run.config.name) as draft:
         training.write_version(run.prepared, run.folder("train"), draft)
+        (draft.folder / training.TRAINING / RESULT).unlink()  # when it was made is no part of what it is
     _leave(out, run.embeddings, draft.version)
     retain(run.embeddings, run.config.store.keep, also=[draft.version])
 
