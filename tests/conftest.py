@@ -20,21 +20,25 @@ ROOT = Path(__file__).resolve().parents[1]
 settings.register_profile("tests", deadline=None)  # a test never asserts a time
 settings.load_profile("tests")
 
-#: What takes longest is begun first, so that all workers end at the same time. The store of test_harm.py
-#: needs code that nothing else has compiled; others who use it find it compiled.
+#: What takes longest is begun first, so that all workers end at the same time. The store of off_policy's
+#: test_harm.py needs code that nothing else has compiled; others who use it come later, and find it.
 LONGEST = [
-    "test_docs.py", "test_harm.py", "test_run.py", "test_faults.py", "test_servers.py", "test_impressions.py",
-    "test_spoilt.py", "test_cli.py", "test_changes.py", "test_browser.py", "test_package.py",
-    "test_pipeline.py", "test_reference.py", "test_numbers.py", "test_swaps.py", "test_processes.py",
-    "test_workers.py", "test_generations.py", "test_forms.py", "test_roles.py", "test_all_indexes.py",
-    "test_quality.py",
+    "scale/test_cluster.py", "off_policy/test_harm.py", "service/test_generations.py", "test_run.py",
+    "service/test_browser.py", "test_docs.py", "benchmarks/test_changes.py", "test_impressions.py",
+    "service/test_workers.py", "test_environment.py", "test_compiling.py", "gates/test_spoilt.py",
+    "test_cli.py", "towers/test_train.py", "gates/test_reference.py", "benchmarks/test_faults.py",
+    "serving/state/test_servers.py", "test_pipeline.py", "vectors/test_bundles.py", "plugins/test_package.py",
+    "init/test_kinds.py", "init/test_forms.py", "towers/test_estimates.py", "off_policy/test_replay.py",
+    "serving/state/test_services.py", "service/test_bundles.py", "context/test_live.py",
+    "policies/test_walk.py", "gates/test_harm.py", "features/test_candidates.py", "data/test_batches.py",
+    "init/test_roles.py", "scale/test_connecting.py",
 ]  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files of LONGEST before all others; else the order stays."""
-    places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_collection_finish() -> None:

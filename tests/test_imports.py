@@ -31,3 +31,22 @@ def test_nothing_heavy_is_loaded(code: str) -> None:
         [sys.executable, "-c", code + LOADED], capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("code", ["from funnel import Live", "import funnel.service.generation"])
+def test_what_serves_loads_nothing_that_only_training_or_judging_need(code: str) -> None:
+    unwanted = (
+        "torch",
+        "lightgbm",
+        "onnxruntime",
+        "matplotlib",
+        "sklearn",
+        "ray",
+        "scipy.stats",
+        "scipy.optimize",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print([n for n in {unwanted!r} if n in sys.modules])"],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]"

@@ -15,6 +15,7 @@ import pytest
 from funnel import Live
 from funnel.artifacts import Store
 from funnel.errors import BundleError, DataError
+from funnel.rules import codes
 from funnel.serving.response import Answer
 from tests.processes import python
 from tests.serving.test_items import frame
@@ -140,6 +141,32 @@ def test_a_rule_goes_by_what_was_changed(ruled: Open) -> None:
     assert len({before[0], before[1]} & set(ids(after))) == 1
     years = [item.attributes["year"] for item in after.items]
     assert len(set(years)) == len(years) == 10
+
+
+def test_values_that_no_item_has_any_more_are_forgotten_and_rules_hold(
+    ruled: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codes, "VALUES", 4)
+    live = ruled(
+        {"kind": "at_most", "column": "year", "n": 1, "name": "years"},
+        {"kind": "apart", "column": "year", "values": [[3001, 3002]], "name": "rivals"},
+    )
+    first, second = ids(live.recommend(1, k=40))[:2]
+    for year in range(3010, 3050):
+        live.items.patch([first], {"year": float(year)})
+        assert first in ids(live.recommend(1))
+    known = live.health()["memory"]["rule_values"]
+    assert 0 < known["size"] <= known["bound"] <= 20
+
+    def best(*years: float) -> set[int]:
+        live.items.patch([first], {"year": years[0]})
+        live.items.patch([second], {"year": years[1]})
+        return {first, second} & set(ids(live.recommend(1)))
+
+    assert best(3049.0, 3048.0) == {first, second}
+    assert best(3012.0, 3012.0) == {first}  # known, forgotten, and known again
+    assert best(3001.0, 3002.0) == {first}  # of a rule, and never an item's before
+    assert best(3001.0, 3003.0) == {first, second}
 
 
 def test_competitors_are_not_together(ruled: Open) -> None:

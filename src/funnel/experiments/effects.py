@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from funnel.errors import FunnelError
 from funnel.experiments.moments import UserMoments
@@ -45,7 +45,7 @@ class Effect:
     @property
     def p_value(self) -> Float64:
         """Two-sided, of one look that was fixed before."""
-        return np.asarray(2 * norm.sf(np.abs(self.z)))
+        return np.asarray(2 * ndtr(-np.abs(self.z)))
 
     def interval(self, errors: Float64 | float = 1.959963984540054) -> tuple[Float64, Float64]:
         """The difference's, so many standard errors wide on each side."""
@@ -121,7 +121,7 @@ def smallest_effect(
 
 
 def _reach(alpha: float, power: float) -> float:
-    return float(norm.isf(alpha / 2) + norm.isf(1 - power))
+    return float(-ndtri(alpha / 2) - ndtri(1 - power))
 
 
 def _coefficient(total: UserMoments) -> Float64:

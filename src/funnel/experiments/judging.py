@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from pydantic import Field
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from funnel.experiments import sample_ratio
 from funnel.experiments.comparing import Answers
@@ -161,7 +161,7 @@ def _compared(
              for day, each in effects.items()}  # fmt: skip
     # The declared test is of the days up to the horizon, whatever came after it.
     last = effects[min(max(effects), config.days - 1)]
-    once = float(norm.isf(alpha / 2))
+    once = float(-ndtri(alpha / 2))
     over = days >= config.days
     low, high = map(_number, last.relative_interval(once)) if over else (None, None)
     latest, now = looks[max(looks)], effects[max(effects)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from funnel.experiments.config import ExperimentConfig
 from funnel.experiments.decision import decide
@@ -98,10 +98,10 @@ def _result(config: ExperimentConfig, clicks: TeamClicks, days: int) -> ArmResul
     looks = {day: _look(day, likings, config) for day in likings}
     now, latest = likings[max(likings)], looks[max(looks)]
     last = likings[min(max(likings), config.days - 1)]  # the declared test is of the days up to the horizon
-    over, once = days >= config.days, float(norm.isf(config.alpha / 2))
+    over, once = days >= config.days, float(-ndtri(config.alpha / 2))
     low, high = _bounds(last, once) if over else (None, None)
     growth = max(1.0, config.days / (max(likings) + 1))
-    reach = float(norm.isf(config.alpha / 2) + norm.isf(1 - config.power)) * now.se / math.sqrt(growth)
+    reach = float(-ndtri(config.alpha / 2) - ndtri(1 - config.power)) * now.se / math.sqrt(growth)
     return ArmResult(
         metric=config.metric,
         role="primary",
@@ -113,7 +113,7 @@ def _result(config: ExperimentConfig, clicks: TeamClicks, days: int) -> ArmResul
         high=high,
         sequence_low=latest.low,
         sequence_high=latest.high,
-        p_value=float(2 * norm.sf(abs(last.mean) / last.se)) if over else None,
+        p_value=float(2 * ndtr(-abs(last.mean) / last.se)) if over else None,
         sequence_p_value=float(p_value(now.mean / now.se, _time(max(likings), likings, config))),
         saved=0.0,
         smallest=_ratio(reach),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2, ncx2
+from scipy.special import chdtrc, chndtr
 
 from funnel.monitoring.counts import Variable
 
@@ -64,10 +64,10 @@ def _chances(squares: Any, free: Any, moved: Any) -> list[float]:
     """Upper tails of the non-central χ². Far out SciPy's own may be no number; there a bound is taken."""
     tails = []
     for value, degrees, centre in zip(squares.tolist(), free.tolist(), moved.tolist(), strict=True):
-        tail = float(ncx2.sf(value, degrees, centre))
-        if not 0 <= tail <= 1 or tail < 1e-14:
+        tail = 1.0 - float(chndtr(value, degrees, centre))
+        if not 1e-12 <= tail <= 1:  # what is left of 1 has no more digits
             root = max(0.0, np.sqrt(value) - np.sqrt(centre)) ** 2  # |Z + √centre|² ≤ (|Z| + √centre)²
-            tail = float(chi2.sf(root, degrees))
+            tail = float(chdtrc(degrees, root))
         tails.append(max(tail, 1e-300))
     return tails
 

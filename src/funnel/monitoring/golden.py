@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binom
 
 from funnel.bundle.contents import Contents
 from funnel.bundle.holdout import Holdout
@@ -94,6 +93,8 @@ def equal(some: Int32, others: Int32) -> Bool:
 
 def _alarm(now: float, since: float, version: str, subject: str, seen: tuple[int, int]) -> Alarm:
     wrong, n = seen
+    from scipy.stats import binom  # half a second, for what hardly ever is
+
     chance = max(float(binom.sf(wrong - 1, n, _MAY)), 1e-300)
     what = "the build's" if subject == "build" else "those of the bundle with its changes"
     sentence = f"{wrong} of {n} answers of {version} to its holdout are not {what}"

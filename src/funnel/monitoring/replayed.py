@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from scipy.stats import binom
-
 from funnel.monitoring.alarm import Alarm
 from funnel.monitoring.counting import Remade
 
@@ -30,6 +28,8 @@ class ReplayCheck:
         n = len(self._last)
         if len(wrong) < _LEAST or len(wrong) < _SHARE * n:
             return []
+        from scipy.stats import binom  # half a second, for what hardly ever is
+
         chance = max(float(binom.sf(len(wrong) - 1, n, _MAY)), 1e-300)
         names = ", ".join(str(name) for _, name in wrong[-3:])
         sentence = f"{len(wrong)} of {n} answers do not come out again as they were given, such as {names}"

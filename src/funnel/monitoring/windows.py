@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import poisson
+from scipy.special import pdtr
 
 from funnel.monitoring.alarm import Alarm
 from funnel.monitoring.budget import chance
@@ -169,7 +169,7 @@ class Windows:
         usual = min((counts.answers for counts in like.hours), default=0) * seconds / 3600
         off = usual >= 20 and self._answers < _FEW * usual
         twice = self._few.look({_TRAFFIC} if off else set(), [_TRAFFIC], self._begin)
-        few = float(poisson.cdf(self._answers, _FEW * usual)) if off else 1.0
+        few = float(pdtr(self._answers, _FEW * usual)) if off else 1.0
         sentence = f"{KINDS['traffic'].what}: {self._answers:,}, {usual:,.0f} are usual"
         return [
             Alarm("traffic", "", since, now, max(few, 1e-300), sentence, "", self._answers, usual)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import count
+import os
+import threading
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -16,17 +18,22 @@ from funnel.values.words import word
 
 _NO_ROWS = np.empty(0, dtype=np.int32)
 
+#: So many values that the bundle has not, and twice those that items have now, are known before those that no
+#: item has any more are forgotten.
+VALUES = 1024
+
 
 class ColumnCodes:
     """For each row the codes of its values; equal values of the column have equal codes.
 
-    The column `item_id` has the row itself as its code. Written in place by whoever looks first after a
-    change: two threads that do so at once write the same.
+    The column `item_id` has the row itself as its code. Caught up in place, after a change, by whoever looks
+    first. A code is never given to another value, also after its own was forgotten.
     """
 
     def __init__(self, catalogue: Catalogue, name: str) -> None:
         self._catalogue, self._name = catalogue, name
         self._version = 0
+        self._process, self._lock = os.getpid(), threading.Lock()
         self._own: dict[int, Int32] = {}
         self._is_own = np.zeros(0, dtype=np.bool_)
         self._rows, self._offsets, self._known = _NO_ROWS, np.zeros(1, dtype=np.int64), _KnownValues([])
@@ -53,18 +60,35 @@ class ColumnCodes:
             return wider
         return codes
 
-    def code(self, value: Any) -> int:
-        """The code of one value, which no item needs to have."""
+    def code(self, value: Any, keep: bool = False) -> int:
+        """The code of one value, which no item needs to have. keep: never to forget it."""
         if self._name == "item_id":
             return self._catalogue.ids.row(value)
         column = self._catalogue.layout.get(self._name)
         written = column is not None and column.kinds == {"text"} and not isinstance(value, str)
-        return self._known.code(word(value, self._name) if written else value)
+        with self._own_lock():
+            return self._known.code(word(value, self._name) if written else value, keep)
+
+    def figures(self) -> tuple[int, int]:
+        """How many values beside the bundle's are known, and how many may be."""
+        return self._known.size, self._bound
+
+    @property
+    def _bound(self) -> int:
+        return VALUES + self._known.n_kept + 2 * sum(map(len, list(self._own.values())))
+
+    def _own_lock(self) -> threading.Lock:
+        if self._process != os.getpid():  # who held it when this process was forked is not here
+            self._process, self._lock = os.getpid(), threading.Lock()
+        return self._lock
 
     def _catch_up(self) -> None:
+        if self._catalogue.changes != self._version:
+            with self._own_lock():
+                self._catch_up_alone()
+
+    def _catch_up_alone(self) -> None:
         version = self._catalogue.changes
-        if version == self._version:
-            return
         rows = self._catalogue.changed_since(self._version)
         if len(rows):
             rows = np.unique(rows)
@@ -76,6 +100,10 @@ class ColumnCodes:
                 else:
                     self._own[row] = codes
             self._is_own[rows] = True
+            if self._known.size > self._bound:
+                self._known.forget_others(
+                    set(chain.from_iterable(map(np.ndarray.tolist, self._own.values())))
+                )
         self._version = version
 
     def _bundled(self, row: int) -> Int32:
@@ -96,19 +124,41 @@ class _KnownValues:
         self._values = values
         self._by: dict[Any, int] | None = None
         self._next = count(len(values))
+        self._kept: set[int] = set()
 
-    def code(self, value: Any) -> int:
+    @property
+    def size(self) -> int:
+        """How many are known that the bundle has not."""
+        return 0 if self._by is None else max(0, len(self._by) - len(self._values))
+
+    @property
+    def n_kept(self) -> int:
+        """How many are never forgotten."""
+        return len(self._kept)
+
+    def code(self, value: Any, keep: bool = False) -> int:
         if self._by is None:
             self._by = {_key(value): code for code, value in enumerate(self._values)}
         key = _key(value)
         code = self._by.get(key)
-        return self._by.setdefault(key, next(self._next)) if code is None else code
+        if code is None:
+            code = self._by[key] = next(self._next)
+        if keep:
+            self._kept.add(code)
+        return code
 
     def codes(self, value: Any) -> Int32:
         """Of what an item has in the column: none, one or several values."""
         values = value if isinstance(value, list | tuple | set | frozenset | np.ndarray) else [value]
         there = [each for each in values if each is not None and each == each]
         return np.unique([self.code(each) for each in there]).astype(np.int32)
+
+    def forget_others(self, used: set[int]) -> None:
+        """Forget the values that neither the bundle, nor a rule, nor these codes have."""
+        there, known = len(self._values), self._by or {}
+        self._by = {
+            key: code for key, code in known.items() if code < there or code in used or code in self._kept
+        }
 
 
 def _key(value: Any) -> Any:

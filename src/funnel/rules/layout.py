@@ -137,7 +137,7 @@ class Layout:
             of: dict[int, list[int]] = {}
             for group in rule.values:
                 for value in group:
-                    of.setdefault(codes.code(value), []).append(owner)
+                    of.setdefault(codes.code(value, keep=True), []).append(owner)
                 owner += 1
             of.pop(-1, None)  # an id that no item has
             table = np.full(

@@ -92,6 +92,11 @@ class Ruleset:
         """A column's values as numbers."""
         return self._codes[name]
 
+    def figures(self) -> tuple[int, int]:
+        """How many values beside the bundle's the rules know of, and how many they may."""
+        each = [codes.figures() for codes in self._codes.values()]
+        return sum(size for size, _ in each), sum(bound for _, bound in each)
+
     def passes(self, where: Where, rows: Int32) -> Bool:
         """Whether some items pass a filter of a rule: bool, shape of rows."""
         changes, kept = self.catalogue.changes, self._bits.get(id(where))

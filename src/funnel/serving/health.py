@@ -83,6 +83,7 @@ def _memory(follower: Follower) -> dict[str, dict[str, int]]:
     overlay = follower.overlay
     filters = overlay.catalogue.live_filters.cache
     catalogue, statistics = overlay.catalogue, overlay.contents.statistics
+    values, most_values = overlay.contents.ruleset.figures()
     observed, of_kinds = statistics.events.observed, [counts.observed for counts in statistics.by_kind]
     return {
         "items": {"size": len(catalogue.ids), "bound": catalogue.room},
@@ -96,5 +97,6 @@ def _memory(follower: Follower) -> dict[str, dict[str, int]]:
         "popular_rankings": {"size": len(statistics.rankings), "bound": RANKINGS_KEPT},
         "filter_bytes": {"size": filters.nbytes, "bound": filters.most_bytes},
         "funnels": {"size": len(overlay.loaded.funnels), "bound": KEPT},
+        "rule_values": {"size": values, "bound": most_values},
         "users_forgotten": {"size": len(overlay.forgotten), "bound": len(overlay.own.users.ids)},
     }
