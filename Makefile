@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Else each process would compile all modules again that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-long lint bench clean
 
 demo: $(READY)

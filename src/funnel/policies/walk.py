@@ -244,4 +244,4 @@ def _behind(p: Problem, r: Reachable, free: Bool, pool: int, position: int) -> t
             number = may_stand(p, r, position, j)
             if number >= 0:
                 return j, number
-    return r.known[position], may_stand(p, r, position, r.known[position])
+    return r.known[position], may_stand(p, r, position, np.int64(r.known[position]))

@@ -45,7 +45,7 @@ def warm(store: str | Path, version: str = "current", *, since: Counts | None = 
             _serve(live)
         finally:
             live.close()
-    return _warmed(folder.name, before)
+    return warmed(folder.name, before)
 
 
 def counts() -> Counts:
@@ -53,7 +53,8 @@ def counts() -> Counts:
     return {id(kernel): (len(kernel.hits), len(kernel.saved)) for kernel in kernels()}
 
 
-def _warmed(version: str, before: Counts) -> Warmed:
+def warmed(version: str, before: Counts) -> Warmed:
+    """What was compiled since then. Raises: FunnelError when it could not be kept."""
     compiled = list(kernels())
     if unsaved := sum(kernel.unsaved for kernel in compiled):
         raise FunnelError(
