@@ -201,7 +201,9 @@ def test_an_example_is_compiled_for_without_a_bundle(tmp_path: Path, monkeypatch
     told = warmed("--example")
     assert told["version"].startswith("example-")
     assert told["compiled"] + told["kept"] > 40
-    assert {"ranker", "features", "stages", "rules", "policies"} <= {Path(folder).parent.name for folder in told["in"]}
+    assert {"ranker", "features", "stages", "rules", "policies"} <= {
+        Path(folder).parent.name for folder in told["in"]
+    }
     assert list(tmp_path.iterdir()) == []
 
 
