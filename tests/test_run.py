@@ -318,7 +318,8 @@ def test_a_run_that_is_killed_goes_on_from_the_last_whole_step(first: Place, tmp
     place.run()
     ended = Counter(one.step for one in entries(place.indexes.folder) if one.event == "ended")
     assert set(ended) <= set(NAMES)
-    assert max(ended.values()) == 1
+    # Published, and killed before that was written: the gates judge again, beside what is served now.
+    assert {step: n for step, n in ended.items() if n > 1} in ({}, {"gate": 2})
     assert place.indexes.current() == first.indexes.current()
     assert actions(place.run()) == {"unchanged": NAMES}
     assert not [path for path in place.indexes.folder.glob(".runs/movies/*") if "draft" in path.name]
