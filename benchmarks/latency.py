@@ -29,6 +29,7 @@ import typer
 from benchmarks.derived import served
 from benchmarks.glue import Glue, booster, lleaves
 from benchmarks.latency_result import COMPILED, GLUE, Row, Run, Taken, result, tell
+from benchmarks.read_latency import read_latency
 from benchmarks.serving import RESULTS, asked, percentiles, pin
 from benchmarks.training import environment
 from funnel import Live
@@ -164,6 +165,7 @@ def main(
 
     run(calls, users_of(100, 2))
     runs = [run(calls, users_of(requests, 100 + repeat)) for repeat in range(repeats)]
+    settings["nanoseconds_a_read"] = read_latency()
     for n, live in by_users.items():
         steps = parts(live, drawn(live.contents, requests, 200))
         tell(result(settings, runs, n, steps), results)
