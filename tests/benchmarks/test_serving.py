@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks import read_latency
 from benchmarks.derived import more_users
 from funnel.artifacts import Store
 from funnel.bundle.contents import load_contents
@@ -102,3 +103,14 @@ def test_throughput_is_given_by_batch_and_threads(built: TinyBuild, tmp_path: Pa
     ways = [(row["users_a_call"], row["threads"]) for row in about["rows"]]
     assert ways == [(1, 1), (1, 2), (32, 1), (32, 2)]
     assert all(row["users_a_second"] > 0 for row in about["rows"])
+
+
+def test_reads_of_memory_go_through_all_of_it_one_behind_the_other() -> None:
+    ring, at, seen = read_latency._ring(64, seed=3), 0, []
+    for _ in range(64):
+        seen.append(at)
+        at = int(ring[at])
+    assert at == 0
+    assert sorted(seen) == list(range(0, 64 * 8, 8))  # a line of cache each
+    assert seen != sorted(seen)
+    assert list(read_latency.read_latency((16, 64), reads=10)) == ["16 KiB", "64 KiB"]
