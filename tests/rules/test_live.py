@@ -157,6 +157,12 @@ def test_values_that_no_item_has_any_more_are_forgotten_and_rules_hold(
         assert first in ids(live.recommend(1))
     known = live.health()["memory"]["rule_values"]
     assert 0 < known["size"] <= known["bound"] <= 20
+    many = ids(live.recommend(1, k=40))[2:32]
+    live.items.patch(many, {"year": [float(4000 + n) for n in range(30)]})
+    live.recommend(1)
+    known = live.health()["memory"]["rule_values"]
+    assert 30 < known["size"] <= known["bound"] <= 4 + 2 * 35  # what items have stays known
+    live.items.patch(many, {"year": [None] * 30})
 
     def best(*years: float) -> set[int]:
         live.items.patch([first], {"year": years[0]})
@@ -166,6 +172,12 @@ def test_values_that_no_item_has_any_more_are_forgotten_and_rules_hold(
     assert best(3049.0, 3048.0) == {first, second}
     assert best(3012.0, 3012.0) == {first}  # known, forgotten, and known again
     assert best(3001.0, 3002.0) == {first}  # of a rule, and never an item's before
+    live.items.patch([first], {"year": 5000.0})
+    for n in range(6000, 6100):
+        live.items.patch(many[:1], {"year": float(n)})
+        live.recommend(1)
+    live.items.patch([second], {"year": 5000.0})
+    assert {first, second} & set(ids(live.recommend(1))) == {first}  # an item has it all the while
     assert best(3001.0, 3003.0) == {first, second}
 
 

@@ -244,4 +244,5 @@ def _behind(p: Problem, r: Reachable, free: Bool, pool: int, position: int) -> t
             number = may_stand(p, r, position, j)
             if number >= 0:
                 return j, number
+    # A number of the kind that j is, so that the rest is compiled once.
     return r.known[position], may_stand(p, r, position, np.int64(r.known[position]))

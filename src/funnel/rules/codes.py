@@ -18,8 +18,8 @@ from funnel.values.words import word
 
 _NO_ROWS = np.empty(0, dtype=np.int32)
 
-#: So many values that the bundle has not, and twice those that items have now, are known before those that no
-#: item has any more are forgotten.
+#: So many values that the bundle has not are known before those that no item has any more are forgotten; and
+#: then twice those that are left, and so many. To forget costs nothing a change, on average.
 VALUES = 1024
 
 
@@ -33,7 +33,8 @@ class ColumnCodes:
     def __init__(self, catalogue: Catalogue, name: str) -> None:
         self._catalogue, self._name = catalogue, name
         self._version = 0
-        self._process, self._lock = os.getpid(), threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}
+        self._most = VALUES
         self._own: dict[int, Int32] = {}
         self._is_own = np.zeros(0, dtype=np.bool_)
         self._rows, self._offsets, self._known = _NO_ROWS, np.zeros(1, dtype=np.int64), _KnownValues([])
@@ -66,25 +67,22 @@ class ColumnCodes:
             return self._catalogue.ids.row(value)
         column = self._catalogue.layout.get(self._name)
         written = column is not None and column.kinds == {"text"} and not isinstance(value, str)
-        with self._own_lock():
-            return self._known.code(word(value, self._name) if written else value, keep)
+        with self._lock():
+            code = self._known.code(word(value, self._name) if written else value, keep)
+            self._forget_unused()
+            return code
 
     def figures(self) -> tuple[int, int]:
         """How many values beside the bundle's are known, and how many may be."""
-        return self._known.size, self._bound
+        return self._known.size, self._most
 
-    @property
-    def _bound(self) -> int:
-        return VALUES + self._known.n_kept + 2 * sum(map(len, list(self._own.values())))
-
-    def _own_lock(self) -> threading.Lock:
-        if self._process != os.getpid():  # who held it when this process was forked is not here
-            self._process, self._lock = os.getpid(), threading.Lock()
-        return self._lock
+    def _lock(self) -> threading.Lock:
+        """This process's own: who held it when this process was forked is not here."""
+        return self._locks.setdefault(os.getpid(), threading.Lock())
 
     def _catch_up(self) -> None:
         if self._catalogue.changes != self._version:
-            with self._own_lock():
+            with self._lock():
                 self._catch_up_alone()
 
     def _catch_up_alone(self) -> None:
@@ -100,11 +98,14 @@ class ColumnCodes:
                 else:
                     self._own[row] = codes
             self._is_own[rows] = True
-            if self._known.size > self._bound:
-                self._known.forget_others(
-                    set(chain.from_iterable(map(np.ndarray.tolist, self._own.values())))
-                )
+            self._forget_unused()
         self._version = version
+
+    def _forget_unused(self) -> None:
+        if self._known.size > self._most:
+            used = chain.from_iterable(map(np.ndarray.tolist, self._own.values()))
+            self._known.forget_others(set(used))
+            self._most = VALUES + 2 * self._known.size
 
     def _bundled(self, row: int) -> Int32:
         inside = row + 1 < len(self._offsets)
@@ -130,11 +131,6 @@ class _KnownValues:
     def size(self) -> int:
         """How many are known that the bundle has not."""
         return 0 if self._by is None else max(0, len(self._by) - len(self._values))
-
-    @property
-    def n_kept(self) -> int:
-        """How many are never forgotten."""
-        return len(self._kept)
 
     def code(self, value: Any, keep: bool = False) -> int:
         if self._by is None:
