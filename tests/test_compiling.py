@@ -53,7 +53,35 @@ print(json.dumps({
     "lengths": [len(one) for one in items],
     "hits": sum(len(one.hits) for one in kernels()),
     "made": sum(len(one.saved) + one.unsaved for one in kernels()),
+    "loaded": [name for name in sys.argv[2].split() if name in sys.modules],
 }))
+"""
+
+#: What only compiling needs, and what only reading data needs.
+UNUSED = (
+    "numba.np.arraymath numba.np.linalg numba.cpython.charseq scipy.linalg funnel.data.readers pooch"
+)
+
+#: Kept code that raises, and the same function with a type that it is compiled for behind that.
+RAISES = """
+import json
+from c import checked
+told = []
+for value in (-3, -0.5):
+    try:
+        checked(value)
+    except ValueError as error:
+        told.append(list(error.args))
+print(json.dumps({"told": told, "sums": [checked(2), checked(0.25)], "hits": len(checked._cache.hits)}))
+"""
+CHECKED = """
+import numpy as np
+from funnel.compiling import compiled
+@compiled
+def checked(x):
+    if x < 0:
+        raise ValueError("it is below zero", x)
+    return np.full(4, x).sum()
 """
 
 
@@ -101,6 +129,16 @@ def test_it_is_kept_and_made_anew_when_a_callee_changes(modules: Path) -> None:
         expected = 70 if "5" in change else 10
         assert said(CALLS, path=modules)[0] == {"got": expected, "hits": 0, "saved": 1, "lost": 0}
     assert len(list(modules.rglob("*.code"))) == 2  # what earlier sources gave is gone
+
+
+def test_kept_code_raises_as_new_code_does_and_more_can_be_compiled_behind_it(modules: Path) -> None:
+    (modules / "c.py").write_text(CHECKED)
+    expected = {"told": [["it is below zero", -3], ["it is below zero", -0.5]], "sums": [8, 1.0]}
+    assert said(RAISES, path=modules)[0] == expected | {"hits": 0}
+    assert said(RAISES, path=modules)[0] == expected | {"hits": 2}
+    one = next(iter(modules.rglob("c.checked-*.code")))
+    one.unlink()  # one is read and the other compiled
+    assert said(RAISES, path=modules)[0] == expected | {"hits": 1}
 
 
 def test_constants_have_the_code_of_any_number(modules: Path) -> None:
@@ -164,13 +202,14 @@ def test_an_installation_that_was_warmed_serves_read_only_without_compiling(
     for folder in folders:
         folder.chmod(0o555)
     try:
-        found, stderr = said(SERVES, store, path=site, HOME="/proc/nowhere")
+        found, stderr = said(SERVES, store, UNUSED, path=site, HOME="/proc/nowhere")
     finally:
         for folder in folders:
             folder.chmod(0o755)
     assert found["lengths"] == [10, 3, 4, 4, 5]
     assert found["hits"] > 10
     assert (found["made"], stderr) == (0, "")
+    assert found["loaded"] == []
 
 
 def warmed(*arguments: object) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 
@@ -12,7 +13,10 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from funnel.cli import main as run
 
-    run()
+    try:
+        run()
+    finally:
+        gc.freeze()  # else the end of the process looks through all that the libraries have made, again
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import io
 import logging
 import os
 import pickle
@@ -32,6 +33,8 @@ import numpy as np
 from numba import njit, types
 from numba.core import config
 from numba.core.compiler import CompileResult
+from numba.core.environment import Environment, lookup_environment
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 from numpy.typing import DTypeLike, NDArray
 
@@ -113,12 +116,12 @@ class Kept:
 
     def load_overload(self, signature: Any, target: Any) -> Any:
         """The kept code for a combination of types; None where there is none."""
-        target.refresh()
+        rtsys.initialize(target)  # all that kept code needs of Numba; to compile loads what knows every type
         for folder in cache_folders(self._function):
             path = folder / self._file(signature, target.codegen())
             if (data := _read(path)) is not None:
                 self.hits.append(path)
-                return CompileResult._rebuild(target, *pickle.loads(data))  # noqa: S301  (our own, by its digest)
+                return CompileResult._rebuild(target, *_Loader(io.BytesIO(data)).load())
         return None
 
     def save_overload(self, signature: Any, compiled_code: Any) -> None:
@@ -159,6 +162,28 @@ class Kept:
         for other in path.parent.glob(f"{self._name}-*.code"):
             if not other.name.startswith(f"{self._name}-{self._stamp}-"):
                 other.unlink(missing_ok=True)
+
+
+class _Loader(pickle.Unpickler):
+    """Reads kept code, our own by its digest, without the modules of Numba that it was made from."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("numba.core.environment", "_rebuild_env"):
+            return _environment
+        return super().find_class(module, name)
+
+
+def _environment(module: str, constants: list[Any], name: str) -> Environment:
+    """What compiled code takes its constants from. Numba would import the module for its globals, which only
+    code that is not wholly compiled reads; those of its arrays and of `sum` take half a second."""
+    known = lookup_environment(name)
+    if known is not None:
+        return known
+    environment = Environment({"__name__": module})
+    environment.consts[:] = constants
+    environment.env_name = name
+    Environment._memo[name] = environment
+    return environment
 
 
 def cache_folders(function: Callable[..., Any]) -> Iterator[Path]:

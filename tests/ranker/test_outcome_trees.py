@@ -10,7 +10,7 @@ from scipy.optimize import approx_fprime
 
 from funnel.ranker import Ranker, RankerConfig
 from funnel.ranker.calibration import Seen, base_rate, calibrate
-from funnel.ranker.calibration.sigmoid import _derivatives
+from funnel.ranker.calibration.sigmoid import _derivatives, _tails
 from funnel.ranker.outcome_trees import Examined, OutcomeRows
 from funnel.ranker.target_trees import cross_fit, grow
 
@@ -116,7 +116,7 @@ def test_calibration_finds_the_chance_of_what_is_looked_at() -> None:
 def test_the_slopes_of_calibration_are_those_of_its_loss() -> None:
     rng = np.random.default_rng(8)
     z, examined = rng.normal(size=50), rng.choice([1.0, 0.6, 0.2], 50)
-    rows = (z, rng.random(50) < 0.3, examined, rng.uniform(1, 3, 50), 0.01, 0.98)
+    rows = (_tails(z), rng.random(50) < 0.3, examined, rng.uniform(1, 3, 50), 0.01, 0.98)
     at = np.array([0.7, 0.4, -0.5])
     loss, gradient, information = _derivatives(*rows, at)
     numeric = approx_fprime(at, lambda x: _derivatives(*rows, x)[0], 1e-7)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from funnel.catalogue.condition import Condition
+from funnel.processes import PerProcess
 
 
 class CachedBitmap(NamedTuple):
@@ -19,6 +20,15 @@ class CachedBitmap(NamedTuple):
     bits: NDArray[np.uint64]
     version: int
     nbytes: int
+
+
+@dataclass
+class _Kept:
+    """Bitmaps by condition, the one used last behind the others, and the bytes of all."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    by: OrderedDict[Condition, CachedBitmap] = field(default_factory=OrderedDict)
+    nbytes: int = 0
 
 
 class FilterCache:
@@ -31,49 +41,40 @@ class FilterCache:
 
     def __init__(self, most_bytes: int = 64 << 20) -> None:
         self.most_bytes = most_bytes
-        self._begin()
+        self._kept = PerProcess(_Kept)
 
     @property
     def nbytes(self) -> int:
         """Bytes that are kept."""
-        return self._nbytes
+        return self._kept.get().nbytes
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._kept.get().by)
 
     def get(self, condition: Condition) -> CachedBitmap | None:
         """The bitmap of a condition, None where it is not kept."""
-        with self._own_lock():
-            bitmap = self._kept.get(condition)
-            if bitmap is None:
-                return None
-            self._kept.move_to_end(condition)
+        kept = self._kept.get()
+        with kept.lock:
+            bitmap = kept.by.get(condition)
+            if bitmap is not None:
+                kept.by.move_to_end(condition)
             return bitmap
 
     def put(self, condition: Condition, bits: NDArray[np.uint64], version: int = 0) -> None:
         """Keep a bitmap; it replaces that of the condition, and those that were not used for longest."""
-        own = condition.nbytes
+        own, kept = condition.nbytes, self._kept.get()
         size = own + bits.nbytes
-        with self._own_lock():
-            self._nbytes -= self._kept.pop(condition, CachedBitmap(bits, 0, 0)).nbytes
+        with kept.lock:
+            kept.nbytes -= kept.by.pop(condition, CachedBitmap(bits, 0, 0)).nbytes
             if own > self.most_bytes // 8:
                 return
-            self._kept[condition] = CachedBitmap(bits, version, size)
-            self._nbytes += size
-            while self._nbytes > self.most_bytes:
-                self._nbytes -= self._kept.popitem(last=False)[1].nbytes
+            kept.by[condition] = CachedBitmap(bits, version, size)
+            kept.nbytes += size
+            while kept.nbytes > self.most_bytes:
+                kept.nbytes -= kept.by.popitem(last=False)[1].nbytes
 
     def conditions(self) -> list[Condition]:
         """Those whose bitmaps are kept, the one used last behind the others."""
-        with self._own_lock():
-            return list(self._kept)
-
-    def _begin(self) -> None:
-        self._process, self._lock = os.getpid(), threading.Lock()
-        self._kept: OrderedDict[Condition, CachedBitmap] = OrderedDict()
-        self._nbytes = 0
-
-    def _own_lock(self) -> threading.Lock:
-        if self._process != os.getpid():
-            self._begin()
-        return self._lock
+        kept = self._kept.get()
+        with kept.lock:
+            return list(kept.by)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from itertools import chain, count
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from funnel.catalogue.layout import Numbers, Terms
 from funnel.catalogue.tables import Catalogue
 from funnel.compiling import compiled
+from funnel.processes import PerProcess
 from funnel.types import Int32, Int64
 from funnel.values.words import word
 
@@ -33,7 +33,7 @@ class ColumnCodes:
     def __init__(self, catalogue: Catalogue, name: str) -> None:
         self._catalogue, self._name = catalogue, name
         self._version = 0
-        self._locks: dict[int, threading.Lock] = {}
+        self._lock = PerProcess(threading.Lock)
         self._most = VALUES
         self._own: dict[int, Int32] = {}
         self._is_own = np.zeros(0, dtype=np.bool_)
@@ -67,7 +67,7 @@ class ColumnCodes:
             return self._catalogue.ids.row(value)
         column = self._catalogue.layout.get(self._name)
         written = column is not None and column.kinds == {"text"} and not isinstance(value, str)
-        with self._lock():
+        with self._lock.get():
             code = self._known.code(word(value, self._name) if written else value, keep)
             self._forget_unused()
             return code
@@ -76,13 +76,9 @@ class ColumnCodes:
         """How many values beside the bundle's are known, and how many may be."""
         return self._known.size, self._most
 
-    def _lock(self) -> threading.Lock:
-        """This process's own: who held it when this process was forked is not here."""
-        return self._locks.setdefault(os.getpid(), threading.Lock())
-
     def _catch_up(self) -> None:
         if self._catalogue.changes != self._version:
-            with self._lock():
+            with self._lock.get():
                 self._catch_up_alone()
 
     def _catch_up_alone(self) -> None:

@@ -8,7 +8,6 @@ began (`funnel.experiments.linking`), and one set of pages in memory.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from funnel.experiments.assignment import Assignment
 from funnel.experiments.config import Arm, ExperimentConfig
 from funnel.experiments.interleaving import INTERLEAVED
 from funnel.experiments.running import RUNNING, StartedExperiment, running
+from funnel.processes import PerProcess
 from funnel.serving.background import later
 from funnel.serving.loaded import Loaded, warm
 from funnel.serving.state.follower import Follower
@@ -123,13 +123,9 @@ class Arms:
         self._now = _Now((), {})
         self._bundles: dict[str, Follower] = {}
         self._varied: dict[tuple[tuple[str, str], ...], tuple[Loaded, Loaded]] = {}
-        self._begin()
-        self.refresh()
-
-    def _begin(self) -> None:
-        """Locks of this process: those of a parent may be held by a thread that is not there any more."""
-        self._process, self._refreshing = os.getpid(), threading.Lock()
+        self._refreshing = PerProcess(threading.Lock)
         self._looked, self._again = time.monotonic(), 0.0
+        self.refresh()
 
     @property
     def plans(self) -> tuple[RunningExperiment, ...]:
@@ -179,9 +175,7 @@ class Arms:
 
     def refresh(self) -> bool:
         """Run what the store's file says, loading the bundles that it takes; whether anything changed."""
-        if self._process != os.getpid():
-            self._begin()
-        with self._refreshing:
+        with self._refreshing.get():
             mark = _mark(self._store.folder / RUNNING)
             try:
                 wanted = running(self._store.folder).experiments
@@ -219,12 +213,10 @@ class Arms:
         now = time.monotonic()
         if now - self._looked < LOOK:
             return
-        if self._process != os.getpid():
-            self._begin()
         self._looked = now
         due = self._again and now >= self._again
-        if (due or _mark(self._store.folder / RUNNING) != self._seen) and not self._refreshing.locked():
-            self._again = 0.0
+        if (due or _mark(self._store.folder / RUNNING) != self._seen) and not self._refreshing.get().locked():
+            self._again = now + AGAIN  # unless this process ends or is forked before it is done
             later(self.refresh)
 
     def _loaded(self, plan: RunningExperiment) -> RunningExperiment:

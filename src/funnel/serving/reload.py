@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from datetime import UTC, datetime
 
 from funnel.artifacts.store import Store
 from funnel.errors import BundleError, FunnelError
+from funnel.processes import PerProcess
 from funnel.serving.background import give_back
 from funnel.serving.loaded import Loaded, Refused
 from funnel.serving.state.follower import Follower
@@ -30,18 +30,11 @@ class Reload:
         self.refused: Refused | None = None
         self.at = time.time()
         self.reloads = self.refusals = 0
-        self._begin()
-
-    def _begin(self) -> None:
-        self._process, self._refreshing = os.getpid(), threading.Lock()
+        self._refreshing = PerProcess(threading.Lock)
 
     def refresh(self) -> bool:
         """See `Live.refresh`."""
-        if (
-            self._process != os.getpid()
-        ):  # the parent's lock may be held by a thread that is not there any more
-            self._begin()
-        with self._refreshing:
+        with self._refreshing.get():
             published = "none"
             try:
                 published = self._store.current()

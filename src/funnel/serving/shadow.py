@@ -7,11 +7,10 @@ request has come for a moment; under load it is what is dropped first.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import numpy as np
 from funnel.errors import FunnelError
 from funnel.experiments.comparing import Answers, compare
 from funnel.impressions import Impression, Recorder, read
+from funnel.processes import PerProcess
 from funnel.serving.again import Readers, kept
 from funnel.serving.arms import Arms, Chosen
 from funnel.serving.background import later
@@ -37,6 +37,14 @@ GONE = 1.0
 
 #: Seconds between two looks at whether it is quiet.
 _LOOK = 0.002
+
+
+@dataclass(frozen=True)
+class _Queue:
+    """What waits, and the lock of the thread that works on it."""
+
+    tasks: deque[_Task] = field(default_factory=deque)
+    running: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(frozen=True)
@@ -67,12 +75,8 @@ class Shadow:
         self._arms, self._readers = arms, readers
         self._recorder = Recorder(shadow_folder(folder))
         self.done = self.dropped = self.failed = 0
-        self._begin()
-
-    def _begin(self) -> None:
-        """Nothing of a parent's: its thread is not ours."""
-        self._process, self._tasks = os.getpid(), deque[_Task]()
-        self._running, self._came, self._left = threading.Lock(), 0.0, 0.0
+        self._queue = PerProcess(_Queue)
+        self._came = self._left = 0.0
 
     def came(self) -> None:
         """A request has come: whoever makes a shadow waits."""
@@ -93,24 +97,23 @@ class Shadow:
                     self._put(_Task(plan.name, arm, again, answer, k, time.monotonic()))
 
     def _put(self, task: _Task) -> None:
-        if self._process != os.getpid():
-            self._begin()
-        if len(self._tasks) >= WAITING:
+        queue = self._queue.get()
+        if len(queue.tasks) >= WAITING:
             self.dropped += 1
             return
-        self._tasks.append(task)
-        if self._running.acquire(blocking=False):
-            later(self._work)
+        queue.tasks.append(task)
+        if queue.running.acquire(blocking=False):
+            later(lambda: self._work(queue))
 
-    def _work(self) -> None:
+    def _work(self, queue: _Queue) -> None:
         """Until nothing waits."""
         while True:
             try:
-                while self._tasks:
-                    self._handle(self._tasks.popleft())
+                while queue.tasks:
+                    self._handle(queue.tasks.popleft())
             finally:
-                self._running.release()
-            if not self._tasks or not self._running.acquire(blocking=False):
+                queue.running.release()
+            if not queue.tasks or not queue.running.acquire(blocking=False):
                 return
 
     def _handle(self, task: _Task) -> None:
@@ -149,20 +152,20 @@ class Shadow:
     def figures(self) -> dict[str, int]:
         """For `Live.health`."""
         return {
-            "done": self.done, "dropped": self.dropped, "failed": self.failed, "waiting": len(self._tasks),
-            "bound": WAITING,
+            "done": self.done, "dropped": self.dropped, "failed": self.failed,
+            "waiting": len(self._queue.get().tasks), "bound": WAITING,
         }  # fmt: skip
 
     def flush(self, seconds: float = 5.0) -> bool:
         """Wait until no shadow waits and all are written; whether that was within so many seconds."""
-        until = time.monotonic() + seconds
-        while (self._tasks or self._running.locked()) and time.monotonic() < until:
+        until, queue = time.monotonic() + seconds, self._queue.get()
+        while (queue.tasks or queue.running.locked()) and time.monotonic() < until:
             time.sleep(_LOOK)
         return self._recorder.flush(max(0.0, until - time.monotonic()))
 
     def close(self) -> None:
         """Drop what waits and write what is made."""
-        self._tasks.clear()
+        self._queue.get().tasks.clear()
         self._recorder.close()
 
 

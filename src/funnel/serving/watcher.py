@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from funnel.errors import ConfigError, FunnelError
+from funnel.processes import PerProcess
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +40,16 @@ class Watcher:
         if not seconds > 0:
             raise ConfigError(f"watch is {seconds!r}; it must be a number of seconds above 0")
         self._live, self._file, self._seconds = weakref.ref(live), file, seconds
-        self._stop = False
-        self._begin()
+        self._stop, self._process = False, 0
+        self._starting = PerProcess(threading.Lock)
+        self.keep_on()
 
     def _begin(self) -> None:
-        self._process, self._stopped = os.getpid(), threading.Event()
+        self._stopped = threading.Event()
         arguments = (self._live, self._file, Tries(self._seconds), self._stopped)
         self._thread = threading.Thread(target=_watch, args=arguments, name="funnel-watch", daemon=True)
         self._thread.start()
+        self._process = os.getpid()
 
     @property
     def alive(self) -> bool:
@@ -56,7 +59,9 @@ class Watcher:
     def keep_on(self) -> None:
         """Look in this process too: threads do not survive a fork."""
         if self._process != os.getpid() and not self._stop:
-            self._begin()
+            with self._starting.get():
+                if self._process != os.getpid():
+                    self._begin()
 
     def stop(self) -> None:
         """End the thread; at once, unless it is loading."""

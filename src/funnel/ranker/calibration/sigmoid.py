@@ -118,7 +118,7 @@ def _newton(z: Float64, targets: tuple[float, float, Bool, Seen], basis: Float64
     """a, b and c of the least log loss among basis @ x, by Newton's method with halved steps; where not all
     was looked at, with Fisher's information in place of the Hessian, which is positive everywhere."""
     low, high, labels, seen = targets
-    rows = (z, labels, seen.examined, seen.weights, low, high)
+    rows = (_tails(z), labels, seen.examined, seen.weights, low, high)
     x = np.zeros(basis.shape[1])
     loss, gradient, hessian = _derivatives(*rows, basis @ x)
     for _ in range(_MOST_STEPS):
@@ -137,13 +137,24 @@ def _newton(z: Float64, targets: tuple[float, float, Bool, Seen], basis: Float64
 
 
 @compiled
-def _derivatives(z: Any, labels: Any, examined: Any, weights: Any, low: Any, high: Any, slopes: Any) -> Any:
-    """The mean log loss with its gradient [3] and Hessian [3, 3] in a, b and c."""
-    loss, gradient, hessian, total = 0.0, np.zeros(3), np.zeros((3, 3)), 0.0
+def _tails(z: Any) -> Any:
+    """ln σ(z) and −ln(1 − σ(z)), which a and b are the slopes of: float64 [N, 2]."""
+    tails = np.empty((len(z), 2))
     for row in range(len(z)):
         tail = np.log1p(np.exp(-abs(z[row])))
-        columns = (-(max(-z[row], 0.0) + tail), max(z[row], 0.0) + tail, 1.0)
-        odds = slopes[0] * columns[0] + slopes[1] * columns[1] + slopes[2]
+        tails[row, 0] = -(max(-z[row], 0.0) + tail)
+        tails[row, 1] = max(z[row], 0.0) + tail
+    return tails
+
+
+@compiled
+def _derivatives(
+    tails: Any, labels: Any, examined: Any, weights: Any, low: Any, high: Any, slopes: Any
+) -> Any:
+    """The mean log loss with its gradient [3] and Hessian [3, 3] in a, b and c."""
+    loss, gradient, hessian, total = 0.0, np.zeros(3), np.zeros((3, 3)), 0.0
+    for row in range(len(tails)):
+        odds = slopes[0] * tails[row, 0] + slopes[1] * tails[row, 1] + slopes[2]
         target = high if labels[row] else low
         small = np.exp(-abs(odds))
         chance = 1 / (1 + small) if odds >= 0 else small / (1 + small)
@@ -160,6 +171,7 @@ def _derivatives(z: Any, labels: Any, examined: Any, weights: Any, low: Any, hig
             slope = (1 - chance) * (looked * chance - target) / missed
             curve = looked * chance * (1 - chance) ** 2 / missed
         loss += weight * lost
+        columns = (tails[row, 0], tails[row, 1], 1.0)
         for i in range(3):
             gradient[i] += weight * slope * columns[i]
             for j in range(3):

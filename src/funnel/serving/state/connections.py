@@ -8,10 +8,12 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from funnel.errors import BundleError
+from funnel.processes import PerProcess
 
 T = TypeVar("T")
 
@@ -20,6 +22,16 @@ PATIENCE = 10.0
 
 #: Pages of the write-ahead log beyond which a commit moves them into the file.
 _CHECKPOINT = 4000
+
+
+@dataclass
+class _Own:
+    """The connections of one process, and who may use each now."""
+
+    reader: sqlite3.Connection | None = None
+    writer: sqlite3.Connection | None = None
+    reader_lock: threading.Lock = field(default_factory=threading.Lock)
+    writer_lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Connections:
@@ -36,35 +48,23 @@ class Connections:
         self, path: Path, tables: str, check: Callable[[sqlite3.Connection], None], *, synced: bool
     ) -> None:
         self.path, self._tables, self._check, self._synced = path, tables, check, synced
-        self._left_behind: list[Any] = []
         self.opened = 0
-        self._start()
-
-    def _start(self) -> None:
-        self._process = os.getpid()
-        self._reader: sqlite3.Connection | None = None
-        self._writer: sqlite3.Connection | None = None
-        self._reader_lock, self._writer_lock = threading.Lock(), threading.Lock()
-
-    def _mine(self) -> None:
-        if self._process != os.getpid():
-            self._left_behind += [self._reader, self._writer]
-            self._start()
+        self._own = PerProcess(_Own)
 
     def read(self, query: Callable[[sqlite3.Connection], T]) -> T | None:
         """What `query` finds with a connection; None where there is no file. Raises: BundleError.
 
         Each request reads: as a context manager it would take twice as long as what is read.
         """
-        self._mine()
-        with self._reader_lock:
+        own = self._own.get()
+        with own.reader_lock:
             try:
-                if self._reader is None and os.path.exists(self.path):
-                    self._reader = self._opened_to_read()
-                return None if self._reader is None else query(self._reader)
+                if own.reader is None and os.path.exists(self.path):
+                    own.reader = self._opened_to_read()
+                return None if own.reader is None else query(own.reader)
             except sqlite3.Error as error:
-                _close(self._reader)
-                self._reader = None
+                _close(own.reader)
+                own.reader = None
                 raise BundleError(f"{self.path} cannot be read: {_reason(error)}") from error
 
     @contextmanager
@@ -73,21 +73,21 @@ class Connections:
 
         Raises: BundleError when it cannot be; nothing was changed then.
         """
-        self._mine()
-        with self._writer_lock:
+        own = self._own.get()
+        with own.writer_lock:
             try:
-                if self._writer is None:
-                    self._writer = self._opened_to_write()
-                self._writer.execute("BEGIN IMMEDIATE")
-                yield self._writer
-                self._writer.execute("COMMIT")
+                if own.writer is None:
+                    own.writer = self._opened_to_write()
+                own.writer.execute("BEGIN IMMEDIATE")
+                yield own.writer
+                own.writer.execute("COMMIT")
             except (sqlite3.Error, OSError) as error:
-                self._writer = _undone(self._writer)
+                own.writer = _undone(own.writer)
                 raise BundleError(
                     f"{self.path} cannot be written: {_reason(error)}; nothing was changed"
                 ) from error
             except BaseException:
-                self._writer = _undone(self._writer)
+                own.writer = _undone(own.writer)
                 raise
 
     def _opened_to_write(self) -> sqlite3.Connection:
@@ -146,16 +146,17 @@ class Connections:
         """Move all of the write-ahead log into the file, and empty it, unless somebody reads from it just
         now.
         """
-        with self._writer_lock:
-            if self._writer is not None:
-                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        own = self._own.get()
+        with own.writer_lock:
+            if own.writer is not None:
+                own.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close both; they are opened again when they are needed."""
-        self._mine()
-        with self._reader_lock, self._writer_lock:
-            _close(self._reader, self._writer)
-            self._reader = self._writer = None
+        own = self._own.get()
+        with own.reader_lock, own.writer_lock:
+            _close(own.reader, own.writer)
+            own.reader = own.writer = None
 
 
 def _undone(writer: sqlite3.Connection | None) -> sqlite3.Connection | None:

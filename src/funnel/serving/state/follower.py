@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Hashable
+from dataclasses import dataclass, field
 
 from funnel.errors import BundleError
+from funnel.processes import PerProcess
 from funnel.serving.background import in_background
 from funnel.serving.loaded import Loaded
 from funnel.serving.state.log import Changes, StateLog
@@ -20,6 +21,12 @@ COMPACT_AT, MOST = 2_000, 20_000
 
 #: Events that are read from the log together.
 _CHUNK = 20_000
+
+
+@dataclass(frozen=True)
+class _Locks:
+    writing: threading.Lock = field(default_factory=threading.Lock)
+    compacting: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Follower:
@@ -35,14 +42,9 @@ class Follower:
     def __init__(self, state: StateLog, loaded: Loaded) -> None:
         self.state = state
         self.error: str | None = None
-        self._begin()
+        self._locks = PerProcess(_Locks)
         self._overlay, self._position = self._overlay_of(loaded)
         self._compact_if_due()
-
-    def _begin(self) -> None:
-        """Locks of this process: those of a parent may be held by a thread that is not there any more."""
-        self._process = os.getpid()
-        self._writing, self._compacting = threading.Lock(), threading.Lock()
 
     @property
     def overlay(self) -> Overlay:
@@ -56,11 +58,9 @@ class Follower:
 
     def follow(self) -> Overlay:
         """What is served, with all that anybody said until now."""
-        if self._process != os.getpid():
-            self._begin()
         try:
             if self.state.position() != self._position:
-                with self._writing:
+                with self._locks.get().writing:
                     self._catch_up()
                 self._compact_if_due()
             self.error = None
@@ -91,7 +91,7 @@ class Follower:
         was.
         """
         overlay, position = self._overlay_of(loaded)
-        with self._writing:
+        with self._locks.get().writing:
             self._overlay, self._position = overlay, position
         self.follow()
 
@@ -119,12 +119,12 @@ class Follower:
 
     def compact(self) -> None:
         """Build a new index over the items as they are now; requests go on meanwhile, and so do changes."""
-        with self._compacting:
-            with self._writing:
+        with self._locks.get().compacting:
+            with self._locks.get().writing:
                 overlay = self._overlay
                 n = overlay.begin_index()
             index = in_background(lambda: overlay.built_index(n))
-            with self._writing:
+            with self._locks.get().writing:
                 overlay.use_index(index)
 
     def wait_if_crowded(self) -> None:
@@ -133,7 +133,7 @@ class Follower:
             self.compact()
 
     def _compact_if_due(self) -> None:
-        if len(self._overlay.index.beside) > COMPACT_AT and not self._compacting.locked():
+        if len(self._overlay.index.beside) > COMPACT_AT and not self._locks.get().compacting.locked():
             threading.Thread(target=self._compact_in_background, name="funnel-compact", daemon=True).start()
 
     def _compact_in_background(self) -> None:

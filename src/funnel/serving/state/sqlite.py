@@ -64,6 +64,7 @@ class SqliteLog:
         self._connections = Connections(path, TABLES, check_format, synced=synced)
         self._file: tuple[int, int] | None = None
         self._generation = self._until_pruned = 0
+        self._with_columns: sqlite3.Connection | None = None
         self._complete = 0  # the number of the connection that knows all columns
 
     def position(self) -> tuple[int, Hashable]:
@@ -94,7 +95,9 @@ class SqliteLog:
         with self._connections.writing() as writer:
             if done_before(writer, write):
                 return
-            add_columns(writer)
+            if writer is not self._with_columns:
+                add_columns(writer)
+                self._with_columns = writer
             writer.executemany(
                 f"INSERT INTO events (user, item, time, {', '.join(LATER)}, seen) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",

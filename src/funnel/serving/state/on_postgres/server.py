@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ import psycopg
 from psycopg import Connection, IsolationLevel
 
 from funnel.errors import BundleError, FunnelError
+from funnel.processes import PerProcess
 from funnel.serving.state.on_postgres.tables import FORMAT, TABLES
 from funnel.serving.state.once import Write
 from funnel.serving.state.reach import PATIENT, QUICK, Reach
@@ -57,11 +57,7 @@ class PostgresServer:
         except psycopg.Error as error:
             raise FunnelError(f"{self.name} is no address of PostgreSQL: {self._reason(error)}") from None
         self.reach, self.run = Reach(), ""
-        self._left_behind: list[_Connection] = []
-        self._begin()
-
-    def _begin(self) -> None:
-        self._process, self._idle = os.getpid(), list[_Connection]()
+        self._idle = PerProcess(list[_Connection])
 
     def request(self, sql: str, *values: Any, patient: bool = False) -> list[Any]:
         """The rows of a query. patient: wait `PATIENT` for it, not `QUICK`. Raises: BundleError."""
@@ -135,11 +131,9 @@ class PostgresServer:
     @contextmanager
     def _connection(self) -> Iterator[_Connection]:
         """One that is idle, or a new one; what failed is not used again."""
-        if self._process != os.getpid():
-            self._left_behind += self._idle  # those are the parent's
-            self._begin()
+        idle = self._idle.get()
         try:
-            connection = self._idle.pop()
+            connection = idle.pop()
         except IndexError:
             connection = self._opened()
         try:
@@ -151,8 +145,8 @@ class PostgresServer:
             raise
         finally:
             if not connection.closed:
-                if len(self._idle) < _KEPT:
-                    self._idle.append(connection)
+                if len(idle) < _KEPT:
+                    idle.append(connection)
                 else:
                     connection.close()
 
@@ -211,8 +205,9 @@ class PostgresServer:
 
     def close(self) -> None:
         """Give back the connections; they are opened again when they are needed."""
-        while self._process == os.getpid() and self._idle:
-            self._idle.pop().close()
+        idle = self._idle.get()
+        while idle:
+            idle.pop().close()
 
 
 def _create(connection: Connection[Any]) -> None:
