@@ -120,12 +120,14 @@ def server(store: Path, *arguments: str, command: list[str] | None = None) -> It
 class Client:
     """Asks over one connection after another, in a thread, until it is stopped or refused.
 
+    pause: seconds between two requests; without any, the clients take the machine from what they wait for.
     answered: statuses. lost: the local ports of connections that ended without an answer. acknowledged: how
     many events of the user were taken in. versions: of the bundles that answered.
     """
 
     server: Server
     number: int
+    pause: float = 0.03
     answered: list[int] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
     acknowledged: int = 0
@@ -144,7 +146,7 @@ class Client:
             port = connection.sock.getsockname()[1]
             try:
                 while not self.stop and self._asked(connection):
-                    pass
+                    time.sleep(self.pause)
             except (OSError, HTTPException):
                 self.lost.append(port)
             connection.close()
@@ -163,9 +165,9 @@ class Client:
 
 
 @contextmanager
-def clients(running: Server, n: int = 6) -> Iterator[list[Client]]:
-    """So many, each of which has had answers; stopped at the end."""
-    every = [Client(running, number) for number in range(n)]
+def clients(running: Server, n: int = 6, pause: float = 0.03) -> Iterator[list[Client]]:
+    """So many, each of which has had answers; stopped at the end. pause: see `Client`."""
+    every = [Client(running, number, pause) for number in range(n)]
     threads = [threading.Thread(target=client.run, daemon=True) for client in every]
     for thread in threads:
         thread.start()
