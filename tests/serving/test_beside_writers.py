@@ -143,6 +143,7 @@ live.close()
 _FILTERS = """
 from funnel.serving.state import filters as state
 from funnel.serving.state.filters import ChangedRows, LiveFilters
+from funnel.catalogue.filter_cache import FilterCache
 from funnel.catalogue.where import Filters
 state._REMEMBERED = 50
 n, rng = 20_000, np.random.default_rng(0)
@@ -154,7 +155,7 @@ written = [0]
 def read(turn):
     upto = written[0]
     if turn % 3 == 0:
-        live.cache._begin()  # made anew from all that ever were changed
+        live.cache = FilterCache()  # made anew from all that ever were changed
     bits = live.compile({"price": {"gt": 0}})
     mask = np.unpackbits(bits.view(np.uint8), bitorder="little")[:n]
     assert mask[:upto].all(), (upto, np.flatnonzero(mask[:upto] == 0))
