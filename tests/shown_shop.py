@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from funnel import config as configs
 from funnel.artifacts import Store
 from funnel.data import Column, Dataset, Schema
 from funnel.pipeline import build, prepare, train_towers
+from tests.once import once
 from tests.tiny import TinyBuild
 
 #: How far each position is looked at.
@@ -85,3 +87,8 @@ def built_shop(where: Path, dataset: Dataset, *, towers: Path | None = None, **s
     built = build(prepared, train_towers(prepared, Store(embeddings)), Store(where / "indexes"))
     Store(where / "indexes").publish(built.version)
     return TinyBuild(config, prepared, built, where / "indexes", embeddings)
+
+
+def plain_shop(factory: pytest.TempPathFactory) -> TinyBuild:
+    """`built_shop` of `shop()`, made once for all tests. Do not change its store."""
+    return once(factory, "shown-shop", lambda folder: built_shop(folder, shop()))

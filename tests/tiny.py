@@ -58,7 +58,7 @@ def movie_config(folder: Path, **sections: Any) -> Config:
         "data": {"reader": "movielens", "path": str(folder)},
         "split": {"kind": "time", "protocol": "event", "ranker": 0.6, "test": 0.8},
         "towers": {"d": 16, "layers": 1, "heads": 1, "epochs": 6, "history": 20},
-        "ranker": {"trees": 60, "leaves": 15, "lists": 800, "objective": "rank_xendcg"},
+        "ranker": {"trees": 60, "leaves": 15, "lists": 500, "objective": "rank_xendcg"},
         # So that the ranker has something to add in a world this small.
         "retrieve": {"k": 100, "sources": ["towers", "popular"]},
         "evaluate": {"ks": [10, 50], "latency_requests": 5},

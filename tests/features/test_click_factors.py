@@ -19,7 +19,7 @@ from funnel.features.groups.click_factor import begins
 from funnel.features.spec import Spec
 from funnel.pipeline.click_rates import click_rates
 from funnel.types import Ragged, Requests
-from tests.shown_shop import built_shop, shop
+from tests.shown_shop import plain_shop
 from tests.tiny import TinyBuild
 
 ITEM_SPECS = {
@@ -309,7 +309,7 @@ def test_factors_come_back_from_disk_and_damage_is_told(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> TinyBuild:
-    return built_shop(tmp_path_factory.mktemp("shop"), shop())
+    return plain_shop(tmp_path_factory)
 
 
 def test_a_bundle_of_shown_lists_has_them_as_features(made: TinyBuild) -> None:

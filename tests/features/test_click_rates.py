@@ -16,13 +16,13 @@ from funnel.errors import BundleError
 from funnel.features import ClickRates
 from funnel.features.spec import Spec
 from funnel.pipeline.click_rates import click_rates
-from tests.shown_shop import built_shop, shop
+from tests.shown_shop import plain_shop
 from tests.tiny import TinyBuild
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> TinyBuild:
-    return built_shop(tmp_path_factory.mktemp("shop"), shop())
+    return plain_shop(tmp_path_factory)
 
 
 def _rates() -> ClickRates:

@@ -33,7 +33,7 @@ def two(built: TinyBuild, tmp_path_factory: pytest.TempPathFactory) -> Two:
 
     def make(folder: Path) -> Two:
         indexes = Path(shutil.copytree(built.indexes, folder / "indexes"))
-        other = {"trees": 60, "leaves": 14, "lists": 800, "objective": "rank_xendcg"}
+        other = {"trees": 60, "leaves": 14, "lists": 500, "objective": "rank_xendcg"}
         config = movie_config(built.config.data.path, ranker=other)
         return Two(indexes, build(prepare(config), sound(built), Store(indexes)).version)
 

@@ -79,7 +79,7 @@ def test_lists_come_as_often_as_their_chances_say(kind: str, trade_off: float) -
         vectors, Drawing(temperature=0.4, epsilon=0.1, top=50), 3,
         RerankConfig(kind=kind, trade_off=trade_off), ruleset,
     )  # fmt: skip
-    n = 20_000
+    n = 8_000
     listed = stage(requests(np.arange(n)), candidates([3, 1, 5, 0, 2, 4], [2.0, 1.5, 1.2, 1.0, 0.5, 0.1], n))
     lists, first, often = np.unique(listed.items, axis=0, return_index=True, return_counts=True)
     chances = listed.propensities[first].prod(axis=1)
