@@ -131,7 +131,7 @@ def test_a_bundle_knows_how_it_came_about(built: TinyBuild) -> None:
     assert ranker is not None
     assert (len(training.validation), training.most) == (6, 6)
     assert training.validation[training.best] == max(one or 0 for one in training.validation)
-    assert (ranker.left_out, ranker.lists) == (None, 798)  # as many of each of three folds
+    assert (ranker.left_out, ranker.lists) == (None, 498)  # as many of each of three folds
     assert report.title.startswith("movies on ")
     assert Report.load(built.built.folder / "report.json").advice == report.advice
     again = evaluate(Store(built.indexes), "current", built.prepared)

@@ -16,12 +16,10 @@ STORE = 100 * 2**20
 
 @contextmanager
 def made_of(machines: int) -> Iterator[Cluster]:
-    """Machines of a core each, whose processes find the classes of tests in whatever folder a test is, and do
-    not give way to all others as those of Ray do: beside other tests they took twelve times as long."""
+    """Machines of a core each, whose processes find the classes of tests in whatever folder a test is."""
     one = {"num_cpus": 1, "object_store_memory": STORE}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]), prepend=os.pathsep)
-        patch.setenv("RAY_worker_niceness", "0")
         cluster = Cluster(initialize_head=True, head_node_args={**one, "include_dashboard": False})
         for _ in range(machines - 1):
             cluster.add_node(**one)

@@ -44,8 +44,8 @@ class FilterColumn:
 
         wanted: one value, or a list of at most `most`.
 
-        Raises: ConfigError for a missing one, one that cannot be looked up, too many, and one that the column
-        cannot have.
+        Raises: ConfigError for a missing one, one that cannot be looked up, too many, and where the column
+        can have none of them.
         """
         many = isinstance(wanted, list | tuple | set | frozenset | pd.Series | pd.Index) or (
             isinstance(wanted, np.ndarray) and wanted.ndim == 1
@@ -55,9 +55,9 @@ class FilterColumn:
                 f"{len(wanted):,} values are listed; {most:,} are left of what a filter may list"
             )
         values = [self._value(value) for value in (wanted if many else [wanted])]
-        for kind, value in values if self.kinds else []:
-            if kind not in self.kinds:
-                raise self._wrong(f"{shown(value)} is a {kind}; this column holds {self._holds}")
+        if values and self.kinds and not any(kind in self.kinds for kind, _ in values):
+            kind, value = values[0]
+            raise self._wrong(f"{shown(value)} is a {kind}; this column holds {self._holds}")
         return values
 
     def bounds(self, wanted: Mapping[Any, Any]) -> dict[Bound, Number]:
