@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import shutil
+import sqlite3
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,8 @@ from funnel import Live
 from funnel.artifacts import Store
 from funnel.data import Vocabulary
 from funnel.serving.histories import events_of
+from funnel.serving.state.log import Event
+from funnel.serving.state.sqlite import SqliteLog
 from funnel.types import Ragged
 from tests.serving.test_items import frame
 from tests.serving.test_reload import variant
@@ -104,6 +107,24 @@ def test_a_click_costs_the_same_after_many(stores: tuple[Store, Store]) -> None:
         click(5000)
     assert min(peak(lambda: click(1)) for _ in range(3)) < first + 100_000
     live.close()
+
+
+def test_a_click_is_one_insert_in_one_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a file of an earlier funnel has not is looked for once a connection."""
+    statements: list[str] = []
+    connect = sqlite3.connect
+
+    def traced(*given: Any, **named: Any) -> sqlite3.Connection:
+        connection = connect(*given, **named)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+    log = SqliteLog(tmp_path / "state.sqlite")
+    log.observe([Event("u", "i", 1)])
+    statements.clear()
+    log.observe([Event("u", "i", 2)])
+    assert [statement.split()[0] for statement in statements] == ["BEGIN", "INSERT", "COMMIT"]
 
 
 def test_clicks_of_one_user_beyond_what_is_read_are_not_kept_in_memory(stores: tuple[Store, Store]) -> None:
