@@ -31,7 +31,7 @@ bench: $(READY)
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 14) else f"funnel needs Python 3.11 to 3.14, this is {v[0]}.{v[1]}; try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-# Of 18,000 modules a quarter is ever imported; each is compiled then, and kept.
+# Of 18,000 modules tests and linters import a third; each is compiled then, and kept.
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[train,plot,serve,client,sign,sql,redis,postgres,scale,dev]'
 	$(BIN)/funnel warm --example
 	@touch $(READY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 import time
 import weakref
@@ -42,6 +43,17 @@ def _asked_by(threads: int, own: PerProcess[_Made]) -> set[int]:
 
 def test_threads_that_ask_at_once_get_the_same() -> None:
     assert len(_asked_by(8, PerProcess(_Made))) == 1
+
+
+def test_a_number_of_a_process_that_comes_again_is_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose ancestor may have held a lock."""
+    own = PerProcess(threading.Lock)
+    values, number = [own.get()], os.getpid()
+    for process in (number + 1, number, number + 2, number + 1):
+        monkeypatch.setattr(os, "getpid", lambda process=process: process)
+        values.append(own.get())
+        assert own.get() is values[-1]
+    assert len(set(map(id, values))) == 5
 
 
 def _in_child(own: PerProcess[_Made], parents: Any, results: Any) -> None:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class PerProcess(Generic[T]):
-    """A value that each process makes when it first asks for it.
+    """A value that each process has for itself, made at once, and anew when a forked process asks for it.
 
     A lock that a thread of the parent held when a process was forked is never released there, and a
     connection belongs to who opened it. Threads of one process that ask for the first time together get the
@@ -26,10 +26,21 @@ class PerProcess(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._by_process: dict[int, T] = {}
+        self._owned = _Owned(make())
 
     def get(self) -> T:
         """This process's own."""
-        process = os.getpid()
-        own = self._by_process.get(process)
-        return own if own is not None else self._by_process.setdefault(process, self._make())
+        process, owned = os.getpid(), self._owned
+        if owned.process != process:
+            owned = self._owned = owned.of_children.setdefault(process, _Owned(self._make(), owned))
+        return owned.value
+
+
+class _Owned(Generic[T]):
+    """What a process made. of_children: what those made that were forked from it, each in its own memory: a
+    number of a process comes again, but not among those who have the same parent's memory. before: the
+    parent's."""
+
+    def __init__(self, value: T, before: _Owned[T] | None = None) -> None:
+        self.value, self.before, self.process = value, before, os.getpid()
+        self.of_children: dict[int, _Owned[T]] = {}
