@@ -25,6 +25,8 @@ BOUGHT = {"red": 0.6, "green": 0.1, "blue": 0.3}
 
 COLOURS = tuple(BOUGHT)
 
+VALUE = "p_click * bid + 0.3 * p_purchase * margin"
+
 QUICK: dict[str, Any] = {
     "towers": {"d": 16, "layers": 1, "heads": 1, "epochs": 4, "history": 20},
     "ranker": {"trees": 60, "leaves": 7, "min_data_in_leaf": 30, "objective": "rank_xendcg"},
@@ -90,5 +92,6 @@ def built_shop(where: Path, dataset: Dataset, *, towers: Path | None = None, **s
 
 
 def plain_shop(factory: pytest.TempPathFactory) -> TinyBuild:
-    """`built_shop` of `shop()`, made once for all tests. Do not change its store."""
-    return once(factory, "shown-shop", lambda folder: built_shop(folder, shop()))
+    """`built_shop` of `shop()`, its lists in the order of VALUE, made once for all tests. Do not change its
+    store."""
+    return once(factory, "shown-shop", lambda folder: built_shop(folder, shop(), rank={"value": VALUE}))

@@ -26,16 +26,14 @@ from funnel.pipeline.checks import check_config
 from funnel.pipeline.logged import learn_from
 from funnel.pipeline.rank import train_ranker
 from tests import shown_shop
-from tests.shown_shop import LIKED, LOOKED, OTHER, built_shop, shop
+from tests.shown_shop import LIKED, LOOKED, OTHER, plain_shop
 from tests.tiny import TinyBuild
-
-VALUE = "p_click * bid + 0.3 * p_purchase * margin"
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> TinyBuild:
     """The shop with clicks and purchases, ordered by expected value."""
-    return built_shop(tmp_path_factory.mktemp("shop"), shop(), rank={"value": VALUE})
+    return plain_shop(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +184,8 @@ def test_what_position_was_logged_changes_no_live_score(made: TinyBuild, tmp_pat
     """The same lists with other positions, and clicks that all count the same: the same trees to the last
     bit, for the order and for each head."""
     data, config = made.prepared.dataset, made.config
-    config = config.model_copy(update={"ranker": config.ranker.model_copy(update={"propensity": "none"})})
+    few = {"propensity": "none", "trees": 8}
+    config = config.model_copy(update={"ranker": config.ranker.model_copy(update=few)})
     assert data.impressions is not None
     turned = data.impressions.assign(position=5 - data.impressions["position"])
     models = []

@@ -15,7 +15,7 @@ from funnel.data import Dataset
 from funnel.errors import ConfigError
 from funnel.pipeline import prepare
 from funnel.pipeline.checks import check
-from tests.shown_shop import built_shop, shop
+from tests.shown_shop import built_shop, plain_shop, shop
 from tests.tiny import TinyBuild
 
 #: What a purchase brings, on average, by the colour of what is bought; the bid and margin say nothing of it.
@@ -63,11 +63,9 @@ def test_the_report_says_how_the_value_came_about(made: TinyBuild) -> None:
     assert "value: purchase" in contents.head_trees
 
 
-def test_what_is_not_read_is_not_learned(made: TinyBuild, tmp_path: Path) -> None:
-    towers = Store(made.embeddings)
-    plain = built_shop(
-        tmp_path, made.prepared.dataset, towers=towers.folder, rank={"value": "p_purchase * margin"}
-    )
+def test_what_is_not_read_is_not_learned(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The plain shop's value reads no `v_purchase`."""
+    plain = plain_shop(tmp_path_factory)
     contents = load_contents(Store(plain.indexes).path(plain.built.version))
     assert not contents.worth
     assert set(contents.head_trees) == {"click", "purchase"}

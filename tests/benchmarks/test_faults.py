@@ -26,7 +26,7 @@ def test_killed_builders_publishers_and_changers_lose_nothing(kills: int, tmp_pa
     assert {name.split(":")[0] for name in found["moments"]} == {"build", "swap", "items"}
 
 
-@pytest.mark.parametrize("seconds", [6, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [3, pytest.param(20, marks=pytest.mark.long)])
 def test_processes_that_are_killed_and_cannot_write_lose_nothing_acknowledged(
     seconds: int, tmp_path: Path
 ) -> None:

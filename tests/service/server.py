@@ -6,8 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +14,8 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
+
+from tests.processes import Started, start
 
 
 def soon(what: Callable[[], Any]) -> bool:
@@ -32,7 +32,7 @@ def soon(what: Callable[[], Any]) -> bool:
 class Server:
     """`funnel serve`, answering at a port."""
 
-    process: subprocess.Popen[str]
+    process: Started
     port: int
     said: list[str] = field(default_factory=list)
 
@@ -89,20 +89,18 @@ def children(process: int) -> list[int]:
 
 @contextmanager
 def server(store: Path, *arguments: str, command: list[str] | None = None) -> Iterator[Server]:
-    """A server of a store, ready to answer; killed at the end. command: default `funnel serve`."""
-    own = [sys.executable, "-m", "funnel", "serve", "--store", str(store), "--port", "0", *arguments]
-    process = subprocess.Popen(
-        command or own, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "200"}
-    )
-    assert process.stderr is not None
-    said, match = "", None
-    while match is None and (line := process.stderr.readline()):
+    """A server of a store, ready to answer; killed at the end. command: what Python runs, by default
+    `-m funnel serve`."""
+    own = ["-m", "funnel", "serve", "--store", str(store), "--port", "0", *arguments]
+    process = start(*(command or own), heard=True, COLUMNS="200")
+    stderr, said, match = process.stderr(), "", None
+    while match is None and (line := stderr.readline()):
         said += line
         match = re.search(r"answers at http://127.0.0.1:(\d+)", line)
     try:
         assert match, said
         running = Server(process, int(match[1]))
-        threading.Thread(target=running.said.extend, args=(process.stderr,), daemon=True).start()
+        threading.Thread(target=running.said.extend, args=(stderr,), daemon=True).start()
         assert running.get("/health/live")[0] == 200
         yield running
     finally:
@@ -127,7 +125,7 @@ class Client:
 
     server: Server
     number: int
-    pause: float = 0.03
+    pause: float = 0.1
     answered: list[int] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
     acknowledged: int = 0
@@ -165,7 +163,7 @@ class Client:
 
 
 @contextmanager
-def clients(running: Server, n: int = 6, pause: float = 0.03) -> Iterator[list[Client]]:
+def clients(running: Server, n: int = 6, pause: float = 0.1) -> Iterator[list[Client]]:
     """So many, each of which has had answers; stopped at the end. pause: see `Client`."""
     every = [Client(running, number, pause) for number in range(n)]
     threads = [threading.Thread(target=client.run, daemon=True) for client in every]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,7 +52,7 @@ def watching(indexes: Path) -> Iterator[Server]:
 @contextmanager
 def hanging(indexes: Path, version: str) -> Iterator[tuple[Server, int]]:
     """A service that is loading a version without an end, and the process that does."""
-    with server(indexes, command=[sys.executable, "-c", HANGS, str(indexes), version]) as running:
+    with server(indexes, command=["-c", HANGS, str(indexes), version]) as running:
         before = running.workers()
         Store(indexes).publish(version)
         assert soon(lambda: any(line.startswith("loading") for line in running.said))

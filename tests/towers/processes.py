@@ -19,6 +19,7 @@ from funnel.towers.training.sharded import train_sharded
 from funnel.towers.training.trained import Epoch
 from funnel.towers.training.trainer import Trainer
 from funnel.towers.training.workers import workers
+from tests.processes import context
 
 from .world import SMALL, world
 
@@ -92,7 +93,8 @@ def refused(call: Callable[[], object]) -> str:
 def in_processes(size: int, work: Callable[[Ranks, Path], Any], folder: Path) -> list[Any]:
     """What each process of a group returns. work: of a module, called with the group and a folder of all."""
     folder.mkdir(parents=True, exist_ok=True)
-    mp.spawn(_process, (size, work, folder), nprocs=size, join=True)
+    context()  # what they are forked from has the libraries
+    mp.start_processes(_process, (size, work, folder), nprocs=size, start_method="forkserver")
     return [torch.load(folder / f"result.{rank}", weights_only=True) for rank in range(size)]
 
 

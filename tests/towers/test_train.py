@@ -28,8 +28,14 @@ def hits(trained: Trained, examples: Examples) -> float:
     return float((scores.argmax(1) == examples.targets.values).mean())
 
 
-@pytest.mark.parametrize("encoder", ["transformer", "pooled"])
-@pytest.mark.parametrize("loss", ["full_softmax", "sampled_softmax", "gbce"])
+@pytest.mark.parametrize(
+    ("encoder", "loss"),
+    [
+        *(("transformer", loss) for loss in ("full_softmax", "sampled_softmax", "gbce")),
+        ("pooled", "sampled_softmax"),
+        *(pytest.param("pooled", loss, marks=pytest.mark.long) for loss in ("full_softmax", "gbce")),
+    ],
+)
 def test_towers_learn_what_comes_next(
     encoder: Literal["transformer", "pooled"], loss: Literal["full_softmax", "sampled_softmax", "gbce"]
 ) -> None:
@@ -46,8 +52,14 @@ def test_hard_negatives_and_frequencies_found_on_the_way_learn_too() -> None:
     assert hits(train(*WORLD.arguments(), config), WORLD.validation) > 0.8
 
 
-@pytest.mark.parametrize("loss", ["sampled_softmax", "gbce"])
-@pytest.mark.parametrize("graph", [0, 2])
+@pytest.mark.parametrize(
+    ("graph", "loss"),
+    [
+        (0, "sampled_softmax"),
+        (2, "gbce"),
+        *(pytest.param(*one, marks=pytest.mark.long) for one in ((2, "sampled_softmax"), (0, "gbce"))),
+    ],
+)
 def test_sets_are_learned_with_every_loss(loss: Literal["sampled_softmax", "gbce"], graph: int) -> None:
     """full_softmax is below; with and without smoothing over the graph. gBCE is slower here as well."""
     config = SMALL.model_copy(
@@ -140,8 +152,8 @@ class Interrupted(Exception):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"loss": "full_softmax"},
-        {"loss": "sampled_softmax"},
+        pytest.param({"loss": "full_softmax"}, marks=pytest.mark.long),
+        pytest.param({"loss": "sampled_softmax"}, marks=pytest.mark.long),
         {"loss": "sampled_softmax", "in_batch": 0.3, "hard": 0.3, "frequencies": "streaming"},
     ],
 )

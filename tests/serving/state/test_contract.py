@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from funnel.serving.state import Event, StateLog, open_state
 from funnel.serving.state.impressions import SqliteImpressions
 from funnel.serving.state.log import Changes, Counted, Forgotten, ItemChange, Patch, digest
 from funnel.serving.state.once import CallKey
+from tests.processes import start
 
 FOX: dict[str, Any] = {
     "item_id": 7,
@@ -209,15 +208,15 @@ print(json.dumps(len(log.events_of("all", 200))))
 
 def test_processes_write_at_the_same_time(where: str) -> None:
     open_state(where).observe([Event("x", "1", 1)])
-    command = [sys.executable, "-c", OTHER_PROCESS, where]
-    started = [subprocess.Popen([*command, name], stdout=subprocess.PIPE) for name in "abc"]
+    started = [start("-c", OTHER_PROCESS, where, name) for name in "abc"]
     log, number = open_state(where), 0
     seen: list[Counted] = []
-    while any(process.poll() is None for process in started):
+    while any(one.process.is_alive() for one in started):
         seen += log.events_after(seen[-1].number if seen else 0, 1000)
         number = log.changes_after(number).number
-    assert [process.returncode for process in started] == [0, 0, 0]
-    assert json.loads(started[0].stdout.read()) >= 50  # type: ignore[union-attr]
+    ended = [one.ended() for one in started]
+    assert [one.returncode for one in ended] == [0, 0, 0], ended
+    assert json.loads(ended[0].stdout) >= 50
     seen += log.events_after(seen[-1].number, 1000)
     assert [event.item_id for event in seen[1:]] == [
         event.item_id for event in log.events_after(seen[0].number, 999)
