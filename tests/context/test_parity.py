@@ -13,6 +13,7 @@ import pytest
 from funnel.artifacts import Store
 from funnel.data import Dataset
 from funnel.features import Rates
+from funnel.features.rates import of_values
 from funnel.pipeline.prepare import prepare
 from funnel.pipeline.ranker_parts import before_ranker
 from funnel.serving.request import Request, encode_request
@@ -152,36 +153,41 @@ def test_a_bundle_counts_what_was_before_the_window_that_it_is_asked_about(
 
 
 def test_rates_are_those_of_a_slow_count() -> None:
+    """Of two columns of the context, which are counted by themselves and read items together."""
     rng = np.random.default_rng(0)
-    n, n_items, size, values = 500, 12, 4, 5
-    items, codes = rng.integers(n_items, size=n), rng.integers(size, size=n).astype(np.int32)
-    kinds = rng.integers(values, size=n_items).astype(np.int32)
+    n, n_items, values = 500, 12, 5
+    items, kinds = rng.integers(n_items, size=n), rng.integers(values, size=n_items).astype(np.int32)
     log = Log(np.zeros(n, np.int32), items.astype(np.int32), np.arange(n), 1, n_items)
     from funnel.features import Spec
 
-    rates = Rates.fit(log, codes, size, {"kind": kinds}, {"kind": Spec("category", values, 1)})
-    known = codes > 0
+    sizes, specs = (4, 7), {"kind": Spec("category", values, 1)}
+    logged = [rng.integers(size, size=n).astype(np.int32) for size in sizes]
+    each = [
+        Rates.fit(log, codes, size, {"kind": kinds}, specs) for codes, size in zip(logged, sizes, strict=True)
+    ]
     asked_items = np.array([[0, 5, -1, n_items + 3], [1, 1, 2, 3], [0, 1, 2, 3]], np.int32)
-    asked_codes = np.array([2, 0, 3], np.int32)
+    asked_codes = [np.array([2, 0, 3], np.int32), np.array([6, 1, 0], np.int32)]
     wide = np.append(kinds, np.zeros(8, np.int32))[:, None]
-    got = rates.of_items(asked_items, asked_codes)
-    of_values = rates.of_values("kind", wide, asked_items, asked_codes)
-    for row, code in enumerate(asked_codes.tolist()):
-        share = ((codes[known] == code).sum() + 1) / (known.sum() + size)
-        for at, item in enumerate(asked_items[row].tolist()):
-            if code == 0 or item < 0:
-                assert np.isnan(got[row, at])
-                assert np.isnan(of_values[row, at])
-                continue
-            mine = known & (items == item)
-            lift = ((mine & (codes == code)).sum() + 20 * share) / (mine.sum() + 20)
-            assert got[row, at] == pytest.approx(np.log(lift / share), abs=1e-6)
-            kind = wide[item, 0]
-            alike = known & (kinds[items] == kind)
-            lift = ((alike & (codes == code)).sum() + 20 * share) / (alike.sum() + 20)
-            expected = np.nan if kind == 0 else np.log(lift / share)
-            np.testing.assert_allclose(of_values[row, at], expected, atol=1e-6)
-    assert got[0, 3] == pytest.approx(0.0, abs=1e-6)  # a new item is taken as often everywhere
+    together = of_values("kind", each, wide, asked_items, asked_codes)
+    for number, (codes, size, rates) in enumerate(zip(logged, sizes, each, strict=True)):
+        known, got = codes > 0, rates.of_items(asked_items, asked_codes[number])
+        for row, code in enumerate(asked_codes[number].tolist()):
+            share = ((codes[known] == code).sum() + 1) / (known.sum() + size)
+            for at, item in enumerate(asked_items[row].tolist()):
+                if code == 0 or item < 0:
+                    assert np.isnan(got[row, at])
+                    assert np.isnan(together[number, row, at])
+                    continue
+                mine = known & (items == item)
+                lift = ((mine & (codes == code)).sum() + 20 * share) / (mine.sum() + 20)
+                assert got[row, at] == pytest.approx(np.log(lift / share), abs=1e-6)
+                kind = wide[item, 0]
+                alike = known & (kinds[items] == kind)
+                lift = ((alike & (codes == code)).sum() + 20 * share) / (alike.sum() + 20)
+                expected = np.nan if kind == 0 else np.log(lift / share)
+                np.testing.assert_allclose(together[number, row, at], expected, atol=1e-6)
+        # A new item is taken as often everywhere.
+        assert got[0, 3] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_lists_that_were_shown_have_the_moment_of_their_row(asked: Shop) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from funnel.catalogue.tables import Catalogue
 from funnel.data import Vocabulary
+from funnel.rules.config import BudgetRule
+from funnel.rules.pacing import leave_out
 from funnel.types import Occasion, Ragged
 from tests.rules.test_exact import made
 
@@ -43,14 +45,12 @@ def through_a_day(
 ) -> np.ndarray:
     """What a campaign spent by each request of a day, who wins so many of the requests that it may take part
     in, each for 1.0; demand is even."""
-    on = world([budget, budget], [0.0, 0.0])
-    rules, rng = made([rule(curve=curve)], on), np.random.default_rng(0)
-    on.values["spent"] = np.zeros(2)  # of which nobody has read yet
-    spent, path, rows = 0.0, [], np.arange(2, dtype=np.int32)
+    budget_rule, rng = BudgetRule.model_validate(rule(curve=curve)), np.random.default_rng(0)
+    spent, path, campaign = 0.0, [], np.zeros((1, 1), dtype=np.int32)
     for number in range(requests):
-        now = number * DAY // requests
-        on.values["spent"][:] = spent
-        if not rules.excluded(at(now, int(rng.integers(2**62))), 0, rows)[0] and rng.random() < wins:
+        now, key, out = number * DAY // requests, int(rng.integers(2**62)), np.zeros(1, dtype=np.bool_)
+        leave_out(budget_rule, now, key, campaign, np.array([budget]), np.array([spent]), out)
+        if not out[0] and rng.random() < wins:
             spent += 1.0
         path.append(spent)
     return np.array(path)

@@ -12,10 +12,14 @@ from typing import Any
 import pytest
 
 from funnel import Live
+from tests.shown_shop import plain_shop
 from tests.tiny import TinyBuild
 
 #: Calls of Python's and of C's functions that an answer of ten items makes at most.
 MOST = 580
+
+#: And of a bundle that logs what it shows, with heads of their own and an order by value.
+MOST_BY_VALUE = 1_440
 
 #: And for each of twenty users together.
 MOST_TOGETHER = 300
@@ -53,6 +57,14 @@ def test_an_answer_makes_no_more_calls_than_stated(live: Live) -> None:
     users = live.contents.users.ids.values[:5].tolist()
     made = [calls(lambda user=user: live.recommend(user, k=10)) for user in users]  # type: ignore[misc]
     assert max(made) <= MOST, made
+
+
+def test_an_answer_by_value_makes_no_more_calls_than_stated(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    live = Live(shutil.copytree(plain_shop(tmp_path_factory).indexes, tmp_path / "indexes"))
+    made = [calls(lambda user=user: live.recommend(user, k=10)) for user in ("u1", "u2", "u3")]  # type: ignore[misc]
+    assert max(made) <= MOST_BY_VALUE, made
 
 
 def test_a_further_item_adds_a_few_calls(live: Live) -> None:

@@ -18,6 +18,7 @@ from funnel.catalogue.columns import FilterColumn
 from funnel.catalogue.encoded import check_specs, load_features, save_features
 from funnel.catalogue.frames import read_frame, write_frame
 from funnel.catalogue.ids import Ids
+from funnel.catalogue.numbers import NumberColumn
 from funnel.catalogue.text_column import TextColumn
 from funnel.catalogue.where import Bitmap, Filters, Where
 from funnel.data import Vocabulary
@@ -130,6 +131,16 @@ class Catalogue:
     def values_of(self, name: str, rows: NDArray[Any]) -> list[Any]:
         """Some items' values of one column."""
         return self._readers[name](rows)
+
+    def numbers(self, name: str) -> NumberColumn:
+        """A column of numbers by row: laid out once, for all who ask."""
+        if (column := self._number_columns.get(name)) is None:
+            column = self._number_columns.setdefault(name, NumberColumn(self, name))
+        return column
+
+    @cached_property
+    def _number_columns(self) -> dict[str, NumberColumn]:
+        return {}
 
     @cached_property
     def names(self) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,18 @@ class ClickFactors:
         """d, the length of the vectors."""
         return next(iter(self.tastes.values())).shape[1]
 
+    @cached_property
+    def _frozen_values(self) -> dict[str, Float32]:
+        return {name: frozen(table) for name, table in self.values.items()}
+
+    @cached_property
+    def _frozen_tastes(self) -> dict[str, Float32]:
+        return {name: frozen(table) for name, table in self.tastes.items()}
+
+    @cached_property
+    def _frozen_moments(self) -> dict[str, Float32]:
+        return {name: frozen(table) for name, table in self.moments.items()}
+
     def log_odds(self, requests: Requests, recent: Ragged, items: Int32, columns: Features) -> Float32:
         """Of each item [B, K] at its request, and the part of it that is ⟨r, q⟩: float32 [B, K, 2]; NaN at
         empty positions.
@@ -69,8 +82,8 @@ class ClickFactors:
         """
         wanted, flat = self.of_requests(requests, recent, columns), frozen(items.ravel(), np.int32)
         offered = np.zeros((items.size, 1 + self.width), dtype=np.float32)
-        for name, table in self.values.items():
-            _add_values(frozen(table), _codes(columns[name]), flat, offered)
+        for name, table in self._frozen_values.items():
+            _add_values(table, _codes(columns[name]), flat, offered)
         offered = offered.reshape(*items.shape, 1 + self.width)
         return _dots(frozen(offered), frozen(wanted), frozen(items, np.int32), frozen(self.items), self.start)
 
@@ -88,14 +101,16 @@ class ClickFactors:
         """The vector of each request: float32 [B, d]."""
         out = np.zeros((len(requests), self.width), dtype=np.float32)
         every = np.arange(len(requests), dtype=np.int32)
-        for name, table in self.moments.items():
+        for name, table in self._frozen_moments.items():
             codes = codes_of(requests, name)
             if codes is not None:
-                _add_values(frozen(table), _codes(codes), every, out)
+                _add_values(table, _codes(codes), every, out)
+        if not len(recent.values):
+            return out
         rows = frozen(recent.values, np.int32)
         events = np.zeros((len(rows), self.width), dtype=np.float32)
-        for name, table in self.tastes.items():
-            _add_values(frozen(table), _codes(columns[name]), rows, events)
+        for name, table in self._frozen_tastes.items():
+            _add_values(table, _codes(columns[name]), rows, events)
         _add_recent(frozen(events), frozen(recent.offsets, np.int64), FADE, out)
         return out
 

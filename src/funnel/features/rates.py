@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from funnel.compiling import compiled
 from funnel.errors import BundleError
 from funnel.features.arrays import frozen, load_array, save_array
-from funnel.features.kernels import bisect, mean_of_values
+from funnel.features.kernels import bisect
 from funnel.features.spec import Spec
 from funnel.types import Features, Float32, Int32, Int64, Log
 from funnel.values.arrays import check_offsets, check_rows
@@ -74,16 +74,8 @@ class Rates:
         arrays = (self.offsets, self.codes, self.counts, self.totals)
         return _of_items(*arrays, frozen(items, np.int32), frozen(codes, np.int32))
 
-    def of_values(self, name: str, values: Int32, items: Int32, codes: Int32) -> Float32:
-        """The same of the values that each item has of a column, their mean: float32 [B, K].
-
-        values: int32 [n_items, width]. NaN where an item has none, too.
-        """
-        args = frozen(values, np.int32), frozen(items, np.int32), frozen(codes, np.int32)
-        return _of_values(self._lifts[name], *args)
-
     @cached_property
-    def _lifts(self) -> dict[str, Float32]:
+    def lifts(self) -> dict[str, Float32]:
         """The logarithms of each value in each context, worked out once: float32 [values, size]."""
         share = (self.totals + 1.0) / (self.totals.sum() + len(self.totals))
         lifts = {}
@@ -92,6 +84,21 @@ class Rates:
             lift = (table + SMOOTHING * share) / ((own + SMOOTHING) * share)
             lifts[name] = frozen(np.log(lift), np.float32)
         return lifts
+
+
+def of_values(
+    name: str, rates: Sequence[Rates], values: Int32, items: Int32, codes: Sequence[Int32]
+) -> Float32:
+    """`Rates.of_items` of the values that each item has of a column, their mean, for several columns of the
+    context, which read the items' values once: float32 [C, B, K].
+
+    rates: of those C columns. values: int32 [n_items, width]. codes: of each column, int32 [B]. NaN where an
+    item has no value, too.
+    """
+    out = np.full((len(rates), *items.shape), np.nan, dtype=np.float32)
+    lifts = tuple([each.lifts[name] for each in rates])
+    _of_values(lifts, frozen(values, np.int32), frozen(items, np.int32), np.stack(codes), out)
+    return out
 
 
 def fit_rates(
@@ -198,9 +205,19 @@ def _of_items(offsets: Any, of: Any, counts: Any, totals: Any, items: Any, codes
 
 
 @compiled
-def _of_values(lifts: Any, values: Any, items: Any, codes: Any) -> Any:
-    out = np.full(items.shape, np.nan, dtype=np.float32)
+def _of_values(lifts: Any, values: Any, items: Any, codes: Any, out: Any) -> None:
+    totals = np.zeros(len(lifts))
     for row in range(items.shape[0]):
-        if codes[row] > 0:
-            mean_of_values(lifts[:, codes[row]], values, items[row], out[row])
-    return out
+        for position in range(items.shape[1]):
+            item, n = items[row, position], 0
+            if item < 0:
+                continue
+            totals[:] = 0.0
+            for value in values[item]:
+                if value > 0:
+                    n += 1
+                    for c in range(len(lifts)):
+                        totals[c] += lifts[c][value, codes[c, row]]
+            for c in range(len(lifts)):
+                if n and codes[c, row] > 0:
+                    out[c, row, position] = totals[c] / n

@@ -176,27 +176,27 @@ def _laid_out(catalogue: Catalogue, name: str) -> tuple[Int32, Int64, Any]:
     return codes[first].astype(np.int32), offsets.astype(np.int64), values
 
 
-def _gathered(codes: Int32, offsets: Int64, rows: Int32) -> Int32:
-    width = _widest(offsets, rows)
-    out: NDArray[np.int32] = np.empty((len(rows), width), dtype=np.int32)
-    _gather(codes, offsets, rows, out)
-    return out
+@compiled
+def mark_any(codes: Int32, wanted: Int32, out: NDArray[np.bool_]) -> None:
+    """Mark the rows that have any of the wanted codes. codes: int32 [n, W]. out: bool [n]."""
+    for i in range(len(codes)):
+        for w in range(codes.shape[1]):
+            for code in wanted:
+                out[i] |= codes[i, w] == code
 
 
 @compiled
-def _widest(offsets: Int64, rows: Int32) -> int:
+def _gathered(codes: Int32, offsets: Int64, rows: Int32) -> Int32:
+    """Codes of rows: int32 [n, W], −1 where there are fewer."""
     width = 1
     for row in rows:
         if row + 1 < len(offsets):
             width = max(width, offsets[row + 1] - offsets[row])
-    return width
-
-
-@compiled
-def _gather(codes: Int32, offsets: Int64, rows: Int32, out: Int32) -> None:
+    out: Int32 = np.empty((len(rows), width), dtype=np.int32)
     for i in range(len(rows)):
         row, n = rows[i], 0
         if row + 1 < len(offsets):
             n = offsets[row + 1] - offsets[row]
-        for w in range(out.shape[1]):
+        for w in range(width):
             out[i, w] = codes[offsets[row] + w] if w < n else -1
+    return out

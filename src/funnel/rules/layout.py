@@ -112,8 +112,9 @@ class Layout:
     def _columns(self, items: Int32) -> tuple[Int32, Int32]:
         """Codes of all columns with a limit and of all teams, and whose they are: int32 [n, W] each."""
         codes = [self._set.codes(rule.column).of(items) for _, rule in self._limits]
-        owners = [np.full(some.shape[1], number, dtype=np.int32) for number, some in enumerate(codes)]
-        whose = [np.broadcast_to(owner, some.shape) for owner, some in zip(owners, codes, strict=True)]
+        whose: list[Int32] = [
+            np.full(some.shape, number, dtype=np.int32) for number, some in enumerate(codes)
+        ]
         for column, table in self._teams:
             values = self._set.codes(column).of(items)
             width = values.shape[1] * table.shape[1]  # said, since of no items it cannot be inferred

@@ -10,6 +10,8 @@ processes. Chance is a hash of the request and the campaign: the same request ha
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,32 +26,44 @@ Float64 = NDArray[np.float64]
 
 def planned(curve: tuple[float, ...], now: int) -> float:
     """The share of a day's budget that is to be spent by a moment: 0…1, even within each part of the day."""
+    parts, sums = _sums(curve)
+    return float(np.interp(now % DAY / DAY * len(curve), parts, sums))
+
+
+@lru_cache(maxsize=64)
+def _sums(curve: tuple[float, ...]) -> tuple[Float64, Float64]:
+    """The parts of a day, from 0, and what is to be spent by the beginning of each."""
     weights = np.array(curve)
     sums = np.concatenate([[0.0], np.cumsum(weights)]) / weights.sum()
-    return float(np.interp(now % DAY / DAY * len(curve), np.arange(len(curve) + 1), sums))
+    return np.arange(len(curve) + 1.0), sums
 
 
-def takes_part(
-    rule: BudgetRule, now: int, key: int, campaigns: Int32, limits: Float64, spent: Float64
-) -> Bool:
-    """Which items may be shown: bool [n].
+def leave_out(
+    rule: BudgetRule, now: int, key: int, campaigns: Int32, limits: Float64, spent: Float64, out: Bool
+) -> None:
+    """Mark the items that may not be shown.
 
-    campaigns: int32 [n], a number a budget, −1 for none. limits, spent: float64 [n]; an item without a limit
-    (NaN) has no budget to keep to, one whose spending is not known has spent nothing, a limit of 0 or less is
-    spent.
+    campaigns: int32 [n, W], whose first column is a number a budget, −1 for none. limits, spent: float64
+    [n]; an item without a limit (NaN) has no budget to keep to, one whose spending is not known has spent
+    nothing, a limit of 0 or less is spent. out: bool [n].
     """
-    spent = np.where(np.isnan(spent), 0.0, spent)
-    ahead = spent - planned(rule.curve, now) * limits
-    with np.errstate(divide="ignore", invalid="ignore"):
-        chance = np.clip(1 - ahead / (rule.slack * limits), 0, 1)
-    drawn = np.empty(len(campaigns), dtype=np.float64)
-    _drawn(campaigns, np.uint64(key & 0xFFFFFFFFFFFFFFFF), drawn)
-    return np.isnan(limits) | ((spent < limits) & (drawn < chance))
+    number = np.uint64(key & 0xFFFFFFFFFFFFFFFF)
+    _leave_out(campaigns, limits, spent, planned(rule.curve, now), float(rule.slack), number, out)
 
 
 @compiled
-def _drawn(campaigns: Int32, key: np.uint64, out: Float64) -> None:
-    """A number within 0…1 for each campaign of a request."""
-    for i in range(len(campaigns)):
-        bits = mixed(key ^ mixed(np.uint64(campaigns[i] + 1)))
-        out[i] = (bits >> np.uint64(11)) * 2.0**-53
+def _leave_out(
+    campaigns: Int32, limits: Float64, spent: Float64, plan: float, slack: float, key: np.uint64, out: Bool
+) -> None:
+    for i in range(len(limits)):
+        limit, paid = limits[i], 0.0 if np.isnan(spent[i]) else spent[i]
+        if np.isnan(limit):
+            continue
+        if not paid < limit or slack * limit == 0:
+            out[i] = True
+            continue
+        bits = mixed(key ^ mixed(np.uint64(campaigns[i, 0] + 1)))
+        drawn = (bits >> np.uint64(11)) * 2.0**-53
+        # The chance is cut to 0…1, which no number drawn tells.
+        if not drawn < 1 - (paid - plan * limit) / (slack * limit):
+            out[i] = True

@@ -12,7 +12,8 @@ import numpy as np
 from funnel.allow import has_bits
 from funnel.catalogue.tables import Catalogue
 from funnel.catalogue.where import Bitmap, Where
-from funnel.rules.codes import ColumnCodes
+from funnel.compiling import plain
+from funnel.rules.codes import ColumnCodes, mark_any
 from funnel.rules.config import (
     AtLeastRule,
     BoostRule,
@@ -24,8 +25,10 @@ from funnel.rules.config import (
     ordered,
 )
 from funnel.rules.layout import Layout, Solved
-from funnel.rules.pacing import Float64, takes_part
+from funnel.rules.pacing import leave_out
 from funnel.types import Bool, Float32, Int32, Int64, Occasion, RulesOutcome
+
+_NO_VALUES = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Ruleset:
         names = dict.fromkeys(name for some in columns for name in some)
         hot = {name for some in money for name in some}
         self._codes = {name: ColumnCodes(catalogue, name) for name in names if name not in hot}
+        self._numbers = {name: catalogue.numbers(name) for name in hot}
         self._bits: dict[int, tuple[int, Bitmap]] = {}
         self._caps = [rule for rule in self.rules if isinstance(rule, CapRule)]
         self._budgets = [rule for rule in self.rules if isinstance(rule, BudgetRule)]
@@ -110,28 +114,28 @@ class Ruleset:
         if occasion is None or not len(rows):
             return out
         for rule in self._caps:
+            codes = self.codes(rule.column).of(rows)
             if not occasion.known[request]:
-                out |= (self.codes(rule.column).of(rows) >= 0).any(axis=1)
+                out |= (codes >= 0).any(axis=1)
                 continue
-            codes, left = self.left(rule, occasion, request)
-            out |= np.isin(self.codes(rule.column).of(rows), codes[left <= 0]).any(axis=1)
+            shown, left = self.left(rule, occasion, request)
+            if len(shown):
+                mark_any(*plain(codes), shown[left <= 0], out)
         for budget in self._budgets:
-            limits, spent = self._numbers(budget.limit, rows), self._numbers(budget.spent, rows)
-            campaigns = self.codes(budget.by).of(rows)[:, 0]
+            limits, spent = (self._numbers[name].of(rows) for name in (budget.limit, budget.spent))
             now, key = int(occasion.now[request]), int(occasion.keys[request])
-            out |= ~takes_part(budget, now, key, campaigns, limits, spent)
+            leave_out(budget, now, key, self.codes(budget.by).of(rows), limits, spent, out)
         return out
 
     def left(self, rule: CapRule, occasion: Occasion, request: int) -> tuple[Int32, Int64]:
         """Values that the user was shown within the rule's time, and how often each may be shown still."""
-        now = int(occasion.now[request])
-        recent = occasion.impression_times[request] > now - rule.seconds
+        now, times = int(occasion.now[request]), occasion.impression_times[request]
+        if not len(times):
+            return _NO_VALUES
+        recent = times > now - rule.seconds
         codes = self.codes(rule.column).of(occasion.impressions[request][recent])
         values, often = np.unique(codes[codes >= 0], return_counts=True)
         return values.astype(np.int32), rule.shows - often.astype(np.int64)
-
-    def _numbers(self, name: str, rows: Int32) -> Float64:
-        return np.array(self.catalogue.values_of(name, rows), dtype=np.float64)
 
     def arranged(
         self, items: Int32, scores: Float32, k: int, occasion: Occasion | None = None, request: int = 0

@@ -46,6 +46,8 @@ def occasion_of(
 
 def _in_rows(contents: Contents, events: Sequence[Sequence[tuple[str, int]]]) -> tuple[Ragged, Ragged]:
     """Impressions as rows of items and times; of items that are not there any more nothing is known."""
+    if not any(events):
+        return Ragged.empty(len(events)), Ragged.empty(len(events), np.int64)
     rows = [contents.catalogue.ids.rows([item for item, _ in some]) for some in events]
     times = [np.array([at for _, at in some], dtype=np.int64) for some in events]
     there = [some >= 0 for some in rows]

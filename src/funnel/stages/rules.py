@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.catalogue.where import Where
+from funnel.compiling import plain
 from funnel.rules import Ruleset
+from funnel.stages._kernels import filled
 from funnel.stages.retrieve import Retrieve
 from funnel.stages.sources import excluded
 from funnel.stages.stage import positive
@@ -48,24 +50,24 @@ class Eligible:
         if requests.occasion is None or not self._rules.is_live:
             return candidates
         bad = np.zeros(candidates.items.shape, dtype=np.bool_)
-        for b, items in enumerate(candidates.items):
-            n = int(np.count_nonzero(items >= 0))
-            bad[b, :n] = self._rules.excluded(requests.occasion, b, np.ascontiguousarray(items[:n]))
+        for b, n in enumerate(filled(*plain(candidates.items)).tolist()):
+            bad[b, :n] = self._rules.excluded(requests.occasion, b, candidates.items[b, :n])
         return candidates.keep(~bad) if bad.any() else candidates
 
     def _more(self, requests: Requests, b: int, retrieved: Int32, kept: Int32) -> Int32:
         """Items to add to one list: int32 [m]."""
         retrieved, kept = retrieved[retrieved >= 0], kept[kept >= 0]
-        more = [self._pins(requests, b, retrieved)]
+        more = [self._pins(requests, b, retrieved)] if self._rules.pins else [kept[:0]]
         for quota in self._rules.quotas:
-            have = int(self._rules.passes(quota.where, np.concatenate([kept, *more])).sum())
+            own = np.concatenate([kept, *more]) if any(map(len, more)) else kept
+            have = int(np.count_nonzero(self._rules.passes(quota.where, own)))
             if have < quota.n:
                 known = np.concatenate([retrieved, *more])
                 more.append(self._retrieved(requests, b, known, quota.n - have, quota.where))
         missing = self._k - len(kept) - sum(map(len, more))
         if missing > 0 and len(kept) < len(retrieved):
             more.append(self._retrieved(requests, b, np.concatenate([retrieved, *more]), missing))
-        return np.concatenate(more).astype(np.int32)
+        return np.concatenate(more).astype(np.int32) if any(map(len, more)) else kept[:0]
 
     def _pins(self, requests: Requests, b: int, retrieved: Int32) -> Int32:
         """Pinned items that are not among the candidates and may be given."""

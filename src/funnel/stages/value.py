@@ -7,17 +7,16 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from funnel.catalogue.layout import Numbers
 from funnel.catalogue.tables import Catalogue
+from funnel.compiling import compiled, plain
 from funnel.errors import ConfigError
 from funnel.ranker.calibration import Head
 from funnel.ranker.value_head import ValueHead
 from funnel.stages.config import VALUE, RankConfig, variable
 from funnel.stages.formula import Float64, Formula
-from funnel.stages.numbers import NumberColumn
-from funnel.types import Bool, Candidates, Features, Float32, Int32, Requests
+from funnel.types import Bool, Candidates, Features, Float32, Int8, Int32, Int64, Requests
 from funnel.values.nearest import hint
 
 #: Values beyond are as much as this: scores have to stay numbers of 32 bits.
@@ -60,7 +59,7 @@ class ExpectedValue:
         self._worth = {name: of for name, of in self._worth.items() if name in reads}
         self._moment = [name for name in context if name in reads]
         columns = reads - {*self._heads, *self._worth, *self._moment}
-        self._columns = {name: NumberColumn(catalogue, name) for name in columns}
+        self._columns = {name: catalogue.numbers(name) for name in columns}
 
     def of(self, items: Int32, scores: Float32, numbers: Features, heads: Mapping[str, Float32]) -> Valued:
         """items, scores: [B, K], the ranker's scores. numbers: of the context of each request, [B]; what is
@@ -72,7 +71,8 @@ class ExpectedValue:
         for name in self._moment:
             parts[name] = np.broadcast_to(numbers.get(name, unknown)[:, None], items.shape)
         parts |= {name: column.of(items) for name, column in self._columns.items()}
-        values = np.broadcast_to(self._formula(parts), items.shape)
+        values = self._formula(parts)
+        values = values if values.shape == items.shape else np.broadcast_to(values, items.shape)
         known = np.isfinite(values) & (items >= 0)
         reached = np.ones(items.shape, dtype=np.bool_)
         for name, least in self._floor.items():
@@ -152,27 +152,53 @@ class ByValue:
         valued = self._expected.of(
             candidates.items, candidates.scores, requests.context_numbers, candidates.head_scores
         )
-        known, filled = ~np.isnan(valued.values), candidates.filled
-        tier = np.where(known, np.where(valued.reached, 0, 1), 2)
-        tier = np.where(filled, tier, 3)
-        columns = np.lexsort((-np.where(known, valued.values, 0.0), tier), axis=1)
-        scores = np.take_along_axis(np.where(known, valued.values, 0.0), columns, axis=1)
-        tier = np.take_along_axis(tier, columns, axis=1)
-        ordered = candidates.reorder(columns, _falling(scores, tier))
-        behind = bool(((tier == 1) | (tier == 2)).any())
-        return replace(ordered, tiers=tier.astype(np.int8)) if behind else ordered
+        tiers, falling = np.empty(valued.values.shape, dtype=np.int8), np.empty(valued.values.shape)
+        _tiers(*plain(candidates.items, valued.values, valued.reached), tiers, falling)
+        columns, scores = falling.argsort(axis=1, kind="stable"), np.empty(tiers.shape, dtype=np.float32)
+        behind = _by_tier(columns, tiers, falling, scores)
+        ordered = candidates.reorder(columns, scores)
+        return replace(ordered, tiers=tiers) if behind else ordered
 
     def skip(self, candidates: Candidates) -> Candidates:
         """The order that they came in."""
         return candidates
 
 
-def _falling(scores: Float64, tier: NDArray[Any]) -> Float32:
-    """Scores of the first tier as they are; of later ones below, falling from position to position; −inf at
-    empty ones."""
-    first, width = tier == 0, scores.shape[1]
-    least = np.min(scores, axis=1, keepdims=True, initial=np.inf, where=first)
-    least = np.where(np.isfinite(least), least, 0.0)
-    step = np.maximum(1.0, np.abs(least) * 1e-3)
-    behind = least - step * (1 + np.arange(width) / width)
-    return np.where(first, scores, np.where(tier < 3, behind, -np.inf)).astype(np.float32)
+@compiled
+def _tiers(items: Int32, values: Float64, reached: Bool, tiers: Int8, falling: Float64) -> None:
+    """By position the tier: 0, 1 below a floor, 2 without a value, 3 empty; and what rises as values fall."""
+    for b in range(items.shape[0]):
+        for j in range(items.shape[1]):
+            known = not np.isnan(values[b, j])
+            tiers[b, j] = 3 if items[b, j] < 0 else 2 if not known else 0 if reached[b, j] else 1
+            falling[b, j] = -values[b, j] if known else 0.0
+
+
+@compiled
+def _by_tier(columns: Int64, tiers: Int8, falling: Float64, scores: Float32) -> bool:
+    """Put columns, which are in the order of values, and tiers in the order of tiers, and say whether any but
+    the first has an item.
+
+    scores: of the first tier its values; of later ones below, falling from position to position; −inf at
+    empty ones.
+    """
+    width, behind = columns.shape[1], False
+    by_value, own = np.empty(width, dtype=np.int64), np.empty(width, dtype=np.int8)
+    for b in range(columns.shape[0]):
+        by_value[:], own[:] = columns[b], tiers[b]
+        least, at = 0.0, 0
+        for tier in range(4):
+            for column in by_value:
+                if own[column] != tier:
+                    continue
+                columns[b, at], tiers[b, at] = column, tier
+                if tier == 0:
+                    least = -falling[b, column]  # the last one is the least
+                    scores[b, at] = least
+                elif tier == 3:
+                    scores[b, at] = -np.inf
+                else:
+                    behind = True
+                    scores[b, at] = least - max(1.0, abs(least) * 1e-3) * (1 + at / width)
+                at += 1
+    return behind

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from funnel.compiling import frozen
 from funnel.features.groups.columns import spread, table, usable
 from funnel.features.groups.group import FeatureBatch, FeatureGroup, FittedContext
+from funnel.features.rates import of_values
 from funnel.plugins import register
 from funnel.types import Float32, Int32
 
@@ -24,6 +27,9 @@ def build(context: FittedContext) -> FeatureGroup:
     """
     names = usable(context.moment_specs)
     rated = [(name, group) for name, rate in context.rates.items() for group in (None, *rate.groups)]
+    groups: dict[str | None, list[tuple[int, str]]] = {}  # what reads an item column, together
+    for at, (name, group) in enumerate(rated, start=len(names)):
+        groups.setdefault(group, []).append((at, name))
     pairs = _vectors(context)
     labels = (
         *names,
@@ -38,9 +44,14 @@ def build(context: FittedContext) -> FeatureGroup:
             return out
         rows = table(moment, names, n)
         out[:, :, : len(names)] = spread(rows, batch.items)
-        for at, (name, group) in enumerate(rated, start=len(names)):
-            if name in moment:
-                out[:, :, at] = _rate(context, name, group, items, moment[name])
+        candidates, codes = (
+            frozen(items, np.int32),
+            {name: frozen(moment[name], np.int32) for name in moment},
+        )
+        for group, members in groups.items():
+            known = [(at, name) for at, name in members if name in codes]
+            for (at, _), rates in zip(known, _rates(context, group, known, candidates, codes), strict=True):
+                out[:, :, at] = rates
         for at, (name, column) in enumerate(pairs, start=len(names) + len(rated)):
             if name in moment:
                 out[:, :, at] = _cosine(moment[name], context.item_features[column], items)
@@ -49,12 +60,24 @@ def build(context: FittedContext) -> FeatureGroup:
     return FeatureGroup(labels, compute)
 
 
-def _rate(context: FittedContext, name: str, group: str | None, items: Int32, codes: Int32) -> Float32:
-    rates = context.rates[name]
+def _rates(
+    context: FittedContext,
+    group: str | None,
+    members: Sequence[tuple[int, str]],
+    items: Int32,
+    codes: Mapping[str, Any],
+) -> Iterable[Float32]:
+    """Of each member, a column of the request, the rates of the items, or of their values of an item column:
+    float32 [B, K]."""
+    each = [context.rates[name] for _, name in members]
     if group is None:
-        return rates.of_items(items, codes)
+        return [rates.of_items(items, codes[name]) for rates, (_, name) in zip(each, members, strict=True)]
+    if not each:
+        return ()
     values = context.item_features[group]
-    return rates.of_values(group, np.reshape(values, (len(values), -1)), items, codes)
+    return of_values(
+        group, each, np.reshape(values, (len(values), -1)), items, [codes[name] for _, name in members]
+    )
 
 
 def _vectors(context: FittedContext) -> list[tuple[str, str]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.catalogue.tables import Catalogue
 from funnel.types import Int32
+
+if TYPE_CHECKING:
+    from funnel.catalogue.tables import Catalogue
 
 
 class NumberColumn:
