@@ -16,7 +16,7 @@ EVEN = [0.25, 0.25, 0.25, 0.25]
 
 def test_the_shares_of_all_looks_of_a_month_are_the_budget() -> None:
     config = MonitorConfig(false_alarms=0.5)
-    looks = {(60, 60.0), (11, 300.0), (70, 180.0), (60, 3600.0)}
+    looks = {(60, 60.0), (11, 300.0), (11, 86_400.0), (70, 180.0), (60, 3600.0)}
     spent = sum(chance(config, things, every) * things * MONTH / every for things, every in looks)
     assert len(looks) == LAYERS
     assert spent == pytest.approx(0.5)

@@ -87,6 +87,49 @@ def test_sessions_of_clicks_are_no_change() -> None:
     assert 20 < watched.dispersion.of(FIRST) < 100
 
 
+def of_hour(rng: np.random.Generator, day: float) -> Counts:
+    """3,000 answers of an hour, of which a share of 0.15 is clicked on an ordinary day."""
+    counts, n = Counts(), 3000.0
+    x = float(rng.binomial(int(n), 0.15 * day))
+    counts.labels[FIRST] = np.array([n, x, n, x, x, n])
+    return counts
+
+
+def days_of(seed: int, deviation: float, n: int = 14) -> list[list[Counts]]:
+    """For each hour of the day, that of so many days, which differ."""
+    rng = np.random.default_rng(seed)
+    days = rng.lognormal(0, deviation, n).tolist()
+    return [[of_hour(rng, day) for day in days] for _ in range(24)]
+
+
+def first_of(watched: Labels, like: list[Counts], factor: float, seed: int = 7) -> list[str]:
+    """What is told in half an hour in which so many times the clicks come."""
+    rng, told = np.random.default_rng(seed), []
+    for number in range(30):
+        counts = minute(rng, 0.15 * factor)
+        told += [alarm.key for alarm in watched.look(60.0 * number, counts, like) if alarm.kind == "clicks"]
+    return told
+
+
+def test_a_day_may_be_as_far_from_others_as_these_are_from_each_other() -> None:
+    """By how much days differ is learned: where they are alike, the same day is told of."""
+    for deviation, expected in ((0.01, ["clicks position 1"]), (0.12, [])):
+        watched, days = Labels(MonitorConfig()), days_of(1, deviation)
+        like = days[12][:3]
+        ratio = max(float(hour.labels[FIRST][1] / 450) for hour in like)
+        first_of(watched, like, 1.0)
+        watched.learn_days(days)
+        assert first_of(watched, like, 1.4 * ratio)[:1] == expected
+
+
+def test_half_of_the_clicks_are_missed_whatever_days_are_like() -> None:
+    watched, days = Labels(MonitorConfig()), days_of(2, 0.4)
+    like = [of_hour(np.random.default_rng(3), 1.0) for _ in range(14)]
+    first_of(watched, like, 1.0)
+    watched.learn_days(days)
+    assert "clicks position 1" in first_of(watched, like, 0.5)
+
+
 def test_days_that_differ_are_all_right() -> None:
     like = [hour(1, 0.10), hour(2, 0.20)]
     rng, watched = np.random.default_rng(5), Labels(MonitorConfig())

@@ -132,11 +132,11 @@ def test_without_a_memory_it_begins_anew(tmp_path: Path) -> None:
     assert monitor.memory.hours == {}
 
 
-def test_a_campaign_of_two_days_is_no_slow_change_and_what_stays_is_told_on_the_third() -> None:
+def test_a_campaign_is_no_slow_change_and_what_stays_is_told_of_when_it_is_older_than_one() -> None:
     """Its effect is more than that of a slow change, and less than that of a window."""
     campaign = [0.0, 0.17, 0.25, 0.25, 0.33, 0.0, 0.0]  # w = .23
     for days, expected in ((2, []), (4, [(18, "drift context price")])):
-        monitor, told = Monitor(), []
+        monitor, told = Monitor(MonitorConfig(passing_days=2)), []
         for day in range(8, 20):
             prices = campaign if 16 <= day < 16 + days else EVEN
             keys = watched(monitor, BEGIN + 86_400 * day, 24 * 60, seed=day, prices=prices)

@@ -11,8 +11,8 @@ from funnel.monitoring.config import MonitorConfig
 
 MONTH = 30 * 86_400.0
 
-#: Rates, labels, windows and slow changes.
-LAYERS = 4
+#: Rates, labels, days of labels, windows and slow changes.
+LAYERS = 5
 
 
 def chance(config: MonitorConfig, things: int, every: float) -> float:

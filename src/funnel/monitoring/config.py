@@ -27,6 +27,9 @@ class MonitorConfig(Settings):
     drift: float = Field(0.2, gt=0, le=10, description="the same of a whole day, beside the first days")
     days: int = Field(14, ge=2, le=60, description="days of each hour that are remembered")
     anchor_days: int = Field(7, ge=1, le=60, description="first days, which slow changes are measured from")
+    passing_days: int = Field(
+        5, ge=2, le=30, description="days that a step may last and be a campaign, and no slow change"
+    )
     rate: float = Field(0.02, gt=0, lt=1, description="how far above the same hour a rate may be")
     rate_ratio: float = Field(1.5, ge=1, le=100, description="the same as a factor; whichever is more")
     labels: float = Field(

@@ -1,11 +1,14 @@
 """Slow changes: the last day beside each of the first days, every hour.
 
-What is slow has begun on the days before: these must differ, too, by a part of the effect, and by no more
-than the last. So a campaign of a day or two is none, and a change that stays is told of on its third day, if
-no window told of it before.
+What is slow comes a little every day, and a campaign comes at once, as large as it may be. So the change of
+the last day is followed back over the days before, as the part of it that was there already; where two days
+brought most of it, it is a step and no slow change. A step that stays is told of when it is older than
+`passing_days`, if no window told of it before.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +17,11 @@ from funnel.monitoring.alarm import Alarm
 from funnel.monitoring.budget import chance
 from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counts import Counts, Variable
-from funnel.monitoring.distributions import Divergence, InARow, difference
+from funnel.monitoring.distributions import Divergence, InARow
 from funnel.monitoring.kinds import KINDS
 from funnel.monitoring.measures import of_bundle
 from funnel.monitoring.memory import HOUR, MonitorMemory
-from funnel.monitoring.windows import compared
+from funnel.monitoring.windows import compared, usable
 
 #: Kinds whose bins are another bundle's after a swap: what is compared with the first days must be the same.
 _OF_BUNDLE = ("scores", "positions")
@@ -26,8 +29,8 @@ _OF_BUNDLE = ("scores", "positions")
 #: Part of the effect by which it must differ from each single day: these differ among themselves, too.
 _EACH = 0.75
 
-#: Parts of the effect by which the day before, and the one before that, must differ already.
-_BEFORE = (0.6, 0.5)
+#: Part of a slow change that must be left without what the two days brought that brought most.
+_SLOW = 0.33
 
 #: Part of the effect by which the last day must differ: its mean is half a day behind what is now.
 _NOW = 0.85
@@ -53,22 +56,18 @@ class Drift:
                 divergences[metric] = divergence
         level = chance(self._config, len(divergences), HOUR)
         off = {metric for metric, divergence in divergences.items() if divergence.chance < level}
-        off = {metric for metric in off if self._slow(metric, day, hour, memory, first)}
+        backs = range(1, self._config.passing_days + 1) if off else ()
+        days = [day, *(memory.last_day(hour - 24 * back) for back in backs)]
+        off = {metric for metric in off if self._slow(metric, days, first[-1])}
         twice = self._row.look(off, list(divergences), now - 86_400)
         return [self._alarm(now, since, metric, divergences[metric]) for metric, since in twice.items()]
 
-    def _slow(
-        self, metric: Variable, day: Counts, hour: int, memory: MonitorMemory, first: list[Counts]
-    ) -> bool:
-        """Whether it has been on its way for days, and is not on its way back."""
-        days = [day, *(memory.last_day(hour - 24 * back) for back in range(1, len(_BEFORE) + 1))]
-        for part, before in zip(_BEFORE, days[1:], strict=True):
-            bins = before.bins.get(metric)
-            beside = None if bins is None else self._beside(metric, bins, first, part * self._config.drift)
-            if beside is None or beside.chance == 1:
-                return False
-        now, then = (difference(of.bins[metric], first[-1].bins[metric][None], 0.0) for of in days[:2])
-        return now.effect >= then.effect
+    def _slow(self, metric: Variable, days: list[Counts], first: Counts) -> bool:
+        """Whether it came a little every day. days: the latest first."""
+        usual = first.bins[metric]
+        each = [day.bins[metric] for day in days if metric in day.bins]
+        each = [bins for bins in each if usable(bins, len(usual), self._config.least)]
+        return len(each) > 2 and 1 - largest_step(parts_of_change(each, usual)) >= _SLOW
 
     def _beside(
         self, metric: Variable, bins: NDArray[np.float64], first: list[Counts], least: float
@@ -78,22 +77,30 @@ class Drift:
         return compared(metric, bins, first, leasts, self._config.least)
 
     def _alarm(self, now: float, since: float, metric: Variable, divergence: Divergence) -> Alarm:
-        subject = f"{metric.kind} {metric.subject}".strip()
+        subject, least = f"{metric.kind} {metric.subject}".strip(), _NOW * self._config.drift
         sentence = (
             f"{KINDS['drift'].what}: {subject} differs by an effect (w) of {divergence.effect:.2f}, "
-            f"{_NOW * self._config.drift:.2f} is nothing yet"
+            f"{least:.2f} is nothing yet"
         )
-        return Alarm(
-            "drift",
-            subject,
-            since,
-            now,
-            divergence.chance,
-            sentence,
-            "",
-            divergence.effect,
-            self._config.drift,
-        )
+        return Alarm("drift", subject, since, now, divergence.chance, sentence, "", divergence.effect, least)
+
+
+def parts_of_change(days: Sequence[NDArray[np.float64]], usual: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much of the latest day's change was there on each day, 1 on the latest: float64 [days].
+
+    Each day's change from what is usual is projected on that of the latest, in the measure of χ², where
+    Cohen's w is a length: so what else a day has of its own is no part of it. days: the latest first.
+    """
+    shares = np.array([bins / bins.sum() for bins in days])
+    changes = shares - usual / usual.sum()
+    weights = shares[0] + usual / usual.sum()
+    along = changes[0] / np.where(weights > 0, weights, 1.0)
+    return np.asarray(changes @ along / max(float(changes[0] @ along), 1e-12))
+
+
+def largest_step(parts: NDArray[np.float64]) -> float:
+    """What came within two days, at most. parts: of a change, the latest day first."""
+    return float((parts[:-2] - parts[2:]).max())
 
 
 def first_days(memory: MonitorMemory, today: int) -> list[Counts]:

@@ -5,7 +5,8 @@ what was clicked, e what was probable (or 1, for a rate), r their ratio. An alar
 the same hour of other days, and what may be added, are outside. A sequence since long ago would see a change
 late: another one is begun every five minutes, and each runs for an hour; alpha is what
 `funnel.monitoring.budget` leaves to one of them. Clicks come in sessions: the variance is that of answers,
-times by how much five minutes vary more than these.
+times by how much five minutes vary more than these. Days differ, too, and bundles do: by how much is learned
+of the same hours of other days, and what the next day may have by that is right.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from funnel.monitoring.alarm import Alarm
 from funnel.monitoring.budget import chance
@@ -22,6 +24,7 @@ from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counts import Counts, Variable
 from funnel.monitoring.dispersion import Dispersions
 from funnel.monitoring.kinds import KINDS
+from funnel.monitoring.memory import DAY
 
 EVERY, LONGEST = 300.0, 3600.0
 _TIGHT = 3000  # answers at which the sequence is tightest
@@ -32,6 +35,10 @@ _LEAST = 30
 #: Hours that the dispersion is a mean over, and looks whose sums are compared for it.
 _HOURS, _BLOCK = 20.0, 5
 
+#: By how much days that differ widen what is right, at most, as a logarithm: half of the clicks are missed
+#: whatever days are like.
+_MOST = 0.5
+
 
 class Labels:
     """All labels of one monitor. dispersion: what is known of it."""
@@ -41,7 +48,16 @@ class Labels:
         self._running: list[tuple[float, Counts]] = []
         self._looks: dict[Variable, list[NDArray[np.float64]]] = {}
         self._metrics: set[Variable] = set()
+        self._days: dict[Variable, float] = {}
         self.dispersion = dispersion or Dispersions[Variable](_HOURS)
+
+    def learn_days(self, same_hours: Sequence[Sequence[Counts]]) -> None:
+        """By how much days differ. same_hours: for each hour of the day, that of the days that are known."""
+        self._days = {
+            metric: deviation
+            for metric in self._metrics
+            if (deviation := _days_apart(metric, same_hours, self._config.least)) is not None
+        }
 
     def begin_hour(self, wrong: Collection[tuple[str, str]] = ()) -> None:
         """Another hour: of the last one it is known how much its minutes varied. wrong: metrics that it says
@@ -66,10 +82,15 @@ class Labels:
             running.add(clicks)
         alarms: dict[Variable, Alarm] = {}
         for metric in counts.labels:
-            if (right := ratios(metric, like, self._config, looser)) is not None:
+            if (right := ratios(metric, like, self._config, looser, self._next_day(metric))) is not None:
                 self._look_at(now, metric, right, alarms)
         self._again(set(alarms))
         return list(alarms.values())
+
+    def _next_day(self, metric: Variable) -> float:
+        """By how much another day may differ by chance, as a logarithm; 0 where it is not known."""
+        chances = chance(self._config, len(self._metrics), DAY)
+        return min(float(norm.isf(chances / 2)) * self._days.get(metric, 0.0), _MOST)
 
     def _again(self, metrics: set[Variable]) -> None:
         """What was told begins anew."""
@@ -91,15 +112,37 @@ class Labels:
 
 
 def ratios(
-    metric: Variable, like: Sequence[Counts], config: MonitorConfig, looser: float = 1.0
+    metric: Variable,
+    like: Sequence[Counts],
+    config: MonitorConfig,
+    looser: float = 1.0,
+    next_day: float = 0.0,
 ) -> tuple[float, float] | None:
-    """The lowest and the highest ratio of clicks to what is expected that are right."""
+    """The lowest and the highest ratio of clicks to what is expected that are right. next_day: by how much
+    another day may differ from the mean of many, as a logarithm."""
     seen = [counts.labels[metric] for counts in like if metric in counts.labels]
     of = [float(sums[1] / sums[2]) for sums in seen if sums[0] >= config.least and sums[2] > 0]
     if not of or max(of) <= 0:
         return None
     apart = config.labels * looser
-    return min(of) * max(1 - apart, 0.0), max(of) * (1 + apart)
+    low, high = min(of) * max(1 - apart, 0.0), max(of) * (1 + apart)
+    if not next_day or min(of) <= 0:
+        return low, high
+    middle, wide = math.fsum(map(math.log, of)) / len(of), next_day * math.sqrt(1 + 1 / len(of))
+    return min(low, math.exp(middle - wide)), max(high, math.exp(middle + wide))
+
+
+def _days_apart(metric: Variable, same_hours: Sequence[Sequence[Counts]], least: int) -> float | None:
+    """The deviation of the logarithm of a ratio, of the same hours of other days; None where no hour has been
+    met three times."""
+    squares, free = 0.0, 0
+    for hours in same_hours:
+        seen = [counts.labels[metric] for counts in hours if metric in counts.labels]
+        of = [math.log(sums[1] / sums[2]) for sums in seen if sums[0] >= least and sums[1] > 0 < sums[2]]
+        if len(of) > 2:
+            squares += len(of) * float(np.var(of))
+            free += len(of) - 1
+    return math.sqrt(squares / free) if free else None
 
 
 def _dispersion(looks: NDArray[np.float64]) -> float | None:

@@ -40,6 +40,13 @@ class MonitorMemory:
         before = (hour - 24 * back for back in range(1, self._days + 1))
         return [self.hours[other] for other in before if other in self.hours]
 
+    def same_hours(self) -> list[list[Counts]]:
+        """All hours, by the hour of the day."""
+        of_day: dict[int, list[Counts]] = {}
+        for hour, counts in self.hours.items():
+            of_day.setdefault(hour % 24, []).append(counts)
+        return list(of_day.values())
+
     def last_hours(self, hour: int, most: int) -> list[Counts]:
         """The hours before, whatever time of the day, the latest first."""
         return [self.hours[other] for other in range(hour - 1, hour - 1 - most, -1) if other in self.hours]

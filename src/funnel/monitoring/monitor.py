@@ -99,6 +99,7 @@ class Monitor:
         if not self.memory.same_hour(before):  # of an hour that is met for the first time little is known
             wrong = set()
         self.memory.keep(before, counts.without(wrong))
+        self._labels.learn_days(self.memory.same_hours())
         return self._drift.look(now, before, self.memory)
 
     def _like(self, hour: int) -> Like:
