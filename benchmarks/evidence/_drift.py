@@ -25,24 +25,32 @@ def drift(store: Path, version: str, quick: bool, state: Path) -> dict[str, Any]
     """Seven days as they were, then ten in which budgets rise by a fifth in the first week: when the effect
     that counts is passed in truth, and when it is told. state: of the bundle when its data are 12 hours old.
     """
-    edges, n = edges_of(store, version), 2 if quick else 8
-    budgets = [WEEKDAY.budget * (1 + RISE * level / LEVELS) for level in range(LEVELS + 1)]
-    mixes = [replace(WEEKDAY, budget=budget) for budget in budgets]
-    levels = [made(Task(store, version, mix, 12.0, state, n, edges)) for mix in mixes]
-    config, told, others = MonitorConfig(), None, []
+    levels, config, told, others = levels_of(store, version, quick, state), MonitorConfig(), None, []
     hours = [drawn_hour(levels, number) for number in range((WEEK + 10) * 24)]
     for look in looks_of(Monitor(config), hours, NOON - NOON % DAY, 7):
         days = (look.minute + 1) / 1440 - WEEK
         ours = [alarm for alarm in look.alarms if "context budget" in alarm.key]
         others += [f"day {days:.1f}: {alarm.key}" for alarm in look.alarms if alarm not in ours]
         told = days if ours and told is None else told
-    bounds = edges["context budget"]
-    passed = next(day / 24 for day in range(24 * 17) if truth(bounds, day / 24) > config.drift)
-    hours_behind = None if told is None else round(24 * (told - passed), 1)
+    effect_at = passed(edges_of(store, version)["context budget"])
+    hours_behind = None if told is None else round(24 * (told - effect_at), 1)
     return {
-        "effect": config.drift, "days_to_effect": round(passed, 2), "days_to_alarm": told,
+        "effect": config.drift, "days_to_effect": round(effect_at, 2), "days_to_alarm": told,
         "hours_behind": hours_behind, "other_alarms": others,
     }  # fmt: skip
+
+
+def levels_of(store: Path, version: str, quick: bool, state: Path) -> list[Pool]:
+    """Answers before, half-way and behind the rise."""
+    edges, n = edges_of(store, version), 2 if quick else 8
+    budgets = [WEEKDAY.budget * (1 + RISE * level / LEVELS) for level in range(LEVELS + 1)]
+    mixes = [replace(WEEKDAY, budget=budget) for budget in budgets]
+    return [made(Task(store, version, mix, 12.0, state, n, edges)) for mix in mixes]
+
+
+def passed(bounds: list[float]) -> float:
+    """Days after which the effect that counts is passed in truth. bounds: of the bins of budgets."""
+    return next(hour / 24 for hour in range(24 * 17) if truth(bounds, hour / 24) > MonitorConfig().drift)
 
 
 def drawn_hour(levels: list[Pool], number: int) -> Hour:
