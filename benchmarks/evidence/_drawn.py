@@ -87,7 +87,7 @@ def drawn(
     made = np.zeros(len(of))
     for number, pool in enumerate(pools):
         mine = of == number
-        rows[mine] = _answers(rng, pool, day.activity, lengths[of[first] == number])
+        rows[mine] = answers_of(rng, pool, day.activity, lengths[of[first] == number])
         users = pool.users[rows[mine]]
         chances[mine] = pool.chances[rows[mine]] * (eager[mine] * taste[users])[:, None]
         made[mine] = (pool.remade_at[rows[mine]] >= 0) / np.mean(pool.remade_at >= 0)
@@ -98,7 +98,7 @@ def drawn(
     return Draws(at[order], of[order], rows[order], sampled[order], clicked[order], delays)
 
 
-def _answers(
+def answers_of(
     rng: np.random.Generator, pool: Pool, activity: NDArray[np.float64], lengths: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Of sessions of such lengths: each is of one user and device, by how active users are."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -114,13 +115,16 @@ def test_the_loss_is_that_which_was_stated_and_a_gate_looks_again(exploring: Pat
     store = Store(exploring)
     version = store.published()
     assert version is not None
-    notes = Manifest.load(store.path(version)).notes
-    assert any("a loss of" in note for note in notes)
+    (note,) = (note for note in Manifest.load(store.path(version)).notes if "a loss of" in note)
+    stated, bound = (float(part) / 100 for part in re.findall(r"(?:loss of|below) (-?[\d.]+)%", note))
     (finding,) = (finding for finding in judge(store, version).findings if finding.gate == "explore")
     assert finding.passed
     assert finding.limit == 0.2
     assert finding.value is not None
-    assert 0.01 < abs(finding.value) < 0.2  # something is drawn; on 200 requests it may gain by chance
+    assert finding.value != 0  # something is drawn
+    assert stated < bound <= 0.2
+    # Of 200 requests chance may make it a gain: so it is held to what was stated, by draws of its own.
+    assert abs(finding.value - stated) < bound - stated
 
 
 def test_the_gate_fails_where_more_is_lost(store: Path) -> None:
