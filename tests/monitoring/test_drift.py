@@ -23,7 +23,11 @@ def moved(share: float) -> np.ndarray:
 
 
 def told(
-    share: Callable[[float], float], days: int, config: MonitorConfig | None = None, seed: int = 0
+    share: Callable[[float], float],
+    days: int,
+    config: MonitorConfig | None = None,
+    seed: int = 0,
+    of: Variable = PRICE,
 ) -> list[tuple[float, Alarm]]:
     """Days after the first week at which an alarm is new. share: that is moved at a moment, in days since
     the first week."""
@@ -33,7 +37,7 @@ def told(
         counts, at = Counts(), (hour + 0.5) / 24 - 7
         wobble = rng.normal(0, 0.01, 4) if hour % 24 == 0 else wobble  # days differ
         shares = np.clip(moved(share(at)) + wobble - wobble.mean(), 0.01, None)
-        counts.bins[PRICE] = rng.multinomial(N, shares / shares.sum()).astype(np.float64)
+        counts.bins[of] = rng.multinomial(N, shares / shares.sum()).astype(np.float64)
         memory.keep(hour, counts)
         alarms = drift.look(3600.0 * (hour + 1), hour, memory)
         found += [((hour + 1) / 24 - 7, alarm) for alarm in alarms if not before]
@@ -69,6 +73,12 @@ def test_a_change_of_a_little_every_day_is_told_of_within_a_day(seed: int) -> No
     """w is .0495 a day: it passes .2 after 4.04 days."""
     (at, _), *_ = told(lambda at: min(max(at, 0.0), 7.0) * 0.0175, 8, seed=seed)
     assert 3.5 < at < 5.04
+
+
+@pytest.mark.parametrize("kind", ["coverage", "scores", "positions"])
+def test_what_bundles_are_counted_by_for_themselves_has_no_slow_change(kind: str) -> None:
+    """Their bins are each bundle's own, and bundles follow each other every night."""
+    assert told(lambda at: min(max(at, 0.0), 7.0) * 0.0175, 8, of=Variable(kind)) == []
 
 
 def test_a_slow_change_is_told_of_though_a_campaign_came_between() -> None:

@@ -102,10 +102,10 @@ def days_of(seed: int, deviation: float, n: int = 14) -> list[list[Counts]]:
     return [[of_hour(rng, day) for day in days] for _ in range(24)]
 
 
-def first_of(watched: Labels, like: list[Counts], factor: float, seed: int = 7) -> list[str]:
-    """What is told in half an hour in which so many times the clicks come."""
-    rng, told = np.random.default_rng(seed), []
-    for number in range(30):
+def first_of(watched: Labels, like: list[Counts], factor: float, *, hour: int) -> list[str]:
+    """What is told in half of an hour in which so many times the clicks come."""
+    rng, told = np.random.default_rng(7), []
+    for number in range(60 * hour, 60 * hour + 30):
         counts = minute(rng, 0.15 * factor)
         told += [alarm.key for alarm in watched.look(60.0 * number, counts, like) if alarm.kind == "clicks"]
     return told
@@ -117,17 +117,17 @@ def test_a_day_may_be_as_far_from_others_as_these_are_from_each_other() -> None:
         watched, days = Labels(MonitorConfig()), days_of(1, deviation)
         like = days[12][:3]
         ratio = max(float(hour.labels[FIRST][1] / 450) for hour in like)
-        first_of(watched, like, 1.0)
+        first_of(watched, like, 1.0, hour=0)
         watched.learn_days(days)
-        assert first_of(watched, like, 1.4 * ratio)[:1] == expected
+        assert first_of(watched, like, 1.4 * ratio, hour=2)[:1] == expected
 
 
 def test_half_of_the_clicks_are_missed_whatever_days_are_like() -> None:
     watched, days = Labels(MonitorConfig()), days_of(2, 0.4)
     like = [of_hour(np.random.default_rng(3), 1.0) for _ in range(14)]
-    first_of(watched, like, 1.0)
+    first_of(watched, like, 1.0, hour=0)
     watched.learn_days(days)
-    assert "clicks position 1" in first_of(watched, like, 0.5)
+    assert "clicks position 1" in first_of(watched, like, 0.5, hour=2)
 
 
 def test_days_that_differ_are_all_right() -> None:

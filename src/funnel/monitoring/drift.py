@@ -24,7 +24,7 @@ from funnel.monitoring.memory import HOUR, MonitorMemory
 from funnel.monitoring.windows import compared, usable
 
 #: Kinds whose bins are another bundle's after a swap: what is compared with the first days must be the same.
-_OF_BUNDLE = ("scores", "positions")
+_OF_BUNDLE = ("scores", "positions", "coverage")
 
 #: Part of the effect by which it must differ from each single day: these differ among themselves, too.
 _EACH = 0.75

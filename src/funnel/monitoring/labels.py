@@ -16,7 +16,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from funnel.monitoring.alarm import Alarm
 from funnel.monitoring.budget import chance
@@ -90,7 +90,7 @@ class Labels:
     def _next_day(self, metric: Variable) -> float:
         """By how much another day may differ by chance, as a logarithm; 0 where it is not known."""
         chances = chance(self._config, len(self._metrics), DAY)
-        return min(float(norm.isf(chances / 2)) * self._days.get(metric, 0.0), _MOST)
+        return min(-float(ndtri(chances / 2)) * self._days.get(metric, 0.0), _MOST)
 
     def _again(self, metrics: set[Variable]) -> None:
         """What was told begins anew."""
