@@ -151,6 +151,9 @@ def test_below_a_floor_stands_behind(store: Path, built: TinyBuild) -> None:
         reached = chances >= least
         both += bool(reached.any() and not reached.all())
         assert (np.diff(reached.astype(int)) <= 0).all()
+        # What draws a list behind this keeps to it.
+        assert after.tiers is not None
+        np.testing.assert_array_equal(after.tiers[row][after.items[row] >= 0] == 0, reached)
     assert both > 10
     assert (np.diff(after.scores, axis=1) <= 0).all()
     assert sorted(after.items[0]) == sorted(before.items[0])

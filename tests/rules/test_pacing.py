@@ -88,3 +88,20 @@ def test_a_campaign_takes_part_or_does_not_as_a_whole_and_again_the_same_way() -
     assert all(one[::2] == one[1::2] for one in first)
     assert 0.4 < np.mean(first) < 0.6  # half of the slack is used up
     assert len({tuple(one) for one in first}) > 150
+
+
+def test_an_item_with_any_value_that_was_shown_often_enough_is_out() -> None:
+    """Whichever of its values that is; and nothing is where fewer were shown."""
+    frame = pd.DataFrame({"tags": [["a", "b"], ["b"], ["c", "a"], ["d"], []]})
+    on, rows = Catalogue(Vocabulary.of(np.arange(5)), frame, {}), np.arange(5, dtype=np.int32)
+    rules = made([{"kind": "cap", "column": "tags", "shows": 2, "per": "1h"}], on)
+
+    def shown(*items: int) -> list[bool]:
+        impressions = Ragged.from_lists([list(items)])
+        times = Ragged(np.full(len(items), DAY - 60, dtype=np.int64), impressions.offsets)
+        seen = Occasion(np.array([DAY]), np.array([0]), impressions, times, np.array([True]))
+        return rules.excluded(seen, 0, rows).tolist()
+
+    assert shown(2, 3) == [False] * 5
+    assert shown(2, 2) == [True, False, True, False, False]  # c and a
+    assert shown(1, 0) == [True, True, False, False, False]  # b
