@@ -10,14 +10,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from benchmarks.evidence import _hours
 from benchmarks.evidence._calendar import AFTERNOONS, CAMPAIGNS, DAYS, hour_of
 from benchmarks.evidence._drawn import Day, Draws, drawn, factors
 from benchmarks.evidence._looks import Looks
 from benchmarks.evidence._pool import POSITIONS, Pool, pool_of
+from benchmarks.evidence._watching import Hour
 from benchmarks.evidence.calm import AGES, VERSIONS, between
 from funnel.impressions.record import Impression
 from funnel.monitoring.counting import AnswerEvent, Counting, Remade
-from funnel.monitoring.counts import Counts
+from funnel.monitoring.counts import Counts, Variable
 from funnel.monitoring.edges import Bins, NameBins
 from funnel.monitoring.measures import Measures
 from funnel.monitoring.monitor import Monitor
@@ -161,6 +163,24 @@ def test_clicks_are_as_probable_as_in_truth_and_no_two_hours_are_alike(usual: Wo
     assert not first[~there].any()
     assert len({len(of.at) for of in draws}) > 6
     assert all(len(np.unique(of.rows)) > 300 for of in draws)
+
+
+def test_whole_hours_have_the_shares_of_minutes(usual: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of answers and of those that are made again, from two pools."""
+    monkeypatch.setattr(_hours, "USERS", USERS)
+    dear, minutes, whole = World(2, 90.0), Counts(), Counts()
+    pools = (usual.pool, dear.pool)
+    for of in hours([(usual, dear, 1.0)] * 12):
+        looks = Looks(SETTLE, REPLAY)
+        looks.add(of, pools)
+        for look in range(int(of.at.min() // 60), int(of.at.max() // 60) + 1):
+            minutes.add(looks.take(look))
+    for counts in _hours.hours_of([Hour(3.0, 3.0, pools, (0.3, 0.7))] * 96, seed=1):
+        whole.add(counts)
+    assert whole.answers / 96 == pytest.approx(3.0 * 3600, rel=0.15)  # days differ in traffic
+    for of_what in (Variable("context", "budget"), Variable("feature", "price"), Variable("coverage")):
+        found, expected = (counts.bins[of_what] for counts in (whole, minutes))
+        np.testing.assert_allclose(found / found.sum(), expected / expected.sum(), atol=0.03)
 
 
 def test_a_session_is_of_one_user(usual: World, other: World) -> None:
