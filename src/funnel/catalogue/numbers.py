@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.processes import PerProcess
 from funnel.types import Int32
 
 if TYPE_CHECKING:
     from funnel.catalogue.tables import Catalogue
 
+#: Rows whose values are objects at a time.
+_BLOCK = 1 << 16
+
 
 class NumberColumn:
     """For each row its number, NaN where there is none.
 
-    Written in place by whoever looks first after a change, which costs by the rows that were changed: two
-    threads that do so at once write the same.
+    Caught up in place by whoever looks first after a change, which costs by the rows that were changed. One
+    at a time: else who read before a change could write behind who read after it, and a budget that is spent
+    would not be.
     """
 
     def __init__(self, catalogue: Catalogue, name: str) -> None:
         self._catalogue, self._name = catalogue, name
         self._version = catalogue.changes
-        every = np.arange(len(catalogue.ids), dtype=np.int32)
-        self._values = numbers(catalogue.values_of(name, every))
+        self._lock = PerProcess(threading.Lock)
+        self._values = np.empty(len(catalogue.ids))
+        for start in range(0, len(self._values), _BLOCK):
+            rows = np.arange(start, min(start + _BLOCK, len(self._values)), dtype=np.int32)
+            self._values[rows] = numbers(catalogue.values_of(name, rows))
 
     def of(self, rows: Int32) -> NDArray[np.float64]:
         """Of some rows, of any shape: float64. A negative row has no number that means anything."""
@@ -32,9 +41,12 @@ class NumberColumn:
         return self._values[rows]
 
     def _catch_up(self) -> None:
+        if self._catalogue.changes != self._version:
+            with self._lock.get():
+                self._catch_up_alone()
+
+    def _catch_up_alone(self) -> None:
         version = self._catalogue.changes
-        if version == self._version:
-            return
         rows = np.unique(self._catalogue.changed_since(self._version))
         if len(rows):
             self._make_room(int(rows[-1]) + 1)

@@ -28,7 +28,10 @@ class MonitorConfig(Settings):
     days: int = Field(14, ge=2, le=60, description="days of each hour that are remembered")
     anchor_days: int = Field(7, ge=1, le=60, description="first days, which slow changes are measured from")
     passing_days: int = Field(
-        5, ge=2, le=30, description="days that a step may last and be a campaign, and no slow change"
+        5,
+        ge=2,
+        le=30,
+        description="days that a step may last and be a campaign, and no slow change; at most `days`",
     )
     rate: float = Field(0.02, gt=0, lt=1, description="how far above the same hour a rate may be")
     rate_ratio: float = Field(1.5, ge=1, le=100, description="the same as a factor; whichever is more")

@@ -44,10 +44,8 @@ def build(context: FittedContext) -> FeatureGroup:
             return out
         rows = table(moment, names, n)
         out[:, :, : len(names)] = spread(rows, batch.items)
-        candidates, codes = (
-            frozen(items, np.int32),
-            {name: frozen(moment[name], np.int32) for name in moment},
-        )
+        candidates = frozen(items, np.int32)
+        codes = {name: frozen(moment[name], np.int32) for name in context.rates if name in moment}
         for group, members in groups.items():
             known = [(at, name) for at, name in members if name in codes]
             for (at, _), rates in zip(known, _rates(context, group, known, candidates, codes), strict=True):
