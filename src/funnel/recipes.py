@@ -39,12 +39,15 @@ class Recipe:
 @dataclass(frozen=True, slots=True)
 class Member:
     """One of several processes that work at the same time. number: its own, from 0. of: how many there are.
-    address: `host:port` where number 0 may listen for the others. host: the address of its own machine."""
+    address: `host:port` where number 0 may listen for the others. host: the address of its own machine.
+    gather: called by all with a value each, gives all of them what all gave, by number.
+    """
 
     number: int
     of: int
     address: str
     host: str
+    gather: Callable[[Any], list[Any]]
 
 
 class Workers(Protocol):

@@ -58,14 +58,14 @@ def test_the_weight_of_a_list_is_that_of_its_gradient() -> None:
     scores = np.random.default_rng(0).normal(size=len(lists.labels))
     for objective in ("rank_xendcg", "lambdarank"):
         config = RankerConfig(objective=objective)
-        whole = gradients(config, Graded.of(lists))
+        whole = gradients(config, Graded.of(lists), True)
         assert whole is not None
         plain = Graded(lists.labels, lists.weights, Graded.of(lists).offsets)
-        alone = gradients(config, plain) or gradients(
-            config, Graded(lists.labels, lists.weights, plain.offsets, np.full(2, 2.0, np.float32))
-        )
+        twice = Graded(lists.labels, lists.weights, plain.offsets, np.full(2, 2.0, np.float32))
+        own = gradients(config, plain, plain.uneven)
+        alone = own or gradients(config, twice, twice.uneven)
         assert alone is not None
-        scale = 1.0 if gradients(config, plain) is not None else 2.0
+        scale = 1.0 if own is not None else 2.0
         times = np.repeat(lists.importance, lists.sizes)
         for weighted, once in zip(whole(scores), alone(scores), strict=True):
             np.testing.assert_allclose(weighted, times * once / scale, rtol=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections import Counter
@@ -24,12 +25,16 @@ from funnel.errors import BundleError, ConfigError, DataError, FunnelError
 from funnel.features import covisitation
 from funnel.pipeline import Prepared, prepare, train_towers
 from funnel.pipeline import run as pipeline
+from funnel.ranker import CrossFit
+from funnel.ranker.group import growing_in
 from funnel.recipes import Member, Recipe, Workers, done_by, each
 from funnel.scale import ScaleConfig, connected
 from funnel.scale.shipping import packed, unpacked
 from funnel.serving.batch import recommend_all
 
 from ..processes import funnel
+from ..ranker.test_group import CONFIG, FOLDS, LISTS
+from ..threads import Threads
 from ..tiny import movie_config, write_movies
 
 pytest.importorskip("ray")
@@ -253,6 +258,66 @@ def test_items_in_shards_need_a_cluster_and_enough_items(
     with done_by(workers), pytest.raises(ConfigError, match="500 processes share 120 items"):
         train_towers(replace(sharded, config=many), Store(tmp_path / "embeddings"))
     assert not Store(tmp_path / "embeddings").versions()
+
+
+class Ends:
+    """After so many times that processes told each other something: the end of number 1, once."""
+
+    def __init__(self, gather: Callable[[Any], list[Any]], mark: Path, number: int) -> None:
+        self._gather, self._mark, self._number, self._times = gather, mark, number, 0
+
+    def __call__(self, value: Any) -> list[Any]:
+        self._times += 1
+        if self._number == 1 and self._times == 25 and not self._mark.exists():
+            self._mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self._gather(value)
+
+
+def _grows_and_ends(mark: Path, *about: Any) -> Callable[[Member], Any]:
+    grow = growing_in(*about)
+    return lambda member: grow(replace(member, gather=Ends(member.gather, mark, member.number)))
+
+
+class Ending(Recorded):
+    """Workers of which one is killed while trees grow."""
+
+    def __init__(self, workers: Workers, mark: Path) -> None:
+        super().__init__(workers)
+        self._mark = mark
+
+    def together(self, recipe: Recipe, n: int) -> list[Any]:
+        assert recipe.make is growing_in
+        return super().together(Recipe(_grows_and_ends, self._mark, *recipe.args), n)
+
+
+def test_trees_of_two_machines_are_the_same_when_one_is_lost(scale: ScaleConfig, tmp_path: Path) -> None:
+    few, texts = CONFIG.model_copy(update={"trees": 20}), []
+    with connected(scale) as workers:
+        for others in (Ending(workers, tmp_path / "dead"), Threads()):
+            with done_by(others):
+                ((*parts,),) = CrossFit(LISTS, FOLDS, few, 2).each()
+            texts.append([part.text for part in parts])
+    assert (tmp_path / "dead").exists()
+    assert texts[0] == texts[1]
+
+
+def test_in_how_many_parts_lists_are_is_an_input_of_the_ranker_and_of_no_step_before(
+    alone: tuple[Path, str], config: Config, tmp_path: Path
+) -> None:
+    shutil.copytree(alone[0], tmp_path, dirs_exist_ok=True)
+    stores = Store(tmp_path / "indexes"), Store(tmp_path / "embeddings")
+    parts = config.model_copy(update={"scale": ScaleConfig(list_shards=2)})
+    lines = {line.step: line for line in pipeline.plan(parts, *stores)}
+    assert [name for name, line in lines.items() if line.action == "runs"] == ["rank"]
+    with pytest.raises(ConfigError, match=r"list_shards is 2, .* no cluster is named"):
+        pipeline.run(parts, *stores)
+    recorded = Recorded(Threads())
+    with done_by(recorded):
+        outcome = pipeline.run(parts, *stores)
+    assert recorded.given["growing_in"] == 2 * 2  # two processes for each fold's trees, and for those of all
+    assert outcome.version != alone[1]
+    assert Live(stores[0].folder).recommend(1).items
 
 
 class Nobody:

@@ -23,6 +23,7 @@ from funnel.pipeline.progress import step
 from funnel.pipeline.ranker_parts import RANKED, add_ranker
 from funnel.pipeline.report import ranker_is_better, report_on, write_report
 from funnel.ranker import Ranker
+from funnel.ranker.group import check_cluster
 
 #: Why a bundle keeps the retrieval order.
 NOT_BETTER_HELD_OUT = "ranker_not_better_on_other_users"
@@ -49,6 +50,7 @@ def build(prepared: Prepared, towers: Path, store: Store, *, progress: bool = Fa
 
         built = build(prepared, towers, Store("indexes"))
     """
+    check_cluster(prepared.config.scale.list_shards)
     check(prepared, store)
     with store.writing(prepared.config.name) as draft:
         with step("index the items"):

@@ -158,7 +158,7 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     kinds = prepared.split.kinds
     of_kinds = every if logged is None and kinds is not None and len(kinds.target_names) > 1 else None
     with step("grow trees for each fold"):
-        fitting = CrossFit(every, fold_of, config.ranker)
+        fitting = CrossFit(every, fold_of, config.ranker, config.scale.list_shards)
         del every  # LightGBM has its own, binned
         give_back()
         tried = fitting.each()

@@ -84,6 +84,10 @@ class TrainingLists:
             return self
         chosen = np.zeros(len(self), dtype=np.bool_)
         chosen[np.random.default_rng(seed).choice(len(self), n, replace=False)] = True
+        return self.take(chosen)
+
+    def take(self, chosen: Bool) -> TrainingLists:
+        """The lists of a mask: bool [L]; counts stay those of all."""
         rows = np.repeat(chosen, self.sizes)
         return replace(
             self,

@@ -44,6 +44,16 @@ class Graded:
             lists.labels[rows], lists.weights[rows], offsets, lists.importance[kept], lists.followed[kept]
         )
 
+    @property
+    def uneven(self) -> bool:
+        """Whether some rows or lists count more than others."""
+        return not ((self.weights == 1).all() and (self.importance == 1).all())
+
+    @property
+    def watched(self) -> float:
+        """How much its lists count in the metric, all together."""
+        return float((self.importance * self.followed).sum())
+
     def ndcg(self, scores: Any, _: Any = None) -> tuple[str, float, bool]:
         """The mean NDCG@10 of scores, as LightGBM takes a metric: name, value, and that more is better."""
         scores = np.asarray(scores, dtype=np.float64)
@@ -74,9 +84,9 @@ class Gradients:
         return gradient, hessian
 
 
-def gradients(config: RankerConfig, lists: Graded) -> Gradients | None:
-    """The gradients; None where LightGBM's own will do (`binary`, or lambdarank without weights)."""
-    alike = (lists.weights == 1).all() and (lists.importance == 1).all()
-    if config.objective == "binary" or (config.objective == "lambdarank" and alike):
+def gradients(config: RankerConfig, lists: Graded, uneven: bool) -> Gradients | None:
+    """The gradients; None where LightGBM's own will do (`binary`, or lambdarank without weights). uneven: of
+    all the lists that the trees are grown on, of which these may be a part."""
+    if config.objective == "binary" or (config.objective == "lambdarank" and not uneven):
         return None
     return Gradients(config, lists)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from funnel.errors import BundleError, ConfigError, DataError
 from funnel.ranker.config import RankerConfig
+from funnel.ranker.group import GroupFolds
 from funnel.ranker.lists import TrainingLists
 from funnel.ranker.training import Folds, Progress, grow, plain_names
 from funnel.ranker.trees import Forest, are_within
@@ -210,20 +211,20 @@ class Ranker:
 class CrossFit:
     """Training lists in folds: rankers that are each grown without one of them, then one of all.
 
-    The lists are binned when it is made, and not held.
+    The lists are binned when it is made, and not held where one process grows the trees.
 
-    folds: int64 [L], the fold of each list. Raises: DataError when there are not two folds, or not one number
-    a list.
+    folds: int64 [L], the fold of each list. processes: of a cluster that grow the trees, see `GroupFolds`.
+    Raises: DataError when there are not two folds, or not one number a list; see also `GroupFolds`.
     """
 
-    def __init__(self, lists: TrainingLists, folds: Int64, config: RankerConfig) -> None:
+    def __init__(self, lists: TrainingLists, folds: Int64, config: RankerConfig, processes: int = 1) -> None:
         if len(folds) != len(lists) or len(np.unique(folds)) < 2:
             raise DataError(
                 f"{len(folds)} fold numbers for {len(lists)} training lists: one a list is needed, "
                 "and at least two folds"
             )
         self._names, self._config = lists.names, config
-        self._folds = Folds(lists, folds, config)
+        self._folds = Folds(lists, folds, config) if processes == 1 else GroupFolds(lists, folds, processes)
 
     def each(self, progress: Progress | None = None) -> list[list[Ranker]]:
         """`Ranker.cross_fit` for each objective that the config tries: a list of rankers each, one for each

@@ -16,7 +16,8 @@ import numpy as np
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.lists import TrainingLists
 from funnel.ranker.objective import Graded, gradients
-from funnel.types import Int64
+from funnel.ranker.peers import ALONE, Peers
+from funnel.types import Float32, Int64
 
 if TYPE_CHECKING:  # its import takes a second or more, and serving does without it
     import lightgbm
@@ -32,33 +33,35 @@ def grow(
     train: TrainingLists, valid: TrainingLists | None, config: RankerConfig, progress: Progress | None
 ) -> tuple[str, list[float]]:
     """The model as LightGBM's text, cut after its best tree, and the validation NDCG@10 after each tree."""
-    data, watched = _dataset(train, config), None
+    share = _share(train, ALONE)
+    data, watched = _dataset(train, config, share, ALONE), None
     if valid is not None and len(valid):
-        watched = _dataset(valid, config, reference=data), Graded.of(valid)
-    return _trained(data, Graded.of(train), watched, config, progress)
+        watched = _dataset(valid, config, _share(valid, ALONE), ALONE, data), Graded.of(valid)
+    parameters = _parameters(config, share, _threads(config, train.labels), ALONE)
+    return _trained(
+        partial(_Growing, parameters, data, Graded.of(train), watched, config, ALONE), config, progress
+    )
 
 
 def _trained(
-    data: lightgbm.Dataset,
-    lists: Graded,
-    watched: tuple[lightgbm.Dataset, Graded] | None,
-    config: RankerConfig,
-    progress: Progress | None,
+    make: Callable[[], _Growing], config: RankerConfig, progress: Progress | None, peers: Peers = ALONE
 ) -> tuple[str, list[float]]:
-    parameters = _parameters(config, lists, _threads(config, lists))
-    models, history = rounds([partial(_Growing, parameters, data, lists, watched, config)], config, progress)
-    return models[0].text(history), history
+    (model,), history = rounds([make], config, progress, peers)
+    return model.text(history), history
 
 
 class Folds:
     """Training lists cut into folds, each to be judged by trees grown on the other folds.
 
     Features are binned once, for all folds, all objectives and the trees of all lists; the lists themselves
-    are not held.
+    are not held. peers: processes with other lists of the same folds, which grow the same trees.
     """
 
-    def __init__(self, lists: TrainingLists, folds: Int64, config: RankerConfig) -> None:
-        self._lists, data = Graded.of(lists), _dataset(lists, config)
+    def __init__(
+        self, lists: TrainingLists, folds: Int64, config: RankerConfig, peers: Peers = ALONE
+    ) -> None:
+        self._peers, self._share = peers, _share(lists, peers)
+        self._lists, data = Graded.of(lists), _dataset(lists, config, self._share, peers)
         self._data = data
         rows = np.repeat(folds, lists.sizes)
         self._parts = [
@@ -72,15 +75,20 @@ class Folds:
     def grow(self, config: RankerConfig, progress: Progress | None) -> tuple[list[str], list[float]]:
         """A model for each fold, grown on the others, as LightGBM's text; and the folds' mean NDCG@10 after
         each tree. All models are cut after the tree with the best mean."""
-        threads = max(1, _threads(config, self._lists) // len(self._parts))
-        parameters = _parameters(config, self._lists, threads)
-        makers = [partial(_Growing, parameters, *train, watched, config) for train, watched in self._parts]
-        models, history = rounds(makers, config, progress)
+        threads = max(1, _threads(config, self._lists.labels) // len(self._parts))
+        parameters = _parameters(config, self._share, threads, self._peers)
+        makers = [
+            partial(_Growing, parameters, *train, watched, config, self._peers)
+            for train, watched in self._parts
+        ]
+        models, history = rounds(makers, config, progress, self._peers)
         return [model.text(history) for model in models], history
 
     def grow_whole(self, config: RankerConfig) -> str:
         """A model of all lists with all trees, as LightGBM's text: that of `grow`."""
-        return _trained(self._data, self._lists, None, config, None)[0]
+        parameters = _parameters(config, self._share, _threads(config, self._lists.labels), self._peers)
+        make = partial(_Growing, parameters, self._data, self._lists, None, config, self._peers)
+        return _trained(make, config, None, self._peers)[0]
 
 
 class _Growing:
@@ -93,14 +101,16 @@ class _Growing:
         lists: Graded,
         watched: tuple[lightgbm.Dataset, Graded] | None,
         config: RankerConfig,
+        peers: Peers,
     ) -> None:
         import lightgbm
 
-        self._watched = watched
+        self._watched, self._peers = watched, peers
         self._booster = lightgbm.Booster(parameters, data)
         # Where no column has two values LightGBM takes no gradients, and adds trees of one leaf.
         columns = any(data.feature_num_bin(column) > 1 for column in range(data.num_feature()))
-        self._gradients = gradients(config, lists) if columns else None
+        uneven = peers.any(lists.uneven)
+        self._gradients = gradients(config, lists, uneven) if columns else None
         if watched is not None:
             self._booster.add_valid(watched[0], "valid")
 
@@ -109,7 +119,8 @@ class _Growing:
         self._booster.update(fobj=self._gradients)
         if self._watched is None:
             return float("nan")
-        return float(self._booster.eval_valid(self._watched[1].ndcg)[0][2])
+        mean = float(self._booster.eval_valid(self._watched[1].ndcg)[0][2])
+        return self._peers.mean(mean, self._watched[1].watched)
 
     def text(self, history: Sequence[float]) -> str:
         """The model as LightGBM's text, cut after the best tree of the history."""
@@ -128,20 +139,23 @@ G = TypeVar("G", bound=Growing)
 
 
 def rounds(
-    makers: Sequence[Callable[[], G]], config: RankerConfig, progress: Progress | None
+    makers: Sequence[Callable[[], G]], config: RankerConfig, progress: Progress | None, peers: Peers = ALONE
 ) -> tuple[list[G], list[float]]:
     """Grow models tree by tree, side by side, until the mean of what is watched, such as NDCG@10, has not
     risen for `stop_after` trees.
 
     The threads take turns, tree after tree, and are one tree ahead of the mean, so that three models keep two
     threads busy. How much LightGBM prints is set for the thread that makes a model, so each makes one first.
+    With peers there is one thread: what they share is a thread's, and all take the models in one order.
     Returns the models, which may have a tree more than there are means, and the mean after each tree; it is
     empty where no lists are watched.
     """
     history: list[float] = []
     workers = min(len(makers), config.threads or os.cpu_count() or 1)
     with ExitStack() as stack:
-        turns = cycle([stack.enter_context(ThreadPoolExecutor(1)) for _ in range(workers)])
+        turns: Iterator[Turn] = cycle([_ThisThread()])
+        if peers.of == 1:
+            turns = cycle([stack.enter_context(ThreadPoolExecutor(1)) for _ in range(workers)])
         # One by one, for the number of threads is LightGBM's own, and not a model's.
         models = [next(turns).submit(make).result() for make in makers]
         means = _trees(models, turns, config.trees)
@@ -156,7 +170,24 @@ def rounds(
     return models, history
 
 
-def _trees(models: Sequence[Growing], turns: Iterator[ThreadPoolExecutor], most: int) -> Iterator[float]:
+class Turn(Protocol):
+    """Where a tree is grown."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        """Begin it, or do it."""
+
+
+class _ThisThread:
+    """Does at once what a thread would."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        """Its result, which is there."""
+        done: Future[Any] = Future()
+        done.set_result(work(*args))
+        return done
+
+
+def _trees(models: Sequence[Growing], turns: Iterator[Turn], most: int) -> Iterator[float]:
     """The models' mean after each tree, while the next one is already being grown."""
     before: list[Future[float]] = []
     for _ in range(most):
@@ -180,15 +211,21 @@ def _mean(values: Sequence[Future[float]]) -> float:
     return float(np.mean([value.result() for value in values]))
 
 
-def _threads(config: RankerConfig, lists: Graded) -> int:
+def _threads(config: RankerConfig, labels: Float32) -> int:
     # On few rows threads wait for each other longer than they work, and far longer on a busy machine.
-    return config.threads or min(1 + len(lists.labels) // ROWS_A_THREAD, os.cpu_count() or 1)
+    return config.threads or min(1 + len(labels) // ROWS_A_THREAD, os.cpu_count() or 1)
 
 
-def _parameters(config: RankerConfig, lists: Graded, threads: int) -> dict[str, Any]:
+def _share(lists: TrainingLists, peers: Peers) -> float:
+    """Rows of all lists, of which these may be a part, by rows that they stand for."""
+    rows, weight = peers.total(len(lists.labels), float(lists.weights.sum()))
+    return rows / max(1.0, weight)
+
+
+def _parameters(config: RankerConfig, share: float, threads: int, peers: Peers) -> dict[str, Any]:
     """The config as LightGBM's parameters."""
     parameters: dict[str, Any] = {
-        **_binning(config, lists),
+        **_binning(config, share, peers),
         "objective": config.objective,
         "metric": "None",
         "num_leaves": config.leaves,
@@ -207,20 +244,24 @@ def _parameters(config: RankerConfig, lists: Graded, threads: int) -> dict[str, 
     return parameters
 
 
-def _binning(config: RankerConfig, lists: Graded | TrainingLists) -> dict[str, Any]:
-    """The parameters that LightGBM's binning of features depends on."""
-    share = len(lists.labels) / max(
-        1.0, float(lists.weights.sum())
-    )  # LightGBM counts rows, not their weights
+def _binning(config: RankerConfig, share: float, peers: Peers) -> dict[str, Any]:
+    """The parameters that LightGBM's binning of features depends on. share: see `_share`."""
     return {
         "max_bin": 63,  # half the time of 255, for figures that differ by less than their noise
-        "min_data_in_leaf": max(1, round(config.min_data_in_leaf * share)),
+        "min_data_in_leaf": max(
+            1, round(config.min_data_in_leaf * share)
+        ),  # LightGBM counts rows, not weights
         "verbosity": -1,
+        **peers.parameters,
     }
 
 
 def _dataset(
-    lists: TrainingLists, config: RankerConfig, reference: lightgbm.Dataset | None = None
+    lists: TrainingLists,
+    config: RankerConfig,
+    share: float,
+    peers: Peers,
+    reference: lightgbm.Dataset | None = None,
 ) -> lightgbm.Dataset:
     import lightgbm
 
@@ -231,7 +272,7 @@ def _dataset(
         weight=lists.weights * np.repeat(lists.importance, lists.sizes),
         feature_name=plain_names(lists.names),
         reference=reference,
-        params=_binning(config, lists) | {"seed": config.seed},
+        params=_binning(config, share, peers) | {"seed": config.seed},
     ).construct()
 
 

@@ -14,7 +14,7 @@ _ADDRESS = re.compile(r"(ray://)?[A-Za-z0-9_.\-\[\]:]+:\d{1,5}$")
 
 class ScaleConfig(Settings):
     """The cluster. Address and workers are no part of what a bundle is: the same data and config give the
-    same one on any. In how many parts the items are held is: sums are rounded otherwise."""
+    same one on any. In how many parts items and training lists are held is: sums are rounded otherwise."""
 
     address: str = Field(
         "",
@@ -28,6 +28,13 @@ class ScaleConfig(Settings):
         le=1000,
         description="processes of the cluster that train the towers together, each with its part of the "
         "items; 1: the process that runs the command",
+    )
+    list_shards: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="processes of the cluster that grow the ranker's trees together, each with its part of "
+        "the training lists; 1: the process that runs the command",
     )
     seconds: float = Field(60.0, gt=0, le=3600, description="within which the cluster must answer")
 

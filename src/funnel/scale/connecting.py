@@ -128,7 +128,8 @@ def _check(ray: Any, config: ScaleConfig, folders: Sequence[Path]) -> None:
             if answer is None:
                 continue
             about, missing = answer
-            check_same(where, about, here, SAME if config.item_shards == 1 else (*SAME, *TRAINING))
+            trains = max(config.item_shards, config.list_shards) > 1
+            check_same(where, about, here, (*SAME, *TRAINING) if trains else SAME)
             if missing:
                 raise ConfigError(
                     f"{where} does not see {Path(missing[0]).parent}: put it on storage that all machines of "

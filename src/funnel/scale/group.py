@@ -10,6 +10,7 @@ from typing import Any
 
 from funnel.errors import ConfigError, FunnelError
 from funnel.recipes import Member, Recipe
+from funnel.scale.exchange import Exchange, Gather
 from funnel.scale.versions import SAME, TRAINING, about_process, check_same
 
 #: Seconds in which it must come out whether an error is due to a process that was lost: so long a cluster
@@ -27,18 +28,23 @@ class Group:
         """What a recipe's work gives in each of n processes; None where one was lost. recipe: Ray's
         reference to it. Raises: what the work raises; ConfigError where they cannot begin."""
         make = self._ray.remote(num_cpus=self._cores(n), scheduling_strategy="SPREAD")(_Process)
+        exchange = self._ray.remote(num_cpus=0)(Exchange).remote(n)
         actors = [make.remote() for _ in range(n)]
         try:
-            members = self._members(actors)
-            if members is None:
+            there = self._about(actors)
+            if there is None:
                 return None
-            tasks = [actor.work.remote(recipe, member) for actor, member in zip(actors, members, strict=True)]
+            first = f"{there[0]['host']}:{there[0]['port']}"
+            tasks = [
+                actor.work.remote(recipe, exchange, number, n, first, about["host"])
+                for number, (actor, about) in enumerate(zip(actors, there, strict=True))
+            ]
             errors = self._wait(tasks)
             if not errors:
                 results: list[Any] = self._ray.get(tasks)
                 return results
         finally:
-            for actor in actors:
+            for actor in (*actors, exchange):
                 self._ray.kill(actor)
         if any(self._is_loss(error) for error in errors):
             return None
@@ -51,16 +57,18 @@ class Group:
         parts = next((parts for parts in range(1, n + 1) if sum(cores) * parts >= n), n)
         return 10_000 // parts / 10_000
 
-    def _members(self, actors: list[Any]) -> list[Member] | None:
-        """Who each is; None where one was lost meanwhile. Raises: ConfigError where there is no room for
-        all, or one has other versions."""
+    def _about(self, actors: list[Any]) -> list[dict[str, Any]] | None:
+        """What each says of itself; None where one was lost meanwhile. Raises: ConfigError where there is no
+        room for all, or one has other versions."""
         n = len(actors)
         try:
-            there = self._ray.get([actor.about.remote() for actor in actors], timeout=self._seconds)
+            there: list[dict[str, Any]] = self._ray.get(
+                [actor.about.remote() for actor in actors], timeout=self._seconds
+            )
         except self._ray.exceptions.GetTimeoutError:
             raise ConfigError(
-                f"{n} processes that work together (scale.item_shards) did not all begin within "
-                f"{self._seconds:g} s (scale.seconds): the cluster has too few cores free"
+                f"{n} processes that work together (scale.item_shards, scale.list_shards) did not all begin "
+                f"within {self._seconds:g} s (scale.seconds): the cluster has too few cores free"
             ) from None
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause from None
@@ -69,8 +77,7 @@ class Group:
         here = about_process()
         for about in there:
             check_same(about["host"], about, here, (*SAME, *TRAINING))
-        address = f"{there[0]['host']}:{there[0]['port']}"
-        return [Member(number, n, address, about["host"]) for number, about in enumerate(there)]
+        return there
 
     def _wait(self, tasks: list[Any]) -> list[Any]:
         """Until all have ended; or one has failed, and it is known why: errors."""
@@ -108,9 +115,12 @@ class _Process:
             free.bind((host, 0))
             return {**about_process(), "host": host, "port": free.getsockname()[1]}
 
-    def work(self, recipe: Recipe, member: Member) -> Any:
+    def work(self, recipe: Recipe, exchange: Any, number: int, of: int, address: str, host: str) -> Any:
         """What it gives."""
-        if member.number == 0:  # how far it is
+        import ray
+
+        member = Member(number, of, address, host, Gather(ray, exchange, number))
+        if number == 0:  # how far it is
             logging.basicConfig(format="%(message)s", stream=sys.stderr)
             logging.getLogger("funnel").setLevel(logging.INFO)
         return recipe.work(member)

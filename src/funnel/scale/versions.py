@@ -11,7 +11,7 @@ from typing import Any
 from funnel.errors import ConfigError
 
 #: For any part of a step: what goes between processes is in their own form. And for training.
-SAME, TRAINING = ("python", "funnel-rank"), ("torch",)
+SAME, TRAINING = ("python", "funnel-rank"), ("torch", "lightgbm")
 
 
 def about_process() -> dict[str, Any]:
@@ -19,7 +19,7 @@ def about_process() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "funnel-rank": _version_of("funnel-rank"),
-        "torch": _version_of("torch"),
+        **{name: _version_of(name) for name in TRAINING},
         "process": os.getpid(),
     }
 

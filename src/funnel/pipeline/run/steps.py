@@ -27,6 +27,7 @@ from funnel.pipeline.run.experiments import settle
 from funnel.pipeline.run.harm import ended_where_harmful
 from funnel.pipeline.run.sources import moment, signature
 from funnel.pipeline.run.work import RESULT, Result, Writing
+from funnel.ranker.group import check_cluster
 from funnel.stages.value import values_read
 
 
@@ -59,6 +60,7 @@ def _ingest(run: Context, out: Writing) -> None:
 
 
 def _validate(run: Context, out: Writing) -> None:
+    check_cluster(run.config.scale.list_shards)
     beside = checks.check(run.prepared, run.indexes)
     out.facts = {"windows": windows(run.prepared), "beside": beside}
     (out.folder / "validated.json").write_text(json.dumps(out.facts))
@@ -99,6 +101,7 @@ def _build(run: Context, out: Writing) -> None:
 
 
 def _rank(run: Context, out: Writing) -> None:
+    check_cluster(run.config.scale.list_shards)
     towers = run.embeddings.path(run.results["export"].output)
     out.facts = add_ranker(run.prepared, towers, run.folder("build"), out.folder)
 
@@ -216,6 +219,7 @@ STEPS = (
         lambda run: {
             **run.sections("split", "events", "context", "seed", "features", "retrieve", "ranker"),
             **({"worth": reads} if (reads := values_read(run.config.rank)) else {}),
+            **({"shards": shards} if (shards := run.config.scale.list_shards) > 1 else {}),
         },
         _rank,
     ),
