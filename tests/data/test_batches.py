@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import gc
+import json
+import logging
+import os
+import pickle
 import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +25,10 @@ from pandas.testing import assert_frame_equal
 from benchmarks.memory_world import Size, write
 from funnel.data import Column, Dataset, Schema, SplitConfig, batches, reading_batches, split
 from funnel.data.columnar import columns, rows
+from funnel.data.table_builder import CollectedRows
 from funnel.errors import DataError
+from funnel.recipes import Recipe, done_by
+from tests.threads import Threads
 
 SCHEMA = Schema(
     events=(Column(name="rating", kind="number"), Column(name="device", kind="category")),
@@ -34,6 +44,36 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading_batches, "_FIRST", 2)
     for module in (columns, rows):
         monkeypatch.setattr(module, "BLOCK", 4)
+
+
+class Elsewhere(Threads):
+    """Workers in another folder, to which parts and rows go as bytes. taken: rows that came from them."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.place: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def each(self, recipe: Recipe, parts: Iterable[Any]) -> Iterator[Any]:
+        recipe = sent(recipe)
+        for part in map(sent, parts):
+            with chdir("/"), self.place():
+                rows = sent(recipe.work(part))
+            self.taken += rows.rows if isinstance(rows, CollectedRows) else 0
+            yield rows
+
+
+def sent(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))  # noqa: S301
+
+
+@pytest.fixture(params=["alone", "workers"])
+def who(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process, or workers, who are given each row group by itself."""
+    monkeypatch.setattr(reading_batches, "_PIECE", 1)
+    workers = None if request.param == "alone" else Elsewhere()
+    with done_by(workers):
+        yield
+    assert workers is None or workers.taken > 0
 
 
 def log(n: int, seed: int, *, text: bool) -> pd.DataFrame:
@@ -108,7 +148,7 @@ def plain(frame: pd.DataFrame, names: list[str]) -> list[tuple[object, ...]]:
     return [tuple(None if value != value else value for value in row) for row in text[names].to_numpy(object)]
 
 
-@pytest.mark.usefixtures("small_batches")
+@pytest.mark.usefixtures("small_batches", "who")
 @given(st.integers(1, 20), st.integers(0, 50), st.booleans(), st.booleans())
 @settings(max_examples=25, deadline=None)
 def test_a_folder_in_batches_is_the_data_set_of_its_frames(
@@ -135,7 +175,7 @@ def test_a_folder_in_batches_is_the_data_set_of_its_frames(
         assert plain(data.impressions, list(shown.columns)) == slow_lists(shown)
 
 
-@pytest.mark.usefixtures("small_batches")
+@pytest.mark.usefixtures("small_batches", "who")
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [
@@ -167,7 +207,7 @@ def test_a_row_has_its_number_in_the_whole_table(
         Dataset.from_folder(tmp_path, SCHEMA)
 
 
-@pytest.mark.usefixtures("small_batches")
+@pytest.mark.usefixtures("small_batches", "who")
 def test_gaps_of_a_required_column_are_counted_over_all_parts(tmp_path: Path) -> None:
     schema = Schema(events=(Column(name="rating", kind="number", required=True),))
     events = log(30, 0, text=False)
@@ -178,6 +218,7 @@ def test_gaps_of_a_required_column_are_counted_over_all_parts(tmp_path: Path) ->
         Dataset.from_folder(tmp_path, schema)
 
 
+@pytest.mark.usefixtures("who")
 def test_a_damaged_row_group_in_the_middle_is_named(tmp_path: Path) -> None:
     events = log(3_000, 0, text=True)
     saved_path = tmp_path / "events.parquet"
@@ -203,12 +244,68 @@ def test_parts_of_types_with_nothing_in_common_are_read_at_once(tmp_path: Path) 
     assert Dataset.from_folder(tmp_path, Schema()).user_ids.tolist() == ["1", "2", "x"]
 
 
-@pytest.mark.usefixtures("small_batches")
-def test_csv_files_are_read_in_batches_too(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("small_batches", "who")
+@pytest.mark.parametrize("written", [False, True])
+def test_csv_files_are_read_in_batches_too(
+    tmp_path: Path, written: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     events = log(30, 1, text=False)
-    events.to_csv(tmp_path / "events.csv", index=False)
-    data = Dataset.from_folder(tmp_path, SCHEMA, name="x")
+    if written:
+        events["time"] = pd.to_datetime(events["time"], unit="s").astype("str")
+    (tmp_path / "events").mkdir()
+    for number, part in enumerate(np.array_split(np.arange(len(events)), 3)):
+        events.iloc[part].to_csv(tmp_path / "events" / f"{number}.csv", index=False)
+    monkeypatch.chdir(tmp_path.parent)
+    data = Dataset.from_folder(Path(tmp_path.name), SCHEMA, name="x")
     assert data.checksum() == Dataset.from_frames(SCHEMA, events, name="x").checksum()
+
+
+@pytest.mark.usefixtures("small_batches", "who")
+def test_keys_of_other_names_and_times_in_milliseconds(tmp_path: Path) -> None:
+    events = log(30, 2, text=True)
+    saved(tmp_path, events.assign(time=events["time"] * 1000).rename(columns={"user_id": "who"}), "events", 2)
+    file = {"path": "events", "columns": {"user_id": "who"}, "unit": "milliseconds"}
+    about = {**SCHEMA.model_dump(exclude={"impressions"}), "files": {"events": file}}
+    (tmp_path / "schema.json").write_text(json.dumps(about))
+    data = Dataset.from_folder(tmp_path, name="x")
+    schema = Schema(events=SCHEMA.events)
+    assert data.checksum() == Dataset.from_frames(schema, events, name="x").checksum()
+
+
+def test_an_empty_part_is_none_and_all_empty_are_told_as_alone(tmp_path: Path) -> None:
+    events = log(30, 0, text=True)
+    saved(tmp_path / "some", events, "events", 2)
+    events.iloc[:0].to_parquet(tmp_path / "some" / "events" / "00.parquet", index=False)
+    saved(tmp_path / "none", events.iloc[:0], "events", 2)
+    alone = Dataset.from_folder(tmp_path / "some", SCHEMA)
+    with done_by(Elsewhere()):
+        assert Dataset.from_folder(tmp_path / "some", SCHEMA).checksum() == alone.checksum()
+        with pytest.raises(DataError, match="events is empty: at least one event is needed"):
+            Dataset.from_folder(tmp_path / "none", SCHEMA)
+
+
+def test_what_a_machine_does_not_see_is_read_here_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another file of that name, or none."""
+    saved(tmp_path, log(30, 0, text=True), "events", 3)
+    alone, workers = Dataset.from_folder(tmp_path, SCHEMA), Elsewhere()
+    files = sorted((tmp_path / "events").iterdir())
+
+    @contextmanager
+    def elsewhere() -> Iterator[None]:
+        hidden = files[0].rename(tmp_path / "hidden")
+        os.utime(files[1])
+        yield
+        hidden.rename(files[0])
+
+    workers.place = elsewhere
+    with caplog.at_level(logging.WARNING), done_by(workers):
+        data = Dataset.from_folder(tmp_path, SCHEMA)
+    assert data.checksum() == alone.checksum()
+    assert workers.taken == len(pd.read_parquet(files[2]))
+    (record,) = caplog.records
+    assert f"does not see {files[0]} as it is here" in record.getMessage()
 
 
 @pytest.fixture(scope="module")

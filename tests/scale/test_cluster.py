@@ -21,6 +21,7 @@ from funnel import Live
 from funnel.artifacts import Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.config import Config
+from funnel.data import Dataset, Schema
 from funnel.errors import BundleError, ConfigError, DataError, FunnelError
 from funnel.features import covisitation
 from funnel.pipeline import Prepared, prepare, train_towers
@@ -120,6 +121,27 @@ def test_a_run_on_two_machines_makes_the_bundle_of_a_run_on_none(
     assert not [path for path in tmp_path.rglob(".*") if path.name.startswith((".pairs", ".shards"))]
     seen = {line.step: line.facts.get("metrics") for line in outcome.lines}
     assert seen["evaluate"]
+
+
+def test_a_table_in_parts_is_read_by_workers(scale: ScaleConfig, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        part = {
+            name: [f"{name[0]}{id}" for id in rng.integers(50, size=400)] for name in ("user_id", "item_id")
+        }
+        (tmp_path / "events").mkdir(exist_ok=True)
+        path = tmp_path / "events" / f"{number}.parquet"
+        pd.DataFrame({**part, "time": rng.integers(900, size=400)}).to_parquet(path, index=False)
+    alone = Dataset.from_folder(tmp_path, Schema())
+    with connected(scale) as workers:
+        recorded = Recorded(workers)
+        with done_by(recorded):
+            data = Dataset.from_folder(tmp_path, Schema())
+            assert data.checksum() == alone.checksum()
+            assert recorded.given == {"part_reader": 3}
+            path.write_bytes(path.read_bytes()[:-200])
+            with pytest.raises(DataError, match=r"2\.parquet cannot be read"):
+                Dataset.from_folder(tmp_path, Schema())
 
 
 def test_lists_of_everybody_are_the_same_from_workers(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -12,16 +12,30 @@ import pandas as pd
 ROWS = 1 << 18
 
 
+class RowsPart(Protocol):
+    """Rows of a table that another process can read as well."""
+
+    def frames(self, first: int) -> Iterator[pd.DataFrame]:
+        """These rows, batch by batch. first: the number of their first row in the whole table."""
+
+    def shipped(self) -> RowsPart:
+        """For a process in another folder, perhaps on another machine."""
+
+    def missing(self) -> str:
+        """What this process does not have as the one that opened the table; "" where it has all."""
+
+
 @dataclass(frozen=True, eq=False)
 class Batches:
     """Parts of a table, all with the same columns. Going through them reads the table again.
 
     rows: how many there are; 0 where that is not known before. read: the frames, at least one, which may be
-    without rows.
+    without rows. parts: the same rows, where others can read them.
     """
 
     rows: int
     read: Callable[[], Iterator[pd.DataFrame]]
+    parts: tuple[RowsPart, ...] = ()
 
     @classmethod
     def of(cls, frame: Any) -> Batches:

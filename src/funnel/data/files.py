@@ -19,7 +19,7 @@ from funnel.data.columnar.table import Table
 from funnel.data.foreign import in_our_names
 from funnel.data.ingested import has_ingested, with_ingested
 from funnel.data.reading import no_table, read_needed_table, read_table
-from funnel.data.reading_batches import read_batches, renamed
+from funnel.data.reading_batches import read_batches
 from funnel.data.schema import KEYS, Schema, TableName
 from funnel.data.table_file import TableFile
 from funnel.data.tables import GivenTables
@@ -76,12 +76,10 @@ class Description(Schema):
         file = None if self.files is None else self.files.get(name)
         if self.files is not None and file is None:
             return None
-        batches = read_batches(folder, name, file)
+        batches = read_batches(folder, name, file, self.columns(name))
         if batches is None and (name == "events" or file is not None):
             raise no_table(folder, name)
-        return (
-            batches if batches is None or file is None else renamed(batches, file, name, self.columns(name))
-        )
+        return batches
 
     def _whole(self, folder: Path, notes: list[str]) -> dict[TableName, pd.DataFrame]:
         if self.files is not None and "events" not in self.files:

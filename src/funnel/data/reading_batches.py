@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -26,14 +27,20 @@ _BUFFER, _MOST_BYTES = 1 << 20, 32 << 20
 #: Rows that are looked at first.
 _FIRST = 1 << 10
 
+#: Rows of a piece, at least: as many as are worth a task.
+_PIECE = 1 << 20
+
 
 class NotByBatch(Exception):
     """What a table is cannot be told batch by batch, such as of parts whose types have nothing in common."""
 
 
-def read_batches(folder: Any, name: TableName, file: TableFile | None) -> Batches | None:
+def read_batches(
+    folder: Any, name: TableName, file: TableFile | None, declared: Sequence[Column] = ()
+) -> Batches | None:
     """The parts of a table end to end, by file name; None where there is none. See `read_table`.
 
+    file: where it is and how it is written; its keys come by the names of `KEYS` (`in_our_names`).
     Raises: DataError for what cannot be read, also while it is gone through; NotByBatch for a table that
     must be read as a whole: of JSON, which says what its columns are at its end, with parts of different
     types, or in a form of which one value decides how others are read.
@@ -43,51 +50,118 @@ def read_batches(folder: Any, name: TableName, file: TableFile | None) -> Batche
         return None
     if parts[0].form == "JSON" or (file is not None and not is_by_value(file)):
         raise NotByBatch
-    file = file or TableFile(path=name)
-    opened = [_opened(part, file) for part in parts]
-    check_keys(parts, [list(part_file.types) for part_file in opened], name, file)
-    types = _types(opened)
-    csv = parts[0].form == "CSV"
-    rows = sum(part_file.rows for part_file in opened)
-    return Batches(rows, lambda: _frames(opened, types, name, file if csv else None))
+    written = file or TableFile(path=name)
+    opened = [_opened(part, written) for part in parts]
+    check_keys(parts, [list(part_file.types) for part_file in opened], name, written)
+    form = _Form(name, _types(opened), written, None if file is None else tuple(declared))
+    rows = tuple(piece for part_file in opened for piece in _pieces(part_file, form))
+    return Batches(sum(part_file.rows for part_file in opened), lambda: _frames(rows, form), rows)
 
 
-def renamed(batches: Batches, file: TableFile, name: TableName, declared: Sequence[Column]) -> Batches:
-    """In the names of `KEYS`, see `in_our_names`."""
+@dataclass(frozen=True)
+class _Form:
+    """What a batch is made to be. types: of the columns of the whole table. declared: the columns of the
+    schema, where keys have names of their own; None where they have ours."""
 
-    def read() -> Iterator[pd.DataFrame]:
-        first = 0
-        for frame in batches:
-            yield in_our_names(frame, file, name, declared, [], first)  # no row is left out: `is_by_value`
-            first += len(frame)
+    table: TableName
+    types: dict[str, Any]
+    file: TableFile
+    declared: tuple[Column, ...] | None
 
-    return Batches(batches.rows, read)
+    def frame(self, table: Any, csv: bool, first: int) -> pd.DataFrame:
+        """Of a table of Arrow, whose rows begin with the number `first`."""
+        frame = _frame(table, self.types)
+        if csv:
+            frame = with_integers(frame, self.table, self.file, first)
+        if self.declared is None:
+            return frame
+        return in_our_names(
+            frame, self.file, self.table, self.declared, [], first
+        )  # none is left out: `is_by_value`
 
 
 @dataclass(frozen=True)
 class _PartFile:
-    """A part of a table. types: of its columns, with those of its folders. rows: 0 where not known."""
+    """A part of a table. types: of its columns, with those of its folders. rows: of each row group; none
+    where it has none. stamp: by which a process tells that it sees the same file."""
 
     part: Part
     table: TableFile
     types: dict[str, Any]
-    rows: int
+    groups: tuple[int, ...]
+    stamp: tuple[int, int]
+
+    @property
+    def rows(self) -> int:
+        """How many there are; 0 where that is not known."""
+        return sum(self.groups)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Rows of one file: of some of its row groups, where it has any. See `RowsPart`."""
+
+    file: _PartFile
+    form: _Form
+    groups: range
+
+    def frames(self, first: int) -> Iterator[pd.DataFrame]:
+        """See `RowsPart`."""
+        csv = self.file.part.form == "CSV"
+        for batch in _of_csv(self.file) if csv else _of_parquet(self.file, self.groups):
+            table = in_folders(batch, self.file.part)
+            if len(table):
+                yield self.form.frame(table, csv, first)
+                first += len(table)
+
+    def shipped(self) -> _Piece:
+        """See `RowsPart`."""
+        part = replace(self.file.part, path=self.file.part.path.absolute())
+        return replace(self, file=replace(self.file, part=part))
+
+    def missing(self) -> str:
+        """See `RowsPart`."""
+        path = self.file.part.path
+        try:
+            there = _stamp(path) == self.file.stamp
+        except OSError:
+            there = False
+        return "" if there else str(path)
+
+
+def _pieces(file: _PartFile, form: _Form) -> Iterator[_Piece]:
+    """A file in pieces of at least so many rows, in its row groups' order."""
+    start, rows = 0, 0
+    for group, more in enumerate(file.groups):
+        rows += more
+        if rows >= _PIECE:
+            yield _Piece(file, form, range(start, group + 1))
+            start, rows = group + 1, 0
+    if rows or not file.groups or start < len(file.groups):
+        yield _Piece(file, form, range(start, len(file.groups)))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _opened(part: Part, file: TableFile) -> _PartFile:
     try:
         if part.form == "Parquet":
             with pq.ParquetFile(part.path) as opened:
-                schema, rows = opened.schema_arrow, opened.metadata.num_rows
+                schema, about = opened.schema_arrow, opened.metadata
+                groups = tuple(about.row_group(group).num_rows for group in range(about.num_row_groups))
             types = {name: schema.field(name).type for name in own_columns(part, schema.names)}
         else:
             names = csv_header(str(part.path), file)
             if "" in names:  # it goes where none of its rows has a value
                 raise NotByBatch
-            types, rows = {name: pa.large_string() for name in own_columns(part, names)}, 0
+            types, groups = {name: pa.large_string() for name in own_columns(part, names)}, ()
+        stamp = _stamp(part.path)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{part.path} cannot be read: {error}") from error
-    return _PartFile(part, file, {**{name: pa.string() for name in part.columns}, **types}, rows)
+    return _PartFile(part, file, {**{name: pa.string() for name in part.columns}, **types}, groups, stamp)
 
 
 def _types(opened: Sequence[_PartFile]) -> dict[str, Any]:
@@ -109,21 +183,15 @@ def _in_order(part_file: _PartFile) -> list[str]:
     return [*own, *part_file.part.columns]
 
 
-def _frames(
-    opened: Sequence[_PartFile], types: dict[str, Any], name: TableName, csv: TableFile | None
-) -> Iterator[pd.DataFrame]:
-    """Frames of all parts; at least one, which says what the columns are."""
-    first, any_rows = 0, False
-    for part_file in opened:
-        for batch in _batches(part_file):
-            frame = _frame(in_folders(batch, part_file.part), types)
-            if not len(frame):
-                continue
-            any_rows = True
-            yield frame if csv is None else with_integers(frame, name, csv, first)
+def _frames(pieces: Sequence[_Piece], form: _Form) -> Iterator[pd.DataFrame]:
+    """Frames of all pieces; at least one, which says what the columns are."""
+    first = 0
+    for piece in pieces:
+        for frame in piece.frames(first):
+            yield frame
             first += len(frame)
-    if not any_rows:
-        yield _frame(pa.table({}), types)
+    if first == 0:
+        yield form.frame(pa.table({}), False, 0)
 
 
 def _frame(table: Any, types: dict[str, Any]) -> pd.DataFrame:
@@ -140,29 +208,23 @@ def _frame(table: Any, types: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _batches(part_file: _PartFile) -> Iterator[Any]:
-    """Tables of Arrow. Raises: DataError naming the file, and of Parquet the row group."""
-    return _of_parquet(part_file) if part_file.part.form == "Parquet" else _of_csv(part_file)
-
-
-def _of_parquet(part_file: _PartFile) -> Iterator[Any]:
+def _of_parquet(part_file: _PartFile, groups: range) -> Iterator[Any]:
+    """Tables of Arrow. Raises: DataError naming the file and the row group."""
     with pq.ParquetFile(
         part_file.part.path, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True
     ) as file:
         columns = [name for name in file.schema_arrow.names if name in part_file.types]
-        groups, first = file.num_row_groups, 0
-        for group in range(groups):
-            rows = file.metadata.row_group(group).num_rows
+        for group in groups:
             try:
                 size = _rows_of_batch(file, group, columns)
                 for batch in file.iter_batches(size, row_groups=[group], columns=columns, use_threads=False):
                     yield pa.Table.from_batches([batch])
             except (OSError, ValueError, pa.ArrowException) as error:
+                first, rows = sum(part_file.groups[:group]), part_file.groups[group]
                 raise DataError(
-                    f"{part_file.part.path} cannot be read in row group {group} of {groups} (rows {first} to "
-                    f"{first + rows - 1}): {error}"
+                    f"{part_file.part.path} cannot be read in row group {group} of {file.num_row_groups} "
+                    f"(rows {first} to {first + rows - 1}): {error}"
                 ) from error
-            first += rows
 
 
 def _rows_of_batch(file: Any, group: int, columns: list[str]) -> int:
@@ -174,6 +236,7 @@ def _rows_of_batch(file: Any, group: int, columns: list[str]) -> int:
 
 
 def _of_csv(part_file: _PartFile) -> Iterator[Any]:
+    """Tables of Arrow. Raises: DataError naming the file."""
     path = str(part_file.part.path)
     try:
         with pacsv.open_csv(path, **csv_options(path, part_file.table)) as reader:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +31,15 @@ from funnel.values.where import GapError, Where, row_of
 from funnel.values.words import words
 
 
+@dataclass(frozen=True)
+class CollectedRows:
+    """Rows of a table as a process has collected them. columns: what `Collected.part` gives of each."""
+
+    rows: int
+    names: list[str]
+    columns: dict[str, Any]
+
+
 class TableBuilder:
     """Events or impressions, added in batches that all have the same columns.
 
@@ -43,7 +54,8 @@ class TableBuilder:
         ids: Mapping[str, KeyDictionary],
         rows: int = 0,
     ) -> None:
-        self._schema, self._table, self._clock = schema, table, clock
+        self.about = schema, table, clock
+        self._schema, self._table, self._clock = self.about
         self._ids, self._expected = ids, rows
         self._collected: dict[str, Collected] = {}
         self._gap: tuple[str, GapError] | None = None
@@ -55,6 +67,10 @@ class TableBuilder:
         where a column has gaps, with how many there are in all."""
         for batch in batches:
             self.add(batch)
+        self.check_gaps()
+
+    def check_gaps(self) -> None:
+        """Raises: DataError for a column with gaps, with how many there are in what was added."""
         if self._gap is not None:
             raise self._gap[1]
 
@@ -75,6 +91,24 @@ class TableBuilder:
             except GapError as gap:
                 self._gap = name, gap.with_more(0, first)  # rows before it, which have none
                 return
+
+    def collected(self) -> CollectedRows:
+        """What was added so far, for `add_collected` of another process."""
+        return CollectedRows(self.rows, self.names, {name: of.part() for name, of in self._collected.items()})
+
+    def add_collected(self, part: CollectedRows) -> bool:
+        """Further rows, which were checked; False, and nothing is added, where gaps are counted already."""
+        if self._gap is not None:
+            return False
+        if part.rows == 0:
+            return True
+        if not self._collected:
+            self.names = part.names
+            self._collected = {name: self._collector(name) for name in part.columns}
+        for name, of in part.columns.items():
+            self._collected[name].add_part(of)
+        self.rows += part.rows
+        return True
 
     def table(self) -> Table:
         """All rows, ids by their codes in the dictionaries."""

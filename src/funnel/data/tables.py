@@ -16,6 +16,7 @@ from funnel.data.event_rows import at_rows, clean_events
 from funnel.data.impressions import clean_impressions
 from funnel.data.schema import Schema, TableName
 from funnel.data.table_builder import TableBuilder
+from funnel.data.table_parts import add_rows
 from funnel.data.vocabulary import rows_among
 from funnel.errors import DataError
 from funnel.types import Clock, Int32
@@ -83,7 +84,7 @@ def _long(
 ) -> Table:
     """A table of batches through the schema, with notes on columns too many and too few."""
     builder = TableBuilder(schema, name, clock, ids, batches.rows)
-    builder.add_all(batches)
+    add_rows(builder, batches)
     _note_columns(schema, name, builder.names, notes)
     return builder.table()
 

@@ -7,13 +7,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from funnel.data.columnar.columns import Coded, ColumnOf, Objects, Plain
 from funnel.data.columnar.dictionary import NumberDictionary, TextDictionary
 from funnel.data.columnar.growing import GrowingArray
 from funnel.data.columnar.table import TRUTHS
 from funnel.data.keys import as_times
-from funnel.types import Int32
+from funnel.types import Int32, Int64
 from funnel.values.ids import as_ids
 from funnel.values.where import Where
 
@@ -27,6 +28,14 @@ class Collected(Protocol):
 
     def whole(self) -> ColumnOf:
         """All of it."""
+        ...
+
+    def part(self) -> Any:
+        """All of it so far, in a form that can go to another process, for `add_part`."""
+        ...
+
+    def add_part(self, part: Any) -> None:
+        """Rows that another process has collected."""
         ...
 
 
@@ -73,6 +82,15 @@ class IdColumn:
         """See `Collected`. The ids are those of all tables so far."""
         return Coded(self._codes.whole(), self._ids.values())
 
+    def part(self) -> tuple[Int32, pd.Series]:
+        """See `Collected`."""
+        return self._codes.whole(), self._ids.values()
+
+    def add_part(self, part: tuple[Int32, pd.Series]) -> None:
+        """See `Collected`. Ids come in the order of their appearance, and so get the codes of that."""
+        codes, ids = part
+        self._codes.add(self._ids.codes(ids)[codes])
+
 
 class TimeColumn:
     """Times as seconds; what is in writing waits for the whole column, since one date among numbers makes all
@@ -81,6 +99,15 @@ class TimeColumn:
     def __init__(self, where: str, rows: int, bounded: bool) -> None:
         self._where, self._bounded, self._seconds = where, bounded, GrowingArray(np.int64, rows)
         self._written: list[pd.Series] = []
+
+    def part(self) -> tuple[Int64, list[pd.Series]]:
+        """See `Collected`."""
+        return self._seconds.whole(), self._written
+
+    def add_part(self, part: tuple[Int64, list[pd.Series]]) -> None:
+        """See `Collected`."""
+        self._seconds.add(part[0])
+        self._written += part[1]
 
     def add(self, column: pd.Series, where: Where) -> None:
         """See `Collected`."""
@@ -115,6 +142,15 @@ class WordColumn:
         """See `Collected`."""
         return Coded(self._codes.whole(), self._words.values()).narrow()
 
+    def part(self) -> tuple[Int32, pd.Series]:
+        """See `Collected`."""
+        return self._codes.whole(), self._words.values()
+
+    def add_part(self, part: tuple[Int32, pd.Series]) -> None:
+        """See `Collected`."""
+        codes, texts = part
+        self._codes.add(np.append(self._words.codes(texts), np.int32(-1))[codes])
+
 
 class PlainColumn:
     """Numbers or truth values without a gap, checked by a function, of one type."""
@@ -129,6 +165,14 @@ class PlainColumn:
     def whole(self) -> Plain:
         """See `Collected`."""
         return Plain(self._values.whole())
+
+    def part(self) -> NDArray[Any]:
+        """See `Collected`."""
+        return self._values.whole()
+
+    def add_part(self, part: NDArray[Any]) -> None:
+        """See `Collected`."""
+        self._values.add(part)
 
 
 class TruthColumn:
@@ -146,6 +190,14 @@ class TruthColumn:
         """See `Collected`."""
         return Coded(self._codes.whole(), TRUTHS)
 
+    def part(self) -> NDArray[np.int8]:
+        """See `Collected`."""
+        return self._codes.whole()
+
+    def add_part(self, part: NDArray[np.int8]) -> None:
+        """See `Collected`."""
+        self._codes.add(part)
+
 
 class ObjectColumn:
     """Lists and vectors."""
@@ -162,3 +214,11 @@ class ObjectColumn:
         """See `Collected`."""
         parts, self._parts = self._parts, []
         return Objects(pd.concat(parts, ignore_index=True) if parts else pd.Series([], dtype=object))
+
+    def part(self) -> list[pd.Series]:
+        """See `Collected`."""
+        return self._parts
+
+    def add_part(self, part: list[pd.Series]) -> None:
+        """See `Collected`."""
+        self._parts += part
