@@ -60,6 +60,7 @@ visible_fall = 1.0
 baseline_fall = 1.0
 [scale]
 item_shards = {shards}
+list_shards = {shards}
 workers = {workers}
 seconds = 600
 """
@@ -124,6 +125,13 @@ class Runs:
         other.folder = folder
         return other
 
+    def anew_in(self, folder: Path) -> Runs:
+        """The same config elsewhere, and nothing that was made."""
+        shutil.copyfile(self.folder / "config.toml", folder / "config.toml")
+        other = object.__new__(Runs)
+        other.folder = folder
+        return other
+
     def start(self, address: str | None, from_step: str | None = None) -> subprocess.Popen[str]:
         """The command, in a process of its own."""
         command = [sys.executable, "-m", "funnel", "run", "config.toml", "--json"]
@@ -167,6 +175,11 @@ class Runs:
                 return
             time.sleep(0.01)
         raise RuntimeError(f"{step} did not begin: {(self.folder / 'err').read_text()[-2000:]}")
+
+    def wait_for_epochs(self, epochs: int, process: subprocess.Popen[str]) -> None:
+        """Until the towers were trained for so many."""
+        while process.poll() is None and self.epochs() < epochs:
+            time.sleep(0.005)
 
     def journal(self) -> list[dict[str, Any]]:
         """Lines of the log of runs."""

@@ -92,14 +92,14 @@ class EventCounts:
 
     def _summary(self, items: Int32, times: Int64, windows: Sequence[int | None], now: int) -> _Summary:
         widths, shape = widths_of(windows), np.shape(items)
-        rows, moments = _flat(items, times)
+        counts, first, last = self._lookup(*_flat(items, times), widths, now)
+        return _Summary(counts.reshape(*shape, len(windows)), first.reshape(shape), last.reshape(shape))
+
+    def _lookup(self, rows: Int32, moments: Int64, widths: Int64, now: int) -> _Summary:
         at_end = self.at_end if now == self.end and self.widths == tuple(widths.tolist()) else None
         if at_end is not None and (moments == now).all():
-            counted = lookup_at_end(at_end, self.observed.view(), rows, moments, widths, now)
-        else:
-            counted = lookup(self.arrays, rows, moments, widths, now)
-        counts, first, last = counted
-        return _Summary(counts.reshape(*shape, len(windows)), first.reshape(shape), last.reshape(shape))
+            return _Summary(*lookup_at_end(at_end, self.observed.view(), rows, moments, widths, now))
+        return _Summary(*lookup(self.arrays, rows, moments, widths, now))
 
     def total(self, times: Int64, windows: Sequence[int | None]) -> Int64:
         """Events of all items in the same intervals: int64 [B, W]."""
@@ -171,6 +171,15 @@ class EventCounts:
         check_within(counts, 0, len(times), folder / f"{name}.end.counts.npy")
         edges = load_array(folder, f"{name}.end.edges", "int64", len(offsets) - 1, 2)
         return replace(loaded, widths=tuple(widths_of(windows).tolist()), at_end=AtEnd(counts, edges))
+
+
+def each_count(logs: Sequence[EventCounts], items: Int32, times: Int64) -> Int32:
+    """`EventCounts.count` without a lower end, a column for each of several logs: int32 [..., logs]."""
+    flat, ever = _flat(items, times), widths_of([None])
+    out = np.empty((items.size, len(logs)), dtype=np.int32)
+    for number, events in enumerate(logs):
+        out[:, number] = events._lookup(*flat, ever, events.end).counts[:, 0]
+    return out.reshape(*items.shape, len(logs))
 
 
 class _Summary(NamedTuple):
