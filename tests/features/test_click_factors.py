@@ -88,7 +88,7 @@ def test_log_odds_are_those_added_up_by_hand_for_new_items_too() -> None:
     histories, team, place = [[0, 3, 1], [], [2]], [1, 0, 2], [2, 1, 0]
     asked, recent = requests(histories, team, place)
     items = np.array([[0, 1, 2, 3, 4], [4, 3, -1, 0, -1], [2, -1, 2, 1, 0]], dtype=np.int32)
-    found = factors.log_odds(asked, recent, items, COLUMNS)
+    found = factors.over(COLUMNS).log_odds(asked, recent.rows, items)
     for row, some in enumerate(items):
         codes = {"user.team": team[row], "context.place": place[row]}
         for at, item in enumerate(some.tolist()):
@@ -103,14 +103,26 @@ def test_a_batch_gives_the_bits_of_single_requests_and_what_is_not_said_counts_a
     factors = drawn(1)
     asked, recent = requests([[0, 1], [2, 2, 2], []], [1, 2, 0], [1, 0, 2])
     items = np.array([[0, 1, 2], [3, 4, 0], [1, -1, 2]], dtype=np.int32)
-    whole = factors.log_odds(asked, recent, items, COLUMNS)
+    whole = factors.over(COLUMNS).log_odds(asked, recent.rows, items)
     for row in range(3):
         some = np.array([row])
-        alone = factors.log_odds(asked.take(some), recent.take(some), items[some], COLUMNS)
+        alone = factors.over(COLUMNS).log_odds(asked.take(some), recent.take(some).rows, items[some])
         np.testing.assert_array_equal(alone[0], whole[row])
     silent, recent = requests([[], []], [0, 0], None)
-    found = factors.log_odds(silent, recent, items[:2], COLUMNS)
+    found = factors.over(COLUMNS).log_odds(silent, recent.rows, items[:2])
     np.testing.assert_array_equal(found[..., 1], 0)
+
+
+def test_columns_that_change_in_place_count_at_once() -> None:
+    factors, columns = drawn(1), {name: column.copy() for name, column in COLUMNS.items()}
+    asked, recent = requests([[0, 1]], [1], [1])
+    items = np.array([[0, 1, 2]], dtype=np.int32)
+    scores = factors.over(columns)
+    before = scores.log_odds(asked, recent.rows, items)
+    columns["colour"][0], columns["tags"][1, 0] = 3, 4
+    found = scores.log_odds(asked, recent.rows, items)
+    np.testing.assert_array_equal(found, factors.over(columns).log_odds(asked, recent.rows, items))
+    assert (found != before).any()
 
 
 def test_steps_go_by_the_gradient_of_the_position_based_model() -> None:
@@ -200,7 +212,7 @@ def test_what_goes_together_is_found_though_it_stood_low() -> None:
     factors = fit_click_factors(some, columns, specs, MOMENT_SPECS, seed=0)
     assert factors is not None
     items = some.items.values.reshape(-1, 4)
-    found = factors.log_odds(some.requests, some.recent, items, columns)[..., 0]
+    found = factors.over(columns).log_odds(some.requests, some.recent.rows, items)[..., 0]
     chance = 1 / (1 + np.exp(-found))
     for right in (0.1, 0.5):
         assert chance[truth[rows] == right].mean() == pytest.approx(right, abs=0.03)
@@ -227,7 +239,7 @@ def test_histories_say_what_is_liked() -> None:
     columns, specs = {"colour": colour}, {"colour": Spec("category", 3, 1)}
     factors = fit_click_factors(lists, columns, specs, {}, seed=0)
     assert factors is not None
-    chance = 1 / (1 + np.exp(-factors.log_odds(asked, history, shown, columns)[..., 0]))
+    chance = 1 / (1 + np.exp(-factors.over(columns).log_odds(asked, history.rows, shown)[..., 0]))
     for right in (0.1, 0.6):
         assert chance[truth == right].mean() == pytest.approx(right, abs=0.05)
 
@@ -284,7 +296,7 @@ def test_without_categories_there_is_nothing_to_fit_and_without_clicks_all_is_un
     columns = {"colour": colour}
     factors = fit_click_factors(none, columns, {"colour": Spec("category", 3, 1)}, MOMENT_SPECS)
     assert factors is not None
-    odds = factors.log_odds(none.requests, none.recent, none.items.values.reshape(-1, 4), columns)
+    odds = factors.over(columns).log_odds(none.requests, none.recent.rows, none.items.values.reshape(-1, 4))
     assert (odds[..., 0] < -3).all()
     assert np.isfinite(factors.further["buy"]).all()
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from funnel.compiling import compiled
 from funnel.errors import BundleError
 from funnel.features.arrays import frozen, load_array, save_array
 from funnel.features.spec import Spec
-from funnel.types import Features, Float32, Int32, Ragged, Requests
+from funnel.types import Features, Float32, Int32, Lists, Requests
 
 #: What stands before the name of a column of users, and of one that is known at the moment of a request.
 USER, MOMENT = "user.", "context."
@@ -61,31 +60,17 @@ class ClickFactors:
         """d, the length of the vectors."""
         return next(iter(self.tastes.values())).shape[1]
 
-    @cached_property
-    def _frozen_values(self) -> dict[str, Float32]:
-        return {name: frozen(table) for name, table in self.values.items()}
+    def over(self, columns: Features) -> FactorScores:
+        """With the items of a catalogue. columns: encoded item columns [n_items, …], which may be changed in
+        place."""
 
-    @cached_property
-    def _frozen_tastes(self) -> dict[str, Float32]:
-        return {name: frozen(table) for name, table in self.tastes.items()}
+        def tables(of: Mapping[str, Float32]) -> tuple[_Table, ...]:
+            return tuple(_Table(frozen(table), _codes(columns[name])) for name, table in of.items())
 
-    @cached_property
-    def _frozen_moments(self) -> dict[str, Float32]:
-        return {name: frozen(table) for name, table in self.moments.items()}
-
-    def log_odds(self, requests: Requests, recent: Ragged, items: Int32, columns: Features) -> Float32:
-        """Of each item [B, K] at its request, and the part of it that is ⟨r, q⟩: float32 [B, K, 2]; NaN at
-        empty positions.
-
-        recent: items of each history, newest first, see `funnel.features.recent`. columns: encoded item
-        columns [n_items, …].
-        """
-        wanted, flat = self.of_requests(requests, recent, columns), frozen(items.ravel(), np.int32)
-        offered = np.zeros((items.size, 1 + self.width), dtype=np.float32)
-        for name, table in self._frozen_values.items():
-            _add_values(table, _codes(columns[name]), flat, offered)
-        offered = offered.reshape(*items.shape, 1 + self.width)
-        return _dots(frozen(offered), frozen(wanted), frozen(items, np.int32), frozen(self.items), self.start)
+        moments = {name: frozen(table) for name, table in self.moments.items()}
+        return FactorScores(
+            self.start, frozen(self.items), self.width, tables(self.values), tables(self.tastes), moments
+        )
 
     def log_odds_of(self, kind: str, items: Int32, log_odds: Float32) -> Float32:
         """Those of a further kind of event, which are the chance of a click times how many come of one, below
@@ -96,23 +81,6 @@ class ClickFactors:
         chance = np.minimum(rates[rows] + clicked, _SURE)
         odds: Float32 = (chance - np.log(-np.expm1(chance))).astype(np.float32)
         return odds
-
-    def of_requests(self, requests: Requests, recent: Ragged, columns: Features) -> Float32:
-        """The vector of each request: float32 [B, d]."""
-        out = np.zeros((len(requests), self.width), dtype=np.float32)
-        every = np.arange(len(requests), dtype=np.int32)
-        for name, table in self._frozen_moments.items():
-            codes = codes_of(requests, name)
-            if codes is not None:
-                _add_values(table, _codes(codes), every, out)
-        if not len(recent.values):
-            return out
-        rows = frozen(recent.values, np.int32)
-        events = np.zeros((len(rows), self.width), dtype=np.float32)
-        for name, table in self._frozen_tastes.items():
-            _add_values(table, _codes(columns[name]), rows, events)
-        _add_recent(frozen(events), frozen(recent.offsets, np.int64), FADE, out)
-        return out
 
     def save(self, folder: Path) -> None:
         """click_factors.json, and arrays numbered as listed there."""
@@ -155,6 +123,54 @@ class ClickFactors:
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(f"{path} cannot be read ({error!r}); build the bundle again") from error
+
+
+class _Table(NamedTuple):
+    """Numbers by code, and the codes of each item: float32 [codes, w], int32 [n_items, width]."""
+
+    numbers: Float32
+    codes: Int32
+
+
+@dataclass(frozen=True)
+class FactorScores:
+    """`ClickFactors` with the items of a catalogue, laid out once. See `ClickFactors.over`."""
+
+    start: float
+    items: Float32
+    width: int
+    values: tuple[_Table, ...]
+    tastes: tuple[_Table, ...]
+    moments: Mapping[str, Float32]
+
+    def log_odds(self, requests: Requests, recent: Lists, items: Int32) -> Float32:
+        """Of each item [B, K] at its request, and the part of it that is ⟨r, q⟩: float32 [B, K, 2]; NaN at
+        empty positions.
+
+        recent: items of each history, newest first, see `funnel.features.recent`.
+        """
+        wanted, flat = self._of_requests(requests, recent), frozen(items, np.int32)
+        offered = np.zeros((items.size, 1 + self.width), dtype=np.float32)
+        for table in self.values:
+            _add_values(*table, flat.reshape(-1), offered)
+        offered = offered.reshape(*items.shape, 1 + self.width)
+        return _dots(frozen(offered), frozen(wanted), flat, self.items, self.start)
+
+    def _of_requests(self, requests: Requests, recent: Lists) -> Float32:
+        """The vector of each request: float32 [B, d]."""
+        out = np.zeros((len(requests), self.width), dtype=np.float32)
+        every = frozen(np.arange(len(requests), dtype=np.int32))
+        for name, numbers in self.moments.items():
+            codes = codes_of(requests, name)
+            if codes is not None:
+                _add_values(numbers, _codes(codes), every, out)
+        rows = frozen(recent.values, np.int32)
+        if len(rows):
+            events = np.zeros((len(rows), self.width), dtype=np.float32)
+            for table in self.tastes:
+                _add_values(*table, rows, events)
+            _add_recent(frozen(events), frozen(recent.offsets, np.int64), FADE, out)
+        return out
 
 
 def request_specs(users: Mapping[str, Spec], moment: Mapping[str, Spec]) -> dict[str, Spec]:

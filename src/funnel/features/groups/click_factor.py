@@ -29,9 +29,11 @@ def build(context: FittedContext) -> FeatureGroup:
     if factors is None:
         return FeatureGroup((), lambda batch: np.empty((*batch.candidates.items.shape, 0), np.float32))
 
+    scores, kinds = factors.over(context.item_features), list(factors.further)
+
     def compute(batch: FeatureBatch) -> Float32:
-        items, kinds = batch.candidates.items, list(factors.further)
-        clicks = factors.log_odds(batch.requests, batch.newest_first, items, context.item_features)
+        items = batch.items
+        clicks = scores.log_odds(batch.requests, batch.newest, items)
         if not kinds:
             return clicks
         further = [factors.log_odds_of(kind, items, clicks[:, :, 0])[:, :, None] for kind in kinds]
