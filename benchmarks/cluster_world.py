@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,18 +132,22 @@ class Runs:
         other.folder = folder
         return other
 
-    def start(self, address: str | None, from_step: str | None = None) -> subprocess.Popen[str]:
-        """The command, in a process of its own."""
-        command = [sys.executable, "-m", "funnel", "run", "config.toml", "--json"]
+    def start(
+        self, address: str | None, from_step: str | None = None, before: Sequence[str] = ()
+    ) -> subprocess.Popen[str]:
+        """The command, in a process of its own. before: what stands before it."""
+        command = [*before, sys.executable, "-m", "funnel", "run", "config.toml", "--json"]
         command += ["--store", "indexes", "--embeddings", "embeddings"]
         command += ["--ray", address] if address else []
         command += ["--from", from_step] if from_step else []
         with (self.folder / "out").open("a") as out, (self.folder / "err").open("a") as err:
             return subprocess.Popen(command, cwd=self.folder, stdout=out, stderr=err, text=True)
 
-    def run(self, address: str | None, from_step: str | None = None) -> dict[str, str]:
+    def run(
+        self, address: str | None, from_step: str | None = None, before: Sequence[str] = ()
+    ) -> dict[str, str]:
         """To its end: `outputs`."""
-        return self.ended(self.start(address, from_step))
+        return self.ended(self.start(address, from_step, before))
 
     def ended(self, process: subprocess.Popen[str]) -> dict[str, str]:
         """`outputs`. Raises: RuntimeError with what it said where it failed."""

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import pickle
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
@@ -379,3 +380,27 @@ def test_one_user_with_all_events_and_ids_of_two_thousand_letters(tmp_path: Path
     assert peak < 120e6  # the ids of all rows are 240 MB, and were held more than once
     again = split(data, SplitConfig(max_requests=100, exclude_seen=False), 0)
     assert again.test.targets.lengths.tolist() == [50]
+
+
+def test_no_id_is_an_object_of_its_own() -> None:
+    """As many calls of functions with ten times as many items, users and events."""
+
+    def calls(n: int) -> int:
+        ids = [f"x{number:06d}" for number in range(n)]
+        events = pd.DataFrame({"user_id": ids, "item_id": ids, "time": range(n)})
+        items = pd.DataFrame({"item_id": ids[: n // 2]})
+        counted = 0
+
+        def count(_: Any, event: str, __: Any) -> None:
+            nonlocal counted
+            counted += event in ("call", "c_call")
+
+        Dataset.from_frames(Schema(), events, items=items)
+        sys.setprofile(count)
+        try:
+            Dataset.from_frames(Schema(), events, items=items)
+        finally:
+            sys.setprofile(None)
+        return counted
+
+    assert calls(20_000) < calls(2_000) + 1_000

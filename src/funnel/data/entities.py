@@ -9,6 +9,7 @@ import pandas as pd
 
 from funnel.data.columnar.table import Table
 from funnel.data.schema import KEYS, Schema, TableName
+from funnel.data.vocabulary import is_among
 from funnel.errors import DataError
 from funnel.values.missing import quoted
 
@@ -39,7 +40,7 @@ def clean_entities(
     if repeats.any():
         notes.append(f"{table}: {int(repeats.sum())} rows whose {key} comes again later dropped")
         frame = frame[~repeats]
-    unknown = named[~named.isin(frame[key]).to_numpy()]
+    unknown = named[~is_among(frame[key], named)]
     if given:
         _check_overlap(frame[key], named, unknown, table)
     if len(unknown):

@@ -16,7 +16,7 @@ from funnel.data.columnar.columns import Rows
 from funnel.data.columnar.table import Table
 from funnel.data.keys import as_array
 from funnel.errors import BundleError
-from funnel.types import Int32
+from funnel.types import Bool, Int32
 from funnel.values.arrays import check_rising
 from funnel.values.ids import INT64, as_ids, integer, written
 from funnel.values.texts import Texts, load_ids, save_ids
@@ -145,6 +145,15 @@ def rows_among(ids: pd.Series, values: pd.Series) -> Int32:
     texts = (pa.array(column.array, type=pa.large_string(), from_pandas=True) for column in (values, ids))
     rows = pc.index_in(next(texts), value_set=next(texts))
     return np.asarray(rows.to_numpy(), dtype=np.int32)
+
+
+def is_among(ids: pd.Series, values: pd.Series) -> Bool:
+    """Which of the values are among ids, both of one type: bool [n]. Pandas' own makes an object an id."""
+    if not isinstance(ids.dtype, pd.StringDtype):
+        return np.isin(values.to_numpy(), ids.to_numpy())
+    texts = (pa.array(column.array, type=pa.large_string(), from_pandas=True) for column in (values, ids))
+    among = pc.is_in(next(texts), value_set=next(texts))
+    return np.asarray(among.to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
 def rows_in(vocabulary: Vocabulary, table: Table, key: str, rows: Rows = slice(None)) -> Int32:
