@@ -351,6 +351,15 @@ def test_a_full_disk_leaves_nothing_half_written(first: Place, tmp_path: Path) -
     assert [one.event for one in entries(place.indexes.folder)] == ["began", "failed"]
 
 
+def test_what_was_read_and_is_gone_is_to_be_read_again(first: Place, tmp_path: Path) -> None:
+    shutil.copytree(first.root, tmp_path, dirs_exist_ok=True)
+    (read,) = (tmp_path / "indexes" / ".runs" / "movies").glob("ingest-*")
+    (read / "data").rename(tmp_path / "away")
+    said = Place(tmp_path).refused("--from", "rank")
+    assert f"{read.relative_to(tmp_path)} is damaged" in said.replace(f"{tmp_path}/", "")
+    assert "run again with --from ingest" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,6 +17,7 @@ import pytest
 from funnel.artifacts import Store
 from funnel.artifacts import store as stores
 from funnel.artifacts.retention import retain
+from funnel.artifacts.writing import changing
 from funnel.errors import BundleError
 
 from .test_store import hidden, nobody, write
@@ -169,6 +173,7 @@ import resource, signal, sys
 import numpy as np
 from funnel.artifacts import Store
 from funnel.artifacts.retention import retain
+from funnel.artifacts.writing import changing
 from funnel.errors import BundleError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder, limit, what = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -215,3 +220,17 @@ def test_a_full_disk_is_a_clear_error_and_changes_nothing(store: Store, what: st
     assert (store.folder / "PUBLICATIONS.jsonl").read_bytes() == history
     store.publish(b)
     assert store.rollback() == a
+
+
+def test_a_full_disk_is_told_once_and_in_words(store: Store, tmp_path: Path) -> None:
+    """Where a folder was copied, with the file; where another store said it already, as that said it."""
+    copied = shutil.Error([("there", "here/x.npy", "[Errno 28] No space left on device: 'here/x.npy'")] * 3)
+    said = "cannot be written: [Errno 28] No space left on device: 'here/x.npy'; nothing was changed"
+    with (
+        pytest.raises(BundleError, match=re.escape(f"{store.folder} {said}") + "$"),
+        Store(tmp_path / "outer").writing("a"),
+        store.writing("a"),
+    ):
+        raise copied
+    with pytest.raises(BundleError, match=r"cannot be written: No space left on device$"), changing(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device")

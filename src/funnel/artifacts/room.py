@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in words; of a folder that was copied, with the first of its files."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        _, target, why = error.args[0][0]
+        return f"{why}" if str(target) in str(why) else f"{target}: {why}"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def no_room(error: Exception) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from funnel.artifacts import drafts, verify
 from funnel.artifacts import manifest as manifests
 from funnel.artifacts.manifest import Manifest
-from funnel.artifacts.room import no_room
+from funnel.artifacts.room import no_room, reason
 from funnel.artifacts.signing import Signature, as_text, read, united
 from funnel.errors import BundleError
 
@@ -36,7 +36,7 @@ def changing(store: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BundleError(f"{store} cannot be written: {error.strerror}") from error
+        raise BundleError(f"{store} cannot be written: {reason(error)}") from error
 
 
 @contextmanager
@@ -49,9 +49,12 @@ def drafting(store: Path) -> Iterator[Draft]:
             draft = Draft(ending.enter_context(drafts.new_folder(store)))
         try:
             yield draft
+        except BundleError:  # another store's, or an earlier one's, which says so
+            raise
         except Exception as error:
             if no_room(error):
-                raise BundleError(f"{store} cannot be written: {error}; nothing was changed") from error
+                why = reason(error)
+                raise BundleError(f"{store} cannot be written: {why}; nothing was changed") from error
             raise
 
 

@@ -14,7 +14,7 @@ from funnel.artifacts.manifest import libraries
 from funnel.config import Config
 from funnel.data import Dataset
 from funnel.data.readers.synthetic import truth_of
-from funnel.errors import BundleError
+from funnel.errors import BundleError, DataError
 from funnel.pipeline.prepare import Prepared, prepare_from
 from funnel.pipeline.run.work import Result, Work
 from funnel.pipeline.train import load_encoders
@@ -57,14 +57,13 @@ class Context:
     @cached_property
     def dataset(self) -> Dataset:
         """The data as `ingest` read them, whatever happens to the source during the run."""
-        folder = self.folder("ingest")
+        folder, data = self.folder("ingest"), self.config.data
+        truth = truth_of(data.path, data.synthetic) if data.reader == "synthetic" else None
         try:
             notes = tuple(json.loads((folder / "notes.json").read_text()))
-        except (OSError, ValueError) as error:
+            return replace(Dataset.from_folder(folder / "data", truth=truth), notes=notes)
+        except (OSError, ValueError, DataError) as error:
             raise BundleError(f"{folder} is damaged ({error}): run again with --from ingest") from error
-        data = self.config.data
-        truth = truth_of(data.path, data.synthetic) if data.reader == "synthetic" else None
-        return replace(Dataset.from_folder(folder / "data", truth=truth), notes=notes)
 
     @cached_property
     def prepared(self) -> Prepared:
