@@ -68,7 +68,7 @@ def cabled() -> Iterator[None]:
 @contextmanager
 def joined(folder: Path) -> Iterator[str]:
     """A machine of a cluster in each namespace; its address."""
-    asking = {**os.environ, "RAY_AUTH_MODE": "token"}  # for this user's, which all of them have
+    os.environ["RAY_AUTH_MODE"] = "token"  # as examples/cluster/two-hosts.sh: this user's, which all have
     ray = [str(Path(sys.executable).parent / "ray"), "start", "--block", "--num-cpus=2"]
     address = f"{_MACHINES[0][2]}:{_PORT}"
     starts = (["--head", f"--port={_PORT}", "--include-dashboard=false"], [f"--address={address}"])
@@ -77,9 +77,7 @@ def joined(folder: Path) -> Iterator[str]:
         try:
             for number, options in enumerate(starts):
                 command = [*inside(number), *ray, f"--node-ip-address={_MACHINES[number][2]}", *options]
-                processes.append(
-                    subprocess.Popen(command, stdout=out, stderr=out, env=asking, start_new_session=True)
-                )
+                processes.append(subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True))
                 time.sleep(15)
             yield address
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -68,32 +67,6 @@ def test_a_machine_with_another_torch_or_none_is_named_where_items_are_in_shards
     sharded = scale.model_copy(update={"item_shards": 2})
     with pytest.raises(ConfigError, match=r"has torch .* this machine 0\.1"), connected(sharded):
         pass
-
-
-@pytest.mark.parametrize(("token", "address", "mode"), [
-    ("file", "127.0.0.1:1", "token"), ("variable", "127.0.0.1:1", "token"), (None, "127.0.0.1:1", None),
-    ("file", "local", None),
-])  # fmt: skip
-def test_a_token_that_is_there_is_given_to_a_cluster_that_may_ask_for_one(
-    token: str | None, address: str, mode: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    if token == "file":
-        (tmp_path / ".ray").mkdir()
-        (tmp_path / ".ray" / "auth_token").write_text("5ec2e7")
-    elif token:
-        monkeypatch.setenv("RAY_AUTH_TOKEN", "5ec2e7")
-    monkeypatch.setattr(connecting, "_connect", lambda _, config: connecting._knock(config))
-    monkeypatch.setattr(ray, "cluster_resources", dict)
-    with (
-        pytest.raises(ConfigError, match=r"a token must find its own here|no processors to give"),
-        connected(ScaleConfig(address=address)),
-    ):
-        pass
-    assert os.environ.get("RAY_AUTH_MODE") == mode
 
 
 def test_a_process_that_is_part_of_a_cluster_uses_that_and_no_other(scale: ScaleConfig) -> None:

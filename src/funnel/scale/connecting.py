@@ -21,9 +21,6 @@ from funnel.scale.workers import RayWorkers
 
 log = logging.getLogger(__name__)
 
-#: Where Ray looks for a cluster's token by default.
-_TOKEN = Path("~/.ray/auth_token")
-
 
 @contextmanager
 def connected(config: ScaleConfig, folders: Sequence[Path] = ()) -> Iterator[Workers]:
@@ -35,7 +32,6 @@ def connected(config: ScaleConfig, folders: Sequence[Path] = ()) -> Iterator[Wor
     Raises: FunnelError naming the extra where Ray is not installed; ConfigError where nobody answers at the
     address, this process is part of another cluster, a machine has other versions, or does not see a folder.
     """
-    _give_token(config)
     ray = _ray()
     there = ray.is_initialized()
     if there:
@@ -71,14 +67,6 @@ def cluster(address: str, folders: Sequence[Path] = (), *, workers: int = 0) -> 
         yield
 
 
-def _give_token(config: ScaleConfig) -> None:
-    """`ray start` asks for a token wherever its machine has one, and Ray gives ours only where it is told to,
-    before it is imported. Clusters that ask for none do not mind."""
-    given = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
-    if config.address != "local" and (given or _TOKEN.expanduser().is_file()):
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-
-
 def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     try:
@@ -111,7 +99,8 @@ def _check_address(ray: Any, address: str) -> None:
 def _nobody(address: str, reason: object) -> ConfigError:
     return ConfigError(
         f"nobody answers as a cluster at {address!r} ({reason}); `ray start --head` starts one, and `local` "
-        f"needs none; one that asks for a token must find its own here, in {_TOKEN} or RAY_AUTH_TOKEN"
+        "needs none; one that asks for a token is given that of ~/.ray/auth_token or RAY_AUTH_TOKEN where "
+        "RAY_AUTH_MODE=token is set"
     )
 
 
