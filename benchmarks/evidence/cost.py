@@ -97,9 +97,9 @@ def _only(live: Live, way: str) -> Iterator[int | None]:
         if way == "without":
             stack.enter_context(live.recording.paused())
         if "arms" not in way:
-            choose, nobody = live._parts.arms.choose, live._parts.arms.of({})
+            nobody = live._parts.arms.of({})
             live._parts.arms.choose = lambda user_id: nobody  # type: ignore[method-assign]
-            stack.callback(setattr, live._parts.arms, "choose", choose)
+            stack.callback(delattr, live._parts.arms, "choose")
         yield None if "drawn" in way else -1
 
 

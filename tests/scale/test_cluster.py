@@ -324,6 +324,26 @@ def test_trees_of_two_machines_are_the_same_when_one_is_lost(scale: ScaleConfig,
     assert texts[0] == texts[1]
 
 
+def _gathers(mark: Path) -> Callable[[Member], list[int]]:
+    def work(member: Member) -> list[int]:
+        told = member.gather(member.number)
+        if member.number == 1 and not mark.exists():
+            mark.touch()
+            ray.kill(member.gather._exchange)  # type: ignore[attr-defined]
+        return [*told, *member.gather(10 * member.number)]
+
+    return work
+
+
+def test_all_begin_again_where_what_they_tell_each_other_through_is_lost(
+    scale: ScaleConfig, tmp_path: Path
+) -> None:
+    with connected(scale) as workers:
+        told = workers.together(Recipe(_gathers, tmp_path / "killed"), 2)
+    assert told == [[0, 1, 0, 10]] * 2
+    assert (tmp_path / "killed").exists()
+
+
 def test_in_how_many_parts_lists_are_is_an_input_of_the_ranker_and_of_no_step_before(
     alone: tuple[Path, str], config: Config, tmp_path: Path
 ) -> None:

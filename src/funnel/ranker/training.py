@@ -248,9 +248,8 @@ def _binning(config: RankerConfig, share: float, peers: Peers) -> dict[str, Any]
     """The parameters that LightGBM's binning of features depends on. share: see `_share`."""
     return {
         "max_bin": 63,  # half the time of 255, for figures that differ by less than their noise
-        "min_data_in_leaf": max(
-            1, round(config.min_data_in_leaf * share)
-        ),  # LightGBM counts rows, not weights
+        # LightGBM counts rows, and not what they stand for.
+        "min_data_in_leaf": max(1, round(config.min_data_in_leaf * share)),
         "verbosity": -1,
         **peers.parameters,
     }

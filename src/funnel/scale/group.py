@@ -100,7 +100,10 @@ class Group:
         return None
 
     def _is_loss(self, error: Any) -> bool:
-        return not isinstance(error, self._ray.exceptions.RayTaskError)
+        """Whether a process was lost: its own, or the one that they tell each other through."""
+        exceptions = self._ray.exceptions
+        own = not isinstance(error, exceptions.RayTaskError)
+        return own or isinstance(error.cause, exceptions.RayActorError)
 
 
 class _Process:
