@@ -9,7 +9,7 @@ from funnel.features.click_rates import ClickRates
 from funnel.features.rates import Rates
 from funnel.features.spec import Spec
 from funnel.features.statistics import Statistics
-from funnel.types import Candidates, Clock, EventKinds, Features, Float32, Int32, Lists, Requests
+from funnel.types import Candidates, Clock, EventKinds, Features, Float32, Int32, Lists, Ragged, Requests
 from funnel.vectors import ItemVectors
 
 
@@ -54,6 +54,11 @@ class FeatureBatch:
     candidates: Candidates
     items: Int32
     newest: Lists
+
+    @property
+    def newest_first(self) -> Ragged:
+        """The recent histories as lists that can be looked at one by one."""
+        return Ragged(*self.newest)
 
 
 @dataclass(frozen=True, slots=True)
