@@ -5,8 +5,7 @@
 Two machines of a Ray cluster are made on this one. A data set like MovieLens is made, and run from raw
 events to the published bundle: in one process; on the cluster with 1, 2 and 4 workers; and with items and
 training lists in two shards, whose towers and trees two processes learn together. Fingerprints of each step
-must be the same (but
-those of verdicts, which hold milliseconds).
+must be the same (but those of verdicts, which hold milliseconds).
 
 Then each step is run again, and meanwhile a worker, a machine, or the command itself is killed: the same
 results, and at most two epochs of the towers are trained again. At last the store's disk is full

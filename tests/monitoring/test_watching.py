@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -121,6 +122,28 @@ def test_answers_come_out_again_to_the_last_bit_also_after_events_and_changes(se
     assert len(last) == 10
     before = [one.equal for one in remade if one not in last]
     assert not any(equal is False for equal in before)  # items changed behind them: nobody can tell
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"history_times": [5]}, {"history_times": [10**30] * 2}, {"history_times": ["x", 1]},
+        {"history": [5]}, {"history": None}, {"history_kinds": [0, 0]}, {"history_kinds": [-1]},
+        {"history_kinds": [300, 1]},
+    ],
+)  # fmt: skip
+def test_a_logged_request_whose_events_do_not_fit_together_is_not_made_again(
+    seen: Seen, damage: dict[str, Any]
+) -> None:
+    """Compiled code would read behind the shorter list."""
+    seen.live.recommend(3, 4, history=[5, 6])
+    seen.live.recording.flush()
+    (impression,) = read(answers_folder(seen.live.folder))
+    reference = SecondOverlay(seen.live.overlay.bundle, seen.live.state)
+    assert len(remake(reference, [impression])) == 1
+    assert impression.request is not None
+    damaged = replace(impression, request={**impression.request, **damage})
+    assert remake(reference, [damaged]) == []
 
 
 def test_an_answer_that_was_given_otherwise_is_found(seen: Seen) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.engine import Step
-from funnel.errors import FunnelError
+from funnel.errors import DataError, FunnelError
 from funnel.impressions.record import Impression
 from funnel.monitoring.counting import Remade, chance_of, state_of
 from funnel.monitoring.measures import in_front, in_front_of_ranker
@@ -19,6 +19,9 @@ from funnel.serving import arguments
 from funnel.serving.request import allowed, in_context
 from funnel.serving.response import SKIPPED
 from funnel.types import Float32, Int32, Occasion, Ragged, Requests
+
+#: Of times, in seconds.
+_LATEST = np.iinfo(np.int64).max
 
 
 def remake(reference: SecondOverlay, impressions: Iterable[Impression]) -> list[Remade]:
@@ -66,7 +69,7 @@ def _remade(reference: SecondOverlay, impression: Impression) -> Remade | None:
 
 def requests_of(contents: Contents, impression: Impression) -> Requests:
     """The request of a logged answer, in the rows of these contents. Raises: FunnelError, or what a damaged
-    record brings."""
+    record brings; DataError where times or kinds are not those of its history's items."""
     whole: Mapping[str, Any] = impression.request or {}
     ids, users = contents.catalogue.ids, contents.users
     row, times = users.ids.row(arguments.known(impression.user)), np.array([whole["time"]], dtype=np.int64)
@@ -75,21 +78,33 @@ def requests_of(contents: Contents, impression: Impression) -> Requests:
     allow, _ = allowed(contents, impression.where, context)
     history = ids.rows(whole["history"])
     kinds = whole.get("history_kinds")
+    n_kinds = 0 if contents.kinds is None else len(contents.kinds.names)
     columns = arguments.user_columns(whole.get("user"), users.encoder.specs)
     return Requests(
         users=np.array([row], dtype=np.int32),
         times=times,
         history=Ragged.from_lists([history]),
-        history_times=Ragged.from_lists([np.array(whole["history_times"], dtype=np.int64)], np.int64),
+        history_times=_beside(history, whole["history_times"], np.int64, -_LATEST, _LATEST),
         exclude=_list(ids, whole.get("exclude")),
         allow=allow,
         user_features=users.features_of([row], [columns]),
         context=encoded,
         context_numbers=numbers,
-        history_kinds=None if kinds is None else Ragged.from_lists([np.array(kinds, dtype=np.int8)], np.int8),
+        history_kinds=None if kinds is None else _beside(history, kinds, np.int8, -1, n_kinds - 1),
         negatives=_list(ids, whole.get("negatives")),
         occasion=_occasion(ids, whole.get("occasion")),
     )
+
+
+def _beside(history: Int32, given: Sequence[Any], dtype: Any, least: int, most: int) -> Ragged:
+    """A number for each item of a logged history, as a list. Raises: DataError where one is missing, or is no
+    whole number from least to most: compiled code reads them unchecked."""
+    if len(given) != len(history) or not all(isinstance(n, int) and least <= n <= most for n in given):
+        raise DataError(
+            f"a logged history has {len(history)} items, and beside them not a whole number from {least} to "
+            f"{most} each: {str(given)[:60]}"
+        )
+    return Ragged.from_lists([np.array(given, dtype=dtype)], dtype)
 
 
 def _list(ids: Any, given: Sequence[Any] | None) -> Ragged | None:

@@ -1,4 +1,4 @@
-"""Stored vectors in compiled code: one number of a row, a row's scale, how many numbers a row has.
+"""Stored vectors in compiled code: one number of a row, a row's scale and length, how many numbers it has.
 
 What is done is known from the type of the array, so that float32 costs nothing more than before, and loops
 over the others are cut into vector instructions like any.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from funnel.compiling import compiled
 from funnel.vectors.coding import SCALE
 
 _WORD, _FLOAT = ir.IntType(32), ir.FloatType()
@@ -47,6 +49,16 @@ def dimension(_: Any, stored: Any) -> Any:
         return builder.sub(numbers, ir.Constant(numbers.type, behind))
 
     return types.intp(stored), generate
+
+
+@compiled
+def inverse_norm(vector: Any) -> float:
+    """1 / |vector|, 0 for a vector without a direction; of a stored one but for its scale, which makes no
+    direction."""
+    square = 0.0
+    for i in range(dimension(vector)):
+        square += np.float64(as_float(vector[i])) * np.float64(as_float(vector[i]))
+    return 1.0 / np.sqrt(square) if square > 0 else 0.0
 
 
 def _itself(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from funnel.compiling import compiled
 from funnel.features.kernels import slot_of, table_bits
 from funnel.types import Int32, Int64
-from funnel.vectors.reading import as_float, dimension
+from funnel.vectors.reading import as_float, dimension, inverse_norm
 
 
 class KindEvents(NamedTuple):
@@ -52,18 +52,9 @@ def _newest(history: Any, row: int, n_items: int, kept: Any) -> int:
 
 
 @compiled
-def _inverse_norm(vector: Any) -> float:
-    """1 / |vector|, 0 for one without a direction; but for the scale of a stored row, which makes none."""
-    square = 0.0
-    for i in range(dimension(vector)):
-        square += np.float64(as_float(vector[i])) * np.float64(as_float(vector[i]))
-    return 1.0 / np.sqrt(square) if square > 0 else 0.0
-
-
-@compiled
 def _add(vector: Any, weight: float, lanes: Any, lane: int) -> None:
     """The direction of a vector, so many times, to a column of lanes [d, L]."""
-    scale = weight * _inverse_norm(vector)
+    scale = weight * inverse_norm(vector)
     for i in range(len(lanes)):
         lanes[i, lane] += scale * as_float(vector[i])
 
@@ -87,7 +78,7 @@ def _cosines(vector: Any, lanes: Any, cosines: Any) -> None:
     for i in range(len(lanes)):
         for lane in range(lanes.shape[1]):
             cosines[lane] += np.float64(as_float(vector[i])) * lanes[i, lane]
-    scale = _inverse_norm(vector)
+    scale = inverse_norm(vector)
     for lane in range(lanes.shape[1]):
         cosines[lane] *= scale
 

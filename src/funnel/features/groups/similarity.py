@@ -11,7 +11,7 @@ from funnel.features.groups.group import TASTE_DECAY, FeatureBatch, FeatureGroup
 from funnel.plugins import register
 from funnel.types import Float32
 from funnel.vectors import ItemVectors
-from funnel.vectors.reading import as_float, dimension
+from funnel.vectors.reading import as_float, dimension, inverse_norm
 
 #: Vectors that each candidate is held against: the decayed mean, then the newest items, newest first.
 _LANES = 8
@@ -45,26 +45,16 @@ def _lanes(vectors: Any, newest: Any, decay: float) -> Any:
     fade = 1.0
     for step in range(len(newest)):
         vector = vectors[newest[step]]
-        scale = _inverse_norm(vector)
+        scale = inverse_norm(vector)
         for i in range(d):
             mean[i] += fade * scale * as_float(vector[i])
             if step + 1 < _LANES:
                 lanes[i, step + 1] = scale * as_float(vector[i])
         fade *= decay
-    scale = _inverse_norm(mean)
+    scale = inverse_norm(mean)
     for i in range(d):
         lanes[i, 0] = scale * mean[i]
     return lanes
-
-
-@compiled
-def _inverse_norm(vector: Any) -> float:
-    """1 / |vector|, 0 for a vector without a direction; of a stored one but for its scale, which makes no
-    direction."""
-    square = 0.0
-    for i in range(dimension(vector)):
-        square += np.float64(as_float(vector[i])) * np.float64(as_float(vector[i]))
-    return 1.0 / np.sqrt(square) if square > 0 else 0.0
 
 
 @compiled
@@ -85,7 +75,7 @@ def _similarity(vectors: Any, newest: Any, offsets: Any, items: Any, decay: floa
             for i in range(dimension(vector)):
                 for lane in range(_LANES):
                     dots[lane] += as_float(vector[i]) * lanes[i, lane]
-            scale = _inverse_norm(vector)
+            scale = inverse_norm(vector)
             out[row, position, 0] = scale * dots[1]
             best = dots[1]
             for lane in range(2, min(len(history), _LANES - 1) + 1):
