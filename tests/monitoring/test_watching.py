@@ -24,10 +24,11 @@ from funnel.monitoring.counts import Counts, Rate
 from funnel.monitoring.files import ALARMS, MEMORY, monitor_folder
 from funnel.monitoring.offline import replayed
 from funnel.monitoring.reference import SecondOverlay
-from funnel.monitoring.remaking import remake
+from funnel.monitoring.remaking import remake, requests_of
 from funnel.monitoring.thread import HEALTH, Monitoring
 from funnel.monitoring.watching import Watch
 from funnel.serving import recording
+from funnel.types import EventKinds
 from tests.serving.test_reload import settings, variant
 
 QUICK = MonitorConfig(golden=50, settle=0.0, least=20)
@@ -144,6 +145,20 @@ def test_a_logged_request_whose_events_do_not_fit_together_is_not_made_again(
     assert impression.request is not None
     damaged = replace(impression, request={**impression.request, **damage})
     assert remake(reference, [damaged]) == []
+
+
+def test_kinds_of_events_go_by_their_names_where_another_bundle_answers(seen: Seen) -> None:
+    """The log has their codes, which are those of the bundle that answered."""
+    seen.live.recommend(3, 4, history=[5, 6, 7])
+    seen.live.recording.flush()
+    (impression,) = read(answers_folder(seen.live.folder))
+    assert impression.request is not None
+    logged = replace(impression, request={**impression.request, "history_kinds": [0, 1, -1]})
+    theirs = replace(seen.live.contents, kinds=EventKinds.alike(("click", "like")))
+    ours = replace(theirs, kinds=EventKinds.alike(("buy", "click")))
+    kinds = [requests_of(contents, logged, theirs).history_kinds for contents in (theirs, ours)]
+    assert [of.values.tolist() for of in kinds if of is not None] == [[0, 1, -1], [1, -1, -1]]
+    assert requests_of(seen.live.contents, logged, theirs).history_kinds is None
 
 
 def test_an_answer_that_was_given_otherwise_is_found(seen: Seen) -> None:

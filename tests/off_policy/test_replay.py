@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from funnel.off_policy.judged import OtherBundle, OtherPolicy, certain, logged_c
 from funnel.off_policy.replay import Replay, Reward, replay
 from funnel.policies import Drawing
 from funnel.serving.state import open_state
+from funnel.types import EventKinds
 from tests.policies.conftest import exploring, store  # noqa: F401  (fixtures)
 from tests.policies.worlds import requests
 
@@ -146,6 +148,18 @@ def test_another_bundle_answers_again(lived: Path) -> None:
     for one in found.estimates:
         assert one.value == pytest.approx(found.earned.value, rel=1e-3)
         assert one.effective == pytest.approx(found.lists, rel=1e-2)
+
+
+def test_another_bundle_may_know_fewer_kinds_of_events(lived: Path) -> None:
+    """The log has codes of the bundle that answered, which are not the other one's."""
+    contents = load_contents(Store(lived).path("current"))
+    record = next(one for one in read(answers_folder(lived)) if one.policy is not None)
+    of_each = [2] * len(record.request["history"])  # type: ignore[index]
+    logged = replace(record, request={**record.request, "history_kinds": of_each})  # type: ignore[dict-item]
+    three, one = EventKinds.alike(("like", "buy", "click")), EventKinds.alike(("click",))
+    found = OtherBundle(replace(contents, kinds=one)).chances(replace(contents, kinds=three), [logged], K)
+    assert of_each
+    assert (found == OtherBundle(contents).chances(contents, [record], K)).all()
 
 
 def test_the_command(lived: Path, tmp_path: Path) -> None:

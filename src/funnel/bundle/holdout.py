@@ -154,7 +154,7 @@ def _kinds_in(
     history, targets = examples.requests.history_kinds, examples.target_kinds
     if other is None or source is None:
         return None, targets if source is None else None
-    codes = np.array([*(other.code(name) for name in source.names), -1], dtype=np.int8)
+    codes = other.codes_of(source)
     if history is not None:
         history = Ragged(codes[history.values], history.offsets)
     if targets is not None:

@@ -18,7 +18,7 @@ from funnel.monitoring.reference import SecondOverlay
 from funnel.serving import arguments
 from funnel.serving.request import allowed, in_context
 from funnel.serving.response import SKIPPED
-from funnel.types import Float32, Int32, Occasion, Ragged, Requests
+from funnel.types import EventKinds, Float32, Int32, Occasion, Ragged, Requests
 
 #: Of times, in seconds.
 _LATEST = np.iinfo(np.int64).max
@@ -67,9 +67,13 @@ def _remade(reference: SecondOverlay, impression: Impression) -> Remade | None:
     )
 
 
-def requests_of(contents: Contents, impression: Impression) -> Requests:
-    """The request of a logged answer, in the rows of these contents. Raises: FunnelError, or what a damaged
-    record brings; DataError where times or kinds are not those of its history's items."""
+def requests_of(contents: Contents, impression: Impression, source: Contents | None = None) -> Requests:
+    """The request of a logged answer, in the rows of these contents. source: of the bundle that gave it, by
+    whose codes the log names kinds of events; default these.
+
+    Raises: FunnelError, or what a damaged record brings; DataError where times or kinds are not those of its
+    history's items.
+    """
     whole: Mapping[str, Any] = impression.request or {}
     ids, users = contents.catalogue.ids, contents.users
     row, times = users.ids.row(arguments.known(impression.user)), np.array([whole["time"]], dtype=np.int64)
@@ -77,8 +81,6 @@ def requests_of(contents: Contents, impression: Impression) -> Requests:
     encoded, numbers = in_context(contents, context, times)
     allow, _ = allowed(contents, impression.where, context)
     history = ids.rows(whole["history"])
-    kinds = whole.get("history_kinds")
-    n_kinds = 0 if contents.kinds is None else len(contents.kinds.names)
     columns = arguments.user_columns(whole.get("user"), users.encoder.specs)
     return Requests(
         users=np.array([row], dtype=np.int32),
@@ -90,10 +92,22 @@ def requests_of(contents: Contents, impression: Impression) -> Requests:
         user_features=users.features_of([row], [columns]),
         context=encoded,
         context_numbers=numbers,
-        history_kinds=None if kinds is None else _beside(history, kinds, np.int8, -1, n_kinds - 1),
+        history_kinds=_kinds(contents.kinds, (source or contents).kinds, history, whole.get("history_kinds")),
         negatives=_list(ids, whole.get("negatives")),
         occasion=_occasion(ids, whole.get("occasion")),
     )
+
+
+def _kinds(
+    ours: EventKinds | None, theirs: EventKinds | None, history: Int32, given: Sequence[Any] | None
+) -> Ragged | None:
+    """The kinds of a logged history in our codes."""
+    if given is None:
+        return None
+    codes = _beside(history, given, np.int8, -1, (0 if theirs is None else len(theirs.names)) - 1)
+    if ours is None or theirs is None:
+        return None
+    return Ragged(ours.codes_of(theirs)[codes.values], codes.offsets)
 
 
 def _beside(history: Int32, given: Sequence[Any], dtype: Any, least: int, most: int) -> Ragged:

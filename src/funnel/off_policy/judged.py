@@ -67,7 +67,7 @@ class OtherBundle:
         ranking = Funnel(self.bundle.until_reranking(k))
         stages = _stages(self.bundle, self.bundle.explore, k)
         for row, record in enumerate(records):
-            requests = requests_of(self.bundle, record)
+            requests = requests_of(self.bundle, record, contents)
             lists = _lists(self.bundle, [record], k)
             if (lists >= 0).sum() == len(record.shown):  # else it does not have what was shown
                 out[row] = _chances(stages, requests, ranking(requests), lists)[0]

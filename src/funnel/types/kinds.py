@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from funnel.types.arrays import Bool, Float32
 
@@ -37,6 +38,11 @@ class EventKinds:
     def code(self, name: str) -> int:
         """The code of a kind, −1 where it is none of these."""
         return self._codes.get(name, -1)
+
+    def codes_of(self, other: EventKinds) -> NDArray[np.int8]:
+        """The codes here of the other's kinds, by their codes there, and of an unknown one at the end: int8
+        [its kinds + 1], −1 where it is none of these."""
+        return np.array([*(self.code(name) for name in other.names), -1], dtype=np.int8)
 
     @property
     def target_names(self) -> tuple[str, ...]:
