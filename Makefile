@@ -13,11 +13,14 @@ demo: $(READY)
 	$(BIN)/funnel demo
 
 # Three workers, also on two cores: each waits now and then for a disk, a server or another process.
-test: $(READY)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+TEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
+test: $(READY)
+	$(TEST)
+
+# What tests/long.txt names.
 test-long: $(READY)
-	$(BIN)/python -m pytest -m long
+	$(TEST) -m long
 
 lint: $(READY)
 	$(BIN)/ruff check .

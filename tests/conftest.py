@@ -19,7 +19,8 @@ from tests.once import once
 
 ROOT = Path(__file__).resolve().parents[1]
 
-settings.register_profile("tests", deadline=None)  # a test never asserts a time
+# A test never asserts a time; what fifty examples do not find, those of the next run may.
+settings.register_profile("tests", deadline=None, max_examples=50)
 settings.load_profile("tests")
 
 #: What takes longest is begun first, so that all workers end at the same time. The store of off_policy's
@@ -37,10 +38,29 @@ LONGEST = [
 ]  # fmt: skip
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files of LONGEST before all others; else the order stays."""
+@pytest.hookimpl(tryfirst=True)  # before what is marked is left out
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what takes long. Files of LONGEST before all others; else the order stays."""
+    mark_long(items, whole=not any("::" in given for given in config.args))
     places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def mark_long(items: list[pytest.Item], whole: bool) -> None:
+    """Those of long.txt. whole: each file that was collected was so as a whole. Raises: pytest.UsageError for
+    a line that names none of its tests."""
+    lines = (ROOT / "tests" / "long.txt").read_text().splitlines()
+    long = {line for line in lines if line and not line.startswith("#")}
+    files, named = set(), set()
+    for item in items:
+        file, _, name = item.nodeid.removeprefix("tests/").partition("::")
+        files.add(file)
+        if found := {file, f"{file}::{name}", f"{file}::{name.partition('[')[0]}"} & long:
+            named |= found
+            item.add_marker(pytest.mark.long)
+    unknown = [line for line in long - named if line.partition("::")[0] in files]
+    if whole and unknown:
+        raise pytest.UsageError(f"tests/long.txt names what is no test: {', '.join(sorted(unknown))}")
 
 
 def pytest_collection_finish() -> None:

@@ -256,7 +256,6 @@ def test_warming_leaves_the_store_as_it_was(built: TinyBuild, tmp_path: Path) ->
     live.close()
 
 
-@pytest.mark.long  # it trains and builds; an installation does the same
 def test_an_example_is_compiled_for_without_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Training and building call more of it than serving alone does; nothing of the example is left."""
     monkeypatch.chdir(tmp_path)

@@ -148,7 +148,6 @@ def test_snippets(name: str, code: str, workplace: Path) -> None:
     assert done.returncode == 0, f"{name}: {done.stderr}"
 
 
-@pytest.mark.long
 def test_the_snippet_with_ranx_runs_with_ranx(workplace: Path) -> None:
     """The shorter one is `test_snippets`, with what stands for it."""
     (code,) = (code for _, code in blocks("python") if ".ranx(" in code)

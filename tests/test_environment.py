@@ -30,8 +30,8 @@ def funnel(*arguments: object, env: dict[str, str] | None = None, **more: Any) -
 @pytest.mark.parametrize(
     "env",
     [
-        pytest.param({"PYTHONIOENCODING": "ascii"}, marks=pytest.mark.long),
-        pytest.param({"COLUMNS": "1"}, marks=pytest.mark.long),
+        {"PYTHONIOENCODING": "ascii"},
+        {"COLUMNS": "1"},
         {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
         {"HOME": "/proc/nowhere", "TMPDIR": "/proc/nowhere"},
     ],
@@ -63,9 +63,7 @@ assert found
 """
 
 
-@pytest.mark.parametrize(
-    "home", [None, "empty", *(pytest.param(one, marks=pytest.mark.long) for one in ("", "/proc/nowhere"))]
-)
+@pytest.mark.parametrize("home", [None, "empty", "", "/proc/nowhere"])
 def test_it_serves_without_a_word_and_leaves_nothing_at_home(
     home: str | None, built: TinyBuild, tmp_path: Path
 ) -> None:
@@ -85,7 +83,7 @@ def test_a_program_that_loaded_the_runtime_before_sends_nothing_either(built: Ti
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-@pytest.mark.parametrize("form", [[], pytest.param(["--json"], marks=pytest.mark.long)])
+@pytest.mark.parametrize("form", [[], ["--json"]])
 def test_an_output_that_is_full_is_an_error(form: list[str], built: TinyBuild) -> None:
     with open("/dev/full", "wb") as full:
         code, _, said = funnel("bundles", "--store", built.indexes, *form, stdout=full)
@@ -93,7 +91,7 @@ def test_an_output_that_is_full_is_an_error(form: list[str], built: TinyBuild) -
     assert "No space left" in said
 
 
-@pytest.mark.parametrize("form", [[], pytest.param(["--json"], marks=pytest.mark.long)])
+@pytest.mark.parametrize("form", [[], ["--json"]])
 def test_an_output_that_is_closed_is_none(form: list[str], built: TinyBuild) -> None:
     close = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     done = subprocess.run(

@@ -15,7 +15,7 @@ from tests.tiny import write_movies
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="its processes are forked")
-@pytest.mark.parametrize("kills", [9, pytest.param(30, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [9, 30])
 def test_killed_builders_publishers_and_changers_lose_nothing(kills: int, tmp_path: Path) -> None:
     context()  # it would start one that has less loaded, for the whole run
     data = tmp_path / "data"
@@ -26,7 +26,7 @@ def test_killed_builders_publishers_and_changers_lose_nothing(kills: int, tmp_pa
     assert {name.split(":")[0] for name in found["moments"]} == {"build", "swap", "items"}
 
 
-@pytest.mark.parametrize("seconds", [3, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [3, 20])
 def test_processes_that_are_killed_and_cannot_write_lose_nothing_acknowledged(
     seconds: int, tmp_path: Path
 ) -> None:

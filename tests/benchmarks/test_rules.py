@@ -25,7 +25,7 @@ def found_of(*parts: Counter[str]) -> dict[str, int]:
     return {name: total[name] for name in FAULTS}
 
 
-@pytest.mark.parametrize("sets", [4, pytest.param(12, marks=pytest.mark.long)])
+@pytest.mark.parametrize("sets", [4, 12])
 def test_random_rules_hold_as_well_as_they_can(sets: int) -> None:
     parts = [checked(1, 2, number, 40) for number in range(sets)]
     assert found_of(*parts) == dict.fromkeys(FAULTS, 0)

@@ -50,6 +50,5 @@ def test_the_middle_of_each_step() -> None:
     }
 
 
-@pytest.mark.long  # it compiles for minutes; what a start without kept code does is in test_compiling.py
 def test_a_cold_start_compiles(built: TinyBuild) -> None:
     assert starting.cold(built.indexes)["all"] > starting.start(starting.SOURCE, built.indexes)["all"]

@@ -61,7 +61,7 @@ WHOLE = st.lists(st.sampled_from([-(2**63), -1, 0, 1, 2, 2**53, 2**53 + 1, 2**63
 REAL = st.lists(st.sampled_from([-math.inf, -1.0, 0.0, 0.5, 1.0, 2.0**53, 1e300, math.inf]), max_size=8)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(values=WHOLE | REAL, bounds=BOUNDS, wanted=st.lists(LIMITS, max_size=5))
 def test_numbers_are_compared_exactly_whatever_their_size(
     values: list[Any], bounds: dict[str, float], wanted: list[float]
@@ -104,7 +104,7 @@ def read_plainly(where: dict[str, Any], value: int) -> bool:
     return holds(value, wanted) if isinstance(wanted, dict) else value in wanted
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(where=NESTED)
 def test_conditions_on_one_number_become_one_and_pass_the_same(where: dict[str, Any]) -> None:
     values = list(range(-3, 8))

@@ -96,7 +96,7 @@ WHERES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(where=WHERES)
 def test_a_filter_passes_what_a_plain_definition_passes(where: Where) -> None:
     found = unpacked(FILTERS.compile(where), N)

@@ -129,7 +129,6 @@ def test_objects_of_ranx_have_what_the_dicts_have(found: Evaluation, monkeypatch
         assert (run.of, run.name) == (found.run(row), row or "rerank")
 
 
-@pytest.mark.long
 def test_ranx_has_the_reports_figures(found: Evaluation) -> None:
     """It compiles for twenty seconds."""
     import ranx

@@ -146,13 +146,8 @@ DAMAGES: dict[str, Callable[[Store], None]] = {
     "CURRENT is torn": current(b"\xff\xfe/.."),
 }
 
-#: One of each kind: a file, a holdout, the whole, and which is served.
-SOME = {"an array", "no holdout", "all of it gone", "CURRENT is torn"}
 
-
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=[] if kind in SOME else pytest.mark.long) for kind in DAMAGES]
-)
+@pytest.mark.parametrize("kind", DAMAGES)
 def test_a_served_bundle_that_cannot_be_read_fails_the_gate(store: Store, other: str, kind: str) -> None:
     """Even to a bundle that is as good; it can be forced, and then everything goes on."""
     served = store.current()

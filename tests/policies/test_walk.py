@@ -27,7 +27,7 @@ def positions_named(rules: list[dict[str, Any]], items: list[int], k: int) -> se
     return {at - 1 for at in pins | reserved if at <= min(k, len(items))}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(
     cases(), st.sampled_from(KINDS), st.sampled_from([0.05, 0.5]), st.sampled_from([0.0, 0.2]),
     st.integers(1, 6), st.integers(0, 2**52),

@@ -130,7 +130,7 @@ def occasion(shown: list[tuple[int, int]], now: int = 10 * WEEK) -> Occasion:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(cases())
 def test_the_list_is_the_best_of_all_lists(case: Any) -> None:
     brands, tags, order, rules, k, impressions = case

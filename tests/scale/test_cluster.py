@@ -417,7 +417,6 @@ def _always_dies() -> Callable[[int], int]:
     return work
 
 
-@pytest.mark.long  # a killed worker, and what goes wrong in a part, are above
 def test_a_part_that_kills_each_worker_ends_with_what_to_do(scale: ScaleConfig) -> None:
     with connected(scale) as workers, pytest.raises(FunnelError, match="was lost 4 times"):
         workers.together(Recipe(_together, "dies"), 1)

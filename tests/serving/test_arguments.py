@@ -279,7 +279,7 @@ def answered(call: Callable[[], Any]) -> Any:
 ARGUMENTS = ["user_id", "k", "history", "user", "where", "exclude", "time", "deadline"]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given=st.dictionaries(st.sampled_from(ARGUMENTS), VALUES, max_size=3))
 def test_whatever_is_passed_is_answered_or_refused(live: Live, given: dict[str, Any]) -> None:
     answer = answered(lambda: live.recommend(**({"user_id": 7} | given)))
@@ -288,7 +288,7 @@ def test_whatever_is_passed_is_answered_or_refused(live: Live, given: dict[str, 
         json.dumps(answer.to_dict(), allow_nan=False)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(users=VALUES, item=VALUES, given=st.dictionaries(st.sampled_from(["k", "where", "time"]), VALUES))
 def test_whatever_is_passed_to_the_other_doors_is_answered_or_refused(
     live: Live, users: Any, item: Any, given: dict[str, Any]

@@ -33,7 +33,8 @@ def hits(trained: Trained, examples: Examples) -> float:
     [
         *(("transformer", loss) for loss in ("full_softmax", "sampled_softmax", "gbce")),
         ("pooled", "sampled_softmax"),
-        *(pytest.param("pooled", loss, marks=pytest.mark.long) for loss in ("full_softmax", "gbce")),
+        ("pooled", "full_softmax"),
+        ("pooled", "gbce"),
     ],
 )
 def test_towers_learn_what_comes_next(
@@ -57,7 +58,8 @@ def test_hard_negatives_and_frequencies_found_on_the_way_learn_too() -> None:
     [
         (0, "sampled_softmax"),
         (2, "gbce"),
-        *(pytest.param(*one, marks=pytest.mark.long) for one in ((2, "sampled_softmax"), (0, "gbce"))),
+        (2, "sampled_softmax"),
+        (0, "gbce"),
     ],
 )
 def test_sets_are_learned_with_every_loss(loss: Literal["sampled_softmax", "gbce"], graph: int) -> None:
@@ -152,8 +154,8 @@ class Interrupted(Exception):
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({"loss": "full_softmax"}, marks=pytest.mark.long),
-        pytest.param({"loss": "sampled_softmax"}, marks=pytest.mark.long),
+        {"loss": "full_softmax"},
+        {"loss": "sampled_softmax"},
         {"loss": "sampled_softmax", "in_batch": 0.3, "hard": 0.3, "frequencies": "streaming"},
     ],
 )

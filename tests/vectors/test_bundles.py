@@ -60,7 +60,7 @@ def test_the_vectors_are_the_towers_in_fewer_bytes(built: TinyBuild, store: Stor
     assert '"recall"' in report
 
 
-@pytest.mark.parametrize("store", ["int8", pytest.param("float16", marks=pytest.mark.long)], indirect=True)
+@pytest.mark.parametrize("store", ["int8", "float16"], indirect=True)
 def test_the_same_inputs_give_the_same_fingerprint(built: TinyBuild, store: Store, tmp_path: Path) -> None:
     again = compact(built, contents_of(store).vectors.form, tmp_path / "indexes")
     first, second = store.verify("current"), Store(tmp_path / "indexes").verify(again.version)
