@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import funnel
 from funnel.artifacts import Store
-from funnel.bundle.contents import load_contents
+from funnel.bundle.contents import Contents, load_contents
 from funnel.bundle.holdout import HOLDOUT, Holdout
 from funnel.engine import Funnel
 from funnel.errors import BundleError, ConfigError
@@ -23,8 +27,12 @@ from funnel.gates.probabilities import calibration
 from funnel.pipeline import build, prepare
 from funnel.pipeline.build import configured
 from funnel.pipeline.checks import check_config
+from funnel.pipeline.heads import shown_heads
 from funnel.pipeline.logged import learn_from
-from funnel.pipeline.rank import train_ranker
+from funnel.pipeline.rank import _folds, train_ranker
+from funnel.recipes import Recipe, done_by
+from funnel.scale.shipping import packed, unpacked
+from funnel.types import Candidates, Requests
 from tests import shown_shop
 from tests.shown_shop import LIKED, LOOKED, OTHER, plain_shop
 from tests.tiny import TinyBuild
@@ -207,8 +215,6 @@ def test_what_position_was_logged_changes_no_live_score(made: TinyBuild, tmp_pat
 
 def test_users_of_a_fold_are_the_same_in_shown_lists(made: TinyBuild) -> None:
     """Else trees would be calibrated on users that they have seen."""
-    from funnel.pipeline.rank import _folds
-
     folds = _folds(made.prepared.split.ranker, made.config.seed)
     contents = configured(folder_of(made), made.config)
     seen: list[set[int]] = []
@@ -245,6 +251,54 @@ def test_without_impressions_or_by_the_config_there_is_no_such_head(made: TinyBu
     judged = Judged.load(Store(tmp_path), version)
     findings = calibration(judged.contents, judged.schema, judged.holdout.examples, GatesConfig(), 0)
     assert [one.passed for one in findings] == [True] * 6
+
+
+class Elsewhere:
+    """Workers as in other processes: what they are sent and send back goes as bytes."""
+
+    def __init__(self) -> None:
+        self.parts: Counter[str] = Counter()
+
+    def each(self, recipe: Recipe, parts: Iterable[Any]) -> Iterator[Any]:
+        work = unpacked(packed(recipe))
+        for part in parts:
+            self.parts[recipe.make.__name__] += 1
+            yield deepcopy(work(deepcopy(part)))
+
+    def together(self, recipe: Recipe, n: int) -> list[Any]:
+        raise NotImplementedError
+
+
+def test_workers_grow_the_trees_of_heads(made: TinyBuild) -> None:
+    """A head each, and the same."""
+    pytest.importorskip("ray")
+    folds = _folds(made.prepared.split.ranker, made.config.seed)
+    logged = learn_from(configured(folder_of(made), made.config), made.prepared, folds)
+    assert logged is not None
+    few = made.config.ranker.model_copy(update={"trees": 5})
+    alone, workers = shown_heads(logged, few), Elsewhere()
+    with done_by(workers):
+        theirs = shown_heads(logged, few)
+    assert workers.parts == {"_learner": len(alone.trees)} == {"_learner": 2}
+    assert theirs.heads == alone.heads
+    for name, trees in alone.trees.items():
+        assert (theirs.trees[name].text, theirs.trees[name].begin) == (trees.text, trees.begin)
+
+
+def test_workers_score_by_heads_as_the_command_does(made: TinyBuild) -> None:
+    """Scores that begin with a feature, too."""
+    pytest.importorskip("ray")
+    contents, requests = load_contents(folder_of(made)), made.prepared.split.test.requests.take(slice(0, 4))
+    assert any(trees.begin is not None for trees in contents.head_trees.values())
+    here = _ranked(contents)(requests)
+    (theirs,) = Elsewhere().each(Recipe(_ranked, contents), [requests])
+    assert set(here.head_scores) == {"click", "purchase"}
+    for name, scores in here.head_scores.items():
+        np.testing.assert_array_equal(theirs.head_scores[name], scores)
+
+
+def _ranked(contents: Contents) -> Callable[[Requests], Candidates]:
+    return Funnel(contents.until_reranking(10))
 
 
 def test_a_name_that_is_no_head_is_refused_before_training(made: TinyBuild) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,9 +19,9 @@ from funnel.ranker.calibration import FEWEST, Head, Seen, base_rate, calibrate
 from funnel.ranker.outcome_trees import OutcomeRows
 from funnel.ranker.outcomes import MOST_ROWS
 from funnel.ranker.propensity import Propensities
-from funnel.ranker.target_trees import cross_fit, grow
-from funnel.recipes import Recipe
-from funnel.types import Bool, Candidates, EventKinds, Examples, Float32, Int64
+from funnel.ranker.target_trees import Learned, learned
+from funnel.recipes import Recipe, each
+from funnel.types import Bool, Candidates, EventKinds, Examples, Float32, Float64, Int64
 
 
 @dataclass(frozen=True)
@@ -51,19 +51,21 @@ def shown_heads(logged: Logged, config: RankerConfig) -> Heads:
     folds = np.repeat(np.arange(len(sizes)), sizes)
     matrix = np.concatenate([rows.matrix for rows in logged.folds])
     names = logged.folds[0].names
+    outcomes = {
+        name: np.concatenate([rows.outcomes[name] for rows in logged.folds])
+        for name in logged.folds[0].outcomes
+    }
     heads: dict[str, Head] = {}
     trees: dict[str, Ranker] = {}
-    for name in logged.folds[0].outcomes:
-        happened = np.concatenate([rows.outcomes[name] for rows in logged.folds])
-        rows = OutcomeRows(matrix, names, happened, examined, weights, folds, begins(name, names))
-        with step(f"grow trees for p_{name}"):
-            learned = _learned(rows, config)
-        if learned is None:
+    recipe = Recipe(_learner, matrix, names, examined, weights, folds, config)
+    for name, of in _each(recipe, {name: (of, begins(name, names)) for name, of in outcomes.items()}):
+        happened = outcomes[name]
+        if of is None:
             heads[name] = base_rate(happened, Seen(examined, weights))
             continue
-        trees[name], models = learned
-        scores = np.empty(len(rows), dtype=np.float64)
-        for fold, model in enumerate(models):
+        trees[name] = of.whole
+        scores = np.empty(len(happened), dtype=np.float64)
+        for fold, model in enumerate(of.folds):
             scores[folds == fold] = model.predict(matrix[folds == fold])
         heads[name] = calibrate(scores, happened, folds, Seen(examined, weights))
     return Heads(heads, trees, True, logged.propensities, _sentences(heads, trees, "shown items"))
@@ -77,7 +79,7 @@ def retrieved_heads(
     fold_of: Int64,
     config: RankerConfig,
 ) -> Heads:
-    """For each kind of event that is to be shortlist, the probability that a candidate is taken by one.
+    """For each kind of event that is to be found, the probability that a candidate is taken by one.
 
     lists: of the ranker, with outcomes. folds: the requests of each fold of users, for whole lists. fold_of:
     [L], of the lists. None where there are no two kinds to tell apart.
@@ -89,12 +91,10 @@ def retrieved_heads(
     weights, examined = lists.weights.astype(np.float64), np.ones(len(lists.labels))
     trees: dict[str, Ranker] = {}
     models: dict[str, list[Ranker]] = {}
-    for name in names:
-        rows = OutcomeRows(lists.matrix, lists.names, lists.outcomes[name], examined, weights, rows_of)
-        with step(f"grow trees for p_{name}"):
-            learned = _learned(rows, config)
-        if learned is not None:
-            trees[name], models[name] = learned
+    recipe = Recipe(_learner, lists.matrix, lists.names, examined, weights, rows_of, config)
+    for name, of in _each(recipe, {name: (lists.outcomes[name], None) for name in names}):
+        if of is not None:
+            trees[name], models[name] = of
     with step("calibrate the kinds"):
         whole = _whole(contents, kinds, models, folds, config.seed)
     heads = {}
@@ -109,14 +109,29 @@ def retrieved_heads(
     return Heads(heads, trees, notes=_sentences(heads, trees, "candidates"))
 
 
-def _learned(rows: OutcomeRows, config: RankerConfig) -> tuple[Ranker, list[Ranker]] | None:
-    """Trees on all rows, and on those of all folds but each; None where too little happened for either."""
-    if not rows.says_something:
-        return None
-    texts, trees = cross_fit(rows, config)
-    settings = config.model_copy(update={"objective": "binary", "trees": trees})
-    parts = [Ranker(text, rows.names, settings, begin=rows.begin) for text in texts]
-    return Ranker(grow(rows, trees, config), rows.names, settings, begin=rows.begin), parts
+def _each(
+    recipe: Recipe, outcomes: Mapping[str, tuple[Bool, str | None]]
+) -> Iterator[tuple[str, Learned | None]]:
+    """For each head the trees of its outcomes, which begin with a feature or with none: one after the other,
+    or a worker each."""
+    trees = each(recipe, outcomes.values(), threads=1)  # each has threads of its own
+    for name in outcomes:
+        with step(f"grow trees for p_{name}"):
+            of = next(trees)
+        yield name, of
+
+
+def _learner(
+    matrix: Float32, names: tuple[str, ...], examined: Float64, weights: Float64, folds: Int64,
+    config: RankerConfig,
+) -> Callable[[tuple[Bool, str | None]], Learned | None]:  # fmt: skip
+    """What grows the trees of one head."""
+
+    def learn(outcome: tuple[Bool, str | None]) -> Learned | None:
+        happened, begin = outcome
+        return learned(OutcomeRows(matrix, names, happened, examined, weights, folds, begin), config, begin)
+
+    return learn
 
 
 def _whole(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -17,9 +17,10 @@ from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
 from funnel.ranker import Ranker, RankerConfig, contains
 from funnel.ranker.calibration import EVENT
-from funnel.ranker.target_trees import cross_fit, grow
+from funnel.ranker.target_trees import learned
 from funnel.ranker.value_head import ValueHead, fit_value, flat
 from funnel.ranker.value_trees import ValueRows
+from funnel.recipes import Recipe, each
 from funnel.stages.value import value_trees, worth_names
 from funnel.types import Examples, Float32, Log, Shown
 
@@ -56,30 +57,33 @@ def value_heads(contents: Contents, prepared: Prepared, folds: Sequence[Examples
     heads: dict[str, ValueHead] = {}
     trees: dict[str, Ranker] = {}
     notes = []
+    rows = (_rows(contents, prepared, folds, name) for name in wanted)
+    results = each(Recipe(_learner, prepared.config.ranker), rows, threads=1)  # each has threads of its own
     for name in wanted:
         with step(f"grow trees for v_{name}"):
-            rows = _rows(contents, prepared, folds, name)
-            heads[name], learned = _learned(rows, prepared.config.ranker)
-        if learned is not None:
-            trees[value_trees(name)] = learned
-        notes.append(_sentence(name, heads[name], learned))
+            heads[name], of = next(results)
+        if of is not None:
+            trees[value_trees(name)] = of
+        notes.append(_sentence(name, heads[name], of))
     return ValueHeads(heads, trees, tuple(notes))
 
 
-def _learned(rows: ValueRows, config: RankerConfig) -> tuple[ValueHead, Ranker | None]:
-    """A head and its trees; the mean of all and none where there is too little to tell rows apart by."""
-    if not rows.says_something:
-        return flat(rows.values), None
-    leaf = min(config.min_data_in_leaf, max(_LEAST_LEAF, len(rows) // 30))
-    config = config.model_copy(update={"min_data_in_leaf": leaf, "objective": "binary"})
-    texts, trees = cross_fit(rows, config)
-    settings = config.model_copy(update={"trees": trees})
-    scores = np.empty(len(rows), dtype=np.float64)
-    for fold, text in zip(np.unique(rows.folds), texts, strict=True):
-        mine = rows.folds == fold
-        scores[mine] = Ranker(text, rows.names, settings).predict(rows.matrix[mine])
-    head = fit_value(scores, rows.values)
-    return head, Ranker(grow(rows, trees, config), rows.names, settings) if head.slope > 0 else None
+def _learner(config: RankerConfig) -> Callable[[ValueRows], tuple[ValueHead, Ranker | None]]:
+    """What makes a head and its trees of rows; the mean of all and no trees where these say too little."""
+
+    def learn(rows: ValueRows) -> tuple[ValueHead, Ranker | None]:
+        leaf = min(config.min_data_in_leaf, max(_LEAST_LEAF, len(rows) // 30))
+        of = learned(rows, config.model_copy(update={"min_data_in_leaf": leaf}))
+        if of is None:
+            return flat(rows.values), None
+        scores = np.empty(len(rows), dtype=np.float64)
+        for fold, trees in zip(np.unique(rows.folds), of.folds, strict=True):
+            mine = rows.folds == fold
+            scores[mine] = trees.predict(rows.matrix[mine])
+        head = fit_value(scores, rows.values)
+        return head, of.whole if head.slope > 0 else None
+
+    return learn
 
 
 def _rows(contents: Contents, prepared: Prepared, folds: Sequence[Examples], name: str) -> ValueRows:

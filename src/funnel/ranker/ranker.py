@@ -58,6 +58,10 @@ class Ranker:
         if begin is not None and begin not in self.names:
             raise BundleError(f"the ranker's scores begin with {begin!r}, which is none of its features")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process, which compiles the trees again."""
+        return Ranker, (self._model, self.names, self.config, self.history, self.begin)
+
     @classmethod
     def fit(
         cls,
@@ -103,7 +107,7 @@ class Ranker:
 
     @property
     def text(self) -> str:
-        """The model as LightGBM writes it; with names, config and history it makes the ranker again."""
+        """The model as LightGBM writes it."""
         return self._model
 
     @property

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from funnel.ranker.calibration import FEWEST
 from funnel.ranker.config import RankerConfig
+from funnel.ranker.ranker import Ranker
 from funnel.ranker.training import Progress, plain_names, rounds
 from funnel.types import Bool, Float32, Int64
 
@@ -49,6 +50,10 @@ class TargetRows(Protocol):
     def target(self) -> NDArray[Any]:
         """What is to be told of each row: [N]."""
 
+    @property
+    def says_something(self) -> bool:
+        """Whether trees can tell rows apart."""
+
     def take(self, rows: NDArray[Any]) -> Self:
         """The rows that a boolean mask or an index array picks."""
 
@@ -61,6 +66,26 @@ def tells(matrix: Float32, positive: Bool, folds: Int64) -> bool:
     of_folds = np.bincount(folds, weights=positive)[np.unique(folds)]
     varies = (matrix != matrix[:1]) & ~(np.isnan(matrix) & np.isnan(matrix[:1]))
     return bool(of_folds.sum() >= FEWEST and of_folds.min() > 0 and varies.any())
+
+
+class Learned(NamedTuple):
+    """Trees on all rows, and on those of the other folds of users for each fold, as many in all of them."""
+
+    whole: Ranker
+    folds: list[Ranker]
+
+
+def learned(rows: TargetRows, config: RankerConfig, begin: str | None = None) -> Learned | None:
+    """Trees on all rows, and for each fold; None where rows cannot be told apart. begin: the feature that
+    scores begin with."""
+    if not rows.says_something:
+        return None
+    texts, trees = cross_fit(rows, config)
+    settings = config.model_copy(update={"objective": "binary", "trees": trees})
+    whole, *parts = (
+        Ranker(text, rows.names, settings, begin=begin) for text in (grow(rows, trees, config), *texts)
+    )
+    return Learned(whole, parts)
 
 
 def cross_fit(

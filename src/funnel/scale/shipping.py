@@ -1,4 +1,4 @@
-"""What goes to another process: a recipe as bytes, contents by their folder, rankers by their text."""
+"""What goes to another process: a recipe as bytes, contents by their folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 
 from funnel.bundle.contents import Contents, load_contents
 from funnel.errors import BundleError
-from funnel.ranker import Ranker
 from funnel.recipes import Recipe
 
 #: Parts of contents that go along as values; all others are those of the folder.
@@ -38,8 +37,6 @@ def packed(recipe: Recipe) -> bytes:
                 return Path, (str(value.absolute()),)
             if isinstance(value, Contents):
                 return _opened, _about(value)
-            if isinstance(value, Ranker):
-                return Ranker, (value.text, value.names, value.config, value.history)
             return super().reducer_override(value)
 
     file = io.BytesIO()
