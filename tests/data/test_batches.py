@@ -29,7 +29,7 @@ from funnel.data.columnar import columns, rows
 from funnel.data.table_builder import CollectedRows
 from funnel.errors import DataError
 from funnel.recipes import Recipe, done_by
-from tests.threads import Threads
+from tests.apart import Apart
 
 SCHEMA = Schema(
     events=(Column(name="rating", kind="number"), Column(name="device", kind="category")),
@@ -47,7 +47,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "BLOCK", 4)
 
 
-class Elsewhere(Threads):
+class Elsewhere(Apart):
     """Workers in another folder, to which parts and rows go as bytes. taken: rows that came from them."""
 
     def __init__(self) -> None:

@@ -1,7 +1,8 @@
-"""Trees that several processes grow together, over real sockets; the processes are threads of this one."""
+"""Trees that several processes grow together, over real sockets."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from funnel.ranker.group import check_cluster
 from funnel.ranker.peers import Peers
 from funnel.recipes import Member, done_by
 
-from ..threads import Threads
+from ..apart import Apart
 from .test_ranker import SMALL, world
 
 CONFIG = RankerConfig(**SMALL, objective="rank_xendcg")
@@ -29,7 +30,7 @@ def fitted(
     lists: TrainingLists, processes: int, config: RankerConfig = CONFIG
 ) -> tuple[list[Ranker], Ranker]:
     """Rankers of the folds, with the better objective, and one of all lists, by so many processes."""
-    with done_by(Threads()):
+    with done_by(Apart()):
         fitting = CrossFit(lists, FOLDS, config, processes)
         parts = max(fitting.each(), key=lambda parts: max(parts[0].history))
         chosen = parts[0].config.model_copy(update={"trees": parts[0].trees})
@@ -89,20 +90,20 @@ def test_what_cannot_be_grown_together_is_named() -> None:
         check_cluster(2)
     check_cluster(1)
     with (
-        done_by(Threads()),
+        done_by(Apart()),
         pytest.raises(ConfigError, match=r"101 processes \(scale.list_shards\) .* a fold has 100 of them"),
     ):
         CrossFit(LISTS, FOLDS, CONFIG, 101)
 
 
+def unconnected(*_: Any) -> Callable[[Member], Any]:
+    return lambda member: ([f"trees of {member.number}"], [])
+
+
 def test_processes_that_grew_other_trees_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where nobody is connected, and each grows trees of its own lists."""
-
-    def apart(member: Member) -> Any:
-        return ([f"trees of {member.number}"], [])
-
-    monkeypatch.setattr(grouping, "growing_in", lambda *about: apart)
-    with done_by(Threads()), pytest.raises(FunnelError, match=r"2 processes .* grew different ones"):
+    monkeypatch.setattr(grouping, "growing_in", unconnected)
+    with done_by(Apart()), pytest.raises(FunnelError, match=r"2 processes .* grew different ones"):
         CrossFit(LISTS, FOLDS, CONFIG, 2).whole(CONFIG)
 
 

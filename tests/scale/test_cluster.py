@@ -33,9 +33,9 @@ from funnel.scale import ScaleConfig, connected
 from funnel.scale.shipping import packed, unpacked
 from funnel.serving.batch import recommend_all
 
+from ..apart import Apart
 from ..processes import funnel
 from ..ranker.test_group import CONFIG, FOLDS, LISTS
-from ..threads import Threads
 from ..tiny import movie_config, write_movies
 
 pytest.importorskip("ray")
@@ -316,7 +316,7 @@ class Ending(Recorded):
 def test_trees_of_two_machines_are_the_same_when_one_is_lost(scale: ScaleConfig, tmp_path: Path) -> None:
     few, texts = CONFIG.model_copy(update={"trees": 20}), []
     with connected(scale) as workers:
-        for others in (Ending(workers, tmp_path / "dead"), Threads()):
+        for others in (Ending(workers, tmp_path / "dead"), Apart()):
             with done_by(others):
                 ((*parts,),) = CrossFit(LISTS, FOLDS, few, 2).each()
             texts.append([part.text for part in parts])
@@ -354,7 +354,7 @@ def test_in_how_many_parts_lists_are_is_an_input_of_the_ranker_and_of_no_step_be
     assert [name for name, line in lines.items() if line.action == "runs"] == ["rank"]
     with pytest.raises(ConfigError, match=r"list_shards is 2, .* no cluster is named"):
         pipeline.run(parts, *stores)
-    recorded = Recorded(Threads())
+    recorded = Recorded(Apart())
     with done_by(recorded):
         outcome = pipeline.run(parts, *stores)
     assert recorded.given["growing_in"] == 2 * 2  # two processes for each fold's trees, and for those of all
