@@ -26,15 +26,13 @@ settings.load_profile("tests")
 #: What takes longest is begun first, so that all workers end at the same time. The store of off_policy's
 #: test_harm.py needs code that nothing else has compiled; others who use it come later, and find it.
 LONGEST = [
-    "scale/test_cluster.py", "off_policy/test_harm.py", "service/test_browser.py", "test_run.py",
-    "test_docs.py", "service/test_generations.py", "gates/test_spoilt.py", "test_impressions.py",
-    "service/test_bundles.py", "benchmarks/test_faults.py", "serving/state/test_servers.py",
-    "benchmarks/test_changes.py", "test_environment.py", "towers/test_train.py", "test_cli.py",
-    "test_pipeline.py", "gates/test_reference.py", "init/test_forms.py", "bundle/test_numbers.py",
-    "test_compiling.py", "vectors/test_bundles.py", "init/test_kinds.py", "plugins/test_package.py",
-    "off_policy/test_replay.py", "monitoring/test_watching.py", "plugins/test_registry.py",
-    "serving/test_cost.py", "init/test_roles.py", "towers/test_estimates.py", "monitoring/test_monitor.py",
-    "benchmarks/test_serving.py", "init/test_command.py", "serving/test_items.py", "context/test_worth.py",
+    "scale/test_cluster.py", "off_policy/test_harm.py", "test_docs.py", "test_run.py",
+    "service/test_browser.py", "service/test_generations.py", "monitoring/test_watching.py",
+    "data/test_batches.py", "init/test_roles.py", "test_cli.py", "gates/test_spoilt.py",
+    "init/test_kinds.py", "init/test_command.py", "serving/test_items.py", "test_impressions.py",
+    "gates/test_reference.py", "test_pipeline.py", "off_policy/test_replay.py", "plugins/test_package.py",
+    "init/test_forms.py", "context/test_worth.py", "bundle/test_numbers.py",
+    "serving/state/test_servers.py", "towers/test_train.py",
 ]  # fmt: skip
 
 
