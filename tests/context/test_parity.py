@@ -13,7 +13,7 @@ import pytest
 from funnel.artifacts import Store
 from funnel.data import Dataset
 from funnel.features import Rates
-from funnel.features.rates import of_values
+from funnel.features.context_rates import ContextRates
 from funnel.pipeline.prepare import prepare
 from funnel.pipeline.ranker_parts import before_ranker
 from funnel.serving.request import Request, encode_request
@@ -169,15 +169,20 @@ def test_rates_are_those_of_a_slow_count() -> None:
     asked_items = np.array([[0, 5, -1, n_items + 3], [1, 1, 2, 3], [0, 1, 2, 3]], np.int32)
     asked_codes = [np.array([2, 0, 3], np.int32), np.array([6, 1, 0], np.int32)]
     wide = np.concatenate([kinds, np.zeros((8, 2), np.int32)])
-    together = of_values("kind", each, wide, asked_items, asked_codes)
-    for number, (codes, size, rates) in enumerate(zip(logged, sizes, each, strict=True)):
-        known, got = codes > 0, rates.of_items(asked_items, asked_codes[number])
+    together = ContextRates(dict(zip(("device", "place"), each, strict=True)))
+    assert together.names == (("device", None), ("device", "kind"), ("place", None), ("place", "kind"))
+    filled = np.full((3, 4, 6), np.nan, np.float32)
+    codes_of = dict(zip(("device", "place"), asked_codes, strict=True))
+    together.fill(asked_items, codes_of, {"kind": wide}, filled, 2)
+    assert np.isnan(filled[:, :, :2]).all()
+    for number, (codes, size) in enumerate(zip(logged, sizes, strict=True)):
+        known, got, of_values = codes > 0, filled[:, :, 2 + 2 * number], filled[:, :, 3 + 2 * number]
         for row, code in enumerate(asked_codes[number].tolist()):
             share = ((codes[known] == code).sum() + 1) / (known.sum() + size)
             for at, item in enumerate(asked_items[row].tolist()):
                 if code == 0 or item < 0:
                     assert np.isnan(got[row, at])
-                    assert np.isnan(together[number, row, at])
+                    assert np.isnan(of_values[row, at])
                     continue
                 mine = known & (items == item)
                 lift = ((mine & (codes == code)).sum() + 20 * share) / (mine.sum() + 20)
@@ -188,7 +193,7 @@ def test_rates_are_those_of_a_slow_count() -> None:
                     lift = ((alike & (codes == code)).sum() + 20 * share) / (alike.sum() + 20)
                     lifts.append(np.log(lift / share))
                 expected = np.mean(lifts) if lifts else np.nan
-                np.testing.assert_allclose(together[number, row, at], expected, atol=1e-6)
+                np.testing.assert_allclose(of_values[row, at], expected, atol=1e-6)
         # A new item is taken as often everywhere.
         assert got[0, 3] == pytest.approx(0.0, abs=1e-6)
 

@@ -19,7 +19,7 @@ from tests.tiny import TinyBuild
 MOST = 580
 
 #: And of a bundle that logs what it shows, with heads of their own and an order by value.
-MOST_BY_VALUE = 1_180
+MOST_BY_VALUE = 1_130
 
 #: And for each of twenty users together.
 MOST_TOGETHER = 300

@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 from funnel.compiling import frozen
 from funnel.values.arrays import mapped
 
-__all__ = ["frozen", "load_array", "save_array"]
+__all__ = ["frozen", "load_array", "save_array", "wide"]
+
+
+def wide(column: NDArray[Any]) -> NDArray[Any]:
+    """A column of one number a row [n] as one of lists [n, 1]; one of lists as it is."""
+    return column if column.ndim == 2 else column[:, None]
 
 
 def save_array(folder: Path, name: str, array: NDArray[Any]) -> None:

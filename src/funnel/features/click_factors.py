@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from funnel.compiling import compiled
 from funnel.errors import BundleError
-from funnel.features.arrays import frozen, load_array, save_array
+from funnel.features.arrays import frozen, load_array, save_array, wide
 from funnel.features.spec import Spec
 from funnel.types import Features, Float32, Int32, Lists, Requests
 
@@ -188,7 +188,7 @@ def codes_of(requests: Requests, name: str) -> NDArray[Any] | None:
 
 def _codes(column: Any) -> NDArray[np.int32]:
     """Codes of a column of categories: int32 [n, width]."""
-    return frozen(np.reshape(column, (len(column), -1)), np.int32)
+    return frozen(wide(column), np.int32)
 
 
 @compiled

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from funnel.compiling import compiled
 from funnel.errors import BundleError
-from funnel.features.arrays import frozen, load_array, save_array
+from funnel.features.arrays import frozen, load_array, save_array, wide
 from funnel.features.click_factors import ClickFactors
 from funnel.features.kernels import mean_of_values
 from funnel.features.spec import Spec
@@ -116,7 +116,7 @@ def _smoothed(clicks: Float64, expected: Float64) -> Float32:
 
 def _by_value(column: NDArray[Any], clicks: Float64, expected: Float64, size: int) -> tuple[Float64, Float64]:
     """Clicks and expected clicks of the items of each value: float64 [size] each."""
-    of = np.reshape(column, (len(column), -1))
+    of = wide(column)
     sums = np.zeros((2, size))
     for position in range(of.shape[1]):
         there = of[:, position] > 0

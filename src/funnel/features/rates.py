@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.compiling import compiled
 from funnel.errors import BundleError
-from funnel.features.arrays import frozen, load_array, save_array
-from funnel.features.kernels import bisect
+from funnel.features.arrays import frozen, load_array, save_array, wide
 from funnel.features.spec import Spec
 from funnel.types import Features, Float32, Int32, Int64, Log
 from funnel.values.arrays import check_offsets, check_rows
@@ -63,16 +61,11 @@ class Rates:
             frozen(offsets), frozen(pairs % size, np.int32), frozen(counts, np.int32), frozen(totals), groups
         )
 
-    def of_items(self, items: Int32, codes: Int32) -> Float32:
-        """log of how much more often each item is taken in the context of its request than in all, smoothed:
-        float32 [B, K], items [B, K], codes [B]. 0 where nothing is known of the item, NaN where the context
-        is not.
-
-        (n(item, context) + s · share) / (n(item) + s) / share, where share = (n(context) + 1) / (n + size),
-        s = `SMOOTHING`.
-        """
-        arrays = (self.offsets, self.codes, self.counts, self.totals)
-        return _of_items(*arrays, frozen(items, np.int32), frozen(codes, np.int32))
+    @cached_property
+    def events(self) -> Int32:
+        """Of each item, in a context that is known: int32 [n_items]."""
+        sums = np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
+        return frozen(np.diff(sums[self.offsets]), np.int32)
 
     @cached_property
     def lifts(self) -> dict[str, Float32]:
@@ -84,21 +77,6 @@ class Rates:
             lift = (table + SMOOTHING * share) / ((own + SMOOTHING) * share)
             lifts[name] = frozen(np.log(lift), np.float32)
         return lifts
-
-
-def of_values(
-    name: str, rates: Sequence[Rates], values: Int32, items: Int32, codes: Sequence[Int32]
-) -> Float32:
-    """`Rates.of_items` of the values that each item has of a column, their mean, for several columns of the
-    context, which read the items' values once: float32 [C, B, K].
-
-    rates: of those C columns. values: int32 [n_items, width]. codes: of each column, int32 [B]. NaN where an
-    item has no value, too.
-    """
-    out = np.full((len(rates), *items.shape), np.nan, dtype=np.float32)
-    lifts = tuple([each.lifts[name] for each in rates])
-    _of_values(lifts, frozen(values, np.int32), frozen(items, np.int32), np.stack(codes), out)
-    return out
 
 
 def fit_rates(
@@ -161,63 +139,10 @@ def _loaded(folder: Path, number: int, n_items: int, size: int, groups: Mapping[
 
 def _by_value(column: NDArray[Any], items: Int32, codes: Int32, values: int, size: int) -> Int64:
     """Events by value and context: int64 [values, size]."""
-    of = np.reshape(column, (len(column), -1))
+    of = wide(column)
     table = np.zeros(values * size, dtype=np.int64)
     for position in range(of.shape[1]):
         value = of[items, position].astype(np.int64)
         there = value > 0
         table += np.bincount(value[there] * size + codes[there], minlength=values * size)
     return frozen(table.reshape(values, size))
-
-
-@compiled
-def _lift(both: float, own: float, share: float) -> float:
-    return np.log((both + SMOOTHING * share) / ((own + SMOOTHING) * share))
-
-
-@compiled
-def _share(totals: Any, code: int) -> float:
-    """Of a context among all events."""
-    return (totals[code] + 1.0) / (totals.sum() + len(totals))
-
-
-@compiled
-def _of_items(offsets: Any, of: Any, counts: Any, totals: Any, items: Any, codes: Any) -> Any:
-    out = np.full(items.shape, np.nan, dtype=np.float32)
-    for row in range(items.shape[0]):
-        if codes[row] <= 0:
-            continue
-        share = _share(totals, codes[row])
-        for position in range(items.shape[1]):
-            item = items[row, position]
-            if item < 0:
-                continue
-            own, both = 0.0, 0.0
-            if item < len(offsets) - 1:
-                start, stop = offsets[item], offsets[item + 1]
-                for at in range(start, stop):
-                    own += counts[at]
-                at = bisect(of, start, stop, codes[row])
-                if at < stop and of[at] == codes[row]:
-                    both = np.float64(counts[at])
-            out[row, position] = _lift(both, own, share)
-    return out
-
-
-@compiled
-def _of_values(lifts: Any, values: Any, items: Any, codes: Any, out: Any) -> None:
-    totals = np.zeros(len(lifts))
-    for row in range(items.shape[0]):
-        for position in range(items.shape[1]):
-            item, n = items[row, position], 0
-            if item < 0:
-                continue
-            totals[:] = 0.0
-            for value in values[item]:
-                if value > 0:
-                    n += 1
-                    for c in range(len(lifts)):
-                        totals[c] += lifts[c][value, codes[c, row]]
-            for c in range(len(lifts)):
-                if n and codes[c, row] > 0:
-                    out[c, row, position] = totals[c] / n

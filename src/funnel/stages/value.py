@@ -77,7 +77,8 @@ class ExpectedValue:
         reached = np.ones(items.shape, dtype=np.bool_)
         for name, least in self._floor.items():
             reached &= parts[name] >= least
-        return Valued(np.where(known, np.clip(values, -_MOST, _MOST), np.nan), reached, parts)
+        within = np.minimum(np.maximum(values, -_MOST), _MOST)
+        return Valued(np.where(known, within, np.nan), reached, parts)
 
 
 def number_columns(catalogue: Catalogue) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from funnel.features.arrays import wide
 from funnel.features.groups.group import FeatureBatch, FeatureGroup, FittedContext
 from funnel.plugins import register
 from funnel.types import Float32
@@ -24,7 +25,7 @@ def build(context: FittedContext) -> FeatureGroup:
         out[:, :, 0] = rates.of_items(items)
         for at, name in enumerate(names, start=1):
             values = context.item_features[name]
-            out[:, :, at] = rates.of_values(name, np.reshape(values, (len(values), -1)), items)
+            out[:, :, at] = rates.of_values(name, wide(values), items)
         return out
 
     return FeatureGroup(("item", *names), compute)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from funnel.compiling import frozen
+from funnel.features.context_rates import ContextRates
 from funnel.features.groups.columns import spread, table, usable
 from funnel.features.groups.group import FeatureBatch, FeatureGroup, FittedContext
-from funnel.features.rates import of_values
 from funnel.plugins import register
 from funnel.types import Float32, Int32
 
@@ -21,19 +19,16 @@ def build(context: FittedContext) -> FeatureGroup:
 
     context.<column>: numbers (standardised) and small categories (codes by frequency). context.rate_<column>,
     context.rate_<column>_<item column>: how much more often the candidate, and the values that it has of an
-    item column, are taken in this category than elsewhere, see `funnel.features.rates`.
+    item column, are taken in this category than elsewhere, see `funnel.features.context_rates`.
     context.fit_<column>_<item column>: of vectors of one size, the cosine of the request's and the
     candidate's. NaN where the request does not say, or the candidate has none.
     """
     names = usable(context.moment_specs)
-    rated = [(name, group) for name, rate in context.rates.items() for group in (None, *rate.groups)]
-    groups: dict[str | None, list[tuple[int, str]]] = {}  # what reads an item column, together
-    for at, (name, group) in enumerate(rated, start=len(names)):
-        groups.setdefault(group, []).append((at, name))
+    rates = ContextRates(context.rates)
     pairs = _vectors(context)
     labels = (
         *names,
-        *(f"rate_{name}" if group is None else f"rate_{name}_{group}" for name, group in rated),
+        *(f"rate_{name}" if group is None else f"rate_{name}_{group}" for name, group in rates.names),
         *(f"fit_{name}_{column}" for name, column in pairs),
     )
 
@@ -44,38 +39,13 @@ def build(context: FittedContext) -> FeatureGroup:
             return out
         rows = table(moment, names, n)
         out[:, :, : len(names)] = spread(rows, batch.items)
-        candidates = frozen(items, np.int32)
-        codes = {name: frozen(moment[name], np.int32) for name in context.rates if name in moment}
-        for group, members in groups.items():
-            known = [(at, name) for at, name in members if name in codes]
-            for (at, _), rates in zip(known, _rates(context, group, known, candidates, codes), strict=True):
-                out[:, :, at] = rates
-        for at, (name, column) in enumerate(pairs, start=len(names) + len(rated)):
+        rates.fill(items, moment, context.item_features, out, len(names))
+        for at, (name, column) in enumerate(pairs, start=len(names) + len(rates.names)):
             if name in moment:
                 out[:, :, at] = _cosine(moment[name], context.item_features[column], items)
         return out
 
     return FeatureGroup(labels, compute)
-
-
-def _rates(
-    context: FittedContext,
-    group: str | None,
-    members: Sequence[tuple[int, str]],
-    items: Int32,
-    codes: Mapping[str, Any],
-) -> Iterable[Float32]:
-    """Of each member, a column of the request, the rates of the items, or of their values of an item column:
-    float32 [B, K]."""
-    each = [context.rates[name] for _, name in members]
-    if group is None:
-        return [rates.of_items(items, codes[name]) for rates, (_, name) in zip(each, members, strict=True)]
-    if not each:
-        return ()
-    values = context.item_features[group]
-    return of_values(
-        group, each, np.reshape(values, (len(values), -1)), items, [codes[name] for _, name in members]
-    )
 
 
 def _vectors(context: FittedContext) -> list[tuple[str, str]]:
