@@ -27,7 +27,7 @@ settings.load_profile("tests")
 #: test_harm.py needs code that nothing else has compiled; others who use it come later, and find it.
 LONGEST = [
     "scale/test_cluster.py", "off_policy/test_harm.py", "test_docs.py", "test_run.py",
-    "service/test_browser.py", "service/test_generations.py", "monitoring/test_watching.py",
+    "service/test_generations.py", "monitoring/test_watching.py",
     "data/test_batches.py", "init/test_roles.py", "test_cli.py", "gates/test_spoilt.py",
     "init/test_kinds.py", "init/test_command.py", "serving/test_items.py", "test_impressions.py",
     "gates/test_reference.py", "test_pipeline.py", "off_policy/test_replay.py", "plugins/test_package.py",

@@ -70,7 +70,7 @@ def expected(user: int, before: list[Event], inside: list[Event], seen: Any) -> 
     return [(user, history, gone if seen else None, list(found.items()))] if found else []
 
 
-settled = settings(max_examples=60, deadline=None)
+settled = settings(max_examples=30, deadline=None)
 seens = st.sampled_from([True, False, ("purchase",), ("hide", "cart")])
 
 

@@ -88,7 +88,7 @@ events = st.lists(
 )
 #: A user with enough different items for the ranker's and the test part of any protocol without times.
 NEVER_EMPTY = [(5, item, item) for item in range(5)]
-settled = settings(max_examples=60, deadline=None)
+settled = settings(max_examples=30, deadline=None)
 
 
 def split_or_skip(data: Dataset, config: SplitConfig) -> Split:

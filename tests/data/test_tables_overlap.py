@@ -78,7 +78,7 @@ CLICKS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(CLICKS, LISTS, st.lists(st.integers(0, 100), min_size=12, max_size=12))
 def test_a_history_ends_before_the_second_in_which_its_list_or_event_began(
     clicks: list[tuple[int, int, int]], lists: list[tuple[int, list[tuple[int, int]]]], starts: list[int]

@@ -74,6 +74,14 @@ def test_a_day_and_a_month_that_cannot_be_told_apart_are_unsure(tmp_path: Path) 
     assert data.events["time"].max() - data.events["time"].min() == 2 * 86_400
 
 
+def test_the_shortest_moment_is_one(tmp_path: Path) -> None:
+    events = SHOP.events.assign(timestamp=["1.2.26", "2.2.26", "3.2.26"] * 400)
+    _, data = guessed(SHOP.replace(events=events).write(tmp_path))
+    first, last = (pd.Timestamp(f"2026-02-0{day}") for day in (1, 3))
+    assert data.events["time"].min() == first.timestamp()
+    assert data.events["time"].max() == last.timestamp()
+
+
 def test_a_zone_that_a_person_names_is_used(tmp_path: Path) -> None:
     events = SHOP.events.assign(
         timestamp=TIMES.dt.tz_convert("Europe/Berlin").dt.strftime("%Y-%m-%d %H:%M:%S")

@@ -36,6 +36,9 @@ _OTHERS = (
 )  # fmt: skip
 _FORMATS = tuple(day + clock for day in _DAYS for clock in _CLOCKS) + _OTHERS
 
+#: Figures of the shortest moment in any of them, such as 1.2.26.
+_FEWEST = 4
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -101,9 +104,11 @@ def _of_numbers(numbers: pd.Series, written: pd.Series) -> Moments | None:
 
 def _of_format(texts: pd.Series) -> Moments | None:
     """The format that all values have; of several, the one in which the dates lie closest together."""
-    fitting = []
+    first, fitting = texts.iloc[:20], []
+    if (first.str.count(r"\d") < _FEWEST).any():
+        return None
     for format in _FORMATS:
-        if not _fits(texts.iloc[:20], format) or (dates := _parsed(texts, format)) is None:
+        if not _fits(first, format) or (dates := _parsed(texts, format)) is None:
             continue
         seconds = _since_1970(dates)
         fitting.append((float(seconds.max() - seconds.min()), format, seconds))

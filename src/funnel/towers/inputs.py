@@ -78,12 +78,12 @@ def _padded(items: Any, times: Any, kinds: Any, offsets: Any, limit: int, timed:
     """The parts of PaddedHistories; the gap of each event is that to the one before it that is kept. kinds:
     codes of all events, see `with_kinds`, or none."""
     n = len(offsets) - 1
-    lengths = np.zeros(n, dtype=np.int64)
+    lengths, kept, width = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64), 1
     for row in range(n):
         for position in range(offsets[row], offsets[row + 1]):
             lengths[row] += items[position] >= 0
-    kept = np.minimum(lengths, limit)
-    width = max(1, kept.max()) if n else 1
+        kept[row] = min(lengths[row], limit)
+        width = max(width, kept[row])
     padded, gaps = np.zeros((n, width), dtype=np.int32), np.zeros((n, width), dtype=np.int64)
     for row in range(n):
         number, before = int(kept[row] - lengths[row]), -1
