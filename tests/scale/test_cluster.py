@@ -187,6 +187,21 @@ def test_what_a_killed_worker_had_is_done_again(scale: ScaleConfig, tmp_path: Pa
     assert (tmp_path / "died").exists()
 
 
+def _to_stderr(*_: object) -> bool:
+    return os.path.sameopenfile(1, 2)
+
+
+def _printing() -> Callable[[object], bool]:
+    return _to_stderr
+
+
+def test_what_workers_print_is_no_part_of_a_commands_result(scale: ScaleConfig) -> None:
+    """LightGBM writes to the file itself, whatever its level."""
+    with connected(scale) as workers, done_by(workers):
+        assert list(each(Recipe(_printing), range(2))) == [True, True]
+        assert workers.together(Recipe(_printing), 2) == [True, True]
+
+
 def _slow(folder: str) -> Callable[[int], int]:
     def work(part: int) -> int:
         Path(folder, f"begun-{part}").touch()

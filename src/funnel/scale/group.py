@@ -11,6 +11,7 @@ from typing import Any
 from funnel.errors import ConfigError, FunnelError
 from funnel.recipes import Member, Recipe
 from funnel.scale.exchange import Exchange, Gather
+from funnel.scale.output import to_stderr
 from funnel.scale.versions import SAME, TRAINING, about_process, check_same
 
 #: Seconds in which it must come out whether an error is due to a process that was lost: so long a cluster
@@ -122,6 +123,7 @@ class _Process:
         """What it gives."""
         import ray
 
+        to_stderr()
         member = Member(number, of, address, host, Gather(ray, exchange, number))
         if number == 0:  # how far it is
             logging.basicConfig(format="%(message)s", stream=sys.stderr)

@@ -10,6 +10,7 @@ from typing import Any
 from funnel.errors import FunnelError
 from funnel.recipes import Recipe
 from funnel.scale.group import Group
+from funnel.scale.output import to_stderr
 from funnel.scale.shipping import packed, unpacked
 
 log = logging.getLogger(__name__)
@@ -76,4 +77,5 @@ class RayWorkers:
 
 def _done(text: bytes, part: Any) -> Any:
     """On a worker."""
+    to_stderr()
     return unpacked(text)(part)
