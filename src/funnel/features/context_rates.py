@@ -28,9 +28,7 @@ class ContextRates:
     def __init__(self, rates: Mapping[str, Rates]) -> None:
         self.names = tuple([(name, group) for name, of in rates.items() for group in (None, *of.groups)])
         self._columns = tuple(rates)
-        self._items = tuple(
-            [(of.offsets, of.codes, of.counts, of.totals, of.events) for of in rates.values()]
-        )
+        self._items = tuple([(of.offsets, of.codes, of.counts, of.totals) for of in rates.values()])
         self._item_at = np.array([self.names.index((name, None)) for name in rates], dtype=np.int64)
         self._groups = tuple(dict.fromkeys(group for _, group in self.names if group is not None))
         pairs = [(name, group) for group in self._groups for name, of in rates.items() if group in of.groups]
@@ -69,14 +67,16 @@ def _lift(both: float, own: float, share: float) -> float:
 
 
 @compiled
-def _of_item(offsets: Any, of: Any, counts: Any, events: Any, item: int, code: int, share: float) -> float:
-    if item >= len(events):
-        return _lift(0.0, 0.0, share)
-    start, stop = offsets[item], offsets[item + 1]
-    at, both = bisect(of, start, stop, code), 0.0
-    if at < stop and of[at] == code:
-        both = np.float64(counts[at])
-    return _lift(both, np.float64(events[item]), share)
+def _of_item(offsets: Any, of: Any, counts: Any, item: int, code: int, share: float) -> float:
+    own, both = 0.0, 0.0
+    if item < len(offsets) - 1:
+        start, stop = offsets[item], offsets[item + 1]
+        for at in range(start, stop):  # an item has few contexts; a table of sums would be each process's own
+            own += counts[at]
+        at = bisect(of, start, stop, code)
+        if at < stop and of[at] == code:
+            both = np.float64(counts[at])
+    return _lift(both, own, share)
 
 
 @compiled
@@ -98,8 +98,8 @@ def _fill(
             for c in range(n):
                 code = codes[c, row]
                 if code > 0:
-                    offsets, of, counts, _, events = rates[c]
-                    rate = _of_item(offsets, of, counts, events, item, code, shares[c])
+                    offsets, of, counts, _ = rates[c]
+                    rate = _of_item(offsets, of, counts, item, code, shares[c])
                     out[row, position, first + item_at[c]] = rate
             for g in range(len(starts) - 1):
                 known = 0

@@ -62,12 +62,6 @@ class Rates:
         )
 
     @cached_property
-    def events(self) -> Int32:
-        """Of each item, in a context that is known: int32 [n_items]."""
-        sums = np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
-        return frozen(np.diff(sums[self.offsets]), np.int32)
-
-    @cached_property
     def lifts(self) -> dict[str, Float32]:
         """The logarithms of each value in each context, worked out once: float32 [values, size]."""
         share = (self.totals + 1.0) / (self.totals.sum() + len(self.totals))
