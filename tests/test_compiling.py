@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import json
 import os
@@ -130,6 +131,28 @@ def said(code: str, *arguments: object, path: Path, **env: str) -> tuple[dict[st
     return json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
+def decorated(tree: ast.Module) -> dict[str, bool]:
+    """The compiled functions of a module, and whether they are inner."""
+    found = {}
+    for node in tree.body:
+        for how in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
+            name, given = (how.func, how.keywords) if isinstance(how, ast.Call) else (how, [])
+            if isinstance(node, ast.FunctionDef) and isinstance(name, ast.Name) and name.id == "compiled":
+                found[node.name] = any(one.arg == "inner" for one in given)
+    return found
+
+
+def used(statement: ast.stmt, module: str, imported: dict[str, str]) -> set[str]:
+    """The full names that a statement may use."""
+    found = set()
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            found.add(imported.get(node.id, f"{module}.{node.id}"))
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            found.add(f"{imported.get(node.value.id, node.value.id)}.{node.attr}")
+    return found
+
+
 @pytest.fixture
 def modules(tmp_path: Path) -> Iterator[Path]:
     """a and b, each with one compiled function."""
@@ -168,6 +191,42 @@ def test_constants_have_the_code_of_any_number(modules: Path) -> None:
     (modules / "b.py").write_text(OUTER.replace("10 * inner(x)", calls))
     assert called(CALLS, path=modules)[0] == {"got": 3 + 2 + 0 - 1, "hits": 0, "saved": 1, "lost": 0}
     assert len(list(modules.rglob("a.inner-*.code"))) == 1
+
+
+def test_what_compiled_functions_alone_call_has_no_entry_for_python() -> None:
+    source = Path(funnel.__file__).parents[1]
+    inner, by_compiled, by_python = dict[str, bool](), set[str](), set[str]()
+    for path in sorted((source / "funnel").rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        module = ".".join(path.relative_to(source).with_suffix("").parts).removesuffix(".__init__")
+        imported = {
+            alias.asname or alias.name: f"{node.module}.{alias.name}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        own = decorated(tree)
+        inner |= {f"{module}.{name}": is_inner for name, is_inner in own.items()}
+        for statement in tree.body:
+            if isinstance(statement, ast.FunctionDef) and statement.name in own:
+                by_compiled |= used(statement, module, imported)
+            elif not isinstance(statement, ast.ImportFrom):
+                by_python |= used(statement, module, imported)
+    alone = {name for name in inner if name in by_compiled - by_python}
+    assert len(alone) > 100
+    assert {name for name, is_inner in inner.items() if is_inner} == alone
+
+
+def test_an_inner_function_says_so_where_python_calls_it(modules: Path) -> None:
+    (modules / "a.py").write_text(INNER.replace("@compiled", "@compiled(inner=True)"))
+    code = (
+        CALLS
+        + "\ntry:\n    b.inner(2)\nexcept TypeError as error:\n    print(json.dumps({'told': str(error)}))"
+    )
+    for _ in range(2):  # compiled, and read
+        assert called(code, path=modules)[0] == {
+            "told": "inner is called by compiled functions alone: it has `inner`"
+        }
 
 
 def test_what_is_damaged_is_made_anew(modules: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funnel.allow import Allow, packed
+from funnel.compiling import compiled
 from funnel.errors import BundleError, DataError
 from funnel.index import ExactIndex, FaissIndex, IndexConfig, OverlayIndex
 from funnel.index.auto import recall
@@ -23,6 +25,12 @@ from funnel.vectors.coding import row_bytes
 from tests.index.conftest import mixture
 
 COMPACT: tuple[Form, ...] = ("float16", "int8")
+
+
+@compiled
+def directions(vectors: Any, items: Any, relevance: Any, tiers: Any) -> Any:
+    """What a scorer compares, which compiled functions alone make."""
+    return new_scorer(MMR, 0.6, vectors, items, relevance, tiers, 8).unit
 
 
 def some(seed: int, n: int, d: int) -> Float32:
@@ -188,6 +196,6 @@ def test_diversity_is_that_of_the_stored_directions(form: Form) -> None:
             picks.append(chosen)
         np.testing.assert_array_equal(*picks)
     tiers = np.zeros(30, dtype=np.int32)
-    units = [new_scorer(MMR, 0.6, v.stored, items[0], relevance[0], tiers, 8).unit for v in (kept, plain)]
+    units = [directions(v.stored, items[0], relevance[0], tiers) for v in (kept, plain)]
     assert units[0].shape == (32, 30)
     np.testing.assert_allclose(*units, atol=1e-6)

@@ -61,12 +61,12 @@ class ContextRates:
         )  # fmt: skip
 
 
-@compiled
+@compiled(inner=True)
 def _lift(both: float, own: float, share: float) -> float:
     return np.log((both + SMOOTHING * share) / ((own + SMOOTHING) * share))
 
 
-@compiled
+@compiled(inner=True)
 def _of_item(offsets: Any, of: Any, counts: Any, item: int, code: int, share: float) -> float:
     own, both = 0.0, 0.0
     if item < len(offsets) - 1:

@@ -40,7 +40,7 @@ def totals(moments: Any, recent: Any, times: Any, widths: Any, end: int) -> Any:
     return out
 
 
-@compiled
+@compiled(inner=True)
 def _fitted(events: Any, items: Any) -> Any:
     """Where the items' fitted events are, and when the first and last were: start, stop [n] in times; first,
     last [n], of items without events whatever they are.
@@ -134,13 +134,13 @@ def nothing_before(events: Any, items: Any, at: Any, now: int) -> Any:
     return out
 
 
-@compiled
+@compiled(inner=True)
 def counts_observed(recent: Any, item: int, at: int, now: int) -> bool:
     """Whether what was observed of an item, if anything was, may count at a moment."""
     return item >= 0 and at >= recent.end and (at > recent.end or now == at) and recent.heads[item] > 0
 
 
-@compiled
+@compiled(inner=True)
 def _observed(
     recent: Any, items: Any, at: Any, widths: Any, now: int, counts: Any, first: Any, last: Any
 ) -> None:

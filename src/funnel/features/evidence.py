@@ -55,7 +55,7 @@ def evidence(edges: Any, newest: Any, items: Any, decay: float, reach: int, colu
     return out
 
 
-@compiled
+@compiled(inner=True)
 def _collect(edges: Any, history: Any, decay: float, bits: int, keys: Any, sums: Any) -> float:
     """Add each weight to the columns of the candidate it leads to; returns what left the history in all."""
     mass = 0.0

@@ -236,7 +236,7 @@ def _epoch(
             _move(parts[item], counts[item], slope, share, tastes, taste_squares, taste_pulls, rate)
 
 
-@compiled
+@compiled(inner=True)
 def _add(parts: Any, counts: Any, table: Any, share: float, out: Any) -> None:
     """Add what parts have in a table [n, w] to out [w]."""
     for at in range(len(parts)):
@@ -245,7 +245,7 @@ def _add(parts: Any, counts: Any, table: Any, share: float, out: Any) -> None:
                 out[i] += share * counts[at] * table[parts[at], i]
 
 
-@compiled
+@compiled(inner=True)
 def _move(
     parts: Any, counts: Any, slope: Any, share: float, table: Any, squares: Any, pulls: Any, rate: float
 ) -> None:
@@ -258,7 +258,7 @@ def _move(
                 table[part, i] -= _step(pulled, i, squares[part], rate)
 
 
-@compiled
+@compiled(inner=True)
 def _step(gradient: float, at: int, squares: Any, rate: float) -> float:
     """AdaGrad's: the rate, over the root of all squared gradients so far."""
     squares[at] += gradient * gradient

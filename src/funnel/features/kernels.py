@@ -42,7 +42,7 @@ def bitmaps(allow: Allow | None) -> Bitmaps:
     return Bitmaps(frozen(allow.bits), frozen(allow.filter_of, np.int32))
 
 
-@compiled
+@compiled(inner=True)
 def passes(allow: Any, row: int, item: int) -> bool:
     """Whether `allow` (from `bitmaps`) lets the item pass for this request."""
     if len(allow.filter_of) == 0:
@@ -51,7 +51,7 @@ def passes(allow: Any, row: int, item: int) -> bool:
     return (word >> np.uint64(item & 63)) & np.uint64(1) != 0
 
 
-@compiled
+@compiled(inner=True)
 def table_bits(n: int) -> int:
     """log2 of the size of a hash table that n items fill at most half."""
     bits = 4
@@ -60,7 +60,7 @@ def table_bits(n: int) -> int:
     return bits
 
 
-@compiled
+@compiled(inner=True)
 def slot_of(keys: Any, bits: int, item: int) -> Any:
     """Where `item` is, or where it may be put, in the open table `keys` (int32 [2^bits], −1 = free)."""
     slot = np.int64((np.uint64(item) * _GOLDEN) >> np.uint64(64 - bits))
@@ -69,7 +69,7 @@ def slot_of(keys: Any, bits: int, item: int) -> Any:
     return slot
 
 
-@compiled
+@compiled(inner=True)
 def longest(lists: Any, rows: Any) -> int:
     """The length of the longest of these lists (of `item_lists`); 0 where there is none."""
     most = 0
@@ -78,7 +78,7 @@ def longest(lists: Any, rows: Any) -> int:
     return most
 
 
-@compiled
+@compiled(inner=True)
 def put_all(keys: Any, bits: int, lists: Any, row: int) -> None:
     """Make the table `keys` that of the items in one of the lists (of `item_lists`); −1 is none."""
     keys[:] = -1
@@ -87,7 +87,7 @@ def put_all(keys: Any, bits: int, lists: Any, row: int) -> None:
             keys[slot_of(keys, bits, item)] = item
 
 
-@compiled
+@compiled(inner=True)
 def bisect(values: Any, low: int, high: int, value: int) -> int:
     """First index in the sorted `values[low:high]` that is not below `value`; high when all are."""
     while low < high:
@@ -99,7 +99,7 @@ def bisect(values: Any, low: int, high: int, value: int) -> int:
     return low
 
 
-@compiled
+@compiled(inner=True)
 def mean_of_values(rates: Any, values: Any, items: Any, out: Any) -> None:
     """Of the values that each of some items [K] has of a column, the mean of their rates: into out [K], which
     stays as it is where an item is negative or has none. values: [n_items, width], 0 is none."""
@@ -115,12 +115,12 @@ def mean_of_values(rates: Any, values: Any, items: Any, out: Any) -> None:
             out[position] = total / n
 
 
-@compiled
+@compiled(inner=True)
 def _worse(score: Any, item: Any, other_score: Any, other_item: Any) -> bool:
     return score < other_score or (score == other_score and item > other_item)
 
 
-@compiled
+@compiled(inner=True)
 def _sink(scores: Any, items: Any, size: int, score: Any, item: Any) -> None:
     """Put (score, item) at the root of a heap whose root is its worst entry, and let it sink."""
     at = 0
@@ -137,7 +137,7 @@ def _sink(scores: Any, items: Any, size: int, score: Any, item: Any) -> None:
     items[at] = item
 
 
-@compiled
+@compiled(inner=True)
 def heap_push(scores: Any, items: Any, size: int, score: Any, item: Any) -> int:
     """Offer (score, item) to the best `len(scores)` so far, ties to the lower item; returns the new size."""
     if size == len(scores):
@@ -154,7 +154,7 @@ def heap_push(scores: Any, items: Any, size: int, score: Any, item: Any) -> int:
     return size + 1
 
 
-@compiled
+@compiled(inner=True)
 def heap_sort(scores: Any, items: Any, size: int) -> None:
     """Turn the heap's first `size` entries into a list, best first."""
     for end in range(size - 1, 0, -1):

@@ -135,7 +135,7 @@ def _link(recent: Any, items: Any, times: Any) -> None:
         recent.heads[item] = number + 1
 
 
-@compiled
+@compiled(inner=True)
 def newest_before(recent: Any, number: int, time: int) -> int:
     """The item's newest event from `number` back that is of `recent` and was before `time`; −1 for none."""
     size = len(recent.times)
@@ -152,7 +152,7 @@ def newest_before(recent: Any, number: int, time: int) -> int:
     return -1
 
 
-@compiled
+@compiled(inner=True)
 def oldest(recent: Any, number: int) -> int:
     """The item's oldest event from `number` back that is still there."""
     size = len(recent.times)
@@ -167,7 +167,7 @@ def oldest(recent: Any, number: int) -> int:
             return number
 
 
-@compiled
+@compiled(inner=True)
 def upto(recent: Any, item: int, time: int) -> int:
     """How many of an item's events were before `time`; those that are gone were before any."""
     number, size = recent.heads[item] - 1, len(recent.times)
@@ -179,7 +179,7 @@ def upto(recent: Any, item: int, time: int) -> int:
     return max(recent.nth[oldest(recent, number) % size] - 1, 0)
 
 
-@compiled
+@compiled(inner=True)
 def all_before(recent: Any, time: int) -> int:
     """How many events of all items were before `time`."""
     low, high = recent.tail, recent.number

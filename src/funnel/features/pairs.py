@@ -119,7 +119,7 @@ def _count_block(
     return sizes, items[:total].copy(), weights[:total].copy()
 
 
-@compiled
+@compiled(inner=True)
 def _add_pairs(position: int, positions: Any, scales: Any, sums: Any, touched: Any, n: int) -> int:
     """Count the items on both sides of a position within its list; returns how many are touched by now."""
     user = positions.list_of[position]

@@ -68,7 +68,7 @@ def _members(values: Any, offsets: Any, most: int, n_items: int) -> Any:
     return picked[:total], kept
 
 
-@compiled
+@compiled(inner=True)
 def _sample(items: Any, most: int) -> int:
     """Leave the `most` items with the least hash at the front, ascending."""
     hashes = np.empty(len(items), dtype=np.uint64)
@@ -78,7 +78,7 @@ def _sample(items: Any, most: int) -> int:
     return most
 
 
-@compiled
+@compiled(inner=True)
 def _hash(x: Any) -> Any:
     """SplitMix64's finaliser, one to one (Steele, Lea & Flood 2014, doi 10.1145/2660193.2660195)."""
     x = x + np.uint64(0x9E3779B97F4A7C15)

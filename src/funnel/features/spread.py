@@ -52,7 +52,7 @@ def _passing(edges: Any, newest: Any, decay: float, excluded: Any, allow: Any, r
     return items[:, :n], weights[:, :n]
 
 
-@compiled
+@compiled(inner=True)
 def _spread(edges: Any, history: Any, decay: float, bits: int, keys: Any, sums: Any, filled: Any) -> int:
     """Score every neighbour of one history; returns how many slots were filled."""
     n = 0

@@ -28,7 +28,7 @@ _BIT_OF_PRODUCT = np.argsort((_DE_BRUIJN << np.arange(64, dtype=np.uint64)) >> n
 _BLOCK = 32_768
 
 
-@compiled(fastmath=REGROUP)
+@compiled(fastmath=REGROUP, inner=True)
 def dot(query: Float32, row: Stored) -> np.float32:
     total = np.float32(0)
     for i in range(query.shape[0]):
@@ -36,7 +36,7 @@ def dot(query: Float32, row: Stored) -> np.float32:
     return total * scale_of(row)
 
 
-@compiled
+@compiled(inner=True)
 def replace_worst(rows: Int32, scores: Float32, row: int, score: float, size: int) -> None:
     """Into a heap whose root is the worst of `size` items (lowest score, then highest row)."""
     slot = 0
@@ -56,7 +56,7 @@ def replace_worst(rows: Int32, scores: Float32, row: int, score: float, size: in
     rows[slot], scores[slot] = row, score
 
 
-@compiled
+@compiled(inner=True)
 def sort(rows: Int32, scores: Float32) -> None:
     """A heap into its order, best first; entries without an item become −1."""
     for last in range(len(rows) - 1, 0, -1):
@@ -68,7 +68,7 @@ def sort(rows: Int32, scores: Float32) -> None:
             rows[slot] = -1
 
 
-@compiled(fastmath=REGROUP)
+@compiled(fastmath=REGROUP, inner=True)
 def _dots(query: Float32, vectors: Stored, rows: Int32 | None, first: int, out: Float32) -> None:
     """The products with rows[first], rows[first + 1], …, or with the vectors from `first` on.
 
@@ -80,7 +80,7 @@ def _dots(query: Float32, vectors: Stored, rows: Int32 | None, first: int, out: 
         out[i] = dot(query, vectors[max(row, 0)])
 
 
-@compiled
+@compiled(inner=True)
 def _offer(
     rows: Int32 | None, first: int, offered: Float32, best_rows: Int32, best_scores: Float32, k: int
 ) -> None:

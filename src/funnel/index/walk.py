@@ -141,7 +141,7 @@ def _shapes(vectors: Stored, offsets: Int64, rows: Int32) -> Float32:
     return out
 
 
-@compiled
+@compiled(inner=True)
 def _sink(heap: Int32, values: Float32, size: int, at: int) -> None:
     """Sink an entry to its level, in a heap whose root has the largest value."""
     entry = heap[at]

@@ -39,7 +39,7 @@ class Scorer(NamedTuple):
     room: Float64
 
 
-@compiled
+@compiled(inner=True)
 def new_scorer(
     kind: int, trade_off: float, vectors: Stored, items: Int32, scores: Float32, tiers: Int32, k: int
 ) -> Scorer:
@@ -65,7 +65,7 @@ def new_scorer(
     )
 
 
-@compiled
+@compiled(inner=True)
 def _relevance(scores: Float32, tiers: Int32) -> Float64:
     """Tiers come one behind the other. All equal gives 0, and so does what is no number."""
     relevance, start = np.zeros(len(scores)), 0
@@ -83,7 +83,7 @@ def _relevance(scores: Float32, tiers: Int32) -> Float64:
     return relevance
 
 
-@compiled
+@compiled(inner=True)
 def worth(s: Scorer, j: int) -> float:
     """Of a free candidate, at the next position.
 
@@ -100,7 +100,7 @@ def worth(s: Scorer, j: int) -> float:
     return s.trade_off * s.relevance[j] + (1 - s.trade_off) * added
 
 
-@compiled
+@compiled(inner=True)
 def is_above(s: Scorer, chosen: int, free: Bool, position: int) -> None:
     """Take in that a candidate stands at a position. free: those that do not."""
     if s.kind == MMR:
@@ -113,7 +113,7 @@ def is_above(s: Scorer, chosen: int, free: Bool, position: int) -> None:
         _condition(s, chosen, free, position)
 
 
-@compiled
+@compiled(inner=True)
 def _summed(rows: Float64, chosen: int, n: int, out: Float64) -> None:
     """Of the first n rows [., P], the sum of each column times that of the chosen one. Added up in the order
     of the rows, a row at a time: several columns go at once, and the sums are what they are one by one."""
@@ -125,7 +125,7 @@ def _summed(rows: Float64, chosen: int, n: int, out: Float64) -> None:
             out[j] += rows[d, j] * factor
 
 
-@compiled
+@compiled(inner=True)
 def _condition(s: Scorer, chosen: int, free: Bool, position: int) -> None:
     """What each free candidate still adds, given one more above, as `funnel.stages.dpp` has it."""
     cosine, shared, root = s.room[0], s.room[1], np.sqrt(s.own[chosen])

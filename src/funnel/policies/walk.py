@@ -38,18 +38,18 @@ class Room(NamedTuple):
     weights: Float64
 
 
-@compiled
+@compiled(inner=True)
 def _new_room(pool: int) -> Room:
     return Room(np.empty(pool, np.int32), np.empty(pool), np.empty(pool))
 
 
-@compiled
+@compiled(inner=True)
 def _even(seed: int, position: int) -> float:
     """A number within 0…1, 1 left out, for each position of a list."""
     return (mixed(mixed(np.uint64(seed)) ^ mixed(np.uint64(position + 1))) >> np.uint64(11)) * 2.0**-53
 
 
-@compiled
+@compiled(inner=True)
 def _next_order(s: Scorer, items: Int32, tiers: Int32, free: Bool, room: Room, count: int) -> int:
     """The free ones of a pool, of the lowest tier and the highest worth first, ties by item row: how many.
     count: of the order before, 0 at the first.
@@ -72,7 +72,7 @@ def _next_order(s: Scorer, items: Int32, tiers: Int32, free: Bool, room: Room, c
     return left
 
 
-@compiled
+@compiled(inner=True)
 def _sort(items: Int32, tiers: Int32, room: Room, count: int) -> None:
     """The first so many of the order, by insertion."""
     for n in range(1, count):
@@ -89,7 +89,7 @@ def _sort(items: Int32, tiers: Int32, room: Room, count: int) -> None:
         room.order[at] = j
 
 
-@compiled
+@compiled(inner=True)
 def _weigh(room: Room, choice: Int32, m: int, chance: Chance) -> None:
     """The chance of each of the first m of a choice, best first, into room.weights."""
     total = 0.0
@@ -104,7 +104,7 @@ def _weigh(room: Room, choice: Int32, m: int, chance: Chance) -> None:
         room.weights[n] = scale * room.weights[n] + least
 
 
-@compiled
+@compiled(inner=True)
 def _drawn(room: Room, m: int, even: float) -> int:
     """Which of the first m it is, by their weights."""
     chosen, left = 0, even
@@ -117,7 +117,7 @@ def _drawn(room: Room, m: int, even: float) -> int:
     return chosen
 
 
-@compiled
+@compiled(inner=True)
 def _chosen(room: Room, choice: Int32, m: int, chance: Chance, seed: int, position: int, given: int) -> int:
     """Which of the first m of a choice stands at a position: the one that is given, −1 where it is none of
     them, or where none is given (a negative one) the one that is drawn."""
@@ -150,7 +150,7 @@ def drawn_each(
         _walk(s, items[b], own, chance, seeds[b], columns[b], propensities[b])
 
 
-@compiled
+@compiled(inner=True)
 def _walk(
     s: Scorer, items: Int32, tiers: Int32, chance: Chance, seed: int, columns: Int64, propensities: Float64
 ) -> None:
@@ -170,7 +170,7 @@ def _walk(
         is_above(s, chosen, free, position)
 
 
-@compiled
+@compiled(inner=True)
 def _impossible(propensities: Float64, start: int) -> None:
     for position in range(start, len(propensities)):
         propensities[position] = 0.0
@@ -191,7 +191,7 @@ def drawn_under_rules(
     return r.memory.searches[0]
 
 
-@compiled
+@compiled(inner=True)
 def _walk_under_rules(
     s: Scorer, items: Int32, tiers: Int32, p: Problem, r: Reachable, chance: Chance, seed: int,
     columns: Int64, propensities: Float64,
@@ -224,7 +224,7 @@ def _walk_under_rules(
             is_above(s, chosen, free[:pool], position)
 
 
-@compiled
+@compiled(inner=True)
 def _allowed(
     s: Scorer, items: Int32, tiers: Int32, p: Problem, r: Reachable, free: Bool, room: Room, position: int,
     most: int, choice: Int32, numbers: Int64, before: int,
@@ -235,7 +235,7 @@ def _allowed(
     return standing(p, r, room.order[:count], tiers, position, most, choice, numbers), count
 
 
-@compiled
+@compiled(inner=True)
 def _behind(p: Problem, r: Reachable, free: Bool, pool: int, position: int) -> tuple[int, int]:
     """The first behind the pool that may stand at a position, and the number of its kind: one may, by the
     plan that is known."""

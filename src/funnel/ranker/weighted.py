@@ -127,7 +127,7 @@ def ndcg(scores: Any, labels: Any, weights: Any, offsets: Any, importance: Any, 
     return total / lists if lists > 0 else 0.0
 
 
-@compiled
+@compiled(inner=True)
 def _ideal(labels: Any, weights: Any, k: Any) -> Any:
     """The DCG@k of the best order; rows with a label above zero weigh 1."""
     best, rank = 0.0, 0.0

@@ -10,7 +10,7 @@ from funnel.rules.state import State, is_closed
 from funnel.types import Int32
 
 
-@compiled
+@compiled(inner=True)
 def _limits_allow(p: Problem, s: State, more: int, allow: Int32, widths: Int32) -> bool:
     """Whether each limit lets so many more items in: by the groups that lead them, and by how many groups the
     narrowest of them need."""
@@ -31,7 +31,7 @@ def _limits_allow(p: Problem, s: State, more: int, allow: Int32, widths: Int32) 
     return True
 
 
-@compiled
+@compiled(inner=True)
 def _wanted_are_left(
     p: Problem, s: State, depth: int, length: int, allow: Int32, fitting: Int32, counting: Int32
 ) -> bool:
@@ -49,7 +49,7 @@ def _wanted_are_left(
     return True
 
 
-@compiled
+@compiled(inner=True)
 def _open(p: Problem, s: State, allow: Int32, widths: Int32, fitting: Int32, counting: Int32) -> int:
     """How many candidates are left that cost nothing which is not there to give; of those the sizes of
     groups, of limits' widths, and who fits and counts."""
@@ -75,7 +75,7 @@ def _open(p: Problem, s: State, allow: Int32, widths: Int32, fitting: Int32, cou
     return n_open
 
 
-@compiled
+@compiled(inner=True)
 def possible(
     p: Problem, s: State, depth: int, length: int, allow: Int32, widths: Int32, careful: bool
 ) -> bool:
@@ -102,7 +102,7 @@ def possible(
     )
 
 
-@compiled
+@compiled(inner=True)
 def can_have(p: Problem, allow: Int32) -> bool:
     """Whether each limit lets as many count for each least number as are wanted: looked at once a search."""
     often, size = np.zeros(len(p.capacity), np.int32), np.zeros(len(p.capacity), np.int32)

@@ -50,7 +50,7 @@ class Problem(NamedTuple):
     before: Int32
 
 
-@compiled
+@compiled(inner=True)
 def mixed(value: np.uint64) -> np.uint64:
     """A number that looks like chance (splitmix64; Steele, Lea & Flood, OOPSLA 2014)."""
     value = value + np.uint64(0x9E3779B97F4A7C15)

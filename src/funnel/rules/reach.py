@@ -51,7 +51,7 @@ class Reachable(NamedTuple):
     room: Int32
 
 
-@compiled
+@compiled(inner=True)
 def new_reachable(p: Problem, n_teams: int, allow: Int32, known: Int32) -> Reachable:
     """Where nothing stands yet. known: a best list."""
     n, length = p.groups.shape[0], len(known)
@@ -75,7 +75,7 @@ def new_reachable(p: Problem, n_teams: int, allow: Int32, known: Int32) -> Reach
     return r
 
 
-@compiled
+@compiled(inner=True)
 def _counted(p: Problem, r: Reachable) -> None:
     """What all that is known has of each group, team and least number."""
     for counts in (r.inside, r.present, r.have):
@@ -92,7 +92,7 @@ def _counted(p: Problem, r: Reachable) -> None:
             r.have[a] += p.counts[a, c]
 
 
-@compiled
+@compiled(inner=True)
 def may_stand(p: Problem, r: Reachable, position: int, i: int) -> int:
     """The number of the kind of a free candidate that may stand at the next position, −1 where it may not."""
     number = _number(r.kinds, r.looked, p.kinds[i])
@@ -101,7 +101,7 @@ def may_stand(p: Problem, r: Reachable, position: int, i: int) -> int:
     return number if r.may[number] == _YES else -1
 
 
-@compiled
+@compiled(inner=True)
 def _number(kinds: UInt64, looked: Int64, kind: int) -> int:
     """Of a kind among those that were looked at: a new one for a new one."""
     number = 0
@@ -113,7 +113,7 @@ def _number(kinds: UInt64, looked: Int64, kind: int) -> int:
     return number
 
 
-@compiled
+@compiled(inner=True)
 def _looked_at(p: Problem, r: Reachable, position: int, i: int, number: int) -> int:
     """Whether it may stand: with its plan where it may."""
     if closed(p, r.state, i, r.allow):
@@ -126,7 +126,7 @@ def _looked_at(p: Problem, r: Reachable, position: int, i: int, number: int) -> 
     return _YES
 
 
-@compiled
+@compiled(inner=True)
 def _names_positions(p: Problem) -> bool:
     """Whether any rule names a position."""
     named = False
@@ -135,7 +135,7 @@ def _names_positions(p: Problem) -> bool:
     return named
 
 
-@compiled
+@compiled(inner=True)
 def _moved_in(p: Problem, r: Reachable, position: int, i: int, number: int) -> bool:
     """Whether one exchange in what is known makes room for a candidate, which is then its plan."""
     later, plan = _exchange(p, r, position, i), r.room
@@ -151,7 +151,7 @@ def _moved_in(p: Problem, r: Reachable, position: int, i: int, number: int) -> b
     return True
 
 
-@compiled
+@compiled(inner=True)
 def _continued(p: Problem, r: Reachable, position: int, i: int, number: int) -> bool:
     """Whether the plan that a kind had further up goes on with what was placed since, which is then its plan
     here. Where one of it does not fit in any more, that is the last one, or one that shares a group with what
@@ -179,7 +179,7 @@ def _continued(p: Problem, r: Reachable, position: int, i: int, number: int) -> 
     return False
 
 
-@compiled
+@compiled(inner=True)
 def _fits_without(p: Problem, r: Reachable, position: int, i: int, left: Int32, at: int, plan: Int32) -> bool:
     """Whether a candidate and behind it those that are left, but the one at `at`, go on with what stands:
     then they are the plan."""
@@ -197,7 +197,7 @@ def _fits_without(p: Problem, r: Reachable, position: int, i: int, left: Int32, 
     return True
 
 
-@compiled
+@compiled(inner=True)
 def standing(
     p: Problem, r: Reachable, order: Int32, tiers: Int32, position: int, most: int, choice: Int32,
     numbers: Int64,
@@ -234,7 +234,7 @@ def standing(
     return m
 
 
-@compiled
+@compiled(inner=True)
 def stands(p: Problem, r: Reachable, position: int, i: int, number: int) -> None:
     """Place a candidate at the next position. number: what `may_stand` gave for it."""
     plan = r.room
@@ -248,13 +248,13 @@ def stands(p: Problem, r: Reachable, position: int, i: int, number: int) -> None
     _counted(p, r)
 
 
-@compiled
+@compiled(inner=True)
 def is_named(p: Problem, position: int) -> bool:
     """Whether a rule says what is to stand at this very position."""
     return p.pin[position] >= 0 or p.reserved[position] >= 0
 
 
-@compiled
+@compiled(inner=True)
 def _exchange(p: Problem, r: Reachable, position: int, i: int) -> int:
     """A position whose planned item surely can give way to the candidate, or have its place, so that what is
     planned here can go there; −1 where it takes more than a look at the counts."""
@@ -264,7 +264,7 @@ def _exchange(p: Problem, r: Reachable, position: int, i: int) -> int:
     )  # fmt: skip
 
 
-@compiled
+@compiled(inner=True)
 def _room_for(
     groups: Int32, team: Int32, capacity: Int32, inside: Int32, present: Int32, counts: Bool, least: Int32,
     have: Int32, pin: Int32, reserved: Int32, pinned: Int32, known: Int32, length: int, position: int, i: int,
@@ -287,7 +287,7 @@ def _room_for(
     return -1
 
 
-@compiled
+@compiled(inner=True)
 def _lets_in(
     groups: Int32, team: Int32, capacity: Int32, inside: Int32, present: Int32, i: int, out: int
 ) -> bool:
@@ -310,7 +310,7 @@ def _lets_in(
     return True
 
 
-@compiled
+@compiled(inner=True)
 def _keeps(counts: Bool, least: Int32, have: Int32, i: int, out: int) -> bool:
     """Whether no least number is missed by that."""
     kept = True
@@ -319,7 +319,7 @@ def _keeps(counts: Bool, least: Int32, have: Int32, i: int, out: int) -> bool:
     return kept
 
 
-@compiled
+@compiled(inner=True)
 def _put(plan: Int32, position: int, i: int) -> None:
     """A candidate at a position; where it was planned further down, what stood here goes there."""
     for later in range(position + 1, len(plan)):
@@ -328,7 +328,7 @@ def _put(plan: Int32, position: int, i: int) -> None:
     plan[position] = i
 
 
-@compiled
+@compiled(inner=True)
 def _exchanged(p: Problem, r: Reachable, position: int, i: int, plan: Int32) -> bool:
     """With a candidate that is not planned in place of one of its groups that is, whose position goes to what
     was planned here."""
@@ -345,7 +345,7 @@ def _exchanged(p: Problem, r: Reachable, position: int, i: int, plan: Int32) -> 
     return False
 
 
-@compiled
+@compiled(inner=True)
 def _share(p: Problem, i: int, j: int) -> bool:
     """Whether two candidates have a group in common."""
     for v in range(p.groups.shape[1]):
@@ -355,7 +355,7 @@ def _share(p: Problem, i: int, j: int) -> bool:
     return False
 
 
-@compiled
+@compiled(inner=True)
 def _fits(p: Problem, r: Reachable, position: int, plan: Int32) -> bool:
     """Whether a plan costs no rule more than is allowed."""
     named = _names_positions(p)
@@ -370,7 +370,7 @@ def _fits(p: Problem, r: Reachable, position: int, plan: Int32) -> bool:
     return fine
 
 
-@compiled
+@compiled(inner=True)
 def _planned(p: Problem, r: Reachable, position: int, plan: Int32, sign: int, named: bool) -> None:
     """Put a plan into the state from a position on, or take it out from its end."""
     groups, capacity, rule, team, counts = p.groups, p.capacity, p.rule, p.team, p.counts
@@ -385,7 +385,7 @@ def _planned(p: Problem, r: Reachable, position: int, plan: Int32, sign: int, na
             have[a] += sign * counts[a, plan[at]]
 
 
-@compiled
+@compiled(inner=True)
 def _searched(p: Problem, r: Reachable, position: int, i: int, plan: Int32) -> int:
     """Whether a search finds a plan, which is then there."""
     status = UNDECIDED
@@ -401,14 +401,14 @@ def _searched(p: Problem, r: Reachable, position: int, i: int, plan: Int32) -> i
     return status
 
 
-@compiled
+@compiled(inner=True)
 def _state_copied(s: State) -> State:
     return State(
         s.used.copy(), s.taken.copy(), s.inside.copy(), s.present.copy(), s.have.copy(), s.size.copy()
     )
 
 
-@compiled
+@compiled(inner=True)
 def _copied(source: Int32, target: Int32) -> None:
     for at in range(len(target)):
         target[at] = source[at]

@@ -59,7 +59,7 @@ class Walk(NamedTuple):
     widths: Int32
 
 
-@compiled
+@compiled(inner=True)
 def _walk(p: Problem, length: int, allow: Int32, memory: Memory, careful: bool) -> Walk:
     memory.searches[0] += 1
     return Walk(
@@ -75,14 +75,14 @@ def _walk(p: Problem, length: int, allow: Int32, memory: Memory, careful: bool) 
     )
 
 
-@compiled
+@compiled(inner=True)
 def _take(p: Problem, s: State, w: Walk, i: int, depth: int, sign: int) -> None:
     """Put a candidate at a position, or take it away again."""
     placed(p, s, i, depth, w.length, sign)
     w.items[0] += p.kinds[i] if sign > 0 else ~p.kinds[i] + np.uint64(1)
 
 
-@compiled
+@compiled(inner=True)
 def _leads_on(p: Problem, s: State, w: Walk, memory: Memory, depth: int) -> bool:
     """Whether nothing is known that keeps the positions from `depth` on from being filled."""
     mark = key(s, w.items[0], w.number)
@@ -91,7 +91,7 @@ def _leads_on(p: Problem, s: State, w: Walk, memory: Memory, depth: int) -> bool
     )
 
 
-@compiled
+@compiled(inner=True)
 def _stepped(p: Problem, s: State, w: Walk, memory: Memory, depth: int) -> int:
     """Put the next candidate that leads on at a position: the cursor stands behind it then."""
     groups, capacity, rule, team, before, allow = p.groups, p.capacity, p.rule, p.team, p.before, w.allow
@@ -112,7 +112,7 @@ def _stepped(p: Problem, s: State, w: Walk, memory: Memory, depth: int) -> int:
     return IMPOSSIBLE
 
 
-@compiled
+@compiled(inner=True)
 def _open(s: State, w: Walk, depth: int) -> None:
     """Begin with the first candidate that is free at a position behind the first."""
     start = w.first[depth - 1]
@@ -121,7 +121,7 @@ def _open(s: State, w: Walk, depth: int) -> None:
     w.cursor[depth] = w.first[depth] = start
 
 
-@compiled
+@compiled(inner=True)
 def _filled(p: Problem, s: State, w: Walk, memory: Memory, start: int, out: Int32) -> int:
     """Fill the positions from `start` on, the state being that of those before it."""
     depth = start
@@ -143,7 +143,7 @@ def _filled(p: Problem, s: State, w: Walk, memory: Memory, start: int, out: Int3
     return POSSIBLE
 
 
-@compiled
+@compiled(inner=True)
 def _search(
     p: Problem, n_teams: int, length: int, allow: Int32, memory: Memory, out: Int32, careful: bool
 ) -> int:
@@ -160,7 +160,7 @@ def _search(
     return _filled(p, s, w, memory, 0, out)
 
 
-@compiled
+@compiled(inner=True)
 def followed(
     p: Problem, s: State, start: int, length: int, allow: Int32, memory: Memory, out: Int32, careful: bool
 ) -> int:
@@ -172,7 +172,7 @@ def followed(
     return _filled(p, s, w, memory, start, out)
 
 
-@compiled
+@compiled(inner=True)
 def new_memory(k: int) -> Memory:
     """Of all searches for one list of k items."""
     return Memory(np.zeros(_REMEMBERED, np.uint64), np.zeros(1, np.int64), np.full(1, ALL_STEPS + 8 * k))
@@ -185,7 +185,7 @@ def first_list(p: Problem, n_teams: int, length: int, allow: Int32, out: Int32) 
     return _search(p, n_teams, length, allow, new_memory(length), out, True) == POSSIBLE
 
 
-@compiled
+@compiled(inner=True)
 def _greedy(p: Problem, n_teams: int, most: int, allow: Int32, out: Int32) -> int:
     """As many items as go in without a look ahead: how many."""
     s = begun(p, len(allow), n_teams)
@@ -216,13 +216,13 @@ def costs_of(p: Problem, n_teams: int, n_rules: int, chosen: Int32) -> Int32:
     return s.used
 
 
-@compiled
+@compiled(inner=True)
 def _copied(trial: Int32, length: int, out: Int32) -> None:
     for position in range(length):
         out[position] = trial[position]
 
 
-@compiled
+@compiled(inner=True)
 def _cheapest(
     p: Problem, n_teams: int, length: int, r: int, allow: Int32, memory: Memory, trial: Int32, out: Int32
 ) -> bool:

@@ -27,7 +27,7 @@ class State(NamedTuple):
     size: Int32
 
 
-@compiled
+@compiled(inner=True)
 def begun(p: Problem, n_rules: int, n_teams: int) -> State:
     n_groups = len(p.capacity)
     return State(
@@ -40,7 +40,7 @@ def begun(p: Problem, n_rules: int, n_teams: int) -> State:
     )
 
 
-@compiled
+@compiled(inner=True)
 def moved(p: Problem, s: State, i: int, sign: int) -> None:
     """Put a candidate into the groups' counts, or take it out: what was done is undone to the last one."""
     counted(p.groups, p.capacity, p.rule, p.team, s.used, s.inside, s.present, i, sign)
@@ -49,7 +49,7 @@ def moved(p: Problem, s: State, i: int, sign: int) -> None:
     s.taken[i] = sign > 0
 
 
-@compiled
+@compiled(inner=True)
 def counted(
     groups: Int32, capacity: Int32, rule: Int32, team: Int32, used: Int32, inside: Int32, present: Int32,
     i: int, sign: int,
@@ -70,7 +70,7 @@ def counted(
             present[team[g]] += sign > 0
 
 
-@compiled
+@compiled(inner=True)
 def placed(p: Problem, s: State, i: int, position: int, length: int, sign: int) -> None:
     """The same, and what it costs that the candidate is at this position. Its own mark is not looked at."""
     moved(p, s, i, sign)
@@ -85,13 +85,13 @@ def placed(p: Problem, s: State, i: int, position: int, length: int, sign: int) 
         s.used[p.reserved_rule[position]] += sign
 
 
-@compiled
+@compiled(inner=True)
 def closed(p: Problem, s: State, i: int, allow: Int32) -> bool:
     """Whether a candidate costs a rule that has nothing left to give."""
     return is_closed(p.groups, p.capacity, p.rule, p.team, s.used, s.inside, s.present, allow, i)
 
 
-@compiled
+@compiled(inner=True)
 def is_closed(
     groups: Int32, capacity: Int32, rule: Int32, team: Int32, used: Int32, inside: Int32, present: Int32,
     allow: Int32, i: int,
@@ -108,7 +108,7 @@ def is_closed(
     return False
 
 
-@compiled
+@compiled(inner=True)
 def key(s: State, items: np.uint64, search: int) -> np.uint64:
     """Of what a search can still do: by the kinds taken, whatever their order, and by what that cost."""
     key = items + mixed(np.uint64(search))

@@ -63,7 +63,7 @@ def dpp(
                 condition(unit, own, factor, free, chosen, position)
 
 
-@compiled
+@compiled(inner=True)
 def condition(unit: Float32, own: Float32, factor: Float32, free: Int64, chosen: int, position: int) -> None:
     """What each free item still adds, given one more pick: a row of the Cholesky factor. Relevance divides
     out of it, so that similarities alone are in it."""

@@ -186,7 +186,8 @@ def _by_tier(columns: Int64, tiers: Int8, falling: Float64, scores: Float32) -> 
     width, behind = columns.shape[1], False
     by_value, own = np.empty(width, dtype=np.int64), np.empty(width, dtype=np.int8)
     for b in range(columns.shape[0]):
-        by_value[:], own[:] = columns[b], tiers[b]
+        for j in range(width):
+            by_value[j], own[j] = columns[b, j], tiers[b, j]
         least, at = 0.0, 0
         for tier in range(4):
             for column in by_value:

@@ -100,7 +100,7 @@ def _padded(items: Any, times: Any, kinds: Any, offsets: Any, limit: int, timed:
     return padded, kept, gaps
 
 
-@compiled
+@compiled(inner=True)
 def _bucket(seconds: int) -> int:
     """1 + floor(log2(1 + seconds)), at most GAPS - 1."""
     bucket, left = 1, max(seconds, 0) + 1

@@ -51,7 +51,7 @@ def dimension(_: Any, stored: Any) -> Any:
     return types.intp(stored), generate
 
 
-@compiled
+@compiled(inner=True)
 def inverse_norm(vector: Any) -> float:
     """1 / |vector|, 0 for a vector without a direction; of a stored one but for its scale, which makes no
     direction."""

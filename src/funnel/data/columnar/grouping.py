@@ -99,7 +99,7 @@ def _first_equal(items: Any, offsets: Any, counts: Any, slots: Any, first: Any) 
             _first_that_counts(items, start, stop, counts, slots, bits, first)
 
 
-@compiled
+@compiled(inner=True)
 def _slot(items: Any, position: int, slots: Any, bits: int) -> Any:
     """Where the item of a position is, or may be put."""
     at = np.int64((np.uint64(items[position]) * _GOLDEN) >> np.uint64(64 - bits))
@@ -108,7 +108,7 @@ def _slot(items: Any, position: int, slots: Any, bits: int) -> Any:
     return at
 
 
-@compiled
+@compiled(inner=True)
 def _first_of_all(items: Any, start: int, stop: int, slots: Any, bits: int, first: Any) -> None:
     for position in range(start, stop):
         at = _slot(items, position, slots, bits)
@@ -117,7 +117,7 @@ def _first_of_all(items: Any, start: int, stop: int, slots: Any, bits: int, firs
         first[position] = slots[at]
 
 
-@compiled
+@compiled(inner=True)
 def _first_that_counts(
     items: Any, start: int, stop: int, counts: Any, slots: Any, bits: int, first: Any
 ) -> None:

@@ -22,7 +22,7 @@ _PRIME, _BASIS = np.uint64(0x100000001B3), np.uint64(0xCBF29CE484222325)
 LEAST_BITS = 10
 
 
-@compiled
+@compiled(inner=True)
 def _spread(x: Any) -> Any:
     """SplitMix64's finaliser, one to one (Steele, Lea & Flood 2014, doi 10.1145/2660193.2660195)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -30,12 +30,12 @@ def _spread(x: Any) -> Any:
     return x ^ (x >> np.uint64(31))
 
 
-@compiled
+@compiled(inner=True)
 def _hash_number(value: Any) -> Any:
     return _spread(np.uint64(value) + _GOLDEN)
 
 
-@compiled
+@compiled(inner=True)
 def _hash_text(data: Any, start: int, stop: int) -> Any:
     value = _BASIS
     for at in range(start, stop):
@@ -43,19 +43,19 @@ def _hash_text(data: Any, start: int, stop: int) -> Any:
     return _spread(value)
 
 
-@compiled
+@compiled(inner=True)
 def _entry(value: Any, code: int) -> Any:
     """The upper 32 bits of a hash, and a code plus one: 0 is free."""
     return (value & np.uint64(0xFFFFFFFF00000000)) | np.uint64(code + 1)
 
 
-@compiled
+@compiled(inner=True)
 def _is_other(entry: Any, value: Any) -> bool:
     """Whether an entry is certainly another's."""
     return (entry ^ value) & np.uint64(0xFFFFFFFF00000000) != 0
 
 
-@compiled
+@compiled(inner=True)
 def _code_of(entry: Any) -> Any:
     return np.int64(entry & np.uint64(0xFFFFFFFF)) - 1
 
@@ -80,7 +80,7 @@ def intern_numbers(values: Any, slots: Any, keys: Any, n: int, codes: Any) -> in
     return n
 
 
-@compiled
+@compiled(inner=True)
 def _same_text(data: Any, start: int, stop: int, arena: Any, first: int, last: int) -> bool:
     if stop - start != last - first:
         return False
@@ -90,7 +90,7 @@ def _same_text(data: Any, start: int, stop: int, arena: Any, first: int, last: i
     return at == stop - start
 
 
-@compiled
+@compiled(inner=True)
 def _is_at(slots: Any, at: int, value: Any, data: Any, start: int, stop: int, arena: Any, ends: Any) -> bool:
     """Whether the text of an entry is this one."""
     if _is_other(slots[at], value):

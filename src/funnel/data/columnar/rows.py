@@ -148,7 +148,7 @@ def _mark(hashes: Any, offsets: Any, slots: Any, mask: Any) -> None:
                     mask[other] = True
 
 
-@compiled
+@compiled(inner=True)
 def _mark_many(hashes: Any, start: int, stop: int, slots: Any, mask: Any) -> None:
     size = 1
     while size < 2 * (stop - start):

@@ -71,7 +71,7 @@ def _rarity(codes: Int32, size: int) -> NDArray[np.float32]:
     return np.log1p(len(codes) / np.maximum(have, 1)).astype(np.float32)
 
 
-@compiled
+@compiled(inner=True)
 def _shares(codes: Any, newest: Any, decay: float, bits: int, keys: Any, shares: Any, last: Any) -> float:
     """Add the fading weight of each history item to its codes, in a table of these codes alone; returns the
     weight of items that have any. last: the codes of the newest item."""
@@ -126,7 +126,7 @@ def _affinity(
                         out[row, position, column + 1] = both / (own + last_weight - both)
 
 
-@compiled
+@compiled(inner=True)
 def _rows(codes: Any, items: Any) -> Any:
     """The codes of a list of items. In a loop of its own, for reads that wait for nothing are made side by
     side."""
@@ -138,7 +138,7 @@ def _rows(codes: Any, items: Any) -> Any:
     return out
 
 
-@compiled
+@compiled(inner=True)
 def _match(codes: Any, rarity: Any, bits: int, keys: Any, shares: Any, last: Any) -> Any:
     """One candidate's weighted shares, the weight it has in common with the last item, its weight."""
     fit = 0.0

@@ -57,7 +57,7 @@ def _columns(
     return out
 
 
-@compiled
+@compiled(inner=True)
 def _rows(items: Any, times: Any, offsets: Any, now: Any, n_items: int) -> Any:
     out = np.full((len(now), 3), np.nan, dtype=np.float32)
     for row in range(len(now)):
@@ -76,7 +76,7 @@ def _rows(items: Any, times: Any, offsets: Any, now: Any, n_items: int) -> Any:
     return out
 
 
-@compiled
+@compiled(inner=True)
 def _repeats(newest: Any, offsets: Any, items: Any) -> Any:
     """How often the history has each candidate, and how many items ago: float32 [B, K, 2]."""
     out = np.full((items.shape[0], items.shape[1], 2), np.nan, dtype=np.float32)

@@ -38,7 +38,7 @@ class KindForm(NamedTuple):
     n_items: int
 
 
-@compiled
+@compiled(inner=True)
 def _newest(history: Any, row: int, n_items: int, kept: Any) -> int:
     """Where the newest events of a request are, into `kept`; returns how many."""
     number = 0
@@ -51,7 +51,7 @@ def _newest(history: Any, row: int, n_items: int, kept: Any) -> int:
     return number
 
 
-@compiled
+@compiled(inner=True)
 def _add(vector: Any, weight: float, lanes: Any, lane: int) -> None:
     """The direction of a vector, so many times, to a column of lanes [d, L]."""
     scale = weight * inverse_norm(vector)
@@ -59,7 +59,7 @@ def _add(vector: Any, weight: float, lanes: Any, lane: int) -> None:
         lanes[i, lane] += scale * as_float(vector[i])
 
 
-@compiled
+@compiled(inner=True)
 def _normalise(lanes: Any, there: Any) -> None:
     """Columns of length 1, as far as they have a direction: there [L]."""
     for lane in range(lanes.shape[1]):
@@ -71,7 +71,7 @@ def _normalise(lanes: Any, there: Any) -> None:
             lanes[i, lane] /= np.sqrt(square)
 
 
-@compiled
+@compiled(inner=True)
 def _cosines(vector: Any, lanes: Any, cosines: Any) -> None:
     """Of a vector to each column."""
     cosines[:] = 0.0

@@ -76,7 +76,7 @@ def _columns(
     return out
 
 
-@compiled
+@compiled(inner=True)
 def _popularity(items: Any, counts: Any, before: Any, n_fitted: int, out: Any) -> None:
     n_windows = counts.shape[1]
     expected = np.empty(n_windows)
@@ -92,7 +92,7 @@ def _popularity(items: Any, counts: Any, before: Any, n_fitted: int, out: Any) -
             out[position, n_windows + window] = count - expected[window]
 
 
-@compiled
+@compiled(inner=True)
 def _ages(items: Any, first: Any, last: Any, moment: int, n_windows: int, out: Any) -> None:
     """trend, age and recency, behind the windows' columns."""
     for position in range(len(items)):

@@ -36,7 +36,7 @@ def build(context: FittedContext) -> FeatureGroup:
     return FeatureGroup(("last", "best", "mean") if ordered else ("mean",), compute)
 
 
-@compiled
+@compiled(inner=True)
 def _lanes(vectors: Any, newest: Any, decay: float) -> Any:
     """Unit vectors side by side: float32 [d, 8]; a lane that has none is 0."""
     d = dimension(vectors)

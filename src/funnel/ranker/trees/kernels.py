@@ -50,7 +50,7 @@ def score(matrix: Any, starts: Any, ends: Any, plan: Any, out: Any) -> None:
             _walk(coded, n_columns, plan, nodes, node_of, leaves, plane_of, own, out[start:end])
 
 
-@compiled
+@compiled(inner=True)
 def _encode(rows: Any, codes: Any, coded: Any, low: Any, high: Any) -> None:
     """Codes of rows [n, F] into `coded`, by block of WIDTH rows, then column, then row.
 
@@ -84,7 +84,7 @@ def _encode(rows: Any, codes: Any, coded: Any, low: Any, high: Any) -> None:
                 low[column], high[column] = lowest, highest
 
 
-@compiled
+@compiled(inner=True)
 def _read(rows: Any, start: int, feature: int, missing: int, values: Any, absent: Any) -> None:
     """A block's values of a feature as LightGBM reads them, and which of them are missing.
 
@@ -107,7 +107,7 @@ def _read(rows: Any, start: int, feature: int, missing: int, values: Any, absent
         absent[:] = False
 
 
-@compiled
+@compiled(inner=True)
 def _constant(bits: Any) -> Any:
     """Which columns hold one value: bool [F]. Of bits, so that NaN equals itself."""
     same = np.ones(bits.shape[1], dtype=np.bool_)
@@ -117,7 +117,7 @@ def _constant(bits: Any) -> Any:
     return same
 
 
-@compiled
+@compiled(inner=True)
 def _outside(values: Any, words: Any, out: Any, at: int) -> None:
     """out[at + lane] = 0 where the category values[lane], cut to a whole number, is in the set, else 1."""
     for lane in range(WIDTH):
@@ -127,7 +127,7 @@ def _outside(values: Any, words: Any, out: Any, at: int) -> None:
             out[at + lane] = ~(words[category >> 5] >> np.uint32(category & 31)) & np.uint32(1)
 
 
-@compiled
+@compiled(inner=True)
 def _open(
     plan: Any, low: Any, high: Any, nodes: Any, node_of: Any, leaves: Any, plane_of: Any, own: Any
 ) -> None:
@@ -159,7 +159,7 @@ def _open(
     plane_of[-1], node_of[planes] = planes, n
 
 
-@compiled
+@compiled(inner=True)
 def _walk(
     coded: Any,
     n_columns: int,
