@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import stat
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -81,6 +85,39 @@ def test_a_damaged_file_lets_nobody_in_until_it_is_well(path: Path, damage: str)
     path.write_text(whole)
     path.chmod(0o600)
     assert role(watched, token) == "admin"
+
+
+def test_a_file_that_could_not_be_opened_is_read_as_soon_as_it_can(path: Path) -> None:
+    first = keys.add(path, "first", "read")
+    watched = Keys(path, every=0)
+    second = keys.add(path, "second", "write")
+    with nothing_opened():  # as where the file is another user's: it can be looked at, and not read
+        assert role(watched, first) is None
+        assert not watched.usable
+    assert (role(watched, first), role(watched, second)) == ("read", "write")
+
+
+@contextmanager
+def nothing_opened() -> Iterator[None]:
+    """No file can be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_whoever_may_read_the_file_may_read_it_when_it_was_changed(path: Path) -> None:
+    keys.add(path, "shop", "read")
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 65534)
+    before = path.stat()
+    keys.add(path, "second", "read")
+    keys.remove(path, "shop")
+    after = path.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
 
 
 def spoil(path: Path, damage: str) -> None:

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
+from stat import S_IMODE
 from time import monotonic
 from typing import NamedTuple
 
@@ -109,8 +110,8 @@ class Keys:
             return
         self._next = now + self._every
         stamp = _stamp(self._path)
-        if stamp == self._seen and stamp is not None:
-            return
+        if stamp == self._seen and stamp is not None and self._keys is not None:
+            return  # one that could not be read may be readable now, whatever it looks like from outside
         try:
             self._keys = {key.id: key for key in read(self._path)}
             log.info("%s: %d keys", self._path.name, len(self._keys))
@@ -212,11 +213,22 @@ def _changed(path: Path) -> Iterator[list[ApiKey]]:
         yield keys
         with whole_file(path) as hidden:
             hidden.touch(0o600)
-            hidden.chmod(0o600)
+            _give(hidden, path)
             with hidden.open("w") as file:
                 file.write(_File(keys=tuple(keys)).model_dump_json(indent=1) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
+
+
+def _give(hidden: Path, path: Path) -> None:
+    """To whoever has the file that it replaces: a service must read what another user, such as root, adds."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        hidden.chmod(0o600)
+        return
+    os.chown(hidden, state.st_uid, state.st_gid)
+    hidden.chmod(S_IMODE(state.st_mode))
 
 
 @contextmanager
