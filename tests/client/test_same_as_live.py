@@ -10,6 +10,8 @@ import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,6 +129,13 @@ MISTAKES: dict[str, Callable[[Any], Any]] = {
     "event time": lambda one: one.observe((7, 1, 1_700_000_000_000)),
     "event kind": lambda one: one.observe((7, 1), kind="impresion"),
     "event value": lambda one: one.observe((7, 1), value=-1.5),
+    "event of no end": lambda one: one.observe((7, 1, math.inf)),
+    "event of any value": lambda one: one.observe((7, 1, None, "interaction", math.inf)),
+    "events of any value": lambda one: one.observe((7, 1), value=-math.inf),
+    "event of half a character": lambda one: one.observe(("\ud800", 1)),
+    "event of bytes": lambda one: one.observe((7, b"1")),
+    "event of a long id": lambda one: one.observe(("x" * 5000, 1)),
+    "event moment": lambda one: one.observe((7, 1, pd.Timestamp("2002-01-01"))),
     "upsert what": lambda one: one.items.upsert([1]),
     "upsert column": lambda one: one.items.upsert(pd.DataFrame({"item_id": [1], "titel": ["x"]})),
     "patch column": lambda one: one.items.patch([1], {"titel": "x"}),
@@ -174,6 +183,22 @@ def test_changes_are_those_of_live(pair: Pair) -> None:
     assert (type(forgotten), forgotten.events) == (type(live.users.forget("nobody")), 3)
     assert live.history(user) == client.history(user) == []
     live.items.forget([9001, 9002])
+
+
+def test_events_are_those_of_live(pair: Pair) -> None:
+    """The same moment, and the same ids."""
+    given = [
+        (datetime(2002, 1, 1), 1),
+        ("of seconds", 1, 1_000_400_000.9),
+        ("of a value", Decimal("2.0"), None, None, Decimal("1.5")),
+    ]
+    for one in (pair.live, pair.client):
+        one.observe(*given)
+    for user in ("2002-01-01", "of seconds", "of a value"):
+        first, second = pair.live.users.known(user)["events"]
+        if user != "of seconds":
+            assert first.pop("time") <= second.pop("time")
+        assert first == second
 
 
 def test_what_the_operator_sees(pair: Pair) -> None:

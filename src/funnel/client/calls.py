@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
 from funnel.client.answers import answer, answers, contributions, erased
-from funnel.client.sent import columns, event, event_value, filtered, frame, is_given
+from funnel.client.sent import columns, event, filtered, frame, is_given
 from funnel.errors import DataError
 from funnel.serving.erased import Erased
 from funnel.serving.response import Answer
@@ -23,6 +23,7 @@ from funnel.values.arguments import (
     reranked,
 )
 from funnel.values.arguments import ids as list_of_ids
+from funnel.values.events import worth
 from funnel.values.ids import written
 from funnel.values.plain import plain
 from funnel.values.shown import shown
@@ -82,7 +83,7 @@ def explain(user_id: Any, item_id: Any, **others: Any) -> Call[dict[str, float]]
 def observe(events: Sequence[Any], kind: Any, value: Any, key: str | None) -> Call[None]:
     """See `Live.observe`. The key makes it one observation however often it is sent; default a new one."""
     listed = [event(given, number) for number, given in enumerate(events)]
-    body = {"events": listed, "kind": plain(kind), "value": event_value(value)}
+    body = {"events": listed, "kind": plain(kind), "value": worth(value, "")}
     headers = {"Idempotency-Key": uuid.uuid4().hex if key is None else header(key)}
     return Call("POST", "/v1/events", _nothing, body, headers=headers)
 

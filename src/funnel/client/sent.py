@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from funnel.errors import ConfigError, DataError
+from funnel.values.events import parts, worth
 from funnel.values.plain import plain
 from funnel.values.shown import shown
+from funnel.values.times import seconds
 
 
 def is_given(value: Any) -> bool:
@@ -38,25 +40,15 @@ def holds_nan(value: Any) -> bool:
 
 def event(given: Any, number: int) -> dict[str, Any]:
     """An event, as far as it says what it is. Raises: DataError for what is none."""
-    if not isinstance(given, tuple) or not 2 <= len(given) <= 6:
-        raise DataError(
-            f"event {number} is {shown(given)}: (user id, item id, seconds) is expected, "
-            "which a kind, a value and the id of an answer may follow"
-        )
-    when, own_kind, own_value, answer = (*given[2:], None, None, None, None)[:4]
-    named = {"time": when, "kind": own_kind, "value": own_value, "answer": answer}
-    for name, part in named.items():
-        if holds_nan(part):
-            raise DataError(f"event {number}: {name} is {shown(part)}; a number of at least 0 is expected")
+    user, item, when, kind, value, answer = parts(given, number)
+    where = f"event {number}: "
+    for name, part in (("kind", kind), ("answer", answer)):
+        if part is not None and not isinstance(part, str):
+            raise DataError(f"{where}{name} is {shown(part)}; a text is expected")
+    when = None if when is None else seconds(when, f"{where}time")
+    named = {"time": when, "kind": kind, "value": worth(value, where), "answer": answer}
     kept = {name: part for name, part in named.items() if part is not None}
-    return plain({"user_id": given[0], "item_id": given[1], **kept})
-
-
-def event_value(value: Any) -> Any:
-    """The value of events that do not say one. Raises: DataError for NaN."""
-    if holds_nan(value):
-        raise DataError(f"value is {shown(value)}; a number of at least 0 is expected")
-    return plain(value)
+    return plain({"user_id": user, "item_id": item, **kept})
 
 
 def frame(items: Any) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 from funnel.errors import DataError
 from funnel.serving.state.log import Event
 from funnel.types import EventKinds
-from funnel.values.ids import written
+from funnel.values.events import parts, worth
 from funnel.values.nearest import hint
 from funnel.values.shown import shown
 from funnel.values.times import seconds
@@ -18,15 +17,8 @@ from funnel.values.times import seconds
 #: Seconds that an event may be ahead of our clock: two machines are never quite of one time.
 AHEAD = 600
 
-#: Characters of an id: what is longer is none, and would fill a log.
-LONGEST = 4096
-
 #: Characters of the id of an answer.
 MOST_ANSWER = 64
-
-#: The largest value of an event: that of a float32.
-MOST_VALUE = 3.4e38
-
 
 #: The kind of events of which nobody says more.
 INTERACTION = "interaction"
@@ -56,16 +48,7 @@ class KindsTaken(NamedTuple):
 
     def worth(self, value: Any, where: str) -> float | None:
         """A value as the log keeps it. Raises: DataError for what is no number of at least 0."""
-        value = self.value if value is None else value
-        if value is None:
-            return None
-        try:
-            number = math.nan if isinstance(value, bool | str) else float(value)
-        except (TypeError, ValueError, OverflowError):
-            number = math.nan
-        if not 0 <= number <= MOST_VALUE:
-            raise DataError(f"{where}value is {shown(value)}; a number of at least 0 is expected")
-        return number
+        return worth(self.value if value is None else value, where)
 
 
 def is_shown(event: Any, kind: Any) -> bool:
@@ -94,15 +77,7 @@ def checked(
 
 
 def _checked(given: Any, number: int, end: int | None, now: int, kinds: KindsTaken | None) -> Event:
-    if not isinstance(given, tuple) or not 2 <= len(given) <= 6:
-        raise DataError(
-            f"event {number} is {shown(given)}: (user id, item id, seconds) is expected, "
-            "which a kind, a value and the id of an answer may follow"
-        )
-    user, item = written(given[0]), written(given[1])
-    if user is None or item is None or max(len(user), len(item)) > LONGEST:
-        raise DataError(f"event {number} is {shown(tuple(given))}: a user id and an item id are expected")
-    when, kind, value, answer = (*given[2:], None, None, None, None)[:4]
+    user, item, when, kind, value, answer = parts(given, number)
     at = now if when is None else seconds(when, f"event {number}: time")
     if at > now + AHEAD:
         raise DataError(
