@@ -69,3 +69,19 @@ def test_a_text_id_survives_the_way_back_and_forth(store: Store) -> None:
     assert ids(live.recommend("x", where={"genres": "Western"})) == ["B7"]
     assert live.history(7)[-1] == "B7"
     live.close()
+
+
+def test_many_events_of_a_new_text_id_stop_no_process(store: Store) -> None:
+    store.publish(variant(store, with_text_ids))
+    live, other = Live(store.folder), Live(store.folder)
+    live.items.upsert(frame(["B7"], [1990.0], ["Western"]))
+    live.observe(*[(f"visitor {number}", "B7") for number in range(70)])
+    new = Live(store.folder)
+    for one in (live, other, new):
+        assert one.history("visitor 69") == ["B7"]
+        assert len(one.recommend_many([f"visitor {number}" for number in range(70)])) == 70
+        assert one.contents.statistics.events.observed.count == 70
+    assert other.items.patch(["B7"] * 70, {"year": 1991.0}) == []
+    assert live.items.get("B7")["year"] == 1991.0  # type: ignore[index]
+    for one in (live, other, new):
+        one.close()

@@ -28,6 +28,13 @@ def test_they_are_found_as_a_dictionary_finds_them(kept: set[str], asked: list[s
     assert np.sort(np.array(ordered, dtype=texts.dtype)).tolist() == ordered
 
 
+def test_positions_are_the_callers_own_however_many_were_asked_for() -> None:
+    for n in (1, 63, 64, 1000):
+        positions = Texts.of(["a", "b"]).find_all(["b", *["c"] * (n - 1)])
+        positions[positions < 0] = 7
+        assert positions.tolist() == [1, *[7] * (n - 1)]
+
+
 def test_indexing_is_that_of_an_array() -> None:
     texts, array = Texts.of(["a", "bb", "ccc"]), np.array(["a", "bb", "ccc"])
     for places in (

@@ -110,7 +110,8 @@ class Texts:
             return np.fromiter(positions, dtype=np.int32, count=len(values))
         wanted = pa.array([None if value is None else _encoded(value) for value in values], pa.large_binary())
         positions = pc.index_in(wanted, value_set=self._column.cast(pa.large_binary()), skip_nulls=True)
-        return np.asarray(positions.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
+        # A copy: Arrow's own array may not be written to, and callers write rows of later ids into it.
+        return np.array(positions.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int32)
 
     def packed(self) -> NDArray[np.uint8]:
         """How many there are and where each begins, as int64, and all of their UTF-8: uint8 [bytes]."""
