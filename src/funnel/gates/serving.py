@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -37,33 +37,37 @@ def parity(
     rows = np.random.default_rng(seed).permutation(len(contents.users.ids))[:_ALONE]
     together = answers(contents, of_users(contents, rows))
     funnel = contents.funnel()
-    alone = [
-        funnel(encode_request(contents, Request(contents.users.ids.values[row].item()))[0]).items[0]
+    one_by_one = (
+        funnel(encode_request(contents, Request(contents.users.ids.values[row].item()))[0]).items
         for row in rows
-    ]
+    )
+    alone = _filled(one_by_one, len(rows), contents.rerank.k)
     return [
         at_least(
             "parity", same(lists, holdout.answers), config.parity, "share of lists as measured at the build"
         ),
-        at_least(
-            "parity", same(np.array(alone), together), config.parity, "share of served lists as offline"
-        ),
+        at_least("parity", same(alone, together), config.parity, "share of served lists as offline"),
     ]
 
 
 def answers(contents: Contents, requests: Requests) -> Int32:
     """What the bundle shows: item rows, int32 [B, k], −1 = empty."""
-    k = contents.rerank.k
-    out, start = np.full((len(requests), k), -1, dtype=np.int32), 0
-    for items in each_chunk(Recipe(_shown, contents), requests):
-        out[start : start + len(items), : items.shape[1]] = items
+    return _filled(each_chunk(Recipe(_shown, contents), requests), len(requests), contents.rerank.k)
+
+
+def _filled(chunks: Iterable[Int32], n: int, k: int) -> Int32:
+    """Lists of n requests in one array: a chunk is as wide as its longest list, and what is short of k
+    positions is filled with −1."""
+    out, start = np.full((n, k), -1, dtype=np.int32), 0
+    for items in chunks:
+        out[start : start + len(items), : items.shape[1]] = items[:, :k]
         start += len(items)
     return out
 
 
 def _shown(contents: Contents) -> Callable[[Requests], Int32]:
-    funnel, k = contents.funnel(), contents.rerank.k
-    return lambda part: funnel(part).items[:, :k]
+    funnel = contents.funnel()
+    return lambda part: funnel(part).items
 
 
 def same(a: Int32, b: Int32) -> float:
