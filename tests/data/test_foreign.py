@@ -129,3 +129,40 @@ def test_decimals(cents: list[int]) -> None:
     german = pd.Series([f"{one:,.2f}".translate(str.maketrans(",.", ".,")) for one in wanted], dtype="str")
     for written, decimal in ((english, "."), (german, ",")):
         assert np.allclose(in_our_decimals(written, decimal).astype(float), wanted)
+
+
+COMMAS: dict[str, tuple[str, dict[str, Any], int]] = {
+    "seconds": ("1.700.000.000", {}, 1_700_000_000),
+    "a fraction": ("1700000000,75", {}, 1_700_000_000),
+    "milliseconds": ("1700000000500,5", {"unit": "milliseconds"}, 1_700_000_000),
+    "ISO 8601": ("2023-11-14T22:13:20,5", {}, 1_700_000_000),
+    "a zone": ("2023-11-15 07:13:20,5", {"zone": "Asia/Tokyo"}, 1_700_000_000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("form", COMMAS)
+def test_keys_that_are_numbers_have_the_decimals_of_the_file(form: str, whole: bool, tmp_path: Path) -> None:
+    """Values, positions and times are read by `decimal` as other columns are, at once and batch by batch."""
+    time, more, wanted = COMMAS[form]
+    file = {"separator": ";", "decimal": ",", "skip_gaps": whole, **more}
+    (tmp_path / "e.csv").write_text(
+        f"user_id;item_id;time;value;price\na;x;{time};1.234;1.234\na;y;{time};1.234,56;2,5\na;z;{time};0,643;1\n"
+    )
+    shown = "".join(f"r;a;{item};{time};{at};1\n" for item, at in (("x", "0,0"), ("y", "1.000"), ("z", "2")))
+    (tmp_path / "i.csv").write_text("request_id;user_id;item_id;time;position;clicked\n" + shown)
+    files = {"events": {"path": "e.csv", **file}, "impressions": {"path": "i.csv", **file}}
+    described = {"files": files, "events": [{"name": "price", "kind": "number"}]}
+    (tmp_path / "schema.json").write_text(json.dumps(described))
+    data = Dataset.from_folder(tmp_path)
+    assert data.events["value"].tolist() == [1234.0, 1234.56, 0.643]
+    assert data.events["price"].tolist() == [1234.0, 2.5, 1.0]
+    assert data.events["time"].unique().tolist() == [wanted]
+    assert data.impressions is not None
+    assert data.impressions["position"].tolist() == [0, 2, 1000]
+
+
+def test_values_with_commas_between_thousands(tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_text('user_id,item_id,time,value\na,x,5,"1,234.50"\na,y,6,"12,000"\n')
+    (tmp_path / "schema.json").write_text('{"files": {"events": {"path": "e.csv"}}}')
+    assert Dataset.from_folder(tmp_path).events["value"].tolist() == [1234.5, 12_000.0]

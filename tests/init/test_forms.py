@@ -137,6 +137,16 @@ def test_decimal_commas_and_thousands(tmp_path: Path) -> None:
     assert data.items["price"].tolist() == prices.tolist()
 
 
+@pytest.mark.parametrize("written", ["1.234", "1.234,50", "0,643", "12,50"])
+def test_the_value_of_events_has_the_decimals_of_the_file(written: str, tmp_path: Path) -> None:
+    value = float(written.replace(".", "").replace(",", "."))
+    events = SHOP.events.assign(revenue=written, discount=["0,5", "12,25"] * (len(SHOP.events) // 2))
+    made, data = guessed(SHOP.replace(events=events).write(tmp_path, sep=";"))
+    assert made.description.files is not None
+    assert made.description.files["events"].columns["value"] == "revenue"
+    assert set(data.events["value"]) == {value}
+
+
 def parquet(table: pd.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pandas(table, preserve_index=False), path)

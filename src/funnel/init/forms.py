@@ -6,6 +6,7 @@ import time
 
 import pandas as pd
 
+from funnel.data.foreign import in_our_decimals
 from funnel.data.schema import KEYS, OPTIONAL, TableName
 from funnel.data.table_file import TableFile
 from funnel.errors import DataError
@@ -119,11 +120,12 @@ def _with_kinds(keyed: Keyed, keys: dict[str, str], form: TableFile, notes: Note
         )
         columns = {**form.columns, **_optional(keyed, {"kind": None, "value": None}, notes)}
         return form.model_copy(update={"keep": {clicked: values}, "columns": columns})
-    notes.findings += [_of_ratings(name) for name in keyed.sample.names if _is_rating(keyed, name)]
+    ratings = [name for name in keyed.sample.names if _is_rating(keyed, name, form)]
+    notes.findings += [_of_ratings(name) for name in ratings]
     kinds = find_kinds(keyed, keys)
     notes.kinds, by_key = kinds, {"kind": None if kinds is None else kinds.column}
     notes.findings += [] if kinds is None else [kinds.finding]
-    by_key["value"] = None if kinds is None else _value(keyed, keys, notes)
+    by_key["value"] = None if kinds is None else _value(keyed, keys, form, notes)
     return form.model_copy(update={"columns": {**form.columns, **_optional(keyed, by_key, notes)}})
 
 
@@ -139,11 +141,11 @@ def _optional(keyed: Keyed, by_key: dict[str, str | None], notes: Notes) -> dict
     return columns
 
 
-def _value(keyed: Keyed, keys: dict[str, str], notes: Notes) -> str | None:
+def _value(keyed: Keyed, keys: dict[str, str], form: TableFile, notes: Notes) -> str | None:
     """The column that says what an event was worth: a number of at least 0 in every row."""
     for name in keyed.sample.names:
         if "_".join(names.words(name)) in _VALUES and name not in keys.values():
-            amounts = pd.to_numeric(keyed.sample.frame[name], errors="coerce")
+            amounts = _as_numbers(keyed.sample.frame[name], form)
             if keyed.sample.whole and (amounts >= 0).all():
                 because = "its name, and a number of at least 0 in every row"
                 where = f"events.{name}"
@@ -152,8 +154,13 @@ def _value(keyed: Keyed, keys: dict[str, str], notes: Notes) -> str | None:
     return None
 
 
-def _is_rating(keyed: Keyed, name: str) -> bool:
-    numbers = pd.to_numeric(keyed.sample.frame[name], errors="coerce").dropna()
+def _as_numbers(column: pd.Series, form: TableFile) -> pd.Series:
+    """As the reader takes them, NaN where one is none."""
+    return pd.to_numeric(in_our_decimals(column, form.decimal), errors="coerce")
+
+
+def _is_rating(keyed: Keyed, name: str, form: TableFile) -> bool:
+    numbers = _as_numbers(keyed.sample.frame[name], form).dropna()
     return names.words(name)[-1:] in (["rating"], ["stars"]) and 2 < numbers.nunique() <= 11
 
 
