@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from funnel.artifacts import Store
 from funnel.cli import app
-from funnel.errors import ConfigError
+from funnel.config import parse
+from funnel.errors import ConfigError, DataError
 from funnel.experiments.assignment import Assignment
 from funnel.experiments.config import ExperimentConfig
 from funnel.experiments.history import HISTORY
@@ -25,11 +26,14 @@ from funnel.experiments.sums import DAY, UserSums, sums_of
 from funnel.experiments.weighted import periods_of, weighted_effect
 from funnel.impressions import answers_folder, as_line
 from funnel.impressions.files import hour_of, hour_text
+from funnel.pipeline.ingest import ingest
+from funnel.pipeline.run.experiments import settle
 from funnel.policies.thompson import arm_values, next_weights
 from funnel.serving.arms import RunningExperiment
 from funnel.serving.evidence import judged
 from funnel.serving.state import Event, open_state
-from funnel.serving.weights import update_weights
+from funnel.serving.state.retention import retain
+from funnel.serving.weights import next_shares, update_weights
 from tests.experiments.stores import two_bundles
 from tests.impressions.records import impression
 
@@ -193,7 +197,7 @@ def test_what_cannot_move_is_named(more: dict[str, Any], message: str) -> None:
         config(**more)
 
 
-def lived(store: Store, day: int, users: int = 300) -> None:
+def lived(store: Store, day: int, users: int = 300, treated: float = 0.7) -> None:
     """What users do on a day: those of one arm click far more."""
     started = running(store.folder).experiments["new"]
     plan, rng = RunningExperiment.of("new", started), np.random.default_rng(day)
@@ -203,7 +207,7 @@ def lived(store: Store, day: int, users: int = 300) -> None:
         weights = {"new": plan.weights[arm]}
         one = impression(day * users + user, time=at, user=user, arms={"new": arm}, weights=weights)
         lines.append(as_line(one))
-        if rng.random() < (0.7 if arm == "treated" else 0.2):
+        if rng.random() < (treated if arm == "treated" else 0.2):
             events.append(Event(str(user), "10", int(at) + 60, "click", 1.0))
     folder = answers_folder(store.folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -232,3 +236,54 @@ def test_an_update_reads_the_log_and_moves_the_shares_and_judging_goes_by_them(t
     assert [period["treated"] for period in found.shares] == [0.5, pytest.approx(0.98)]
     assert found.ratio_p_value > 0.01
     assert Assignment("new/1", {"control": 0.02, "treated": 0.98}, entering="new").arm("7") is not None
+
+
+def published(store: Store, name: str, until: float) -> None:
+    """A version whose data reach to a moment."""
+    with store.writing("shop") as draft:
+        (draft.folder / "own.txt").write_text(name)
+        draft.describe(towers_fingerprint="t", schema_fingerprint="s", data_read=until, data_end=int(until))
+    store.publish(draft.version)
+
+
+def begun_days_ago(store: Store, days: float) -> float:
+    """Start an experiment that began so many days ago; when."""
+    at = start(store, "new", config(days=9)).at
+    for name in (RUNNING, HISTORY):
+        text = (store.folder / name).read_text()
+        (store.folder / name).write_text(text.replace(repr(at), repr(round(at - DAY * days, 3))))
+    return running(store.folder).experiments["new"].at
+
+
+@pytest.mark.parametrize("ingests", [False, True])
+def test_at_night_shares_go_by_all_that_was_earned_or_stay(tmp_path: Path, ingests: bool) -> None:
+    store, _, _ = two_bundles(tmp_path)
+    data, where = tmp_path / "data", store.folder / "live" / "state.sqlite"
+    data.mkdir()
+    pd.DataFrame({"user_id": [1], "item_id": [1], "time": [1]}).to_csv(data / "events.csv", index=False)
+    (data / "schema.json").write_text("{}")
+    settings = parse({"name": "shop", "data": {"reader": "folder", "path": str(data)}})
+    at = begun_days_ago(store, 2)
+    lived(store, 0, users=60, treated=0.22)
+    if ingests:
+        ingest(settings, store)
+    lived(store, 1, users=60, treated=0.22)
+    everything = next_shares(store.folder, "new", running(store.folder).experiments["new"])
+    for night in (1, 2):  # both have the first day in their data
+        published(store, f"night {night}", at + DAY + night)
+    log = open_state(where)
+    before = log.sizes()["events"]
+    retain(store, log)
+    assert 0 < log.sizes()["events"] < before
+    log.close()
+    (finding,) = settle(store, settings)
+    assert finding.passed
+    now = running(store.folder).experiments["new"]
+    if ingests:
+        assert now.shares[1] == everything
+        assert judged(store.folder, "new", events=data / "ingested" / "events").users
+    else:
+        assert len(now.shares) == 1
+        assert "stay as they are: events of before" in finding.sentence
+        with pytest.raises(DataError, match="have left the state"):
+            judged(store.folder, "new")

@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from pyarrow.parquet import ParquetDataset
 
+from funnel.artifacts import Store
 from funnel.errors import BundleError, ConfigError, DataError
 from funnel.experiments.interleaving import INTERLEAVED
 from funnel.experiments.judging import Judgement, judge
@@ -20,6 +24,7 @@ from funnel.impressions import answers_folder, read
 from funnel.impressions.join import SKEW, Joiner
 from funnel.serving.shadow import shadows_of
 from funnel.serving.state import Event, StateLog, open_state
+from funnel.serving.state.retention import kept
 from funnel.values.ids import written
 
 #: Users whose events are read together, and events of each: all that are kept.
@@ -43,8 +48,9 @@ def judged(
     Parquet files, with columns user_id, item_id, time in seconds, kind, and value where there are any; of an
     interleaving experiment also answer, the answer that showed the item.
     now: seconds, default the clock's.
-    Raises: ConfigError where there was no experiment of this name; DataError for a file that cannot be read;
-    BundleError where the state cannot be read.
+    Raises: ConfigError where there was no experiment of this name; DataError for a file that cannot be read,
+    and where shares move, no `events` are given and the state has lost some of the experiment; BundleError
+    where the state cannot be read.
     """
     started = known_experiment(folder, name)
     until = min(time.time() if now is None else now, stopped_at(folder, name))
@@ -79,7 +85,10 @@ def sums_of_store(
 ) -> UserSums:
     """What an experiment's users did, from the log of answers and the state; see `judged`."""
     config, log = started.config, _opened(folder, state)
-    further = None if events is None else _file(events)
+    before = config.days * DAY
+    if events is None and config.weights == "thompson":
+        _check_has_all(folder, name, started.at)
+    further = None if events is None else _file(events, started.at - before)
 
     def known(users: list[str]) -> pd.DataFrame:
         observed = _observed(log, users)
@@ -87,7 +96,6 @@ def sums_of_store(
             return observed
         return pd.concat([further[_COLUMNS], observed], ignore_index=True).drop_duplicates(_COLUMNS[:4])
 
-    before = config.days * DAY
     answers = read(answers_folder(folder), started.at - before)
     shares = started.shares if config.weights == "thompson" else ()
     return sums_of(name, config.served, started.at, answers, known, before, shares)
@@ -108,9 +116,21 @@ def _team_clicks(
         if answer.teams and answer.arms.get(name) == INTERLEAVED
     ]
     users = list(dict.fromkeys(text for answer in mixed if (text := written(answer.user)) is not None))
-    further = [] if events is None else _named(events)
+    further = [] if events is None else _named(events, started.at - SKEW)
     joiner = Joiner([*further, *_events(log, users)])
     return team_clicks(name, metric, started.at, ((answer, joiner.rows(answer)) for answer in mixed))
+
+
+def _check_has_all(folder: Path, name: str, since: float) -> None:
+    """Raises: DataError where events of `since` or later have left the state. Who was in an arm then would
+    count as having earned nothing, and shares would follow that."""
+    bounds = kept(Store(folder))
+    if bounds is not None and bounds.since > since:
+        left = datetime.fromtimestamp(bounds.since, UTC).isoformat(sep=" ", timespec="minutes")
+        raise DataError(
+            f"events of before {left[:16]} UTC have left the state, since the data of the published bundles "
+            f"have them, and the experiment {name!r} began before: give them back as a file (`events`)"
+        )
 
 
 def _opened(folder: Path, state: StateLog | str | Path | None) -> StateLog:
@@ -134,11 +154,15 @@ def _observed(state: StateLog, users: Sequence[str]) -> pd.DataFrame:
     return frame.astype({"user_id": "str", "item_id": "str", "time": "float64", "value": "float64"})
 
 
-def _file(path: Path) -> pd.DataFrame:
-    """Events of a file. Raises: DataError."""
+def _file(path: Path, since: float) -> pd.DataFrame:
+    """Events of a file from a moment on, and those without a time. Raises: DataError."""
     try:
-        read_table = pd.read_csv if path.suffix == ".csv" else pd.read_parquet
-        frame = read_table(path)
+        if path.suffix == ".csv":
+            frame = pd.read_csv(path)
+        else:
+            wanted: list[list[tuple[str, str, Any]]] = [[("time", ">=", since)], [("time", "=", 0)]]
+            is_timed = "time" in ParquetDataset(path).schema.names
+            frame = pd.read_parquet(path, filters=wanted if is_timed else None)
     except Exception as error:  # of pandas or pyarrow: many kinds
         raise DataError(f"{path} cannot be read as events: {error}") from error
     if missing := [name for name in _COLUMNS[:4] if name not in frame]:
@@ -150,9 +174,9 @@ def _file(path: Path) -> pd.DataFrame:
     return frame[[*_COLUMNS, *(["answer"] if "answer" in frame else [])]]
 
 
-def _named(path: Path) -> list[Event]:
-    """Events of a file that name an answer. Raises: DataError."""
-    frame = _file(path)
+def _named(path: Path, since: float) -> list[Event]:
+    """Those that name an answer. Raises: DataError."""
+    frame = _file(path, since)
     if "answer" not in frame:
         return []
     frame = frame[frame["answer"].notna()]

@@ -42,7 +42,8 @@ def next_shares(
     state: StateLog | str | Path | None = None,
     events: Path | None = None,
 ) -> Mapping[str, float]:
-    """The shares that an update would give. Raises: ConfigError where the shares do not move."""
+    """The shares that an update would give. Raises: ConfigError where the shares do not move; as `judged`
+    does."""
     config = started.config
     if config.weights == "fixed":
         raise ConfigError(f'the experiment {name!r} has weights = "fixed": its shares do not move')

@@ -65,6 +65,18 @@ def copy_events(state: StateLog, folder: Path) -> int:
     return copied
 
 
+def has_all(state: StateLog, folder: Path, since: float) -> bool:
+    """Whether the events that were copied and those that the log still has are all since a moment: they were
+    copied from then on, and up to where the log begins now.
+
+    Raises: BundleError where the log cannot be read.
+    """
+    files, oldest = event_files(folder), state.events_after(0, 1)
+    if not files or (files[0].first > 1 and files[0].since > since):
+        return False
+    return not oldest or oldest[0].number <= files[-1].last + 1
+
+
 def _row(event: Counted) -> dict[str, object]:
     return dict(zip(SCHEMA.names, event, strict=True))
 

@@ -18,7 +18,7 @@ from funnel.impressions import ReadFigures, answers_folder
 from funnel.impressions.compact import compact, remove_before
 from funnel.impressions.join import INTERACTION
 from funnel.impressions.reader import hours_in
-from funnel.pipeline.ingest.events import copy_events
+from funnel.pipeline.ingest.events import copy_events, has_all
 from funnel.pipeline.ingest.files import alone
 from funnel.pipeline.ingest.forgotten import forget
 from funnel.pipeline.ingest.lists import ListFigures, ListWriter
@@ -71,6 +71,16 @@ def ingest(
         removed = remove_before(answers, before) if answers.is_dir() else 0
     log.close()
     return Ingested(compacted, events, lists, forgotten, removed)
+
+
+def copied_events(config: Config, state: StateLog, since: float) -> Path | None:
+    """Where the events are that were copied before they went from the state; None where those and what the
+    state has are not all since a moment. Raises: BundleError where the state cannot be read."""
+    try:
+        events = _data_folder(config) / FOLDER / "events"
+    except ConfigError:  # nothing was ingested there
+        return None
+    return events if has_all(state, events, since) else None
 
 
 def _newest(answers: Path, now: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from funnel.artifacts import Store
 from funnel.config import Config
@@ -12,7 +13,9 @@ from funnel.gates import Finding
 from funnel.gates.findings import could_not_look
 from funnel.gates.running import GATE
 from funnel.gates.winner import publish_winner
+from funnel.pipeline.ingest import copied_events
 from funnel.serving.evidence import judged
+from funnel.serving.state import open_state
 from funnel.serving.weights import update_weights
 
 
@@ -37,11 +40,18 @@ def _runs(store: Store, name: str) -> bool:
     return name in running(store.folder).experiments
 
 
+def _observed(store: Store, name: str, config: Config) -> dict[str, Any]:
+    """Where events are, of all periods: in the state, and where they were copied before they went from it."""
+    state = open_state(config.serve.state or store.folder / "live" / "state.sqlite")
+    events = copied_events(config, state, running(store.folder).experiments[name].at)
+    return {"state": state, "events": events}
+
+
 def _moved(store: Store, name: str, config: Config) -> Finding:
     """Shares that move are moved once a night. Passes: what could not be moved stays as it is, and so does
     what the shares say of chance."""
     try:
-        started = update_weights(store, name, state=config.serve.state or None)
+        started = update_weights(store, name, **_observed(store, name, config))
         shares = ", ".join(f"{arm} {share:.3g}" for arm, share in started.shares[-1].items())
         sentence = f"the experiment {name!r} has the shares {shares} from now on"
     except Exception as error:  # of a log that cannot be read
@@ -51,7 +61,7 @@ def _moved(store: Store, name: str, config: Config) -> Finding:
 
 def _settled(store: Store, name: str, config: Config) -> Finding:
     try:
-        judgement = judged(store.folder, name, state=config.serve.state or None)
+        judgement = judged(store.folder, name, **_observed(store, name, config))
         finding = partial(Finding, gate=GATE, value=judgement.days, limit=judgement.horizon)
         days = f"{judgement.days} of {judgement.horizon} days"
         if judgement.decision == "stop":
