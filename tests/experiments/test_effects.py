@@ -105,6 +105,25 @@ def test_an_effect_of_nothing_is_not_told() -> None:
     assert np.isnan([float(measured.z), float(measured.relative), float(measured.p_value)]).all()
 
 
+@pytest.mark.parametrize("nothing", ["control", "treated"])
+def test_an_arm_that_has_nothing_is_judged_by_the_difference_and_is_no_certainty(nothing: str) -> None:
+    """One click was to be expected of the small arm: that it has none says nothing."""
+    rng = np.random.default_rng(0)
+    some, few, many = (UserMoments.of(x) for x in (rng.random(980) < 0.05, np.zeros(20), np.zeros(980)))
+    small, large = (effect(*((none, some) if nothing == "control" else (some, none))) for none in (few, many))
+    assert abs(float(small.z)) < 1.96 < 4 < abs(float(large.z))
+    low, high = (float(bound) for bound in large.relative_interval())
+    if nothing == "control":
+        assert np.isnan(float(large.relative))
+        assert np.isnan(float(smallest_effect(large)))
+        assert low == high == np.inf
+        assert [float(bound) for bound in small.relative_interval()] == [-np.inf, np.inf]
+    else:
+        assert float(large.relative) == -1
+        assert low < -1 < high < -0.5
+        assert float(small.relative_interval()[1]) > 0
+
+
 def test_more_users_see_a_smaller_effect() -> None:
     control, treated = arms_of(people(4, 2_000), "ratio")
     measured = effect(control, treated)

@@ -32,7 +32,7 @@ class World:
     """Users who come on each of some days and click; the treated ones with another rate."""
 
     def __init__(self, *, users: int = 600, days: int = 10, lift: float = 0.0, slow: float = 0.0,
-                 lost: float = 0.0, seed: int = 0) -> None:  # fmt: skip
+                 lost: float = 0.0, empty: float = 0.0, seed: int = 0) -> None:  # fmt: skip
         rng = np.random.default_rng(seed)
         arms = Assignment("new", {"control": 0.5, "treated": 0.5})
         taste = rng.beta(3, 7, users)
@@ -47,9 +47,10 @@ class World:
                 time = START + DAY * (day + float(rng.random()) / 2)
                 ms = {"rank": 5.0 * (1 + slow * treated) * float(rng.lognormal(0, 0.1))}
                 named = {"new": str(arm)} if day >= 0 else {}
-                self.answers.append(
-                    impression(len(self.answers), time=time, user=user, arms=named, ms=ms, version=str(arm))
-                )
+                about: dict[str, Any] = {"time": time, "user": user, "arms": named, "version": str(arm)}
+                if treated and rng.random() < empty:
+                    about["shown"] = ()
+                self.answers.append(impression(len(self.answers), ms=ms, **about))
                 clicks = rng.binomial(4, min(1.0, taste[user] * (1 + lift * treated)))
                 self.events += [(str(user), time + 60 + i, "click", 1.5) for i in range(int(clicks))]
 
@@ -110,6 +111,22 @@ def test_a_broken_guardrail_stops_what_is_better() -> None:
     found = World(lift=0.25, slow=0.2).judged(guardrails={"milliseconds per answer": 0.05})
     assert found.decision == "stop"
     assert any("guardrail milliseconds per answer is broken" in sentence for sentence in found.reasons)
+
+
+@pytest.mark.parametrize("elapsed", [6.0, 10.0])
+def test_an_arm_where_nobody_clicks_is_worse(elapsed: float) -> None:
+    found = World(lift=-1.0).judged(elapsed)
+    assert (found.decision, found.comparisons[0].state) == ("stop", "worse")
+
+
+@pytest.mark.parametrize("elapsed", [6.0, 10.0])
+def test_a_guardrail_that_the_control_keeps_at_nothing_is_broken(elapsed: float) -> None:
+    found = World(lift=0.25, empty=0.3).judged(elapsed, guardrails={"empty per answer": 0.0})
+    guard = found.comparisons[1]
+    assert (found.decision, guard.state, guard.control, guard.relative) == ("stop", "broken", 0.0, None)
+    assert any("guardrail empty per answer is broken" in sentence for sentence in found.reasons)
+    few = World(lift=0.25, empty=0.001).judged(elapsed, guardrails={"empty per answer": 0.0})
+    assert few.comparisons[1].state == "open"  # of two answers nobody can say so
 
 
 def test_nothing_yet_goes_on_and_says_what_could_still_be_seen() -> None:

@@ -105,6 +105,18 @@ def test_intervals_cover_where_shares_go_by_what_was_earned(again: bool) -> None
     assert covered / runs >= 0.9
 
 
+@pytest.mark.parametrize(("share", "is_told"), [(0.5, True), (0.02, False)])
+def test_an_arm_where_nobody_clicks_is_told_by_how_many_were_there(share: float, is_told: bool) -> None:
+    rng, users = np.random.default_rng(0), 1_000
+    arm = (rng.random(users) < share).astype(np.int64)
+    clicks = (rng.random(users) < 0.06) * (arm == 0)
+    shares = [{"control": 1 - share, "treated": share}]
+    columns = np.stack([arm, np.zeros(users, dtype=np.int64)])
+    found = judge("new", config(days=1), of_columns(columns, clicks, users, shares, again=False), 1.0)
+    assert found.comparisons[0].relative == -1
+    assert found.comparisons[0].state == ("worse" if is_told else "open")
+
+
 def test_a_person_is_a_unit_in_each_period_and_their_clicks_are_of_the_last_one() -> None:
     shares = [{"control": 0.5, "treated": 0.5}, {"control": 0.1, "treated": 0.9}]
     answers = [

@@ -30,7 +30,7 @@ def decide(
     states = {arm: [each for each in results if each.arm == arm] for arm in arms}
     ready = [arm for arm in arms if _ships(states[arm])]
     if ready:
-        best = max(ready, key=lambda arm: abs(_primary(states[arm]).relative or 0))
+        best = max(ready, key=lambda arm: _gain(_primary(states[arm])))
         return "ship", best, _why(states[best], days, config)
     lost = [arm for arm in arms if _lost(states[arm])]
     reasons = tuple(sentence for arm in arms for sentence in _why(states[arm], days, config))
@@ -42,6 +42,11 @@ def decide(
 def _ships(each: Sequence[ArmResult]) -> bool:
     guards = [result.state for result in each if result.role == "guardrail"]
     return _primary(each).state == "better" and all(state == "kept" for state in guards)
+
+
+def _gain(primary: ArmResult) -> float:
+    """How far it is from the control: a ratio there may not be."""
+    return abs(primary.treated - primary.control)
 
 
 def _lost(each: Sequence[ArmResult]) -> bool:
@@ -89,7 +94,7 @@ def _interval(result: ArmResult, days: int, config: ExperimentConfig) -> str:
     low, high = (result.low, result.high) if over else (result.sequence_low, result.sequence_high)
     if result.relative is None or low is None or high is None:
         return ""
-    return f" ({100 * result.relative:+.2g}% [{100 * low:+.2g}, {100 * high:+.2g}])"
+    return f" ({100 * result.relative:+.3g}% [{100 * low:+.3g}, {100 * high:+.3g}])"
 
 
 def _ratio(value: float, limit: float) -> str:

@@ -23,7 +23,8 @@ class Effect:
     """A treated arm beside the control, on one metric: float64 [...] each.
 
     control, treated: the metric, adjusted where there is a covariate. difference: treated - control. se: its
-    standard error. relative: treated / control - 1; log_se: the standard error of the ratio's logarithm.
+    standard error. relative: treated / control - 1, NaN where the control has nothing; log_se: the standard
+    error of the ratio's logarithm, NaN where either is within its own standard error of nothing.
     clock: variance of the sum that the estimate is made from, in which evidence is counted. saved: the share
     of the variance that the covariate took away, 0 where there is none.
     """
@@ -52,15 +53,22 @@ class Effect:
         return self.difference - errors * self.se, self.difference + errors * self.se
 
     def relative_interval(self, errors: Float64 | float = 1.959963984540054) -> tuple[Float64, Float64]:
-        """The relative effect's, on the scale of its logarithm."""
+        """The relative effect's, on the scale of its logarithm. Where an arm has hardly anything, the
+        difference's over the control: infinite, with the sign of the difference's bound, where that has
+        nothing."""
         ratio, factor = 1 + self.relative, np.exp(errors * self.log_se)
-        return ratio / factor - 1, ratio * factor - 1
+        over = np.where(self.control > 0, self.control, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            low, high = (bound / over for bound in self.interval(errors))
+        is_ratio = np.isfinite(self.log_se)
+        return np.where(is_ratio, ratio / factor - 1, low), np.where(is_ratio, ratio * factor - 1, high)
 
 
 def effect(control: UserMoments, treated: UserMoments, *, adjust: bool = True) -> Effect:
     """The effect of being in the treated arm.
 
-    adjust: use the covariate (CUPED), whose coefficient is that of both arms together.
+    adjust: use the covariate (CUPED), whose coefficient is that of both arms together. Users of an arm that
+    has nothing are taken to vary as the other's do: what a few of them did not do is no certainty.
     """
     total = control + treated
     theta = _coefficient(total) if adjust else np.zeros_like(total.value)
@@ -68,20 +76,23 @@ def effect(control: UserMoments, treated: UserMoments, *, adjust: bool = True) -
     (low, low_variance, low_raw), (high, high_variance, high_raw) = (
         _adjusted(arm, theta, before) for arm in (control, treated)
     )
+    nothing = control.mean[..., 0] == 0, treated.mean[..., 0] == 0
     variance, raw = (
-        low_variance / control.n + high_variance / treated.n,
-        low_raw / control.n + high_raw / treated.n,
+        np.where(nothing[0], of_high, of_low) / control.n + np.where(nothing[1], of_low, of_high) / treated.n
+        for of_low, of_high in ((low_variance, high_variance), (low_raw, high_raw))
     )
     weight = 1 / (1 / _total(control) + 1 / _total(treated))
-    positive = (low > 0) & (high > 0)
-    a, b = np.where(positive, low, np.nan), np.where(positive, high, np.nan)
+    low_part, high_part = (
+        np.sqrt(variance / n) / np.where(value > 0, value, np.nan)
+        for value, variance, n in ((low, low_variance, control.n), (high, high_variance, treated.n))
+    )
     return Effect(
         control=low,
         treated=high,
         difference=high - low,
         se=np.sqrt(variance),
-        relative=b / a - 1,
-        log_se=np.sqrt(low_variance / control.n / a**2 + high_variance / treated.n / b**2),
+        relative=high / np.where(low > 0, low, np.nan) - 1,
+        log_se=np.where((low_part < 1) & (high_part < 1), np.hypot(low_part, high_part), np.nan),
         clock=variance * weight**2,
         saved=1 - variance / np.where(raw > 0, raw, np.nan),
     )
@@ -116,8 +127,9 @@ def smallest_effect(
     measured: Effect, growth: float = 1.0, *, alpha: float = 0.05, power: float = 0.8
 ) -> Float64:
     """The smallest relative effect that would be found with this power; growth: how many times as much data
-    there will be as there is now."""
-    return np.asarray(_reach(alpha, power) * measured.se / np.sqrt(growth) / np.abs(measured.control))
+    there will be as there is now. NaN where the control has nothing."""
+    control = np.where(measured.control == 0, np.nan, np.abs(measured.control))
+    return np.asarray(_reach(alpha, power) * measured.se / np.sqrt(growth) / control)
 
 
 def _reach(alpha: float, power: float) -> float:

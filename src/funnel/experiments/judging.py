@@ -47,8 +47,9 @@ class ArmResult(Settings):
     """One arm beside the control on one metric.
 
     control, treated: the metric, without what was known of the users before. relative: treated / control - 1,
-    None where that cannot be said. low, high, p_value: of the one look at the horizon, None before it; p is
-    adjusted for the arms of the primary metric (Holm) or for all other metrics (Benjamini and Hochberg).
+    None where the control has nothing; states then go by the difference. low, high, p_value: of the one look
+    at the horizon, None before it; p is adjusted for the arms of the primary metric (Holm) or for all other
+    metrics (Benjamini and Hochberg).
     sequence_low, sequence_high: the confidence sequence, which holds at every look.
     sequence_p_value: always valid, not adjusted. saved: share of the variance that earlier events took away.
     smallest: the smallest relative effect that would be found at the horizon. margin: of a guardrail. state:
@@ -163,14 +164,15 @@ def _compared(
     last = effects[min(max(effects), config.days - 1)]
     once = float(-ndtri(alpha / 2))
     over = days >= config.days
-    low, high = map(_number, last.relative_interval(once)) if over else (None, None)
     latest, now = looks[max(looks)], effects[max(effects)]
     time = float(now.clock / clock) * (first + 1) / config.days
+    always = now.relative_interval(multiplier(time, alpha=alpha))
+    declared = last.relative_interval(once) if over else (math.nan, math.nan)
     role: Role = "primary" if text == config.metric else "guardrail" if text in config.guardrails else "other"
     about: dict[str, Any] = {
         "metric": text, "role": role, "arm": arm,
         "control": float(now.control), "treated": float(now.treated),
-        "relative": _number(now.relative), "low": low, "high": high,
+        "relative": _number(now.relative), "low": _number(declared[0]), "high": _number(declared[1]),
         "sequence_low": latest.low, "sequence_high": latest.high,
         "p_value": _number(last.p_value) if over else None,
         "sequence_p_value": _number(p_value(now.z, time)) if math.isfinite(now.z) else None,
@@ -178,7 +180,7 @@ def _compared(
         "smallest": _number(smallest_effect(now, max(1.0, config.days / (max(effects) + 1)), alpha=alpha,
                                             power=config.power)),
     }  # fmt: skip
-    state = _state(metric, about["margin"], role, (latest.low, latest.high), (low, high))
+    state = _state(metric, about["margin"], role, always, declared)
     return ArmResult(**about, state=state, looks=tuple(looks.values()))
 
 
@@ -208,19 +210,15 @@ def _state(
     metric: LiveMetric,
     margin: float | None,
     role: Role,
-    always: tuple[float | None, float | None],
-    once: tuple[float | None, float | None],
+    *intervals: tuple[Any, Any],
 ) -> State:
-    """What the sequence shows, or, where the horizon is reached, the declared test."""
-    states = [_shown(metric, margin, role, *bounds) for bounds in (always, once)]
+    """What the sequence shows, or, where the horizon is reached, the declared test. intervals: of the
+    relative effect, NaN where there is none; infinite where the control has nothing."""
+    states = [_shown(metric, margin, role, *map(float, bounds)) for bounds in intervals]
     return next((state for state in states if state != "open"), "open")
 
 
-def _shown(
-    metric: LiveMetric, margin: float | None, role: Role, low: float | None, high: float | None
-) -> State:
-    if low is None or high is None:
-        return "open"
+def _shown(metric: LiveMetric, margin: float | None, role: Role, low: float, high: float) -> State:
     least, most = (-high, -low) if metric.less_is_better else (low, high)  # of the gain
     if role == "guardrail":
         assert margin is not None

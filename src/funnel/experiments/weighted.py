@@ -38,15 +38,19 @@ def weighted_effect(sums: UserSums, metric: LiveMetric, arm: int, day: int) -> E
         return None
     control, treated = (each for each in values if each is not None)
     apart = treated.moved - control.moved
-    se = float(np.sqrt((apart**2).sum()))
-    positive = control.value > 0 and treated.value > 0
-    logs = treated.moved / treated.value - control.moved / control.value if positive else apart * np.nan
+    variance = float((apart**2).sum())
+    for one, other in ((control, treated), (treated, control)):
+        if one.value == 0:  # as many of the other's users would vary; see `effect`
+            variance += float((other.moved**2).sum()) * (other.weight / one.weight) ** 2
+    se = float(np.sqrt(variance))
+    is_ratio = all(each.value > float(np.sqrt((each.moved**2).sum())) for each in (control, treated))
+    logs = treated.moved / treated.value - control.moved / control.value if is_ratio else apart * np.nan
     return Effect(
         control=np.asarray(control.value),
         treated=np.asarray(treated.value),
         difference=np.asarray(treated.value - control.value),
         se=np.asarray(se),
-        relative=np.asarray(treated.value / control.value - 1 if positive else np.nan),
+        relative=np.asarray(treated.value / control.value - 1 if control.value > 0 else np.nan),
         log_se=np.asarray(np.sqrt((logs**2).sum())),
         clock=np.asarray((se / (1 / control.weight + 1 / treated.weight)) ** 2),
         saved=np.asarray(0.0),
