@@ -27,15 +27,15 @@ Open = Callable[..., Live]
 
 @pytest.fixture
 def ruled(built: TinyBuild, tmp_path: Path) -> Open:
-    """A copy of the store, with a bundle that has these rules."""
+    """A copy of the store, with a bundle that has these rules, and other settings where they are given."""
 
-    def opened(*rules: dict[str, Any]) -> Live:
+    def opened(*rules: dict[str, Any], **settings: Any) -> Live:
         shutil.copytree(built.indexes, tmp_path / "indexes")
         store = Store(tmp_path / "indexes")
 
         def declare(folder: Path) -> None:
             path = folder / "serve.json"
-            path.write_text(json.dumps(json.loads(path.read_text()) | {"rules": rules}))
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"rules": rules} | settings))
 
         store.publish(variant(store, declare))
         return Live(store.folder)
@@ -255,6 +255,17 @@ def test_a_budget_that_is_spent_is_out_in_the_next_answer(ruled: Open) -> None:
     assert set(ids(live.recommend_many(["new"])[0])) == {20, 21, 22}
     live.items.patch([21], {"year": 0.0})
     assert set(ids(live.recommend("new"))) == {20, 22}
+
+
+def test_what_may_be_shown_is_found_behind_many_that_may_not(ruled: Open) -> None:
+    """Each further search finds some forty: that most are out of budget is no reason to look at fewer."""
+    retrieve = {"k": 40, "sources": ["towers", "popular"]}
+    live = ruled({"kind": "budget", "limit": "year", "spent": "year"}, retrieve=retrieve, use_ranker=False)
+    live.items.patch(list(range(1, 201)), {"year": None})
+    ranked = ids(live.recommend("new", 200))
+    live.items.patch(ranked[:130], {"year": 0.0})
+    assert ids(live.recommend("new", 5)) == ids(live.recommend("new", 5, exclude=ranked[:130]))
+    assert len(live.recommend("new").items) == 10
 
 
 def test_an_unknown_kind_is_refused(ruled: Open) -> None:

@@ -20,7 +20,7 @@ from funnel.types import Bool, Candidates, Int32, Ragged, Requests
 #: How often candidates are looked for again in place of those that a request cannot be given.
 _AGAIN = 3
 
-#: Items that are taken of a further search, where fewer are wanted: other rules may want some of them out.
+#: Items that are taken of further searches, where fewer are wanted: other rules may want some of them out.
 _AT_LEAST = 16
 
 
@@ -97,16 +97,16 @@ class Eligible:
         single = requests.take(np.array([b]))
         single = single if where is None else self._allowed(single, where)
         excludes = known[:0] if single.exclude is None else single.exclude[0]
-        more: list[Int32] = [known[:0]]
+        looked_at, found = [excludes, known], known[:0]
         for _ in range(_AGAIN):
-            beside = np.concatenate([excludes, known, *more]).astype(np.int32)
+            beside = np.concatenate(looked_at).astype(np.int32)
             rows = self._retriever(replace(single, exclude=Ragged.from_lists([beside]))).items[0]
-            rows = rows[rows >= 0][: max(2 * wanted, _AT_LEAST)]
-            more.append(rows)
-            free = ~self._excluded(requests, b, np.concatenate(more))
-            if not len(rows) or free.sum() >= wanted:
+            rows = rows[rows >= 0]
+            looked_at.append(rows)
+            found = np.concatenate([found, rows[~self._excluded(requests, b, rows)]])
+            if not len(rows) or len(found) >= wanted:
                 break
-        return np.concatenate(more).astype(np.int32)[free]
+        return found[: max(2 * wanted, _AT_LEAST)].astype(np.int32)
 
     def _with(self, requests: Requests, kept: Candidates, more: list[Int32]) -> Candidates:
         """Items behind the lists, scored below what is there."""
