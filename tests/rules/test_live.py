@@ -268,6 +268,53 @@ def test_what_may_be_shown_is_found_behind_many_that_may_not(ruled: Open) -> Non
     assert len(live.recommend("new").items) == 10
 
 
+def test_an_answer_says_of_its_own_request_whether_its_state_could_be_read(
+    ruled: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one waits others answer: what they could read, or not, is theirs."""
+    live = ruled({"kind": "cap", "column": "item_id", "shows": 3, "per": "1d"})
+    impressions, users, drawing = live._parts.impressions, live._parts.users, live._parts.exploring.drawing
+    read, events = impressions.of, users.events
+
+    def of(user: str, after: int) -> Any:
+        if user == "7":
+            raise BundleError("it did not answer")
+        if user == "8":
+            assert "state_unreadable" in live.recommend(7).reasons
+        return read(user, after)
+
+    def meanwhile(requests: Any, contents: Any, ids: Any, seed: Any) -> Any:
+        if list(ids) == [7]:
+            assert live.recommend(9).reasons == ()
+        return drawing(requests, contents, ids, seed)
+
+    monkeypatch.setattr(impressions, "of", of)
+    alone = live.recommend(7)
+    assert alone.items == ()
+    assert "state_unreadable" in alone.reasons
+    assert live.health()["state"]["error"] == "it did not answer"
+    monkeypatch.setattr(live._parts.exploring, "drawing", meanwhile)
+    assert live.recommend(7).reasons == alone.reasons
+    other = live.recommend(8)
+    assert other.reasons == ()
+    assert len(other.items) == 10
+    assert live.health()["state"]["error"] is None
+    together = live.recommend_many([7, 9])
+    assert [len(answer.items) for answer in together] == [0, 10]
+    assert ["state_unreadable" in answer.reasons for answer in together] == [True, False]
+
+    def of_users(user: Any) -> Any:
+        if user == 10:
+            raise BundleError("it did not answer")
+        if user == 11:
+            assert "state_unreadable" in live.recommend(10).reasons
+        return events(user)
+
+    monkeypatch.setattr(users, "events", of_users)
+    assert "state_unreadable" in live.recommend(10).reasons
+    assert live.recommend(11).reasons == ()
+
+
 def test_an_unknown_kind_is_refused(ruled: Open) -> None:
     live = ruled()
     with pytest.raises(DataError, match="did you mean 'impression'"):

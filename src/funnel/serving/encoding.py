@@ -10,14 +10,17 @@ from funnel.serving import arguments
 from funnel.serving.loaded import Loaded
 from funnel.serving.occasion import occasion_of
 from funnel.serving.parts import ServingParts
-from funnel.serving.recent import recent_interactions
+from funnel.serving.recent import read
 from funnel.serving.request import Request, encode_request
+from funnel.serving.response import STATE_UNREADABLE
 from funnel.types import Requests
 
 
 def encoded(parts: ServingParts, loaded: Loaded, request: Request) -> tuple[Requests, list[str]]:
     """One request in row numbers, and the codes of what was missing. Raises: see `encode_request`."""
-    return encode_request(loaded.contents, request, recent_interactions(parts, request.user_id))
+    recent, readable = read(parts, request.user_id)
+    requests, reasons = encode_request(loaded.contents, request, recent)
+    return requests, reasons if readable else [*reasons, STATE_UNREADABLE]
 
 
 def on_occasion(
@@ -26,6 +29,5 @@ def on_occasion(
     """See `Live.on_occasion`."""
     seconds = arguments.moment(time)
     occasion, error = occasion_of(loaded.contents, parts.impressions, user_ids, seconds, loaded.manifest.seed)
-    if error is not None:
-        parts.follower.error = error
+    parts.unread["impressions"] = error
     return requests if occasion is None else replace(requests, occasion=occasion)

@@ -42,7 +42,8 @@ def finished(
     """
     contents, final = chosen.loaded.contents, steps[-1].candidates
     codes = [*reasons, *_missing(contents, final, wanted), *_outcomes(final)]
-    codes += [] if parts.follower.error is None else [STATE_UNREADABLE]
+    if STATE_UNREADABLE not in codes and _unread(parts, requests):
+        codes.append(STATE_UNREADABLE)
     codes += [f"{SKIPPED}{step.name}" for step in steps if step.skipped]
     answer = Answer(
         user_id=given.request.user_id,
@@ -73,6 +74,13 @@ def _missing(contents: Contents, final: Candidates, wanted: int) -> list[str]:
     if contents.rank.value is not None and contents.expected_value is None:
         codes.append(NO_VALUE)
     return codes
+
+
+def _unread(parts: ServingParts, requests: Requests) -> bool:
+    """Whether the log of all, or what caps of this very request go by, could not be read: what others could
+    not read, or can, is nothing to it."""
+    occasion = requests.occasion
+    return parts.follower.error is not None or (occasion is not None and not occasion.known.all())
 
 
 def _outcomes(final: Candidates) -> list[str]:

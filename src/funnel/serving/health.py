@@ -14,7 +14,6 @@ from funnel.features.popular import KEPT as RANKINGS_KEPT
 from funnel.serving.loaded import KEPT
 from funnel.serving.parts import ServingParts
 from funnel.serving.state.follower import COMPACT_AT, MOST, Follower
-from funnel.serving.state.impressions import ImpressionLog
 from funnel.serving.state.last_known import USERS
 
 
@@ -46,7 +45,7 @@ def _reload(parts: ServingParts) -> dict[str, Any]:
 def _state_and_memory(parts: ServingParts) -> dict[str, Any]:
     last_known = {"size": len(parts.users.last_known), "bound": USERS}
     return {
-        "state": _state(parts.follower, parts.impressions),
+        "state": _state(parts),
         "memory": _memory(parts.follower) | {"users_last_known": last_known},
     }
 
@@ -61,17 +60,17 @@ def _logged(parts: ServingParts) -> dict[str, Any]:
     }
 
 
-def _state(follower: Follower, impressions: ImpressionLog) -> dict[str, Any]:
+def _state(parts: ServingParts) -> dict[str, Any]:
     """The log, and how far it is in what is served."""
-    overlay = follower.overlay
+    follower, overlay = parts.follower, parts.follower.overlay
     state: dict[str, Any] = {
-        "error": follower.error,
+        "error": next(filter(None, [follower.error, *parts.unread.values()]), None),
         "items_at": overlay.items_at,
         "events_at": overlay.events_at,
         "skipped": overlay.skipped,
     }
     try:
-        return state | follower.state.sizes() | {"impressions": impressions.size()}
+        return state | follower.state.sizes() | {"impressions": parts.impressions.size()}
     except BundleError as error:
         return state | {"error": str(error)}
 

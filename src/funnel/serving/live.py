@@ -353,11 +353,11 @@ class Live:
     def recent_interactions(self, user_id: Any) -> RecentInteractions:
         """The events of a user that were observed and are kept, oldest first; where they cannot be read,
         which `health` then says, those that were read last."""
-        return recent.recent_interactions(self._parts, user_id)
+        return recent.read(self._parts, user_id)[0]
 
     def recent_interactions_of_each(self, user_ids: Sequence[Any]) -> list[RecentInteractions]:
         """The same for each of several users, read together."""
-        return recent.recent_interactions_of_each(self._parts, user_ids)
+        return recent.read_together(self._parts, user_ids)[0]
 
     def on_occasion(
         self, loaded: Loaded, requests: Requests, user_ids: Sequence[Any], time: int | None = None

@@ -21,7 +21,7 @@ def occasion_of(
     contents: Contents, log: ImpressionLog, user_ids: Sequence[Any], time: int | None, seed: int
 ) -> tuple[Occasion | None, str | None]:
     """The occasion of requests of these users; None where no rule asks for it. Why impressions could not be
-    read, where they could not: then nothing that has a cap may be shown.
+    read, where they could not: then nothing that has a cap may be shown to those whose they are.
 
     time: of the request, default that of the clock.
     """
@@ -29,18 +29,17 @@ def occasion_of(
         return None, None
     now = int(clocks.time()) if time is None else time
     users = [written(arguments.known(user)) for user in user_ids]
-    error, events = None, []
-    for user in users:
+    error, events, known = None, [], np.ones(len(users), dtype=np.bool_)
+    for number, user in enumerate(users):
         some: list[tuple[str, int]] = []
         if user is not None and contents.ruleset.window:
             try:
                 some = log.of(user, now - contents.ruleset.window)
             except BundleError as wrong:
-                error = str(wrong)
+                error, known[number] = str(wrong), False
         events.append(some)
     rows, times = _in_rows(contents, events)
     keys = np.array([_key(user, now, seed) for user in users], dtype=np.int64)
-    known = np.full(len(users), error is None)
     return Occasion(np.full(len(users), now, dtype=np.int64), keys, rows, times, known), error
 
 

@@ -63,6 +63,9 @@ class ServingParts:
         readers = Readers(self.users, self.impressions)
         self.shadow = Shadow(store.folder, self.arms, readers)
         self.interleaving = Interleaving(self.arms, readers)
+        #: Why events or impressions of a user could not be read when they were last looked for, None where
+        #: they could: for people. Each answer goes by what was read for itself.
+        self.unread: dict[str, str | None] = {}
         self.watcher: Watcher | None = None
         self.reports: dict[str, Callable[[], Any]] = {}
 

@@ -13,10 +13,10 @@ from funnel.serving.encoding import encoded, on_occasion
 from funnel.serving.finishing import finished
 from funnel.serving.parts import ServingParts
 from funnel.serving.reasons import nearest_of_history
-from funnel.serving.recent import recent_interactions_of_each
+from funnel.serving.recent import read_together
 from funnel.serving.recording import Called, in_front
 from funnel.serving.request import Request, encode_requests
-from funnel.serving.response import Answer
+from funnel.serving.response import STATE_UNREADABLE, Answer
 
 #: One context for all requests, or a list of one for each.
 Contexts: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None
@@ -70,7 +70,7 @@ def _together(
 ) -> list[Answer]:
     """An answer a user, all of one arm."""
     loaded, where, seen = chosen.loaded, same.where, same.seen
-    recent = recent_interactions_of_each(parts, users)
+    recent, readable = read_together(parts, users)
     moment = parts.moment(same.time)
     requests, reasons = encode_requests(loaded.contents, users, where, moment, recent, seen, context)
     if not users:
@@ -82,6 +82,7 @@ def _together(
     answers = []
     for number, (user_id, codes) in enumerate(zip(users, reasons, strict=True)):
         row = slice(number, number + 1)
+        codes = codes if readable else [*codes, STATE_UNREADABLE]
         own = [step.of(row) if step.name in (steps[-1].name, RANK) else step for step in steps]
         moment_of = context[number] if isinstance(context, Sequence) else context
         request = Request(user_id, time=moment, where=where, seen=seen, context=moment_of)
