@@ -125,6 +125,32 @@ def test_a_determinantal_process_equals_a_slow_one(vectors: np.ndarray, trade_of
     assert (np.diff(out.scores, axis=1) <= 1e-6).all()
 
 
+@pytest.mark.parametrize("kind", ["mmr", "dpp"])
+@pytest.mark.parametrize("trade_off", [0.0, 0.3, 0.9])
+def test_what_stands_behind_stays_there_whatever_its_numbers(
+    vectors: np.ndarray, trade_off: float, kind: Any
+) -> None:
+    """Their scores are made up; those of the first tier are values."""
+    rng = np.random.default_rng(5)
+    items = np.stack([rng.permutation(200)[:30] for _ in range(20)])
+    ahead = -np.sort(-rng.normal(size=(20, 12)).astype(np.float32), axis=1)
+    behind = -np.sort(-rng.normal(size=(20, 18)).astype(np.float32), axis=1)
+    tiers = np.repeat(np.array([[0] * 12 + [1] * 10 + [2] * 8], dtype=np.int8), 20, axis=0)
+    lists = []
+    for fall in (1.0, 1000.0):
+        scores = np.concatenate([ahead, ahead[:, -1:] - fall * (1 + behind[:, :1] - behind)], axis=1)
+        before = replace(ranked(items.tolist(), scores), tiers=tiers)
+        out = Diversify(vectors, trade_off, pool=25, k=25, kind=kind)(ask(20), before)
+        assert out.tiers is not None
+        assert (np.diff(out.tiers, axis=1) >= 0).all()
+        assert (np.diff(out.scores, axis=1) <= 1e-6).all()
+        lists.append(out.items.tolist())
+    assert lists[0] == lists[1]
+    alone = ranked(items[:, :12].tolist(), ahead)
+    first = Diversify(vectors, trade_off, pool=12, k=12, kind=kind)(ask(20), alone)
+    assert first.items.tolist() == [some[:12] for some in lists[0]]
+
+
 def test_twins_and_what_adds_nothing_come_behind_in_their_order() -> None:
     vectors = np.array([[1, 0], [2, 0], [0, 1], [3, 0]], dtype=np.float32)
     before = ranked([[0, 1, 3, 2], [3, -1, -1, -1]], [[1, 0.9, 0.8, 0], [7, 0, 0, 0]])

@@ -9,7 +9,7 @@ import numpy as np
 from funnel.compiling import compiled
 from funnel.features.kernels import passes, put_all, slot_of, table_bits
 from funnel.index.kernel import dot
-from funnel.types import Bool, Float32, Int32, Int64
+from funnel.types import Bool, Float32, Int8, Int32, Int64
 from funnel.vectors import Stored
 from funnel.vectors.reading import as_float, dimension
 
@@ -135,14 +135,25 @@ def unranked(items: Int32, ranks: Int32, times: Int64, sources: Bool) -> tuple[I
     return at[:n], some[:n], moments[:n]
 
 
+@compiled
+def is_before(tiers: Int8, items: Int32, b: int, j: int, own: float, chosen: int, value: float) -> bool:
+    """Whether a free item of a pool is picked before the one that was chosen of those ahead of it: by tier,
+    then by value, then by row."""
+    if len(tiers) and tiers[b, j] != tiers[b, chosen]:
+        return bool(tiers[b, j] < tiers[b, chosen])
+    return own > value or (own == value and items[b, j] < items[b, chosen])
+
+
 @compiled(fastmath=_REGROUP)
 def mmr(
-    vectors: Stored, items: Int32, relevance: Float32, trade_off: float, picks: Int64, values: Float32
-) -> None:
+    vectors: Stored, items: Int32, relevance: Float32, tiers: Int8, trade_off: float, picks: Int64,
+    values: Float32,
+) -> None:  # fmt: skip
     """Greedy maximal marginal relevance: picks, values [B, k] from relevance [B, P] of the first P items.
 
     The value of a pick is trade_off · relevance − (1 − trade_off) · its highest cosine with an earlier pick,
-    taken as −1 before the first: so values never rise. Ties go to the lower item row.
+    taken as −1 before the first: so values never rise. Ties go to the lower item row. tiers: int8 [B, P], or
+    [0, 0] where all are of one; a higher one comes behind, its values moved below those of what is there.
     """
     n_requests, pool = relevance.shape
     width = dimension(vectors)
@@ -162,6 +173,7 @@ def mmr(
             scale = np.float32(1) / np.sqrt(norm) if norm > 0 else np.float32(0)
             for d in range(width):
                 unit[j, d] = as_float(vectors[item, d]) * scale
+        fall = np.float32(0)
         for position in range(picks.shape[1]):
             chosen = -1
             value = np.float32(0)
@@ -169,12 +181,14 @@ def mmr(
                 if not free[j]:
                     continue
                 own = np.float32(trade_off * relevance[b, j] - (1 - trade_off) * closest[j])
-                if chosen < 0 or own > value or (own == value and items[b, j] < items[b, chosen]):
+                if chosen < 0 or is_before(tiers, items, b, j, own, chosen, value):
                     chosen, value = j, own
             if chosen < 0:
                 break
+            if len(tiers) and position > 0 and tiers[b, chosen] != tiers[b, picks[b, position - 1]]:
+                fall = min(np.float32(0), values[b, position - 1] - value)
             picks[b, position] = chosen
-            values[b, position] = value
+            values[b, position] = value + fall
             free[chosen] = False
             for j in range(pool):
                 if free[j]:

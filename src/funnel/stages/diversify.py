@@ -12,11 +12,15 @@ from funnel.plugins import register
 from funnel.stages._kernels import mmr
 from funnel.stages.dpp import dpp
 from funnel.stages.stage import positive
-from funnel.types import Candidates, Float32, Int32, Int64, Requests
+from funnel.types import Candidates, Float32, Int8, Int32, Int64, Requests
 from funnel.vectors import ItemVectors
 
 if TYPE_CHECKING:
     from funnel.stages.parts import Parts
+
+
+#: Of candidates that are all of one tier.
+_ONE_TIER = np.zeros((0, 0), dtype=np.int8)
 
 
 @register("stage", "diversify")
@@ -35,7 +39,7 @@ class Diversify:
     By "mmr" picks k items, each the one with the highest trade_off · relevance − (1 − trade_off) · (its
     highest cosine with those picked before). Relevance is the score, brought to 0…1 over the request's pool.
     The picks' scores become these values (which never rise); at trade_off = 1 order and scores stay as they
-    were.
+    were. Of candidates in tiers a higher one stays behind, and relevance is that among its own.
 
     vectors: [n_items, d], of any length.
 
@@ -59,9 +63,11 @@ class Diversify:
         """The k picks in order. Where k is more than the pool, what is behind that stays behind it."""
         if self._trade_off == 1:
             return candidates.top(self._k)
-        lists = plain(candidates.items, candidates.scores)
-        relevance, picks, values = _begun(*lists, self._pool, self._k)
-        self._pick(self._vectors, lists[0], relevance, self._trade_off, picks, values)
+        items, scores, tiers = plain(
+            candidates.items, candidates.scores, _ONE_TIER if candidates.tiers is None else candidates.tiers
+        )
+        relevance, picks, values = _begun(items, scores, tiers, self._pool, self._k)
+        self._pick(self._vectors, items, relevance, tiers, self._trade_off, picks, values)
         picked = candidates.reorder(picks, values)
         if min(self._k, candidates.items.shape[1]) == picks.shape[1]:
             return picked
@@ -84,22 +90,25 @@ def _followed(picked: Candidates, whole: Candidates, picks: Int64) -> Candidates
 
 
 @compiled
-def _begun(items: Int32, scores: Float32, pool: int, k: int) -> tuple[Float32, Int64, Float32]:
-    """relevance [B, at most pool]: scores brought to 0…1 over each request's pool; all equal gives 0. picks,
-    values [B, at most k]: what is not picked stays an empty position; those come last, so their own columns
-    can stand for them."""
+def _begun(items: Int32, scores: Float32, tiers: Int8, pool: int, k: int) -> tuple[Float32, Int64, Float32]:
+    """relevance [B, at most pool]: scores brought to 0…1 over each request's pool, of each tier by itself;
+    all equal gives 0. tiers: [0, 0] where all are of one. picks, values [B, at most k]: what is not picked
+    stays an empty position; those come last, so their own columns can stand for them."""
     n = min(pool, items.shape[1])
     shape = (len(items), min(k, n))
     relevance = np.zeros((len(items), n), dtype=np.float32)
     picks, values = np.empty(shape, dtype=np.int64), np.full(shape, np.float32(-np.inf))
     for b in range(len(items)):
-        low, high = np.float32(np.inf), np.float32(-np.inf)
-        for j in range(n):
-            if items[b, j] >= 0 and np.isfinite(scores[b, j]):
-                low, high = min(low, scores[b, j]), max(high, scores[b, j])
-        for j in range(n):
-            if items[b, j] >= 0 and np.isfinite(scores[b, j]) and high > low:
-                relevance[b, j] = (scores[b, j] - low) / (high - low)
+        for tier in range(1 + tiers[b, :n].max() if len(tiers) and n else 1):
+            low, high = np.float32(np.inf), np.float32(-np.inf)
+            for j in range(n):
+                own = not len(tiers) or tiers[b, j] == tier
+                if own and items[b, j] >= 0 and np.isfinite(scores[b, j]):
+                    low, high = min(low, scores[b, j]), max(high, scores[b, j])
+            for j in range(n):
+                own = not len(tiers) or tiers[b, j] == tier
+                if own and items[b, j] >= 0 and np.isfinite(scores[b, j]) and high > low:
+                    relevance[b, j] = (scores[b, j] - low) / (high - low)
         for j in range(shape[1]):
             picks[b, j] = j
     return relevance, picks, values

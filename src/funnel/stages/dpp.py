@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from funnel.compiling import compiled
-from funnel.types import Float32, Int32, Int64
+from funnel.stages._kernels import is_before
+from funnel.types import Float32, Int8, Int32, Int64
 from funnel.vectors import Stored
 from funnel.vectors.reading import as_float, dimension
 
@@ -15,8 +16,9 @@ NOTHING = 1e-6
 
 @compiled
 def dpp(
-    vectors: Stored, items: Int32, relevance: Float32, trade_off: float, picks: Int64, values: Float32
-) -> None:
+    vectors: Stored, items: Int32, relevance: Float32, tiers: Int8, trade_off: float, picks: Int64,
+    values: Float32,
+) -> None:  # fmt: skip
     """picks, values [B, k] from relevance [B, P] of the first P items, by Chen, Zhang and Zhou (Fast greedy
     MAP inference for determinantal point process to improve recommendation diversity, NeurIPS 2018).
 
@@ -24,7 +26,7 @@ def dpp(
     counts as trade_off, the logarithm of the determinant of similarities as 1 − trade_off. A pick is the item
     that lifts the determinant most; its value is the logarithm of by how much, so that values never rise. An
     update of the Cholesky factor makes a pick cost O(P · k). What adds nothing any more comes behind, the
-    most relevant first. Ties go to the lower item row.
+    most relevant first. Ties go to the lower item row. tiers: see `mmr`.
     """
     n_requests, pool = relevance.shape
     width, k = dimension(vectors), picks.shape[1]
@@ -43,21 +45,23 @@ def dpp(
             scale = 1 / np.sqrt(norm) if norm > 0 else 0.0
             for d in range(width):
                 unit[j, d] = as_float(vectors[items[b, j], d]) * scale
-        last = 0.0
+        last, fall = 0.0, 0.0
         for position in range(k):
             chosen, gain = -1, 0.0
             for j in range(pool):
                 if free[j]:
                     new = own[j] > NOTHING
                     mine = 2 * alpha * relevance[b, j] + (np.log(own[j]) if new else -1e9)
-                    if chosen < 0 or mine > gain or (mine == gain and items[b, j] < items[b, chosen]):
+                    if chosen < 0 or is_before(tiers, items, b, j, mine, chosen, gain):
                         chosen, gain = j, mine
             if chosen < 0:
                 break
             if gain < -1e8:
-                gain = last - 1.0
-            last = gain
-            picks[b, position], values[b, position] = chosen, gain
+                gain = last - 1.0 - fall
+            if len(tiers) and position > 0 and tiers[b, chosen] != tiers[b, picks[b, position - 1]]:
+                fall = min(0.0, last - gain)
+            last = gain + fall
+            picks[b, position], values[b, position] = chosen, last
             free[chosen] = False
             if own[chosen] > NOTHING:
                 condition(unit, own, factor, free, chosen, position)
