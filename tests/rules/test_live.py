@@ -268,6 +268,34 @@ def test_what_may_be_shown_is_found_behind_many_that_may_not(ruled: Open) -> Non
     assert len(live.recommend("new").items) == 10
 
 
+def of_no_value(answer: Answer, code: str = "no_value") -> list[bool]:
+    return [code in item.reasons for item in answer.items]
+
+
+@pytest.mark.parametrize("trade_off", [1.0, 0.7])
+@pytest.mark.parametrize("kind", ["mmr", "dpp"])
+def test_what_has_no_value_stays_behind_whatever_is_boosted(ruled: Open, trade_off: float, kind: str) -> None:
+    """Also drawn lists, which are the same where nothing is left to chance."""
+    live = ruled(
+        {"kind": "boost", "where": {"genres": "Drama"}, "add": 1000.0, "name": "push"},
+        {"kind": "at_most", "column": "genres", "n": 150, "name": "any"},
+        rank={"value": "p_event * (year - 1979)", "floor": {"year": 1990.0}},
+        rerank={"trade_off": trade_off, "kind": kind},
+        explore={"temperature": 1e-9, "epsilon": 0.0, "top": 50, "share": 1.0},
+    )
+    live.items.patch(list(range(1, 200, 4)), {"year": None})
+    for user in range(1, 6):
+        greedy, drawn = (live.recommend(user, 60, seed=seed) for seed in (-1, 1))
+        for answer in (greedy, drawn):
+            unknown, below = of_no_value(answer), of_no_value(answer, "below_floor")
+            assert sorted(unknown) == unknown
+            assert sorted(below[: unknown.count(False)]) == below[: unknown.count(False)]
+            assert any("rule:push" in item.reasons for item in answer.items)
+        assert any(of_no_value(live.recommend(user, 150, seed=-1)))
+        if trade_off == 1:
+            assert [item.score for item in greedy.items] == [item.score for item in drawn.items]
+
+
 def test_an_answer_says_of_its_own_request_whether_its_state_could_be_read(
     ruled: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

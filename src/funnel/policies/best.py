@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,9 +11,6 @@ from funnel.rules import Ruleset
 from funnel.rules.layout import Solved
 from funnel.rules.ruleset import Boosted
 from funnel.types import Candidates, Float32, Int32, Int64, Occasion
-
-#: Within a tier of boosts are those of values and floors.
-_TIERS = 8
 
 
 @dataclass(frozen=True)
@@ -38,11 +35,8 @@ def best_list(rules: Ruleset, candidates: Candidates, b: int, k: int, occasion: 
     """Of the candidates at row b, k items."""
     m = int(np.count_nonzero(candidates.items[b] >= 0))
     items = candidates.items[b, :m]
-    boosted = rules.boosted(items, candidates.scores[b, :m])
-    tiers = boosted.tiers * _TIERS
-    if candidates.tiers is not None:
-        tiers = tiers + candidates.tiers[b, :m]
-        boosted = replace(boosted, order=boosted.order[np.argsort(tiers[boosted.order], kind="stable")])
+    tiers = None if candidates.tiers is None else candidates.tiers[b, :m]
+    boosted = rules.boosted(items, candidates.scores[b, :m], tiers)
     rows, scores = frozen(items[boosted.order]), frozen(boosted.scores[boosted.order])
     solved = rules.layout.solve(rows, k, occasion, b)
-    return Best(boosted, rows, scores, frozen(tiers[boosted.order], np.int32), solved)
+    return Best(boosted, rows, scores, frozen(boosted.tiers[boosted.order], np.int32), solved)

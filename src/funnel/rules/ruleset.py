@@ -26,7 +26,10 @@ from funnel.rules.config import (
 )
 from funnel.rules.layout import Layout, Solved
 from funnel.rules.pacing import leave_out
-from funnel.types import Bool, Float32, Int32, Int64, Occasion, RulesOutcome
+from funnel.types import Bool, Float32, Int8, Int32, Int64, Occasion, RulesOutcome
+
+#: Within a tier of boosts are those of values and floors.
+_TIERS = 8
 
 _NO_VALUES = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
 
@@ -41,12 +44,12 @@ class Quota:
 
 @dataclass(frozen=True)
 class Boosted:
-    """Candidates after boosts. order: int64 [n]. scores: float32 [n] and tiers: int64 [n], of which a lower
+    """Candidates after boosts. order: int64 [n]. scores: float32 [n] and tiers: int32 [n], of which a lower
     one is before all of a higher one, as the candidates came. by: which were boosted by each rule."""
 
     order: Int64
     scores: Float32
-    tiers: Int64
+    tiers: Int32
     by: list[tuple[str, Bool]]
 
 
@@ -128,11 +131,15 @@ class Ruleset:
         return out
 
     def left(self, rule: CapRule, occasion: Occasion, request: int) -> tuple[Int32, Int64]:
-        """Values that the user was shown within the rule's time, and how often each may be shown still."""
+        """Values that the user was shown within the rule's time, and how often each may be shown still.
+
+        What comes later than the request, by more than clocks differ, does not count: a request may be about
+        an earlier moment, and a clock that was ahead once would cap a user for as long as it was.
+        """
         now, times = int(occasion.now[request]), occasion.impression_times[request]
         if not len(times):
             return _NO_VALUES
-        recent = times > now - rule.seconds
+        recent = (times > now - rule.seconds) & (times <= now + AHEAD)
         codes = self.codes(rule.column).of(occasion.impressions[request][recent])
         values, often = np.unique(codes[codes >= 0], return_counts=True)
         return values.astype(np.int32), rule.shows - often.astype(np.int64)
@@ -145,7 +152,7 @@ class Ruleset:
 
         items: int32 [n], candidates that are not excluded, best first; scores: float32 [n].
         """
-        boosted = self.boosted(items, scores)
+        boosted = self.boosted(items, scores, tiers)
         solved = self.layout.solve(items[boosted.order], k, occasion, request)
         positions = boosted.order[solved.chosen]
         return positions, boosted.scores[positions], self.outcome(items, boosted, solved, solved.chosen)
@@ -162,19 +169,26 @@ class Ruleset:
         )
         return replace(outcome, touched=all_touched)
 
-    def boosted(self, items: Int32, scores: Float32) -> Boosted:
-        """The candidates after boosts."""
+    def boosted(self, items: Int32, scores: Float32, tiers: Int8 | None = None) -> Boosted:
+        """The candidates after boosts. tiers: int8 [n], of values and floors; None where all are of one.
+
+        A score that is boosted stays in its tier, for the scores of later ones are no values. What a boost
+        puts in front or at the back is a tier of its own, within which are those of values and floors.
+        """
+        own = np.zeros(len(items), dtype=np.int32) if tiers is None else tiers.astype(np.int32)
         if not self._boosts:
-            return Boosted(np.arange(len(items)), scores, np.zeros(len(items), dtype=np.int64), [])
-        tiers, new = np.zeros(len(items), dtype=np.int64), scores.astype(np.float64)
+            order = np.arange(len(items)) if tiers is None else own.argsort(kind="stable")
+            return Boosted(order, scores, own, [])
+        put, new = np.zeros(len(items), dtype=np.int32), scores.astype(np.float64)
         boosted = [(label, self.passes(rule.where, items)) for label, rule in self._boosts]
         for (_, rule), (_, at) in zip(reversed(self._boosts), reversed(boosted), strict=True):
             if rule.to is not None:  # the first by priority has the last word
-                tiers[at] = 1 if rule.to == "front" else -1
+                put[at] = -1 if rule.to == "front" else 1
             elif rule.add is not None:
                 new[at] += rule.add
             elif rule.multiply is not None:
                 new[at] = np.where(new[at] < 0, new[at] / rule.multiply, new[at] * rule.multiply)
         # As they came where nothing tells two apart.
-        order = np.lexsort((np.arange(len(items)), -new, -tiers))
-        return Boosted(order, new.astype(np.float32), -tiers, boosted)
+        own += put * _TIERS
+        order = np.lexsort((np.arange(len(items)), -new, own))
+        return Boosted(order, new.astype(np.float32), own, boosted)

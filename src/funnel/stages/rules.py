@@ -141,8 +141,9 @@ class Rules:
         outcomes = []
         for b in range(n):
             m = int(np.count_nonzero(candidates.items[b] >= 0))
+            tiers = None if candidates.tiers is None else candidates.tiers[b, :m]
             chosen, own, outcome = self._rules.arranged(
-                candidates.items[b, :m], candidates.scores[b, :m], self._k, requests.occasion, b
+                candidates.items[b, :m], candidates.scores[b, :m], self._k, requests.occasion, b, tiers
             )
             columns[b, : len(chosen)], scores[b, : len(chosen)] = chosen, own
             outcomes.append(outcome)
