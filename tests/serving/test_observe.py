@@ -14,7 +14,7 @@ import pytest
 
 from funnel import Live
 from funnel.artifacts import Store
-from funnel.errors import DataError, FunnelError
+from funnel.errors import BundleError, DataError, FunnelError
 from funnel.serving import batch
 from funnel.serving.batch import recommend_all
 from funnel.serving.request import Request, encode_request
@@ -270,3 +270,28 @@ def test_a_state_is_named_by_a_path_or_a_text(tmp_path: Path) -> None:
     assert SqliteLog(tmp_path / "state.sqlite").events_of("1", 5) == [Event("1", "2", 3)]
     with pytest.raises(FunnelError, match="path of a state is 7"):
         SqliteLog(7)  # type: ignore[arg-type]
+
+
+def test_a_call_that_is_refused_keeps_no_click_where_impressions_cannot_be_kept(store: Store) -> None:
+    live = Live(store.folder)
+    live.observe((9, 5), kind="impression")
+    live.close()
+    before, path = live.history(7), Path(live._parts.impressions.path)
+    for name in ("", "-wal", "-shm"):
+        path.with_name(path.name + name).unlink(missing_ok=True)
+    path.write_bytes(b"no database" * 1000)
+    for key in ("a", None):
+        with pytest.raises(BundleError, match="damaged"):
+            live.observe((7, 5), (7, 5, None, "impression"), key=key)
+    assert live.history(7) == before
+    path.unlink()
+    for _ in range(2):  # made again under its key, it counts once
+        live.observe((7, 5), (7, 5, None, "impression"), key="a")
+    assert live.history(7) == [*before, 5]
+    assert live.health()["state"]["impressions"] == 1
+    with pytest.raises(DataError, match="other events"):
+        live.observe((7, 6, None, "impression"), key="a")
+    live.observe((7, 6), key="b")
+    with pytest.raises(DataError, match="other events"):
+        live.observe((7, 8), kind="impression", key="b")
+    assert live.health()["state"]["impressions"] == 1

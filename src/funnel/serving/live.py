@@ -188,7 +188,9 @@ class Live:
 
         Raises: DataError for another kind, a value that is none, an event without ids, with a time in another
         unit, or one that is more than ten minutes ahead of the clock, or a key that came with other events
-        before; BundleError when it cannot be kept. Then none of the events is taken in.
+        before; BundleError when it cannot be kept. Then none of the events is taken in; only of a call that
+        has impressions beside others, and whose others cannot be kept, the impressions may count. Made again
+        under its key, the call counts them once.
         """
         observing.observe(self._parts, events, kind, value, key)
 

@@ -24,8 +24,10 @@ def observe(
     kinds = KindsTaken(own.kinds, "interaction" if kind == "impression" else kind, value)
     taken = checked(others, own.statistics.end if own.statistics.clock == "time" else None, kinds)
     once = None if key is None else CallKey.of(key, [*taken, *views])
+    if views and taken:  # two files, and no click is kept of a call that is refused
+        parts.impressions.observe(views, once)
     if taken or once is not None:  # the log of events knows every key
         parts.state.observe(taken, once)
         parts.recording.feedback += sum(event.answer is not None for event in taken)
-    if views:
+    if views and not taken:
         parts.impressions.observe(views, once)
