@@ -296,6 +296,23 @@ def test_what_has_no_value_stays_behind_whatever_is_boosted(ruled: Open, trade_o
             assert [item.score for item in greedy.items] == [item.score for item in drawn.items]
 
 
+def test_a_later_impression_says_nothing_of_an_earlier_moment(
+    ruled: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = ruled({"kind": "cap", "column": "item_id", "shows": 1, "per": "1h"})
+    now = int(time.time())
+    first, second = ids(live.recommend(7))[:2]
+    live.observe((7, first, now), kind="impression")
+    for ahead in (0, 300, -300):  # two clocks may differ by as much
+        assert first not in ids(live.recommend(7, 150, time=now + ahead))
+    for ahead in (-86_400, -3600, 3601):
+        assert first in ids(live.recommend(7, 150, time=now + ahead))
+    with monkeypatch.context() as ahead_once:
+        ahead_once.setattr(time, "time", lambda: now + 400 * 86_400.0)
+        live.observe((7, second), kind="impression")
+    assert second in ids(live.recommend(7))
+
+
 def test_an_answer_says_of_its_own_request_whether_its_state_could_be_read(
     ruled: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ from funnel.rules.config import (
 from funnel.rules.layout import Layout, Solved
 from funnel.rules.pacing import leave_out
 from funnel.types import Bool, Float32, Int8, Int32, Int64, Occasion, RulesOutcome
+from funnel.values.times import AHEAD
 
 #: Within a tier of boosts are those of values and floors.
 _TIERS = 8
@@ -145,12 +146,19 @@ class Ruleset:
         return values.astype(np.int32), rule.shows - often.astype(np.int64)
 
     def arranged(
-        self, items: Int32, scores: Float32, k: int, occasion: Occasion | None = None, request: int = 0
+        self,
+        items: Int32,
+        scores: Float32,
+        k: int,
+        occasion: Occasion | None = None,
+        request: int = 0,
+        tiers: Int8 | None = None,
     ) -> tuple[Int64, Float32, RulesOutcome]:
         """The list of at most k items: their positions among the candidates int64 [m], their scores, and what
         the rules did.
 
-        items: int32 [n], candidates that are not excluded, best first; scores: float32 [n].
+        items: int32 [n], candidates that are not excluded, best first; scores: float32 [n]. tiers: see
+        `Candidates.tiers`, int8 [n].
         """
         boosted = self.boosted(items, scores, tiers)
         solved = self.layout.solve(items[boosted.order], k, occasion, request)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: 1.8e9 in seconds, 1.8e12 in milliseconds, 1.8e15 in microseconds, 1.8e18 in nanoseconds.
 END_OF_SECONDS = 10_000_000_000
 
+#: Seconds that a moment may be ahead of our clock: two machines are never quite of one time.
+AHEAD = 600
+
 _UNITS = ((10**13, "milliseconds", 10**3), (10**16, "microseconds", 10**6), (10**19, "nanoseconds", 10**9))
 
 

@@ -12,10 +12,7 @@ from funnel.types import EventKinds
 from funnel.values.events import parts, worth
 from funnel.values.nearest import hint
 from funnel.values.shown import shown
-from funnel.values.times import seconds
-
-#: Seconds that an event may be ahead of our clock: two machines are never quite of one time.
-AHEAD = 600
+from funnel.values.times import AHEAD, seconds
 
 #: Characters of the id of an answer.
 MOST_ANSWER = 64
