@@ -73,10 +73,11 @@ def test_too_little_demand_is_not_held_back_further() -> None:
 
 
 def test_what_is_spent_is_out_and_what_has_no_budget_is_not() -> None:
-    on = world([0, 10, 10, None, -1, 10], [0, 10, 11, 5, None, None])
-    rules, rows = made([rule(by="item_id", slack=1.0)], on), np.arange(6, dtype=np.int32)
+    infinite = float("inf")
+    on = world([0, 10, 10, None, -1, 10, infinite, -infinite], [0, 10, 11, 5, None, None, 1e9, 0])
+    rules, rows = made([rule(by="item_id", slack=1.0)], on), np.arange(8, dtype=np.int32)
     for key in range(50):
-        assert rules.excluded(at(DAY - 1, key), 0, rows).tolist() == [True, True, True, False, True, False]
+        assert np.flatnonzero(rules.excluded(at(DAY - 1, key), 0, rows)).tolist() == [0, 1, 2, 4, 7]
 
 
 def test_a_campaign_takes_part_or_does_not_as_a_whole_and_again_the_same_way() -> None:

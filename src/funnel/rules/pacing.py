@@ -44,8 +44,8 @@ def leave_out(
     """Mark the items that may not be shown.
 
     campaigns: int32 [n, W], whose first column is a number a budget, −1 for none. limits, spent: float64
-    [n]; an item without a limit (NaN) has no budget to keep to, one whose spending is not known has spent
-    nothing, a limit of 0 or less is spent. out: bool [n].
+    [n]; an item without a limit (NaN, infinite) has no budget to keep to, one whose spending is not known
+    has spent nothing, a limit of 0 or less is spent. out: bool [n].
     """
     number = np.uint64(key & 0xFFFFFFFFFFFFFFFF)
     _leave_out(campaigns, limits, spent, planned(rule.curve, now), float(rule.slack), number, out)
@@ -57,7 +57,7 @@ def _leave_out(
 ) -> None:
     for i in range(len(limits)):
         limit, paid = limits[i], 0.0 if np.isnan(spent[i]) else spent[i]
-        if np.isnan(limit):
+        if np.isnan(limit) or limit == np.inf:
             continue
         if not paid < limit or slack * limit == 0:
             out[i] = True
