@@ -21,14 +21,31 @@ _Evaluate = Callable[[Mapping[str, Any]], Any]
 #: Longest text, and deepest nesting.
 _LONGEST, _DEEPEST = 1000, 50
 
+
+def _divided(value: Any, by: Any) -> Any:
+    """NaN where it is by 0."""
+    return np.where(np.equal(by, 0), np.nan, np.divide(value, by))
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    """NaN where it is a division by 0, and of what is not known whatever the exponent."""
+    unknown = np.isnan(base) | np.isnan(exponent) | (np.equal(base, 0) & np.less(exponent, 0))
+    return np.where(unknown, np.nan, np.power(base, exponent))
+
+
+def _log(value: Any) -> Any:
+    """NaN of 0, as of less."""
+    return np.where(np.equal(value, 0), np.nan, np.log(value))
+
+
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: np.add,
     ast.Sub: np.subtract,
     ast.Mult: np.multiply,
-    ast.Div: np.divide,
-    ast.Pow: np.power,
+    ast.Div: _divided,
+    ast.Pow: _power,
 }
-_OF_ONE: dict[str, Callable[[Any], Any]] = {"log": np.log, "exp": np.exp, "abs": np.abs}
+_OF_ONE: dict[str, Callable[[Any], Any]] = {"log": _log, "exp": np.exp, "abs": np.abs}
 _OF_SEVERAL: dict[str, Callable[[Any, Any], Any]] = {"min": np.minimum, "max": np.maximum}
 
 
@@ -62,8 +79,9 @@ class Formula:
     def __call__(self, values: Mapping[str, Any]) -> Float64:
         """The value at each position: float64, of the shape of what is given.
 
-        values: an array or a number a name. What is not known (NaN), divided by 0, or beyond what a number
-        can be is NaN or infinite: never an error.
+        values: an array or a number a name. What is not known (NaN) or not defined (divided by 0, the
+        logarithm of 0 or less) is NaN, and so is all that is made of it, also by `min`, `max` and `** 0`.
+        What is beyond what a number can be is infinite. There is never an error.
         """
         with np.errstate(all="ignore"):
             return np.asarray(self._evaluate(values), dtype=np.float64)

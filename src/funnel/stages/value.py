@@ -135,7 +135,7 @@ class ByValue:
     """Orders the ranked list by expected value; of equal value in the ranker's order.
 
     Behind all others come, in this order, items below a floor and items whose value is not known (a column
-    without a value, a division by zero, the logarithm of a negative number): none is dropped. Scores are
+    without a value, a division by zero, the logarithm of 0 or less): none is dropped. Scores are
     the values; those of what comes behind are below the least of the others, and no value.
     """
 
