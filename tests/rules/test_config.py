@@ -22,6 +22,7 @@ from funnel.errors import ConfigError
 from funnel.pipeline import prepare
 from funnel.pipeline.checks import check
 from funnel.pipeline.report import report_on
+from funnel.pipeline.rules import costs_of_rules
 from tests.conftest import ROOT
 from tests.serving.test_reload import variant
 from tests.tiny import TinyBuild, movie_config
@@ -130,6 +131,24 @@ def test_the_report_says_what_rules_cost_and_the_command_what_they_did(
     )
     assert told["items"][0]["item_id"] == 150
     assert told["items"][0]["reasons"][0] == "rule:pin"
+
+
+def test_the_report_says_what_a_cap_keeps_from_one_list(built: TinyBuild) -> None:
+    """Nobody was shown anything in what is replayed, and budgets go by a clock that it has not."""
+    cap = {"kind": "cap", "column": "genres", "shows": 1, "per": "1d"}
+    budget = {"kind": "budget", "limit": "year", "spent": "year"}
+    contents = replace(
+        load_contents(Store(built.indexes).path("current")), rules=configure("x", rules=[cap, budget]).rules
+    )
+    (note,) = costs_of_rules(contents, built.prepared.split.test, 10, seed=0)
+    assert note.startswith("rule 'cap genres'")
+    with_all, without = [float(one) for one in re.findall(r"0\.\d{4}", note)]
+    assert with_all < without
+    shown = contents.funnel(10)(built.prepared.split.test.requests.take(slice(50))).items
+    for some in shown:
+        genres = contents.catalogue.values_of("genres", some[some >= 0])
+        every = [genre for one in genres for genre in one]
+        assert 0 < len(every) == len(set(every))
 
 
 def test_the_rules_of_the_document_are_rules() -> None:

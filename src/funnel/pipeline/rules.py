@@ -17,10 +17,10 @@ _MOST = 1000
 def costs_of_rules(contents: Contents, examples: Examples, k: int, seed: int) -> list[str]:
     """A sentence a rule: NDCG@k with all rules, and with all but this one, on a sample of the requests.
 
-    Caps and budgets go by the clock and by what was shown, of which a replayed request has neither; they are
-    left out.
+    Budgets go by the clock, which a replayed request has not: they are left out. Nothing was shown to anybody
+    before, so that a cap costs what it keeps from one list.
     """
-    rules = [rule for rule in contents.rules if rule.kind not in ("cap", "budget")]
+    rules = [rule for rule in contents.rules if rule.kind != "budget"]
     if not rules:
         return []
     chosen = np.sort(np.random.default_rng(seed).permutation(len(examples))[:_MOST])
