@@ -268,6 +268,16 @@ def test_what_may_be_shown_is_found_behind_many_that_may_not(ruled: Open) -> Non
     assert len(live.recommend("new").items) == 10
 
 
+def test_a_column_of_money_may_be_counted_too(ruled: Open) -> None:
+    live = ruled(
+        {"kind": "budget", "limit": "year", "spent": "year", "by": "year", "name": "money"},
+        {"kind": "at_most", "column": "year", "n": 2, "strict": True},
+    )
+    assert live.recommend(7).items == ()
+    live.items.patch([20, 21, 22], {"year": None})
+    assert set(ids(live.recommend("new"))) == {20, 21, 22}
+
+
 def of_no_value(answer: Answer, code: str = "no_value") -> list[bool]:
     return [code in item.reasons for item in answer.items]
 

@@ -9,7 +9,7 @@ from funnel.catalogue.columns import FilterColumn
 from funnel.catalogue.expression import read
 from funnel.catalogue.layout import Numbers, Terms
 from funnel.errors import ConfigError
-from funnel.rules.config import BudgetRule, Rule
+from funnel.rules.config import Rule
 from funnel.values.nearest import hint
 
 
@@ -17,8 +17,10 @@ def check_rules(rules: Sequence[Rule], columns: Mapping[str, FilterColumn]) -> N
     """Raises: ConfigError naming a rule and what it asks for that the items do not have: a column, one of
     numbers, or a value that a filter's column cannot have."""
     for rule in rules:
-        for name in rule.columns:
-            _check_column(rule, name, columns)
+        for name in rule.money:
+            _check_column(rule, name, columns, is_money=True)
+        for name in rule.coded:
+            _check_column(rule, name, columns, is_money=False)
         where: Any = getattr(rule, "where", None)
         if where is not None:
             try:
@@ -27,8 +29,7 @@ def check_rules(rules: Sequence[Rule], columns: Mapping[str, FilterColumn]) -> N
                 raise ConfigError(f"rule {rule.label!r}: {error}{_near(where, columns)}") from error
 
 
-def _check_column(rule: Rule, name: str, columns: Mapping[str, FilterColumn]) -> None:
-    is_money = isinstance(rule, BudgetRule) and name in (rule.limit, rule.spent)
+def _check_column(rule: Rule, name: str, columns: Mapping[str, FilterColumn], is_money: bool) -> None:
     if name == "item_id" and not is_money and rule.kind in ("cap", "budget"):
         return
     column = columns.get(name)

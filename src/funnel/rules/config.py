@@ -33,7 +33,17 @@ class _Rule(Settings):
     @property
     def columns(self) -> tuple[str, ...]:
         """The item columns that it names itself; those of a filter are not among them."""
+        return (*self.money, *self.coded)
+
+    @property
+    def coded(self) -> tuple[str, ...]:
+        """Those whose values it counts or tells apart."""
         return (self.column,) if hasattr(self, "column") else ()
+
+    @property
+    def money(self) -> tuple[str, ...]:
+        """Those that it reads as numbers."""
+        return ()
 
 
 class AtMostRule(_Rule):
@@ -148,9 +158,14 @@ class BudgetRule(_Rule):
     )
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def coded(self) -> tuple[str, ...]:
         """See `_Rule`."""
-        return (self.limit, self.spent, self.by)
+        return (self.by,)
+
+    @property
+    def money(self) -> tuple[str, ...]:
+        """See `_Rule`."""
+        return (self.limit, self.spent)
 
     @field_validator("curve")
     @classmethod

@@ -63,12 +63,10 @@ class Ruleset:
     def __init__(self, rules: Sequence[Rule], catalogue: Catalogue) -> None:
         self.rules = ordered(rules)
         self.catalogue = catalogue
-        columns = [rule.columns for rule in self.rules]
-        money = [(rule.limit, rule.spent) for rule in self.rules if isinstance(rule, BudgetRule)]
-        names = dict.fromkeys(name for some in columns for name in some)
-        hot = {name for some in money for name in some}
-        self._codes = {name: ColumnCodes(catalogue, name) for name in names if name not in hot}
-        self._numbers = {name: catalogue.numbers(name) for name in hot}
+        coded = dict.fromkeys(name for rule in self.rules for name in rule.coded)
+        money = dict.fromkeys(name for rule in self.rules for name in rule.money)
+        self._codes = {name: ColumnCodes(catalogue, name) for name in coded}
+        self._numbers = {name: catalogue.numbers(name) for name in money}
         self._bits: dict[int, tuple[int, Bitmap]] = {}
         self._caps = [rule for rule in self.rules if isinstance(rule, CapRule)]
         self._budgets = [rule for rule in self.rules if isinstance(rule, BudgetRule)]
