@@ -74,6 +74,9 @@ def test_names_that_mean_nothing_or_two_things_are_told_before_training(asked: S
     raw = asked.prepared.config.model_dump(mode="json") | {"rank": {"value": "p_event * price"}}
     with pytest.raises(ConfigError, match="'price' is a column of items and of the context: rename one"):
         check(prepare(configs.parse(raw), data))
+    raw["rank"] = {"value": "p_event", "floor": {"price": 1.0}}
+    with pytest.raises(ConfigError, match=r"rank\.floor: 'price' is a column of items and of the context"):
+        check(prepare(configs.parse(raw), data))
 
 
 def test_training_that_starts_from_earlier_towers_knows_the_values_by_name(

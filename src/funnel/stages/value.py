@@ -119,12 +119,13 @@ def check_names(
         return
     values = [variable(kind, VALUE) for kind in worth]
     known = [*map(variable, heads), *values, *columns, *context]
-    for name in Formula.parse(config.value).names:
+    read = [("value", name) for name in Formula.parse(config.value).names]
+    for key, name in [*read, *(("floor", name) for name in config.floor)]:
         if known.count(name) > 1:
             both = (
                 "a value of events and a column" if name in values else "a column of items and of the context"
             )
-            raise ConfigError(f"rank.value: {name!r} is {both}: rename one")
+            raise ConfigError(f"rank.{key}: {name!r} is {both}: rename one")
     Formula.parse(config.value).check(known)
     for name in config.floor:
         if name not in known:
