@@ -21,6 +21,7 @@ import pytest
 
 from funnel import Live
 from funnel.artifacts import Store, signing
+from funnel.monitoring.thread import config_of
 from funnel.pipeline.run.journal import Entry, append, entries
 from funnel.pipeline.run.lock import only_run
 from funnel.pipeline.run.runner import KEEPABLE
@@ -202,6 +203,28 @@ def test_how_lists_are_chosen_is_decided_where_they_are_evaluated(
     assert "evaluate" in actions(planned)["runs"]
     assert why in planned["evaluate"]["why"]
     assert "rank" in actions(planned)["unchanged"]
+
+
+def test_what_counts_while_a_bundle_is_served_is_that_of_the_next_run(place: Place) -> None:
+    """Answers are those of before, so that one bundle could be taken for the other; who logs them is not."""
+    first, text = place.indexes.current(), place.config.read_text()
+
+    def served() -> tuple[bool, bool]:
+        live = Live(place.indexes.folder)
+        live.close()
+        return live.health()["impressions"]["log"], config_of(live).on
+
+    assert served() == (False, True)
+    place.config.write_text(text + "\n[impressions]\nlog = true\n\n[monitor]\non = false\n")
+    lines = place.run()
+    assert actions(lines) == {"unchanged": NAMES[:-3], "ran": NAMES[-3:]}
+    assert lines["evaluate"]["why"] == "impressions.log False → True, monitor.on True → False"
+    assert place.indexes.current() != first
+    assert served() == (True, False)
+    place.config.write_text(text)
+    place.run()
+    assert served() == (False, True)
+    assert place.indexes.current() == first  # of a config that says nothing of them
 
 
 def test_what_is_published_is_signed_where_there_is_a_key(place: Place) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from funnel import Live, Ragged, Requests, configure
+from funnel.artifacts import Store
 from funnel.errors import BundleError, ConfigError
 from funnel.impressions import Impression, ImpressionsConfig, answers_folder, read
 from funnel.impressions.compact import compact
@@ -33,6 +34,19 @@ def live(indexes: Path) -> Iterator[Live]:
     live.close()
 
 
+def publish_with(indexes: Path, impressions: dict[str, Any]) -> None:
+    """The bundle with other settings of the log, as a build would have written it."""
+    store = Store(indexes)
+    about = store.verify("current")
+    with store.writing("movies") as draft:
+        shutil.copytree(store.path("current"), draft.folder, dirs_exist_ok=True)
+        (draft.folder / "manifest.json").unlink()
+        settings = json.loads((draft.folder / "serve.json").read_text())
+        (draft.folder / "serve.json").write_text(json.dumps(settings | {"impressions": impressions}))
+        draft.describe(towers_fingerprint=about.towers_fingerprint, config=about.config)
+    store.publish(draft.version)
+
+
 def logged(live: Live) -> dict[str, Impression]:
     assert live.recording.flush(30)
     return {one.id: one for one in read(answers_folder(live.folder))}
@@ -49,12 +63,8 @@ def test_an_embedded_live_logs_nothing_unless_it_is_told_to(indexes: Path) -> No
 
 @pytest.mark.parametrize("log", [True, False])
 def test_the_config_of_the_bundle_says_whether_answers_are_logged(indexes: Path, log: bool) -> None:
+    publish_with(indexes, {"log": log, "candidates": 7})
     live = Live(indexes)
-    manifest = live.manifest.model_copy(
-        update={"config": live.manifest.config | {"impressions": {"log": log, "candidates": 7}}}
-    )
-    overlay = live.overlay
-    object.__setattr__(overlay.loaded, "manifest", manifest)
     answer = live.recommend(1, 3)
     live.close()
     records = {one.id: one for one in read(answers_folder(indexes))}
@@ -63,10 +73,8 @@ def test_the_config_of_the_bundle_says_whether_answers_are_logged(indexes: Path,
 
 
 def test_settings_that_cannot_be_read_log_nothing_and_health_says_so(indexes: Path) -> None:
+    publish_with(indexes, {"log": True, "of_later": 1})
     live = Live(indexes)
-    config = live.manifest.config | {"impressions": {"log": True, "of_later": 1}}
-    manifest = live.manifest.model_copy(update={"config": config})
-    object.__setattr__(live.overlay.loaded, "manifest", manifest)
     live.recommend(1)
     live.close()
     assert not answers_folder(indexes).exists()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from funnel import plugins
 from funnel.catalogue.tables import Catalogue
@@ -50,7 +50,9 @@ class Components:
     at the moment of a request; None where nothing is. explore: by what lists are drawn that are to be; None
     where none is. rates: how often items are taken in each of its categories. kinds: what the kinds of events
     are for; None where they are of one. click_rates: of items where they were shown; None where that is not
-    logged. loaded: the folder, and what it gave; None for contents that were made in memory.
+    logged. while_served: `[impressions]` and `[monitor]` of the config, where they are not the usual ones:
+    they decide no answer and count while the bundle is in use. loaded: the folder, and what it gave; None for
+    contents that were made in memory.
     """
 
     catalogue: Catalogue
@@ -80,6 +82,7 @@ class Components:
     rates: Mapping[str, Rates] = field(default_factory=dict)
     kinds: EventKinds | None = None
     click_rates: ClickRates | None = None
+    while_served: Mapping[str, Any] = field(default_factory=dict)
     loaded: tuple[Path, Contents] | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from funnel import plugins
 from funnel.bundle.components import given_groups
 from funnel.bundle.funnels import Contents
-from funnel.bundle.serve_settings import save_settings
+from funnel.bundle.serve_settings import WHILE_SERVED, save_settings
 from funnel.catalogue.encoded import check_specs
 from funnel.catalogue.tables import Catalogue
 from funnel.catalogue.users import Users
@@ -34,7 +34,7 @@ from funnel.towers.items import ItemEncoder
 from funnel.towers.queries import EncoderConfig
 from funnel.types import EventKinds
 
-__all__ = ["CONTEXT", "Contents", "given_groups", "load_contents", "save_settings"]
+__all__ = ["CONTEXT", "WHILE_SERVED", "Contents", "given_groups", "load_contents", "save_settings"]
 
 #: The folder of a bundle with what encodes the moment of a request, and how often items are taken in each.
 CONTEXT = "context"
@@ -112,6 +112,7 @@ def _loaded(folder: Path, towers_fingerprint: str | None) -> Contents:
         click_rates=ClickRates.load(
             folder / "statistics", n_items, encoder.item_specs, request_specs(encoder.user_specs, moment)
         ),
+        while_served={name: settings[name] for name in WHILE_SERVED if name in settings},
     )
     check_specs({name: moment.get(name) for name in encoder.context_specs}, encoder.context_specs, folder)
     check_rules(contents.rules, contents.catalogue.layout)

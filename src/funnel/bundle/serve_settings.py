@@ -11,6 +11,10 @@ from funnel.bundle.components import Components
 from funnel.stages import RankConfig
 from funnel.towers.queries import EncoderConfig
 
+#: Sections of the config that decide no answer and count while a bundle is in use. They are in serve.json all
+#: the same: a bundle with others must be another version, or nobody would take it up.
+WHILE_SERVED = ("impressions", "monitor")
+
 
 def save_settings(folder: Path, contents: Components) -> None:
     """serve.json: the settings that the funnel is put together from."""
@@ -37,4 +41,5 @@ def save_settings(folder: Path, contents: Components) -> None:
         settings["kinds"] = asdict(contents.kinds)
     if needs := contents.needs:
         settings["plugins"] = [plugin.model_dump(mode="json") for plugin in needs]
+    settings.update(contents.while_served)
     (folder / "serve.json").write_text(json.dumps(settings, indent=1, sort_keys=True))

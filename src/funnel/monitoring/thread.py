@@ -27,7 +27,7 @@ def config_of(live: Live) -> MonitorConfig:
     """`[monitor]` of the config that the bundle in use was built with; the usual one where it cannot be
     read."""
     try:
-        return MonitorConfig.model_validate(live.manifest.config.get("monitor", {}))
+        return MonitorConfig.model_validate(live.contents.while_served.get("monitor", {}))
     except ValidationError as error:
         log.error("[monitor] of %s cannot be read, so that the usual one counts: %s", live.version, error)
         return MonitorConfig()

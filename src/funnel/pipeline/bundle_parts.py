@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from funnel.bundle.contents import CONTEXT, Contents, load_contents, save_settings
+from funnel.bundle.contents import CONTEXT, WHILE_SERVED, Contents, load_contents, save_settings
 from funnel.catalogue.tables import Catalogue
 from funnel.catalogue.users import Users
 from funnel.config import Config
@@ -94,5 +94,14 @@ def configured(folder: Path, config: Config) -> Contents:
     features = contents.chosen_features(config.features)
     return replace(
         contents, features=features, retrieve=config.retrieve, rerank=config.rerank, rules=config.rules,
-        rank=config.rank,
+        rank=config.rank, while_served=_while_served(config),
     )  # fmt: skip
+
+
+def _while_served(config: Config) -> dict[str, Any]:
+    sections = {name: getattr(config, name) for name in WHILE_SERVED}
+    return {
+        name: section.model_dump(mode="json")
+        for name, section in sections.items()
+        if section != type(section)()
+    }

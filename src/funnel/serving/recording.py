@@ -82,7 +82,7 @@ class Recording:
 
     def _read(self, loaded: Loaded) -> ImpressionsConfig:
         try:
-            settings = ImpressionsConfig.model_validate(loaded.manifest.config.get("impressions", {}))
+            settings = ImpressionsConfig.model_validate(loaded.contents.while_served.get("impressions", {}))
             self._refused = None
         except ValidationError as error:  # of a later funnel: nobody knows what was allowed
             self._refused = f"[impressions] of {loaded.version} cannot be read, so that nothing is logged"

@@ -11,6 +11,7 @@ from typing import Any
 
 from funnel.artifacts import Manifest, Store, signing
 from funnel.artifacts.retention import retain
+from funnel.bundle.contents import WHILE_SERVED
 from funnel.data import read
 from funnel.errors import DataError
 from funnel.experiments.running import arm_bundles
@@ -232,6 +233,7 @@ STEPS = (
             ),
             "value": run.sections("rank")["rank"],  # the step of that name has its result under it
             "holdout": run.config.gates.holdout,
+            **run.sections(*WHILE_SERVED),
             **(run.sections("explore") if run.config.explore.is_on else {}),
         },
         _evaluate,
