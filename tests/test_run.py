@@ -21,7 +21,12 @@ import pytest
 
 from funnel import Live
 from funnel.artifacts import Store, signing
+from funnel.config import load
+from funnel.data import Dataset
+from funnel.errors import BundleError
+from funnel.gates import Verdict, judge
 from funnel.monitoring.thread import config_of
+from funnel.pipeline.run import run, steps
 from funnel.pipeline.run.journal import Entry, append, entries
 from funnel.pipeline.run.lock import only_run
 from funnel.pipeline.run.runner import KEEPABLE
@@ -444,6 +449,53 @@ def test_a_gate_that_failed_is_judged_again_the_next_time(place: Place) -> None:
     place.change("latency_ms = 1e-9", "latency_ms = 10000")
     place.run()
     assert place.indexes.current() != before
+
+
+def test_what_comes_while_tables_are_saved_is_read_the_next_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source has been read whole by then, and is another one when the step ends."""
+    save, ratings = Dataset.save, place.root / "data" / "ratings.csv"
+
+    def meanwhile(self: Dataset, folder: Path) -> None:
+        save(self, folder)
+        with ratings.open("a") as file:
+            file.write("1,1,4.0,1031000000\n")
+
+    monkeypatch.chdir(place.root)
+    monkeypatch.setattr(Dataset, "save", meanwhile)
+    ratings.touch()
+    lines = run(load(place.config, data=Path("data")), place.indexes, Store("embeddings")).lines
+    assert {line.step for line in lines if line.action == "ran"} == {"ingest"}
+    planned = place.run("--dry-run")
+    assert planned["ingest"]["why"] == "files.ratings.csv changed"
+
+
+def test_a_bundle_published_by_hand_while_the_gate_judges_is_judged_beside_the_next_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = place.indexes.current()
+    about = place.indexes.verify(first)
+    with place.indexes.writing("other") as other:
+        shutil.copytree(place.indexes.path(first), other.folder, dirs_exist_ok=True)
+        (other.folder / "manifest.json").unlink()
+        (other.folder / "mark").write_text("x")
+        other.describe(towers_fingerprint=about.towers_fingerprint, config=about.config)
+
+    def meanwhile(*arguments: Any) -> Verdict:
+        verdict = judge(*arguments)
+        place.indexes.publish(other.version)
+        return verdict
+
+    place.change("leaves = 15", "leaves = 7")
+    monkeypatch.chdir(place.root)
+    monkeypatch.setattr(steps, "judge", meanwhile)
+    with pytest.raises(BundleError, match="was not when"):
+        run(load(place.config, data=Path("data")), place.indexes, Store("embeddings"))
+    assert place.indexes.current() == other.version
+    lines = place.run()
+    assert lines["gate"]["facts"]["beside"] == other.version
+    assert place.indexes.current() not in (first, other.version)
 
 
 def test_half_a_line_in_the_journal_is_passed_over(tmp_path: Path) -> None:

@@ -182,12 +182,11 @@ def _run(
         append(folder, entry("began", why=why))
     began = time.perf_counter()
     try:
-        with run.work.writing(key_of(_inputs(run, step))) as writing:
+        with run.work.writing(_inputs(run, step)) as writing:
             with timed(step.name):
                 step.do(run, writing)
-            inputs = _inputs(run, step)  # again: reading may have made the files that are read
             seconds = round(time.perf_counter() - began, 3)
-            result = run.work.finish(writing, step.name, inputs, seconds)
+            result = run.work.finish(writing, step.name, seconds)
     except BaseException as error:
         seconds = round(time.perf_counter() - began, 3)
         on_step(Line(step.name, "failed", why, seconds))

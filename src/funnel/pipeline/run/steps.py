@@ -49,9 +49,10 @@ class PipelineStep:
 
 def _ingest(run: Context, out: Writing) -> None:
     """Read the source into clean tables; no later step reads the source again."""
-    before = signature(run.config.data)
+    before = out.inputs["files"]
     data = read(run.config.data)
-    if before and signature(run.config.data) != before:
+    out.inputs["files"] = signature(run.config.data)  # reading may have made them
+    if before and out.inputs["files"] != before:
         raise DataError(f"{run.config.data.path} was changed while it was read: run again when it is whole")
     data.save(out.folder / "data")
     (out.folder / "notes.json").write_text(json.dumps(data.notes))

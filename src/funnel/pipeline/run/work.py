@@ -41,11 +41,12 @@ class Result(Settings):
 class Writing:
     """A result being written: files go below `folder`.
 
-    key: of the inputs when the step began. bytes: size of what the step writes elsewhere.
+    inputs: as they were when the step began, since that is what the result is of, whatever has changed
+    meanwhile. bytes: size of what the step writes elsewhere.
     """
 
     draft: Draft
-    key: str
+    inputs: dict[str, Any]
     output: str = ""
     bytes: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
@@ -54,6 +55,11 @@ class Writing:
     def folder(self) -> Path:
         """Where the step writes."""
         return self.draft.folder
+
+    @property
+    def key(self) -> str:
+        """Of the inputs."""
+        return key_of(self.inputs)
 
 
 def key_of(inputs: Mapping[str, Any]) -> str:
@@ -93,18 +99,18 @@ class Work:
                     take_away(folder)
 
     @contextmanager
-    def writing(self, key: str) -> Iterator[Writing]:
+    def writing(self, inputs: dict[str, Any]) -> Iterator[Writing]:
         """A hidden folder that is gone when the block ends, unless `finish` made it a result."""
         with drafting(self.folder) as draft:
-            yield Writing(draft, key)
+            yield Writing(draft, inputs)
 
-    def finish(self, writing: Writing, step: str, inputs: dict[str, Any], seconds: float) -> Result:
+    def finish(self, writing: Writing, step: str, seconds: float) -> Result:
         """Move a result to its final name, and remove the step's earlier results."""
         files = manifests.hashed(writing.folder)
         output = writing.output or manifests.fingerprint(files)
         size = sum(entry.bytes for entry in files.values()) + writing.bytes
         result = Result(
-            step=step, key=key_of(inputs), inputs=inputs, output=output,
+            step=step, key=writing.key, inputs=writing.inputs, output=output,
             at=datetime.now(UTC).isoformat(timespec="microseconds"), seconds=seconds, bytes=size,
             facts=writing.facts,
         )  # fmt: skip
