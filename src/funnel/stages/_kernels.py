@@ -135,7 +135,7 @@ def unranked(items: Int32, ranks: Int32, times: Int64, sources: Bool) -> tuple[I
     return at[:n], some[:n], moments[:n]
 
 
-@compiled
+@compiled(inner=True)
 def is_before(tiers: Int8, items: Int32, b: int, j: int, own: float, chosen: int, value: float) -> bool:
     """Whether a free item of a pool is picked before the one that was chosen of those ahead of it: by tier,
     then by value, then by row."""

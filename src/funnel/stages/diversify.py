@@ -99,7 +99,10 @@ def _begun(items: Int32, scores: Float32, tiers: Int8, pool: int, k: int) -> tup
     relevance = np.zeros((len(items), n), dtype=np.float32)
     picks, values = np.empty(shape, dtype=np.int64), np.full(shape, np.float32(-np.inf))
     for b in range(len(items)):
-        for tier in range(1 + tiers[b, :n].max() if len(tiers) and n else 1):
+        last = 0
+        for j in range(n if len(tiers) else 0):
+            last = max(last, tiers[b, j])
+        for tier in range(last + 1):
             low, high = np.float32(np.inf), np.float32(-np.inf)
             for j in range(n):
                 own = not len(tiers) or tiers[b, j] == tier
