@@ -97,16 +97,16 @@ class Eligible:
         single = requests.take(np.array([b]))
         single = single if where is None else self._allowed(single, where)
         excludes = known[:0] if single.exclude is None else single.exclude[0]
-        looked_at, found = [excludes, known], known[:0]
+        looked_at, free = [excludes, known], known[:0]
         for _ in range(_AGAIN):
             beside = np.concatenate(looked_at).astype(np.int32)
             rows = self._retriever(replace(single, exclude=Ragged.from_lists([beside]))).items[0]
             rows = rows[rows >= 0]
             looked_at.append(rows)
-            found = np.concatenate([found, rows[~self._excluded(requests, b, rows)]])
-            if not len(rows) or len(found) >= wanted:
+            free = np.concatenate([free, rows[~self._excluded(requests, b, rows)]])
+            if not len(rows) or len(free) >= wanted:
                 break
-        return found[: max(2 * wanted, _AT_LEAST)].astype(np.int32)
+        return free[: max(2 * wanted, _AT_LEAST)].astype(np.int32)
 
     def _with(self, requests: Requests, kept: Candidates, more: list[Int32]) -> Candidates:
         """Items behind the lists, scored below what is there."""
