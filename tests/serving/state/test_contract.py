@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -150,6 +151,21 @@ def test_a_call_with_a_key_counts_once(where: str) -> None:
         with pytest.raises(DataError, match="key is"):
             CallKey.of(wrong, [])  # type: ignore[arg-type]
     assert log.events_of("u", 9) == [Event("u", "1", 1, "click"), Event("u", "2", 1)]
+
+
+def test_a_key_is_known_for_a_day(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if where.startswith("redis"):
+        pytest.skip("the server's own clock ends it there")
+    log, now = open_state(where), time.time()
+    for number in range(20):  # more than are removed at once
+        under(log, f"k{number}", Event("u", "1", 1))
+    for seconds, times in ((86_000, 1), (86_500, 2), (86_600, 2), (2 * 86_600, 3)):
+        monkeypatch.setattr(time, "time", lambda later=now + seconds: later)
+        under(log, "k19", Event("u", "1", 1))
+        assert len(log.events_of("u", 99)) == 19 + times
+    monkeypatch.setattr(time, "time", lambda: now + 4 * 86_400)
+    under(log, "k19", Event("u", "2", 1))  # another call of that name, days later
+    assert log.events_of("u", 1) == [Event("u", "2", 1)]
 
 
 def test_of_a_user_the_newest_are_kept(where: str) -> None:

@@ -24,9 +24,11 @@ def done_before(writer: sqlite3.Connection, write: Write) -> bool:
     for statement in filter(None, map(str.strip, _TABLE.split(";"))):
         writer.execute(statement)
     now = time.time()
-    row = writer.execute("SELECT sum FROM keys WHERE name = ?", (write.name,)).fetchone()
+    since = now - LONG  # names are removed now and then: an older one that is still there is known no more
+    known = "SELECT sum FROM keys WHERE name = ? AND time >= ?"
+    row = writer.execute(known, (write.name, since)).fetchone()
     if row is None:
-        writer.execute("INSERT INTO keys VALUES (?, ?, ?)", (write.name, write.sum, now))
+        writer.execute("REPLACE INTO keys VALUES (?, ?, ?)", (write.name, write.sum, now))
         if write.name.endswith("00"):  # of one in 256
             _prune(writer, now)
     elif row[0] != write.sum:

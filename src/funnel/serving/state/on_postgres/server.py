@@ -93,8 +93,12 @@ class PostgresServer:
             "FOR UPDATE SKIP LOCKED)",
             (now,),
         )
-        sql = "INSERT INTO funnel.done VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
-        if connection.execute(sql, (write.name, write.sum, now + write.seconds)).rowcount:
+        # Names are removed a few at a time: one whose time is over may still be there, and is known no more.
+        sql = (
+            "INSERT INTO funnel.done VALUES (%s, %s, %s) ON CONFLICT (name) DO UPDATE "
+            "SET sum = EXCLUDED.sum, until = EXCLUDED.until WHERE done.until < %s"
+        )
+        if connection.execute(sql, (write.name, write.sum, now + write.seconds, now)).rowcount:
             return True
         row = connection.execute("SELECT sum FROM funnel.done WHERE name = %s", (write.name,)).fetchone()
         if row is not None and row[0] != write.sum:
