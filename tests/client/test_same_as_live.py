@@ -140,6 +140,8 @@ MISTAKES: dict[str, Callable[[Any], Any]] = {
     "upsert column": lambda one: one.items.upsert(pd.DataFrame({"item_id": [1], "titel": ["x"]})),
     "patch column": lambda one: one.items.patch([1], {"titel": "x"}),
     "patch values": lambda one: one.items.patch([1, 2], {"year": [1990]}),
+    "patch columns": lambda one: one.items.patch([12], [1]),
+    "patch by item": lambda one: one.items.patch([7], {"year": {7: 1999}}),
     "delete what": lambda one: one.items.delete("abc"),
     "patch what": lambda one: one.items.patch(7, {"year": 3}),
 }

@@ -457,6 +457,11 @@ def test_a_patched_number_is_shown_filtered_and_ranked_by_and_the_vector_stays(s
         ({"yaer": 1}, "yaer cannot be patched"),
         ({"year": "old"}, r"items\.year.*'old'"),
         ({"year": [1, 2, 3]}, "3 values for 2 ids"),
+        ({"year": {5: 1999, 6: 1998}}, r"items\.year is \{5: 1999, 6: 1998\}: one value"),
+        ({"year": {1999, 1998}}, "or a list of one for each id"),
+        ({"year": b"ab"}, r"items\.year.*b'ab'"),
+        ({"year": np.array([[1.0, 2.0], [3.0, 4.0]])}, r"items\.year is declared as a number"),
+        ({3: 1}, "items.3 cannot be patched"),
     ],
 )
 def test_a_patch_that_is_wrong_changes_nothing(store: Store, columns: Any, message: str) -> None:
@@ -464,6 +469,30 @@ def test_a_patch_that_is_wrong_changes_nothing(store: Store, columns: Any, messa
     with pytest.raises(DataError, match=message):
         live.items.patch([5, 6], columns)
     assert live.health()["state"]["patches"] == 0
+
+
+@pytest.mark.parametrize("columns", [None, [("year", 3)], "year", 5, b"year"])
+def test_columns_of_a_patch_are_by_name(store: Store, columns: Any) -> None:
+    live = Live(store.folder)
+    with pytest.raises(FunnelError, match=r"columns is .*; columns by name are expected, like"):
+        live.items.patch([5, 6], columns)
+    with pytest.raises(FunnelError, match=r"changes of item 5 is .*; columns by name are expected"):
+        live.items.patch_each({6: {"year": 1}, 5: columns})
+    with pytest.raises(FunnelError, match=r"changes is .*; columns by item id are expected, like"):
+        live.items.patch_each(columns)
+    with pytest.raises(DataError, match=r"items.4 cannot be patched"):
+        live.items.patch_each({5: {"year": 3, 4: 4}})
+    assert live.health()["state"]["patches"] == 0
+
+
+@pytest.mark.parametrize("number", ["x", None, -1, 1.5, True])
+def test_changes_are_counted_in_whole_numbers(store: Store, number: Any) -> None:
+    live = Live(store.folder)
+    with pytest.raises(FunnelError, match=r"calls is .* a whole number of at least 0"):
+        live.items.changes(calls=number)
+    with pytest.raises(FunnelError, match=r"most is .* a whole number of at least 0"):
+        live.items.changes(most=number)
+    assert live.items.changes(0, 10**40) == []
 
 
 def test_what_is_forgotten_of_an_item_is_as_the_bundle_has_it(store: Store) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from funnel import Live
 from funnel.artifacts import Store
-from funnel.errors import BundleError, ConfigError
+from funnel.errors import BundleError, ConfigError, FunnelError
 from tests.tiny import TinyBuild
 
 
@@ -246,10 +246,29 @@ def test_watching_ends_with_the_last_reference_or_when_closed(store: Store) -> N
     assert soon(lambda: watching() == before)
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
-def test_an_interval_that_is_none(store: Store, seconds: float) -> None:
-    with pytest.raises(ConfigError, match="seconds above 0"):
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 1e9, "5", True, 10**400, [5]])
+def test_an_interval_that_is_none(store: Store, seconds: Any) -> None:
+    with pytest.raises(ConfigError, match=r"watch is .* seconds above 0"):
         Live(store.folder, watch=seconds)
+
+
+def test_an_interval_that_is_short_beyond_all_measure(store: Store) -> None:
+    live = Live(store.folder, watch=1e-310)
+    store.publish(without_ranker(store))
+    assert soon(lambda: live.version == store.current())
+    assert live.health()["watching"]
+    live.close()
+
+
+@pytest.mark.parametrize("given", [None, 5, True, ["indexes"]])
+def test_what_is_no_store_no_version_and_no_state(store: Store, given: Any) -> None:
+    with pytest.raises(FunnelError, match=r"the folder of a store is .* a path or a text"):
+        Live(given)
+    with pytest.raises(BundleError, match="has no version"):
+        Live(store.folder, version=given)
+    if given is not None:
+        with pytest.raises(FunnelError, match=r"a state is .* a path or a text"):
+            Live(store.folder, state=given)
 
 
 def test_what_was_learned_of_how_long_stages_take_goes_on(store: Store) -> None:

@@ -13,6 +13,7 @@ history of publications.
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -37,7 +38,8 @@ from funnel.artifacts.writing import (
     replace_line,
     write_signatures,
 )
-from funnel.errors import BundleError
+from funnel.errors import BundleError, FunnelError
+from funnel.values.shown import shown
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +54,13 @@ class Store:
 
     trust: public keys, as `funnel sign --new` prints them: what none of them signed does not verify, so it is
     neither published, copied from elsewhere nor served. Empty: signatures are not looked at.
-    Raises: ConfigError for what is no key; FunnelError where the extra `sign` is not installed.
+    Raises: FunnelError when folder is no path, or where the extra `sign` is not installed; ConfigError for
+    what is no key.
     """
 
     def __init__(self, folder: str | Path, trust: Collection[str] = ()) -> None:
+        if not isinstance(folder, str | os.PathLike):
+            raise FunnelError(f"the folder of a store is {shown(folder)}; it must be a path or a text")
         self.folder = Path(folder)
         self._trust = Trust(trust) if trust else None
 
@@ -131,11 +136,11 @@ class Store:
             version = self.current()
         if version == "previous":
             version = self._previous()
-        folder = self.folder / version
-        if not NAME.fullmatch(version) or not folder.is_dir():
+        named = isinstance(version, str) and NAME.fullmatch(version)
+        if not named or not (self.folder / version).is_dir():
             names = ", ".join(manifest.version for manifest in self.versions()[:5]) or "none"
-            raise BundleError(f"{self.folder} has no version {version!r}; it has: {names}")
-        return folder
+            raise BundleError(f"{self.folder} has no version {shown(version)}; it has: {names}")
+        return self.folder / version
 
     def current(self) -> str:
         """The published version. Raises: BundleError when nothing is published, or it is not there."""

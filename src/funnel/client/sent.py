@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from funnel.errors import ConfigError, DataError
+from funnel.values.arguments import columns_by_name, one_each
 from funnel.values.events import parts, worth
 from funnel.values.plain import plain
 from funnel.values.shown import shown
@@ -62,12 +63,9 @@ def frame(items: Any) -> list[dict[str, Any]]:
 
 
 def columns(ids: list[Any], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Values of columns by item. Raises: DataError where a column has not as many as there are ids."""
+    """Values of columns by item. Raises: see `columns_by_name` and `one_each`."""
     patches: dict[str, dict[str, Any]] = {str(plain(item)): {} for item in ids}
-    for name, some in given.items():
-        values = [some] * len(ids) if isinstance(some, str) or not isinstance(some, Iterable) else list(some)
-        if len(values) != len(ids):
-            raise DataError(f"items.{name}: {len(values)} values for {len(ids)} ids")
-        for item, value in zip(ids, values, strict=True):
+    for name, some in columns_by_name(given, "columns", '{"price": 9.5}').items():
+        for item, value in zip(ids, one_each(some, len(ids), f"items.{name}"), strict=True):
             patches[str(plain(item))][str(name)] = plain(value)
     return patches

@@ -19,13 +19,17 @@ from funnel.values.arguments import (
     MOST_IDS,
     MOST_ITEMS,
     MOST_RANKED,
+    columns_by_item,
     columns_by_name,
     ids,
     item_columns,
     item_count,
     milliseconds,
     moment,
+    one_each,
+    period,
     reranked,
+    whole,
 )
 from funnel.values.nearest import hint
 from funnel.values.shown import shown
@@ -37,6 +41,7 @@ __all__ = [
     "MOST_RANKED",
     "Seen",
     "attributes",
+    "columns_by_item",
     "columns_by_name",
     "comparable",
     "context",
@@ -48,9 +53,12 @@ __all__ = [
     "known",
     "milliseconds",
     "moment",
+    "one_each",
+    "period",
     "reranked",
     "seen",
     "user_columns",
+    "whole",
 ]
 
 #: Whether items that a user interacted with come back, or the kinds of events whose items do not.

@@ -56,7 +56,8 @@ class Live:
     Any process may change items and observe events, before and after a fork; what one acknowledged is in the
     next answer of all.
 
-    Raises: BundleError when there is no bundle, when it fails verification, or when the state is damaged.
+    Raises: BundleError when there is no bundle, when it fails verification, or when the state is damaged;
+    FunnelError for an argument that cannot be meant, naming it.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Live:
     ) -> None:
         if moment not in ("bundle", "now"):
             raise FunnelError(f'moment is {moment!r}; it must be "bundle" or "now"')
-        store = store if isinstance(store, Store) else Store(Path(store))
+        store = store if isinstance(store, Store) else Store(store)
         self._parts = ServingParts(store, version, state, impressions, by_clock=moment == "now")
         self.items, self.users = self._parts.items, self._parts.users
         self.recording, self.shadow = self._parts.recording, self._parts.shadow
@@ -143,7 +144,7 @@ class Live:
     def watch(self, seconds: float) -> None:
         """Look for a newly published version every so many seconds, in a thread of this process.
 
-        Raises: ConfigError unless seconds is above 0.
+        Raises: ConfigError unless seconds is a number above 0, of a year at most.
         """
         self._parts.watch(Watcher(self, self.folder / CURRENT, seconds))
 

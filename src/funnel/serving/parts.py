@@ -47,8 +47,7 @@ class ServingParts:
         self.store, self.by_clock = store, by_clock
         loaded = Loaded.load(store, version)
         folder = store.folder / "live"
-        state = folder / "state.sqlite" if state is None else state
-        self.state = open_state(state) if isinstance(state, str | Path) else state
+        self.state = open_state(folder / "state.sqlite" if state is None else state)
         self.impressions = self.state.impressions() or SqliteImpressions(folder / "impressions.sqlite")
         self.impressions.size()  # damaged, it is told now
         settings = ImpressionsConfig(log=impressions) if isinstance(impressions, bool) else impressions

@@ -9,13 +9,17 @@ import weakref
 from pathlib import Path
 from typing import Protocol
 
-from funnel.errors import ConfigError, FunnelError
+from funnel.errors import FunnelError
 from funnel.processes import PerProcess
+from funnel.values.arguments import period
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two tries at the same version, at most: a version that stays damaged is hashed so often.
 LONGEST = 300.0
+
+#: Looks between two tries, at most, however short they are.
+_MOST_LOOKS = 1e9
 
 _Mark = tuple[int, int] | None
 
@@ -33,13 +37,11 @@ class Watcher:
     fails is tried again: after `seconds`, then after twice as long each time, up to `LONGEST`. Replacing the
     file, as publishing does, has it tried at once.
     It ends with `stop`, with the process, or when nothing else refers to whom it tells.
-    Raises: ConfigError when seconds is not above 0.
+    Raises: ConfigError unless seconds is a number above 0, of a year at most.
     """
 
     def __init__(self, live: Refreshing, file: Path, seconds: float) -> None:
-        if not seconds > 0:
-            raise ConfigError(f"watch is {seconds!r}; it must be a number of seconds above 0")
-        self._live, self._file, self._seconds = weakref.ref(live), file, seconds
+        self._live, self._file, self._seconds = weakref.ref(live), file, period(seconds, "watch")
         self._stop, self._process = False, 0
         self._starting = PerProcess(threading.Lock)
         self.keep_on()
@@ -77,7 +79,7 @@ class Tries:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._most = max(1, int(LONGEST / seconds))
+        self._most = max(1, int(min(LONGEST / seconds, _MOST_LOOKS)))
         self._seen: _Mark = (-1, -1)
         self._pause = self._left = 0  # looks from one try to the next, and until the next; 0: none is due
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from itertools import islice
 from numbers import Real
 from typing import Any
@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from funnel.errors import FunnelError
+from funnel.errors import ConfigError, DataError, FunnelError
 from funnel.values.shown import shown
 from funnel.values.times import seconds
 
 #: At most so many ids are taken in one argument, and so many items are in an answer.
 MOST_IDS, MOST_ITEMS = 100_000, 1_000_000
+
+#: Seconds that anything is waited for at most.
+YEAR = 366 * 86_400
 
 #: At most so many items are ranked in one call, and re-ranked, whose cost goes by the square of it.
 MOST_RANKED, MOST_RERANKED = 10_000, 1_000
@@ -25,12 +28,17 @@ MOST_RANKED, MOST_RERANKED = 10_000, 1_000
 
 def item_count(k: Any) -> int:
     """How many items are asked for. Raises: FunnelError unless it is a whole number of at least 1."""
+    return whole(k, "k", 1)
+
+
+def whole(value: Any, what: str, least: int) -> int:
+    """A number of things. Raises: FunnelError unless it is a whole number of at least `least`."""
     try:
-        number = operator.index(k)
+        number = least - 1 if isinstance(value, bool) else operator.index(value)
     except TypeError:
-        number = 0
-    if number < 1 or isinstance(k, bool):
-        raise FunnelError(f"k is {shown(k)}; it must be a whole number of at least 1")
+        number = least - 1
+    if number < least:
+        raise FunnelError(f"{what} is {shown(value)}; it must be a whole number of at least {least}")
     return number
 
 
@@ -43,6 +51,16 @@ def milliseconds(deadline: Any) -> float:
     if math.isnan(number):
         raise FunnelError(f"deadline is {shown(deadline)}; it must be a number of milliseconds")
     return number
+
+
+def period(value: Any, what: str) -> float:
+    """A length of time in seconds. Raises: ConfigError unless it is a number above 0, of a year at most."""
+    usual = isinstance(value, Real) and not isinstance(value, bool)
+    if not usual or not 0 < value <= YEAR:  # NaN is neither
+        raise ConfigError(
+            f"{what} is {shown(value)}; it must be a number of seconds above 0, at most {YEAR:,} (a year)"
+        )
+    return float(value)
 
 
 def moment(time: Any) -> int | None:
@@ -78,6 +96,21 @@ def ids(values: Any, what: str, most: int = MOST_IDS) -> list[Any]:
     return listed
 
 
+def one_each(given: Any, n: int, what: str) -> list[Any]:
+    """Values in the order of n ids: one for all of them, or a list of one for each.
+
+    Raises: DataError for another number, and for what has no order that is the ids': a mapping, a set.
+    """
+    if isinstance(given, Mapping | Set | pd.DataFrame):
+        raise DataError(f"{what} is {shown(given)}: one value is expected, or a list of one for each id")
+    texts, flat = str | bytes | bytearray | memoryview, not isinstance(given, np.ndarray) or given.ndim > 0
+    several = isinstance(given, Iterable) and flat and not isinstance(given, texts)
+    values = list(given) if several else [given] * n
+    if len(values) != n:
+        raise DataError(f"{what}: {len(values)} values for {n} ids")
+    return values
+
+
 def _of(what: str) -> str:
     return "user" if what.startswith("user") else "item"
 
@@ -93,4 +126,14 @@ def columns_by_name(given: Any, what: str, example: str) -> Mapping[str, Any]:
     """Values of columns. Raises: FunnelError for what is no mapping."""
     if not isinstance(given, Mapping):
         raise FunnelError(f"{what} is {shown(given)}; columns by name are expected, like {example}")
+    return given
+
+
+def columns_by_item(given: Any, what: str) -> Mapping[Any, Mapping[str, Any]]:
+    """Values of columns, by item. Raises: FunnelError for what is no mapping of mappings."""
+    if not isinstance(given, Mapping):
+        example = '{7: {"price": 9.5}}'
+        raise FunnelError(f"{what} is {shown(given)}; columns by item id are expected, like {example}")
+    for item, columns in given.items():
+        columns_by_name(columns, f"{what} of item {shown(item)}", '{"price": 9.5}')
     return given

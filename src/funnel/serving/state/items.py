@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from funnel.data.columns import convert
+from funnel.data.records import plain
 from funnel.errors import BundleError, DataError
 from funnel.serving import arguments
 from funnel.serving.state import encode
@@ -77,10 +77,13 @@ class LiveItems:
         follow, upsert the item. What is given many items at once costs about 10 microseconds an item.
 
         Returns the ids that are not there; the others are changed all the same.
-        Raises: FunnelError when `ids` is no list, or for a column that is unknown, of another kind, or has
-        another number of values; BundleError when the log cannot be written. Nothing is changed then.
+        Raises: FunnelError when `ids` is no list or `columns` no mapping; DataError for a column that is
+        unknown, of another kind, holds a value of another kind (or none where it is required), or has another
+        number of values; BundleError when the log cannot be written. Nothing is changed then.
         """
-        given, overlay = arguments.ids(ids, "ids"), self._follower.follow()
+        given = arguments.ids(ids, "ids")
+        columns = arguments.columns_by_name(columns, "columns", '{"price": 9.5}')
+        overlay = self._follower.follow()
         patches, missing = _patches(overlay, given, columns)
         self._write(patches)
         return missing
@@ -92,10 +95,11 @@ class LiveItems:
 
         Returns the ids that are not there. Raises: see `patch`.
         """
+        changes = arguments.columns_by_item(changes, "changes")
         overlay = self._follower.follow()
         groups: dict[tuple[str, ...], list[Any]] = {}
         for item, columns in changes.items():
-            groups.setdefault(tuple(sorted(columns)), []).append(item)
+            groups.setdefault(tuple(sorted(columns, key=str)), []).append(item)
         patches: list[Patch] = []
         missing: list[Any] = []
         for names, ids in groups.items():
@@ -120,8 +124,10 @@ class LiveItems:
         of a patch, and seconds since 1970. Of an item that was changed again only the last is known.
 
         calls: how many are looked at. most: changes that are returned.
-        Raises: BundleError when the log cannot be read.
+        Raises: FunnelError where one of them is no whole number of at least 0; BundleError when the log
+        cannot be read.
         """
+        calls, most = arguments.whole(calls, "calls", 0), arguments.whole(most, "most", 0)
         changes = self._follower.state.changes_after(max(0, self._follower.follow().items_at - calls))
         rows = [
             {"item_id": item.item_id, "what": _what(item), "time": item.time} for item in changes.items
@@ -200,14 +206,8 @@ def _patches(overlay: Overlay, ids: list[Any], columns: Mapping[str, Any]) -> tu
 
 def _column(overlay: Overlay, name: str, values: Any, n: int) -> list[Any]:
     """Values of a column as plain ones, an item each. Raises: DataError."""
-    kinds = {column.name: column.kind for column in overlay.bundle.schema.items}
-    if kinds.get(name) not in PATCHED:
-        known = ", ".join(column for column, kind in kinds.items() if kind in PATCHED) or "none"
+    columns = {column.name: column for column in overlay.bundle.schema.items if column.kind in PATCHED}
+    if name not in columns:
+        known = ", ".join(columns) or "none"
         raise DataError(f"items.{name} cannot be patched; these can: {known}. Upsert the item for the others")
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        values = [values] * n
-    given = list(values)
-    if len(given) != n:
-        raise DataError(f"items.{name}: {len(given)} values for {n} ids")
-    column = convert(pd.Series(given, dtype=object), kinds[name], None, f"items.{name}")
-    return [None if value is None or value is pd.NA or value != value else value for value in column.tolist()]
+    return plain(arguments.one_each(values, n, f"items.{name}"), columns[name], f"items.{name}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from funnel.serving.state.impressions import ImpressionLog
@@ -78,6 +78,7 @@ class Changes(NamedTuple):
     forgotten: list[Forgotten]
 
 
+@runtime_checkable
 class StateLog(Protocol):
     """Keeps events of users and changes of items for all who open it.
 

@@ -13,14 +13,16 @@ from funnel.values.urls import is_url, with_variables, without_password
 _REDIS, _POSTGRES = ("redis", "rediss", "unix"), ("postgresql", "postgres")
 
 
-def open_state(where: str | Path) -> StateLog:
+def open_state(where: str | Path | StateLog) -> StateLog:
     """The state at a path of a SQLite file, `redis://host:6379/0` (`rediss://` with TLS, `unix://` a socket),
-    or `postgresql://user:password@host/database`. A server is asked when the state is used.
+    or `postgresql://user:password@host/database`; a log is itself. A server is asked when the state is used.
     What stands in `${}` is taken from the environment.
 
     Raises: FunnelError for another scheme, naming the extra where a driver is not installed, or where it is
-    neither a path nor a text.
+    neither a path, a text nor a log.
     """
+    if isinstance(where, StateLog):
+        return where
     if not isinstance(where, str) or not is_url(where):
         return SqliteLog(where)
     scheme = where.partition("://")[0]
