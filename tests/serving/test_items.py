@@ -345,6 +345,27 @@ def test_a_compaction_changes_no_list_and_no_metric(
         assert metrics[0][name].mean() > 0
 
 
+def test_items_that_come_and_go_while_an_index_is_built_crowd_nobody_out(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = Live(store.folder)
+    live.items.upsert(frame([900], [1990.0], ["Western"]))
+    before = [ids(live.similar(900, 100)), ids(live.recommend("x", 120, history=[900]))]
+    built_index = overlay.Overlay.built_index
+
+    def meanwhile(own: overlay.Overlay, n: int) -> FaissIndex:
+        index = built_index(own, n)
+        live.items.upsert(frame([*range(2000, 2300)], [1990.0] * 300, ["Western"]))
+        live.items.delete(range(2000, 2300))
+        return index
+
+    monkeypatch.setattr(overlay.Overlay, "built_index", meanwhile)
+    live.items.compact()
+    assert live.items.waiting == 0
+    assert [ids(live.similar(900, 100)), ids(live.recommend("x", 120, history=[900]))] == before
+    live.close()
+
+
 def test_beyond_its_bound_the_delta_becomes_part_of_the_index(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

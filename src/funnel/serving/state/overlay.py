@@ -207,9 +207,10 @@ class Overlay:
         )
 
     def use_index(self, index: FaissIndex) -> None:
-        """Search this one, with what changed while it was built beside it."""
+        """Search this one, with what changed while it was built beside it, but for what is gone again."""
         since, self._since = self._since or [], None
         n = np.arange(index.size, len(self.catalogue.ids), dtype=np.int32)
         fresh = np.unique(np.concatenate([n, *since])).astype(np.int32)
         every = np.arange(index.size, dtype=np.int32)
         self.index.rebase(index, fresh, every[~self.catalogue.is_living(every)])
+        fresh = fresh[self.catalogue.is_living(fresh)]
