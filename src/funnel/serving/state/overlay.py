@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
 from funnel.bundle.contents import Contents
+from funnel.data import Column
+from funnel.data.records import plain
 from funnel.errors import FunnelError
 from funnel.index import FaissIndex, IndexConfig, OverlayIndex
 from funnel.serving.background import later
@@ -22,6 +25,8 @@ from funnel.serving.state.people import RememberedIds
 from funnel.types import Int32
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T", ItemChange, Patch)
 
 #: Items that can be added before the arrays are laid out anew: so many, or a part of the catalogue.
 SPARE, SPARE_PART = 4096, 8
@@ -41,7 +46,8 @@ class Overlay:
     no lock: one that is on its way may see an item as it was or as it is, a later one as it is.
 
     more: items that are known to come. bundle: without changes. items_at, events_at: how far the log is in
-    it. skipped: changes that do not fit the bundle. One thread at a time may write.
+    it. skipped: changes that do not fit the bundle, and events that could not be counted. One thread at a
+    time may write.
     """
 
     def __init__(self, bundle: Loaded, more: int = 0) -> None:
@@ -78,12 +84,19 @@ class Overlay:
     def apply(self, changes: Changes) -> None:
         """Write what is known of items and people into what is served, in place of what was known before.
 
-        There must be room for the items. Done again, it changes nothing.
+        What cannot be written, for whatever reason, is left out, counted and logged, and nothing else with
+        it; that an item is deleted can always be, also where its columns do not fit. There must be room for
+        the items. Done again, it changes nothing.
         """
-        self._reset([change for change in changes.items if change.item is None])
-        self._upsert([change for change in changes.items if change.item is not None])
-        self._patch(changes.patches)
         self.forgotten.update(change.user for change in changes.forgotten)
+        self._reset([change for change in changes.items if change.item is None or change.deleted])
+        fitting = [self._fitting(change) for change in changes.items if change.item is not None]
+        self._each(self._put, [change for change in fitting if change is not None])
+        by_column: dict[str, list[Patch]] = {}
+        for patch in changes.patches:
+            by_column.setdefault(patch.column, []).append(patch)
+        for patches in by_column.values():
+            self._patch(patches)
         self.items_at = changes.number
 
     def _reset(self, items: Sequence[ItemChange]) -> None:
@@ -98,54 +111,73 @@ class Overlay:
         self.catalogue.reset(rows, ~deleted)
         self._changed(rows)
 
-    def _upsert(self, items: Sequence[ItemChange]) -> None:
-        fitting = [(change, record) for change in items if (record := self._fitting(change)) is not None]
-        if not fitting:
+    def _each(self, write: Callable[[list[T]], None], changes: list[T]) -> None:
+        """Write changes together; where that fails, halves of them, so that what is left out is one."""
+        if not changes:
             return
-        records = [record for _, record in fitting]
+        try:
+            write(changes)
+        except Exception as error:  # of a plugin's encoder, for one: whatever it is, the others are served
+            if len(changes) == 1:
+                self._leave_out(changes[0].item_id, error)
+                return
+            half = len(changes) // 2
+            self._each(write, changes[:half])
+            self._each(write, changes[half:])
+
+    def _leave_out(self, item_id: str, error: Exception) -> None:
+        self.skipped += 1
+        trace = None if isinstance(error, FunnelError) else error
+        log.warning(
+            "%s does not take a change of item %s: %s",
+            self.bundle.version, item_id, error if trace is None else repr(error), exc_info=trace,
+        )  # fmt: skip
+
+    def _put(self, items: list[ItemChange]) -> None:
+        """All columns of items that fit the bundle."""
+        records = [change.item for change in items if change.item is not None]
         rows = self.catalogue.ids.add([record["item_id"] for record in records])
         features, vectors = encoded(self.own, rows, records)
         for name, values in features.items():
             self.catalogue.features[name][rows] = values
         self.vectors[rows] = vectors
-        living = np.array([not change.deleted for change, _ in fitting], dtype=np.bool_)
+        living = np.array([not change.deleted for change in items], dtype=np.bool_)
         names = list(self.own.catalogue.values)
         self.catalogue.put(rows, [{name: record.get(name) for name in names} for record in records], living)
         self._changed(rows)
 
-    def _fitting(self, item: ItemChange) -> dict[str, Any] | None:
+    def _fitting(self, change: ItemChange) -> ItemChange | None:
         """An item in the form of the bundle's schema; None where it does not fit it: a text id where it has
         whole numbers, a value of another type, and any where new ones cannot be encoded here."""
-        assert item.item is not None
+        assert change.item is not None
         try:
             if self.own.item_encoder is None or self.own.catalogue.encoder is None:
                 raise FunnelError("the bundle was built without what encodes new items; build it again")
             self.own.catalogue.encoder.check()
-            return fitted(item.item, self.own, self.bundle.schema)
-        except FunnelError as error:
-            self.skipped += 1
-            log.warning(
-                "%s does not take a change of item %s: %s", self.bundle.version, item.item["item_id"], error
-            )
+            return change._replace(item=fitted(change.item, self.own, self.bundle.schema))
+        except Exception as error:
+            self._leave_out(change.item_id, error)
             return None
 
-    def _patch(self, patches: Sequence[Patch]) -> None:
-        by_column: dict[str, list[Patch]] = {}
-        for patch in patches:
-            by_column.setdefault(patch.column, []).append(patch)
-        kinds = {column.name: column.kind for column in self.bundle.schema.items}
-        for name, some in by_column.items():
-            rows = self.catalogue.ids.rows([change.item_id for change in some])
-            fits = (rows >= 0) & (kinds.get(name) in PATCHED)
-            self.skipped += int((~fits).sum())
-            if fits.any():
-                values = [change.value for change, fit in zip(some, fits.tolist(), strict=True) if fit]
-                self._write(rows[fits], name, values)
+    def _patch(self, patches: list[Patch]) -> None:
+        """One column of items."""
+        column = next((one for one in self.bundle.schema.items if one.name == patches[0].column), None)
+        known = self.catalogue.ids.rows([patch.item_id for patch in patches]) >= 0
+        if column is None or column.kind not in PATCHED:
+            known[:] = False
+        self.skipped += int((~known).sum())
+        if column is not None:
+            some = [patch for patch, fits in zip(patches, known.tolist(), strict=True) if fits]
+            self._each(partial(self._write, column), some)
 
-    def _write(self, rows: Int32, name: str, values: list[Any]) -> None:
+    def _write(self, column: Column, patches: list[Patch]) -> None:
+        name, encoder = column.name, self.catalogue.encoder
+        values = plain([patch.value for patch in patches], column, f"items.{name}")
+        rows = self.catalogue.ids.rows([patch.item_id for patch in patches])
+        codes = None if encoder is None else encoder.encode_column(name, values)
         self.catalogue.patch(rows, name, values)
-        if self.catalogue.encoder is not None:
-            self.catalogue.features[name][rows] = self.catalogue.encoder.encode_column(name, values)
+        if codes is not None:
+            self.catalogue.features[name][rows] = codes
         self.contents.candidate_features().refresh(rows)
 
     def _changed(self, rows: Int32) -> None:
@@ -160,7 +192,16 @@ class Overlay:
             self._since.append(rows)
 
     def count(self, events: Sequence[Counted]) -> None:
-        """Count events that the bundle's own data do not reach to."""
+        """Count events that the bundle's own data do not reach to. Those that cannot be counted, for whatever
+        reason, are left out, and told as changes are."""
+        try:
+            self._count(events)
+        except Exception:
+            self.skipped += len(events)
+            log.exception("%s does not count %d events", self.bundle.version, len(events))
+        self.events_at = events[-1].number
+
+    def _count(self, events: Sequence[Counted]) -> None:
         contents, own = self.contents, self.own
         items = contents.catalogue.ids.rows([event.item_id for event in events])
         times = np.array([event.time for event in events], dtype=np.int64)
@@ -177,7 +218,6 @@ class Overlay:
             contents.statistics.observe_kinds(items[new], times[new], codes[new])
             new &= np.array([self._counts(event.kind) for event in events], dtype=np.bool_)
         contents.statistics.observe(items[new], times[new])
-        self.events_at = events[-1].number
 
     def _counts(self, kind: str | None) -> bool:
         """Whether the bundle counts events of a kind; those of which nobody said it count."""
@@ -211,6 +251,6 @@ class Overlay:
         since, self._since = self._since or [], None
         n = np.arange(index.size, len(self.catalogue.ids), dtype=np.int32)
         fresh = np.unique(np.concatenate([n, *since])).astype(np.int32)
+        fresh = fresh[self.catalogue.is_living(fresh)]
         every = np.arange(index.size, dtype=np.int32)
         self.index.rebase(index, fresh, every[~self.catalogue.is_living(every)])
-        fresh = fresh[self.catalogue.is_living(fresh)]
