@@ -18,6 +18,7 @@ import pytest
 from funnel import Live
 from funnel.artifacts import Store
 from funnel.errors import BundleError, ConfigError, FunnelError
+from funnel.serving.state import SqliteLog
 from tests.tiny import TinyBuild
 
 
@@ -282,4 +283,49 @@ def test_what_was_learned_of_how_long_stages_take_goes_on(store: Store) -> None:
     assert live.refresh()
     assert "skipped:rank" in live.recommend(7, 20, deadline=1_000).reasons
     assert live.recommend(7, 20).reasons == ()
+    live.close()
+
+
+class Watched(SqliteLog):
+    """A log that does something of ours whenever a process reads all of it, and when it looks."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.read: Callable[[], None] = lambda: None
+        self.looked: Callable[[], None] = lambda: None
+
+    def changes_after(self, number: int) -> Any:
+        changes = super().changes_after(number)
+        if number == 0:
+            self.read()
+        return changes
+
+    def position(self) -> Any:
+        self.looked()
+        return super().position()
+
+
+def test_a_change_that_comes_during_a_reload_is_in_every_later_answer(store: Store, tmp_path: Path) -> None:
+    log = Watched(tmp_path / "state.sqlite")
+    live = Live(store.folder, state=log)
+    victim = live.recommend(7).items[0].item_id
+    there = []
+
+    def meanwhile() -> None:
+        """The new bundle has read all changes: one more is acknowledged, and in an answer of the old one."""
+        log.read = lambda: None
+        live.items.delete([victim])
+        assert victim not in items(live.recommend(7))
+        log.looked = looked
+
+    def looked() -> None:
+        rows = live.contents.catalogue.ids.rows([victim])
+        there.append(bool(live.overlay.catalogue.is_living(rows)[0]))
+
+    log.read = meanwhile
+    store.publish(without_ranker(store))
+    assert live.refresh()
+    assert there
+    assert not any(there)
+    assert victim not in items(live.recommend(7))
     live.close()

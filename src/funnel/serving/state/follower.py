@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from funnel.errors import BundleError
 from funnel.processes import PerProcess
@@ -29,6 +30,14 @@ class _Locks:
     compacting: threading.Lock = field(default_factory=threading.Lock)
 
 
+class _Served(NamedTuple):
+    """What is served, and the position in the log that is known to be in it: one value, so that nobody meets
+    the one of before beside the other of now."""
+
+    overlay: Overlay
+    position: tuple[int, Hashable]
+
+
 class Follower:
     """Keeps an overlay as the log says. `follow` before a request makes it know all that was acknowledged.
 
@@ -43,59 +52,62 @@ class Follower:
         self.state = state
         self.error: str | None = None
         self._locks = PerProcess(_Locks)
-        self._overlay, self._position = self._overlay_of(loaded)
+        self._served = self._overlay_of(loaded)
         self._compact_if_due()
 
     @property
     def overlay(self) -> Overlay:
         """What is served now."""
-        return self._overlay
+        return self._served.overlay
 
     @property
     def position(self) -> str:
         """How far the log is in what is served: the last change and the last event, as "12.345"."""
-        return f"{self._overlay.items_at}.{self._overlay.events_at}"
+        overlay = self.overlay
+        return f"{overlay.items_at}.{overlay.events_at}"
 
     def follow(self) -> Overlay:
         """What is served, with all that anybody said until now."""
+        overlay, known = self._served
         try:
-            if self.state.position() != self._position:
+            if self.state.position() != known:
                 with self._locks.get().writing:
-                    self._catch_up()
+                    self._served = self._caught_up(self._served)
+                    overlay = self._served.overlay
                 self._compact_if_due()
             self.error = None
         except BundleError as error:
             if self.error is None:
                 log.error("%s; what is served is what was known before", error)
             self.error = str(error)
-        return self._overlay
+        return overlay
 
     def follow_as(self, other: Follower) -> Overlay:
         """The same where another has looked at the log just now: what it knows is not looked for again."""
-        return self._overlay if other._position == self._position else self.follow()
+        overlay, known = self._served
+        return overlay if other._served.position == known else self.follow()
 
-    def _catch_up(self) -> None:
-        """Write in what is new; the lock is held."""
-        position, overlay = self.state.position(), self._overlay
-        if position == self._position:
-            return
+    def _caught_up(self, served: _Served) -> _Served:
+        """The same with what is new written in; the lock is held."""
+        (overlay, known), position = served, self.state.position()
+        if position == known:
+            return served
         changes = self.state.changes_after(overlay.items_at)
-        if position[0] != self._position[0] or not overlay.has_room(len(changes.items)):
-            self._overlay, self._position = self._overlay_of(overlay.bundle)
-            return
+        if position[0] != known[0] or not overlay.has_room(len(changes.items)):
+            return self._overlay_of(overlay.bundle)
         self._write(overlay, changes)
-        self._position = position
+        return _Served(overlay, position)
 
     def reload(self, loaded: Loaded) -> None:
-        """Serve another bundle, with all that is known. Whatever is raised, what is served stays as it
-        was.
+        """Serve another bundle, with all that is known: also what was acknowledged while that was written in,
+        which requests have met in the one before. Whatever is raised, what is served stays as it was.
         """
-        overlay, position = self._overlay_of(loaded)
+        served = self._overlay_of(loaded)
         with self._locks.get().writing:
-            self._overlay, self._position = overlay, position
+            self._served = self._caught_up(served)
         self.follow()
 
-    def _overlay_of(self, bundle: Loaded) -> tuple[Overlay, tuple[int, Hashable]]:
+    def _overlay_of(self, bundle: Loaded) -> _Served:
         """A bundle with what is known and is fresher than its data, and the position that this is of."""
         position, changes = self.state.position(), self.state.changes_after(0)
         since = bundle.data_read
@@ -107,7 +119,7 @@ class Follower:
         )
         overlay = Overlay(bundle, len(fresh.items))
         self._write(overlay, fresh)
-        return overlay, position
+        return _Served(overlay, position)
 
     def _write(self, overlay: Overlay, changes: Changes) -> None:
         overlay.apply(changes)
@@ -121,7 +133,7 @@ class Follower:
         """Build a new index over the items as they are now; requests go on meanwhile, and so do changes."""
         with self._locks.get().compacting:
             with self._locks.get().writing:
-                overlay = self._overlay
+                overlay = self.overlay
                 n = overlay.begin_index()
             index = in_background(lambda: overlay.built_index(n))
             with self._locks.get().writing:
@@ -129,11 +141,11 @@ class Follower:
 
     def wait_if_crowded(self) -> None:
         """Build a new index first where too many items are searched beside the one in use."""
-        if len(self._overlay.index.beside) > MOST:
+        if len(self.overlay.index.beside) > MOST:
             self.compact()
 
     def _compact_if_due(self) -> None:
-        if len(self._overlay.index.beside) > COMPACT_AT and not self._locks.get().compacting.locked():
+        if len(self.overlay.index.beside) > COMPACT_AT and not self._locks.get().compacting.locked():
             threading.Thread(target=self._compact_in_background, name="funnel-compact", daemon=True).start()
 
     def _compact_in_background(self) -> None:
