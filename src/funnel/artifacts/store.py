@@ -119,13 +119,19 @@ class Store:
     def versions(self) -> list[Manifest]:
         """The manifests of all versions, newest first; one that cannot be read is left out, and logged."""
         manifests_read = []
-        for path in self.folder.iterdir() if self.folder.is_dir() else ():
-            if not path.name.startswith(".") and (path / manifests.MANIFEST).is_file():
-                try:
-                    manifests_read.append(Manifest.load(path))
-                except BundleError as error:
-                    log.warning("left out: %s", error)
+        for path in self.folders():
+            try:
+                manifests_read.append(Manifest.load(path))
+            except BundleError as error:
+                log.warning("left out: %s", error)
         return sorted(manifests_read, key=lambda manifest: (manifest.created, manifest.version), reverse=True)
+
+    def folders(self) -> list[Path]:
+        """The folders of all versions, in no order."""
+        there = self.folder.iterdir() if self.folder.is_dir() else ()
+        return [
+            path for path in there if not path.name.startswith(".") and (path / manifests.MANIFEST).is_file()
+        ]
 
     def path(self, version: str) -> Path:
         """The folder of a version; of the published one for "current", of the one before it for "previous".

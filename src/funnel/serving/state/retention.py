@@ -27,25 +27,28 @@ class Kept(NamedTuple):
 
 
 def kept(store: Store) -> Kept | None:
-    """What the data of the published bundle, or of the one before it, do not reach to.
+    """What somebody may still need.
 
-    The one before it counts so that a rollback loses nothing, least of all a deletion. None: everything,
-    where it is not known how far the data of one reach. Raises: BundleError where that cannot be read.
+    A change, while the store has a version whose data do not reach to it: whichever is served, after a
+    rollback to its name, in an arm of an experiment or by a process of its own, no deleted item comes back in
+    it, and nobody who was forgotten. Events go by the data of the published version and of the one before it.
+    None: everything, where it is not known how far the data of a version reach. Raises: BundleError where one
+    cannot be read.
     """
-    names = [name for name in (store.published(), store.previous()) if name is not None]
-    bundles = [Manifest.load(store.path(name)) for name in names]
-    if not bundles or any(bundle.data_read <= 0 for bundle in bundles):
+    there = {folder.name: Manifest.load(folder) for folder in store.folders()}
+    served = [name for name in (store.published(), store.previous()) if name is not None]
+    if not served or not there.keys() >= set(served) or any(one.data_read <= 0 for one in there.values()):
         return None
-    ends = [bundle.data_end for bundle in bundles]
+    ends = [there[name].data_end for name in served]
     return Kept(
         events=min(ends) if all(end is not None for end in ends) else None,  # type: ignore[type-var]
-        changes=min(bundle.data_read for bundle in bundles),
+        changes=min(one.data_read for one in there.values()),
     )
 
 
 def retain(store: Store, state: StateLog) -> None:
-    """Remove what the state does not keep: see `kept`. Nothing is removed where the state cannot be written,
-    which is no error."""
+    """Remove what nobody needs any more: see `kept`. Nothing is removed where a version cannot be read, nor
+    where the state cannot be written, which is no error."""
     try:
         if (bounds := kept(store)) is not None:
             state.retain(events_before=bounds.events, changes_before=bounds.changes)
