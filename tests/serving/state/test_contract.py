@@ -168,6 +168,26 @@ def test_a_key_is_known_for_a_day(where: str, monkeypatch: pytest.MonkeyPatch) -
     assert log.events_of("u", 1) == [Event("u", "2", 1)]
 
 
+def test_a_deletion_tells_what_was_patched_before(where: str) -> None:
+    log = open_state(where)
+    log.upsert({"7": FOX}, 10.0)
+    log.patch(
+        [Patch("7", "price", 2.0, 11.0), Patch("8", "price", 3.0, 11.0), Patch("9", "price", 4.0, 11.0)]
+    )
+    number = log.changes_after(0).number
+    log.delete(["7", "8"], 12.0)
+    told = log.changes_after(number)
+    assert sorted(told.items, key=lambda one: one.item_id) == [
+        ItemChange("7", FOX, True, 12.0),
+        ItemChange("8", None, True, 12.0),
+    ]
+    assert sorted(told.patches) == [Patch("7", "price", 2.0, 11.0), Patch("8", "price", 3.0, 11.0)]
+    assert len(log.changes_after(0).patches) == 3
+    log.forget_items(["8"], 13.0)
+    log.delete(["8"], 14.0)
+    assert "8" not in [patch.item_id for patch in log.changes_after(0).patches]
+
+
 def test_of_a_user_the_newest_are_kept(where: str) -> None:
     log = open_state(where)
     for first in range(0, 1200, 300):

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from funnel.errors import BundleError
 from funnel.processes import PerProcess
 from funnel.serving.background import in_background
 from funnel.serving.loaded import Loaded
-from funnel.serving.state.log import Changes, StateLog
+from funnel.serving.state.log import Changes, Forgotten, ItemChange, Patch, StateLog
 from funnel.serving.state.overlay import Overlay
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T", ItemChange, Patch, Forgotten)
 
 #: Changed items beyond which a new index is built in the background, and beyond which a change waits for it.
 COMPACT_AT, MOST = 2_000, 20_000
@@ -93,6 +95,7 @@ class Follower:
         if position == known:
             return served
         changes = self.state.changes_after(overlay.items_at)
+        changes = changes._replace(patches=_fresh(changes.patches, overlay.bundle.data_read))
         if position[0] != known[0] or not overlay.has_room(len(changes.items)):
             return self._overlay_of(overlay.bundle)
         self._write(overlay, changes)
@@ -113,9 +116,9 @@ class Follower:
         since = bundle.data_read
         fresh = Changes(
             changes.number,
-            [change for change in changes.items if change.time >= since],
-            [change for change in changes.patches if change.time >= since],
-            [change for change in changes.forgotten if change.time >= since],
+            _fresh(changes.items, since),
+            _fresh(changes.patches, since),
+            _fresh(changes.forgotten, since),
         )
         overlay = Overlay(bundle, len(fresh.items))
         self._write(overlay, fresh)
@@ -153,3 +156,9 @@ class Follower:
             self.compact()
         except Exception:
             log.exception("compaction failed; changed items go on being searched beside the index")
+
+
+def _fresh(changes: Sequence[T], since: float) -> list[T]:
+    """Those that the bundle's data, which were read from then on, do not know better. A log tells an item's
+    patches again with its deletion, however old they are."""
+    return [change for change in changes if change.time >= since]

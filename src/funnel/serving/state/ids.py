@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from funnel.catalogue.ids import Ids
 from funnel.types import Int32
+from funnel.values.ids import written
 
 
 class GrowingIds:
@@ -24,6 +25,7 @@ class GrowingIds:
         self.base, self._n = base, len(base)
         self._later: list[Any] = []
         self._rows: dict[str, int] = {}
+        self._dropped: dict[str, int] = {}
 
     def __len__(self) -> int:
         return self._n + len(self._later)
@@ -48,7 +50,7 @@ class GrowingIds:
     def row(self, value: Any) -> int:
         """The row of one id, −1 where unknown."""
         row = self.base.row(value)
-        return row if row >= 0 or not self._rows else self._rows.get(str(_plain(value)), -1)
+        return row if row >= 0 or not self._rows else self._rows.get(written(value) or "", -1)
 
     def rows(self, values: Any) -> Int32:
         """The rows of many ids, −1 where unknown: int32 [n]."""
@@ -56,22 +58,24 @@ class GrowingIds:
         if self._rows:
             values = list(values)
             for position in np.flatnonzero(rows < 0).tolist():
-                rows[position] = self._rows.get(str(_plain(values[position])), -1)
+                rows[position] = self._rows.get(written(values[position]) or "", -1)
         return rows
 
     def add(self, ids: Sequence[Any]) -> Int32:
-        """The rows of ids, those that are new at the end: int32 [n]."""
+        """The rows of ids, those that are new at the end: int32 [n]. One that was dropped has its row again,
+        and what was counted of it."""
         rows = self.rows(ids)
         for position in np.flatnonzero(rows < 0).tolist():
-            item_id = ids[position]
-            if str(item_id) not in self._rows:
-                self._later.append(item_id)
-                self._rows[str(item_id)] = len(self) - 1
-            rows[position] = self._rows[str(item_id)]
+            item_id, name = ids[position], str(ids[position])
+            if name not in self._rows:
+                if name not in self._dropped:
+                    self._later.append(item_id)
+                self._rows[name] = self._dropped.pop(name, len(self) - 1)
+            rows[position] = self._rows[name]
         return rows
 
-
-def _plain(value: Any) -> Any:
-    """7.0 as 7: an id is the same as a number and in writing."""
-    whole = isinstance(value, float | np.floating) and np.isfinite(value) and value == int(value)
-    return int(value) if whole else value
+    def drop(self, ids: Sequence[Any]) -> None:
+        """Know none of these any more that were added. Their rows stay: requests on their way have them."""
+        for name in map(str, ids):
+            if name in self._rows:
+                self._dropped[name] = self._rows.pop(name)

@@ -111,7 +111,8 @@ class StateLog(Protocol):
         """Columns of items have these values."""
 
     def delete(self, item_ids: Sequence[str], time: float) -> None:
-        """Items are deleted; their columns stay known, for the histories that they are in."""
+        """Items are deleted; their columns stay known, for the histories that they are in. Whoever reads of a
+        deletion reads all that is known of the item, patches of before too."""
 
     def forget_items(self, item_ids: Sequence[str], time: float) -> None:
         """Items are as the bundle has them."""

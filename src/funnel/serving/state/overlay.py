@@ -110,6 +110,7 @@ class Overlay:
             self.vectors[own] = self.own.vectors[own]
         self.catalogue.reset(rows, ~deleted)
         self._changed(rows)
+        self.catalogue.ids.drop([change.item_id for change in items if change.item is None])
 
     def _each(self, write: Callable[[list[T]], None], changes: list[T]) -> None:
         """Write changes together; where that fails, halves of them, so that what is left out is one."""

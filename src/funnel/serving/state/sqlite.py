@@ -158,6 +158,8 @@ class SqliteLog:
                 row = writer.execute(f"SELECT {ITEM} FROM items WHERE id = ?", (item_id,)).fetchone()
                 item = None if row is None else item_of(row, self.path).item
                 put_items(writer, [item_row(ItemChange(item_id, item, True, time), number)])
+            again = [(number, item_id) for item_id in item_ids]
+            writer.executemany("UPDATE patches SET number = ? WHERE id = ?", again)
 
     def forget_items(self, item_ids: Sequence[str], time: float) -> None:
         """See `StateLog`."""

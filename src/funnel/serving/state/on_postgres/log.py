@@ -164,9 +164,12 @@ class PostgresLog:
     def delete(self, item_ids: Sequence[str], time: float) -> None:
         """See `StateLog`."""
 
+        ids = [text(name) for name in item_ids]
+
         def put(connection: Any, number: int) -> None:
             with connection.cursor() as cursor:
-                cursor.executemany(_PUT, [(text(name), None, True, time, number) for name in item_ids])
+                cursor.executemany(_PUT, [(name, None, True, time, number) for name in ids])
+            connection.execute("UPDATE funnel.patches SET number = %s WHERE id = ANY(%s)", (number, ids))
 
         self._change(put)
 

@@ -81,12 +81,20 @@ end
 """
 
 #: Arguments: what to do, item, column, value in writing and time, of each change in turn. `put` gives an item
-#: its columns, none of them: those of the bundle; `delete` keeps what is known of them; `patch` is of one.
+#: its columns, none of them: those of the bundle; `delete` keeps what is known of them and tells it again;
+#: `patch` is of one.
 CHANGE = f"""{_ENTRIES}
 local function unpatch(id)
   local key = 'funnel:patches:' .. id
   for _, entry in ipairs(redis.call('HVALS', key)) do redis.call('XDEL', 'funnel:changes', entry) end
   redis.call('DEL', key)
+end
+local function repatch(id)
+  local key = 'funnel:patches:' .. id
+  for _, entry in ipairs(redis.call('HVALS', key)) do
+    local found = redis.call('XRANGE', 'funnel:changes', entry, entry)[1]
+    if found then put(key, found[2][6], 'patch', id, found[2][6], found[2][8], 0, found[2][12]) end
+  end
 end
 local function text_of(id)
   local entry = redis.call('HGET', 'funnel:items', id)
@@ -99,6 +107,7 @@ for i = 5, #ARGV, 5 do
     put('funnel:patches:' .. id, name, 'patch', id, name, text, 0, time)
   elseif what == 'delete' then
     put('funnel:items', id, 'item', id, '', text_of(id), 1, time)
+    repatch(id)
   else
     put('funnel:items', id, 'item', id, '', text, 0, time)
     unpatch(id)
