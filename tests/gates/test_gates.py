@@ -124,3 +124,19 @@ def test_what_is_not_a_number_passes_nothing() -> None:
 
 def test_lists_are_the_same_whatever_their_width() -> None:
     assert same(np.array([[1, 2], [3, 4]]), np.array([[1, 2, -1], [3, 4, 5]])) == 0.5
+
+
+def test_the_list_that_is_shown_is_compared_whatever_stage_makes_it() -> None:
+    """Rules are new, and the last stage has another name: no stage of that name was there before."""
+    rng = np.random.default_rng(0)
+    before, users = rng.random(400), np.arange(400, dtype=np.int32)
+    old = stage_figures({"rank": {"ndcg@10": before}, "rerank": {"ndcg@10": before}})
+    worse = {"rank": {"ndcg@10": before}, "rerank": {"ndcg@10": before}, "rules": {"ndcg@10": before / 2}}
+    for anchor in (False, True):
+        found = quality.stages(stage_figures(worse), old, users, GatesConfig(), 0, "these", anchor=anchor)
+        (fallen,) = (one for one in found if not one.passed)
+        assert fallen.sentence.startswith("the list that is shown (rules, before rerank), ndcg@10 on these: ")
+    same = {**worse, "rules": {"ndcg@10": before}}
+    found = quality.stages(stage_figures(same), old, users, GatesConfig(), 0, "these")
+    assert len(found) == 3
+    assert all(one.passed for one in found)

@@ -28,17 +28,25 @@ def stages(
     *,
     anchor: bool = False,
 ) -> list[Finding]:
-    """Each stage that both have: fails unless a fall of the margin × before is excluded.
+    """Each stage that both have, and the list that is shown, whatever stage makes it: fails unless a fall of
+    the margin × before is excluded.
 
     requests: on which ones, in words. anchor: whether the old one is the anchor, which has its own margin.
     """
     own = config.anchor_fall if anchor else None
     gate, fall = "anchor" if anchor else "stages", config.stage_fall if own is None else own
-    return [
-        not_inferior(gate, f"{stage}, {metric} on {requests}", after, before, users, fall, config, seed)
+    pairs = [
+        (f"{stage}, {metric}", after, before)
         for stage, values in new.stages.items()
         for metric, after in values.items()
         if (before := old.stages.get(stage, {}).get(metric)) is not None
+    ]
+    last, was = list(new.stages)[-1], list(old.stages)[-1]
+    if last != was:
+        pairs.append((f"the list that is shown ({last}, before {was}), ndcg@{new.k}", new.final, old.final))
+    return [
+        not_inferior(gate, f"{what} on {requests}", after, before, users, fall, config, seed)
+        for what, after, before in pairs
     ]
 
 
