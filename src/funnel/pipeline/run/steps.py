@@ -169,11 +169,14 @@ def _beside(run: Context) -> str | None:
 
 
 def _checked(run: Context) -> dict[str, Any]:
-    """The inputs of the checks."""
+    """The inputs of the checks: whatever of the config they read, so that what is wrong is told before the
+    towers are trained."""
     sections = run.sections(
-        "split", "events", "context", "seed", "gates", "index", "features", "retrieve", "rank"
+        "split", "events", "context", "seed", "gates", "index", "features", "retrieve", "rank", "rules"
     )
-    return {**sections, "d": run.config.towers.d, "missed": run.config.ranker.missed}
+    ranker = {"missed", "impressions", "lists"}  # the last two: which probabilities there are to be named
+    of_ranker = run.config.ranker.model_dump(mode="json", include=ranker)
+    return {**sections, "d": run.config.towers.d, "ranker": of_ranker}
 
 
 def _anchor(run: Context) -> str | None:
