@@ -17,7 +17,7 @@ from funnel import Column, Dataset, Event, Schema, SqliteLog, Store, configure
 from funnel.config import Config, parse
 from funnel.data.files import Description, write_folder
 from funnel.errors import ConfigError, DataError
-from funnel.impressions import Impression, Recorder, answers_folder, read
+from funnel.impressions import Impression, Recorder, answers_folder, read, shadow_folder
 from funnel.pipeline.ingest import Ingested, ingest
 from funnel.pipeline.run.runner import run
 from tests.impressions.records import NOW, impression
@@ -394,7 +394,12 @@ def test_who_was_forgotten_goes_from_all_that_was_ingested(shop: Shop) -> None:
     shop.state.forget_user("2", NOW + 50)
     shop.answer(impression(2, id="c" * 24))  # what another process had in its buffer
     shop.answer(impression(2, id="d" * 24, time=NOW + 60))  # who comes again begins anew
+    shadows = Recorder(shadow_folder(shop.store.folder))
+    for number in (1, 2):
+        shadows.put(lambda number=number: impression(number))
+    shadows.close()
     done = shop.ingest()
+    assert [one.user for one in read(shadow_folder(shop.store.folder))] == [1]
     assert done.forgotten >= 5
     data = shop.dataset
     assert 2 not in data.events["user_id"].tolist()[3:]

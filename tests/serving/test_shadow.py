@@ -15,11 +15,12 @@ from funnel.artifacts import Store
 from funnel.experiments.config import ExperimentConfig
 from funnel.experiments.running import start, stop
 from funnel.gates.diff import diff
-from funnel.impressions import Impression, read
+from funnel.impressions import Impression, ImpressionsConfig, Recorder, read, shadow_folder
 from funnel.pages.experiment import write_page
 from funnel.serving import shadow
 from funnel.serving.evidence import judged
-from funnel.serving.shadow import shadow_folder, shadows_of
+from funnel.serving.shadow import shadows_of
+from tests.impressions.records import impression
 from tests.serving.test_reload import without_ranker
 from tests.tiny import TinyBuild
 
@@ -87,6 +88,29 @@ def test_the_same_arm_as_a_shadow_differs_in_nothing(store: Store) -> None:
     answered(live)
     found = shadows_of(live.folder, "dark")["dark"]
     assert (found.overlap, found.same_first, found.same_list, found.score) == (1.0, 1.0, 1.0, 0.0)
+
+
+def test_who_is_forgotten_is_in_no_shadow_either(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    shadowed(store, {"rerank": {"pool": 50}})
+    live = Live(store)
+    answered(live)
+    live.users.forget(7)
+    assert {one.user for one in made(live)} == {str(user) for user in USERS} - {"7"}
+    monkeypatch.setattr(shadow, "QUIET", 0.3)
+    live.recommend(8)  # whose shadow waits
+    live.users.forget(8)
+    assert {one.user for one in made(live)} == {str(user) for user in USERS} - {"7", "8"}
+
+
+def test_shadows_are_kept_as_long_as_answers(store: Store) -> None:
+    shadowed(store, {"rerank": {"pool": 50}})
+    old, now = Recorder(shadow_folder(store.folder)), time.time()
+    for number, hours in enumerate((40 * 24, 30, 15)):  # a day without a gap, and what is far older
+        old.put(lambda number=number, hours=hours: impression(number, time=now - hours * 3600))
+    old.close()
+    live = Live(store, impressions=ImpressionsConfig(log=True, keep="30d"))
+    answer = live.recommend(3)
+    assert sorted(one.id for one in made(live)) == sorted([impression(1).id, impression(2).id, answer.id])
 
 
 def test_shadows_of_many_users_are_made_at_the_time_that_was_given(store: Store) -> None:

@@ -7,7 +7,7 @@ An answer is a JSON line in a file of its hour and its process, written in the b
 """
 
 from funnel.impressions.config import ImpressionsConfig
-from funnel.impressions.files import answers_folder
+from funnel.impressions.files import answers_folder, shadow_folder
 from funnel.impressions.frames import to_frame
 from funnel.impressions.join import Joined, JoinFigures, join
 from funnel.impressions.reader import ReadFigures, read
@@ -26,5 +26,6 @@ __all__ = [
     "from_line",
     "join",
     "read",
+    "shadow_folder",
     "to_frame",
 ]

@@ -27,6 +27,11 @@ def answers_folder(store: Path | str) -> Path:
     return Path(store) / "live" / "answers"
 
 
+def shadow_folder(store: Path | str) -> Path:
+    """Where the log of what arms would have answered is that nobody sees."""
+    return Path(store) / "live" / "shadow"
+
+
 def hour_of(seconds: float) -> int:
     """The first second of the hour that a moment is in."""
     return int(seconds // HOUR) * HOUR

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from funnel.artifacts.store import Store
-from funnel.impressions import ImpressionsConfig, answers_folder
+from funnel.impressions import ImpressionsConfig
 from funnel.serving.again import Readers
 from funnel.serving.arms import Arms, Chosen
 from funnel.serving.exploring import Exploring
@@ -51,7 +51,7 @@ class ServingParts:
         self.impressions = self.state.impressions() or SqliteImpressions(folder / "impressions.sqlite")
         self.impressions.size()  # damaged, it is told now
         settings = ImpressionsConfig(log=impressions) if isinstance(impressions, bool) else impressions
-        self.recording = Recording(answers_folder(store.folder), settings)
+        self.recording = Recording(store.folder, settings)
         self.follower = Follower(self.state, loaded)
         self.reload = Reload(store, self.follower)
         self.exploring = Exploring(store.folder)
@@ -60,7 +60,7 @@ class ServingParts:
         self.items = LiveItems(self.follower)
         self.users = LiveUsers(self.follower, self.impressions, self.recording)
         readers = Readers(self.users, self.impressions)
-        self.shadow = Shadow(store.folder, self.arms, readers)
+        self.shadow = Shadow(self.arms, readers, self.recording)
         self.interleaving = Interleaving(self.arms, readers)
         #: Why events or impressions of a user could not be read when they were last looked for, None where
         #: they could: for people. Each answer goes by what was read for itself.
@@ -115,5 +115,5 @@ class ServingParts:
             self.watcher.stop()
         self.state.close()
         self.impressions.close()
-        self.recording.close()
         self.shadow.close()
+        self.recording.close()

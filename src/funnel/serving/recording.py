@@ -16,7 +16,14 @@ from pydantic import ValidationError
 from funnel.bundle.contents import Contents
 from funnel.engine import RANK, Step
 from funnel.errors import BundleError, DataError
-from funnel.impressions import ImpressionsConfig, Recorder, read
+from funnel.impressions import (
+    Impression,
+    ImpressionsConfig,
+    Recorder,
+    answers_folder,
+    read,
+    shadow_folder,
+)
 from funnel.impressions.erase import erase
 from funnel.impressions.sweep import Retention
 from funnel.serving.loaded import Loaded
@@ -59,14 +66,17 @@ class Called:
 
 
 class Recording:
-    """The log of answers of one `Live`. settings: None: as the bundle in use has them in its config.
+    """The log of answers of one `Live`, and that of its shadows. store: its folder. settings: None: as the
+    bundle in use has them in its config.
 
-    With the bundle's settings the log goes on and off with what is published.
+    With the bundle's settings the log goes on and off with what is published. erased: when somebody was
+    erased last, on the monotonic clock.
     """
 
-    def __init__(self, folder: Path, settings: ImpressionsConfig | None) -> None:
-        self._settings, self.folder = settings, folder
-        self._recorder: Recorder | None = None
+    def __init__(self, store: Path, settings: ImpressionsConfig | None) -> None:
+        self._settings, self.folder, self._shadows = settings, answers_folder(store), shadow_folder(store)
+        self._recorders: dict[Path, Recorder] = {}
+        self.erased = float("-inf")
         self._of_bundle: tuple[str, ImpressionsConfig] | None = None
         self._refused: str | None = None
         self._paused = False
@@ -112,23 +122,29 @@ class Recording:
             "where": plain(request.where) if request.where else None,
             "request": plain(dict(request.user or {})) if sampled else None,
         }
-        self._writer(settings).put(
+        self._recorder(self.folder, settings).put(
             partial(
                 impression_of, contents, given.call, given.front(), requests, final, answer, wanted,
                 settings.candidates, time.time(), facts,
             )
         )  # fmt: skip
 
-    def _writer(self, settings: ImpressionsConfig) -> Recorder:
-        if self._recorder is None:
+    def record_shadow(self, published: Loaded, make: Callable[[], Impression]) -> None:
+        """Log what nobody was shown. published: whose settings say how long it is kept; make: see
+        `Recorder.put`."""
+        self._recorder(self._shadows, self.settings(published)).put(make)
+
+    def _recorder(self, folder: Path, settings: ImpressionsConfig) -> Recorder:
+        if folder not in self._recorders:
             retention = Retention(settings.keep_seconds, settings.size_bytes)
-            self._recorder = Recorder(self.folder, settings.buffer, retention)
-        return self._recorder
+            self._recorders.setdefault(folder, Recorder(folder, settings.buffer, retention))
+        return self._recorders[folder]
 
     def figures(self, loaded: Loaded) -> dict[str, Any]:
         """For `Live.health`: of this process."""
         settings = self.settings(loaded)
-        figures = Recorder.nothing(settings.buffer) if self._recorder is None else self._recorder.figures()
+        recorder = self._recorders.get(self.folder)
+        figures = Recorder.nothing(settings.buffer) if recorder is None else recorder.figures()
         figures["error"] = figures["error"] or self._refused
         return {"log": settings.log, "folder": str(self.folder), **figures, "feedback": self.feedback}
 
@@ -149,11 +165,13 @@ class Recording:
         ]
 
     def erase(self, user: str) -> int:
-        """Remove what a person was answered from the log; how many answers there were. Raises: BundleError
-        where the log cannot be written, or is damaged; what is left then is removed when it is called again.
-        """
+        """Remove what a person was answered from the log, and shadows of it; how many answers there were.
+        Raises: BundleError where the log cannot be written, or is damaged; what is left then is removed when
+        it is called again."""
+        self.erased = time.monotonic()
         self.flush()
         with self._as_bundle_error():
+            erase(self._shadows, mended(user))
             return erase(self.folder, mended(user))
 
     @contextmanager
@@ -165,12 +183,15 @@ class Recording:
 
     def flush(self, seconds: float = 5.0) -> bool:
         """Wait until what was answered is in the log; whether it was within so many seconds."""
-        return self._recorder is None or self._recorder.flush(seconds)
+        until = time.monotonic() + seconds
+        recorders = list(self._recorders.values())
+        are_written = [each.flush(max(0.0, until - time.monotonic())) for each in recorders]
+        return all(are_written)
 
     def close(self) -> None:
         """Write what waits, and give the file back; the next answer opens another."""
-        if self._recorder is not None:
-            self._recorder.close()
+        for recorder in list(self._recorders.values()):
+            recorder.close()
 
 
 def _is_sampled(answer: str, share: float) -> bool:

@@ -10,7 +10,9 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,13 @@ import numpy as np
 
 from funnel.errors import FunnelError
 from funnel.experiments.comparing import Answers, compare
-from funnel.impressions import Impression, Recorder, read
+from funnel.impressions import Impression, read, shadow_folder
 from funnel.processes import PerProcess
 from funnel.serving.again import Readers, kept
 from funnel.serving.arms import Arms, Chosen
 from funnel.serving.background import later
+from funnel.serving.loaded import Loaded
+from funnel.serving.recording import Recording
 from funnel.serving.request import Request
 from funnel.serving.response import Answer
 from funnel.values.ids import written
@@ -49,19 +53,17 @@ class _Queue:
 
 @dataclass(frozen=True)
 class _Task:
-    """An answer that an arm is to make again."""
+    """An answer that an arm is to make again. since: when it was given, on the monotonic clock; at: on the
+    other one."""
 
+    published: Loaded
     experiment: str
     arm: str
     request: Request
     answer: Answer
     k: int
     since: float
-
-
-def shadow_folder(folder: Path) -> Path:
-    """Where shadows are logged. folder: the store's."""
-    return folder / "live" / "shadow"
+    at: float
 
 
 class Shadow:
@@ -71,9 +73,8 @@ class Shadow:
     done, dropped: how many were made, and how many were not since requests came first.
     """
 
-    def __init__(self, folder: Path, arms: Arms, readers: Readers) -> None:
-        self._arms, self._readers = arms, readers
-        self._recorder = Recorder(shadow_folder(folder))
+    def __init__(self, arms: Arms, readers: Readers, recording: Recording) -> None:
+        self._arms, self._readers, self._recording = arms, readers, recording
         self.done = self.dropped = self.failed = 0
         self._queue = PerProcess(_Queue)
         self._came = self._left = 0.0
@@ -86,15 +87,17 @@ class Shadow:
         """It is answered."""
         self._left = time.monotonic()
 
-    def offer(self, chosen: Chosen, request: Request, answer: Answer, k: int) -> None:
+    def offer(self, published: Loaded, chosen: Chosen, request: Request, answer: Answer, k: int) -> None:
         """Have an answer made again by the shadows of the user's experiments, where it is among the sampled
-        ones. It costs the request a few comparisons."""
+        ones. It costs the request a few comparisons. published: whose settings count."""
         for plan in self._arms.plans:
             if not plan.shadows or plan.name not in chosen.arms:
                 continue
             if _is_sampled(answer.id, plan.config.shadow) and (again := kept(request)) is not None:
                 for arm in plan.shadows:
-                    self._put(_Task(plan.name, arm, again, answer, k, time.monotonic()))
+                    self._put(
+                        _Task(published, plan.name, arm, again, answer, k, time.monotonic(), time.time())
+                    )
 
     def _put(self, task: _Task) -> None:
         queue = self._queue.get()
@@ -122,7 +125,11 @@ class Shadow:
             self.dropped += 1
             return
         try:
-            self._make(task)
+            shadow = self._made(task)
+            if task.since <= self._recording.erased:  # it may be of who was forgotten since
+                self.dropped += 1
+                return
+            self._recording.record_shadow(task.published, shadow)
             self.done += 1
         except FunnelError as error:
             self.failed += 1
@@ -138,7 +145,7 @@ class Shadow:
             time.sleep(_LOOK)
         return False
 
-    def _make(self, task: _Task) -> None:
+    def _made(self, task: _Task) -> Callable[[], Impression]:
         chosen = self._arms.of({**task.answer.arms, task.experiment: task.arm})
         contents, requests = chosen.loaded.contents, self._readers.requests(chosen, task.request)
         began = time.perf_counter()
@@ -146,8 +153,8 @@ class Shadow:
         milliseconds = 1000 * (time.perf_counter() - began)
         rows = final.items[0][final.filled[0]]
         scores = final.scores[0][final.filled[0]].astype(np.float32)
-        ids, now = contents.catalogue.ids.take(rows), time.time()
-        self._recorder.put(lambda: _impression(task, chosen, ids, scores, milliseconds, now))
+        ids = contents.catalogue.ids.take(rows)
+        return partial(_impression, task, chosen, ids, scores, milliseconds)
 
     def figures(self) -> dict[str, int]:
         """For `Live.health`."""
@@ -161,12 +168,11 @@ class Shadow:
         until, queue = time.monotonic() + seconds, self._queue.get()
         while (queue.tasks or queue.running.locked()) and time.monotonic() < until:
             time.sleep(_LOOK)
-        return self._recorder.flush(max(0.0, until - time.monotonic()))
+        return self._recording.flush(max(0.0, until - time.monotonic()))
 
     def close(self) -> None:
-        """Drop what waits and write what is made."""
+        """Drop what waits."""
         self._queue.get().tasks.clear()
-        self._recorder.close()
 
 
 def _is_sampled(answer: str, share: float) -> bool:
@@ -175,13 +181,13 @@ def _is_sampled(answer: str, share: float) -> bool:
 
 
 def _impression(
-    task: _Task, chosen: Chosen, ids: list[Any], scores: np.ndarray[Any, Any], milliseconds: float, now: float
+    task: _Task, chosen: Chosen, ids: list[Any], scores: np.ndarray[Any, Any], milliseconds: float
 ) -> Impression:
     """A shadow, and in `request` the list that was shown with its scores."""
     shown = task.answer.items
     return Impression(
         id=task.answer.id,
-        time=now,
+        time=task.at,
         user=written(task.answer.user_id),
         version=chosen.loaded.version,
         k=task.k,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from funnel.values.ids import written
 _DONE = "FORGOTTEN.json"
 
 
-def forget(state: StateLog, answers: Path, folder: Path) -> int:
-    """Remove rows of people from before they were forgotten; how many. Files are looked through when somebody
+def forget(state: StateLog, logs: Sequence[Path], folder: Path) -> int:
+    """Remove rows of people from before they were forgotten, from logs of answers and from what was ingested
+    into a folder; how many. Files are looked through when somebody
     was forgotten since the last time.
 
     Raises: BundleError where the log cannot be read; OSError where a file cannot be written.
@@ -30,7 +31,11 @@ def forget(state: StateLog, answers: Path, folder: Path) -> int:
     new = {user: at for user, at in state.changes_after(0).forgotten if done.get(user) != at}
     if not new:
         return 0
-    removed = erase_where(answers, lambda impression: _is_theirs(new, impression.user, impression.time))
+    removed = sum(
+        erase_where(log, lambda impression: _is_theirs(new, impression.user, impression.time))
+        for log in logs
+        if log.is_dir()
+    )
     for path in sorted(folder.glob("*/[!.]*.parquet")):
         removed += _remove(path, new)
     replace_line(folder / _DONE, json.dumps(done | new))

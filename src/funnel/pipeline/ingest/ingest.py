@@ -14,7 +14,7 @@ from funnel.data import EventsConfig, Schema
 from funnel.data.files import DESCRIPTION, read_description
 from funnel.data.ingested import CLICK, FOLDER
 from funnel.errors import BundleError, ConfigError, DataError
-from funnel.impressions import ReadFigures, answers_folder
+from funnel.impressions import ReadFigures, answers_folder, shadow_folder
 from funnel.impressions.compact import compact, remove_before
 from funnel.impressions.join import INTERACTION
 from funnel.impressions.reader import hours_in
@@ -64,7 +64,7 @@ def ingest(
     with _as_bundle_error(folder), alone(ingested):
         compacted = compact(answers)
         events = copy_events(log, ingested / "events")
-        forgotten = forget(log, answers, ingested)
+        forgotten = forget(log, [answers, shadow_folder(store.folder)], ingested)
         before = _newest(answers, clock()) - settings.keep_seconds
         clicks, window = _clicks(config.events), settings.window_seconds
         lists = ListWriter(answers, ingested, schema, window, clicks, before).write()
