@@ -13,7 +13,7 @@ from funnel.serving.state.log import StateLog
 log = logging.getLogger(__name__)
 
 
-class Kept(NamedTuple):
+class Retained(NamedTuple):
     """What the state keeps by itself: events of this time and later (None: observed at `changes` or later),
     and changes since this moment. Seconds."""
 
@@ -26,7 +26,7 @@ class Kept(NamedTuple):
         return self.changes if self.events is None else self.events
 
 
-def kept(store: Store) -> Kept | None:
+def kept(store: Store) -> Retained | None:
     """What somebody may still need.
 
     A change, while the store has a version whose data do not reach to it: whichever is served, after a
@@ -40,7 +40,7 @@ def kept(store: Store) -> Kept | None:
     if not served or not there.keys() >= set(served) or any(one.data_read <= 0 for one in there.values()):
         return None
     ends = [there[name].data_end for name in served]
-    return Kept(
+    return Retained(
         events=min(ends) if all(end is not None for end in ends) else None,  # type: ignore[type-var]
         changes=min(one.data_read for one in there.values()),
     )
