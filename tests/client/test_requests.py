@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -262,3 +263,46 @@ def test_httpx_is_asked_for_by_name() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert 'pip install "funnel-rank[client]"' in done.stdout, done.stderr
     assert done.stdout.endswith("[]\n")
+
+
+ENDLESS: list[tuple[type[Exception], Callable[[Client], Any]]] = [
+    (funnel.ConfigError, lambda client: client.recommend(7, where={"year": {"le": math.inf}})),
+    (funnel.ConfigError, lambda client: client.recommend(7, where={"not": {"year": [1990, -math.inf]}})),
+    (funnel.ConfigError, lambda client: client.similar(7, where={"year": np.array([1990, np.inf])})),
+    (funnel.DataError, lambda client: client.recommend(7, user={"age": math.inf})),
+    (funnel.DataError, lambda client: client.recommend(7, context={"budget": Decimal("Infinity")})),
+    (funnel.DataError, lambda client: client.recommend_many([7], context=[{"budget": np.float32("inf")}])),
+    (funnel.DataError, lambda client: client.items.patch([7], {"year": math.inf})),
+    (funnel.DataError, lambda client: client.items.patch([7, 8], {"year": np.array([1.0, -np.inf])})),
+    (
+        funnel.DataError,
+        lambda client: client.items.upsert(pd.DataFrame({"item_id": [1], "year": [math.inf]})),
+    ),
+    (funnel.DataError, lambda client: client.observe((7, 1, math.inf))),
+    (funnel.DataError, lambda client: client.observe((7, 1), value=math.inf)),
+    (funnel.FunnelError, lambda client: client.recommend(7, seed=math.inf)),
+    (funnel.FunnelError, lambda client: client.recommend(7, seed=math.nan)),
+    (funnel.DataError, lambda client: client.items.get("x" * 70_000)),
+    (funnel.DataError, lambda client: client.history("x" * 70_000)),
+]
+
+
+@pytest.mark.parametrize(("kind", "call"), ENDLESS)
+def test_what_no_request_can_carry_is_refused_and_not_sent(
+    kind: type[Exception], call: Callable[[Client], Any]
+) -> None:
+    with serving(WELL) as server, Client(server.url) as client:
+        with pytest.raises(kind) as caught:
+            call(client)
+        assert type(caught.value) is kind
+    assert server.asked == []
+
+
+def test_what_has_no_value_is_missing_as_in_live() -> None:
+    with serving(WELL, WELL) as server, Client(server.url) as client:
+        client.items.patch([7], {"year": math.nan})
+        client.recommend(7, context={"budget": math.nan})
+    assert [asked.body.get("patches") or asked.body["context"] for asked in server.asked] == [
+        {"7": {"year": None}},
+        {"budget": None},
+    ]

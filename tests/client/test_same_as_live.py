@@ -73,6 +73,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "recommend none": lambda one: one.recommend(7, where={"year": {"gt": 3000}}),
     "recommend generator": lambda one: one.recommend(history=(item for item in (5, 6)), attributes=[]),
     "recommend patient": lambda one: one.recommend(7, deadline=math.inf),
+    "recommend at once": lambda one: one.recommend(7, deadline=-math.inf),
     "many": lambda one: one.recommend_many([7, "stranger", None, np.int64(9)], 3, where={"genres": "Drama"}),
     "many of none": lambda one: one.recommend_many([]),
     "many series": lambda one: one.recommend_many(pd.Series([1, 2, 3])),

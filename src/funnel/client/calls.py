@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
 from funnel.client.answers import answer, answers, contributions, erased
-from funnel.client.sent import columns, event, filtered, frame, is_given
+from funnel.client.sent import argument, columns, event, filtered, frame, is_given, known
 from funnel.errors import DataError
 from funnel.serving.erased import Erased
 from funnel.serving.response import Answer
@@ -23,7 +25,7 @@ from funnel.values.arguments import (
     reranked,
 )
 from funnel.values.arguments import ids as list_of_ids
-from funnel.values.events import worth
+from funnel.values.events import LONGEST, worth
 from funnel.values.ids import written
 from funnel.values.plain import plain
 from funnel.values.shown import shown
@@ -97,7 +99,9 @@ def patch(ids: Iterable[Any], values: Mapping[str, Any]) -> Call[list[Any]]:
     """See `LiveItems.patch`."""
     given = list_of_ids(ids, "ids")
     body = {"patches": columns(given, values)}
-    return Call("PATCH", "/v1/items", lambda raw: _missing(raw, given), body, repeatable=False)
+    return Call(
+        "PATCH", "/v1/items", lambda raw: _missing(raw, given), body, repeatable=False
+    )
 
 
 def delete(ids: Iterable[Any]) -> Call[list[Any]]:
@@ -151,8 +155,10 @@ def rollback(force: bool = False) -> Call[dict[str, Any]]:
 def named(value: Any) -> str:
     """An id as a part of a path. Raises: DataError for what is none."""
     text = written(value)
-    if text is None:
-        raise DataError(f"id is {shown(value)}; a text or a whole number is expected")
+    if text is None or len(text) > LONGEST:
+        raise DataError(
+            f"id is {shown(value)}; a whole number or a text of 1 to {LONGEST:,} characters is expected"
+        )
     return quote(text, safe="")
 
 
@@ -169,7 +175,13 @@ def _of_request(others: Mapping[str, Any]) -> dict[str, Any]:
     for name, check in _CHECKS.items():
         if name in kept:
             kept[name] = check(kept[name])
-    return {name: plain(value) for name, value in kept.items()}
+    return {name: None if value is None else argument(value, name) for name, value in kept.items()}
+
+
+def _deadline(value: Any) -> float | None:
+    """One without end is none; one that is over whatever comes is as far away as JSON's numbers go."""
+    number = milliseconds(value)
+    return None if number == math.inf else max(number, -sys.float_info.max)
 
 
 #: What can be told without a bundle is told before anything is sent.
@@ -177,10 +189,11 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "history": lambda value: list_of_ids(value, "history"),
     "exclude": lambda value: list_of_ids(value, "exclude"),
     "where": filtered,
-    "user": lambda value: columns_by_name(value, "user", '{"country": "DE"}'),
+    "user": lambda value: known(columns_by_name(value, "user", '{"country": "DE"}'), "user"),
+    "context": lambda value: known(value, "context"),
     "attributes": item_columns,
     "time": moment,
-    "deadline": milliseconds,
+    "deadline": _deadline,
 }
 
 
