@@ -188,6 +188,14 @@ def test_changes_are_those_of_live(pair: Pair) -> None:
     live.items.forget([9001, 9002])
 
 
+def test_ids_that_are_not_there_are_told_as_they_were_given(pair: Pair) -> None:
+    gone: list[Any] = [99_999.0, "99999", np.float64(88_888), np.int64(77_777), 2.0**53, "\ud800", ""]
+    for call in (lambda one: one.items.delete(gone), lambda one: one.items.patch(gone, {"year": 2000.0})):
+        expected, told = call(pair.live), call(pair.client)
+        assert told == expected == gone
+        assert list(map(type, told)) == list(map(type, expected))
+
+
 def test_events_are_those_of_live(pair: Pair) -> None:
     """The same moment, and the same ids."""
     given = [

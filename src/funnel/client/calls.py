@@ -100,7 +100,7 @@ def patch(ids: Iterable[Any], values: Mapping[str, Any]) -> Call[list[Any]]:
     given = list_of_ids(ids, "ids")
     body = {"patches": columns(given, values)}
     return Call(
-        "PATCH", "/v1/items", lambda raw: _missing(raw, given), body, repeatable=False
+        "PATCH", "/v1/items", lambda raw: _missing(raw, given, map(str, plain(given))), body, repeatable=False
     )
 
 
@@ -108,7 +108,7 @@ def delete(ids: Iterable[Any]) -> Call[list[Any]]:
     """See `LiveItems.delete`."""
     given = list_of_ids(ids, "ids")
     body = {"item_ids": plain(given)}
-    return Call("DELETE", "/v1/items", lambda raw: _missing(raw, given), body, repeatable=False)
+    return Call("DELETE", "/v1/items", lambda raw: _missing(raw, given, plain(given)), body, repeatable=False)
 
 
 def item(item_id: Any) -> Call[dict[str, Any]]:
@@ -201,7 +201,8 @@ def _nothing(raw: Any) -> None:
     dict(raw)
 
 
-def _missing(raw: Any, given: list[Any]) -> list[Any]:
-    """The ids that were not there, as the caller gave them."""
-    missing = set(map(str, raw["missing"]))
-    return [item for item in given if str(plain(item)) in missing]
+def _missing(raw: Any, given: list[Any], sent: Iterable[Any]) -> list[Any]:
+    """The ids that were not there, as the caller gave them. sent: what was sent for each, such
+    as 7.0, which JSON has as 7."""
+    missing = set(raw["missing"])
+    return [item for item, one in zip(given, sent, strict=True) if one in missing]
