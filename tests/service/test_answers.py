@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from time import time
 from typing import Any
 
 import pytest
@@ -131,6 +132,29 @@ def test_a_state_that_cannot_be_read_is_told_without_its_path(live: Live) -> Non
         assert refused.status_code == 503
         assert str(live.folder) not in refused.text
         assert "state" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["recommend", "rank", "explain", "similar", "trace", "recommend/many"])
+def test_parts_of_a_second_are_cut_off(live: Live, path: str) -> None:
+    whole = {"item_id": 3} if path in ("explain", "similar") else {"items": [3]} if path == "rank" else {}
+    body = {"user_ids": [7]} if path.endswith("many") else {"user_id": 7, **whole}
+    service = Service(live)
+    for moment in (1_000_400_000, 1_000_400_000.75):
+        answer = post(service, f"/v1/{path}", {**body, "time": moment})
+        assert answer.status_code == 200, answer.text
+    refused = post(service, f"/v1/{path}", {**body, "time": "soon"})
+    assert "A moment is a number of seconds since 1970; it is 'soon'" in refused.json()["detail"]
+
+
+def test_an_event_has_the_second_that_it_is_in(live: Live) -> None:
+    service = Service(live)
+    at = int(time()) - 10
+    assert post(
+        service, "/v1/events", {"events": [{"user_id": "a", "item_id": 3, "time": at + 0.9}]}
+    ).is_success
+    assert [event["time"] for event in live.users.known("a")["events"]] == [at]
+    schemas = get(service, "/openapi.json").json()["components"]["schemas"]
+    assert {"type": "number"} in schemas["EventBody"]["properties"]["time"]["anyOf"]
 
 
 def test_json_is_that_of_to_dict(live: Live) -> None:

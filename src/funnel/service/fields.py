@@ -64,6 +64,16 @@ def _id_schema(*_: Any) -> core_schema.CoreSchema:
     )
 
 
+def _seconds_schema(*_: Any) -> core_schema.CoreSchema:
+    parts = core_schema.float_schema(strict=True, allow_inf_nan=False)
+    return core_schema.union_schema(
+        [core_schema.int_schema(strict=True), core_schema.no_info_after_validator_function(int, parts)],
+        mode="left_to_right",
+        custom_error_type="seconds",
+        custom_error_message="A moment is a number of seconds since 1970",
+    )
+
+
 def _event_schema(*_: Any) -> core_schema.CoreSchema:
     pair = core_schema.list_schema(_id_schema(), min_length=2, max_length=2)
     return core_schema.union_schema(
@@ -84,6 +94,9 @@ Id = Annotated[int | str, GetPydanticSchema(_id_schema, lambda *_: {"anyOf": _ID
 PastEvent = Annotated[
     int | str | list[int | str], GetPydanticSchema(_event_schema, lambda *_: {"anyOf": [*_ID, _PAIR]})
 ]
+
+#: A moment; parts of a second are cut off, as `Live` does.
+Seconds = Annotated[int, GetPydanticSchema(_seconds_schema, lambda *_: {"type": "number"})]
 
 #: A whole number, however it is written.
 Whole = Annotated[int, BeforeValidator(_whole)]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from funnel.service.fields import RAISED, Body, Id, PastEvent, Whole
+from funnel.service.fields import RAISED, Body, Id, PastEvent, Seconds, Whole
 
 Columns = dict[str, Any]
 SeenKinds = Literal["exclude", "allow"] | Annotated[list[str], Field(min_length=1)]
@@ -21,7 +21,7 @@ class RecommendBody(Body):
     user: Columns | None = Field(None, description="columns in place of the stored ones")
     where: Columns | None = Field(None, description="a filter on item columns")
     exclude: list[Id] | None = Field(None, description="items that must not come back")
-    time: Whole | None = Field(None, description="seconds since 1970")
+    time: Seconds | None = Field(None, description="seconds since 1970; parts of one are cut off")
     deadline: float | None = Field(None, description="milliseconds; what would end later is left out")
     attributes: list[str] | None = Field(None, description="item columns of the answer")
     seen: SeenKinds | None = Field(None, description="whether items of the history come back")
@@ -35,7 +35,7 @@ class ManyBody(Body):
     user_ids: list[Id | None]
     k: Whole = Field(10, ge=1, description="how many items for each")
     where: Columns | None = None
-    time: Whole | None = None
+    time: Seconds | None = None
     seen: SeenKinds | None = None
     context: Columns | list[Columns | None] | None = Field(None, description="one for all, or one for each")
 
@@ -49,7 +49,7 @@ class RankBody(Body):
     items: list[Id] = Field(max_length=10_000)
     history: list[PastEvent] | None = None
     user: Columns | None = None
-    time: Whole | None = None
+    time: Seconds | None = None
     attributes: list[str] | None = None
     rerank: bool = Field(False, description="also the stages behind the ranker, for at most 1,000 items")
     context: Columns | None = None
@@ -62,7 +62,7 @@ class ExplainBody(Body):
     item_id: Id
     history: list[PastEvent] | None = None
     user: Columns | None = None
-    time: Whole | None = None
+    time: Seconds | None = None
     seen: SeenKinds | None = None
     context: Columns | None = None
 
@@ -76,7 +76,7 @@ class TraceBody(Body):
     user: Columns | None = None
     where: Columns | None = None
     exclude: list[Id] | None = None
-    time: Whole | None = None
+    time: Seconds | None = None
     seen: SeenKinds | None = None
     context: Columns | None = None
     attributes: list[str] = Field(default_factory=list, description="item columns beside the title")
@@ -92,7 +92,7 @@ class SimilarBody(Body):
     user_id: Id | None = Field(None, description="somebody whose history counts as well")
     where: Columns | None = None
     exclude: list[Id] | None = None
-    time: Whole | None = None
+    time: Seconds | None = None
     attributes: list[str] | None = None
     seen: SeenKinds | None = None
     context: Columns | None = None
@@ -103,7 +103,9 @@ class EventBody(Body):
 
     user_id: Id
     item_id: Id
-    time: Whole | None = Field(None, description="seconds since 1970; now, where it is left out")
+    time: Seconds | None = Field(
+        None, description="seconds since 1970, parts of one are cut off; now, where it is left out"
+    )
     kind: str | None = None
     value: float | None = Field(None, ge=0)
     answer: str | None = Field(
