@@ -96,3 +96,22 @@ def test_the_command_says_what_joins(live: Live, tmp_path: Path) -> None:
     assert "4 events name an answer, 50.0% of which came of it" in done.stdout
     for line in ("duplicates: 1", "orphans: 1", "other user: 1", "late: 0"):
         assert line in done.stdout
+
+
+def test_what_a_worker_logs_last_is_counted(indexes: Path, tmp_path: Path) -> None:
+    """Nobody looks between its last answers and its end: it does so itself."""
+    config = tmp_path / "shop.toml"
+    config.write_text('name = "x"\n[data]\nreader = "folder"\npath = "."\n[impressions]\nlog = true\n')
+    with server(indexes, "--workers", "1", "--config", str(config)) as running:
+        answers = [running.post("/v1/recommend", {"user_id": 7, "k": 3})[1] for _ in range(20)]
+        event = {"user_id": 7, "item_id": answers[0]["items"][0]["item_id"], "answer": answers[0]["id"]}
+        assert running.post("/v1/events", {"events": [event]})[0] == 200
+        before = running.workers()
+        os.kill(before[0], signal.SIGTERM)
+        assert soon(lambda: running.workers() not in ([], before))
+        connection = running.connection()
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+    assert "funnel_worker_starts_total 2.0" in text
+    assert "funnel_impressions_total 20.0" in text
+    assert "funnel_feedback_total 1.0" in text

@@ -123,6 +123,12 @@ class Observer:
             await asyncio.sleep(_LOOK)
             await self._look()
 
+    async def close(self) -> None:
+        """Write what waits for the log of answers, and look for the last time: what is counted there has not
+        been seen yet since the last look."""
+        await asyncio.to_thread(self._live.recording.close)
+        await self._look()
+
     async def _look(self) -> None:
         """What cannot be looked at stops nobody: the last look stays, and it is tried again."""
         try:

@@ -149,6 +149,7 @@ async def _serve(
     for task in tasks:
         task.cancel()
     service.close()
+    await service.observer.close()
 
 
 def _followed(shared: Shared, seat: Seat) -> bool:
