@@ -244,7 +244,7 @@ def test_no_public_method_of_live_is_forgotten() -> None:
     inside = {"contents", "manifest", "served", "on_occasion", "recent_interactions",
               "recent_interactions_of_each", "refresh", "refused",
               "folder", "store", "position", "state_error", "watch", "moment",
-              "chosen", "overlay", "state"}  # fmt: skip
+              "chosen", "overlay", "state", "take_in"}  # fmt: skip
     public = {name for name in dir(Live) if not name.startswith("_")}
     assert public - inside <= set(dir(Client)) - {"_"}
     assert public - inside - {"version", "close"} <= {name.split()[0] for name in CALLS} | {

@@ -212,6 +212,18 @@ def test_a_digest_tells_equal_requests_and_nothing_else() -> None:
     assert summary(b"\xff{", b"secret")["bytes"] == 2
 
 
+def test_events_that_a_key_was_given_before_are_not_counted_again(live: Live) -> None:
+    service = Service(live)
+    given = {"user_id": 7, "item_id": 1}
+    events = [{**given, "answer": "a1"}, given, {**given, "kind": "impression"}]
+    for _ in range(3):
+        reply = post(service, "/v1/events", {"events": events}, idempotency_key="once")
+        assert reply.json() == {"accepted": 3}
+    seen = metrics(service)
+    assert (seen["funnel_events_total",], seen["funnel_feedback_total",]) == (3, 1)
+    assert live.health()["impressions"]["feedback"] == 1
+
+
 def test_spans_are_made_where_opentelemetry_is_set_up(live: Live) -> None:
     trace = pytest.importorskip("opentelemetry.sdk.trace")
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor

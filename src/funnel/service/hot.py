@@ -81,12 +81,13 @@ class HotRoutes:
     async def _events(self, body: bytes, key: str | None) -> bytes:
         wanted = parsed(body, EventsBody)
         check(wanted, self._config)
-        await asyncio.get_running_loop().run_in_executor(self._writer, self._observe, wanted, key)
-        self._meter.events(len(wanted.events))
+        loop = asyncio.get_running_loop()
+        self._meter.events(await loop.run_in_executor(self._writer, self._observe, wanted, key))
         return written({"accepted": len(wanted.events)})
 
-    def _observe(self, wanted: EventsBody, key: str | None) -> None:
-        self._live.observe(*map(_event, wanted.events), kind=wanted.kind, value=wanted.value, key=key)
+    def _observe(self, wanted: EventsBody, key: str | None) -> int:
+        events = list(map(_event, wanted.events))
+        return self._live.take_in(events, kind=wanted.kind, value=wanted.value, key=key)
 
 
 def _event(event: EventBody) -> Event:

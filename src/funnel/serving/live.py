@@ -193,7 +193,18 @@ class Live:
         has impressions beside others, and whose others cannot be kept, the impressions may count. Made again
         under its key, the call counts them once.
         """
-        observing.observe(self._parts, events, kind, value, key)
+        self.take_in(events, kind=kind, value=value, key=key)
+
+    def take_in(
+        self,
+        events: Sequence[Event | tuple[Any, ...]],
+        *,
+        kind: str = "interaction",
+        value: float | None = None,
+        key: str | None = None,
+    ) -> int:
+        """`observe`, and how many events were taken in: all of them, or none under a key that is known."""
+        return observing.observe(self._parts, tuple(events), kind, value, key)
 
     def served(self) -> Loaded:
         """What answers a request that is made now: all that was acknowledged until then is in it."""

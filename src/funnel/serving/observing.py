@@ -16,18 +16,21 @@ def observe(
     kind: str,
     value: float | None,
     key: str | None,
-) -> None:
-    """See `Live.observe`."""
+) -> int:
+    """See `Live.observe`. Returns how many events were taken in: none of those that a known key came with."""
     own, numbered = parts.follower.overlay.own, list(enumerate(events))
     views = checked([event for event in numbered if is_shown(event[1], kind)], 0)
     others = [event for event in numbered if not is_shown(event[1], kind)]
     kinds = KindsTaken(own.kinds, "interaction" if kind == "impression" else kind, value)
     taken = checked(others, own.statistics.end if own.statistics.clock == "time" else None, kinds)
     once = None if key is None else CallKey.of(key, [*taken, *views])
+    added = 0
     if views and taken:  # two files, and no click is kept of a call that is refused
-        parts.impressions.observe(views, once)
+        added += parts.impressions.observe(views, once)
     if taken or once is not None:  # the log of events knows every key
-        parts.state.observe(taken, once)
-        parts.recording.feedback += sum(event.answer is not None for event in taken)
+        new = parts.state.observe(taken, once)
+        parts.recording.feedback += sum(event.answer is not None for event in taken[:new])
+        added += new
     if views and not taken:
-        parts.impressions.observe(views, once)
+        added += parts.impressions.observe(views, once)
+    return added

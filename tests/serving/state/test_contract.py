@@ -188,6 +188,16 @@ def test_a_deletion_tells_what_was_patched_before(where: str) -> None:
     assert "8" not in [patch.item_id for patch in log.changes_after(0).patches]
 
 
+def test_how_many_were_added_is_told(where: str, tmp_path: Path) -> None:
+    log = open_state(where)
+    shown = log.impressions() or SqliteImpressions(tmp_path / "impressions.sqlite")
+    for one in (log, shown):
+        events = [Event("u", "1", AT), Event("u", "2", AT)]
+        key = CallKey.of("k", events)
+        assert [one.observe(events, key), one.observe(events, key), one.observe(events[:1])] == [2, 0, 1]
+    assert log.observe([], CallKey.of("none", [])) == 0
+
+
 def test_of_a_user_the_newest_are_kept(where: str) -> None:
     log = open_state(where)
     for first in range(0, 1200, 300):

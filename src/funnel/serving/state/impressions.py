@@ -46,8 +46,8 @@ class ImpressionLog(Protocol):
     nothing was changed.
     """
 
-    def observe(self, shown: Sequence[Event], key: CallKey | None = None) -> None:
-        """Add impressions, which have a time and ids in writing. key: see `StateLog.observe`."""
+    def observe(self, shown: Sequence[Event], key: CallKey | None = None) -> int:
+        """Add impressions, which have a time and ids in writing; how many. key: see `StateLog.observe`."""
 
     def of(self, user: str, after: int) -> list[tuple[str, int]]:
         """Items that a user was shown after a moment, and when, in no order."""
@@ -72,12 +72,12 @@ class SqliteImpressions:
         self._connections = Connections(path, _TABLES, _check, synced=False)
         self._until_pruned = 0
 
-    def observe(self, shown: Sequence[Event], key: CallKey | None = None) -> None:
+    def observe(self, shown: Sequence[Event], key: CallKey | None = None) -> int:
         """See `ImpressionLog`."""
         now, write = time.time(), Write.of(key, "impressions")
         with self._connections.writing() as writer:
             if done_before(writer, write):
-                return
+                return 0
             writer.executemany(
                 "INSERT INTO impressions (user, item, time, seen) VALUES (?, ?, ?, ?)",
                 [(*event[:3], now) for event in shown],
@@ -89,6 +89,7 @@ class SqliteImpressions:
                 self._prune({event.user_id for event in shown}, now)
             except BundleError as error:  # they are kept, and so is what could have gone
                 log.warning("%s", error)
+        return len(shown)
 
     def of(self, user: str, after: int) -> list[tuple[str, int]]:
         """See `ImpressionLog`."""

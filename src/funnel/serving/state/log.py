@@ -91,9 +91,10 @@ class StateLog(Protocol):
         """Another value whenever anybody wrote; asked before each request, so it has to be cheap. The first
         part is another one when the log was replaced by another: places in it mean nothing then."""
 
-    def observe(self, events: Sequence[Event], key: CallKey | None = None) -> None:
+    def observe(self, events: Sequence[Event], key: CallKey | None = None) -> int:
         """Add events, which have a time, in this order. key: what was added under it within a day is not
-        added again. Raises: DataError when it was given with other events, whose times do not matter."""
+        added again. Returns how many were added: all, or none under such a key. Raises: DataError when it was
+        given with other events, whose times do not matter."""
 
     def events_of(self, user: str, most: int) -> list[Event]:
         """The newest events of a user, oldest first."""

@@ -88,13 +88,13 @@ class SqliteLog:
                 self._generation += 1
             self._file = file
 
-    def observe(self, events: Sequence[Event], key: CallKey | None = None) -> None:
+    def observe(self, events: Sequence[Event], key: CallKey | None = None) -> int:
         """See `StateLog`."""
         self._look()
         now, write = time.time(), Write.of(key)
         with self._connections.writing() as writer:
             if done_before(writer, write):
-                return
+                return 0
             if writer is not self._with_columns:
                 add_columns(writer)
                 self._with_columns = writer
@@ -110,6 +110,7 @@ class SqliteLog:
                 self._prune({event.user_id for event in events})
             except BundleError as error:  # the events are kept, and so is what could have gone
                 log.warning("%s", error)
+        return len(events)
 
     def _prune(self, users: set[str]) -> None:
         """Remove the oldest events of a few users, who are the likelier here the more they do, and of all."""

@@ -42,18 +42,21 @@ class PostgresImpressions:
         self._server = server
         self._until_pruned = 0
 
-    def observe(self, shown: Sequence[Event], key: CallKey | None = None) -> None:
+    def observe(self, shown: Sequence[Event], key: CallKey | None = None) -> int:
         """See `ImpressionLog`."""
         users, items, times = (list(column) for column in zip(*(event[:3] for event in shown), strict=True))
         given = time.time(), [text(user) for user in users], [text(item) for item in items], times
-        self._server.write(
-            Write.of(key, "impressions"),
-            lambda connection: connection.execute(_ADD, given) and None,
-        )
-        self._until_pruned += len(shown)
+
+        def add(connection: Any) -> int:
+            connection.execute(_ADD, given)
+            return len(shown)
+
+        added = self._server.write(Write.of(key, "impressions"), add) or 0
+        self._until_pruned += added
         if self._until_pruned >= _EVERY:
             self._until_pruned = 0
             self._prune(sorted(set(users)))
+        return added
 
     def of(self, user: str, after: int) -> list[tuple[str, int]]:
         """See `ImpressionLog`."""

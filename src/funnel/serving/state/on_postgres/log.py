@@ -84,23 +84,25 @@ class PostgresLog:
     def _has(self, write: str) -> bool:
         return bool(self._server.request("SELECT 1 FROM funnel.done WHERE name = %s", write))
 
-    def observe(self, events: Sequence[Event], key: CallKey | None = None) -> None:
+    def observe(self, events: Sequence[Event], key: CallKey | None = None) -> int:
         """See `StateLog`."""
         users, items, times, *others = (
             list(column) for column in (zip(*events, strict=True) if events else [()] * 6)
         )
         given = [text(user) for user in users], [text(item) for item in items], times, *others
 
-        def add(connection: Any) -> None:
+        def add(connection: Any) -> int:
             sql = "UPDATE funnel.position SET events = events + %s RETURNING events"
             (last,) = connection.execute(sql, (len(events),)).fetchone()
             connection.execute(_OBSERVE, (last, len(events), clocks.time(), *given))
+            return len(events)
 
-        self._server.write(Write.of(key), add)
-        self._until_pruned += len(events)
+        added = self._server.write(Write.of(key), add) or 0
+        self._until_pruned += added
         if self._until_pruned >= _EVERY:
             self._until_pruned = 0
             self._prune(sorted(set(users)))
+        return added
 
     def _prune(self, users: Sequence[str]) -> None:
         def prune(connection: Any) -> None:

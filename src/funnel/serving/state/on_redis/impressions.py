@@ -21,12 +21,13 @@ class RedisImpressions:
     def __init__(self, server: RedisServer) -> None:
         self._server = server
 
-    def observe(self, shown: Sequence[Event], key: CallKey | None = None) -> None:
+    def observe(self, shown: Sequence[Event], key: CallKey | None = None) -> int:
         """See `ImpressionLog`."""
         given: list[Any] = [MOST_OF_USER, LONGEST_DAYS * 86_400, int(time.time())]
         for user, item, at, *_ in shown:
             given += [user, item, at]
-        self._server.write(Write.of(key, "impressions"), scripts.SHOWN, given, fresh=uuid.uuid4().hex)
+        done = self._server.write(Write.of(key, "impressions"), scripts.SHOWN, given, fresh=uuid.uuid4().hex)
+        return 0 if done is None else len(shown)
 
     def of(self, user: str, after: int) -> list[tuple[str, int]]:
         """See `ImpressionLog`."""

@@ -55,13 +55,13 @@ class RedisLog:
     def _has(self, write: str) -> bool:
         return self._server.request(lambda client: client.lpos("funnel:recent", write)) is not None
 
-    def observe(self, events: Sequence[Event], key: CallKey | None = None) -> None:
+    def observe(self, events: Sequence[Event], key: CallKey | None = None) -> int:
         """See `StateLog`."""
         write, seen = Write.of(key), clocks.time()
         given: list[Any] = [MOST_OF_USER, MOST_EVENTS]
         for user, *event, answer in events:
             given += [user, _written([*event, seen, answer])]
-        self._write(scripts.OBSERVE, given, write)
+        return 0 if self._write(scripts.OBSERVE, given, write) is None else len(events)
 
     def events_of(self, user: str, most: int) -> list[Event]:
         """See `StateLog`."""
