@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from pathlib import Path
 from time import time
 from typing import Any
 
@@ -132,6 +133,25 @@ def test_a_state_that_cannot_be_read_is_told_without_its_path(live: Live) -> Non
         assert refused.status_code == 503
         assert str(live.folder) not in refused.text
         assert "state" in refused.json()["detail"]
+
+
+def test_a_state_elsewhere_is_told_without_its_folder(indexes: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "söcret" / "place"
+    live = Live(indexes, state=elsewhere / "state.sqlite")
+    service = Service(live)
+    post(service, "/v1/events", {"events": [{"user_id": 7, "item_id": 3}]})
+    live.close()
+    for path in elsewhere.glob("state.sqlite*"):
+        path.write_bytes(b"no database" * 1000)
+    post(service, "/v1/recommend", {"user_id": 7})
+    event = {"events": [{"user_id": 7, "item_id": 3}]}
+    told = [get(service, "/health"), post(service, "/v1/events", event), get(service, "/view/overview")]
+    assert [reply.status_code for reply in told] == [200, 503, 200]
+    for reply in told:
+        assert "cret" not in reply.text
+        assert str(tmp_path) not in reply.text
+    assert told[0].json()["state"]["error"].startswith("state.sqlite ")
+    assert told[1].json()["detail"].startswith("state.sqlite ")
 
 
 @pytest.mark.parametrize("path", ["recommend", "rank", "explain", "similar", "trace", "recommend/many"])

@@ -20,6 +20,7 @@ from funnel.errors import FunnelError
 from funnel.service.admission import Admission, Guard, Open, Scope
 from funnel.service.bodies import ClientGone, Receive, read
 from funnel.service.config import ServeConfig
+from funnel.service.hidden import masked
 from funnel.service.hot import Hot, HotRoutes
 from funnel.service.observing import Observer, Shared
 from funnel.service.problem import CONTENT_TYPE, HttpProblem, of_error
@@ -38,8 +39,8 @@ _JSON = (b"content-type", b"application/json")
 class Service:
     """Answers HTTP from one `Live`.
 
-    guard: who may come in, see `funnel.service.admission`; default everybody. hidden: a folder that no answer
-    names. shared: what workers have together, and worker: which of them this is; default it is the only one.
+    guard: who may come in, see `funnel.service.admission`; default everybody. shared: what workers have
+    together, and worker: which of them this is; default it is the only one.
     To be made in the process, and used in the event loop, that it answers in.
     """
 
@@ -49,13 +50,11 @@ class Service:
         config: ServeConfig | None = None,
         *,
         guard: Guard | None = None,
-        hidden: str = "",
         shared: Shared | None = None,
         worker: int = 0,
     ) -> None:
         self.live, self.config = live, config or ServeConfig()
         self.guard: Guard = guard or Open(self.config.body)
-        self._hidden = hidden or str(live.folder)
         self._writer = ThreadPoolExecutor(1, "funnel-writer")
         self.observer = Observer(live, shared or Shared.of(), worker, self.config.slow)
         self.hot = HotRoutes(live, self.config, self._writer, self.observer.meter)
@@ -135,7 +134,7 @@ class Service:
         if isinstance(error, HttpProblem):
             return error
         if isinstance(error, FunnelError):
-            return of_error(error, self._hidden)
+            return of_error(error, masked(str(error), self.live))
         if isinstance(error, HTTPException):
             return self._of_route(scope, error.status_code, error.headers or {})
         log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)

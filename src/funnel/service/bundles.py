@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from funnel import gates
 from funnel.errors import BundleError, GateError
 from funnel.service.bodies import parsed
+from funnel.service.hidden import masked
 from funnel.service.models import RollbackBody
 from funnel.service.observing import Shared
 from funnel.service.problem import HttpProblem
@@ -116,8 +117,7 @@ class Bundles:
         return f"there is no version {version[:200]!r}; there are: {', '.join(self._versions()) or 'none'}"
 
     def _masked(self, text: str) -> str:
-        folder = str(self._live.folder)
-        return text.replace(f"{folder}/", "").replace(folder, "the store") if folder.startswith("/") else text
+        return str(masked(text, self._live))
 
 
 async def _funnel(*arguments: str) -> tuple[int, str, str]:

@@ -54,11 +54,9 @@ class HttpProblem(Exception):
         return as_json(document | ({"errors": self.errors} if self.errors else {}), None).encode()
 
 
-def of_error(error: FunnelError, hidden: str) -> HttpProblem:
-    """What `Live` raised. hidden: a folder that no answer names."""
-    kind, detail = type(error).__name__, str(error)
-    if hidden.startswith("/"):  # else it is a word like any other
-        detail = detail.replace(f"{hidden}/", "").replace(hidden, "the store")
+def of_error(error: FunnelError, detail: str) -> HttpProblem:
+    """What `Live` raised. detail: what is told of it."""
+    kind = type(error).__name__
     if isinstance(error, GateError):
         verdict = error.verdict.model_dump(mode="json")
         return HttpProblem(409, detail, error=kind, verdict=verdict)

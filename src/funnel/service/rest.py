@@ -12,6 +12,7 @@ from funnel.service.board import health_of
 from funnel.service.bundles import Bundles
 from funnel.service.config import ServeConfig
 from funnel.service.explore import trace
+from funnel.service.hidden import masked
 from funnel.service.missing import why
 from funnel.service.models import ExplainBody, TraceBody
 from funnel.service.observing import Observer
@@ -60,12 +61,7 @@ class Rest:
 
     def _health(self) -> bytes:
         """What `Live.health` says, without where files are."""
-        folder = str(self._live.folder)
-        return (
-            written(health_of(self._live.health(), self._board))
-            .replace(f"{folder}/".encode(), b"")
-            .replace(folder.encode(), b"")
-        )
+        return written(masked(health_of(self._live.health(), self._board), self._live))
 
     def _readiness(self) -> dict[str, Any]:
         if self.draining:

@@ -18,6 +18,7 @@ from funnel.service.admission import Admission
 from funnel.service.board import Board, health_of
 from funnel.service.config import ServeConfig
 from funnel.service.explore import TITLES, listed, trace
+from funnel.service.hidden import masked
 from funnel.service.missing import why
 from funnel.service.page.form import Form
 from funnel.service.page.render import Files, Templates
@@ -64,7 +65,7 @@ class Page:
     def _overview(self, _: Request) -> dict[str, Any]:
         health, loaded = health_of(self._live.health(), self._board), self._live.served()
         return {
-            "health": health,
+            "health": masked(health, self._live),
             "n_items": len(loaded.contents.catalogue.ids),
             "n_users": len(loaded.contents.users.ids),
             "fallback": loaded.manifest.fallback,
@@ -116,7 +117,7 @@ class Page:
                 request.user_id, item_id, history=request.history, context=request.context
             )
         except FunnelError as error:
-            return {"none": str(error)}
+            return {"none": masked(str(error), self._live)}
         return {"shap": shap, "bars": bars(shap)}
 
     def _items(self, request: Request) -> dict[str, Any]:
