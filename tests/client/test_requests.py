@@ -306,3 +306,14 @@ def test_what_has_no_value_is_missing_as_in_live() -> None:
         {"7": {"year": None}},
         {"budget": None},
     ]
+
+
+def test_an_answer_nested_as_deep_as_anybody_likes_is_none_of_a_service() -> None:
+    deep = b"[" * 100_000
+    for status in (200, 502):
+        with (
+            serving(Said(status, deep)) as server,
+            Client(server.url) as client,
+            pytest.raises(funnel.ServiceError),
+        ):
+            client.health()

@@ -212,6 +212,14 @@ def test_a_digest_tells_equal_requests_and_nothing_else() -> None:
     assert summary(b"\xff{", b"secret")["bytes"] == 2
 
 
+def test_a_slow_body_may_be_nested_as_deep_as_anybody_likes(live: Live, logged: io.StringIO) -> None:
+    reply = post(Service(live, ServeConfig(slow=1e-9)), "/v1/recommend", b'{"user_id":' + b"[" * 50_000)
+    assert reply.status_code == 400
+    (slow,) = [line for line in lines(logged) if line["message"] == "a slow request"]
+    assert slow["body"]["bytes"] == 50_011
+    assert "fields" not in slow["body"]
+
+
 def test_events_that_a_key_was_given_before_are_not_counted_again(live: Live) -> None:
     service = Service(live)
     given = {"user_id": 7, "item_id": 1}

@@ -44,6 +44,14 @@ def part(live: Live, name: str, **query: Any) -> Any:
     return get(Service(live), f"/view/{name}?{urlencode(query)}")
 
 
+@pytest.mark.parametrize("text", ["[" * 15_000, '{"not":' * 3_000, "NaN", '{"a": ' + "1" * 5000])
+@pytest.mark.parametrize("field", ["where", "context"])
+def test_what_is_typed_and_is_no_json_object_is_told(live: Live, field: str, text: str) -> None:
+    reply = part(live, "trace", user_id="7", **{field: text})
+    assert reply.status_code == 422
+    assert "JSON" in reply.json()["detail"]
+
+
 def test_the_page_is_its_own_files_and_no_inline_script(live: Live) -> None:
     service = Service(live)
     page = get(service, "/")

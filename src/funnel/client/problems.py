@@ -34,7 +34,7 @@ def error_of(reply: Reply, where: str) -> FunnelError:
     """What a refusal says, as an exception."""
     try:
         problem = json.loads(reply.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         problem = None
     if not isinstance(problem, dict) or "title" not in problem:
         text = reply.content[:_MOST].decode(errors="replace").strip()
@@ -51,6 +51,6 @@ def error_of(reply: Reply, where: str) -> FunnelError:
 def _document(reply: Reply, where: str) -> Any:
     try:
         return json.loads(reply.content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         text = reply.content[:_MOST].decode(errors="replace").strip()
         raise ServiceError(f"{where} answered what is no JSON: {text!r}") from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from pydantic_core import from_json
 from starlette.datastructures import QueryParams
 
 from funnel.service.problem import HttpProblem
@@ -49,7 +49,7 @@ def _object(text: str, what: str) -> Mapping[str, Any] | None:
     if not text:
         return None
     try:
-        value = json.loads(text)
+        value = from_json(text)
     except ValueError as error:
         raise HttpProblem(422, f'{what} is not JSON, such as {{"genres": "Drama"}}: {error}') from error
     if not isinstance(value, dict):
