@@ -51,7 +51,7 @@ class RemoteItems:
 
 
 class RemoteUsers:
-    """What the service knows of people."""
+    """What the service knows of people; needs a key with the role admin."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -66,7 +66,7 @@ class RemoteUsers:
 
 
 class RemoteBundles:
-    """What the service may serve; needs a key of an administrator to change it."""
+    """What the service may serve; needs a key with the role admin to change it."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
