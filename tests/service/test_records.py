@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -38,6 +39,24 @@ def test_neighbours_are_those_of_live(live: Live) -> None:
     expected = live.similar("17", 4, user_id="7")
     assert [item["item_id"] for item in found["items"]] == [item.item_id for item in expected.items]
     assert get(service, "/v1/items/a/b/similar").json()["reasons"] == ["unknown_item:'a/b'"]
+
+
+def test_a_slash_of_an_id_ends_no_part_of_the_path(live: Live) -> None:
+    service = Service(live)
+    ids = ("bob", "bob/history", "bob/history/history")
+    for count, user in enumerate(ids, 1):
+        post(service, "/v1/events", {"events": [{"user_id": user, "item_id": 5 + n} for n in range(count)]})
+    for count, user in enumerate(ids, 1):
+        written = quote(user, safe="")
+        known = get(service, f"/v1/users/{written}").json()
+        assert (known["user_id"], len(known["events"])) == (user, count)
+        assert len(get(service, f"/v1/users/{written}/history").json()["history"]) == count
+    assert get(service, "/v1/users/bob/history").json() == {"history": [5]}
+    assert "no item '5/similar'" in get(service, "/v1/items/5%2Fsimilar").json()["detail"]
+    assert get(service, "/v1/items/5/similar").json()["items"]
+    assert get(service, "/v1/items/a%252Fb").json()["detail"].startswith("no item 'a%2Fb'")
+    assert post(service, "/v1/users/bob%2Fhistory", {}, "DELETE").json()["events"] == 2
+    assert live.history("bob") == [5]
 
 
 #: method, path, body, status, a part of what is told.

@@ -26,7 +26,7 @@ class Records:
         self._live, self._config = live, config
 
     def routes(self, make: Routes) -> list[BaseRoute]:
-        """Ids are the rest of a path, and may have slashes in them."""
+        """Ids are the rest of a path, and may have slashes in them; see `IdRoute`."""
         return [
             make.with_body("/v1/items", ItemsBody, self._upsert, "write", "PUT"),
             make.with_body("/v1/items", PatchesBody, self._patch, "write", "PATCH"),

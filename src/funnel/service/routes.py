@@ -6,14 +6,15 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from anyio import to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
-from funnel.service.admission import Admission, Role
+from funnel.service.admission import Admission, Role, Scope
 from funnel.service.bodies import Model, parsed, read
 from funnel.service.config import ServeConfig
 from funnel.service.limits import check
@@ -21,6 +22,9 @@ from funnel.service.problem import HttpProblem
 from funnel.service.writing import written
 from funnel.values.nearest import hint
 from funnel.values.shown import shown
+
+#: In place of a slash: half a character, which no path has.
+_SLASH = "\udc2f"
 
 #: Whose work is done in the event loop: a probe must not wait until a thread is free.
 AT_ONCE = ("/health/live", "/health/ready", "/openapi.json")
@@ -86,9 +90,32 @@ class Routes:
         return body
 
 
+class IdRoute(Route):
+    """A route whose ids may have slashes: one that is written %2F is of the id, and ends no part of the path.
+
+    Else "bob/history", which is an id, would be the history of "bob".
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """See starlette's."""
+        match, child = super().matches({**scope, "path": _written(scope)})
+        given = child.get("path_params", {})
+        return match, {
+            **child,
+            "path_params": {name: id_.replace(_SLASH, "/") for name, id_ in given.items()},
+        }
+
+
+def _written(scope: Scope) -> str:
+    """The path with `_SLASH` for each slash that is written %2F, where the server says how it was written."""
+    parts = scope.get("raw_path", b"").partition(b"?")[0].decode("latin-1").split("/")
+    path = "/".join(unquote(part).replace("/", _SLASH) for part in parts)
+    return path if path.replace(_SLASH, "/") == scope["path"] else str(scope["path"])
+
+
 def route(path: str, endpoint: Callable[[Request], Any], method: str) -> Route:
     """A route whose ids may have any character in them, line ends too."""
-    whole = Route(path, endpoint, methods=[method])
+    whole = (IdRoute if ":path" in path else Route)(path, endpoint, methods=[method])
     whole.path_regex = re.compile(whole.path_regex.pattern, re.DOTALL)
     return whole
 
