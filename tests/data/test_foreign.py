@@ -128,7 +128,7 @@ def test_decimals(cents: list[int]) -> None:
     english = pd.Series([f"{one:,.2f}" for one in wanted], dtype="str")
     german = pd.Series([f"{one:,.2f}".translate(str.maketrans(",.", ".,")) for one in wanted], dtype="str")
     for written, decimal in ((english, "."), (german, ",")):
-        assert np.allclose(in_our_decimals(written, decimal).astype(float), wanted)
+        assert np.allclose(in_our_decimals(written, decimal, "it").astype(float), wanted)
 
 
 COMMAS: dict[str, tuple[str, dict[str, Any], int]] = {
@@ -166,3 +166,32 @@ def test_values_with_commas_between_thousands(tmp_path: Path) -> None:
     (tmp_path / "e.csv").write_text('user_id,item_id,time,value\na,x,5,"1,234.50"\na,y,6,"12,000"\n')
     (tmp_path / "schema.json").write_text('{"files": {"events": {"path": "e.csv"}}}')
     assert Dataset.from_folder(tmp_path).events["value"].tolist() == [1234.5, 12_000.0]
+
+
+PRICES: dict[str, tuple[str, list[str], list[float] | str]] = {
+    "a bare zero, and a point": (".", ["0,643", "0,7"], "row 0 .*'0,643'"),
+    "both, and a point": (".", ["1,204", "0,643"], "row 1, is '0,643', and row 0 is '1,204': ',' begins"),
+    "a bare zero, and a comma": (",", ["0.643", "-0.5"], [0.643, -0.5]),
+    "both, and a comma": (",", ["0.643", "1.204"], "row 0, is '0.643', and row 1 is '1.204': '.' begins"),
+    "short ones, and a comma": (",", ["4.125", "4.5"], "row 1, is '4.5', and row 0 is '4.125'"),
+    "no thousands": (",", ["4.5", "1700000000.125", "12,50"], [4.5, 1700000000.125, 12.5]),
+    "thousands": (",", ["1.204", "-10.000,5", "1.000.000", "0,643"], [1204, -10_000.5, 1_000_000, 0.643]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("name", PRICES)
+def test_no_number_is_a_thousand_times_what_it_was(name: str, whole: bool, tmp_path: Path) -> None:
+    """Where a column shows that a sign begins fractions it does not stand between thousands."""
+    decimal, written, wanted = PRICES[name]
+    rows = "".join(f"ann;x;{10 + row};{price};{price}\n" for row, price in enumerate(written))
+    (tmp_path / "log.txt").write_text("who;what;time;price;value\n" + rows)
+    columns = {"user_id": "who", "item_id": "what", "value": None}
+    file = {"path": "log.txt", "separator": ";", "decimal": decimal, "skip_gaps": whole, "columns": columns}
+    described = {"files": {"events": file}, "events": [{"name": "price", "kind": "number"}]}
+    (tmp_path / "schema.json").write_text(json.dumps(described))
+    if isinstance(wanted, list):
+        assert Dataset.from_folder(tmp_path).events["price"].tolist() == wanted
+    else:
+        with pytest.raises(DataError, match=wanted):
+            Dataset.from_folder(tmp_path)

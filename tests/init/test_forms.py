@@ -147,6 +147,45 @@ def test_the_value_of_events_has_the_decimals_of_the_file(written: str, tmp_path
     assert set(data.events["value"]) == {value}
 
 
+GRAMS = [643, 1204, 12_000, 90]
+
+
+@pytest.mark.parametrize("other", ["4.5", "red", "12.99"])
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_three_figures_behind_a_zero_and_a_comma_are_a_fraction(
+    separator: str, other: str, tmp_path: Path
+) -> None:
+    weights = [f"{grams / 1000:.3f}".replace(".", ",") for grams in GRAMS * 15]
+    sizes = [other, f"1{other}"] * 30
+    items = SHOP.items[["item_id", "title"]].assign(weight=weights, size=sizes)
+    made, data = guessed(SHOP.replace(items=items).write(tmp_path, sep=separator))
+    assert kinds(made, "items")["weight"] == "number"
+    assert data.items["weight"].tolist() == [grams / 1000 for grams in GRAMS * 15]
+    if other != "red":
+        assert data.items["size"].tolist() == [float(size) for size in sizes]
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_where_comma_and_point_begin_fractions_no_number_is_read_wrongly(
+    separator: str, tmp_path: Path
+) -> None:
+    weights = [f"{grams / 1000:.3f}".replace(".", ",") for grams in GRAMS * 15]
+    sizes = ["4.5", "4.125"] * 30
+    items = SHOP.items[["item_id", "title"]].assign(weight=weights, size=sizes)
+    made, data = guessed(SHOP.replace(items=items).write(tmp_path, sep=separator))
+    assert kinds(made, "items").get("weight") != "number"
+    assert data.items["size"].tolist() == [4.5, 4.125] * 30
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_thousands_stay_thousands(separator: str, tmp_path: Path) -> None:
+    """In English: the comma of 1,204 begins no fraction beside points that do."""
+    items = SHOP.items.assign(stock=["1,204", "12,000", "100"] * 20)
+    _, data = guessed(SHOP.replace(items=items).write(tmp_path, sep=separator))
+    assert data.items["stock"].tolist() == [1204, 12_000, 100] * 20
+    assert data.items["price"].tolist() == SHOP.items["price"].astype(float).tolist()
+
+
 def parquet(table: pd.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pandas(table, preserve_index=False), path)

@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from funnel.data.schema import KEYS, OPTIONAL, Column, TableName
 from funnel.data.table_file import TableFile
@@ -47,7 +48,8 @@ def in_our_names(
     Numbers are those of keys too: times that are numbers, positions, values.
 
     first: the number of the first row in errors, where the frame is a part of a longer one.
-    Raises: DataError naming a column that is not there, or a row whose time cannot be read.
+    Raises: DataError naming a column that is not there, a row whose time cannot be read, or rows with
+    decimals of two forms.
     """
     frame = _kept(frame, file, table, notes)
     frame = _renamed(frame, file, table)
@@ -59,10 +61,12 @@ def in_our_names(
         changed["time"] = moments(frame["time"], file, where)
     for key in _NUMBERS:
         if key in KEYS[table] + OPTIONAL[table] and key in frame.columns:
-            changed[key] = in_our_decimals(frame[key], file.decimal)
+            where = Where(f"{table}.{file.columns.get(key) or key}", first)
+            changed[key] = in_our_decimals(frame[key], file.decimal, where)
     for column in declared:
         if column.name in frame.columns:
-            changed[column.name] = _cells(frame[column.name], column, file)
+            where = Where(f"{table}.{column.name}", first)
+            changed[column.name] = _cells(frame[column.name], column, file, where)
     return frame.assign(**changed)
 
 
@@ -73,7 +77,7 @@ def moments(column: pd.Series, file: TableFile, where: str) -> pd.Series:
     """
     dated = pd.api.types.is_datetime64_any_dtype(column.dtype)
     if file.format is None:  # numbers, or ISO 8601, whose seconds may have either sign
-        column = in_our_decimals(column, file.decimal)
+        column = in_our_decimals(column, file.decimal, where)
     if file.unit != "seconds" and not dated:
         return numbers(column, where) / _PER_SECOND[file.unit]
     if file.format is None and file.zone == "UTC":
@@ -157,23 +161,46 @@ def split_cells(column: pd.Series, separator: str) -> pd.Series:
     return pd.Series(values, index=column.index, dtype=object)
 
 
-def in_our_decimals(column: pd.Series, decimal: str) -> pd.Series:
-    """Numbers as text, with a point before the fraction and nothing between thousands."""
+def in_our_decimals(column: pd.Series, decimal: str, where: str) -> pd.Series:
+    """Numbers as text, with a point before the fraction and nothing between thousands.
+
+    No thousands begin with a zero of their own: `0,643` with a decimal point stays as it is, which is no
+    number, and `0.643` with a decimal comma is the fraction that it can only be.
+    Raises: DataError naming two rows in which the sign between thousands means one thing and the other.
+    """
     if not isinstance(column.dtype, pd.StringDtype):
         return column
     group = "." if decimal == "," else ","
     if column.str.contains(group, regex=False).any():  # which takes a tenth of the time of what follows
-        form = rf"\s*-?\d{{1,3}}(\{group}\d{{3}})+(\{decimal}\d+)?\s*"
-        thousands = column.str.fullmatch(form).fillna(False).astype("bool")
-        column = column.mask(thousands, column.str.replace(group, "", regex=False))
+        column = _without_groups(column, decimal, group, where)
     return column.str.replace(",", ".", regex=False) if decimal == "," else column
 
 
-def _cells(column: pd.Series, declared: Column, file: TableFile) -> pd.Series:
+def _without_groups(column: pd.Series, decimal: str, group: str, where: str) -> pd.Series:
+    thousands = _matching(column, rf"-?[1-9]\d{{0,2}}(\{group}\d{{3}})+(\{decimal}\d+)?")
+    if not thousands.any():
+        return column
+    fractions = _matching(column, rf"-?\d*\{group}\d+") & ~thousands
+    if fractions.any():
+        one, other = int(fractions.argmax()), int(thousands.argmax())
+        raise DataError(
+            f"{where}, row {row_of(where, one)}, is {quoted(column.iloc[one])}, and row "
+            f"{row_of(where, other)} is {quoted(column.iloc[other])}: {group!r} begins a fraction in the one "
+            f"and, as the `decimal` of schema.json is {decimal!r}, stands between thousands in the other; "
+            f"where it begins fractions in both, set `decimal` to {group!r}"
+        )
+    return column.mask(thousands, column.str.replace(group, "", regex=False))
+
+
+def _matching(column: pd.Series, form: str) -> NDArray[np.bool_]:
+    return column.str.fullmatch(rf"\s*{form}\s*").fillna(False).to_numpy(dtype=np.bool_)
+
+
+def _cells(column: pd.Series, declared: Column, file: TableFile, where: str) -> pd.Series:
     separator = file.inside.get(declared.name)
     if separator is not None and declared.kind in ("multi_category", "vector"):
         return split_cells(column, separator)
-    return in_our_decimals(column, file.decimal) if declared.kind == "number" else column
+    return in_our_decimals(column, file.decimal, where) if declared.kind == "number" else column
 
 
 def _renamed(frame: pd.DataFrame, file: TableFile, table: TableName) -> pd.DataFrame:

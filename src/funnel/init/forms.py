@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pandas as pd
 
 from funnel.data.foreign import in_our_decimals
@@ -155,8 +156,11 @@ def _value(keyed: Keyed, keys: dict[str, str], form: TableFile, notes: Notes) ->
 
 
 def _as_numbers(column: pd.Series, form: TableFile) -> pd.Series:
-    """As the reader takes them, NaN where one is none."""
-    return pd.to_numeric(in_our_decimals(column, form.decimal), errors="coerce")
+    """As the reader takes them, NaN where one is none, and throughout where it refuses the column."""
+    try:
+        return pd.to_numeric(in_our_decimals(column, form.decimal, ""), errors="coerce")
+    except DataError:
+        return pd.Series(np.nan, index=column.index)
 
 
 def _is_rating(keyed: Keyed, name: str, form: TableFile) -> bool:

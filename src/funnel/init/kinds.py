@@ -64,7 +64,8 @@ def _checked(result: Kind, present: pd.Series, decimal: str) -> Kind:
     kind: Any = result.kind
     try:
         values = split_cells(present, result.inside) if result.inside else present
-        convert(in_our_decimals(values, decimal) if kind == "number" else values, kind, result.size, "it")
+        values = in_our_decimals(values, decimal, "it") if kind == "number" else values
+        convert(values, kind, result.size, "it")
     except FunnelError as error:
         return _no(str(error).removeprefix("it "))
     return result
@@ -176,28 +177,39 @@ def _of_words(texts: pd.Series, present: pd.Series) -> Kind:
 def _numbers(texts: pd.Series, decimal: str) -> Any:
     """float64, NaN where a text is no number; a gap in writing was taken out before."""
     out = np.full(len(texts), np.nan)
-    for row, text in enumerate(in_our_decimals(texts, decimal)):
-        try:
+    try:
+        for row, text in enumerate(in_our_decimals(texts, decimal, "it")):
             out[row] = number(text)
-        except ValueError:
-            break
+    except (ValueError, FunnelError):
+        pass  # whatever else it is, a column of numbers it is not
     return out
 
 
 def find_decimal(frame: pd.DataFrame, separator: str) -> str:
     """A comma where a column has numbers such as 12,50 and none has 12.50.
 
-    Where commas separate the fields, two figures behind it are asked for: 1,2 is then rather a list.
+    Where commas separate the fields, two figures behind it are asked for: 1,2 is then rather a list. There,
+    and beside 12.50, it is also one where a column has 0,643, whose comma cannot stand between thousands, as
+    long as no point would be taken to stand there: 12.500.
     """
     texts = [frame[name].dropna().iloc[:_LOOKED_AT].astype("str") for name in frame]
+    pointed = [text for text in texts if _are_numbers(text)]
     fraction = r"(,\d{2})" if separator == "," else r"(,\d+)?"
     comma = rf"-?(\d+|\d{{1,3}}(\.\d{{3}})+){fraction}"
-    has_comma = any(
-        len(value) and value.str.contains(",").any() and value.str.fullmatch(comma).all() for value in texts
-    )
-    dot = r"\.(\d{1,2}|\d{4,})$"
-    has_dot = any(_are_numbers(text) and text.str.contains(dot.replace("(", "(?:")).any() for text in texts)
-    return "," if has_comma and not has_dot else "."
+    has_comma = any(_has(text, ",") and text.str.fullmatch(comma).all() for text in texts)
+    if has_comma and not any(_has(text, r"\.(?:\d{1,2}|\d{4,})$") for text in pointed):
+        return ","
+    sure = any(map(_has_comma_for_sure, texts)) and not any(_has(text, r"\.\d{3}$") for text in pointed)
+    return "," if sure else "."
+
+
+def _has_comma_for_sure(texts: pd.Series) -> bool:
+    """Whether all have a comma with two or three figures behind it, and some a bare zero in front."""
+    return _has(texts, r"^-?0,") and bool(texts.str.fullmatch(r"-?\d+,\d{2,3}").all())
+
+
+def _has(texts: pd.Series, form: str) -> bool:
+    return bool(texts.str.contains(form).any())
 
 
 def _are_numbers(texts: pd.Series) -> bool:
