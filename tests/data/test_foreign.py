@@ -195,3 +195,34 @@ def test_no_number_is_a_thousand_times_what_it_was(name: str, whole: bool, tmp_p
     else:
         with pytest.raises(DataError, match=wanted):
             Dataset.from_folder(tmp_path)
+
+
+#: An hour that comes twice, one that is left out, and a usual one, in Berlin.
+LOCAL = ["2026-10-25 02:30", "2026-03-29 02:30", "2026-07-01 12:00"]
+
+
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "UTC"])
+def test_times_without_a_zone_are_of_the_files_whatever_other_parts_have(
+    zone: str, unit: str, tmp_path: Path
+) -> None:
+    """A part that names one changes nothing of one that does not; nor does the order in which they come."""
+    (tmp_path / "events").mkdir()
+    there = pd.to_datetime(pd.Series(["2026-07-01T10:00Z"] * 3)).dt.tz_convert("Asia/Tokyo")
+    parts = {"aware": there, "naive": pd.Series(LOCAL).astype(f"datetime64[{unit}]")}
+    wanted: list[list[int]] = []
+    for several in (["naive"], ["naive", "aware"], ["aware", "naive"]):
+        for number, name in enumerate(several):
+            frame = pd.DataFrame({"user_id": name, "item_id": ["x", "y", "z"], "time": parts[name]})
+            frame["day"] = pd.Timestamp("2026-07-01").date()
+            frame.to_parquet(tmp_path / "events" / f"{number}.parquet")
+        described = {"files": {"events": {"path": "events", "zone": zone}}}
+        (tmp_path / "schema.json").write_text(json.dumps(described))
+        events = Dataset.from_folder(tmp_path).events
+        wanted.append(events["time"][events["user_id"] == "naive"].tolist())
+        others = events["time"][events["user_id"] == "aware"]
+        assert set(others) <= {int(pd.Timestamp("2026-07-01T10:00Z").timestamp())}
+    berlin = ["2026-03-29T01:00Z", "2026-07-01T10:00Z", "2026-10-25T00:30Z"]
+    utc = ["2026-03-29T02:30Z", "2026-07-01T12:00Z", "2026-10-25T02:30Z"]
+    expected = [int(pd.Timestamp(at).timestamp()) for at in (utc if zone == "UTC" else berlin)]
+    assert wanted == [expected] * 3

@@ -56,7 +56,8 @@ def read_table(folder: Path, name: TableName, file: TableFile | None = None) -> 
     tables = [_read(part, file or TableFile(path=name)) for part in parts]
     check_keys(parts, [table.column_names for table in tables], name, file)
     columns = dict.fromkeys(column for table in tables for column in table.column_names)
-    frame = pd.DataFrame({column: _column(tables, column) for column in columns})
+    zone = "UTC" if file is None else file.zone
+    frame = pd.DataFrame({column: _column(tables, column, zone) for column in columns})
     if parts[0].form == "CSV":
         return with_integers(frame, name, file)
     return frame
@@ -76,13 +77,13 @@ def _named(key: str, file: TableFile | None) -> str:
     return key if file is None else file.columns.get(key) or key
 
 
-def _column(tables: list[Any], name: str) -> pd.Series:
+def _column(tables: list[Any], name: str, zone: str) -> pd.Series:
     missing = (pa.chunked_array([pa.nulls(len(table))]) for table in tables)
     parts = [
         table.column(name) if name in table.column_names else gap
         for table, gap in zip(tables, missing, strict=True)
     ]
-    return joined(parts)
+    return joined(parts, zone)
 
 
 def check_keys(parts: list[Part], columns: list[list[str]], name: TableName, file: TableFile | None) -> None:

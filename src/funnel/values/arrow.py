@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 _WHOLE = {
     pa.int8(): pd.Int8Dtype(), pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(),
@@ -40,8 +41,10 @@ def to_series(values: Any) -> pd.Series:
     return column
 
 
-def joined(parts: list[Any]) -> pd.Series:
+def joined(parts: list[Any], zone: str = "UTC") -> pd.Series:
     """The parts of one column, each a chunked array, end to end.
+
+    zone: of moments that name none, where those of other parts do.
 
     Parts of different types of one group (whole numbers, floats, texts, moments, lengths of time) take the
     one that holds all of them. Others are joined value by value, so that no part changes those of another.
@@ -51,11 +54,20 @@ def joined(parts: list[Any]) -> pd.Series:
     kind = next(iter(kinds)) if len(kinds) == 1 else common(kinds)
     if kind is not None:
         try:
-            cast = [part.cast(kind) if part.type != kind else part for part in parts]
+            cast = [_cast(part, kind, zone) for part in parts]
             return to_series(pa.chunked_array([chunk for part in cast for chunk in part.chunks], kind))
         except pa.ArrowException:
             pass  # a value that the common type does not hold
     return pd.concat([to_series(part).astype(object) for part in parts], ignore_index=True)
+
+
+def _cast(part: Any, kind: Any, zone: str) -> Any:
+    """To the type that holds all parts; an hour that comes twice is the first, one left out is the next."""
+    local = pa.types.is_date(part.type) or (pa.types.is_timestamp(part.type) and part.type.tz is None)
+    if not local or not pa.types.is_timestamp(kind) or kind.tz is None:
+        return part if part.type == kind else part.cast(kind)
+    unzoned = part.cast(pa.timestamp(kind.unit))
+    return pc.assume_timezone(unzoned, zone, ambiguous="earliest", nonexistent="latest").cast(kind)
 
 
 def common(kinds: set[Any]) -> Any:
