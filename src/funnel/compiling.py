@@ -103,8 +103,8 @@ def _without_literals(wrapped: Any) -> None:
 def _without_entry(wrapped: Any) -> None:
     """Let a call from Python say so, where Numba would jump to an address that nothing is at."""
 
-    def add_overload(made: Any) -> None:
-        wrapped.overloads[tuple(made.signature.args)] = made
+    def add_overload(result: Any) -> None:
+        wrapped.overloads[tuple(result.signature.args)] = result
 
     def refuse(*_: Any, **__: Any) -> None:
         raise TypeError(f"{wrapped.__qualname__} is called by compiled functions alone: it has `inner`")

@@ -205,4 +205,4 @@ def _missing(raw: Any, given: list[Any], sent: Iterable[Any]) -> list[Any]:
     """The ids that were not there, as the caller gave them. sent: what was sent for each, such
     as 7.0, which JSON has as 7."""
     missing = set(raw["missing"])
-    return [item for item, one in zip(given, sent, strict=True) if one in missing]
+    return [item for item, name in zip(given, sent, strict=True) if name in missing]

@@ -182,11 +182,11 @@ def _without_groups(column: pd.Series, decimal: str, group: str, where: str) -> 
         return column
     fractions = _matching(column, rf"-?\d*\{group}\d+") & ~thousands
     if fractions.any():
-        one, other = int(fractions.argmax()), int(thousands.argmax())
+        fraction, thousand = int(fractions.argmax()), int(thousands.argmax())
         raise DataError(
-            f"{where}, row {row_of(where, one)}, is {quoted(column.iloc[one])}, and row "
-            f"{row_of(where, other)} is {quoted(column.iloc[other])}: {group!r} begins a fraction in the one "
-            f"and, as the `decimal` of schema.json is {decimal!r}, stands between thousands in the other; "
+            f"{where}, row {row_of(where, fraction)}, is {quoted(column.iloc[fraction])}, and row "
+            f"{row_of(where, thousand)} is {quoted(column.iloc[thousand])}: {group!r} begins a fraction in the "
+            f"one and, as the `decimal` of schema.json is {decimal!r}, stands between thousands in the other; "
             f"where it begins fractions in both, set `decimal` to {group!r}"
         )
     return column.mask(thousands, column.str.replace(group, "", regex=False))

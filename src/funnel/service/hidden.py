@@ -18,7 +18,7 @@ def masked(value: Any, live: Live) -> Any:
         return [masked(part, live) for part in value]
     if not isinstance(value, str):
         return value
-    for folder, name in _places(live):
+    for folder, name in _folders(live):
         value = _without(value, folder, name)
     return value
 
@@ -26,13 +26,13 @@ def masked(value: Any, live: Live) -> Any:
 def _without(text: str, folder: str, name: str) -> str:
     """Whole names of folders alone: "/data" is no part of "/data2" or "/old/data"."""
     there = rf"(?<![\w/.-]){re.escape(folder)}(?:(/)|(?![\w.-]))"
-    return re.sub(there, lambda found: "" if found[1] else name, text)
+    return re.sub(there, lambda match: "" if match[1] else name, text)
 
 
-def _places(live: Live) -> list[tuple[str, str]]:
+def _folders(live: Live) -> list[tuple[str, str]]:
     """Folders that are not told, the longest first, and what is told in place of each."""
     path = getattr(live.state, "path", None)
-    places = {str(path.parent): "the state's folder"} if isinstance(path, Path) else {}
-    places[str(live.folder)] = "the store"
-    there = [place for place in places.items() if place[0].startswith("/") and place[0] != "/"]
-    return sorted(there, key=lambda place: -len(place[0]))  # else it is a word like any other
+    folders = {str(path.parent): "the state's folder"} if isinstance(path, Path) else {}
+    folders[str(live.folder)] = "the store"
+    absolute = [pair for pair in folders.items() if pair[0].startswith("/") and pair[0] != "/"]
+    return sorted(absolute, key=lambda pair: -len(pair[0]))  # else it is a word like any other

@@ -125,7 +125,7 @@ class Shadow:
             self.dropped += 1
             return
         try:
-            shadow = self._made(task)
+            shadow = self._shadow_of(task)
             if task.since <= self._recording.erased:  # it may be of who was forgotten since
                 self.dropped += 1
                 return
@@ -145,7 +145,7 @@ class Shadow:
             time.sleep(_LOOK)
         return False
 
-    def _made(self, task: _Task) -> Callable[[], Impression]:
+    def _shadow_of(self, task: _Task) -> Callable[[], Impression]:
         chosen = self._arms.of({**task.answer.arms, task.experiment: task.arm})
         contents, requests = chosen.loaded.contents, self._readers.requests(chosen, task.request)
         began = time.perf_counter()

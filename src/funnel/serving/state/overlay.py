@@ -162,7 +162,7 @@ class Overlay:
 
     def _patch(self, patches: list[Patch]) -> None:
         """One column of items."""
-        column = next((one for one in self.bundle.schema.items if one.name == patches[0].column), None)
+        column = next((each for each in self.bundle.schema.items if each.name == patches[0].column), None)
         known = self.catalogue.ids.rows([patch.item_id for patch in patches]) >= 0
         if column is None or column.kind not in PATCHED:
             known[:] = False

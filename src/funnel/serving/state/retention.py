@@ -37,12 +37,16 @@ def kept(store: Store) -> Retained | None:
     """
     there = {folder.name: Manifest.load(folder) for folder in store.folders()}
     served = [name for name in (store.published(), store.previous()) if name is not None]
-    if not served or not there.keys() >= set(served) or any(one.data_read <= 0 for one in there.values()):
+    if (
+        not served
+        or not there.keys() >= set(served)
+        or any(bundle.data_read <= 0 for bundle in there.values())
+    ):
         return None
     ends = [there[name].data_end for name in served]
     return Retained(
         events=min(ends) if all(end is not None for end in ends) else None,  # type: ignore[type-var]
-        changes=min(one.data_read for one in there.values()),
+        changes=min(bundle.data_read for bundle in there.values()),
     )
 
 
