@@ -130,3 +130,41 @@ def test_the_margin_is_a_share_of_what_was_before_and_the_interval_one_sided() -
     error = np.sqrt((sums**2).sum()) / len(change)
     worst = -(change.mean() - 1.2816 * error) / world.first.mean()
     assert found.value == pytest.approx(worst, rel=0.1)
+
+
+@pytest.mark.parametrize(("requests", "hits"), [(20, 1), (100, 5), (100, 20), (400, 20)])
+def test_too_few_hits_to_have_seen_a_fall_pass_nothing(requests: int, hits: int) -> None:
+    """Not even equal lists: half of so few hits may be lost elsewhere, and none of these."""
+    old = np.zeros(requests)
+    old[:hits] = 0.5
+    users = np.arange(requests, dtype=np.int32)
+    found = not_inferior("stages", "x", old, old, users, 0.05, GatesConfig(), 0)
+    assert not found.passed
+    assert found.value == pytest.approx(1 - 0.05 ** (1 / hits))  # a bundle that loses that keeps all by 5%
+    wanted = int(found.sentence.rpartition("about ")[2].partition(" ")[0].replace(",", ""))
+    more = np.tile(old, -(-wanted // requests))
+    enough = not_inferior(
+        "stages", "x", more, more, np.arange(len(more), dtype=np.int32), 0.05, GatesConfig(), 0
+    )
+    assert enough.passed
+    assert f"; {hits:,} people had a hit before, and 29 must have had one, about" in found.sentence
+
+
+def test_without_a_hit_before_nothing_is_measured_unless_there_are_enough_now() -> None:
+    none, users = np.zeros(200), np.arange(200, dtype=np.int32)
+    nothing = not_inferior("stages", "x", none, none, users, 0.05, GatesConfig(), 0)
+    assert not nothing.passed
+    assert "0 people had a hit before, and 29 must have had one" in nothing.sentence
+    some = np.where(users < 20, 0.5, 0.0)
+    assert not_inferior("stages", "x", some, none, users, 0.05, GatesConfig(), 0).passed
+
+
+def test_a_bundle_that_lost_half_of_its_hits_is_stopped_however_few_they_were() -> None:
+    config, passed = GatesConfig(), 0
+    for seed in range(TRIALS):
+        rng = np.random.default_rng(seed)
+        old = np.where(rng.random(50) < 0.05, 0.5, 0.0)
+        new = old * (rng.random(50) < 0.5)
+        users = np.arange(50, dtype=np.int32)
+        passed += not_inferior("stages", "x", new, old, users, 0.05, config, seed).passed
+    assert passed == 0

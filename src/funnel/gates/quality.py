@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from statistics import NormalDist
 
@@ -75,16 +76,24 @@ def not_inferior(
     where the holdout is too small for that, what it can see: the fall with which no more than
     `config.alarms` of equal bundles are stopped, (z(power) + z(1 − alarms)) × the standard error; but at most
     `config.visible_fall`.
+
+    A bootstrap knows no loss that it has not met: where few had a hit before, none may have been lost by
+    chance. What loses a share q of its hits keeps all of h by the chance (1 − q)^h, so that a share with
+    which that is 1 − power is not excluded by them (the rule of three: Hanley & Lippman-Hand 1983, JAMA
+    249(13)), unless gains make up for it.
     new, old: [B], request by request.
     """
-    mean = float(old.mean())
+    mean, hits, most = float(old.mean()), _people(users[old > 0]), max(fall, config.visible_fall)
     change = paired(new, old, users, seed=seed, level=2 * config.power - 1)
-    worst = max(0.0, -change.lo) / mean if mean > 0 else 0.0
-    visible = _visible(change, config) / mean if mean > 0 else 0.0
-    margin = min(max(fall, visible), max(fall, config.visible_fall))
+    unseen = 1 - (1 - config.power) ** (1 / hits) if hits else 1.0
+    sure = change.lo / mean if mean > 0 else np.inf * change.lo if change.lo else 0.0
+    worst = max(0.0, -sure, unseen - max(0.0, sure))
+    visible = max(unseen, _visible(change, config) / mean if mean > 0 else 0.0)
+    margin = min(max(fall, visible), most)
     sentence = (
         f"{what}: {mean:.4f} before, {mean + change.mean:.4f} now, {change.mean:+.4f}; at worst a fall of "
         f"{worst:.1%}, at most {margin:.1%}; {_power(visible, fall, len(new))}"
+        f"{_too_few(hits, most, len(new), config.power) if worst > most < unseen else ''}"
     )
     return Finding(gate=gate, passed=worst <= margin, value=worst, limit=margin, sentence=sentence)
 
@@ -96,6 +105,20 @@ def _power(visible: float, fall: float, requests: int) -> str:
         wanted = int(requests * (visible / fall) ** 2)
         sentence += f" on {requests:,} requests (`gates.holdout`); {fall:.1%} would take about {wanted:,}"
     return sentence
+
+
+def _people(users: NDArray[np.int32]) -> int:
+    """How many they are; −1 is somebody else each time."""
+    return len(np.unique(users[users >= 0])) + int((users < 0).sum())
+
+
+def _too_few(hits: int, fall: float, requests: int, power: float) -> str:
+    """How many must have had a hit before, for that fall to be excluded where none is lost."""
+    if fall == 0:
+        return ""
+    needed = math.ceil(math.log(1 - power) / math.log(1 - fall))
+    some = f", about {math.ceil(requests * needed / hits):,} requests (`gates.holdout`)" if hits else ""
+    return f"; {hits:,} people had a hit before, and {needed:,} must have had one{some}"
 
 
 def _visible(change: Difference, config: GatesConfig) -> float:
