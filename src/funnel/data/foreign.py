@@ -185,9 +185,9 @@ def _without_groups(column: pd.Series, decimal: str, group: str, where: str) -> 
         fraction, thousand = int(fractions.argmax()), int(thousands.argmax())
         raise DataError(
             f"{where}, row {row_of(where, fraction)}, is {quoted(column.iloc[fraction])}, and row "
-            f"{row_of(where, thousand)} is {quoted(column.iloc[thousand])}: {group!r} begins a fraction in the "
-            f"one and, as the `decimal` of schema.json is {decimal!r}, stands between thousands in the other; "
-            f"where it begins fractions in both, set `decimal` to {group!r}"
+            f"{row_of(where, thousand)} is {quoted(column.iloc[thousand])}: {group!r} begins a fraction "
+            f"in the one and, as the `decimal` of schema.json is {decimal!r}, stands between thousands in "
+            f"the other; where it begins fractions in both, set `decimal` to {group!r}"
         )
     return column.mask(thousands, column.str.replace(group, "", regex=False))
 
