@@ -73,7 +73,7 @@ def test_what_is_known_of_an_item_is_the_last_that_was_said(where: str) -> None:
     log.delete(["7", "70"], 13.0)
     second = other.changes_after(first.number)
     assert sorted(second.items) == [ItemChange("7", FOX, True, 13.0), ItemChange("70", None, True, 13.0)]
-    assert second.patches == []
+    assert sorted(second.patches, key=lambda one: one[:2]) == patches[:2]  # its columns stay known
     log.upsert({"7": {"item_id": 7}}, 14.0)
     log.forget_items(["9", "8"], 15.0)
     third = other.changes_after(second.number)
