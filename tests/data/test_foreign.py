@@ -226,3 +226,30 @@ def test_times_without_a_zone_are_of_the_files_whatever_other_parts_have(
     utc = ["2026-03-29T02:30Z", "2026-07-01T12:00Z", "2026-10-25T02:30Z"]
     expected = [int(pd.Timestamp(at).timestamp()) for at in (utc if zone == "UTC" else berlin)]
     assert wanted == [expected] * 3
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize("end", ["parquet", "csv"])
+@pytest.mark.parametrize("far", ["9999-12-31 23:59:59", "0001-01-01 00:00:00"])
+def test_a_moment_that_stands_for_none_is_named(far: str, end: str, zone: str, tmp_path: Path) -> None:
+    """Beside times with fractions, and in zones in which it is of the year 0 or 10000 elsewhere."""
+    times = ["2026-01-05 10:00:00.5", "2026-01-05 11:00:00", far, "2026-01-06 10:00:00.25"]
+    events = pd.DataFrame({"user_id": 1, "item_id": [1, 2, 3, 4], "time": times})
+    if end == "parquet":
+        events.assign(time=pd.array(times, dtype="datetime64[us]")).to_parquet(tmp_path / "e.parquet")
+    else:
+        events.to_csv(tmp_path / "e.csv", index=False)
+    described = {"files": {"events": {"path": f"e.{end}", "zone": zone}}}
+    (tmp_path / "schema.json").write_text(json.dumps(described))
+    with pytest.raises(DataError, match=rf"events.time, row 2, is '{far}': a moment from 1653 to 2286"):
+        Dataset.from_folder(tmp_path)
+
+
+def test_moments_with_a_zone_are_named_in_any_year(tmp_path: Path) -> None:
+    """As a database writes an infinite one: in the year 294247."""
+    far = pd.array([1_700_000_000, 9_223_371_331_200], dtype="int64").astype("datetime64[s]")
+    times = pd.Series(far).dt.tz_localize("UTC").astype("datetime64[us, UTC]")
+    pd.DataFrame({"user_id": 1, "item_id": [1, 2], "time": times}).to_parquet(tmp_path / "events.parquet")
+    (tmp_path / "schema.json").write_text("{}")
+    with pytest.raises(DataError, match="events.time, row 1, is '294247-01-02 00:00:00': a moment from 1653"):
+        Dataset.from_folder(tmp_path)

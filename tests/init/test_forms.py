@@ -147,6 +147,36 @@ def test_the_value_of_events_has_the_decimals_of_the_file(written: str, tmp_path
     assert set(data.events["value"]) == {value}
 
 
+@pytest.mark.parametrize("far", ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"])
+@pytest.mark.parametrize("typed", [True, False])
+def test_a_moment_that_stands_for_none_is_told(far: str, typed: bool, tmp_path: Path) -> None:
+    """It does not make of the times what is no time, and stops nothing."""
+    written = TIMES.dt.strftime("%Y-%m-%dT%H:%M:%S.123Z")
+    written[7] = far
+    items = SHOP.items.assign(until=["31.12.2025", "31.12.9999"] * 30)
+    if typed:
+        parquet(SHOP.events.assign(timestamp=pd.to_datetime(written)), tmp_path / "events.parquet")
+        items = items.assign(until=pd.array(["2025-01-01T00:00:00.5", "9999-12-31"] * 30, "datetime64[us]"))
+        parquet(items, tmp_path / "items.parquet")
+    else:
+        SHOP.replace(events=SHOP.events.assign(timestamp=written), items=items).write(tmp_path)
+    made = guess(tmp_path)
+    assert made.description.clock == "time"
+    told = unused(made)
+    assert told["items.until"].startswith("moments")
+    early = "some are before 1653, such as 0001-01-01: `funnel run` refuses such events"
+    assert early in told["events.timestamp"] if far < "1" else "days ahead" in told["events.timestamp"]
+
+
+@pytest.mark.parametrize("outlier", [10**17, -(10**17)])
+def test_one_number_that_is_no_moment_stops_nothing(outlier: int, tmp_path: Path) -> None:
+    times = [str(int(at.timestamp())) for at in TIMES]
+    times[5] = str(outlier)
+    SHOP.replace(events=SHOP.events.assign(timestamp=times)).write(tmp_path)
+    made = guess(tmp_path)
+    assert outlier < 0 or "days ahead" in unused(made)["events.timestamp"]
+
+
 GRAMS = [643, 1204, 12_000, 90]
 
 

@@ -87,7 +87,14 @@ def moments(column: pd.Series, file: TableFile, where: str) -> pd.Series:
         return dates
     # An hour that comes twice, when summer ends, is the first; one that is left out is the next.
     first = np.ones(len(dates), dtype=np.bool_)
-    return dates.dt.tz_localize(file.zone, ambiguous=first, nonexistent="shift_forward")
+    try:
+        return dates.dt.tz_localize(file.zone, ambiguous=first, nonexistent="shift_forward")
+    except (NotImplementedError, OverflowError, pd.errors.OutOfBoundsDatetime) as error:  # such as 9999-12-31
+        row = int((dates.dt.year - 2000).abs().fillna(0).argmax())
+        raise DataError(
+            f"{where}, row {row_of(where, row)}, is {str(column.iloc[row])!r}: a moment from 1653 to 2286 is "
+            "expected"
+        ) from error
 
 
 def _dates(column: pd.Series, file: TableFile, where: str) -> pd.Series:

@@ -78,6 +78,8 @@ def _check_bound(read: NDArray[Any], column: pd.Series, where: str) -> None:
     if not beyond.any():
         return
     row = int(beyond.argmax())
+    if isinstance(column.dtype, pd.DatetimeTZDtype):  # of which no value beyond the year 9999 can be had
+        column = column.dt.tz_localize(None)
     value = column.iloc[row]
     if isinstance(value, int | float | np.integer | np.floating) or str(value).lstrip("-").isdigit():
         seconds(read[row].item(), f"{where}, row {row_of(where, row)},")
@@ -100,7 +102,8 @@ def _read_times(column: pd.Series, where: str) -> pd.Series:
     whole = dates.dt.floor("s")
     if whole.equals(dates) and not dates.isna().any():
         return whole.dt.as_unit("s").astype("int64")
-    return (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+    epoch = pd.Timestamp(0, tz="UTC").as_unit(dates.dt.unit)  # in nanoseconds, 9999 is out of bounds
+    return (dates - epoch).dt.total_seconds()
 
 
 def _exact(numbers: pd.Series) -> pd.Series:

@@ -17,7 +17,9 @@ from funnel.init.findings import Conclusion, Notes, Sure
 from funnel.init.keys import Keyed, reads
 from funnel.init.kinds import find_decimal
 from funnel.init.sampling import Sample
+from funnel.init.times import day
 from funnel.values.missing import quoted
+from funnel.values.times import END_OF_SECONDS
 from funnel.values.truths import truth
 
 #: Seconds by which an event may be in the future: clocks of machines that log events differ by less.
@@ -99,6 +101,9 @@ def _with_times(table: TableName, keyed: Keyed, name: str, form: TableFile, note
     notes.findings.append(
         Conclusion(where=f"{table}.{name}", what="time", because=times.why, sure=times.sure)
     )
+    if (first := float(times.seconds.min())) <= -END_OF_SECONDS:
+        why = f"some are before 1653, such as {day(first)}: `funnel run` refuses such events; correct them"
+        notes.leave(f"{table}.{name}", why)
     late = float(times.seconds.max()) - time.time()
     if late > _AHEAD:
         why = (

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from funnel.init.findings import Sure
@@ -55,6 +56,15 @@ def is_moment_like(text: str) -> bool:
     return bool(_LIKE.fullmatch(text.strip()))
 
 
+def day(seconds: float) -> str:
+    """The day of a moment, of any year.
+
+    >>> day(0.0), day(-62_135_596_800.0)
+    ('1970-01-01', '0001-01-01')
+    """
+    return str(np.datetime64(int(seconds), "s").astype("datetime64[D]"))
+
+
 def find_moments(column: pd.Series) -> Moments | None:
     """How the moments in a column are written; None where its values are no moments."""
     present = column.dropna()
@@ -93,9 +103,8 @@ def _of_numbers(numbers: pd.Series, written: pd.Series) -> Moments | None:
     for unit, size in _UNITS.items():
         seconds = numbers / size
         if ((seconds >= _FROM) & (seconds <= _TO)).mean() >= 0.99 and (seconds > 0).all():
-            low, high = (pd.Timestamp(int(moment), unit="s") for moment in (seconds.min(), seconds.max()))
             form = {} if unit == "seconds" else {"unit": unit}
-            why = f"numbers that are {unit} from {low:%Y-%m-%d} to {high:%Y-%m-%d}"
+            why = f"numbers that are {unit} from {day(seconds.min())} to {day(seconds.max())}"
             return Moments(form, why, "likely", seconds)
     if (numbers % 1 == 0).all() and numbers.min() >= 19_000_000:  # 20260131, 20260131235959
         return _of_format(written.astype("str").str.removesuffix(".0"))
@@ -117,8 +126,7 @@ def _of_format(texts: pd.Series) -> Moments | None:
     fitting.sort(key=lambda fit: fit[0])
     _, format, seconds = fitting[0]
     others = [other for _, other, _ in fitting[1:]]
-    low, high = (pd.Timestamp(int(moment), unit="s") for moment in (seconds.min(), seconds.max()))
-    why = f"all are {format}, from {low:%Y-%m-%d} to {high:%Y-%m-%d}"
+    why = f"all are {format}, from {day(seconds.min())} to {day(seconds.max())}"
     if others:
         why += f"; {others[0]} would fit as well, with dates further apart"
     return Moments({"format": format}, why, "unsure" if others else "likely", seconds)
@@ -137,4 +145,5 @@ def _parsed(texts: pd.Series, format: str) -> pd.Series | None:
 
 def _since_1970(dates: pd.Series) -> pd.Series:
     aware = dates.dt.tz_localize("UTC") if dates.dt.tz is None else dates
-    return (aware - pd.Timestamp(0, tz="UTC")).dt.total_seconds() // 1
+    epoch = pd.Timestamp(0, tz="UTC").as_unit(aware.dt.unit)  # in nanoseconds, 9999 is out of bounds
+    return (aware - epoch).dt.total_seconds() // 1
