@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from pydantic import ValidationError
@@ -168,7 +169,7 @@ class Recording:
         """Remove what a person was answered from the log, and shadows of it; how many answers there were.
         Raises: BundleError where the log cannot be written, or is damaged; what is left then is removed when
         it is called again."""
-        self.erased = time.monotonic()
+        self.erased = monotonic()
         self.flush()
         with self._as_bundle_error():
             erase(self._shadows, mended(user))
@@ -183,9 +184,9 @@ class Recording:
 
     def flush(self, seconds: float = 5.0) -> bool:
         """Wait until what was answered is in the log; whether it was within so many seconds."""
-        until = time.monotonic() + seconds
+        until = monotonic() + seconds
         recorders = list(self._recorders.values())
-        are_written = [each.flush(max(0.0, until - time.monotonic())) for each in recorders]
+        are_written = [each.flush(max(0.0, until - monotonic())) for each in recorders]
         return all(are_written)
 
     def close(self) -> None:
