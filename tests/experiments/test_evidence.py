@@ -22,7 +22,7 @@ from funnel.experiments.history import HISTORY
 from funnel.experiments.running import RUNNING, running, start, stop
 from funnel.gates import GatesConfig
 from funnel.gates.winner import publish_winner
-from funnel.impressions import answers_folder, as_line
+from funnel.impressions import answers_folder, as_line, read
 from funnel.impressions.files import hour_of, hour_text
 from funnel.pipeline.run.experiments import settle
 from funnel.serving.evidence import judged
@@ -105,6 +105,23 @@ def test_events_of_a_file_count_once(store: Store, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="no column 'user_id'"):
         judged(store.folder, "new", events=tmp_path / "bad.csv")
+
+
+def test_events_without_a_clock_count_by_the_answers_that_they_name(store: Store, tmp_path: Path) -> None:
+    """Also those that were copied, once each: what is in both names the same answer."""
+    begun(store)
+    lived(store, lift=0.0)
+    log = open_state(store.folder / "live" / "state.sqlite")
+    log.retain(events_before=2**40, changes_before=0.0)
+    assert judged(store.folder, "new").comparisons == ()
+    answers = [one for one in read(answers_folder(store.folder)) if int(one.id, 16) % 7 < 2]
+    events = [Event(str(one.user), "10", 0, "click", None, one.id) for one in answers]
+    log.observe(events[:500])
+    pd.DataFrame(events[300:]).to_parquet(tmp_path / "events.parquet")
+    found = judged(store.folder, "new", events=tmp_path / "events.parquet")
+    (metric,) = found.comparisons
+    clicks = metric.control * found.users["control"] + metric.treated * found.users["treated"]
+    assert clicks == pytest.approx(len(events))
 
 
 def test_an_experiment_that_never_was_is_named(store: Store) -> None:

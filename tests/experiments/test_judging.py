@@ -87,6 +87,20 @@ def test_sums_are_those_of_a_slow_count() -> None:
             assert (found.mean[:3] * n).round(6).tolist() == [clicks, answers, before]
 
 
+def test_events_without_a_clock_are_of_the_answers_that_they_name() -> None:
+    world = World(users=60, days=4)
+    named = [(str(a.user), a.time, "click", 1.5, a.id) for a in world.answers if a.id[-1] in "03579"]
+    timed = pd.DataFrame(named, columns=["user_id", "time", "kind", "value", "answer"])
+    without = pd.concat([timed, timed.iloc[:1].assign(answer="gone")]).assign(time=0)
+    expected, found = (
+        sums_of("new", ["control", "treated"], START, world.answers, frame) for frame in (timed, without)
+    )
+    for metric in map(LiveMetric.parse, ("click per user", "value of click per answer")):
+        for day in (-1, 0, 3):
+            assert found.sums(metric, day, day)[0].tolist() == expected.sums(metric, day, day)[0].tolist()
+    assert found.sums(metric, 0, 3)[0].sum() > 0
+
+
 def test_a_true_gain_ships_with_what_was_known_before_taken_out() -> None:
     found = World(lift=0.25).judged(
         guardrails={"milliseconds per answer": 0.05}, also=["value of click per user"]

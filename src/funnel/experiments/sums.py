@@ -34,13 +34,16 @@ _Row: TypeAlias = tuple[float, float, float, float, float]
 
 @dataclass
 class _Answers:
-    """Rows of the log: unit number, time, items shown, milliseconds, whether empty, whether fewer."""
+    """Rows of the log: the answer's id, unit number, time, items shown, milliseconds, whether empty, whether
+    fewer."""
 
+    ids: list[str] = field(default_factory=list)
     units: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     values: list[tuple[float, float, float, float]] = field(default_factory=list)
 
-    def add(self, unit: int, row: _Row) -> None:
+    def add(self, answer: str, unit: int, row: _Row) -> None:
+        self.ids.append(answer)
         self.units.append(unit)
         self.times.append(row[0])
         self.values.append(row[1:])
@@ -126,8 +129,9 @@ def sums_of(
 
     arms: those that users get, the control first. start: seconds since 1970. answers: of the log, also from
     before the start, which is what is known of users beforehand, as far back as `before` seconds. events:
-    with columns user_id, time in seconds, kind, and value where there are any; or what gives those of
-    some users, in writing. shares: by period, where they move.
+    with columns user_id, time in seconds, kind, and value and answer where there are any; or what gives those
+    of some users, in writing. One whose time is 0, since the data have no clock, is of the moment of the
+    answer that it names, and counts where that is in the log. shares: by period, where they move.
     Raises: DataError where the events lack a column.
     """
     named = tuple(arms)
@@ -167,7 +171,7 @@ class _Collected:
         self.person: list[int] = []
         self.period: list[int] = []
         self.rows = _Answers()
-        self._earlier: list[tuple[str, _Row]] = []
+        self._earlier: list[tuple[str, str, _Row]] = []
         self.versions: list[set[str]] = [set() for _ in codes]
 
     def take(self, answer: Impression, since: float) -> None:
@@ -178,7 +182,7 @@ class _Collected:
             return
         if code < 0:
             if since <= answer.time < self._start:
-                self._earlier.append((user, _row(answer, answer.time)))
+                self._earlier.append((user, answer.id, _row(answer, answer.time)))
             return
         period = int(answer.weights[self._name][0]) if self._name in answer.weights else 0
         if period >= self._periods:  # begun while we look
@@ -186,7 +190,7 @@ class _Collected:
         unit = self._unit(user, answer, code, period)
         self.first[unit] = min(self.first[unit], answer.time)
         self.versions[code].add(answer.version)
-        self.rows.add(unit, _row(answer, max(answer.time, self._start)))
+        self.rows.add(answer.id, unit, _row(answer, max(answer.time, self._start)))
 
     def _unit(self, user: str, answer: Impression, code: int, period: int) -> int:
         person = self.people.setdefault(user, len(self.people))
@@ -205,9 +209,9 @@ class _Collected:
         first: dict[int, int] = {}
         for number, person in enumerate(self.person):
             first.setdefault(person, number)
-        for user, row in self._earlier:
+        for user, answer, row in self._earlier:
             if user in self.people:
-                self.rows.add(first[self.people[user]], row)
+                self.rows.add(answer, first[self.people[user]], row)
         self._earlier = []
 
     def units_at(self, people: NDArray[np.int64], times: Float64) -> NDArray[np.int64]:
@@ -238,7 +242,7 @@ def _event_tables(events: pd.DataFrame, collected: _Collected, start: float, bef
     """By kind: how many, and what they brought. Of a user's events those from their first answer on, and
     those from before the start, which are their first unit's."""
     who = [collected.people.get(written(user) or "", -1) for user in events["user_id"]]
-    people, times = np.array(who, dtype=np.int64), events["time"].to_numpy(dtype=np.float64)
+    people, times = np.array(who, dtype=np.int64), _times(events, collected.rows)
     units = collected.units_at(people, times)
     inside, known = units >= 0, (people >= 0) & (times < start) & (times >= start - before)
     units = np.where(inside, units, _first_units(collected)[people])
@@ -254,6 +258,15 @@ def _event_tables(events: pd.DataFrame, collected: _Collected, start: float, bef
         tables[kind] = (units[chosen], days[chosen], np.ones(int(chosen.sum())))
         tables[f"value of {kind}"] = (units[chosen], days[chosen], worth[chosen])
     return tables
+
+
+def _times(events: pd.DataFrame, rows: _Answers) -> Float64:
+    """Of each event; of one that has none that of the answer that it names."""
+    times = events["time"].to_numpy(dtype=np.float64)
+    if "answer" not in events or (times != 0).all():
+        return times
+    named = events["answer"].map(dict(zip(rows.ids, rows.times, strict=True))).to_numpy(dtype=np.float64)
+    return np.where((times == 0) & ~np.isnan(named), named, times)
 
 
 def _first_units(collected: _Collected) -> NDArray[np.int64]:

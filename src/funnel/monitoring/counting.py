@@ -31,7 +31,7 @@ _POSITIONS = 10
 
 
 class AnswerEvent(NamedTuple):
-    """An event that names an answer. item: its id; time: seconds."""
+    """An event that names an answer. item: its id; time: seconds, 0 where the data have no clock."""
 
     answer: str
     item: Any
@@ -155,7 +155,7 @@ class Counting:
 
     def _clicks(self, counts: Counts, impression: Impression, came: list[AnswerEvent]) -> None:
         counts.rate(Rate("join"), not came)
-        for event in came[:1]:
+        for event in [event for event in came[:1] if event.time]:
             delay = event.time - impression.time
             counts.rate(Rate("clock"), delay < -_EARLY)
             counts.bin(DELAYS, DELAY.bin(delay), DELAY.n_bins)

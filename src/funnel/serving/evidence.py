@@ -30,7 +30,7 @@ from funnel.values.ids import written
 #: Users whose events are read together, and events of each: all that are kept.
 _TOGETHER, _EVERY = 1_000, 2**62
 
-_COLUMNS = ["user_id", "item_id", "time", "kind", "value"]
+_COLUMNS = ["user_id", "item_id", "time", "kind", "value", "answer"]
 
 
 def judged(
@@ -46,7 +46,7 @@ def judged(
     folder: the store's. state: where events are observed, as `Live` has it; default the store's own file.
     events: further ones, which the state does not keep any more: a Parquet or CSV file, or a folder of
     Parquet files, with columns user_id, item_id, time in seconds, kind, and value where there are any; of an
-    interleaving experiment also answer, the answer that showed the item.
+    interleaving experiment, and where the data have no clock (time 0), also answer, that showed the item.
     now: seconds, default the clock's.
     Raises: ConfigError where there was no experiment of this name; DataError for a file that cannot be read,
     and where shares move, no `events` are given and the state has lost some of the experiment; BundleError
@@ -94,7 +94,9 @@ def sums_of_store(
         observed = _observed(log, users)
         if further is None:
             return observed
-        return pd.concat([further[_COLUMNS], observed], ignore_index=True).drop_duplicates(_COLUMNS[:4])
+        both = pd.concat([further, observed], ignore_index=True)
+        named = both["answer"].where(both["time"] == 0)  # without a clock nothing else tells two apart
+        return both[~both.assign(named=named).duplicated([*_COLUMNS[:4], "named"])]
 
     answers = read(answers_folder(folder), started.at - before)
     shares = started.shares if config.weights == "thompson" else ()
@@ -147,10 +149,7 @@ def _events(state: StateLog, users: Sequence[str]) -> Iterator[Event]:
 
 def _observed(state: StateLog, users: Sequence[str]) -> pd.DataFrame:
     """What the state keeps of these users, in writing."""
-    rows = [
-        (event.user_id, event.item_id, event.time, event.kind, event.value) for event in _events(state, users)
-    ]
-    frame = pd.DataFrame(rows, columns=_COLUMNS)
+    frame = pd.DataFrame(list(_events(state, users)), columns=_COLUMNS)
     return frame.astype({"user_id": "str", "item_id": "str", "time": "float64", "value": "float64"})
 
 
@@ -171,16 +170,14 @@ def _file(path: Path, since: float) -> pd.DataFrame:
         frame["value"] = float("nan")
     for name in ("user_id", "item_id"):
         frame[name] = [written(value) or "" for value in frame[name]]
-    return frame[[*_COLUMNS, *(["answer"] if "answer" in frame else [])]]
+    return frame.reindex(columns=_COLUMNS)
 
 
 def _named(path: Path, since: float) -> list[Event]:
     """Those that name an answer. Raises: DataError."""
     frame = _file(path, since)
-    if "answer" not in frame:
-        return []
     frame = frame[frame["answer"].notna()]
-    columns = (frame[name].tolist() for name in (*_COLUMNS, "answer"))
+    columns = (frame[name].tolist() for name in _COLUMNS)
     return [
         Event(user, item, int(at), None if kind != kind else kind, None if value != value else value, answer)
         for user, item, at, kind, value, answer in zip(*columns, strict=True)
