@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +25,11 @@ from funnel.off_policy.judged import OtherBundle, OtherPolicy, certain, logged_c
 from funnel.off_policy.replay import Replay, Reward, replay
 from funnel.policies import Drawing
 from funnel.serving.state import open_state
+from funnel.serving.state.retention import retain
 from funnel.types import EventKinds
 from tests.policies.conftest import exploring, store  # noqa: F401  (fixtures)
 from tests.policies.worlds import requests
+from tests.serving.test_reload import variant
 
 USERS, EACH, K, DRAWS = 120, 12, 2, 60
 
@@ -160,6 +164,40 @@ def test_another_bundle_may_know_fewer_kinds_of_events(lived: Path) -> None:
     found = OtherBundle(replace(contents, kinds=one)).chances(replace(contents, kinds=three), [logged], K)
     assert of_each
     assert (found == OtherBundle(contents).chances(contents, [record], K)).all()
+
+
+def test_what_came_of_answers_to_nobody_counts(store: Path) -> None:  # noqa: F811
+    live = Live(store, impressions=ImpressionsConfig(log=True, candidates=200))
+    for visitor in range(200):
+        answer = live.recommend(None, k=K, history=[5, 6])
+        live.observe((f"visitor-{visitor}", answer.items[0].item_id, None, None, None, answer.id))
+    assert live.recording.flush(30)
+    live.close()
+    assert replayed(store, own_policy(store)).earned.value == 1.0
+
+
+def test_lists_whose_events_have_left_the_state_are_left_out(store: Path) -> None:  # noqa: F811
+    live = Live(store, impressions=ImpressionsConfig(log=True, candidates=200))
+
+    def day() -> float:
+        for user in range(1, 101):
+            answer = live.recommend(user, k=K)
+            live.observe((user, answer.items[0].item_id, None, None, None, answer.id))
+        assert live.recording.flush(30)
+        return time.time()
+
+    between = int(day()) + 1
+    time.sleep(1.1)  # data end with a second
+    day()
+    kept = Store(store)
+    for number in "12":  # the data of the published bundle and of the one before it have the first day
+        more = partial(lambda folder, text: (folder / "more.txt").write_text(text), text=number)
+        kept.publish(variant(kept, more, data_read=between, data_end=between))
+    retain(kept, live.state)
+    live.close()
+    found = replayed(store, own_policy(store))
+    assert found.left_out["whose events have left the state"] > 50
+    assert found.earned.value == 1.0
 
 
 def test_the_command(lived: Path, tmp_path: Path) -> None:

@@ -15,17 +15,19 @@ from funnel.artifacts.store import Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.errors import BundleError, FunnelError
 from funnel.impressions import Impression, read
-from funnel.impressions.join import Joiner
+from funnel.impressions.join import SKEW, Joiner
 from funnel.off_policy.estimates import Estimate
 from funnel.off_policy.estimators import FLOOR, estimate
 from funnel.off_policy.judged import JudgedPolicy, LoggedPolicy, OtherBundle
 from funnel.off_policy.lists import DrawnLists
 from funnel.policies import Drawing
-from funnel.serving.state import StateLog
+from funnel.serving.feedback import named_events
+from funnel.serving.state import Event, StateLog
+from funnel.serving.state.retention import kept
 from funnel.types import Bool, Float64
 from funnel.values.ids import written
 
-#: Answers that are looked at together, and users whose events are read together.
+#: Answers that are looked at together.
 _TOGETHER = 256
 
 #: Chances that come out again are those that were logged to this part: the log has 32 bits of each.
@@ -88,7 +90,9 @@ def replay(
     Raises: FunnelError where the log has no drawn list, where chances do not come out again, or as `estimate`
     does; BundleError where the state cannot be read.
     """
-    records, left_out = _drawn(read(answers), whole=isinstance(judged, OtherBundle))
+    bounds = kept(store)
+    since = float("-inf") if bounds is None else bounds.since
+    records, left_out = _drawn(read(answers), whole=isinstance(judged, OtherBundle), since=since)
     if not records:
         raise FunnelError(
             f"{answers} has no answer that was drawn by chance and can be judged ({_in_words(left_out)}): "
@@ -117,19 +121,24 @@ def _in_words(left_out: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {why}" for why, count in left_out.items()) or "it is empty"
 
 
-def _drawn(records: Iterable[Impression], *, whole: bool) -> tuple[list[Impression], Counter[str]]:
-    """Those that can be judged, and how many cannot. whole: only those with what makes the answer again."""
-    kept, left_out = [], Counter[str]()
+def _drawn(
+    records: Iterable[Impression], *, whole: bool, since: float
+) -> tuple[list[Impression], Counter[str]]:
+    """Those that can be judged, and how many cannot. whole: only those with what makes the answer again.
+    since: of which moment on the state has all events."""
+    drawn, left_out = [], Counter[str]()
     for record in records:
         if record.call != "recommend" or not record.shown:
             left_out["not recommended, or empty"] += 1
         elif record.policy is None or record.propensities is None:
             left_out["not drawn"] += 1
+        elif record.time < since:
+            left_out["whose events have left the state"] += 1
         elif whole and not record.request:
             left_out["logged without the request"] += 1
         else:
-            kept.append(record)
-    return kept, left_out
+            drawn.append(record)
+    return drawn, left_out
 
 
 def earned_by_answer(
@@ -140,11 +149,11 @@ def earned_by_answer(
     return {record.id: [reward.of(row) for row in joiner.rows(record)] for record in records}
 
 
-def _events(records: Sequence[Impression], state: StateLog) -> Iterator[Any]:
-    users = list(dict.fromkeys(name for record in records if (name := written(record.user)) is not None))
-    for start in range(0, len(users), _TOGETHER):
-        for events in state.events_of_each(users[start : start + _TOGETHER], 2**62):
-            yield from events
+def _events(records: Sequence[Impression], state: StateLog) -> Iterator[Event]:
+    """Those that name one of the answers, whoever they are of: an answer may have been given to nobody."""
+    wanted = {record.id for record in records}
+    since = min((record.time for record in records), default=0.0) - SKEW
+    return (event for event in named_events(state, since) if event.answer in wanted)
 
 
 @dataclass(frozen=True)

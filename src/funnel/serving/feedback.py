@@ -38,7 +38,7 @@ def feedback_figures(
     Raises: BundleError where the state cannot be read; DataError for a compacted file that is damaged.
     """
     figures = ReadFigures()
-    joiner = Joiner(_named(state, since), window, clicks)
+    joiner = Joiner(named_events(state, since), window, clicks)
     for impression in read(answers_folder(store), since - window - SKEW, None, figures):
         rows = joiner.rows(impression)
         if impression.time < since:
@@ -47,8 +47,9 @@ def feedback_figures(
     return FeedbackFigures(figures, joiner.done())
 
 
-def _named(state: StateLog, since: float) -> Iterator[Event]:
-    """Events since a moment, or of none, that name an answer."""
+def named_events(state: StateLog, since: float) -> Iterator[Event]:
+    """Events since a moment, or of none, that name an answer, in their order. Raises: BundleError where the
+    state cannot be read."""
     number, more = 0, True
     while more:
         events = state.events_after(number, _CHUNK)
