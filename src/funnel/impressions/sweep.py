@@ -70,7 +70,7 @@ def _bytes(files: Sequence[tuple[Path, int]]) -> int:
 
 def _too_much(files: Mapping[int, Sequence[tuple[Path, int]]], retention: Retention, now: float) -> set[int]:
     """The hours that are to go."""
-    before, left = _newest(sorted(files), now) - retention.keep, sum(map(_bytes, files.values()))
+    before, left = kept_from(sorted(files), retention.keep, now), sum(map(_bytes, files.values()))
     hours = set()
     for hour in sorted(files):
         if hour + HOUR <= before or left > retention.size:
@@ -79,15 +79,15 @@ def _too_much(files: Mapping[int, Sequence[tuple[Path, int]]], retention: Retent
     return hours
 
 
-def _newest(hours: Sequence[int], now: float) -> float:
-    """The moment that age counts from."""
+def kept_from(hours: Sequence[int], keep: float, now: float) -> float:
+    """The moment up to which hours, which rise, are too old; minus infinity: none is. keep: seconds."""
     end = start = None
     for hour in reversed(hours):
         if end is None or start is None or start - hour > _APART:
             end = hour
         start = hour
         if end - start >= _DAY:
-            return min(now, end + HOUR)
+            return min(now, end + HOUR) - keep
     return float("-inf")
 
 

@@ -18,6 +18,7 @@ from funnel.impressions import ReadFigures, answers_folder, shadow_folder
 from funnel.impressions.compact import compact, remove_before
 from funnel.impressions.join import INTERACTION
 from funnel.impressions.reader import hours_in
+from funnel.impressions.sweep import kept_from
 from funnel.pipeline.ingest.events import copy_events, has_all
 from funnel.pipeline.ingest.files import alone
 from funnel.pipeline.ingest.forgotten import forget
@@ -65,7 +66,7 @@ def ingest(
         compacted = compact(answers)
         events = copy_events(log, ingested / "events")
         forgotten = forget(log, [answers, shadow_folder(store.folder)], ingested)
-        before = _newest(answers, clock()) - settings.keep_seconds
+        before = kept_from(hours_in(answers), settings.keep_seconds, clock())
         clicks, window = _clicks(config.events), settings.window_seconds
         lists = ListWriter(answers, ingested, schema, window, clicks, before).write()
         removed = remove_before(answers, before) if answers.is_dir() else 0
@@ -81,13 +82,6 @@ def copied_events(config: Config, state: StateLog, since: float) -> Path | None:
     except ConfigError:  # nothing was ingested there
         return None
     return events if has_all(state, events, since) else None
-
-
-def _newest(answers: Path, now: float) -> float:
-    """The moment that the age of the log counts from: now, or the end of its newest hour where that is
-    before: a clock that is far ahead must not make everything old."""
-    hours = hours_in(answers)
-    return min(now, hours[-1] + 3600) if hours else now
 
 
 def _clicks(events: EventsConfig) -> set[str] | None:
