@@ -28,6 +28,7 @@ from funnel.monitoring.remaking import remake, requests_of
 from funnel.monitoring.thread import HEALTH, Monitoring
 from funnel.monitoring.watching import Watch
 from funnel.serving import recording
+from funnel.serving.state import Event
 from funnel.types import EventKinds
 from tests.serving.test_reload import settings, variant
 
@@ -256,6 +257,34 @@ def test_a_clock_that_jumps_makes_no_answer_one_without_feedback(
     ask(live)
     assert seen.look(4) == []
     assert seen.rate("join") == [40, 40]
+
+
+def test_events_of_data_without_a_clock_say_nothing_of_clocks(seen: Seen) -> None:
+    """The state has no time of them."""
+    answers = ask(seen.live)
+    events = [Event(str(one.user_id), str(one.items[0].item_id), 0, None, None, one.id) for one in answers]
+    seen.live.state.observe(events)
+    assert seen.look(3) == []
+    assert seen.rate("join") == [0, 40]
+    assert seen.rate("clock") == []
+
+
+def test_a_process_that_does_not_read_the_log_misses_no_traffic(live: Live) -> None:
+    now, busy = 1_790_000_000.0, Counts()
+    busy.answers = 36_000
+    usual = Watch(live, MonitorConfig(golden=0))
+    for hour in range(int(now) // 3600 - 26, int(now) // 3600):
+        usual.monitor.memory.keep(hour, busy)
+    usual.monitor.save(monitor_folder(live.folder) / MEMORY)
+    reads, other = Watch(live, MonitorConfig(golden=0)), Watch(live, MonitorConfig(golden=0))
+    assert reads.look(now) == []
+    told = [alarm.key for minute in range(1, 30) for alarm in other.look(now + 60 * minute)]
+    assert told == []
+    told = [alarm.key for minute in range(1, 30) for alarm in reads.look(now + 60 * minute)]
+    assert told == ["traffic"]  # nobody asks
+    reads.close()
+    assert [alarm.key for minute in range(31, 60) for alarm in other.look(now + 60 * minute)] == []
+    assert "traffic" in other.monitor.open  # which it reads on from there
 
 
 @pytest.mark.parametrize(("ranker", "told"), [(True, []), (False, ["golden build"])])

@@ -55,14 +55,17 @@ class Monitor:
         seconds = now - self._looked
         return 0.0 if -BACK < seconds < max(PAUSE, 3 * self.config.every) else seconds
 
-    def step(self, now: float, counts: Counts, others: Iterable[Alarm] = ()) -> list[Alarm]:
+    def step(self, now: float, counts: Counts | None, others: Iterable[Alarm] = ()) -> list[Alarm]:
         """Look once; alarms that were not going on. now: seconds since 1970, a look's length after the last.
-        counts: since the last look. others: what others have found, such as golden answers."""
+        counts: since the last look; None while another process counts, which is no traffic missing. others:
+        what others have found, such as golden answers."""
         alarms = list(others)
         if jump := self.jump(now):
             alarms += self._begin_anew(now, jump)
-            counts = Counts()
+            counts = None if counts is None else Counts()
         self._looked = now
+        if counts is None:
+            return self._new(now, alarms)
         hour = int(now - 1e-6) // HOUR
         if hour != self._hour:
             alarms += self._next_hour(now, hour)

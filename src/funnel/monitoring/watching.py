@@ -48,7 +48,7 @@ class Watch:
 
     tell: is called with each new alarm, beside the log line and the webhook. answers: the folder of the log
     of answers, and folder: where it keeps what it knows; default those of the store. counted: is called with
-    what each look counted, where it is set.
+    what each look counted, where it is set; while another process reads the log, none counts.
     Raises: DataError where what was learned is damaged.
     """
 
@@ -85,14 +85,15 @@ class Watch:
         """Look once; new alarms. now: default the clock's."""
         now = time.time() if now is None else now
         of = self._of_bundle()
-        alarms, counts = self._golden(of, now), Counts()
-        counts.age = (now - of.data_read) / 3600 if of.data_read else None
+        alarms, counts = self._golden(of, now), None
         if self._leads():
             self._accept()
+            counts = Counts()
+            counts.age = (now - of.data_read) / 3600 if of.data_read else None
             remade = self._read(of, now, counts)
             alarms += self._replayed.alarms(now, remade)
-        if self.counted is not None:
-            self.counted(counts)
+            if self.counted is not None:
+                self.counted(counts)
         new = self.monitor.step(now, counts, alarms)
         self._report(new)
         self.looked = now
