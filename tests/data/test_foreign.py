@@ -251,5 +251,5 @@ def test_moments_with_a_zone_are_named_in_any_year(tmp_path: Path) -> None:
     times = pd.Series(far).dt.tz_localize("UTC").astype("datetime64[us, UTC]")
     pd.DataFrame({"user_id": 1, "item_id": [1, 2], "time": times}).to_parquet(tmp_path / "events.parquet")
     (tmp_path / "schema.json").write_text("{}")
-    with pytest.raises(DataError, match="events.time, row 1, is '294247-01-02 00:00:00': a moment from 1653"):
+    with pytest.raises(DataError, match=r"events.time, row 1, is '294247-01-02 00:00:00': a moment"):
         Dataset.from_folder(tmp_path)
