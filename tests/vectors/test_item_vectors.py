@@ -188,11 +188,12 @@ def test_diversity_is_that_of_the_stored_directions(form: Form) -> None:
     plain = ItemVectors.of(np.asarray(kept))
     items = np.arange(60, dtype=np.int32).reshape(2, 30)
     relevance = np.random.default_rng(0).random((2, 30)).astype(np.float32)
+    one_tier = np.zeros((0, 0), dtype=np.int8)
     for pick in (mmr, dpp):
         picks = []
         for vectors in (kept, plain):
             chosen = np.zeros((2, 8), dtype=np.int64)
-            pick(vectors.stored, items, relevance, 0.6, chosen, np.zeros((2, 8), dtype=np.float32))
+            pick(vectors.stored, items, relevance, one_tier, 0.6, chosen, np.zeros((2, 8), dtype=np.float32))
             picks.append(chosen)
         np.testing.assert_array_equal(*picks)
     tiers = np.zeros(30, dtype=np.int32)

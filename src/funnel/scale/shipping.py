@@ -17,7 +17,7 @@ from funnel.recipes import Recipe
 #: Parts of contents that go along as values; all others are those of the folder.
 _SMALL = (
     "features", "retrieve", "rerank", "weights", "ranker", "exclude_seen", "encoding", "shown", "heads",
-    "head_trees", "propensities", "rules", "rank", "explore", "kinds",
+    "head_trees", "propensities", "rules", "rank", "explore", "kinds", "while_served",
 )  # fmt: skip
 
 #: What a process keeps ready: works that it made, and folders that it opened. Runs use one after the other.

@@ -32,21 +32,17 @@ def kept(store: Store) -> Retained | None:
     A change, while the store has a version whose data do not reach to it: whichever is served, after a
     rollback to its name, in an arm of an experiment or by a process of its own, no deleted item comes back in
     it, and nobody who was forgotten. Events go by the data of the published version and of the one before it.
-    None: everything, where it is not known how far the data of a version reach. Raises: BundleError where one
-    cannot be read.
+    Where it is not known how far the data of a version reach, every change stays; where it is one of these
+    two, so does everything: None. Raises: BundleError where one cannot be read.
     """
     there = {folder.name: Manifest.load(folder) for folder in store.folders()}
     served = [name for name in (store.published(), store.previous()) if name is not None]
-    if (
-        not served
-        or not there.keys() >= set(served)
-        or any(bundle.data_read <= 0 for bundle in there.values())
-    ):
+    if not served or any(name not in there or there[name].data_read <= 0 for name in served):
         return None
     ends = [there[name].data_end for name in served]
     return Retained(
         events=min(ends) if all(end is not None for end in ends) else None,  # type: ignore[type-var]
-        changes=min(bundle.data_read for bundle in there.values()),
+        changes=max(0.0, min(bundle.data_read for bundle in there.values())),
     )
 
 
