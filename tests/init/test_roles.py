@@ -48,6 +48,15 @@ def test_impressions_are_found_and_read(tmp_path: Path) -> None:
     assert int(data.impressions["clicked"].sum()) == 600
 
 
+def test_what_was_ingested_is_no_table_of_its_own(tmp_path: Path) -> None:
+    SHOP.write(tmp_path)
+    (tmp_path / "ingested" / "impressions").mkdir(parents=True)
+    ingested = lists(SHOP.events).astype({"clicked": "bool"})
+    ingested.to_parquet(tmp_path / "ingested" / "impressions" / "0.parquet")
+    assert "impressions" not in paths(tmp_path)
+    assert not any("ingested" in where for where in unused(guess(tmp_path)))
+
+
 def test_impressions_alone_are_the_events_too(tmp_path: Path) -> None:
     save(lists(SHOP.events), tmp_path / "log.csv")
     _, data = guessed(tmp_path)

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from funnel.data import Column, Dataset, Schema, SplitConfig, split
+from funnel.data.columnar.table import Table
 from funnel.data.readers.synthetic import read_world
 from funnel.errors import FunnelError
 from funnel.pages.profile import write_page
 from funnel.profile.figures import Profile, profile
+from funnel.profile.log import shown
 from funnel.profile.table import as_table
 from funnel.profile.tail import tail
 from funnel.synthetic import SyntheticConfig, write_world
@@ -170,13 +172,22 @@ def test_each_clock_has_its_usual_split(found: Profile, world: Profile) -> None:
 
 
 def test_impressions_are_counted_by_position(world: Profile) -> None:
-    shown = world.impressions
-    assert shown is not None
-    assert len(shown.by_place) == 10
-    assert sum(n for n, _ in shown.by_place) == shown.rows
-    assert sum(clicked for _, clicked in shown.by_place) == shown.clicked == world.rows["events"]
-    rates = [clicked / n for n, clicked in shown.by_place]
+    of = world.impressions
+    assert of is not None
+    assert len(of.by_place) == 10
+    assert sum(n for n, _ in of.by_place) == of.rows
+    assert sum(clicked for _, clicked in of.by_place) == of.clicked == world.rows["events"]
+    rates = [clicked / n for n, clicked in of.by_place]
     assert rates[0] > rates[-1]
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_a_wrong_position_makes_no_long_profile(rows: int) -> None:
+    table = {"request_id": [1, 1, 2], "position": [0, 2**31 - 1, 1], "clicked": [True, True, False]}
+    of = shown(Table.of(pd.DataFrame(table).astype({"position": "int32"}).head(rows)))
+    assert len(of.by_place) == (1_000 if rows else 0)
+    assert (of.rows, of.clicked) == (rows, sum(clicked for _, clicked in of.by_place))
+    assert not rows or (of.by_place[1], of.by_place[-1]) == ((1, 0), (1, 1))
 
 
 def test_it_goes_to_json_and_back(found: Profile, world: Profile) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from funnel.data.files import DESCRIPTION
+from funnel.data.ingested import FOLDER as INGESTED
 from funnel.data.parts import FORMS, NAMED_SUFFIXES, PACKED, Form, ending
 from funnel.errors import DataError
 from funnel.init.findings import Unused
@@ -73,7 +74,7 @@ def _sorted(folder: Path, entries: Sequence[Path]) -> tuple[list[TableFiles], li
     unused: list[Unused] = []
     days = [entry for entry in entries if entry.is_dir() and "=" in entry.name]
     for entry in entries:
-        if entry in days or entry.name == DESCRIPTION:
+        if entry in days or entry.name in (DESCRIPTION, INGESTED):  # which is read beside every table
             continue
         files = _files(entry)
         if why := _unusable(entry, files):

@@ -12,6 +12,9 @@ from funnel.types import Examples, Log
 
 _PERIODS = 60  # bars of events over time
 
+#: Positions that are counted; the last has all behind it, since a single wrong one may be any number.
+_POSITIONS = 1_000
+
 
 class Span(Settings):
     """From the first to the last event, ISO 8601 (UTC), and the events in equal periods between."""
@@ -41,7 +44,8 @@ class SplitPart(Settings):
 
 
 class ImpressionProfile(Settings):
-    """Logged impressions: lists, rows, and by position from 0 how many were shown and how many clicked."""
+    """Logged impressions: lists, rows, and by position from 0 how many were shown and how many clicked, of at
+    most 1,000 positions, the last of which has all behind it."""
 
     lists: int
     rows: int
@@ -86,8 +90,9 @@ def request_part(name: str, examples: Examples, train: Log) -> SplitPart:
 
 def shown(impressions: Table) -> ImpressionProfile:
     """Clicks by position; a position that no list has counts as never shown."""
-    positions, clicked = impressions.array("position"), impressions.array("clicked")
-    n = int(positions.max()) + 1
+    clicked = impressions.array("clicked")
+    positions = np.minimum(impressions.array("position"), _POSITIONS - 1)
+    n = int(positions.max(initial=-1)) + 1
     sizes, clicks = counted(positions, n), counted(positions[clicked], n)
     return ImpressionProfile(
         lists=impressions.n_lists("request_id"),
