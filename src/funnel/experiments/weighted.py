@@ -39,9 +39,9 @@ def weighted_effect(sums: UserSums, metric: LiveMetric, arm: int, day: int) -> E
     control, treated = (each for each in values if each is not None)
     apart = treated.moved - control.moved
     variance = float((apart**2).sum())
-    for arm, other in ((control, treated), (treated, control)):
-        if arm.value == 0:  # as many of the other's users would vary; see `effect`
-            variance += float((other.moved**2).sum()) * (other.weight / arm.weight) ** 2
+    for moved, other in ((control, treated), (treated, control)):
+        if moved.value == 0:  # as many of the other's users would vary; see `effect`
+            variance += float((other.moved**2).sum()) * (other.weight / moved.weight) ** 2
     se = float(np.sqrt(variance))
     is_ratio = all(each.value > float(np.sqrt((each.moved**2).sum())) for each in (control, treated))
     logs = treated.moved / treated.value - control.moved / control.value if is_ratio else apart * np.nan
