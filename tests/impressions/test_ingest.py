@@ -184,6 +184,29 @@ def test_ids_that_are_no_numbers_do_not_make_texts_of_all_others(shop: Shop) -> 
     assert sum("ids are no numbers" in note for note in data.notes) == 2
 
 
+@pytest.mark.parametrize(("context", "kept"), [(True, 1), (False, 0)])
+def test_rows_without_what_is_required_are_left_out(tmp_path: Path, context: bool, kept: int) -> None:
+    """Of a request without it, or where live traffic never says it; the tables can be read all the same."""
+    schema = Schema(events=(Column(name="device", kind="category", context=context, required=True),))
+    shop = shop_in(tmp_path, schema, device=["phone", "tv", "tv", "phone"])
+    shop.answer(impression(1, context={"device": "phone"}), impression(2, context={}))
+    shop.state.observe([click(1, 30), click(2, 10), Event("9", "10", int(NOW))])
+    shop.ingest()
+    data = shop.dataset
+    assert data.events["device"].tolist() == ["phone", "tv", "tv", "phone", *(["phone"] * kept)]
+    assert f"events: {3 - kept} ingested rows left out, without the required device" in data.notes
+
+
+def test_of_lists_without_what_is_required_none_is_left_in_part(tmp_path: Path) -> None:
+    schema = Schema(impressions=(Column(name="price", kind="number", required=True),))
+    shop = shop_in(tmp_path, schema)
+    shop.answer(impression(1), impression(2))
+    shop.ingest()
+    data = shop.dataset
+    assert data.impressions is None or data.impressions.empty
+    assert "impressions: 6 ingested rows left out, without the required price" in data.notes
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_events_of_which_nobody_said_the_kind(tmp_path: Path, known: bool) -> None:
     kinds = ["click" if known else "buy", "buy", "buy", "buy"]

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from funnel.data.columns import absent, convert
+from funnel.data.columns import absent, convert, missing
 from funnel.data.keys import as_times
 from funnel.data.reading import read_table
-from funnel.data.schema import KEYS, Schema, TableName
+from funnel.data.schema import KEYS, Column, Schema, TableName
 from funnel.types import Clock
 from funnel.values.ids import integer
 from funnel.values.truths import truths
@@ -57,11 +57,14 @@ def with_ingested(
     base, ids = tables["events"], _Ids.of(tables["events"])
     if events is not None:
         events = _events(_with_context(events, lists, schema), base, clock, notes)
-        out["events"] = _joined(schema, "events", base, ids.of_tables(events, "events", notes), clock)
+        events = _with_required(schema, "events", ids.of_tables(events, "events", notes), notes)
+        out["events"] = _joined(schema, "events", base, events, clock)
     if lists is not None:
         lists, there = ids.of_tables(lists, "impressions", notes), tables.get("impressions")
-        whole = lists if there is None else _joined(schema, "impressions", there, lists, clock)
-        out["impressions"] = _declared(schema, "impressions", whole)
+        lists = _with_required(schema, "impressions", lists, notes)
+        if there is not None or len(lists):
+            whole = lists if there is None else _joined(schema, "impressions", there, lists, clock)
+            out["impressions"] = _declared(schema, "impressions", whole)
     return out
 
 
@@ -123,6 +126,33 @@ def _with_context(events: pd.DataFrame, lists: pd.DataFrame | None, schema: Sche
     return events.join(of_answer, on="answer")
 
 
+def _with_required(schema: Schema, table: TableName, own: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """Without the rows that lack what the schema requires, which live traffic may not say; of lists, without
+    the whole list."""
+    lacks = {
+        column.name: missing(_values(own, table, column), column.kind)
+        for column in schema.columns(table)
+        if column.required
+    }
+    names = [name for name, gaps in lacks.items() if gaps.any()]
+    if not names:
+        return own
+    out = np.logical_or.reduce([lacks[name] for name in names])
+    if table == "impressions":
+        out = own["request_id"].isin(own["request_id"][out]).to_numpy()
+    notes.append(
+        f"{table}: {int(out.sum()):,} ingested rows left out, without the required {', '.join(names)}"
+    )
+    return own[~out].reset_index(drop=True)
+
+
+def _values(frame: pd.DataFrame, table: TableName, column: Column) -> pd.Series:
+    """A declared column in the form of its kind, of missing values where there is none."""
+    if column.name not in frame.columns:
+        return absent(len(frame), column.kind, column.size)
+    return convert(frame[column.name], column.kind, column.size, f"{table}.{column.name}")
+
+
 def _joined(
     schema: Schema, table: TableName, base: pd.DataFrame, own: pd.DataFrame, clock: Clock
 ) -> pd.DataFrame:
@@ -137,12 +167,7 @@ def _joined(
     if table == "events" and "value" in base.columns:  # of which nothing is known it was worth nothing
         columns["value"] = pd.concat([base["value"], own["value"].fillna(0.0)], ignore_index=True)
     for column in schema.columns(table):
-        parts = [
-            convert(part[column.name], column.kind, column.size, f"{table}.{column.name}")
-            if column.name in part.columns
-            else absent(len(part), column.kind, column.size)
-            for part in (base, own)
-        ]
+        parts = [_values(part, table, column) for part in (base, own)]
         columns[column.name] = pd.concat(parts, ignore_index=True)
     return pd.DataFrame(columns)
 

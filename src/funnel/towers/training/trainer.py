@@ -158,7 +158,8 @@ class Trainer:
         if self.best_epoch == number:
             self._best.keep(self._averaged.state_dict())
         bar.epoch(number, loss, metric, self.epochs[self.best_epoch].validation)
-        log.info("epoch %d: loss %.4f, validation %s, %.1f s", number, loss, metric, seconds)
+        seen = "" if metric is None else f" NDCG@100 {metric:.4f},"
+        log.info("epoch %d: loss %.4f,%s %.1f s", number, loss, seen, seconds)
         return epoch
 
     def _validation(self, pool: Executor) -> float | None:
