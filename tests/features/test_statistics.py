@@ -123,12 +123,13 @@ def test_an_event_costs_the_same_memory_however_many_there_were() -> None:
     for _ in range(50):
         observed.add(some, np.zeros(100))
     tracemalloc.start()
-    for _ in range(200):
+    for _ in range(2000):
         observed.add(some, np.zeros(100))
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert kept < 5_000
-    assert peak < 50_000
+    # What other threads and collected objects leave is some ten thousand bytes, one of each event 200,000.
+    assert kept < 100_000
+    assert peak < 100_000
 
 
 def test_empty_positions_count_nothing() -> None:

@@ -117,7 +117,7 @@ def test_a_change_costs_by_what_changes(world: World) -> None:
     changing.drop(np.array([7, n], dtype=np.int32))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 20_000
+    assert peak < 100_000  # a bit a row is 500,000
 
 
 class Meanwhile:
