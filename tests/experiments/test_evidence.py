@@ -112,7 +112,7 @@ def test_events_without_a_clock_count_by_the_answers_that_they_name(store: Store
     begun(store)
     lived(store, lift=0.0)
     log = open_state(store.folder / "live" / "state.sqlite")
-    log.retain(events_before=2**40, changes_before=0.0)
+    log.retain(events_before=2**40, changes_before=0.0, forgotten_before=0.0)
     assert judged(store.folder, "new").comparisons == ()
     answers = [one for one in read(answers_folder(store.folder)) if int(one.id, 16) % 7 < 2]
     events = [Event(str(one.user), "10", 0, "click", None, one.id) for one in answers]

@@ -345,7 +345,7 @@ def test_killed_anywhere_another_call_goes_on(
 def test_what_retention_takes_from_the_state_is_in_the_data_and_comes_once(shop: Shop) -> None:
     shop.state.observe([Event(str(n), "10", int(NOW) + n) for n in range(20)])
     shop.ingest()
-    shop.state.retain(events_before=int(NOW) + 15, changes_before=0.0)
+    shop.state.retain(events_before=int(NOW) + 15, changes_before=0.0, forgotten_before=0.0)
     shop.state.observe([Event(str(n), "10", int(NOW) + n) for n in range(20, 25)])
     assert shop.ingest().events == 5
     assert len(shop.dataset.events) == 4 + 25

@@ -108,25 +108,36 @@ def test_what_nobody_needs_goes(where: str) -> None:
     log.patch([Patch("7", "price", 1, 10.0), Patch("8", "price", 1, 30.0)])
     log.delete(["8"], 30.0)
     log.forget_user("v", 10.0)
-    log.retain(events_before=20, changes_before=20.0)
+    log.retain(events_before=20, changes_before=20.0, forgotten_before=20.0)
     assert log.events_of("u", 9) == [Event("u", "50", 50), Event("u", "20", 20)]
     assert [event.item_id for event in log.events_after(0, 9)] == ["50", "20"]
     left = log.changes_after(0)
     assert [item.item_id for item in left.items] == ["8"]
     assert left.patches == [Patch("8", "price", 1, 30.0)]
     assert left.forgotten == []
-    log.retain(events_before=None, changes_before=4e9)
+    log.retain(events_before=None, changes_before=4e9, forgotten_before=4e9)
     assert [log.sizes()[name] for name in ("events", "items", "patches", "forgotten")] == [0, 0, 0, 0]
     number = left.number
     log.upsert({"7": FOX}, 40.0)
     assert log.changes_after(number).items == [ItemChange("7", FOX, False, 40.0)]
 
 
+def test_who_was_forgotten_stays_longer_than_other_changes(where: str) -> None:
+    log = open_state(where)
+    for user in range(600):
+        log.forget_user(str(user), 10.0 + user % 2)
+    log.upsert({"7": FOX}, 10.0)
+    log.retain(events_before=0, changes_before=20.0, forgotten_before=11.0)
+    left = log.changes_after(0)
+    assert left.items == []
+    assert sorted(left.forgotten) == sorted(Forgotten(digest(str(user)), 11.0) for user in range(1, 600, 2))
+
+
 def test_more_events_than_are_removed_at_once(where: str) -> None:
     log = open_state(where)
     for user in range(13):
         log.observe([Event(f"u{user}", str(number), number) for number in range(100)])
-    log.retain(events_before=100, changes_before=0.0)
+    log.retain(events_before=100, changes_before=0.0, forgotten_before=0.0)
     assert log.events_after(0, 9) == []
     assert log.events_of("u3", 9) == []
 

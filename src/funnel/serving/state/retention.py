@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import NamedTuple
 
 from funnel.artifacts.manifest import Manifest
@@ -11,6 +12,10 @@ from funnel.errors import BundleError
 from funnel.serving.state.log import StateLog
 
 log = logging.getLogger(__name__)
+
+#: Seconds that a forgotten person's digest stays at least, so that `ingest` meets it and removes what was
+#: copied of them, whatever bundles come in between.
+FORGOTTEN_FOR = 90 * 86_400
 
 
 class Retained(NamedTuple):
@@ -31,7 +36,7 @@ def kept(store: Store) -> Retained | None:
 
     A change, while the store has a version whose data do not reach to it: whichever is served, after a
     rollback to its name, in an arm of an experiment or by a process of its own, no deleted item comes back in
-    it, and nobody who was forgotten. Events go by the data of the published version and of the one before it.
+    it, and nobody who was forgotten; whose digest stays 90 days besides. Events go by the data of the published version and of the one before it.
     Where it is not known how far the data of a version reach, every change stays; where it is one of these
     two, so does everything: None. Raises: BundleError where one cannot be read.
     """
@@ -51,6 +56,10 @@ def retain(store: Store, state: StateLog) -> None:
     where the state cannot be written, which is no error."""
     try:
         if (bounds := kept(store)) is not None:
-            state.retain(events_before=bounds.events, changes_before=bounds.changes)
+            state.retain(
+                events_before=bounds.events,
+                changes_before=bounds.changes,
+                forgotten_before=min(bounds.changes, time.time() - FORGOTTEN_FOR),
+            )
     except BundleError as error:
         log.warning("the state keeps what nobody needs any more: %s", error)

@@ -200,13 +200,16 @@ class SqliteLog:
         self._connections.checkpoint()
         return gone
 
-    def retain(self, *, events_before: int | None, changes_before: float) -> None:
+    def retain(
+        self, *, events_before: int | None, changes_before: float, forgotten_before: float
+    ) -> None:
         """See `StateLog`. Nothing is written where nothing is to be removed."""
         self._look()
         old = [
             ("events", "seen", changes_before) if events_before is None else ("events", "time", events_before)
         ]
-        old += [(table, "time", changes_before) for table in ("items", "patches", "forgotten")]
+        old += [("items", "time", changes_before), ("patches", "time", changes_before)]
+        old += [("forgotten", "time", forgotten_before)]
         for table, column, bound in old:
             if self._rows(f"SELECT 1 FROM {table} WHERE {column} < ? LIMIT 1", bound):
                 with self._connections.writing() as writer:

@@ -215,11 +215,14 @@ class PostgresLog:
 
         return self._change(forget) or 0
 
-    def retain(self, *, events_before: int | None, changes_before: float) -> None:
+    def retain(
+        self, *, events_before: int | None, changes_before: float, forgotten_before: float
+    ) -> None:
         """See `StateLog`. Nothing is written where nothing is to be removed."""
         by_time = ("events", "time", events_before)
         old = [("events", "seen", changes_before) if events_before is None else by_time]
-        old += [(table, "time", changes_before) for table in ("items", "patches", "forgotten")]
+        old += [("items", "time", changes_before), ("patches", "time", changes_before)]
+        old += [("forgotten", "time", forgotten_before)]
         for table, column, bound in old:
             sql = f"FROM funnel.{table} WHERE {column} < %s"
             if self._server.request(f"SELECT 1 {sql} LIMIT 1", bound, patient=True):

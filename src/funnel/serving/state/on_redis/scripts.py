@@ -143,7 +143,8 @@ end
 return {gone, last}
 """
 
-#: Arguments: where to begin, and the bound. Returns as the one above.
+#: Arguments: where to begin, the bound, and that of who was forgotten, which is not after it. Returns as the
+#: one above; who stays counts as well, so that the next ones are looked at.
 RETAIN_CHANGES = """
 local gone, last = 0, ARGV[1]
 for _, entry in ipairs(redis.call('XRANGE', 'funnel:changes', ARGV[1], '+', 'COUNT', 500)) do
@@ -152,8 +153,10 @@ for _, entry in ipairs(redis.call('XRANGE', 'funnel:changes', ARGV[1], '+', 'COU
   if tonumber(time) < tonumber(ARGV[2]) then
     local index = kind == 'patch' and 'funnel:patches:' .. id
         or kind == 'item' and 'funnel:items' or 'funnel:forgotten'
-    redis.call('XDEL', 'funnel:changes', entry[1])
-    redis.call('HDEL', index, kind == 'patch' and name or id)
+    if kind ~= 'forgotten' or tonumber(time) < tonumber(ARGV[3]) then
+      redis.call('XDEL', 'funnel:changes', entry[1])
+      redis.call('HDEL', index, kind == 'patch' and name or id)
+    end
     gone = gone + 1
   end
 end
