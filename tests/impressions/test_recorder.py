@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -208,6 +209,21 @@ def test_a_fork_writes_files_of_its_own(tmp_path: Path) -> None:
     recorder.close()
     assert numbers_in(tmp_path) == [1, 2, 3]
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_child_of_multiprocessing_writes_all_before_it_ends(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)  # the parent keeps it, so that nothing collects it in the child
+    for parent_was_first in (False, True):
+        before = len(numbers_in(tmp_path))
+        child = get_context("fork").Process(target=put, args=(recorder, *range(300)))
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+        assert len(numbers_in(tmp_path)) == before + 300
+        if not parent_was_first:
+            put(recorder, 1000)
+            recorder.flush()
+    recorder.close()
 
 
 CHILD = """

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable
+from multiprocessing import util
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,6 @@ class Recorder:
         self.folder, self._bound = folder, bound
         self._retention = Retention() if retention is None else retention
         self._of_process: dict[int, Writer] = {}
-        weakref.finalize(self, _close, self._of_process)
 
     def put(self, make: Callable[[], Impression]) -> bool:
         """Have an answer logged; False where too many wait, and it is dropped. make: called in the
@@ -47,6 +46,8 @@ class Recorder:
             writer = self._of_process.setdefault(process, Writer(self.folder, self._bound, self._retention))
             for other in [key for key in self._of_process if key != process]:
                 self._of_process.pop(other, None)
+            # A child of `multiprocessing` ends by these alone, any other process by these too.
+            util.Finalize(self, _close, args=(self._of_process,), exitpriority=10)
         return writer
 
     def flush(self, seconds: float = PATIENCE) -> bool:
