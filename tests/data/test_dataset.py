@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -202,6 +203,18 @@ def test_a_fraction_of_a_second_still_orders() -> None:
 def test_a_wrong_event_is_refused_by_its_row(columns: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         of(**columns)
+
+
+@pytest.mark.parametrize("convert", [int, float, str])
+def test_dates_without_separators_are_no_seconds(convert: Callable[[int], object]) -> None:
+    days = [20240131, 20240201, 20240201, 20241231, 20230101]
+    frame = {"user_id": [1, 2, 3, 4, 5], "item_id": [1, 2, 3, 4, 5]}
+    written = pd.DataFrame(frame | {"time": [convert(day) for day in days]})
+    with pytest.raises(DataError, match=r'events.time .* without separators .*20240131.* "format": "%Y%m%d"'):
+        Dataset.from_frames(Schema(), written)
+    for one_is_none in (20241301, 20240132, 18991231, 20240000):
+        seconds = pd.DataFrame(frame | {"time": [convert(day) for day in [*days[:4], one_is_none]]})
+        assert len(Dataset.from_frames(Schema(), seconds).log) == 5
 
 
 def test_no_events_no_column_no_clock() -> None:

@@ -19,6 +19,9 @@ __all__ = ["as_array", "as_ids", "as_times", "written_integers"]
 
 _INT64 = np.iinfo(np.int64)
 
+#: Fewer numbers may all look like dates by chance.
+_FEW_DATES = 5
+
 
 def as_array(ids: pd.Series) -> NDArray[Any]:
     """Ids as NumPy holds them: int64, or its StringDType, in which each takes its own length only."""
@@ -36,7 +39,8 @@ def as_times(
     converted. bounded: whether they are moments; where they only give an order, any numbers do.
 
     Raises DataError for a missing, infinite or unreadable time, and naming row and value for one beyond
-    `funnel.values.times.END_OF_SECONDS`: a number of another unit, or a date that is a slip of the pen.
+    `funnel.values.times.END_OF_SECONDS`: a number of another unit, or a date that is a slip of the pen;
+    also where all numbers are dates such as 20240131.
     """
     if pd.api.types.is_bool_dtype(column.dtype):
         raise DataError(f"{where} holds truth values: seconds since 1970 or dates are expected")
@@ -62,6 +66,8 @@ def as_times(
         )
     if bounded:
         _check_bound(seconds_read, column, where)
+        if not pd.api.types.is_datetime64_any_dtype(column.dtype):
+            _check_digits(seconds_read, where)
     return seconds_read
 
 
@@ -86,6 +92,18 @@ def _check_bound(read: NDArray[Any], column: pd.Series, where: str) -> None:
     raise DataError(
         f"{where}, row {row_of(where, row)}, is {str(value)!r:.60}: a moment from 1653 to 2286 is expected"
     )
+
+
+def _check_digits(read: NDArray[Any], where: str) -> None:
+    """Raises: DataError where figures are written one behind the other, as in 20240131. Of numbers of
+    seconds one in 27 is such by chance."""
+    years, months, days = read // 10_000, read // 100 % 100, read % 100
+    dates = (years >= 1900) & (years < 2100) & (months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)
+    if len(read) >= _FEW_DATES and (dates & (read % 1 == 0)).all():
+        raise DataError(
+            f"{where} looks like dates without separators (the first is {int(read[0])}), which are no "
+            f'seconds since 1970: declare them with "format": "%Y%m%d", or write 2024-01-31'
+        )
 
 
 def _read_times(column: pd.Series, where: str) -> pd.Series:

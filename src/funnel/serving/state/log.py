@@ -125,9 +125,7 @@ class StateLog(Protocol):
         """Remove a user's events, and remember that bundles older than `time` are not to be asked about them;
         how many events there were."""
 
-    def retain(
-        self, *, events_before: int | None, changes_before: float, forgotten_before: float
-    ) -> None:
+    def retain(self, *, events_before: int | None, changes_before: float, forgotten_before: float) -> None:
         """Remove what nobody needs: events of an earlier time (None: observed before `changes_before`),
         earlier changes, and who was forgotten before a moment, which is not after `changes_before`."""
 

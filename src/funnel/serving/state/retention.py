@@ -36,7 +36,8 @@ def kept(store: Store) -> Retained | None:
 
     A change, while the store has a version whose data do not reach to it: whichever is served, after a
     rollback to its name, in an arm of an experiment or by a process of its own, no deleted item comes back in
-    it, and nobody who was forgotten; whose digest stays 90 days besides. Events go by the data of the published version and of the one before it.
+    it, and nobody who was forgotten; whose digest stays 90 days besides. Events go by the data of the
+    published version and of the one before it.
     Where it is not known how far the data of a version reach, every change stays; where it is one of these
     two, so does everything: None. Raises: BundleError where one cannot be read.
     """

@@ -200,9 +200,7 @@ class SqliteLog:
         self._connections.checkpoint()
         return gone
 
-    def retain(
-        self, *, events_before: int | None, changes_before: float, forgotten_before: float
-    ) -> None:
+    def retain(self, *, events_before: int | None, changes_before: float, forgotten_before: float) -> None:
         """See `StateLog`. Nothing is written where nothing is to be removed."""
         self._look()
         old = [

@@ -215,9 +215,7 @@ class PostgresLog:
 
         return self._change(forget) or 0
 
-    def retain(
-        self, *, events_before: int | None, changes_before: float, forgotten_before: float
-    ) -> None:
+    def retain(self, *, events_before: int | None, changes_before: float, forgotten_before: float) -> None:
         """See `StateLog`. Nothing is written where nothing is to be removed."""
         by_time = ("events", "time", events_before)
         old = [("events", "seen", changes_before) if events_before is None else by_time]

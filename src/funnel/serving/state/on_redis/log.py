@@ -148,9 +148,7 @@ class RedisLog:
         gone = self._write(scripts.FORGET_USER, (user, digest(user), repr(float(time))))
         return int(gone or 0)
 
-    def retain(
-        self, *, events_before: int | None, changes_before: float, forgotten_before: float
-    ) -> None:
+    def retain(self, *, events_before: int | None, changes_before: float, forgotten_before: float) -> None:
         """See `StateLog`. From the oldest on, for as long as there is something to remove."""
         by = (5, repr(changes_before)) if events_before is None else (2, events_before)
         for script, bound in (
