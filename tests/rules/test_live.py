@@ -268,6 +268,20 @@ def test_what_may_be_shown_is_found_behind_many_that_may_not(ruled: Open) -> Non
     assert len(live.recommend("new").items) == 10
 
 
+def test_no_list_is_shorter_than_what_may_be_shown(ruled: Open) -> None:
+    """Twelve that have no budget, far behind all searches."""
+    retrieve = {"k": 10, "sources": ["towers", "popular"]}
+    live = ruled({"kind": "budget", "limit": "year", "spent": "year"}, retrieve=retrieve, use_ranker=False)
+    live.items.patch(list(range(1, 201)), {"year": None})
+    ranked = ids(live.recommend("new", 200))
+    free = ranked[110:140:2]
+    live.items.patch([item for item in ranked if item not in free], {"year": 0.0})
+    live.items.delete(free[:3])
+    assert ids(live.recommend("new", 100)) == free[3:]
+    assert ids(live.recommend("new", 100, exclude=free[3:5])) == free[5:]
+    assert ids(live.recommend("new", 7)) == free[3:10]
+
+
 def test_a_column_of_money_may_be_counted_too(ruled: Open) -> None:
     live = ruled(
         {"kind": "budget", "limit": "year", "spent": "year", "by": "year", "name": "money"},

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.allow import Allow
 from funnel.catalogue.where import Where
 from funnel.compiling import plain
 from funnel.rules import Ruleset
@@ -17,8 +18,9 @@ from funnel.stages.sources import excluded
 from funnel.stages.stage import positive
 from funnel.types import Bool, Candidates, Int32, Ragged, Requests
 
-#: How often candidates are looked for again in place of those that a request cannot be given.
-_AGAIN = 3
+#: How often candidates are looked for again in place of those that a request cannot be given, before all
+#: items are asked whether they can be.
+_AGAIN = 2
 
 #: Items that are taken of further searches, where fewer are wanted: other rules may want some of them out.
 _AT_LEAST = 16
@@ -83,22 +85,26 @@ class Eligible:
     def _excluded(self, requests: Requests, b: int, items: Int32) -> Bool:
         return self._rules.excluded(requests.occasion, b, items)
 
-    def _allowed(self, single: Requests, where: Where) -> Requests:
-        allow = self._rules.catalogue.allow(where)
-        if single.allow is not None:
-            allow = replace(allow, bits=allow.bits & single.allow.bits[single.allow.filter_of])
-        return replace(single, allow=allow)
+    def _without_all_excluded(self, requests: Requests, b: int, single: Requests) -> Requests:
+        """A request whose searches meet nothing that it cannot be given: costs a look at each item that
+        passes its filter."""
+        mask = _both(self._rules.catalogue.allow({}), single.allow).masks()[0]
+        rows = np.flatnonzero(mask).astype(np.int32)
+        mask[rows] = ~self._excluded(requests, b, rows)
+        return replace(single, allow=Allow.of(mask, 1))
 
     def _retrieved(
         self, requests: Requests, b: int, known: Int32, wanted: int, where: Where | None = None
     ) -> Int32:
-        """Items of a request beside those that are known: at least as many as are wanted, where a few further
-        searches find them."""
+        """Items of a request beside those that are known: at least as many as are wanted, where there are."""
         single = requests.take(np.array([b]))
-        single = single if where is None else self._allowed(single, where)
+        if where is not None:
+            single = replace(single, allow=_both(self._rules.catalogue.allow(where), single.allow))
         excludes = known[:0] if single.exclude is None else single.exclude[0]
         looked_at, free = [excludes, known], known[:0]
-        for _ in range(_AGAIN):
+        for search in range(_AGAIN + 1):
+            if search == _AGAIN:
+                single = self._without_all_excluded(requests, b, single)
             beside = np.concatenate(looked_at).astype(np.int32)
             rows = self._retriever(replace(single, exclude=Ragged.from_lists([beside]))).items[0]
             rows = rows[rows >= 0]
@@ -151,6 +157,11 @@ class Rules:
         listed = candidates.reorder(np.maximum(columns, 0), scores)
         listed.items[empty], listed.source_ranks[empty], listed.source_scores[empty] = -1, -1, np.nan
         return replace(listed, outcomes=tuple(outcomes))
+
+
+def _both(allow: Allow, other: Allow | None) -> Allow:
+    """What passes two filters of one request."""
+    return allow if other is None else replace(allow, bits=allow.bits & other.bits[other.filter_of])
 
 
 def _wider(values: NDArray[Any], width: int, fill: float) -> NDArray[Any]:
