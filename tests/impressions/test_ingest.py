@@ -292,6 +292,20 @@ def test_lists_that_the_data_have_stand_beside_those_of_the_log(tmp_path: Path) 
     assert whole["clicked"].tolist() == [True, False, False, False, False]
 
 
+@pytest.mark.parametrize("names_an_answer", [False, True])
+@pytest.mark.parametrize("time", [1, 86_400, 2**31])
+def test_a_wrong_clock_has_no_other_hours_written_again(
+    shop: Shop, time: int, names_an_answer: bool
+) -> None:
+    for day in range(4):
+        at = NOW + day * 24 * HOURS
+        shop.answer(impression(day, time=at))
+        wrong = click(day, 20, time=time) if names_an_answer else Event("9", "10", time)
+        shop.state.observe([click(day, 30, time=int(at) + 5), wrong])
+        assert shop.ingest().lists.hours == (1 if day == 0 else 2)  # the day before is within the window
+    assert clicked(shop.dataset) == {(impression(day).id, 30) for day in range(4)}
+
+
 def test_data_without_a_clock_keep_their_order(tmp_path: Path) -> None:
     base = tables([1, 1, 2], [10, 20, 10])
     base["events"]["time"] = [5, 6, 1]

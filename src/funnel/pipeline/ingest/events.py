@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from funnel.impressions.files import HOUR, hour_of
 from funnel.impressions.join import SKEW
-from funnel.pipeline.ingest.files import write_whole
+from funnel.pipeline.ingest.files import about, write_whole
 from funnel.serving.state import Event, StateLog
 from funnel.serving.state.log import Counted
 
@@ -29,7 +32,13 @@ _TOGETHER, _COMPARED = 100_000, 200
 _NAME = re.compile(r"(\d{4})-(\d{19})-(\d{19})\.(\d+)-(\d+)\.parquet")
 
 
-class EventFile(NamedTuple):
+#: What a file says of the hours of its events that name an answer; and of those of no time, which may come of
+#: any list.
+_HOURS, _NO_TIME = "funnel.hours", -1
+
+
+@dataclass(frozen=True)
+class EventFile:
     """A file of events. epoch: which log of several that followed each other. first, last: numbers in it.
     since, until: the least and the largest time of an event."""
 
@@ -39,6 +48,21 @@ class EventFile(NamedTuple):
     last: int
     since: int
     until: int
+
+    @cached_property
+    def hours(self) -> list[int] | None:
+        """Of its events that name an answer; None in a file of an earlier funnel."""
+        hours = about(self.path, _HOURS)
+        return None if hours is None else json.loads(hours)
+
+    def may_come(self, since: float, until: float) -> bool:
+        """Whether an event of it may come of a list in [since, until], or has no time. One clock that is
+        wrong makes the least time, or the largest, one that says little."""
+        if self.since and (self.until < since - SKEW or self.since > until):
+            return False
+        return self.hours is None or any(
+            hour == _NO_TIME or (hour <= until and hour + HOUR > since - SKEW) for hour in self.hours
+        )
 
 
 def event_files(folder: Path) -> list[EventFile]:
@@ -60,7 +84,9 @@ def copy_events(state: StateLog, folder: Path) -> int:
         times = [event.time for event in events]
         numbers = f"{epoch:04d}-{events[0].number:019d}-{events[-1].number:019d}"
         target = folder / f"{numbers}.{max(0, min(times))}-{max(0, *times)}.parquet"
-        copied += write_whole(target, SCHEMA, [[_row(event) for event in events]])
+        hours = {_hour(event) for event in events if event.answer is not None}
+        rows = [_row(event) for event in events]
+        copied += write_whole(target, SCHEMA, [rows], {_HOURS: json.dumps(sorted(hours))})
         last = events[-1].number
     return copied
 
@@ -75,6 +101,10 @@ def has_all(state: StateLog, folder: Path, since: float) -> bool:
     if not files or (files[0].first > 1 and files[0].since > since):
         return False
     return not oldest or oldest[0].number <= files[-1].last + 1
+
+
+def _hour(event: Counted) -> int:
+    return hour_of(event.time) if event.time > 0 else _NO_TIME
 
 
 def _row(event: Counted) -> dict[str, object]:
@@ -92,11 +122,11 @@ def _is_another(state: StateLog, files: list[EventFile]) -> bool:
     return any(copied.get(event.number, _row(event)) != _row(event) for event in oldest)
 
 
-def feedback(folder: Path, since: float, until: float) -> Iterator[Event]:
+def feedback(files: Iterable[EventFile], since: float, until: float) -> Iterator[Event]:
     """The events that name an answer and may come of a list in [since, until] of theirs, in their order;
     those without a time among them."""
-    for file in event_files(folder):
-        if file.since and (file.until < since - SKEW or file.since > until):
+    for file in files:
+        if not file.may_come(since, until):
             continue
         table = pq.read_table(file.path)
         times = table["time"]

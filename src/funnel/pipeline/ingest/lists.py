@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ import pyarrow.parquet as pq
 from funnel.data import Column, Schema
 from funnel.impressions import Impression, JoinFigures, read
 from funnel.impressions.files import HOUR, hour_text
-from funnel.impressions.join import SKEW, Joiner
+from funnel.impressions.join import Joiner
 from funnel.impressions.reader import files_of, hours_in
-from funnel.pipeline.ingest.events import event_files, feedback
+from funnel.pipeline.ingest.events import EventFile, event_files, feedback
 from funnel.pipeline.ingest.files import about, write_whole
 
 #: What the files are made by: another number, and all hours that are still in the log are made again.
@@ -64,14 +65,18 @@ class ListWriter:
                 self._write_hour(hour, target, inputs)
         return self.figures
 
+    @cached_property
+    def _events(self) -> list[EventFile]:
+        return event_files(self.folder / "events")
+
     def _inputs(self, hour: int) -> str:
         """A digest of all that an hour's file is made from."""
         files = [(path.name, path.stat().st_size) for path in files_of(self.answers, hour)]
         end = hour + HOUR + self.window
         events = [
             (file.path.name, file.path.stat().st_size)
-            for file in event_files(self.folder / "events")
-            if not file.since or (file.until >= hour - SKEW and file.since <= end)
+            for file in self._events
+            if file.may_come(hour, end)
         ]
         clicks = None if self.clicks is None else sorted(self.clicks)
         columns = [column.name for column in self._context()]
@@ -79,7 +84,7 @@ class ListWriter:
         return hashlib.sha256(whole.encode()).hexdigest()
 
     def _write_hour(self, hour: int, target: Path, inputs: str) -> None:
-        events = feedback(self.folder / "events", hour, hour + HOUR + self.window)
+        events = feedback(self._events, hour, hour + HOUR + self.window)
         joiner = Joiner(events, self.window, self.clicks)
         rows = write_whole(target, self._form(), self._batches(hour, joiner, target), {_INPUTS: inputs})
         self.figures.hours += 1
