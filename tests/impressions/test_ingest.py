@@ -294,9 +294,7 @@ def test_lists_that_the_data_have_stand_beside_those_of_the_log(tmp_path: Path) 
 
 @pytest.mark.parametrize("names_an_answer", [False, True])
 @pytest.mark.parametrize("time", [1, 86_400, 2**31])
-def test_a_wrong_clock_has_no_other_hours_written_again(
-    shop: Shop, time: int, names_an_answer: bool
-) -> None:
+def test_a_wrong_clock_has_no_other_hours_written_again(shop: Shop, time: int, names_an_answer: bool) -> None:
     for day in range(4):
         at = NOW + day * 24 * HOURS
         shop.answer(impression(day, time=at))
@@ -451,6 +449,15 @@ def test_who_was_forgotten_goes_from_all_that_was_ingested(shop: Shop) -> None:
     assert set(of_two["request_id"]) == {"d" * 24}
     assert clicked(data) == {(impression(1).id, 30)}
     assert shop.ingest().forgotten == 0
+
+
+def test_an_event_of_a_clock_that_was_ahead_goes_with_who_was_forgotten(shop: Shop) -> None:
+    shop.state.observe([Event("1", "10", int(NOW) + 599), Event("2", "10", int(NOW) + 599)])
+    shop.ingest()
+    shop.state.forget_user("2", NOW)
+    shop.state.observe([Event("2", "20", int(NOW) + 601)])  # who comes again begins anew
+    shop.ingest()
+    assert shop.dataset.events["item_id"].tolist()[4:] == [10, 20]
 
 
 def test_data_that_are_in_no_folder_of_ours_are_refused(shop: Shop, tmp_path: Path) -> None:

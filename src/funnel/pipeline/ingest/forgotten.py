@@ -16,14 +16,16 @@ from funnel.pipeline.ingest.files import write_whole
 from funnel.serving.state import StateLog
 from funnel.serving.state.log import digest
 from funnel.values.ids import written
+from funnel.values.times import AHEAD
 
 _DONE = "FORGOTTEN.json"
 
 
 def forget(state: StateLog, logs: Sequence[Path], folder: Path) -> int:
     """Remove rows of people from before they were forgotten, from logs of answers and from what was ingested
-    into a folder; how many. Files are looked through when somebody
-    was forgotten since the last time.
+    into a folder; how many. Files are looked through when somebody was forgotten since the last time. The
+    times of events are those of clocks that may be ahead, so that what seems to be from a little later goes
+    too.
 
     Raises: BundleError where the log cannot be read; OSError where a file cannot be written.
     """
@@ -37,7 +39,8 @@ def forget(state: StateLog, logs: Sequence[Path], folder: Path) -> int:
         if log.is_dir()
     )
     for path in sorted(folder.glob("*/[!.]*.parquet")):
-        removed += _remove(path, new)
+        ahead = AHEAD if path.parent.name == "events" else 0
+        removed += _remove(path, {user: at + ahead for user, at in new.items()})
     replace_line(folder / _DONE, json.dumps(done | new))
     return removed
 

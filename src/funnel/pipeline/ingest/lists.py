@@ -74,9 +74,7 @@ class ListWriter:
         files = [(path.name, path.stat().st_size) for path in files_of(self.answers, hour)]
         end = hour + HOUR + self.window
         events = [
-            (file.path.name, file.path.stat().st_size)
-            for file in self._events
-            if file.may_come(hour, end)
+            (file.path.name, file.path.stat().st_size) for file in self._events if file.may_come(hour, end)
         ]
         clicks = None if self.clicks is None else sorted(self.clicks)
         columns = [column.name for column in self._context()]
