@@ -11,6 +11,7 @@ memory of a machine, ways between machines, stragglers) is printed, and may be g
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -131,9 +132,20 @@ def rebuild(
     }
 
 
+def at_least(least: float) -> Callable[[float], float]:
+    """A check of an option's number, which is none where it is not finite."""
+
+    def check(value: float) -> float:
+        if not least <= value < math.inf:
+            raise typer.BadParameter(f"a number of at least {least} is expected")
+        return value
+
+    return check
+
+
 def main(
-    items: Annotated[float, typer.Option(help="in the catalogue")] = 1e7,
-    qps: Annotated[float, typer.Option(help="requests a second")] = 1e3,
+    items: Annotated[float, typer.Option(help="in the catalogue", callback=at_least(1))] = 1e7,
+    qps: Annotated[float, typer.Option(help="requests a second", callback=at_least(0.001))] = 1e3,
     vectors: Annotated[str, typer.Option(help="float32, float16 or int8")] = "int8",
     cores: int = Assumed.cores,
     memory: Annotated[float, typer.Option(help="GiB that a machine may fill")] = Assumed.memory,

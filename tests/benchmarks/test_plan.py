@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.plan import plan
+from benchmarks.plan import at_least, plan
 from benchmarks.plan_check import checked
 from benchmarks.plan_model import (
     Assumed,
@@ -41,6 +42,12 @@ def measured() -> Measured:
     parts = {"index": 41.6, "ids": 16.0, "columns": 80.0}
     seconds = {"index": 1e-5, "step build": 5e-5}
     return Measured(64, parts, 250.0, search, 1500.0, SHAPE, probes, 10_000_000, seconds)
+
+
+@pytest.mark.parametrize("value", [0.0, -5.0, float("nan"), float("inf")])
+def test_numbers_that_are_none_are_refused(value: float) -> None:
+    with pytest.raises(typer.BadParameter, match="at least 1 is expected"):
+        at_least(1)(value)
 
 
 @settings(max_examples=40, deadline=None)

@@ -17,7 +17,7 @@ from funnel.experiments.judging import Judgement, judge
 from funnel.experiments.metrics import LiveMetric
 from funnel.experiments.sums import DAY, UserSums, sums_of
 from funnel.impressions import Impression
-from funnel.pages.experiment import write_page
+from funnel.pages.experiment import over_time, write_page
 from tests.impressions.records import impression
 
 START = 1_790_000_000.0
@@ -240,6 +240,13 @@ def test_a_page_shows_it_and_needs_nothing_else(tmp_path: Path) -> None:
     assert not re.search(r'(src|href)="(?!#)', text)
     empty = World(days=1).judged(0.5)
     assert "there is nothing to judge yet" in write_page(empty, tmp_path / "empty.html").read_text()
+
+
+def test_the_page_draws_every_arm() -> None:
+    found = World(lift=0.2).judged()
+    arms = [found.comparisons[0].model_copy(update={"arm": f"arm-{number}"}) for number in range(6)]
+    drawn = over_time(found.model_copy(update={"comparisons": arms}))
+    assert all(f"arm-{number}" in drawn for number in range(6))
 
 
 @pytest.mark.parametrize("jump", [-3_600, -2 * 86_400, 3_600])

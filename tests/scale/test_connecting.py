@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -54,6 +55,18 @@ def test_a_cluster_that_does_not_fit_is_named_before_any_work(
         ):
             pass
     assert not list(tmp_path.iterdir())
+
+
+def test_marks_of_killed_commands_go_and_those_of_running_ones_stay(
+    scale: ScaleConfig, tmp_path: Path
+) -> None:
+    left, now = tmp_path / ".seen-a", tmp_path / ".seen-b"
+    left.touch()
+    now.touch()
+    os.utime(left, (now.stat().st_mtime - 4000,) * 2)
+    with connected(scale, [tmp_path]):
+        pass
+    assert list(tmp_path.iterdir()) == [now]
 
 
 def test_a_machine_with_another_torch_or_none_is_named_where_items_are_in_shards(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ def over_time(judgement: Judgement) -> str:
     with empty_plot("sequence", 11.6, 3.6, grid="y") as plot:
         axes = plot.axes
         axes.axhline(0, color=INK, linewidth=1)
-        for each, colour in zip(drawn, _COLOURS, strict=False):
+        for each, colour in zip(drawn, cycle(_COLOURS), strict=False):
             _band(axes, each, colour)
         axes.axvline(judgement.horizon, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
         axes.set_xlim(0.8, max(judgement.horizon, judgement.days) + 0.6)

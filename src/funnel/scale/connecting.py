@@ -8,7 +8,7 @@ import os
 import socket
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from funnel.scale.versions import SAME, TRAINING, about_process, check_same
 from funnel.scale.workers import RayWorkers
 
 log = logging.getLogger(__name__)
+
+#: Seconds after which a mark is one that a killed command left.
+_LEFT = 3600
 
 
 @contextmanager
@@ -168,9 +171,14 @@ def _about_machine(marks: list[str]) -> tuple[dict[str, Any], list[str]]:
 
 
 def _mark(folder: Path) -> Path:
-    """A file of no content, that another machine sees or does not."""
+    """A file of no content, that another machine sees or does not. What a killed command left goes."""
     with changing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f".seen-{uuid.uuid4().hex}"
         path.touch()
+        now = path.stat().st_mtime
+        for other in folder.glob(".seen-*"):
+            with suppress(FileNotFoundError):
+                if now - other.stat().st_mtime > _LEFT:
+                    other.unlink()
     return path
