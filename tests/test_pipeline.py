@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from funnel import Live
-from funnel.artifacts import Store
+from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import load_contents
 from funnel.data import Dataset, Schema
 from funnel.errors import BundleError, DataError
@@ -144,6 +144,24 @@ def test_the_same_data_in_another_folder_are_not_trained_again(
     before = [one.version for one in store.versions()]
     assert train_towers(prepare(config), store).name in before
     assert [one.version for one in store.versions()] == before
+
+
+def test_the_last_towers_are_those_of_the_configs_name(
+    movies: Path, built: TinyBuild, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Beside towers of another name, whose vectors have another length."""
+    store, started = Store(tmp_path), []
+    (of_movies,) = Store(built.embeddings).versions()
+    (tmp_path / of_movies.version).symlink_to(Store(built.embeddings).path(of_movies.version))
+    towers = {"d": 8, "layers": 1, "heads": 1, "epochs": 1, "history": 5}
+    for seed in (0, 1):
+        config = movie_config(movies, name="films", towers=towers, seed=seed)
+        prepared = replace(built.prepared, config=config)
+        started.append(train_towers(prepared, store, start_from="last"))
+    first, second = (Manifest.load(folder) for folder in started)
+    assert "start_from" not in first.config
+    assert "no towers of 'films'" in caplog.text
+    assert second.config["start_from"] == first.version
 
 
 def test_a_useless_ranker_is_left_out(movies: Path, built: TinyBuild, tmp_path: Path) -> None:

@@ -51,7 +51,9 @@ def run(
     ] = None,
     start_from: Annotated[
         str | None,
-        typer.Option(help="a version of towers, or `last`, whose weights training starts with"),
+        typer.Option(
+            help="a version of towers, or `last` of this config, whose weights training starts with"
+        ),
     ] = None,
     ray: Annotated[
         str | None,

@@ -50,11 +50,12 @@ def train_towers(
 ) -> Path:
     """Train the towers, unless equal inputs were trained before. Returns their folder in the store.
 
-    start_from: a version of the store, or "last" for the newest, whose weights training starts with.
+    start_from: a version of the store, or "last" for the newest of the config's name, whose weights training
+    starts with.
     Raises: FunnelError naming the extra when torch is not installed, BundleError for a version that is not
     there or cannot be started from; see also `funnel.pipeline.checks.check`.
     """
-    start = starting_version(embeddings, start_from)
+    start = starting_version(embeddings, start_from, prepared.config.name)
     kept = trained_before(prepared, embeddings, start)
     if kept is not None:
         log.info("towers %s were trained on the same inputs: kept", kept.version)
@@ -72,13 +73,19 @@ def train_towers(
     return embeddings.path(draft.version)
 
 
-def starting_version(embeddings: Store, start_from: str | None) -> Manifest | None:
-    """The version to start from; None for a fresh start, also where "last" finds none."""
+def starting_version(embeddings: Store, start_from: str | None, name: str) -> Manifest | None:
+    """The version to start from; None for a fresh start, also where "last" finds none, with a warning.
+
+    name: of the config; "last" is the newest of its versions, since a store may hold those of other data.
+    """
     if start_from is None:
         return None
-    if start_from == "last":
-        return next(iter(embeddings.versions()), None)
-    return embeddings.verify(start_from)
+    if start_from != "last":
+        return embeddings.verify(start_from)
+    last = next((version for version in embeddings.versions() if version.name == name), None)
+    if last is None:
+        log.warning("%s has no towers of %r to start from: training starts anew", embeddings.folder, name)
+    return last
 
 
 def trained_before(prepared: Prepared, embeddings: Store, start: Manifest | None) -> Manifest | None:

@@ -87,8 +87,8 @@ def run(
 
     start: a step that runs again, with all after it, whatever has changed. keep: steps whose last result is
     kept, whatever has changed; "train" keeps the towers, and new items get vectors by their columns; "rank"
-    keeps the ranker. start_from: a version of towers, or "last": training, if it must run, starts with its
-    weights. on_step: is called with a line after each step.
+    keeps the ranker. start_from: a version of towers, or "last" for the newest of the config's name:
+    training, if it must run, starts with its weights. on_step: is called with a line after each step.
 
     A run that was killed resumes after the last step that ended, and training after its last epoch.
     Raises: ConfigError for unknown steps, BundleError when another run is at work in the store or it cannot

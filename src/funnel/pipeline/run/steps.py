@@ -70,7 +70,7 @@ def _validate(run: Context, out: Writing) -> None:
 
 def _train(run: Context, out: Writing) -> None:
     """Train the towers, or take those that equal inputs gave before, also in `funnel train`."""
-    start = training.starting_version(run.embeddings, run.start_from)
+    start = training.starting_version(run.embeddings, run.start_from, run.config.name)
     kept = None
     if "train" not in run.forced:
         kept = training.trained_before(run.prepared, run.embeddings, start)
