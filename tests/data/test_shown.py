@@ -187,6 +187,29 @@ def test_no_logged_lists_where_there_is_no_window_of_them() -> None:
     assert logged_lists(data(), SplitConfig(kind="leave_one_out"), "ranker", 10, 0) is None
 
 
+def test_what_happens_from_the_test_window_on_changes_no_list_of_the_rankers() -> None:
+    """Neither what came of a list, nor its time where its click was logged before it."""
+    day, test = 86_400, 3 * 86_400
+    first = [("a", "y", 0, "click"), ("a", "x", day, "click"), ("a", "x", test - 90, "click")]
+    first += [("a", "y", test - 50, "purchase")]
+    shown = pd.DataFrame(
+        [("r1", "a", "x", test - 80, 0, True), ("r1", "a", "y", test - 80, 1, False)],
+        columns=["request_id", "user_id", "item_id", "time", "position", "clicked"],
+    )
+    for kind in ("click", "purchase"):
+        later = [("a", "x", test + 10, kind), ("a", "y", test + 10, kind), ("a", "x", test + day, kind)]
+        events = pd.DataFrame([*first, *later], columns=["user_id", "item_id", "time", "kind"])
+        dataset = Dataset.from_frames(Schema(), events, impressions=shown)
+        config = SplitConfig(ranker="1970-01-02", test="1970-01-04", exclude_seen=False)
+        lists = logged_lists(dataset, config, "ranker", 10, 0)
+        assert lists is not None
+        assert lists.examples.requests.shown is not None
+        assert lists.examples.requests.times.tolist() == [test - 90]
+        columns = lists.examples.requests.shown.columns
+        assert columns["outcome.click"].tolist() == [1, 0]
+        assert columns["outcome.purchase"].tolist() == [0, 1]
+
+
 def test_a_purchase_comes_of_the_last_list_that_showed_the_item_a_day_before_at_most() -> None:
     """Beside a search through all lists for each purchase."""
     rng = np.random.default_rng(4)
@@ -209,7 +232,7 @@ def test_a_purchase_comes_of_the_last_list_that_showed_the_item_a_day_before_at_
     assert requests.shown is not None
     starts, ends = (int(dataset.log.times[int(share * n)]) for share in (0.2, 0.6))
     expected = set()
-    purchases = bought[bought["kind"] == "purchase"]
+    purchases = bought[(bought["kind"] == "purchase") & (bought["time"] < ends)]
     for user, item, time in zip(purchases["user_id"], purchases["item_id"], purchases["time"], strict=True):
         before = frame[(frame["user_id"] == user) & (frame["item_id"] == item) & (frame["time"] <= time)]
         if len(before):

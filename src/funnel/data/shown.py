@@ -77,8 +77,10 @@ def logged_lists(
 
     At most `most` of either are drawn by the seed, and weighted so that they stand for all; alike: at most
     2 · `most` of all together. events: what the kinds of events are for. An event comes of the last list that
-    showed its item to its user, a day before it at most. None where the data has no impressions, no window
-    (another kind of split), or no list in it.
+    showed its item to its user, a day before it at most. What comes of a list after its window ends, or the
+    log, is not known: a list of the last day counts with what came of it so far, alike where it is learned
+    from and where it is judged by. None where the data has no impressions, no window (another kind of split),
+    or no list in it.
     """
     if dataset.impression_table is None or config.kind != "time" or dataset.clock != "time":
         return None
@@ -126,7 +128,8 @@ def shown_requests(
 
     The clicked items are the targets. An item that a list shows twice counts once, at its first
     position, clicked if either was. A click that was logged before its list, by EARLY seconds at most, is
-    what the list is asked for: the list's time is then the click's. end: None for a window without one.
+    what the list is asked for: the list's time is then the click's. end: None for a window without one; what
+    happened from then on is not looked at.
     outcomes: the codes of kinds of events beside clicks that may come of a list; where they are given, lists
     without a click are requests too, and columns say what came of each item. within: rows of the impressions
     beside which there are no others; None for all. Raises DataError where the data has no impressions.
@@ -138,11 +141,12 @@ def shown_requests(
     shown = _once(_shown_about(dataset, dataset.impression_table, start, end, within))
     chosen = np.bincount(shown.number, shown.clicked, shown.n_lists) > 0
     chosen |= outcomes is not None
-    times = _times(histories, shown, len(dataset.items))
+    known = histories.times < (_FAR if end is None else end)
+    times = _times(histories, known, shown, len(dataset.items))
     inside = chosen & (times >= start) & (True if end is None else times < end)
     rows = np.flatnonzero(inside[shown.number])
     rows = rows[np.lexsort((shown.positions[rows], shown.number[rows], times[shown.number[rows]]))]
-    came = {} if outcomes is None else _outcomes(histories, shown, times, len(dataset.items), outcomes)
+    came = {} if outcomes is None else _outcomes(histories, known, shown, times, len(dataset.items), outcomes)
     came = {name: of[rows] for name, of in came.items()}
     number = shown.number[rows]
     _, first, lengths = np.unique(number, return_index=True, return_counts=True)
@@ -188,10 +192,10 @@ class _ShownRows:
 def _shown_about(
     dataset: Dataset, table: Table, start: int, end: int | None, within: slice | None
 ) -> _ShownRows:
-    """The rows that matter to a window: those in it, those whose click may move them into it, and those that
-    may take an event from a list in it. Impressions are sorted by time, so that nothing else is looked at."""
+    """The rows that matter to a window: those in it, and those whose click may move them into it. Impressions
+    are sorted by time, so that nothing else is looked at."""
     first = first_row_at(table, start)
-    last = len(table) if end is None else max(first, first_row_at(table, end + LATE, after=True))
+    last = len(table) if end is None else max(first, first_row_at(table, end + EARLY, after=True))
     rows = slice(first, last)
     if within is not None:
         rows = slice(max(first, within.start), max(first, within.start, min(last, within.stop)))
@@ -218,9 +222,15 @@ def first_row_at(table: Table, time: int, *, after: bool = False) -> int:
 
 
 def _outcomes(
-    histories: Histories, shown: _ShownRows, times: Int64, n_items: int, codes: Mapping[str, int]
+    histories: Histories,
+    known: Bool,
+    shown: _ShownRows,
+    times: Int64,
+    n_items: int,
+    codes: Mapping[str, int],
 ) -> dict[str, Float32]:
-    """What came of each row of the impressions, 1 or 0, as columns. times: int64 [lists]."""
+    """What came of each row of the impressions, 1 or 0, as columns. known: bool [N], the events that count.
+    times: int64 [lists]."""
     columns = {OUTCOME + CLICK: shown.clicked.astype(np.float32)}
     if not codes:
         return columns
@@ -229,7 +239,7 @@ def _outcomes(
     assert histories.kinds is not None
     at = times[shown.number]
     for name, code in codes.items():
-        of = histories.kinds == code
+        of = known & (histories.kinds == code)
         taken = pair_keys(histories.users[of], histories.items[of], n_items)
         columns[OUTCOME + name] = _attributed(pairs, at, taken, histories.times[of]).astype(np.float32)
     return columns
@@ -255,7 +265,7 @@ def _attributed(pairs: Int64, times: Int64, taken: Int64, at: Int64) -> Bool:
     return result
 
 
-def _times(histories: Histories, shown: _ShownRows, n_items: int) -> Int64:
+def _times(histories: Histories, known: Bool, shown: _ShownRows, n_items: int) -> Int64:
     """The moment of each list: that of its rows, or of a click of its that was logged before it.
 
     With the rows' own time such a click would be in the history that it is predicted from. A click is a later
@@ -265,21 +275,21 @@ def _times(histories: Histories, shown: _ShownRows, n_items: int) -> Int64:
     times[shown.number] = shown.times
     hits = np.flatnonzero(shown.clicked & (shown.users >= 0) & (shown.items >= 0))
     at = times[shown.number[hits]]
-    before, after = _nearest(histories, shown.users[hits], shown.items[hits], at, n_items)
+    before, after = _nearest(histories, known, shown.users[hits], shown.items[hits], at, n_items)
     early = (at - before <= EARLY) & (after - at > LATE)
     np.minimum.at(times, shown.number[hits[early]], before[early])
     return times
 
 
 def _nearest(
-    histories: Histories, users: Int32, items: Int32, times: Int64, n_items: int
+    histories: Histories, known: Bool, users: Int32, items: Int32, times: Int64, n_items: int
 ) -> tuple[Int64, Int64]:
-    """The moments of the same user's last event with the same item before each time, and of the first at it
-    or later; far away where there is none."""
+    """The moments of the same user's last known event with the same item before each time, and of the first
+    at it or later; far away where there is none."""
     wanted, of = np.unique(pair_keys(users, items, n_items), return_inverse=True)
     pairs = pair_keys(histories.users, histories.items, n_items)
     pair = np.minimum(np.searchsorted(wanted, pairs), max(0, len(wanted) - 1))
-    same = wanted[pair] == pairs if len(wanted) else np.zeros(len(pairs), dtype=np.bool_)
+    same = known & (wanted[pair] == pairs) if len(wanted) else np.zeros(len(pairs), dtype=np.bool_)
     moments, number = np.unique(np.concatenate([histories.times[same], times]), return_inverse=True)
     keys = np.concatenate([pair[same], of]) * len(moments) + number  # by pair, then by time
     logged = np.append(np.sort(keys[: int(same.sum())]), -1)  # the last stands for none, on either side
