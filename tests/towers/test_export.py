@@ -183,6 +183,21 @@ def test_towers_that_disagree_are_refused(
         export_of(other, tmp_path / "changed")
 
 
+def test_numbers_that_are_not_finite_are_those_of_a_training_that_diverged(
+    trained: Trained, tmp_path: Path
+) -> None:
+    spoilt = np.full_like(trained.item_vectors, np.inf)
+    with pytest.raises(
+        FunnelError, match=r"vectors of items are not finite; lower towers\.lr, which is 0\.01"
+    ):
+        export_of(replace(trained, item_vectors=spoilt), tmp_path / "items")
+    other = replace(trained, model=copy.deepcopy(trained.model))
+    with torch.no_grad():
+        other.model.query.start.fill_(np.inf)
+    with pytest.raises(FunnelError, match="queries are not finite"):
+        export_of(other, tmp_path / "queries")
+
+
 def test_ids_must_fit(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(FunnelError, match="29 item ids for 30 vectors"):
         export(trained, tmp_path, item_ids=ITEM_IDS[1:], user_ids=USER_IDS, requests=REQUESTS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from funnel.errors import ConfigError, DataError
+from funnel.errors import ConfigError, DataError, FunnelError
 from funnel.towers.config import TowersConfig
 from funnel.towers.training.checkpoint import NAME
 from funnel.towers.training.train import train
@@ -249,6 +249,19 @@ def test_one_event_and_one_item() -> None:
     for loss in ("full_softmax", "sampled_softmax", "gbce"):
         trained = train(*small.arguments(), SMALL.model_copy(update={"loss": loss, "epochs": 2}))
         assert np.isfinite(trained.item_vectors).all()
+
+
+@pytest.mark.parametrize("loss", ["full_softmax", "sampled_softmax"])
+def test_a_training_that_diverges_names_what_to_lower(loss: str) -> None:
+    config = TowersConfig(d=16, layers=1, batch=64, epochs=30, lr=1.0, weight_decay=10.0, loss=loss)
+    with pytest.raises(FunnelError, match=r"diverged: in epoch \d+ the loss is not finite; lower towers\.lr"):
+        train(*WORLD.arguments(), config)
+
+
+def test_weights_that_the_last_step_of_all_spoils_are_not_kept() -> None:
+    config = SMALL.model_copy(update={"batch": 1_000_000, "epochs": 1, "lr": 1e30, "weight_decay": 1e30})
+    with pytest.raises(FunnelError, match="after epoch 0 weights are not finite"):
+        train(*WORLD.arguments(), config)
 
 
 def test_heads_must_divide_the_width() -> None:

@@ -64,7 +64,7 @@ class TowersConfig(plugins.Optioned):
         5, ge=1, le=1_000_000, description="epochs without a better validation before training ends"
     )
     batch: int = Field(2048, ge=1, le=1_000_000, description="positions a step, about")
-    lr: float = Field(1e-3, gt=0, description="learning rate of AdamW; of sets a multiple")
+    lr: float = Field(1e-3, gt=0, le=1, description="learning rate of AdamW; of sets a multiple")
     averaging: float = Field(
         0.99, ge=0, lt=1, description="decay a step of the averaged weights that are kept"
     )
@@ -73,7 +73,9 @@ class TowersConfig(plugins.Optioned):
         exclude=True,  # where towers are trained is no part of what they are made from
         description="what towers are trained on; auto: CUDA where there is such a GPU, else the CPU",
     )
-    weight_decay: float = Field(0.01, ge=0, description="of AdamW; biases, norms and temperature have none")
+    weight_decay: float = Field(
+        0.01, ge=0, le=10, description="of AdamW; biases, norms and temperature have none"
+    )
 
     @model_validator(mode="after")
     def _loss_is_there(self) -> Self:

@@ -17,7 +17,7 @@ from funnel.features.encoders import Spec
 from funnel.towers.encoder import QueryEncoder
 from funnel.towers.items import GRAPH
 from funnel.towers.training.graph import difference, item_graph, query_graph
-from funnel.towers.training.trained import Trained
+from funnel.towers.training.trained import Trained, diverged
 from funnel.types import Requests
 from funnel.values.texts import ids_bytes, save_ids
 
@@ -38,13 +38,16 @@ def export(
     `requests` and whose they are (see `funnel.values.texts.load_ids`); towers.json: config, clock, specs,
     fingerprint, epochs.
 
-    Raises: FunnelError when ONNX and torch disagree on the requests, or ids do not fit vectors.
+    Raises: FunnelError when ONNX and torch disagree on the requests, vectors are not finite, or ids do not
+    fit them.
     """
     if len(item_ids) != len(trained.item_vectors) or len(user_ids) != len(requests):
         raise FunnelError(
             f"{len(item_ids)} item ids for {len(trained.item_vectors)} vectors, "
             f"{len(user_ids)} user ids for {len(requests)} requests; each must be as many"
         )
+    if not np.isfinite(trained.item_vectors).all():
+        raise diverged(trained.config, "vectors of items are")
     fingerprint = _write(trained, folder, item_ids)
     encoder = QueryEncoder.load(folder)
     _compare(trained, encoder, requests)
@@ -101,7 +104,10 @@ def _compare(trained: Trained, encoder: QueryEncoder, requests: Requests) -> Non
     some = requests.take(np.unique(np.linspace(0, len(requests) - 1, COMPARED).astype(np.int64)))
     context = {name: _various(spec, len(some)) for name, spec in trained.context_specs.items()}
     some = replace(some, context=context)
-    apart = difference(trained.encode(some), encoder.encode(some))
+    queries = trained.encode(some)
+    if not np.isfinite(queries).all():
+        raise diverged(trained.config, "queries are")
+    apart = difference(queries, encoder.encode(some))
     if not apart <= TOLERANCE:
         raise FunnelError(
             f"the exported query tower differs from torch by {apart:.2g}, more than {TOLERANCE:g}"

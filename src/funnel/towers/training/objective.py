@@ -89,6 +89,7 @@ class Objective:
         self._name = config.loss_for(len(counts), clock)
         options = config.options.get(self._name)
         self._loss = plugins.make("loss", self._name, config, len(counts), options=options)
+        self._own = plugins.find("loss", self._name).own
         self.whole = model.items.smoother is not None or not getattr(self._loss, "sampled", True)
         local = LocalItems(model.items, item_columns, whole=self.whole)
         self.items: Lookup = local if self._ranks.size == 1 else ShardedItems(local, self._ranks)
@@ -175,8 +176,9 @@ class Objective:
         return of_drawn
 
     def _checked(self, loss: Tensor) -> Tensor:
-        """Raises: FunnelError where a loss is none that towers can be trained with."""
-        if not isinstance(loss, Tensor) or loss.dim() or not torch.isfinite(loss):
+        """Raises: FunnelError where a loss is none that towers can be trained with. One of funnel's own is
+        finite unless training diverges, which is the trainer's to say."""
+        if not isinstance(loss, Tensor) or loss.dim() or not (self._own or torch.isfinite(loss)):
             raise plugins.refused(f"loss {self._name!r}", "a finite scalar tensor is expected")
         return loss
 

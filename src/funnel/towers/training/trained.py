@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from funnel.errors import FunnelError
 from funnel.features.encoders import Spec
 from funnel.towers.config import TowersConfig
 from funnel.towers.training.model import TwoTowers
@@ -51,3 +52,11 @@ class Trained:
         limit = self.config.reads(self.clock)
         specs = self.user_specs, limit, self.clock, self.context_specs
         return TorchEncoder(self.model.query, vectors, *specs).encode(requests)
+
+
+def diverged(config: TowersConfig, what: str) -> FunnelError:
+    """The error for a training that came to numbers that are not finite. what: are not, and when."""
+    return FunnelError(
+        f"training diverged: {what} not finite; lower towers.lr, which is {config.lr:g}, or "
+        f"towers.weight_decay, which is {config.weight_decay:g}"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
@@ -29,7 +30,7 @@ from funnel.towers.training.saving import Saving, TrainingState
 from funnel.towers.training.smooth import Smoother
 from funnel.towers.training.snapshot import Snapshot
 from funnel.towers.training.steps import TrainingStep, steps
-from funnel.towers.training.trained import Epoch
+from funnel.towers.training.trained import Epoch, diverged
 from funnel.towers.training.warm import Start
 from funnel.towers.training.workers import PARTS, workers
 from funnel.types import Examples, Features, Log
@@ -139,7 +140,7 @@ class Trainer:
         return int(np.argmax(figures)) if figures else max(0, len(self.epochs) - 1)
 
     def epoch(self, bar: TrainingProgress) -> Epoch:
-        """One pass over the log and its validation."""
+        """One pass over the log and its validation. Raises: FunnelError where training diverges."""
         number, began = len(self.epochs), time.perf_counter()
         # Seeded by the epoch's number, so that a resumed run needs no generator's state.
         rng = np.random.default_rng([self._seed, number])
@@ -182,10 +183,15 @@ class Trainer:
             n = len(step.targets)
             self._optimiser.zero()
             loss, touched = self._objective(step, drawing, pool)
+            if not math.isfinite(loss):
+                raise diverged(self.config, f"in epoch {len(self.epochs)} the loss is")
             self._optimiser.step(touched)
             total, positions = total + loss * n, positions + n
             bar.step(n, data.positions)
         self._optimiser.settle()
+        finite = all(bool(weights.isfinite().all()) for weights in self._averaged.parameters())
+        if not self._ranks.all_true(finite):
+            raise diverged(self.config, f"after epoch {len(self.epochs)} weights are")
         return total / positions, positions
 
     def _steps(self, data: Sequences, rng: np.random.Generator) -> Iterator[TrainingStep]:
