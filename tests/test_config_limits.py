@@ -44,6 +44,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "towers.lr": {"towers": {"lr": float("inf")}},
     "'towers.lr' is 1.5": {"towers": {"lr": 1.5}},
     "towers.weight_decay": {"towers": {"weight_decay": 11}},
+    "towers.temperature": {"towers": {"temperature": 0.009}},
+    "with normalize = false there are none": {"towers": {"temperature": 0.1, "normalize": False}},
     "multiple of heads": {"towers": {"d": 16, "heads": 3}},
     'only kind = "time"': {"split": {"kind": "leave_one_out", "test": 0.5}},
     "must start before": {"split": {"ranker": "2024-02-01", "test": "2024-01-01"}},

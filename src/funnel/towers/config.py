@@ -10,6 +10,9 @@ import funnel.towers.losses  # noqa: F401 - registers them
 from funnel import plugins
 from funnel.types import Clock
 
+#: Cosines are divided by no less, given or learned (Radford et al. 2021, CLIP).
+LEAST_TEMPERATURE = 0.01
+
 
 class TowersConfig(plugins.Optioned):
     """Options of the two towers. The defaults are meant to do well unchanged."""
@@ -34,7 +37,10 @@ class TowersConfig(plugins.Optioned):
     )
     normalize: bool = Field(True, description="cosine between query and item; else the plain dot product")
     temperature: float | None = Field(
-        None, gt=0, description="what similarities are divided by in the loss; learned from 0.07, sets: 0.1"
+        None,
+        ge=LEAST_TEMPERATURE,
+        description="what cosines are divided by in the loss; learned from 0.07, sets: 0.1; none where "
+        "`normalize` is false",
     )
     graph: int = Field(
         2, ge=0, le=4, description="sets: how far an item's embedding is smoothed over the user-item graph"
@@ -80,6 +86,15 @@ class TowersConfig(plugins.Optioned):
     @model_validator(mode="after")
     def _loss_is_there(self) -> Self:
         plugins.check_options("loss", () if self.loss == "auto" else (self.loss,), self.options)
+        return self
+
+    @model_validator(mode="after")
+    def _temperature_of_cosines(self) -> Self:
+        if self.temperature is not None and not self.normalize:
+            raise ValueError(
+                f"temperature = {self.temperature} is of cosines, and with normalize = false there are none: "
+                "leave it out, or set normalize = true"
+            )
         return self
 
     @model_validator(mode="after")

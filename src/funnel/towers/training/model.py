@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from funnel.features.encoders import Spec
-from funnel.towers.config import TowersConfig
+from funnel.towers.config import LEAST_TEMPERATURE, TowersConfig
 from funnel.towers.inputs import GAPS
 from funnel.towers.training.item_tower import ItemTower
 from funnel.towers.training.layers import Attention, ColumnSum, Dropout, FeedForward, Pool, embedding
@@ -174,8 +174,8 @@ class TwoTowers(nn.Module):
         self.log_scale = nn.Parameter(start, requires_grad=learned and config.normalize)
 
     def scale(self) -> Tensor:
-        """1 / temperature; at most 100 (Radford et al. 2021, CLIP)."""
-        return self.log_scale.clamp(max=math.log(100.0)).exp()
+        """1 / temperature; see LEAST_TEMPERATURE."""
+        return self.log_scale.clamp(max=math.log(1 / LEAST_TEMPERATURE)).exp()
 
 
 def _identity(d: int) -> nn.Linear:
