@@ -36,6 +36,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "add_with_ids": {"index": {"spec": "IDMap,Flat"}},
     "not a text": {"index": {"spec": "\ud800"}},
     "ranker.leaves": {"ranker": {"leaves": 65_537}},
+    "ranker.bagging_fraction": {"ranker": {"bagging_fraction": 1e-4}},
     "ranker.lists": {"ranker": {"lists": 2}},
     "ranker.min_data_in_leaf": {"ranker": {"min_data_in_leaf": 2**31}},
     "seed": {"seed": -1},

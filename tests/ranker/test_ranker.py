@@ -47,6 +47,11 @@ def test_every_objective_beats_the_retrieval_order(objective: str) -> None:
     assert ndcg(fitted.predict(TEST.matrix)) > retrieval + 0.3
 
 
+def test_trees_may_see_the_smallest_share_of_few_lists() -> None:
+    few = RankerConfig(objective="rank_xendcg", bagging_fraction=0.01, trees=5, threads=1)
+    assert Ranker.fit(world(2, n_lists=3, size=4), None, few).trees >= 1
+
+
 def test_early_stopping_keeps_the_best_number_of_trees(ranker: Ranker) -> None:
     assert ranker.trees == 1 + int(np.argmax(ranker.history))
     stopped = Ranker.fit(TRAIN, VALID, RankerConfig(**SMALL | {"trees": 500}, stop_after=5))

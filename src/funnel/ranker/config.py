@@ -34,7 +34,13 @@ class RankerConfig(Settings):
         200, ge=1, lt=2**31, description="fewest rows of a leaf, those counted that weighted rows stand for"
     )
     feature_fraction: float = Field(0.7, gt=0, le=1, description="share of the features that a tree may use")
-    bagging_fraction: float = Field(1.0, gt=0, le=1, description="share of the lists that a tree sees")
+    bagging_fraction: float = Field(
+        1.0,
+        ge=0.01,
+        le=1,
+        description="share of the lists that a tree of the order sees; trees of probabilities and values see "
+        "all rows",
+    )
     l2: float = Field(1.0, ge=0, description="pull of the leaf values towards zero")
     truncation: int = Field(
         30, ge=1, lt=2**31, description="lambdarank: pairs count when one is among the first so many"

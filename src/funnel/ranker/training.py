@@ -106,6 +106,10 @@ class _Growing:
         import lightgbm
 
         self._watched, self._peers = watched, peers
+        if "bagging_fraction" in parameters:  # LightGBM refuses a share of few rows that is less than one
+            least = min(1.0, 1.5 / data.num_data())
+            share = max(least, parameters["bagging_fraction"])
+            parameters = {**parameters, "bagging_fraction": share}
         self._booster = lightgbm.Booster(parameters, data)
         # Where no column has two values LightGBM takes no gradients, and adds trees of one leaf.
         columns = any(data.feature_num_bin(column) > 1 for column in range(data.num_feature()))
