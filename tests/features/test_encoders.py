@@ -73,6 +73,26 @@ def test_what_was_not_in_the_fit_is_unknown(encoder: TableEncoder) -> None:
     assert one["price"].tolist() == [5, 0]  # cut at five deviations
 
 
+def prices(values: list[float]) -> TableEncoder:
+    return TableEncoder.fit([Column(name="price", kind="number")], pd.DataFrame({"price": values}))
+
+
+@pytest.mark.parametrize("value", [0.1, 19.99, -4.35, 0.0, 7.0])
+def test_a_number_that_all_rows_share_has_a_deviation_of_one(value: float) -> None:
+    encoder = prices([value] * 5000)
+    assert encode_one(encoder, price=value)["price"].tolist() == [0, 0]
+    assert encode_one(encoder, price=value + 0.5)["price"].tolist() == [0.5, 0]
+
+
+@pytest.mark.parametrize("mistake", [1e12, -1e200, 1.7e308])
+def test_a_mistaken_number_hides_no_other(mistake: float) -> None:
+    usual = np.random.default_rng(0).uniform(10, 100, 1000).tolist()
+    frame = pd.DataFrame({"price": [*usual, mistake]})
+    encoded = prices(frame["price"].tolist()).encode(frame)["price"]
+    np.testing.assert_array_equal(encoded[:-1], prices(usual).encode(frame)["price"][:-1])
+    assert encoded[-1].tolist() == [np.copysign(5, mistake), 0]
+
+
 def test_a_value_is_the_same_as_a_number_and_in_writing() -> None:
     encoder = TableEncoder.fit([Column(name="zip", kind="id")], pd.DataFrame({"zip": [7, 7, 12]}))
     frame = pd.DataFrame({"zip": pd.Series([7, 7.0, "7", np.int64(12), np.nan, pd.NA, "07"], dtype=object)})

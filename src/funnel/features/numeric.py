@@ -10,16 +10,20 @@ import numpy as np
 
 from funnel.errors import DataError
 from funnel.features.spec import Spec
-from funnel.types import Float32
+from funnel.types import Float32, Float64
 from funnel.values.numbers import lenient
 
 #: Numbers are cut at so many standard deviations.
 CLIP = 5.0
 
+#: A number so many interquartile ranges away from the median is a mistake, beside which others are all alike.
+FAR = 1e6
+
 
 @dataclass(frozen=True)
 class NumberEncoder:
-    """Standardised by the mean and the deviation of the finite values that it was fitted on."""
+    """Standardised by the mean and the deviation of the finite values that it was fitted on, but for those
+    further than FAR from the others."""
 
     mean: float
     deviation: float
@@ -32,10 +36,13 @@ class NumberEncoder:
         if not len(finite):
             return cls(0.0, 1.0)
         with np.errstate(over="ignore", invalid="ignore"):
+            finite = _near(finite)
+            if finite.min() == finite.max():  # whose deviation is rounding noise
+                return cls(float(finite[0]), 1.0)
             mean, deviation = float(finite.mean()), float(finite.std())
         if not np.isfinite([mean, deviation]).all():
             return cls(0.0, 1.0)
-        return cls(mean, deviation or 1.0)
+        return cls(mean, deviation or 1.0)  # of the least numbers there are it is 0
 
     @property
     def spec(self) -> Spec:
@@ -48,6 +55,13 @@ class NumberEncoder:
         known = np.isfinite(numbers)
         scaled = (np.where(known, numbers, self.mean) - self.mean) / self.deviation
         return np.stack([np.clip(scaled, -CLIP, CLIP), ~known], axis=1).astype(np.float32)
+
+
+def _near(numbers: Float64) -> Float64:
+    """Without those that are FAR from the others, where a quarter of these differ on either side."""
+    low, median, high = np.quantile(numbers, (0.25, 0.5, 0.75))
+    far = np.abs(numbers - median) > FAR * (high - low)
+    return numbers[~far] if high > low else numbers
 
 
 @dataclass(frozen=True)
