@@ -115,3 +115,21 @@ def test_sets_in_a_published_split_are_learned(sets: TinyBuild) -> None:
     assert sets.prepared.dataset.clock == "none"
     live = Live(sets.indexes)
     assert len(live.recommend(5, 10).items) == 10
+
+
+def test_keys_that_change_nothing_on_such_events_are_named(
+    search: TinyBuild, sets: TinyBuild, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = {}
+    for made, folder in ((search, "order"), (sets, "sets")):
+        config = made.config.model_dump(mode="json")
+        config["towers"] |= {"d": 8, "epochs": 1, "layers": 1, "heads": 2, "dropout": 0.5, "graph": 1}
+        prepared = replace(made.prepared, config=configs.parse(config))
+        caplog.clear()
+        train_towers(prepared, Store(tmp_path / folder))
+        said[folder] = caplog.text
+    assert "have an order, and their towers do not read towers.graph = 1\n" in said["order"]
+    assert (
+        "have no order, and their towers do not read towers.layers = 1, towers.dropout = 0.5\n"
+        in said["sets"]
+    )

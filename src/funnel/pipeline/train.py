@@ -22,7 +22,7 @@ from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
 from funnel.recipes import Recipe, workers
 from funnel.towers.config import TowersConfig
-from funnel.types import Examples, Int32, Log, Ragged, Requests
+from funnel.types import Clock, Examples, Int32, Log, Ragged, Requests
 from funnel.values.texts import load_ids, save_ids
 
 log = logging.getLogger(__name__)
@@ -119,6 +119,7 @@ def fit_towers(
     warm = _torch("warm")
     ids, encoders = prepared.dataset.item_ids, (prepared.item_encoder, prepared.user_encoder)
     start, parts, config = None, prepared.split, prepared.config.towers
+    _say_unread(config, parts.train.clock)
     names = parts.train.kind_names
     if start_from is not None:
         start = warm.Start.load(
@@ -141,6 +142,14 @@ def fit_towers(
         prepared.context.save(folder / _CONTEXT)
     best = trained.epochs[trained.best]
     return {"epochs": len(trained.epochs), "validation_ndcg@100": round(best.validation, 5)}
+
+
+def _say_unread(config: TowersConfig, clock: Clock) -> None:
+    """A warning where keys are set that change nothing on such events."""
+    if unread := config.unread(clock):
+        what = "no order" if clock == "none" else "an order"
+        keys = ", ".join(f"towers.{name} = {getattr(config, name)}" for name in unread)
+        log.warning("these events have %s, and their towers do not read %s", what, keys)
 
 
 def _train(

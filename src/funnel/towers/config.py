@@ -23,15 +23,15 @@ class TowersConfig(plugins.Optioned):
         "there is an order; auto: self-attention where there is an order",
     )
     d: int = Field(64, ge=4, le=1024, description="length of item and query vectors")
-    layers: int = Field(2, ge=1, le=12, description="blocks of attention and feed-forward")
-    heads: int = Field(2, ge=1, le=16, description="attention heads; `d` is a multiple")
+    layers: int = Field(2, ge=1, le=12, description="blocks of attention and feed-forward; sets: none")
+    heads: int = Field(2, ge=1, le=16, description="attention heads; `d` is a multiple; sets: none")
     history: int = Field(
         50,
         ge=1,
         le=2000,
         description="most recent items that a query reads; a set is read whole, up to 1,000",
     )
-    dropout: float = Field(0.3, ge=0, lt=1, description="share of numbers zeroed in a step")
+    dropout: float = Field(0.3, ge=0, lt=1, description="share of numbers zeroed in a step; sets: none")
     id_dropout: float = Field(
         0.1, ge=0, lt=1, description="share of items a step that are known by their features only"
     )
@@ -130,6 +130,12 @@ class TowersConfig(plugins.Optioned):
             return self.temperature, False
         return (0.1, False) if clock == "none" else (0.07, True)
 
+    def unread(self, clock: Clock) -> list[str]:
+        """The keys that were changed and that towers of such events do not read."""
+        names = OF_ORDER if clock == "none" else OF_SETS
+        fields = type(self).model_fields
+        return [name for name in names if getattr(self, name) != fields[name].default]
+
     def reads(self, clock: Clock) -> int:
         """How many items of a history are read at most."""
         return SET_LIMIT if clock == "none" else self.history
@@ -155,6 +161,9 @@ FULL_SOFTMAX_LIMIT: dict[Clock, int] = {"time": 20_000, "order": 20_000, "none":
 
 #: How much larger a step on sets is.
 SET_STEP = 3
+
+#: Keys that are read only where events have an order, and only where they have none.
+OF_ORDER, OF_SETS = ("layers", "heads", "history", "dropout"), ("graph",)
 
 #: Most items of a set that are read.
 SET_LIMIT = 1000
