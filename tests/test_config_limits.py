@@ -37,6 +37,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "not a text": {"index": {"spec": "\ud800"}},
     "ranker.leaves": {"ranker": {"leaves": 65_537}},
     "ranker.bagging_fraction": {"ranker": {"bagging_fraction": 1e-4}},
+    "ranker.negatives": {"ranker": {"negatives": 1}},
     "ranker.lists": {"ranker": {"lists": 2}},
     "ranker.min_data_in_leaf": {"ranker": {"min_data_in_leaf": 2**31}},
     "seed": {"seed": -1},

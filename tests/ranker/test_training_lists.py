@@ -69,7 +69,7 @@ def test_append_lets_the_retriever_fill_what_it_can() -> None:
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize("cap", [1, 4, 7])
+@pytest.mark.parametrize("cap", [2, 4, 7])
 def test_cap_keeps_the_positives_the_top_and_a_drawn_part(cap: int) -> None:
     items = np.random.default_rng(0).permutation(60).reshape(2, 30)
     taken = items[:, 20:22]
@@ -143,5 +143,5 @@ def test_features_see_whole_lists_whatever_is_kept() -> None:
 
     one = returned([[3, 2, 1, 0, 9]])
     targets = Ragged.from_lists([[2]])
-    lists = training_lists(ask(1), one, targets, Best(), RankerConfig(negatives=1))
-    assert lists.matrix[:, 0].tolist() == [9, 9]
+    lists = training_lists(ask(1), one, targets, Best(), RankerConfig(negatives=2))
+    assert lists.matrix[:, 0].tolist() == [9, 9, 9]

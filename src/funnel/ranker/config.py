@@ -54,7 +54,7 @@ class RankerConfig(Settings):
     )
     negatives: int | None = Field(
         100,
-        ge=1,
+        ge=2,  # of one there is no other half to draw
         description="most negatives kept a list: the first half from the top, the others drawn and weighted, "
         "so that they stand for all that the ranker meets when it serves; None keeps all",
     )
