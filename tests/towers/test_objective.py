@@ -12,10 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from funnel.errors import FunnelError
+from funnel.plugins import register, registry
 from funnel.towers.config import TowersConfig
 from funnel.towers.training.batches import Packed, sequences
 from funnel.towers.training.devices import Device
 from funnel.towers.training.lookup import Touched
+from funnel.towers.training.losses import FullSoftmax
 from funnel.towers.training.model import TwoTowers, tensors
 from funnel.towers.training.objective import Objective
 from funnel.towers.training.steps import steps
@@ -110,13 +112,25 @@ def test_replicas_share_weights_and_draw_apart() -> None:
     assert 800 < sum(first) < 1200
 
 
-def test_a_loss_that_is_none_in_one_part_is_refused() -> None:
-    model, objective, log = towers("time", loss="full_softmax")
-    step = next(steps(sequences(log, 6, np.random.default_rng(0)), 60, np.random.default_rng(1), 2))
-    with torch.no_grad():
-        model.query.start.fill_(float("nan"))
-    with ThreadPoolExecutor(2) as pool, pytest.raises(FunnelError, match="full_softmax"):
-        objective(step, np.random.default_rng(2), pool)
+def test_a_loss_of_others_that_is_none_in_one_part_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of funnel's own is not finite where training diverges: then the step's loss says so."""
+    monkeypatch.setattr(registry, "_PLUGINS", dict(registry._PLUGINS))
+
+    @register("loss", "of_others")
+    def of_others(config: TowersConfig, n_items: int) -> FullSoftmax:
+        return FullSoftmax()
+
+    def loss_of(name: str) -> float:
+        model, objective, log = towers("time", loss=name)
+        step = next(steps(sequences(log, 6, np.random.default_rng(0)), 60, np.random.default_rng(1), 2))
+        with torch.no_grad():
+            model.query.start.fill_(float("nan"))
+        with ThreadPoolExecutor(2) as pool:
+            return objective(step, np.random.default_rng(2), pool)[0]
+
+    assert np.isnan(loss_of("full_softmax"))
+    with pytest.raises(FunnelError, match="loss 'of_others' does not do what it must"):
+        loss_of("of_others")
 
 
 @pytest.mark.parametrize("loss", ["full_softmax", "sampled_softmax", "gbce"])
