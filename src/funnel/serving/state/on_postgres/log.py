@@ -186,24 +186,20 @@ class PostgresLog:
         return self._server.write(Write.new(), change)
 
     def changes_after(self, number: int) -> Changes:
-        """See `StateLog`."""
-
-        def read(connection: Any) -> Changes:
-            def rows(columns: str, table: str) -> list[Any]:
-                sql = f"SELECT {columns} FROM funnel.{table} WHERE number > %s"
-                return list(connection.execute(sql, (number,)).fetchall())
-
-            (now,) = connection.execute("SELECT changes FROM funnel.position").fetchone()
-            items = rows("id, item, deleted, time", "items")
-            patches = rows("id, name, value, time", "patches")
-            return Changes(
-                now,
-                [ItemChange(meant(name), self._parsed(item), gone, at) for name, item, gone, at in items],
-                [Patch(meant(name), meant(of), self._parsed(value), at) for name, of, value, at in patches],
-                [Forgotten(*row) for row in rows('"user", time', "forgotten")],
-            )
-
-        return self._server.read_together(read)
+        """See `StateLog`. It is parsed when nothing is held any more."""
+        after = f"WHERE number > {int(number)}"
+        ((now,),), items, patches, forgotten = self._server.read_together(
+            "SELECT changes FROM funnel.position",
+            f"SELECT id, item, deleted, time FROM funnel.items {after}",
+            f"SELECT id, name, value, time FROM funnel.patches {after}",
+            f'SELECT "user", time FROM funnel.forgotten {after}',
+        )
+        return Changes(
+            now,
+            [ItemChange(meant(name), self._parsed(item), gone, at) for name, item, gone, at in items],
+            [Patch(meant(name), meant(of), self._parsed(value), at) for name, of, value, at in patches],
+            [Forgotten(*row) for row in forgotten],
+        )
 
     def forget_user(self, user: str, time: float) -> int:
         """See `StateLog`. What the server's files hold of it goes as it cleans them (VACUUM)."""

@@ -32,6 +32,15 @@ SELECT set_config('lock_timeout', '1500', false),
                   ELSE current_setting('synchronous_commit') END, false)
 """
 
+#: What reads much goes by: it holds up nobody, whatever its process does between two parts.
+_READING = """
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET LOCAL idle_in_transaction_session_timeout = '60s'
+"""
+
+#: Rows that are read together.
+_PART = 10_000
+
 
 class _Connection(Connection[Any]):
     """One that does not wait longer than `patience` seconds for anything."""
@@ -63,13 +72,14 @@ class PostgresServer:
         """The rows of a query. patient: wait `PATIENT` for it, not `QUICK`. Raises: BundleError."""
         return self._try(lambda connection: connection.execute(sql, values).fetchall(), patient=patient)
 
-    def read_together(self, work: Callable[[Any], T]) -> T:
-        """What `work` reads of a connection, all of one state. Raises: BundleError."""
+    def read_together(self, *queries: str) -> list[list[Any]]:
+        """The rows of each query, all of one state; read in parts, of which each is waited for. Raises:
+        BundleError."""
 
-        def read(connection: _Connection) -> T:
+        def read(connection: _Connection) -> list[list[Any]]:
             with connection.transaction():
-                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                return work(connection)
+                connection.execute(_READING)
+                return [_rows(connection, sql) for sql in queries]
 
         return self._try(read, patient=True)
 
@@ -212,6 +222,13 @@ class PostgresServer:
         idle = self._idle.get()
         while idle:
             idle.pop().close()
+
+
+def _rows(connection: Connection[Any], sql: str) -> list[Any]:
+    """All rows of a query, within a transaction."""
+    with connection.cursor("funnel") as cursor:
+        cursor.itersize = _PART
+        return list(cursor.execute(sql))
 
 
 def _create(connection: Connection[Any]) -> None:
