@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 #: After so many events of this process, it removes what is beyond the bounds.
 _EVERY = 1000
 
+#: Users whose events are read together.
+_TOGETHER = 100
+
 #: What `sizes` names, and up to how many are counted.
 _SIZED, _FEW = ("events", "items", "patches", "forgotten"), 10_000
 
@@ -123,8 +126,11 @@ class PostgresLog:
     def events_of_each(self, users: Sequence[str], most: int) -> list[list[Event]]:
         """See `StateLog`."""
         events: list[list[Event]] = [[] for _ in users]
-        for number, item, *rest in self._server.request(_OF_EACH, [text(user) for user in users], most):
-            events[number - 1].append(Event(users[number - 1], meant(item), *rest))
+        for first in range(0, len(users), _TOGETHER):  # each waited for by itself
+            some = [text(user) for user in users[first : first + _TOGETHER]]
+            for number, item, *rest in self._server.request(_OF_EACH, some, most, large=True):
+                at = first + number - 1
+                events[at].append(Event(users[at], meant(item), *rest))
         return events
 
     def events_after(self, number: int, most: int) -> list[Counted]:

@@ -23,10 +23,12 @@ T = TypeVar("T")
 #: Connections that are kept for later; a thread has one at a time.
 _KEPT = 8
 
-#: What each session goes by. A writer whose machine is gone must not hold up others; what is acknowledged is
-#: on disk, whatever the server's own setting.
+#: What each session goes by. A writer whose machine is gone must not hold up others, and what takes too long
+#: is ended by the server, who says so before it is taken for lost; what is acknowledged is on disk, whatever
+#: the server's own setting.
 _SESSION = """
 SELECT set_config('lock_timeout', '1500', false),
+       set_config('statement_timeout', '1900', false),
        set_config('idle_in_transaction_session_timeout', '2000', false),
        set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
                   ELSE current_setting('synchronous_commit') END, false)
@@ -68,9 +70,14 @@ class PostgresServer:
         self.reach, self.run = Reach(), ""
         self._idle = PerProcess(list[_Connection])
 
-    def request(self, sql: str, *values: Any, patient: bool = False) -> list[Any]:
-        """The rows of a query. patient: wait `PATIENT` for it, not `QUICK`. Raises: BundleError."""
-        return self._try(lambda connection: connection.execute(sql, values).fetchall(), patient=patient)
+    def request(self, sql: str, *values: Any, patient: bool = False, large: bool = False) -> list[Any]:
+        """The rows of a query. patient: wait `PATIENT` for it, not `QUICK`. large: so is the answer, and one
+        that is late does not say that the server is lost. Raises: BundleError."""
+
+        def read(connection: _Connection) -> list[Any]:
+            return connection.execute(sql, values).fetchall()
+
+        return self._try(read, patient=patient, large=large)
 
     def read_together(self, *queries: str) -> list[list[Any]]:
         """The rows of each query, all of one state; read in parts, of which each is waited for. Raises:
@@ -115,13 +122,15 @@ class PostgresServer:
             raise write.refused()
         return False
 
-    def _try(self, work: Callable[[_Connection], T], *, patient: bool) -> T:
+    def _try(self, work: Callable[[_Connection], T], *, patient: bool, large: bool = False) -> T:
         """Again, once, where the connection was lost; where the server was slow, if that is waited for."""
         with self.reach.trying():
             began = time.monotonic()
             try:
                 try:
                     return self._used(work, patient=patient)
+                except psycopg.errors.QueryCanceled:
+                    raise  # it took its time and would again
                 except psycopg.OperationalError:
                     if not patient and time.monotonic() - began >= QUICK:
                         raise
@@ -130,6 +139,8 @@ class PostgresServer:
             except psycopg.OperationalError as error:
                 if error.sqlstate is not None and not error.sqlstate.startswith(("08", "57P", "53300")):
                     raise self._refused(error) from None
+                if large and time.monotonic() - began >= QUICK:
+                    raise BundleError(f"{self.name} takes too long: {self._reason(error)}") from None
                 raise self.reach.lost(f"{self.name} cannot be reached: {self._reason(error)}") from None
             except psycopg.Error as error:
                 raise self._refused(error) from None
