@@ -68,3 +68,27 @@ def test_what_takes_long_is_no_lost_server(pool: dict[str, Any]) -> None:
         log.delete(["40"], 2.0)
     assert log.events_of_each(["u", "v"], 2) == [[Event("u", "1", 1)], []]
     assert [item.time for item in log.changes_after(0).items] == [1.0]
+
+
+def test_old_events_go_a_part_at_a_time(pool: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    import psycopg
+
+    from funnel.serving.state.on_postgres import log as on_postgres
+
+    server = emptied("postgres", pool)
+    log = open_state(server.url)
+    log.observe([Event("u", "1", number) for number in range(220)])
+    log.delete([str(item) for item in range(60)], 1.0)
+    with psycopg.connect(server.url) as other:  # all of them take longer than the server may
+        other.execute("CREATE FUNCTION funnel.late() RETURNS trigger AS $$ BEGIN PERFORM pg_sleep(0.01); "
+                      "RETURN old; END $$ LANGUAGE plpgsql")  # fmt: skip
+        other.execute(
+            "CREATE TRIGGER late BEFORE DELETE ON funnel.events FOR EACH ROW EXECUTE FUNCTION funnel.late()"
+        )
+    monkeypatch.setattr(on_postgres, "_OLD", 50)
+    log.retain(events_before=210, changes_before=2.0, forgotten_before=0.0)
+    assert [event.time for event in log.events_after(0, 999)] == list(range(210, 220))
+    assert log.sizes()["items"] == 0
+    before = log.position()
+    log.retain(events_before=210, changes_before=2.0, forgotten_before=0.0)
+    assert log.position() == before

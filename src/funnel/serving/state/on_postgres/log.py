@@ -26,6 +26,9 @@ _EVERY = 1000
 #: Users whose events are read together.
 _TOGETHER = 100
 
+#: Rows that are looked at together for what is old; the last number that there can be.
+_OLD, _LAST = 5_000, 2**63 - 1
+
 #: What `sizes` names, and up to how many are counted.
 _SIZED, _FEW = ("events", "items", "patches", "forgotten"), 10_000
 
@@ -218,18 +221,28 @@ class PostgresLog:
         return self._change(forget) or 0
 
     def retain(self, *, events_before: int | None, changes_before: float, forgotten_before: float) -> None:
-        """See `StateLog`. Nothing is written where nothing is to be removed."""
+        """See `StateLog`. From the oldest on, a part at a time, for as long as there is something to remove;
+        nothing is written where there is nothing."""
         by_time = ("events", "time", events_before)
         old = [("events", "seen", changes_before) if events_before is None else by_time]
         old += [("items", "time", changes_before), ("patches", "time", changes_before)]
         old += [("forgotten", "time", forgotten_before)]
         for table, column, bound in old:
-            sql = f"FROM funnel.{table} WHERE {column} < %s"
-            if self._server.request(f"SELECT 1 {sql} LIMIT 1", bound, patient=True):
-                self._remove(sql, bound)
+            after: int | None = -1
+            while after is not None:
+                after = self._remove(table, column, bound, after)
 
-    def _remove(self, sql: str, bound: Any) -> None:
-        self._server.write(Write.new(), lambda connection: connection.execute(f"DELETE {sql}", (bound,)))
+    def _remove(self, table: str, column: str, bound: Any, after: int) -> int | None:
+        """Remove what is old of the next rows behind a number; up to which, None where nothing was."""
+        behind = f"SELECT number FROM funnel.{table} WHERE number > %s ORDER BY number LIMIT 1 OFFSET {_OLD}"
+        upto = next((row[0] for row in self._server.request(behind, after, patient=True)), _LAST)
+        old = f"FROM funnel.{table} WHERE number > %s AND number <= %s AND {column} < %s"
+        if not self._server.request(f"SELECT 1 {old} LIMIT 1", after, upto, bound, patient=True):
+            return None
+        self._server.write(
+            Write.new(), lambda connection: connection.execute(f"DELETE {old}", (after, upto, bound))
+        )
+        return None if upto == _LAST else upto
 
     def sizes(self) -> dict[str, int]:
         """See `StateLog`. Where there are more than 10,000 events, about: removed ones in between count."""
