@@ -25,6 +25,8 @@ class LiveItems:
     A change is checked, written to the store's log, and then to what is served, before the call returns. So
     what was acknowledged is in the next answer of every process, and survives this one. Changes are kept by
     id with the time at which they were made: one that is older than the data of a bundle is not made on it.
+    On a server more than 1,000 items are changed in parts, each whole; where one is refused, the error says
+    how many were changed before, and the call may be made again.
     """
 
     def __init__(self, follower: Follower) -> None:
@@ -89,7 +91,8 @@ class LiveItems:
         return missing
 
     def patch_each(self, changes: Mapping[Any, Mapping[str, Any]]) -> list[Any]:
-        """`patch`, with columns of its own for each item: all of them are changed, or none.
+        """`patch`, with columns of its own for each item: all of them are changed, or none; of more than
+        1,000 on a server, of each all columns or none.
 
             live.items.patch_each({7: {"price": 9.5}, 8: {"active": True}})
 

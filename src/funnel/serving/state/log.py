@@ -84,7 +84,10 @@ class StateLog(Protocol):
 
     What a call that writes has returned from, every later call of any process finds; what it refused, none.
     Every method raises BundleError when the log is damaged, cannot be read or cannot be written; then nothing
-    was changed. Ids are in writing, see `written`. Safe to use from several threads, and after a fork.
+    was changed. A log on a server writes more than 1,000 items, or 2,000 events, in parts, each of which is
+    whole, all that is said of one item in the same; where one is refused, the error says how many there are
+    before it, and the call may be made again. Ids are in writing, see `written`. Safe to use from several
+    threads, and after a fork.
     """
 
     def position(self) -> tuple[int, Hashable]:

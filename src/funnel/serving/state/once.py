@@ -52,9 +52,10 @@ class Write:
         return cls(uuid.uuid4().hex)
 
     @classmethod
-    def of(cls, key: CallKey | None, what: str = "events") -> Write:
-        """Of what was said under a key; `what` names the part of it that is written."""
-        return cls.new() if key is None else cls(f"{what} {key.name}", key.sum, LONG)
+    def of(cls, key: CallKey | None, what: str = "events", part: int = 0) -> Write:
+        """Of what was said under a key; `what` and its number name the part of it that is written."""
+        name = "" if key is None else f"{what} {key.name}{f' {part}' if part else ''}"
+        return cls.new() if key is None else cls(name, key.sum, LONG)
 
     def refused(self) -> DataError:
         """What to raise where the same key came with something else."""

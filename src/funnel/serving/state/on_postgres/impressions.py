@@ -9,6 +9,7 @@ from typing import Any
 
 from funnel.errors import BundleError
 from funnel.rules.config import LONGEST_DAYS
+from funnel.serving.state import parts
 from funnel.serving.state.impressions import MOST, MOST_OF_USER
 from funnel.serving.state.log import Event
 from funnel.serving.state.on_postgres.server import PostgresServer
@@ -43,20 +44,23 @@ class PostgresImpressions:
         self._until_pruned = 0
 
     def observe(self, shown: Sequence[Event], key: CallKey | None = None) -> int:
-        """See `ImpressionLog`."""
-        users, items, times = (list(column) for column in zip(*(event[:3] for event in shown), strict=True))
-        given = time.time(), [text(user) for user in users], [text(item) for item in items], times
-
-        def add(connection: Any) -> int:
-            connection.execute(_ADD, given)
-            return len(shown)
-
-        added = self._server.write(Write.of(key, "impressions"), add) or 0
+        """See `ImpressionLog`. More than 2,000 are written in parts."""
+        added = parts.of_events(shown, key, "impressions", self._observe)
         self._until_pruned += added
         if self._until_pruned >= _EVERY:
             self._until_pruned = 0
-            self._prune(sorted(set(users)))
+            self._prune(sorted({event.user_id for event in shown}))
         return added
+
+    def _observe(self, shown: Sequence[Event], write: Write) -> bool:
+        users, items, times = (list(column) for column in zip(*(event[:3] for event in shown), strict=True))
+        given = time.time(), [text(user) for user in users], [text(item) for item in items], times
+
+        def add(connection: Any) -> bool:
+            connection.execute(_ADD, given)
+            return True
+
+        return self._server.write(write, add) or False
 
     def of(self, user: str, after: int) -> list[tuple[str, int]]:
         """See `ImpressionLog`."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import time as clocks
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from funnel.errors import BundleError
+from funnel.serving.state import parts
 from funnel.serving.state.impressions import ImpressionLog
 from funnel.serving.state.lineage import Lineage
 from funnel.serving.state.log import Changes, Counted, Event, Forgotten, ItemChange, Patch, digest
@@ -19,6 +20,8 @@ from funnel.serving.state.once import CallKey, Write
 from funnel.serving.state.sqlite import MOST_EVENTS, MOST_OF_USER
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: After so many events of this process, it removes what is beyond the bounds.
 _EVERY = 1000
@@ -33,11 +36,14 @@ _OLD, _LAST = 5_000, 2**63 - 1
 _SIZED, _FEW = ("events", "items", "patches", "forgotten"), 10_000
 
 _PUT = (
-    "INSERT INTO funnel.items VALUES (%s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE "
+    "INSERT INTO funnel.items SELECT id, item, %s, %s, %s FROM unnest(%s::text[], %s::text[]) "
+    "AS given (id, item) ON CONFLICT (id) DO UPDATE "
     "SET deleted = EXCLUDED.deleted, time = EXCLUDED.time, number = EXCLUDED.number"
 )
 _PATCH = (
-    "INSERT INTO funnel.patches VALUES (%s, %s, %s, %s, %s) ON CONFLICT (id, name) DO UPDATE "
+    "INSERT INTO funnel.patches SELECT id, name, value, time, %s "
+    "FROM unnest(%s::text[], %s::text[], %s::text[], %s::float8[]) AS given (id, name, value, time) "
+    "ON CONFLICT (id, name) DO UPDATE "
     "SET value = EXCLUDED.value, time = EXCLUDED.time, number = EXCLUDED.number"
 )
 _FORGET = (
@@ -91,24 +97,27 @@ class PostgresLog:
         return bool(self._server.request("SELECT 1 FROM funnel.done WHERE name = %s", write))
 
     def observe(self, events: Sequence[Event], key: CallKey | None = None) -> int:
-        """See `StateLog`."""
+        """See `StateLog`. More than 2,000 are written in parts."""
+        added = parts.of_events(events, key, "events", self._observe)
+        self._until_pruned += added
+        if self._until_pruned >= _EVERY:
+            self._until_pruned = 0
+            self._prune(sorted({event.user_id for event in events}))
+        return added
+
+    def _observe(self, events: Sequence[Event], write: Write) -> bool:
         users, items, times, *others = (
             list(column) for column in (zip(*events, strict=True) if events else [()] * 6)
         )
         given = [text(user) for user in users], [text(item) for item in items], times, *others
 
-        def add(connection: Any) -> int:
+        def add(connection: Any) -> bool:
             sql = "UPDATE funnel.position SET events = events + %s RETURNING events"
             (last,) = connection.execute(sql, (len(events),)).fetchone()
             connection.execute(_OBSERVE, (last, len(events), clocks.time(), *given))
-            return len(events)
+            return True
 
-        added = self._server.write(Write.of(key), add) or 0
-        self._until_pruned += added
-        if self._until_pruned >= _EVERY:
-            self._until_pruned = 0
-            self._prune(sorted(set(users)))
-        return added
+        return self._server.write(write, add) or False
 
     def _prune(self, users: Sequence[str]) -> None:
         def prune(connection: Any) -> None:
@@ -152,37 +161,41 @@ class PostgresLog:
         self._put(dict.fromkeys(item_ids), time)
 
     def _put(self, items: Mapping[str, str | None], time: float) -> None:
-        ids = [text(item_id) for item_id in items]
-
-        def put(connection: Any, number: int) -> None:
-            rows = [(name, item, False, time, number) for name, item in zip(ids, items.values(), strict=True)]
-            with connection.cursor() as cursor:
-                cursor.executemany(f"{_PUT}, item = EXCLUDED.item", rows)
+        def put(connection: Any, number: int, some: list[str]) -> None:
+            ids, columns = [text(item_id) for item_id in some], [items[item_id] for item_id in some]
+            sql = f"{_PUT}, item = EXCLUDED.item"
+            connection.execute(sql, (False, time, number, ids, columns))
             connection.execute("DELETE FROM funnel.patches WHERE id = ANY(%s)", (ids,))
 
-        self._change(put)
+        self._change_in_parts(list(items), str, put)
 
     def patch(self, patches: Sequence[Patch]) -> None:
         """See `StateLog`."""
-        rows = [(text(p.item_id), text(p.column), json.dumps(p.value), p.time) for p in patches]
 
-        def put(connection: Any, number: int) -> None:
-            with connection.cursor() as cursor:
-                cursor.executemany(_PATCH, [(*row, number) for row in rows])
+        def put(connection: Any, number: int, some: list[Patch]) -> None:
+            last = {(text(p.item_id), text(p.column)): (json.dumps(p.value), p.time) for p in some}
+            columns = zip(*((*name, *value) for name, value in last.items()), strict=True)
+            connection.execute(_PATCH, (number, *map(list, columns)))
 
-        self._change(put)
+        self._change_in_parts(patches, lambda patch: patch.item_id, put)
 
     def delete(self, item_ids: Sequence[str], time: float) -> None:
         """See `StateLog`."""
 
-        ids = [text(name) for name in item_ids]
-
-        def put(connection: Any, number: int) -> None:
-            with connection.cursor() as cursor:
-                cursor.executemany(_PUT, [(name, None, True, time, number) for name in ids])
+        def put(connection: Any, number: int, some: list[str]) -> None:
+            ids = [text(name) for name in some]
+            connection.execute(_PUT, (True, time, number, ids, [None] * len(ids)))
             connection.execute("UPDATE funnel.patches SET number = %s WHERE id = ANY(%s)", (number, ids))
 
-        self._change(put)
+        self._change_in_parts(list(dict.fromkeys(item_ids)), str, put)
+
+    def _change_in_parts(
+        self, given: Sequence[T], item: Callable[[T], str], put: Callable[[Any, int, list[T]], None]
+    ) -> None:
+        def change(some: list[T]) -> None:
+            self._change(lambda connection, number: put(connection, number, some))
+
+        parts.of_items(given, item, change)
 
     def _change(self, put: Any) -> Any:
         """Do something in a transaction at the next place of the log."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from funnel.rules.config import LONGEST_DAYS
+from funnel.serving.state import parts
 from funnel.serving.state.impressions import MOST_OF_USER
 from funnel.serving.state.log import Event
 from funnel.serving.state.on_redis import scripts
@@ -22,12 +23,14 @@ class RedisImpressions:
         self._server = server
 
     def observe(self, shown: Sequence[Event], key: CallKey | None = None) -> int:
-        """See `ImpressionLog`."""
+        """See `ImpressionLog`. More than 2,000 are written in parts."""
+        return parts.of_events(shown, key, "impressions", self._observe)
+
+    def _observe(self, shown: Sequence[Event], write: Write) -> bool:
         given: list[Any] = [MOST_OF_USER, LONGEST_DAYS * 86_400, int(time.time())]
         for user, item, at, *_ in shown:
             given += [user, item, at]
-        done = self._server.write(Write.of(key, "impressions"), scripts.SHOWN, given, fresh=uuid.uuid4().hex)
-        return 0 if done is None else len(shown)
+        return self._server.write(write, scripts.SHOWN, given, fresh=uuid.uuid4().hex) is not None
 
     def of(self, user: str, after: int) -> list[tuple[str, int]]:
         """See `ImpressionLog`."""

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, cast
 
 from funnel.errors import BundleError
+from funnel.serving.state import parts
 from funnel.serving.state.impressions import ImpressionLog
 from funnel.serving.state.lineage import Lineage
 from funnel.serving.state.log import Changes, Counted, Event, Forgotten, ItemChange, Patch, digest
@@ -56,12 +57,14 @@ class RedisLog:
         return self._server.request(lambda client: client.lpos("funnel:recent", write)) is not None
 
     def observe(self, events: Sequence[Event], key: CallKey | None = None) -> int:
-        """See `StateLog`."""
-        write, seen = Write.of(key), clocks.time()
-        given: list[Any] = [MOST_OF_USER, MOST_EVENTS]
+        """See `StateLog`. More than 2,000 are written in parts."""
+        return parts.of_events(events, key, "events", self._observe)
+
+    def _observe(self, events: Sequence[Event], write: Write) -> bool:
+        seen, given = clocks.time(), [MOST_OF_USER, MOST_EVENTS]  # type: tuple[float, list[Any]]
         for user, *event, answer in events:
             given += [user, _written([*event, seen, answer])]
-        return 0 if self._write(scripts.OBSERVE, given, write) is None else len(events)
+        return self._write(scripts.OBSERVE, given, write) is not None
 
     def events_of(self, user: str, most: int) -> list[Event]:
         """See `StateLog`."""
@@ -116,8 +119,11 @@ class RedisLog:
         self._change([("put", item_id, "", "", time) for item_id in item_ids])
 
     def _change(self, changes: Sequence[tuple[str, str, str, str, float]]) -> None:
-        given = [value for *texts, time in changes for value in (*texts, repr(float(time)))]
-        self._write(scripts.CHANGE, given)
+        def change(some: list[tuple[str, str, str, str, float]]) -> None:
+            given = [value for *texts, time in some for value in (*texts, repr(float(time)))]
+            self._write(scripts.CHANGE, given)
+
+        parts.of_items(changes, lambda change: change[1], change)
 
     def _write(self, script: str, given: Sequence[Any], write: Write | None = None) -> Any:
         return self._server.write(write or Write.new(), script, given, fresh=uuid.uuid4().hex)
