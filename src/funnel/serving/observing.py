@@ -18,11 +18,11 @@ def observe(
     key: str | None,
 ) -> int:
     """See `Live.observe`. Returns how many events were taken in: none of those that a known key came with."""
-    own, numbered = parts.follower.overlay.own, list(enumerate(events))
-    views = checked([event for event in numbered if is_shown(event[1], kind)], 0)
+    own, numbered, now = parts.follower.overlay.own, list(enumerate(events)), parts.state.now()
+    views = checked([event for event in numbered if is_shown(event[1], kind)], now, 0)
     others = [event for event in numbered if not is_shown(event[1], kind)]
     kinds = KindsTaken(own.kinds, "interaction" if kind == "impression" else kind, value)
-    taken = checked(others, own.statistics.end if own.statistics.clock == "time" else None, kinds)
+    taken = checked(others, now, own.statistics.end if own.statistics.clock == "time" else None, kinds)
     once = None if key is None else CallKey.of(key, [*taken, *views])
     added = 0
     if views and taken:  # two files, and no click is kept of a call that is refused

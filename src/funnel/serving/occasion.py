@@ -23,11 +23,11 @@ def occasion_of(
     """The occasion of requests of these users; None where no rule asks for it. Why impressions could not be
     read, where they could not: then nothing that has a cap may be shown to those whose they are.
 
-    time: of the request, default that of the clock.
+    time: of the request, default that of the log's clock.
     """
     if not contents.rules or not contents.ruleset.is_live:
         return None, None
-    now = int(clocks.time()) if time is None else time
+    now = _now(contents, log) if time is None else time
     users = [written(arguments.known(user)) for user in user_ids]
     error, events, known = None, [], np.ones(len(users), dtype=np.bool_)
     for number, user in enumerate(users):
@@ -41,6 +41,14 @@ def occasion_of(
     rows, times = _in_rows(contents, events)
     keys = np.array([_key(user, now, seed) for user in users], dtype=np.int64)
     return Occasion(np.full(len(users), now, dtype=np.int64), keys, rows, times, known), error
+
+
+def _now(contents: Contents, log: ImpressionLog) -> int:
+    """By the clock of the impressions that are counted: where it cannot be read, they cannot either."""
+    try:
+        return int(log.now() if contents.ruleset.window else clocks.time())
+    except BundleError:
+        return int(clocks.time())
 
 
 def _in_rows(contents: Contents, events: Sequence[Sequence[tuple[str, int]]]) -> tuple[Ragged, Ragged]:

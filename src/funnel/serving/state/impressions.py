@@ -49,6 +49,9 @@ class ImpressionLog(Protocol):
     def observe(self, shown: Sequence[Event], key: CallKey | None = None) -> int:
         """Add impressions, which have a time and ids in writing; how many. key: see `StateLog.observe`."""
 
+    def now(self) -> float:
+        """See `StateLog.now`; where it is not told at once, as a request needs it, it raises BundleError."""
+
     def of(self, user: str, after: int) -> list[tuple[str, int]]:
         """Items that a user was shown after a moment, and when, in no order."""
 
@@ -90,6 +93,10 @@ class SqliteImpressions:
             except BundleError as error:  # they are kept, and so is what could have gone
                 log.warning("%s", error)
         return len(shown)
+
+    def now(self) -> float:
+        """See `ImpressionLog`."""
+        return time.time()
 
     def of(self, user: str, after: int) -> list[tuple[str, int]]:
         """See `ImpressionLog`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -55,22 +54,24 @@ def is_shown(event: Any, kind: Any) -> bool:
 
 
 def checked(
-    events: Iterable[tuple[int, Event | tuple[Any, ...]]], end: int | None, kinds: KindsTaken | None = None
+    events: Iterable[tuple[int, Event | tuple[Any, ...]]],
+    now: float,
+    end: int | None,
+    kinds: KindsTaken | None = None,
 ) -> list[Event]:
     """Events as a log takes them, in the order in which they came, each with its number for messages.
 
-    end: the first moment that the bundle's data do not reach to; an event with an earlier time comes late,
-    and is put there. None where there is no clock: then events have no time. kinds: None for impressions,
-    which are of one.
+    now: by the log, the time of those that have none. end: the first moment that the bundle's data do not
+    reach to; an event with an earlier time comes late, and is put there. None where there is no clock: then
+    events have no time. kinds: None for impressions, which are of one.
 
     Raises: DataError for an event without ids, whose time is no number of seconds, or is ahead of the clock,
     or whose kind or value cannot be meant.
     """
-    now = max(int(time.time()), end or 0)
     if kinds is not None:  # also where there is no event
         kinds.of(None, "")
         kinds.worth(None, "")
-    return [_checked(given, number, end, now, kinds) for number, given in events]
+    return [_checked(given, number, end, max(int(now), end or 0), kinds) for number, given in events]
 
 
 def _checked(given: Any, number: int, end: int | None, now: int, kinds: KindsTaken | None) -> Event:
@@ -78,7 +79,7 @@ def _checked(given: Any, number: int, end: int | None, now: int, kinds: KindsTak
     at = now if when is None else seconds(when, f"event {number}: time")
     if at > now + AHEAD:
         raise DataError(
-            f"event {number}: time {at} is {at - now:,} seconds ahead of this machine's clock; give the "
+            f"event {number}: time {at} is {at - now:,} seconds ahead of the clock; give the "
             "seconds since 1970 at which it happened, or none for now"
         )
     at = 0 if end is None else max(at, end)

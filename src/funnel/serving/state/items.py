@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -64,7 +63,7 @@ class LiveItems:
             )
         overlay.own.catalogue.encoder.check()
         written = {str(record["item_id"]): record for record in records}
-        self._follower.state.upsert(written, _now(overlay))
+        self._follower.state.upsert(written, self._now(overlay))
         self._follower.follow()
         self._follower.wait_if_crowded()
 
@@ -86,7 +85,7 @@ class LiveItems:
         given = arguments.ids(ids, "ids")
         columns = arguments.columns_by_name(columns, "columns", '{"price": 9.5}')
         overlay = self._follower.follow()
-        patches, missing = _patches(overlay, given, columns)
+        patches, missing = _patches(overlay, self._now(overlay), given, columns)
         self._write(patches)
         return missing
 
@@ -100,14 +99,14 @@ class LiveItems:
         """
         changes = arguments.columns_by_item(changes, "changes")
         overlay = self._follower.follow()
-        groups: dict[tuple[str, ...], list[Any]] = {}
+        now, groups = self._now(overlay), {}  # type: float, dict[tuple[str, ...], list[Any]]
         for item, columns in changes.items():
             groups.setdefault(tuple(sorted(columns, key=str)), []).append(item)
         patches: list[Patch] = []
         missing: list[Any] = []
         for names, ids in groups.items():
             more, gone = _patches(
-                overlay, ids, {name: [changes[item][name] for item in ids] for name in names}
+                overlay, now, ids, {name: [changes[item][name] for item in ids] for name in names}
             )
             patches, missing = patches + more, missing + gone
         self._write(patches)
@@ -140,6 +139,11 @@ class LiveItems:
         ]
         return sorted(rows, key=lambda change: -change["time"])[:most]
 
+    def _now(self, overlay: Overlay) -> float:
+        """The time of a change, which is not before the data of the bundle that it is made on, whatever
+        clocks say."""
+        return max(self._follower.state.now(), overlay.bundle.data_read)
+
     def _write(self, patches: list[Patch]) -> None:
         if patches:
             self._follower.state.patch(patches)
@@ -156,7 +160,7 @@ class LiveItems:
         there = (rows >= 0) & overlay.catalogue.is_living(np.maximum(rows, 0))
         if there.any():
             gone = overlay.catalogue.ids.take(np.unique(rows[there]))
-            self._follower.state.delete([str(item) for item in gone], _now(overlay))
+            self._follower.state.delete([str(item) for item in gone], self._now(overlay))
             self._follower.follow()
         return [item for item, known in zip(given, there.tolist(), strict=True) if not known]
 
@@ -168,7 +172,7 @@ class LiveItems:
         given, overlay = arguments.ids(ids, "ids"), self._follower.follow()
         names = [str(item) for item in map(written, given) if item is not None]
         if names:
-            self._follower.state.forget_items(names, _now(overlay))
+            self._follower.state.forget_items(names, self._now(overlay))
             self._follower.follow()
 
     def compact(self) -> None:
@@ -186,17 +190,12 @@ def _what(item: ItemChange) -> str:
     return "forgotten" if item.item is None else "upserted"
 
 
-def _now(overlay: Overlay) -> float:
-    """The time of a change, which is not before the data of the bundle that it is made on, whatever clocks
-    say.
-    """
-    return max(time.time(), overlay.bundle.data_read)
-
-
-def _patches(overlay: Overlay, ids: list[Any], columns: Mapping[str, Any]) -> tuple[list[Patch], list[Any]]:
+def _patches(
+    overlay: Overlay, now: float, ids: list[Any], columns: Mapping[str, Any]
+) -> tuple[list[Patch], list[Any]]:
     """Patches of the items that are there, and the ids that are not. Raises: DataError."""
     values = {name: _column(overlay, name, some, len(ids)) for name, some in columns.items()}
-    rows, now = overlay.catalogue.ids.rows(ids), _now(overlay)
+    rows = overlay.catalogue.ids.rows(ids)
     there = (rows >= 0) & overlay.catalogue.is_living(np.maximum(rows, 0))
     names = [written(item) for item in ids]
     patches = [

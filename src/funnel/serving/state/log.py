@@ -94,6 +94,10 @@ class StateLog(Protocol):
         """Another value whenever anybody wrote; asked before each request, so it has to be cheap. The first
         part is another one when the log was replaced by another: places in it mean nothing then."""
 
+    def now(self) -> float:
+        """Seconds since 1970, by the clock that all who share the log go by: what has no time of its own is
+        given this one."""
+
     def observe(self, events: Sequence[Event], key: CallKey | None = None) -> int:
         """Add events, which have a time, in this order. key: what was added under it within a day is not
         added again. Returns how many were added: all, or none under such a key. Raises: DataError when it was

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import NamedTuple
 
 from funnel.artifacts.manifest import Manifest
@@ -60,7 +59,7 @@ def retain(store: Store, state: StateLog) -> None:
             state.retain(
                 events_before=bounds.events,
                 changes_before=bounds.changes,
-                forgotten_before=min(bounds.changes, time.time() - FORGOTTEN_FOR),
+                forgotten_before=min(bounds.changes, state.now() - FORGOTTEN_FOR),
             )
     except BundleError as error:
         log.warning("the state keeps what nobody needs any more: %s", error)

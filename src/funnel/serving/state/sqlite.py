@@ -88,6 +88,10 @@ class SqliteLog:
                 self._generation += 1
             self._file = file
 
+    def now(self) -> float:
+        """See `StateLog`."""
+        return time.time()
+
     def observe(self, events: Sequence[Event], key: CallKey | None = None) -> int:
         """See `StateLog`."""
         self._look()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
@@ -118,6 +117,8 @@ class LiveUsers:
         self.last_known.drop(user)
         answers = self._recording.erase(user)
         impressions = self._impressions.forget(user)
-        events = self._follower.state.forget_user(user, max(time.time(), overlay.bundle.data_read))
+        events = self._follower.state.forget_user(
+            user, max(self._follower.state.now(), overlay.bundle.data_read)
+        )
         self._follower.follow()
         return Erased(events, overlay.bundle.version if known else None, impressions, answers)

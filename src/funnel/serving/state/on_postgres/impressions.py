@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from funnel.serving.state import parts
 from funnel.serving.state.impressions import MOST, MOST_OF_USER
 from funnel.serving.state.log import Event
 from funnel.serving.state.on_postgres.server import PostgresServer
-from funnel.serving.state.on_postgres.tables import meant, text
+from funnel.serving.state.on_postgres.tables import NOW, meant, text
 from funnel.serving.state.once import CallKey, Write
 
 log = logging.getLogger(__name__)
@@ -22,7 +21,7 @@ log = logging.getLogger(__name__)
 _EVERY, _OLD = 1000, 5000
 
 _ADD = (
-    'INSERT INTO funnel.impressions ("user", item, time, seen) SELECT u, i, t, %s FROM '
+    f'INSERT INTO funnel.impressions ("user", item, time, seen) SELECT u, i, t, {NOW} FROM '
     "unnest(%s::text[], %s::text[], %s::bigint[]) AS given (u, i, t)"
 )
 _BEYOND = (
@@ -31,9 +30,9 @@ _BEYOND = (
 )
 _OLDEST = "DELETE FROM funnel.impressions WHERE number <= (SELECT max(number) FROM funnel.impressions) - %s"
 _TOO_OLD = (
-    "DELETE FROM funnel.impressions WHERE seen < %(bound)s AND time < %(bound)s AND number IN "
-    "(SELECT number FROM funnel.impressions ORDER BY number LIMIT %(most)s)"
-)
+    "DELETE FROM funnel.impressions WHERE seen < {bound} AND time < {bound} AND number IN "
+    "(SELECT number FROM funnel.impressions ORDER BY number LIMIT {most})"
+).format(bound=f"{NOW} - {LONGEST_DAYS * 86_400}", most=_OLD)
 
 
 class PostgresImpressions:
@@ -54,13 +53,17 @@ class PostgresImpressions:
 
     def _observe(self, shown: Sequence[Event], write: Write) -> bool:
         users, items, times = (list(column) for column in zip(*(event[:3] for event in shown), strict=True))
-        given = time.time(), [text(user) for user in users], [text(item) for item in items], times
+        given = [text(user) for user in users], [text(item) for item in items], times
 
         def add(connection: Any) -> bool:
             connection.execute(_ADD, given)
             return True
 
         return self._server.write(write, add) or False
+
+    def now(self) -> float:
+        """See `ImpressionLog`."""
+        return self._server.now(patient=False)
 
     def of(self, user: str, after: int) -> list[tuple[str, int]]:
         """See `ImpressionLog`."""
@@ -86,13 +89,11 @@ class PostgresImpressions:
         """The connections are the state's."""
 
     def _prune(self, users: Sequence[str]) -> None:
-        old = {"bound": time.time() - LONGEST_DAYS * 86_400, "most": _OLD}
-
         def prune(connection: Any) -> None:
             for user in users:
                 connection.execute(_BEYOND, {"user": text(user), "most": MOST_OF_USER})
             connection.execute(_OLDEST, (MOST,))
-            connection.execute(_TOO_OLD, old)
+            connection.execute(_TOO_OLD)
 
         try:
             self._server.write(Write.new(), prune)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time as clocks
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -15,7 +14,7 @@ from funnel.serving.state.lineage import Lineage
 from funnel.serving.state.log import Changes, Counted, Event, Forgotten, ItemChange, Patch, digest
 from funnel.serving.state.on_postgres.impressions import PostgresImpressions
 from funnel.serving.state.on_postgres.server import PostgresServer
-from funnel.serving.state.on_postgres.tables import meant, text
+from funnel.serving.state.on_postgres.tables import NOW, meant, text
 from funnel.serving.state.once import CallKey, Write
 from funnel.serving.state.sqlite import MOST_EVENTS, MOST_OF_USER
 
@@ -51,7 +50,7 @@ _FORGET = (
     "SET time = EXCLUDED.time, number = EXCLUDED.number"
 )
 _OBSERVE = (
-    "INSERT INTO funnel.events SELECT %s - %s + place, u, i, t, %s, k, v, a FROM "
+    f"INSERT INTO funnel.events SELECT %s - %s + place, u, i, t, {NOW}, k, v, a FROM "
     "unnest(%s::text[], %s::text[], %s::bigint[], %s::text[], %s::float8[], %s::text[]) "
     "WITH ORDINALITY AS given (u, i, t, k, v, a, place)"
 )
@@ -96,6 +95,10 @@ class PostgresLog:
     def _has(self, write: str) -> bool:
         return bool(self._server.request("SELECT 1 FROM funnel.done WHERE name = %s", write))
 
+    def now(self) -> float:
+        """See `StateLog`."""
+        return self._server.now(patient=True)
+
     def observe(self, events: Sequence[Event], key: CallKey | None = None) -> int:
         """See `StateLog`. More than 2,000 are written in parts."""
         added = parts.of_events(events, key, "events", self._observe)
@@ -114,7 +117,7 @@ class PostgresLog:
         def add(connection: Any) -> bool:
             sql = "UPDATE funnel.position SET events = events + %s RETURNING events"
             (last,) = connection.execute(sql, (len(events),)).fetchone()
-            connection.execute(_OBSERVE, (last, len(events), clocks.time(), *given))
+            connection.execute(_OBSERVE, (last, len(events), *given))
             return True
 
         return self._server.write(write, add) or False

@@ -13,7 +13,7 @@ from psycopg import Connection, IsolationLevel
 
 from funnel.errors import BundleError, FunnelError
 from funnel.processes import PerProcess
-from funnel.serving.state.on_postgres.tables import FORMAT, TABLES
+from funnel.serving.state.on_postgres.tables import FORMAT, NOW, TABLES
 from funnel.serving.state.once import Write
 from funnel.serving.state.reach import PATIENT, QUICK, Reach
 from funnel.values.urls import scrubbed, without_password
@@ -90,6 +90,10 @@ class PostgresServer:
 
         return self._try(read, patient=True)
 
+    def now(self, *, patient: bool) -> float:
+        """The server's clock. Raises: BundleError."""
+        return float(self.request(f"SELECT {NOW}", patient=patient)[0][0])
+
     def write(self, write: Write, work: Callable[[Any], T]) -> T | None:
         """What `work` returns of a connection in a transaction, which is done once; None where it was done
         before. Raises: BundleError; DataError, where the same name was given to another."""
@@ -104,18 +108,16 @@ class PostgresServer:
         return self._try(once, patient=True)
 
     def _is_new(self, connection: _Connection, write: Write) -> bool:
-        now = time.time()
         connection.execute(
-            "DELETE FROM funnel.done WHERE name IN (SELECT name FROM funnel.done WHERE until < %s LIMIT 10 "
-            "FOR UPDATE SKIP LOCKED)",
-            (now,),
+            f"DELETE FROM funnel.done WHERE name IN (SELECT name FROM funnel.done WHERE until < {NOW} "
+            "LIMIT 10 FOR UPDATE SKIP LOCKED)"
         )
         # Names are removed a few at a time: one whose time is over may still be there, and is known no more.
         sql = (
-            "INSERT INTO funnel.done VALUES (%s, %s, %s) ON CONFLICT (name) DO UPDATE "
-            "SET sum = EXCLUDED.sum, until = EXCLUDED.until WHERE done.until < %s"
+            f"INSERT INTO funnel.done VALUES (%s, %s, {NOW} + %s) ON CONFLICT (name) DO UPDATE "
+            f"SET sum = EXCLUDED.sum, until = EXCLUDED.until WHERE done.until < {NOW}"
         )
-        if connection.execute(sql, (write.name, write.sum, now + write.seconds, now)).rowcount:
+        if connection.execute(sql, (write.name, write.sum, write.seconds)).rowcount:
             return True
         row = connection.execute("SELECT sum FROM funnel.done WHERE name = %s", (write.name,)).fetchone()
         if row is not None and row[0] != write.sum:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 FORMAT = 1
 
+#: Seconds since 1970: machines may differ in what time it is, the server is one. An index is searched by it.
+NOW = "extract(epoch FROM statement_timestamp())::float8"
+
 #: Writers take turns at the one row of `position`, so that numbers become visible in their order: who has
 #: read up to one has missed none before it.
 TABLES = f"""

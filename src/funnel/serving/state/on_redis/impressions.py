@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Sequence
 from typing import Any, cast
@@ -27,10 +26,14 @@ class RedisImpressions:
         return parts.of_events(shown, key, "impressions", self._observe)
 
     def _observe(self, shown: Sequence[Event], write: Write) -> bool:
-        given: list[Any] = [MOST_OF_USER, LONGEST_DAYS * 86_400, int(time.time())]
+        given: list[Any] = [MOST_OF_USER, LONGEST_DAYS * 86_400]
         for user, item, at, *_ in shown:
             given += [user, item, at]
         return self._server.write(write, scripts.SHOWN, given, fresh=uuid.uuid4().hex) is not None
+
+    def now(self) -> float:
+        """See `ImpressionLog`."""
+        return self._server.now(patient=False)
 
     def of(self, user: str, after: int) -> list[tuple[str, int]]:
         """See `ImpressionLog`."""

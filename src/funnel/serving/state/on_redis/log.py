@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time as clocks
 import uuid
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, cast
@@ -56,14 +55,18 @@ class RedisLog:
     def _has(self, write: str) -> bool:
         return self._server.request(lambda client: client.lpos("funnel:recent", write)) is not None
 
+    def now(self) -> float:
+        """See `StateLog`."""
+        return self._server.now(patient=True)
+
     def observe(self, events: Sequence[Event], key: CallKey | None = None) -> int:
         """See `StateLog`. More than 2,000 are written in parts."""
         return parts.of_events(events, key, "events", self._observe)
 
     def _observe(self, events: Sequence[Event], write: Write) -> bool:
-        seen, given = clocks.time(), [MOST_OF_USER, MOST_EVENTS]  # type: tuple[float, list[Any]]
-        for user, *event, answer in events:
-            given += [user, _written([*event, seen, answer])]
+        given: list[Any] = [MOST_OF_USER, MOST_EVENTS]
+        for user, *event, answer in events:  # between the two, when it was seen
+            given += [user, f"{_written(event)[:-1]},", f",{_written(answer)}]"]
         return self._write(scripts.OBSERVE, given, write) is not None
 
     def events_of(self, user: str, most: int) -> list[Event]:

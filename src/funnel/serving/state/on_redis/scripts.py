@@ -26,21 +26,24 @@ redis.call('HSETNX', 'funnel:log', 'format', ARGV[4])
 redis.call('HSET', 'funnel:log', 'last', KEYS[1])
 redis.call('LPUSH', 'funnel:recent', KEYS[1])
 redis.call('LTRIM', 'funnel:recent', 0, 9999)
+local now = redis.call('TIME')
 local function following(name)
   return string.format('%d', redis.call('HINCRBY', 'funnel:log', name, 1))
 end
 """
 
-#: Arguments: events that are kept of a user, and of all; then user and event in turn.
+#: Arguments: events that are kept of a user, and of all; then user, and the event before and behind the
+#: moment when it was seen, in turn.
 OBSERVE = """
 local function drop(number, key, tail)
   redis.call('XDEL', 'funnel:events', number .. '-0')
   if tail and string.match(tail, '^%d+') == number then redis.call('RPOP', key) end
 end
-for i = 7, #ARGV, 2 do
+for i = 7, #ARGV, 3 do
   local key, number = 'funnel:user:' .. ARGV[i], following('events')
-  redis.call('XADD', 'funnel:events', number .. '-0', 'user', ARGV[i], 'event', ARGV[i + 1])
-  redis.call('LPUSH', key, number .. ' ' .. ARGV[i + 1])
+  local event = ARGV[i + 1] .. string.format('%d.%06d', now[1], now[2]) .. ARGV[i + 2]
+  redis.call('XADD', 'funnel:events', number .. '-0', 'user', ARGV[i], 'event', event)
+  redis.call('LPUSH', key, number .. ' ' .. event)
   if redis.call('LLEN', key) > tonumber(ARGV[5]) then
     local tail = redis.call('LINDEX', key, -1)
     drop(string.match(tail, '^%d+'), key, tail)
@@ -163,13 +166,13 @@ end
 return {gone, last}
 """
 
-#: Arguments: impressions kept of a user, seconds that they are kept, now; then user, item and time in turn.
+#: Arguments: impressions kept of a user, seconds that they are kept; then user, item and time in turn.
 SHOWN = """
-local most, kept, now = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-for i = 8, #ARGV, 3 do
+local most, kept = tonumber(ARGV[5]), tonumber(ARGV[6])
+for i = 7, #ARGV, 3 do
   local key = 'funnel:shown:' .. ARGV[i]
   redis.call('ZADD', key, ARGV[i + 2], following('shown') .. ' ' .. ARGV[i + 1])
-  local gone = redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('(%d', now - kept))
+  local gone = redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('(%d', now[1] - kept))
       + redis.call('ZREMRANGEBYRANK', key, 0, -(most + 1))
   if gone > 0 then redis.call('HINCRBY', 'funnel:log', 'unshown', gone) end
   redis.call('EXPIRE', key, kept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -104,6 +104,11 @@ class RedisServer:
 
     def _reason(self, error: Exception) -> str:
         return scrubbed(str(error) or type(error).__name__, self.url)
+
+    def now(self, *, patient: bool) -> float:
+        """The server's clock. Raises: BundleError."""
+        seconds, micros = self.request(lambda client: cast(Any, client.time()), patient=patient)
+        return float(seconds) + micros / 1e6
 
     def call(self, script: str, *arguments: Any) -> Any:
         """Run a script, which may be run twice."""
