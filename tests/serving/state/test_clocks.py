@@ -90,3 +90,21 @@ def test_a_clock_ahead_forgets_no_write(server: Server, clock: Clock) -> None:
     open_state(server.url).observe([Event("v", "1", 1)])
     clock.ahead = 0
     assert log.observe(events, key) == 0
+
+
+def test_impressions_whose_time_is_over_are_not_counted(
+    pool: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from funnel.serving.state.on_redis import impressions as on_redis
+    from funnel.serving.state.on_redis.server import RedisServer
+
+    monkeypatch.setattr(on_redis, "MOST_OF_USER", 3)
+    shown, now = open_state(emptied("redis", pool).url).impressions(), int(time.time())
+    assert shown is not None
+    shown.observe([Event("u", str(item), now - item * 86_400) for item in range(5)])
+    shown.observe([Event("v", "1", now), Event("w", "1", now - 100 * 86_400)])
+    assert (len(shown.of("u", 0)), shown.size()) == (3, 4)
+    shown.forget("v")
+    assert shown.size() == 3
+    monkeypatch.setattr(RedisServer, "now", lambda self, *, patient: now + 92 * 86_400)
+    assert shown.size() == 0

@@ -384,13 +384,14 @@ def test_a_wrong_password_is_in_no_message(store: Store, pool: dict[str, Any], k
     assert "sesame" not in str(error.value)
 
 
-def test_a_redis_that_throws_keys_out_is_refused(store: Store, pool: dict[str, Any]) -> None:
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-lru", "volatile-ttl"])
+def test_a_redis_that_throws_keys_out_is_refused(store: Store, pool: dict[str, Any], policy: str) -> None:
     import redis
 
     server = emptied("redis", pool)
     with redis.Redis.from_url(server.url) as client:
         client.config_set("maxmemory", "1gb")
-        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.config_set("maxmemory-policy", policy)
         try:
             with pytest.raises(BundleError, match="needs noeviction"):
                 Live(store.folder, state=server.url)

@@ -52,10 +52,9 @@ class RedisImpressions:
 
     def size(self) -> int:
         """See `ImpressionLog`."""
-        added, gone = self._server.request(
-            lambda client: cast(list[str | None], client.hmget("funnel:log", ["shown", "unshown"]))
-        )
-        return int(added or 0) - int(gone or 0)
+        days = self._server.request(lambda client: cast(dict[str, str], client.hgetall("funnel:days")))
+        oldest = self.now() // 86_400 - LONGEST_DAYS
+        return sum(int(n) for day, n in days.items() if int(day) >= oldest)
 
     def close(self) -> None:
         """The connections are the state's."""

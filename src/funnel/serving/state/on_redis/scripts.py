@@ -8,7 +8,8 @@
 | `funnel:changes` | a stream: what is known of items and people, one entry each, N-M of change N |
 | `funnel:items`, `funnel:forgotten` | hashes: the entry of each item, and of each person's digest |
 | `funnel:patches:I` | a hash: the entry of each column that was patched |
-| `funnel:shown:U` | a sorted set: "N item" by time |
+| `funnel:shown:U` | a sorted set: "N item" by time; for 90 days |
+| `funnel:days` | a hash: how many impressions there are of each day since 1970 |
 | `funnel:done:W` | for a while: a write that was done |
 | `funnel:recent` | a list: the last 10,000 writes, newest first |
 """
@@ -166,25 +167,42 @@ end
 return {gone, last}
 """
 
+#: What was shown on a day, which is what there is of it until it is too old.
+_DAYS = """
+local function day(at) return math.floor(tonumber(at) / 86400) end
+local function uncount(scored)
+  for i = 2, #scored, 2 do
+    if redis.call('HEXISTS', 'funnel:days', day(scored[i])) == 1 then
+      redis.call('HINCRBY', 'funnel:days', day(scored[i]), -1)
+    end
+  end
+end
+"""
+
 #: Arguments: impressions kept of a user, seconds that they are kept; then user, item and time in turn.
-SHOWN = """
+SHOWN = f"""{_DAYS}
 local most, kept = tonumber(ARGV[5]), tonumber(ARGV[6])
+local oldest = now[1] - kept
 for i = 7, #ARGV, 3 do
   local key = 'funnel:shown:' .. ARGV[i]
   redis.call('ZADD', key, ARGV[i + 2], following('shown') .. ' ' .. ARGV[i + 1])
-  local gone = redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('(%d', now[1] - kept))
-      + redis.call('ZREMRANGEBYRANK', key, 0, -(most + 1))
-  if gone > 0 then redis.call('HINCRBY', 'funnel:log', 'unshown', gone) end
+  redis.call('HINCRBY', 'funnel:days', day(ARGV[i + 2]), 1)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('(%d', oldest))
+  local beyond = redis.call('ZCARD', key) - most
+  if beyond > 0 then uncount(redis.call('ZPOPMIN', key, beyond)) end
   redis.call('EXPIRE', key, kept)
+end
+for _, one in ipairs(redis.call('HKEYS', 'funnel:days')) do
+  if tonumber(one) < day(oldest) then redis.call('HDEL', 'funnel:days', one) end
 end
 return 1
 """
 
 #: Arguments: user. Returns how many impressions there were.
-FORGET_SHOWN = """
+FORGET_SHOWN = f"""{_DAYS}
 local key = 'funnel:shown:' .. ARGV[5]
 local gone = redis.call('ZCARD', key)
+uncount(redis.call('ZRANGE', key, 0, -1, 'WITHSCORES'))
 redis.call('DEL', key)
-redis.call('HINCRBY', 'funnel:log', 'unshown', gone)
 return gone
 """
