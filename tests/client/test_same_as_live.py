@@ -134,6 +134,8 @@ MISTAKES: dict[str, Callable[[Any], Any]] = {
     "event of any value": lambda one: one.observe((7, 1, None, "interaction", math.inf)),
     "events of any value": lambda one: one.observe((7, 1), value=-math.inf),
     "event of half a character": lambda one: one.observe(("\ud800", 1)),
+    "answer of half a character": lambda one: one.observe((7, 1, None, None, None, "a\ud800")),
+    "answer with a zero": lambda one: one.observe((7, 1, None, None, None, "a\0b")),
     "event of bytes": lambda one: one.observe((7, b"1")),
     "event of a long id": lambda one: one.observe(("x" * 5000, 1)),
     "event moment": lambda one: one.observe((7, 1, pd.Timestamp("2002-01-01"))),

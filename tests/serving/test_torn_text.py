@@ -31,6 +31,11 @@ REFUSED: dict[str, tuple[Callable[[Live], Any], str]] = {
     "upsert of a list": (lambda live: live.items.upsert(torn("genres", ["Drama", TORN])), "genres"),
     "upsert of an id": (lambda live: live.items.upsert(torn("item_id", TORN)), "item_id"),
     "observe a user": (lambda live: live.observe((8, 5), (TORN, 5)), "event 1 is"),
+    "observe an answer": (lambda live: live.observe((8, 5, None, None, None, TORN)), "event 0: answer is"),
+    "observe an answer with a zero": (
+        lambda live: live.observe((8, 5, None, None, None, "a\0b")),
+        "answer is",
+    ),
 }
 TAKEN: dict[str, Callable[[Live], Any]] = {
     "observe an item": lambda live: live.observe((8, TORN)),

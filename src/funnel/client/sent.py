@@ -12,7 +12,7 @@ import pandas as pd
 
 from funnel.errors import ConfigError, DataError, FunnelError
 from funnel.values.arguments import columns_by_name, one_each
-from funnel.values.events import parts, worth
+from funnel.values.events import answer_id, parts, worth
 from funnel.values.plain import plain
 from funnel.values.shown import shown
 from funnel.values.times import seconds
@@ -68,11 +68,12 @@ def event(given: Any, number: int) -> dict[str, Any]:
     """An event, as far as it says what it is. Raises: DataError for what is none."""
     user, item, when, kind, value, answer = parts(given, number)
     where = f"event {number}: "
-    for name, part in (("kind", kind), ("answer", answer)):
-        if part is not None and not isinstance(part, str):
-            raise DataError(f"{where}{name} is {shown(part)}; a text is expected")
+    if kind is not None and not isinstance(kind, str):
+        raise DataError(f"{where}kind is {shown(kind)}; a text is expected")
     when = None if when is None else seconds(when, f"{where}time")
-    named = {"time": when, "kind": kind, "value": worth(value, where), "answer": answer}
+    named = {
+        "time": when, "kind": kind, "value": worth(value, where), "answer": answer_id(answer, where)
+    }  # fmt: skip
     kept = {name: part for name, part in named.items() if part is not None}
     return plain({"user_id": user, "item_id": item, **kept})
 

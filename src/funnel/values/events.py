@@ -12,6 +12,9 @@ from funnel.values.shown import shown
 #: Characters of an id: what is longer is none, and would fill a log.
 LONGEST = 4096
 
+#: Characters of the id of an answer.
+MOST_ANSWER = 64
+
 #: The largest value of an event: that of a float32.
 MOST_VALUE = 3.4e38
 
@@ -48,3 +51,17 @@ def worth(value: Any, where: str) -> float | None:
     if not 0 <= number <= MOST_VALUE:
         raise DataError(f"{where}value is {shown(value)}; a number of at least 0 is expected")
     return number
+
+
+def answer_id(value: Any, where: str) -> str | None:
+    """The id of the answer that an event belongs to; None where there is none. where: in front of the
+    message.
+
+    Raises: DataError for what cannot be one, also a text with a zero or half a character in it, which not
+    every log can hold.
+    """
+    if value is None or (isinstance(value, str) and 1 <= len(value) <= MOST_ANSWER and value.isprintable()):
+        return value
+    raise DataError(
+        f"{where}answer is {shown(value)}; the id of an answer is expected, as `Answer.id` has it"
+    )

@@ -393,3 +393,14 @@ def reference(operations: list[tuple[Any, ...]]) -> dict[str, Any]:
         else:
             state[item] = ({"v": value[0]} if value else {}, False)
     return living(state)
+
+
+def test_what_cannot_be_decoded_holds_nothing_up(where: str) -> None:
+    torn = json.loads('"a\\ud83d"')  # as an earlier funnel took the id of an answer
+    log = open_state(where)
+    log.observe([Event("u", str(number), number) for number in range(3)])
+    if where.startswith("redis"):  # no other took it
+        log.observe([Event("u", "3", 3, None, None, torn)])
+    log.observe([Event("u", str(number), number) for number in range(4, 7)])
+    log.retain(events_before=5, changes_before=0.0, forgotten_before=0.0)
+    assert [event.time for event in log.events_of("u", 9)] == [5, 6]

@@ -8,13 +8,10 @@ from typing import Any, NamedTuple
 from funnel.errors import DataError
 from funnel.serving.state.log import Event
 from funnel.types import EventKinds
-from funnel.values.events import parts, worth
+from funnel.values.events import answer_id, parts, worth
 from funnel.values.nearest import hint
 from funnel.values.shown import shown
 from funnel.values.times import AHEAD, seconds
-
-#: Characters of the id of an answer.
-MOST_ANSWER = 64
 
 #: The kind of events of which nobody says more.
 INTERACTION = "interaction"
@@ -86,13 +83,4 @@ def _checked(given: Any, number: int, end: int | None, now: int, kinds: KindsTak
     if kinds is None:
         return Event(user, item, at)
     where = f"event {number}: "
-    return Event(user, item, at, kinds.of(kind, where), kinds.worth(value, where), _answer(answer, where))
-
-
-def _answer(value: Any, where: str) -> str | None:
-    """The id of an answer as the log keeps it. Raises: DataError for what cannot be one."""
-    if value is None or (isinstance(value, str) and 1 <= len(value) <= MOST_ANSWER):
-        return value
-    raise DataError(
-        f"{where}answer is {shown(value)}; the id of an answer is expected, as `Answer.id` has it"
-    )
+    return Event(user, item, at, kinds.of(kind, where), kinds.worth(value, where), answer_id(answer, where))

@@ -132,13 +132,15 @@ return gone
 """
 
 #: Arguments: where to begin, what to go by (2: the event's time, 5: when it was seen), and the bound. Returns
-#: how many of the next 500 were removed, and where to go on.
+#: how many of the next 500 were removed, and where to go on. What cannot be decoded, as half a
+#: character that an earlier funnel took, goes as well: it would hold up all that comes behind it.
 RETAIN_EVENTS = """
 local gone, last = 0, ARGV[1]
 for _, entry in ipairs(redis.call('XRANGE', 'funnel:events', ARGV[1], '+', 'COUNT', 500)) do
   local user, event = entry[2][2], entry[2][4]
   last = '(' .. entry[1]
-  if cjson.decode(event)[tonumber(ARGV[2])] < tonumber(ARGV[3]) then
+  local whole, decoded = pcall(cjson.decode, event)
+  if not whole or decoded[tonumber(ARGV[2])] < tonumber(ARGV[3]) then
     redis.call('XDEL', 'funnel:events', entry[1])
     redis.call('LREM', 'funnel:user:' .. user, -1, string.match(entry[1], '^%d+') .. ' ' .. event)
     gone = gone + 1
