@@ -3,10 +3,50 @@
 from __future__ import annotations
 
 import os
+import threading
+import weakref
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from contextlib import AbstractContextManager, ExitStack
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Forked(Protocol):
+    """What has to be at rest while a process is forked."""
+
+    def over_fork(self) -> AbstractContextManager[None]:
+        """Entered before the fork, by the thread that forks; left behind it, in the parent and in the child.
+        It may wait for what other threads do, but for nothing that may wait for the thread that forks."""
+
+
+def at_rest_over_forks(one: Forked) -> None:
+    """Have `one.over_fork` around each fork of this process, from now on and for as long as it is referenced.
+
+    Forks that Python makes, as `os.fork` and `multiprocessing` do; none that replaces the program at once.
+    """
+    with _FORKING:
+        if not _REGISTERED and hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=_rest, after_in_parent=_go_on, after_in_child=_go_on)
+            _REGISTERED.append(True)
+        _FORKED.add(one)
+
+
+_FORKED: weakref.WeakSet[Forked] = weakref.WeakSet()
+_FORKING, _REGISTERED, _RESTING = threading.RLock(), list[bool](), list[ExitStack]()
+
+
+def _rest() -> None:
+    resting = ExitStack()
+    resting.enter_context(_FORKING)  # two threads that fork at once may wait for each other
+    _RESTING.append(resting)
+    for one in _FORKED:
+        resting.enter_context(one.over_fork())
+
+
+def _go_on() -> None:
+    if _RESTING:  # a program that embeds Python may tell of a child alone
+        _RESTING.pop().close()
 
 
 class PerProcess(Generic[T]):

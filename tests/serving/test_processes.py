@@ -84,6 +84,41 @@ shown = {one.item_id for one in live.recommend("x", 500).items}
 print(json.dumps([left, live.history(7)[-2:], sorted(shown & {40, 41, 42, 43})]))
 """
 
+FORKED_DURING_A_WRITE = """
+import json, os, sys, threading, time
+from funnel.serving.state import Event, connections, open_state
+connections.PATIENCE = 0.5
+log, began = open_state(sys.argv[1]), threading.Event()
+class Slow(list):
+    def __iter__(self):
+        began.set(); time.sleep(0.3)
+        return super().__iter__()
+writes = threading.Thread(target=log.observe, args=(Slow([Event("parent", "1", 10**9)]),))
+log.observe([Event("parent", "1", 10**9)]); writes.start(); began.wait()
+child = os.fork()
+if child == 0:
+    log.observe([Event("child", "1", 10**9)])
+    os._exit(len(log.events_of("child", 9)))
+left = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+writes.join(); log.observe([Event("parent", "1", 10**9)])
+print(json.dumps([left, len(log.events_of("parent", 9)), len(log.events_of("child", 9))]))
+"""
+
+CLOSED_BESIDE_A_CHILD = """
+import json, os, sys
+from funnel.serving.state import Event, open_state
+log, (mine, childs) = open_state(sys.argv[1]), (os.pipe(), os.pipe())
+log.observe([Event("parent", "1", 10**9)]); log.events_of("parent", 9)
+child = os.fork()
+if child == 0:
+    log.observe([Event("child", "1", 10**9)]); os.write(childs[1], b"x"); os.read(mine[0], 1)
+    log.observe([Event("child", "2", 10**9)])
+    os._exit(len(log.events_of("child", 9)))
+os.read(childs[0], 1); log.close(); os.write(mine[1], b"x")
+left = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(json.dumps([left, len(log.events_of("child", 9))]))
+"""
+
 TAKES_UP = """
 import json, os, sys, time
 from funnel import Live
@@ -111,6 +146,16 @@ def test_forked_workers_write_and_know_what_each_wrote(store: Store) -> None:
     again = Live(store.folder)
     assert [again.history(1000 + worker) for worker in range(3)] == [[1, 2, 3, 4, 5]] * 3
     assert not {40, 41, 42, 43} & set(ids(again.recommend("x", 500)))
+
+
+@forking
+def test_a_child_that_is_forked_during_a_write_writes(tmp_path: Path) -> None:
+    assert script(FORKED_DURING_A_WRITE, tmp_path / "state.sqlite") == [1, 3, 1]
+
+
+@forking
+def test_nothing_that_a_child_writes_is_lost_when_the_parent_closes(tmp_path: Path) -> None:
+    assert script(CLOSED_BESIDE_A_CHILD, tmp_path / "state.sqlite") == [2, 2]
 
 
 @forking

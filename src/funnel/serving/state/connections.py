@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from funnel.errors import BundleError
-from funnel.processes import PerProcess
+from funnel.processes import PerProcess, at_rest_over_forks
 
 T = TypeVar("T")
 
@@ -26,19 +26,21 @@ _CHECKPOINT = 4000
 
 @dataclass
 class _Own:
-    """The connections of one process, and who may use each now."""
+    """The connections of one process, and who may use each now: also a fork of who uses one, which would
+    otherwise wait for itself."""
 
     reader: sqlite3.Connection | None = None
     writer: sqlite3.Connection | None = None
-    reader_lock: threading.Lock = field(default_factory=threading.Lock)
-    writer_lock: threading.Lock = field(default_factory=threading.Lock)
+    reader_lock: threading.RLock = field(default_factory=threading.RLock)
+    writer_lock: threading.RLock = field(default_factory=threading.RLock)
 
 
 class Connections:
     """Opened when they are first needed, and anew in the child of a fork.
 
-    A connection must not be used, nor closed, on the other side of a fork: SQLite's locks are the process's.
-    So a child opens its own and keeps the parent's untouched until it ends.
+    None is open over a fork, which waits for who uses one. SQLite counts in memory what the process holds of
+    a file: a child that inherits this never gets what a thread of the parent held just then, and holds what
+    the kernel gave the parent alone, so that others may remove the log that it writes to.
 
     tables: SQL that makes them in an empty file. check: refuses a file of another format. synced: whether
     what is committed also survives a power cut, which costs a write of the disk each time.
@@ -50,6 +52,7 @@ class Connections:
         self.path, self._tables, self._check, self._synced = path, tables, check, synced
         self.opened = 0
         self._own = PerProcess(_Own)
+        at_rest_over_forks(self)
 
     def read(self, query: Callable[[sqlite3.Connection], T]) -> T | None:
         """What `query` finds with a connection; None where there is no file. Raises: BundleError.
@@ -153,10 +156,17 @@ class Connections:
 
     def close(self) -> None:
         """Close both; they are opened again when they are needed."""
+        with self.over_fork():
+            pass
+
+    @contextmanager
+    def over_fork(self) -> Iterator[None]:
+        """Both are closed, and nobody opens one within."""
         own = self._own.get()
         with own.reader_lock, own.writer_lock:
             _close(own.reader, own.writer)
             own.reader = own.writer = None
+            yield
 
 
 def _undone(writer: sqlite3.Connection | None) -> sqlite3.Connection | None:
