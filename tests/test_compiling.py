@@ -44,6 +44,27 @@ def outer(x):
     return 10 * inner(x)
 """
 
+#: A child is forked while a thread compiles, and compiles.
+FORKS = """
+import json, os, signal, threading, time
+import b
+from funnel import compiling
+began, folders = threading.Event(), compiling.cache_folders
+def slow(function):
+    began.set(); time.sleep(0.2)
+    return folders(function)
+compiling.cache_folders = slow
+thread = threading.Thread(target=b.outer, args=(2,))
+thread.start(); began.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    os._exit(int(b.outer(2.5)))
+left = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+thread.join()
+print(json.dumps({"got": left}))
+"""
+
 SERVES = """
 import json, sys
 from funnel import Live
@@ -183,6 +204,10 @@ def test_kept_code_raises_as_new_code_does_and_more_can_be_compiled_behind_it(mo
     one = next(iter(modules.rglob("c.checked-*.code")))
     one.unlink()  # one is read and the other compiled
     assert called(RAISES, path=modules)[0] == expected | {"hits": 1}
+
+
+def test_a_child_that_is_forked_while_another_thread_compiles_can_compile(modules: Path) -> None:
+    assert called(FORKS, path=modules)[0] == {"got": 35}
 
 
 def test_constants_have_the_code_of_any_number(modules: Path) -> None:

@@ -33,6 +33,7 @@ import numpy as np
 from numba import njit, types
 from numba.core import config
 from numba.core.compiler import CompileResult
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.environment import Environment, lookup_environment
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
@@ -134,6 +135,7 @@ class Kept:
 
     def load_overload(self, signature: Any, target: Any) -> Any:
         """The kept code for a combination of types; None where there is none."""
+        _held_over_forks()
         rtsys.initialize(target)  # all that kept code needs of Numba; to compile loads what knows every type
         for folder in cache_folders(self._function):
             path = folder / self._file(signature, target.codegen())
@@ -180,6 +182,17 @@ class Kept:
         for other in path.parent.glob(f"{self._name}-*.code"):
             if not other.name.startswith(f"{self._name}-{self._stamp}-"):
                 other.unlink(missing_ok=True)
+
+
+@cache
+def _held_over_forks() -> None:
+    """Have no thread compile, or load, while a process is forked: the child could never compile. Called with
+    the lock of Numba held, which is for all of that."""
+    if hasattr(os, "register_at_fork"):
+        let_go = global_compiler_lock.release
+        os.register_at_fork(
+            before=global_compiler_lock.acquire, after_in_parent=let_go, after_in_child=let_go
+        )
 
 
 class _Loader(pickle.Unpickler):

@@ -119,6 +119,28 @@ left = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 print(json.dumps([left, len(log.events_of("child", 9))]))
 """
 
+SESSIONS_OF_ITS_OWN = """
+import json, os, sys
+import onnxruntime, pandas as pd
+class Own(onnxruntime.InferenceSession):
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self.process = os.getpid()
+    def run(self, *arguments):
+        return super().run(*arguments) if self.process == os.getpid() else os._exit(9)
+onnxruntime.InferenceSession = Own
+from funnel import Live
+live = Live(sys.argv[1])
+row = {"item_id": [1000], "title": "x", "genres": [["Western"]], "year": 1900.0}
+def answers():
+    live.items.upsert(pd.DataFrame(row))
+    return [one.item_id for one in live.recommend(7).items]
+before, child = answers(), os.fork()
+if child == 0:
+    os._exit(0 if answers() == before else 1)
+print(json.dumps(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+"""
+
 TAKES_UP = """
 import json, os, sys, time
 from funnel import Live
@@ -151,6 +173,12 @@ def test_forked_workers_write_and_know_what_each_wrote(store: Store) -> None:
 @forking
 def test_a_child_that_is_forked_during_a_write_writes(tmp_path: Path) -> None:
     assert script(FORKED_DURING_A_WRITE, tmp_path / "state.sqlite") == [1, 3, 1]
+
+
+@forking
+def test_a_child_waits_for_no_lock_of_the_parents_sessions(store: Store) -> None:
+    """Which a thread may have held that the child does not have."""
+    assert script(SESSIONS_OF_ITS_OWN, store.folder) == 0
 
 
 @forking

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from funnel.features.encoders import Spec
-from funnel.features.runtime import onnx_session
+from funnel.features.runtime import OnnxSession
 from funnel.towers.config import TowersConfig
 from funnel.towers.inputs import GAPS, context_name, input_name
 from funnel.towers.training.graph import item_graph, query_graph
@@ -71,7 +71,7 @@ def test_a_query_graph(
     raw = query_graph(query, D, user, context)
     onnx.checker.check_model(onnx.load_from_string(raw), full_check=True)
     assert raw == query_graph(query, D, user, context)
-    session, rng = onnx_session(raw, 1), np.random.default_rng(1)
+    session, rng = OnnxSession(lambda: raw, 1), np.random.default_rng(1)
     for b, length in ((1, 1), (4, HISTORY), (3, 5)):
         history = rng.normal(size=(b, length, D)).astype(np.float32)
         lengths = rng.integers(length + 1, size=b)
@@ -100,4 +100,4 @@ def test_an_item_graph(specs: dict[str, Spec], normalize: bool) -> None:
     with torch.no_grad():
         want = items(torch.arange(9), as_tensors(columns)).numpy()
     feed = {"n": np.zeros(9, dtype=np.int64)} | {input_name(name): values for name, values in columns.items()}
-    np.testing.assert_allclose(onnx_session(raw, 1).run(None, feed)[0], want, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(OnnxSession(lambda: raw, 1).run(None, feed)[0], want, rtol=1e-5, atol=1e-5)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from funnel.processes import at_rest_over_forks
 
 #: Read when ONNX Runtime is loaded: then it keeps no identifier of the machine, and sends nothing.
 _NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
@@ -12,16 +16,46 @@ _NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 _ERRORS = 3
 
 
-def onnx_session(graph: bytes, threads: int) -> Any:
-    """A graph on so many threads. Raises: ValueError when it is damaged."""
-    runtime = _runtime()
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = _ERRORS
-    try:
-        return runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own exceptions share no base class
-        raise ValueError(f"ONNX Runtime cannot read the graph: {error}") from error
+class OnnxSession:
+    """A graph that is run. graph: reads it. threads: of one run.
+
+    run: see `InferenceSession.run` of ONNX Runtime. Its locks may be held by a thread of the parent when a
+    child is forked, so that the child makes a session of its own with its first run. width: of the first
+    output, float32 [n, width].
+
+    Raises: ValueError when it is damaged.
+    """
+
+    def __init__(self, graph: Callable[[], bytes], threads: int) -> None:
+        self._graph, self._threads = graph, threads
+        session = self._session()
+        self.run: Callable[..., Any] = session.run
+        self.width = session.get_outputs()[0].shape[1]
+        self._before: list[Callable[..., Any]] = []
+        at_rest_over_forks(self)
+
+    @contextmanager
+    def over_fork(self) -> Iterator[None]:
+        """Runs go on; what the parent had stays referenced in the child, and untouched."""
+        process = os.getpid()
+        yield
+        if os.getpid() != process:
+            self._before.append(self.run)
+            self.run = self._first_run
+
+    def _first_run(self, *arguments: Any) -> Any:
+        self.run = self._session().run
+        return self.run(*arguments)
+
+    def _session(self) -> Any:
+        runtime = _runtime()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = self._threads, 1
+        options.log_severity_level = _ERRORS
+        try:
+            return runtime.InferenceSession(self._graph(), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's own exceptions share no base class
+            raise ValueError(f"ONNX Runtime cannot read the graph: {error}") from error
 
 
 def _runtime() -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 
 from funnel.errors import BundleError
 from funnel.features.encoders import Spec
-from funnel.features.runtime import onnx_session
+from funnel.features.runtime import OnnxSession
 from funnel.towers.config import TowersConfig
 from funnel.towers.inputs import column_of, context_name, histories, input_name
 from funnel.types import Clock, Float32, Requests
@@ -40,7 +40,7 @@ class QueryEncoder:
     item_specs: Mapping[str, Spec]
     user_specs: Mapping[str, Spec]
     item_vectors: ItemVectors
-    _session: Any = field(repr=False)
+    _session: OnnxSession = field(repr=False)
     context_specs: Mapping[str, Spec] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
 
@@ -57,7 +57,8 @@ class QueryEncoder:
             about = json.loads((folder / "towers.json").read_text())
             config = TowersConfig.model_validate(about["config"])
             vectors = ItemVectors.load(folder / "item_vectors.npy", config.d)
-            session = onnx_session((folder / "query_tower.onnx").read_bytes(), threads)
+            graph = (folder / "query_tower.onnx").read_bytes()
+            session = OnnxSession(lambda: graph, threads)
             return cls(
                 fingerprint=about["fingerprint"],
                 config=config,

@@ -6,13 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from funnel.errors import BundleError
 from funnel.features.encoders import Spec
-from funnel.features.runtime import onnx_session
+from funnel.features.runtime import OnnxSession
 from funnel.towers.encoder import read_specs
 from funnel.towers.inputs import input_name
 from funnel.types import Features, Float32
@@ -32,7 +31,7 @@ class ItemEncoder:
     """
 
     specs: Mapping[str, Spec]
-    _session: Any = field(repr=False)
+    _session: OnnxSession = field(repr=False)
 
     @classmethod
     def load(cls, folder: Path) -> ItemEncoder | None:
@@ -44,21 +43,20 @@ class ItemEncoder:
             return None
         try:
             specs = read_specs(json.loads((folder / "towers.json").read_text())["item_specs"])
-            return cls(specs, onnx_session((folder / GRAPH).read_bytes(), 1))
+            graph = (folder / GRAPH).read_bytes()
+            return cls(specs, OnnxSession(lambda: graph, 1))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(f"{folder}: the item tower cannot be read: {error}") from error
 
     def encode(self, columns: Features, n: int | None = None) -> Float32:
         """Vectors float32 [n, d] of items with these encoded columns; n is needed where there are none."""
         rows = len(next(iter(columns.values()))) if n is None else n
-        size = max(1, CHUNK // (self._d * max((spec.width for spec in self.specs.values()), default=1)))
+        size = max(
+            1, CHUNK // (self._session.width * max((spec.width for spec in self.specs.values()), default=1))
+        )
         # One part at least, so that there is a shape.
         parts = [self._encode(columns, at, min(at + size, rows)) for at in range(0, max(rows, 1), size)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    @property
-    def _d(self) -> int:
-        return int(self._session.get_outputs()[0].shape[1])
 
     def _encode(self, columns: Features, first: int, stop: int) -> Float32:
         feed = {input_name(name): np.ascontiguousarray(columns[name][first:stop]) for name in self.specs}

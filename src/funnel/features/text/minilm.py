@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.errors import FunnelError
-from funnel.features.runtime import onnx_session
+from funnel.features.runtime import OnnxSession
 from funnel.plugins import register
 from funnel.types import Float32
 
@@ -97,12 +97,14 @@ class MiniLM:
         return tokenizer
 
     @cached_property
-    def _session(self) -> Any:
+    def _session(self) -> OnnxSession:
+        return OnnxSession(self._graph, threads=1)  # batches run side by side
+
+    def _graph(self) -> bytes:
         from funnel.features.text.bert import bert
 
         about = json.loads((self._folder / "config.json").read_text())
-        graph = bert(self._folder / "model.safetensors", about)
-        return onnx_session(graph, threads=1)  # batches run side by side
+        return bert(self._folder / "model.safetensors", about)
 
 
 def _installed() -> Path:
