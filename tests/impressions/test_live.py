@@ -19,6 +19,7 @@ from funnel.errors import BundleError, ConfigError
 from funnel.impressions import Impression, ImpressionsConfig, answers_folder, read
 from funnel.impressions.compact import compact
 from funnel.serving.request import Request, encode_request
+from tests.serving.test_reload import soon
 from tests.tiny import TinyBuild
 
 
@@ -266,6 +267,32 @@ def test_a_person_who_is_forgotten_is_in_no_answer_of_the_log(live: Live) -> Non
     assert live.users.known(7)["answers"] == []
     assert live.users.forget(7).answers == 0
     assert last.id
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_who_is_forgotten_on_another_machine_goes_from_the_log_of_this_one(
+    indexes: Path, tmp_path: Path, runs: bool
+) -> None:
+    """Each machine has a store, and a log, of its own; also where it did not run just then."""
+    state, other = tmp_path / "state.sqlite", Path(shutil.copytree(indexes, tmp_path / "other"))
+    here, there = (Live(store, state=state, impressions=True) for store in (indexes, other))
+    compacted, others = here.recommend(7, 2), here.recommend(77, 2)
+    assert logged(here)
+    here.close()
+    compact(answers_folder(indexes))
+    assert here.recommend(7, 1).id in logged(here)
+    if not runs:
+        here.close()
+    there.users.forget("7")
+    here = here if runs else Live(indexes, state=state, impressions=True)
+    again = here.recommend("x", 1)  # meets it
+    assert soon(lambda: set(logged(here)) == {others.id, again.id})
+    later = here.recommend(7, 1)
+    here.close()
+    here = Live(indexes, state=state, impressions=True)
+    assert here.refresh() is False
+    assert set(logged(here)) == {others.id, again.id, later.id}  # a stranger, who came again
+    assert compacted.id
 
 
 def test_where_the_log_cannot_be_erased_the_person_is_told_so(live: Live) -> None:

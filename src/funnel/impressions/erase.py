@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from itertools import filterfalse
 from pathlib import Path
@@ -16,6 +17,10 @@ from funnel.impressions.locks import rewriting
 from funnel.impressions.record import Impression, from_line
 
 _Theirs = Callable[[Impression], bool]
+_Users = Callable[[str], bool]
+
+#: The user of a line, for a look before it is read; see `as_line`.
+_USER = re.compile(rb'\{"id":"[^"]*","time":[^,]*,"user":(.+?),"version":')
 
 
 def erase(folder: Path, user: str) -> int:
@@ -29,12 +34,13 @@ def erase(folder: Path, user: str) -> int:
     """
     if not folder.is_dir():
         return 0
-    return erase_where(folder, lambda shown: shown.user is not None and str(shown.user) == user, {user})
+    return erase_where(
+        folder, lambda shown: shown.user is not None and str(shown.user) == user, lambda name: name == user
+    )
 
 
-def erase_where(folder: Path, theirs: _Theirs, users: set[str] | None = None) -> int:
-    """The same for answers of which something holds. users: in writing, of whom alone it can; None: not
-    known."""
+def erase_where(folder: Path, theirs: _Theirs, users: _Users = lambda _: True) -> int:
+    """The same for answers of which something holds. users: whether it can for a user, in writing."""
     erased = 0
     with rewriting(folder):
         for path in in_hours(folder, None, None):
@@ -45,13 +51,12 @@ def erase_where(folder: Path, theirs: _Theirs, users: set[str] | None = None) ->
     return erased
 
 
-def _from_lines(path: Path, theirs: _Theirs, users: set[str] | None) -> int:
+def _from_lines(path: Path, theirs: _Theirs, users: _Users) -> int:
     """Overwrite lines with spaces, which a reader passes over."""
-    marks = None if users is None else [_mark(user) for user in users]
     erased = at = 0
     with path.open("rb+", buffering=0) as raw, path.open("rb") as lines:
         for line in lines:
-            if (marks is None or any(mark in line for mark in marks)) and _is_theirs(line, theirs):
+            if _may_be(line, users) and _is_theirs(line, theirs):
                 os.pwrite(raw.fileno(), b" " * (len(line) - 1), at)
                 erased += 1
             at += len(line)
@@ -60,9 +65,12 @@ def _from_lines(path: Path, theirs: _Theirs, users: set[str] | None) -> int:
     return erased
 
 
-def _mark(user: str) -> bytes:
-    """What a line of a user holds, as a number or a text: for a look before it is read."""
-    return json.dumps(user, ensure_ascii=False)[1:-1].encode(errors="replace")
+def _may_be(line: bytes, users: _Users) -> bool:
+    found = _USER.match(line)
+    try:
+        return found is None or users(str(json.loads(found[1])))
+    except ValueError:  # a damaged line, whoever it is of
+        return False
 
 
 def _is_theirs(line: bytes, theirs: _Theirs) -> bool:
@@ -72,8 +80,8 @@ def _is_theirs(line: bytes, theirs: _Theirs) -> bool:
         return False
 
 
-def _from_compacted(path: Path, theirs: _Theirs, users: set[str] | None) -> int:
-    if users is not None and not users & users_in(path):
+def _from_compacted(path: Path, theirs: _Theirs, users: _Users) -> int:
+    if not any(map(users, users_in(path))):
         return 0
     gone = sum(map(theirs, impressions_in(path)))
     if gone:

@@ -52,7 +52,7 @@ class ServingParts:
         self.impressions.size()  # damaged, it is told now
         settings = ImpressionsConfig(log=impressions) if isinstance(impressions, bool) else impressions
         self.recording = Recording(store.folder, settings)
-        self.follower = Follower(self.state, loaded)
+        self.follower = Follower(self.state, loaded, self.recording.forget)
         self.reload = Reload(store, self.follower)
         self.exploring = Exploring(store.folder)
         self.arms = Arms(store, self.follower)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +27,8 @@ from funnel.impressions import (
 )
 from funnel.impressions.erase import erase
 from funnel.impressions.sweep import Retention
+from funnel.serving.background import later
+from funnel.serving.forgotten import erase_once
 from funnel.serving.loaded import Loaded
 from funnel.serving.logged import Front, impression_of
 from funnel.serving.request import Request
@@ -78,6 +80,7 @@ class Recording:
         self._settings, self.folder, self._shadows = settings, answers_folder(store), shadow_folder(store)
         self._recorders: dict[Path, Recorder] = {}
         self.erased = float("-inf")
+        self._forgotten: dict[str, float] = {}
         self._of_bundle: tuple[str, ImpressionsConfig] | None = None
         self._refused: str | None = None
         self._paused = False
@@ -174,6 +177,22 @@ class Recording:
         with self._as_bundle_error():
             erase(self._shadows, mended(user))
             return erase(self.folder, mended(user))
+
+    def forget(self, people: Iterable[tuple[str, float]]) -> None:
+        """Have people removed from the log, and from that of shadows, who were forgotten on any machine, in
+        the background. people: digests of ids, and when; those who were named before are passed over."""
+        new = {user: at for user, at in people if self._forgotten.get(user) != at}
+        self._forgotten |= new
+        if new and (self.folder.is_dir() or self._shadows.is_dir()):
+            self.erased = monotonic()
+            later(partial(self._erase_forgotten, new))
+
+    def _erase_forgotten(self, forgotten: Mapping[str, float]) -> None:
+        self.flush()
+        try:
+            erase_once(forgotten, [self.folder, self._shadows], self.folder.parent)
+        except (OSError, DataError) as error:
+            log.warning("the log of answers in %s may have people who were forgotten: %s", self.folder, error)
 
     @contextmanager
     def _as_bundle_error(self) -> Iterator[None]:

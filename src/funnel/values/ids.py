@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from decimal import Decimal
 from typing import Any
@@ -33,6 +34,11 @@ def written(value: Any) -> str | None:
         return word(value, "id")
     except DataError:
         return None
+
+
+def digest(user: str) -> str:
+    """What is kept of an id that is to be forgotten: enough to tell it when it comes."""
+    return hashlib.blake2b(user.encode(), digest_size=16).hexdigest()
 
 
 def integer(text: str) -> int | None:

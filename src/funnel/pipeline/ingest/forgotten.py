@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from funnel.artifacts.writing import replace_line
-from funnel.impressions.erase import erase_where
 from funnel.pipeline.ingest.files import write_whole
+from funnel.serving.forgotten import erase_all, is_theirs, not_done, set_done
 from funnel.serving.state import StateLog
-from funnel.serving.state.log import digest
-from funnel.values.ids import written
 from funnel.values.times import AHEAD
-
-_DONE = "FORGOTTEN.json"
 
 
 def forget(state: StateLog, logs: Sequence[Path], folder: Path) -> int:
@@ -29,38 +22,21 @@ def forget(state: StateLog, logs: Sequence[Path], folder: Path) -> int:
 
     Raises: BundleError where the log cannot be read; OSError where a file cannot be written.
     """
-    done = _done(folder)
-    new = {user: at for user, at in state.changes_after(0).forgotten if done.get(user) != at}
+    new = not_done(dict(state.changes_after(0).forgotten), folder)
     if not new:
         return 0
-    removed = sum(
-        erase_where(log, lambda impression: _is_theirs(new, impression.user, impression.time))
-        for log in logs
-        if log.is_dir()
-    )
+    removed = erase_all(new, logs)
     for path in sorted(folder.glob("*/[!.]*.parquet")):
         ahead = AHEAD if path.parent.name == "events" else 0
         removed += _remove(path, {user: at + ahead for user, at in new.items()})
-    replace_line(folder / _DONE, json.dumps(done | new))
+    set_done(new, folder)
     return removed
-
-
-def _done(folder: Path) -> dict[str, float]:
-    try:
-        return dict(json.loads((folder / _DONE).read_text()))
-    except (OSError, ValueError):  # all of it is done again
-        return {}
-
-
-def _is_theirs(forgotten: Mapping[str, float], user: Any, time: float) -> bool:
-    text = written(user)
-    return text is not None and time < forgotten.get(digest(text), -1)
 
 
 def _remove(path: Path, forgotten: Mapping[str, float]) -> int:
     users = pq.read_table(path, columns=["user_id", "time"])
     kept = [
-        not _is_theirs(forgotten, user, time)
+        not is_theirs(forgotten, user, time)
         for user, time in zip(users["user_id"].to_pylist(), users["time"].to_pylist(), strict=True)
     ]
     if all(kept):

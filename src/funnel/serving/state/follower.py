@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -47,11 +47,18 @@ class Follower:
     first, and who looks meanwhile waits for that: a millisecond or so for an item, microseconds for a click.
     A log that cannot be read stops nobody: `error` says why, and what is served is what was known.
 
+    forget: told of people who were forgotten, by whichever process, and maybe again.
+
     Raises: BundleError when the log is damaged or cannot be read at the start.
     """
 
-    def __init__(self, state: StateLog, loaded: Loaded) -> None:
-        self.state = state
+    def __init__(
+        self,
+        state: StateLog,
+        loaded: Loaded,
+        forget: Callable[[Sequence[Forgotten]], None] = lambda people: None,
+    ) -> None:
+        self.state, self._forget = state, forget
         self.error: str | None = None
         self._locks = PerProcess(_Locks)
         self._served = self._overlay_of(loaded)
@@ -99,6 +106,7 @@ class Follower:
         if position[0] != known[0] or not overlay.has_room(len(changes.items)):
             return self._overlay_of(overlay.bundle)
         self._write(overlay, changes)
+        self._forget(changes.forgotten)
         return _Served(overlay, position)
 
     def reload(self, loaded: Loaded) -> None:
@@ -122,6 +130,7 @@ class Follower:
         )
         overlay = Overlay(bundle, len(fresh.items))
         self._write(overlay, fresh)
+        self._forget(changes.forgotten)
         return _Served(overlay, position)
 
     def _write(self, overlay: Overlay, changes: Changes) -> None:

@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+from funnel.values.ids import digest as digest
 
 if TYPE_CHECKING:
     from funnel.serving.state.impressions import ImpressionLog
@@ -144,8 +145,3 @@ class StateLog(Protocol):
 
     def close(self) -> None:
         """Give back what it holds; it is opened again when it is used again."""
-
-
-def digest(user: str) -> str:
-    """What is kept of an id that is to be forgotten: enough to tell it when it comes."""
-    return hashlib.blake2b(user.encode(), digest_size=16).hexdigest()

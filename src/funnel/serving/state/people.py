@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.catalogue.ids import Ids
-from funnel.serving.state.log import digest
 from funnel.types import Int32
-from funnel.values.ids import written
+from funnel.values.ids import digest, written
 
 
 class RememberedIds:

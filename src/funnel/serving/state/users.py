@@ -12,8 +12,8 @@ from funnel.serving.recording import Recording
 from funnel.serving.state.follower import Follower
 from funnel.serving.state.impressions import ImpressionLog
 from funnel.serving.state.last_known import LastKnown
-from funnel.serving.state.log import Event, digest
-from funnel.values.ids import written
+from funnel.serving.state.log import Event
+from funnel.values.ids import digest, written
 from funnel.values.shown import shown
 
 #: Events of a user that an answer may read; more than are kept of anybody.
@@ -99,9 +99,9 @@ class LiveUsers:
 
     def forget(self, user_id: Any) -> Erased:
         """Forget a person: their events go from every table that serves, their answers from the log of
-        answers, and no answer of any process reads what the bundle in use, or one before it, holds of them.
-        Counts of items keep their number, without whose they were. Somebody who comes again under the same id
-        begins as a stranger.
+        answers (that of another machine on the state with its next request), and no answer of any process
+        reads what the bundle in use, or one before it, holds of them. Counts of items keep their number,
+        without whose they were. Somebody who comes again under the same id begins as a stranger.
 
         A bundle that is built from then on knows whom its data hold. Copies that were made of the store, and
         logs of your own, are yours to clean.
