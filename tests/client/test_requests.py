@@ -26,7 +26,11 @@ from tests.client.scripted import ANSWER, Said, serving
 BUSY = Said(429, {"title": "Too Many Requests", "detail": "64 requests are in flight"}, {"Retry-After": "0"})
 DOWN = Said(503, {"title": "Service Unavailable", "detail": "draining"}, {"Retry-After": "0"})
 BROKEN = Said(0)
-WELL = Said(200, {**ANSWER, "contributions": {}, "accepted": 1, "missing": [], "answers": [], "version": "v"})
+WELL = Said(
+    200,
+    {**ANSWER, "contributions": {}, "accepted": 1, "missing": [], "answers": [], "version": "v",
+     "attributes": {}},
+)  # fmt: skip
 
 
 def problem(status: int, error: str, detail: str, **more: Any) -> Said:
@@ -99,6 +103,14 @@ def test_nobody_there() -> None:
         url = f"http://127.0.0.1:{gone.getsockname()[1]}"
     with Client(url, retries=1) as client, pytest.raises(funnel.ServiceError, match="is the service running"):
         client.items.delete([1])
+
+
+def test_an_item_is_none_where_the_service_says_so_and_not_where_another_does() -> None:
+    gone = problem(404, "FunnelError", "no item '7'")
+    with serving(gone, Said(404, b"<html>nginx</html>")) as server, Client(server.url) as client:
+        assert client.items.get(7) is None
+        with pytest.raises(funnel.ServiceError, match="nginx"):
+            client.items.get(7)
 
 
 @pytest.mark.parametrize(

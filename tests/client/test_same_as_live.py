@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,6 +22,7 @@ import pytest
 
 import funnel
 from funnel import Answer, AsyncClient, Client, Event, Live
+from funnel.client.resources import AsyncRemoteItems, AsyncRemoteUsers, RemoteItems, RemoteUsers
 from funnel.service import keys
 from tests.service.server import server
 from tests.serving.test_items import frame
@@ -173,21 +175,35 @@ def test_changes_are_those_of_live(pair: Pair) -> None:
     assert client.items.upsert(new) is None
     assert live.rank(7, [9001, 9002]).items
     assert client.items.patch([9001, 424242], {"year": 2001.0}) == [424242]
-    assert client.items.get(9001)["attributes"]["year"] == 2001.0
+    assert client.items.patch_each({424242: {"year": 1.0}, 9001: {"year": 2002.0}, "x": {}}) == [424242, "x"]
+    assert live.items.patch_each({"y": {}, 424242: {"year": 1.0}, 9001: {"year": 2001.0}}) == ["y", 424242]
+    assert client.items.get(9001) == live.items.get(9001)
+    assert client.items.get(9001)["year"] == 2001.0  # type: ignore[index]
     assert live.rank(7, [9001]).items[0].attributes["year"] == 2001.0
     assert client.items.delete(np.array([9002, 424242])) == [424242]
     assert live.rank(7, [9002]).reasons == client.rank(7, [9002]).reasons != ()
-    with pytest.raises(funnel.FunnelError, match="9002"):
-        client.items.get(9002)
+    assert client.items.get(9002) is live.items.get(9002) is None
     assert client.observe((user, 1), Event(user, 2)) is None
     client.observe((user, 3), key="once")
     client.observe((user, 3), key="once")
     assert live.history(user) == client.history(user) == [1, 2, 3]
-    assert [event["item_id"] for event in client.users.get(user)["events"]] == ["1", "2", "3"]
+    assert [event["item_id"] for event in client.users.known(user)["events"]] == ["1", "2", "3"]
     forgotten = client.users.forget(user)
     assert (type(forgotten), forgotten.events) == (type(live.users.forget("nobody")), 3)
     assert live.history(user) == client.history(user) == []
     live.items.forget([9001, 9002])
+
+
+@pytest.mark.parametrize("user", [".", "..", "a/../b", "../history", "%2E"])
+def test_ids_that_are_written_as_paths_are_ids(pair: Pair, user: str) -> None:
+    live, client = pair.live, pair.client
+    client.observe((user, 5), (f"{user}/", 6))
+    assert client.history(user) == live.history(user) == [5]
+    assert client.users.known(user) == live.users.known(user)
+    assert client.users.known(user)["user_id"] == user
+    assert client.items.get(user) is None
+    assert client.users.forget(user).events == 1
+    assert live.history(user) == []
 
 
 def test_ids_that_are_not_there_are_told_as_they_were_given(pair: Pair) -> None:
@@ -252,3 +268,13 @@ def test_no_public_method_of_live_is_forgotten() -> None:
     assert public - inside - {"version", "close"} <= {name.split()[0] for name in CALLS} | {
         "recommend_many", "observe", "health",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["items", "users"])
+def test_what_a_client_lacks_of_items_and_users_is_named(pair: Pair, name: str) -> None:
+    docs = (Path(__file__).parents[2] / "docs/client.md").read_text()
+    named = set(re.findall(rf"`{name}\.([a-z_]+)`", docs.partition("**Not there**")[2].partition("\n\n")[0]))
+    theirs = {one for one in dir(getattr(pair.live, name)) if not one.startswith("_")}
+    assert theirs - set(dir(getattr(pair.client, name))) == named
+    assert set(dir(AsyncRemoteItems)) == set(dir(RemoteItems))
+    assert set(dir(AsyncRemoteUsers)) == set(dir(RemoteUsers))

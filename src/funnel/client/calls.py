@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
 from funnel.client.answers import answer, answers, contributions, erased
-from funnel.client.sent import argument, columns, event, filtered, frame, is_given, known
+from funnel.client.sent import argument, columns, columns_of_each, event, filtered, frame, is_given, known
 from funnel.errors import DataError
 from funnel.serving.erased import Erased
 from funnel.serving.response import Answer
@@ -39,7 +39,8 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Call(Generic[T]):
     """One request. read: makes the method's value of what came back. repeatable: whether to have done it
-    twice is to have done it once, so that it may be sent again when nobody knows what became of it."""
+    twice is to have done it once, so that it may be sent again when nobody knows what became of it. or_none:
+    whether what the service does not have is None."""
 
     method: str
     path: str
@@ -47,6 +48,7 @@ class Call(Generic[T]):
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = True
+    or_none: bool = False
 
 
 def recommend(user_id: Any, k: Any, **others: Any) -> Call[Answer]:
@@ -104,6 +106,15 @@ def patch(ids: Iterable[Any], values: Mapping[str, Any]) -> Call[list[Any]]:
     )
 
 
+def patch_each(changes: Mapping[Any, Mapping[str, Any]]) -> Call[list[Any]]:
+    """See `LiveItems.patch_each`."""
+    body = {"patches": columns_of_each(changes)}
+    given = dict(zip(body["patches"], changes, strict=True))
+    return Call(
+        "PATCH", "/v1/items", lambda raw: [given[name] for name in raw["missing"]], body, repeatable=False
+    )
+
+
 def delete(ids: Iterable[Any]) -> Call[list[Any]]:
     """See `LiveItems.delete`."""
     given = list_of_ids(ids, "ids")
@@ -111,13 +122,14 @@ def delete(ids: Iterable[Any]) -> Call[list[Any]]:
     return Call("DELETE", "/v1/items", lambda raw: _missing(raw, given, plain(given)), body, repeatable=False)
 
 
-def item(item_id: Any) -> Call[dict[str, Any]]:
-    """What is known of an item."""
-    return Call("GET", f"/v1/items/{named(item_id)}", dict)
+def item(item_id: Any) -> Call[dict[str, Any] | None]:
+    """See `LiveItems.get`."""
+    path = f"/v1/items/{named(item_id)}"
+    return Call("GET", path, lambda raw: dict(raw["attributes"]), or_none=True)
 
 
 def user(user_id: Any) -> Call[dict[str, Any]]:
-    """Everything that is known of a person."""
+    """See `LiveUsers.known`."""
     return Call("GET", f"/v1/users/{named(user_id)}", dict)
 
 
@@ -159,7 +171,8 @@ def named(value: Any) -> str:
         raise DataError(
             f"id is {shown(value)}; a whole number or a text of 1 to {LONGEST:,} characters is expected"
         )
-    return quote(text, safe="")
+    part = quote(text, safe="")
+    return part.replace(".", "%2E") if text in (".", "..") else part  # these lead to other paths
 
 
 def header(key: Any) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from funnel.client.attempts import Lost, Reply
 from funnel.client.calls import Call
-from funnel.client.problems import read
+from funnel.client.problems import is_absent, read
 from funnel.errors import FunnelError, ServiceError
 from funnel.values.shown import shown
 
@@ -67,6 +67,8 @@ class Endpoint:
     def value(self, call: Call[Any], outcome: Reply | Lost) -> Any:
         """The value of a method. Raises: what the service raised, and ServiceError."""
         where = f"{call.method} {self.url.rstrip('/')}{call.path}"
+        if call.or_none and is_absent(outcome):
+            return None
         document = read(outcome, where)
         try:
             return call.read(document)

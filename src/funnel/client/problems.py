@@ -30,6 +30,13 @@ def read(outcome: Reply | Lost, where: str) -> Any:
     raise error_of(outcome, where)
 
 
+def is_absent(outcome: Reply | Lost) -> bool:
+    """Whether the service, and nobody on the way to it, says that it does not have what was asked for."""
+    if isinstance(outcome, Lost) or outcome.status != 404:
+        return False
+    return not isinstance(error_of(outcome, ""), ServiceError)
+
+
 def error_of(reply: Reply, where: str) -> FunnelError:
     """What a refusal says, as an exception."""
     try:

@@ -33,8 +33,8 @@ class RemoteItems:
     def __init__(self, send: Send) -> None:
         self._send = send
 
-    def get(self, item_id: Any) -> dict[str, Any]:
-        """What is known of an item. Raises: FunnelError when it is unknown or deleted."""
+    def get(self, item_id: Any) -> dict[str, Any] | None:
+        """An item's columns as they are now; None where it is unknown or deleted, see `Live.items`."""
         return self._send(calls.item(item_id))
 
     def upsert(self, items: pd.DataFrame) -> None:
@@ -44,6 +44,10 @@ class RemoteItems:
     def patch(self, ids: Iterable[Any], columns: Mapping[str, Any]) -> list[Any]:
         """Change single columns of items; the ids that are not there, see `Live.items`."""
         return self._send(calls.patch(ids, columns))
+
+    def patch_each(self, changes: Mapping[Any, Mapping[str, Any]]) -> list[Any]:
+        """The same with columns of its own for each item, see `Live.items`."""
+        return self._send(calls.patch_each(changes))
 
     def delete(self, ids: Iterable[Any]) -> list[Any]:
         """Take items out; the ids that were not there, see `Live.items`."""
@@ -56,8 +60,8 @@ class RemoteUsers:
     def __init__(self, send: Send) -> None:
         self._send = send
 
-    def get(self, user_id: Any) -> dict[str, Any]:
-        """Everything that is known of a person."""
+    def known(self, user_id: Any) -> dict[str, Any]:
+        """All that is known of a person, see `Live.users`."""
         return self._send(calls.user(user_id))
 
     def forget(self, user_id: Any) -> Erased:
@@ -91,8 +95,8 @@ class AsyncRemoteItems:
     def __init__(self, send: AsyncSend) -> None:
         self._send = send
 
-    async def get(self, item_id: Any) -> dict[str, Any]:
-        """What is known of an item. Raises: FunnelError when it is unknown or deleted."""
+    async def get(self, item_id: Any) -> dict[str, Any] | None:
+        """An item's columns as they are now; None where it is unknown or deleted, see `Live.items`."""
         return await self._send(calls.item(item_id))
 
     async def upsert(self, items: pd.DataFrame) -> None:
@@ -102,6 +106,10 @@ class AsyncRemoteItems:
     async def patch(self, ids: Iterable[Any], columns: Mapping[str, Any]) -> list[Any]:
         """Change single columns of items; the ids that are not there, see `Live.items`."""
         return await self._send(calls.patch(ids, columns))
+
+    async def patch_each(self, changes: Mapping[Any, Mapping[str, Any]]) -> list[Any]:
+        """The same with columns of its own for each item, see `Live.items`."""
+        return await self._send(calls.patch_each(changes))
 
     async def delete(self, ids: Iterable[Any]) -> list[Any]:
         """Take items out; the ids that were not there, see `Live.items`."""
@@ -114,8 +122,8 @@ class AsyncRemoteUsers:
     def __init__(self, send: AsyncSend) -> None:
         self._send = send
 
-    async def get(self, user_id: Any) -> dict[str, Any]:
-        """Everything that is known of a person."""
+    async def known(self, user_id: Any) -> dict[str, Any]:
+        """All that is known of a person, see `Live.users`."""
         return await self._send(calls.user(user_id))
 
     async def forget(self, user_id: Any) -> Erased:

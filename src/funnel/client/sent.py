@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from funnel.errors import ConfigError, DataError, FunnelError
-from funnel.values.arguments import columns_by_name, one_each
+from funnel.values.arguments import columns_by_item, columns_by_name, one_each
 from funnel.values.events import answer_id, parts, worth
 from funnel.values.plain import plain
 from funnel.values.shown import shown
@@ -98,3 +98,11 @@ def columns(ids: list[Any], given: Mapping[str, Any]) -> dict[str, dict[str, Any
         for item, value in zip(ids, one_each(some, len(ids), f"items.{name}"), strict=True):
             patches[str(plain(item))][str(name)] = known(value, f"items.{name}")
     return patches
+
+
+def columns_of_each(given: Mapping[Any, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The same where each item has columns of its own."""
+    return {
+        str(plain(item)): {str(name): known(value, f"items.{name}") for name, value in some.items()}
+        for item, some in columns_by_item(given, "changes").items()
+    }

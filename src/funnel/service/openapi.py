@@ -27,7 +27,9 @@ class Operation(NamedTuple):
 
 def _path(name: str) -> dict[str, dict[str, Any]]:
     """A part of the path."""
-    return {name: {"in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}}
+    written = "percent-encoded, a slash and the ids . and .. too: %2F, %2E, %2E%2E"
+    schema = {"type": "string", "minLength": 1, "description": written}
+    return {name: {"in": "path", "required": True, "schema": schema}}
 
 
 #: The header under which events that are sent again are taken in once.
