@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import math
 import os
 import socket
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -223,6 +226,28 @@ def test_the_asynchronous_client_does_the_same_many_at_a_time() -> None:
 
     with serving(Said(slow=0.05)) as server, pytest.raises(funnel.ServiceError, match="no answer within"):
         asyncio.run(late(server.url))
+
+
+@pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")  # as of every loop that is left so
+def test_each_event_loop_has_connections_of_its_own() -> None:
+    loops: list[weakref.ref[Any]] = []
+
+    async def ask(client: AsyncClient) -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        for _ in range(10):
+            await asyncio.gather(*(client.recommend(7) for _ in range(2)))
+
+    with serving(WELL) as server:
+        client = AsyncClient(server.url)
+        for _ in range(2):
+            asyncio.run(ask(client))
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda _: asyncio.run(ask(client)), range(2)))
+        asyncio.run(ask(client))
+        assert len(server.asked) == 5 * 20  # five loops
+        gc.collect()
+        assert sum(loop() is not None for loop in loops) <= 1
+        asyncio.run(client.close())
 
 
 def test_a_fork_has_connections_of_its_own() -> None:

@@ -31,8 +31,9 @@ class AsyncClient:
         async with funnel.AsyncClient("http://127.0.0.1:8000") as client:
             answer = await client.recommend(user_id, k=10)
 
-    http: an httpx.AsyncClient of your own; it is yours to close. For the other arguments see `Client`.
-    Belongs to the event loop that it is first used in.
+    http: an httpx.AsyncClient of your own; it is yours to close, and of one event loop. For the other
+    arguments see `Client`. Each event loop has connections of its own, so that one client serves one
+    `asyncio.run` after the other, and loops of several threads.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class AsyncClient:
     ) -> None:
         self._endpoint = Endpoint(url, key, timeout, retries)
         self._library, self._given = http_library(), http
-        self._own: tuple[int, httpx.AsyncClient] | None = None
+        self._own: dict[asyncio.AbstractEventLoop, tuple[int, httpx.AsyncClient]] = {}
         self.items, self.users = AsyncRemoteItems(self._send), AsyncRemoteUsers(self._send)
         self.bundles = AsyncRemoteBundles(self._send)
 
@@ -59,8 +60,8 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections; they are opened again when they are needed again."""
-        own, self._own = self._own, None
+        """Close the connections of this event loop; they are opened again when they are needed again."""
+        own = self._own.pop(asyncio.get_running_loop(), None)
         if own is not None and own[0] == os.getpid():
             await own[1].aclose()
 
@@ -228,7 +229,10 @@ class AsyncClient:
         """A process has connections of its own: two that share a socket would read each other's answers."""
         if self._given is not None:
             return self._given
-        own = self._own
+        loop = asyncio.get_running_loop()
+        own = self._own.get(loop)
         if own is None or own[0] != os.getpid():
-            own = self._own = (os.getpid(), self._library.AsyncClient())
+            for other in [other for other in list(self._own) if other.is_closed()]:
+                self._own.pop(other, None)  # whose connections nobody can use, or close, any more
+            own = self._own[loop] = (os.getpid(), self._library.AsyncClient())
         return own[1]
