@@ -264,6 +264,24 @@ def test_parts_of_another_state_are_not_taken(
     assert victim not in set(pd.read_parquet(tmp_path / "recs.parquet")["item_id"])
 
 
+def test_one_run_at_a_time_makes_a_file(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "CHUNK", 64)
+    live, output = Live(store.folder), tmp_path / "recs.parquet"
+    first = recommend_all(live, output, k=5)
+    next(first)
+    with pytest.raises(BundleError, match="another run is making lists there"):
+        next(recommend_all(live, output, k=3))
+    assert list(first)[-1] == (300, 300)
+    assert set(pd.read_parquet(output).groupby("user_id").size()) == {5}
+    begun = recommend_all(live, output, k=3)  # it has ended
+    next(begun)
+    begun.close()
+    assert list(recommend_all(live, output, k=4))[-1] == (300, 300)  # and so has this one
+    assert set(pd.read_parquet(output).groupby("user_id").size()) == {4}
+
+
 def test_a_state_is_named_by_a_path_or_a_text(tmp_path: Path) -> None:
     log = SqliteLog(str(tmp_path / "state.sqlite"))
     log.observe([Event("1", "2", 3)])

@@ -28,12 +28,12 @@ def new_folder(store: Path) -> Iterator[Path]:
     unless it has got another name."""
     with _alone(store):
         path = Path(tempfile.mkdtemp(prefix=_prefix(), dir=store))
-        lock = _locked(path)
+        lock = locked(path)
     try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
-        _close(lock)
+        close(lock)
 
 
 @contextmanager
@@ -42,12 +42,12 @@ def new_file(store: Path) -> Iterator[Path]:
     with _alone(store):
         handle, name = tempfile.mkstemp(prefix=_prefix(), dir=store)
         os.close(handle)
-        lock = _locked(Path(name))
+        lock = locked(Path(name))
     try:
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
-        _close(lock)
+        close(lock)
 
 
 def clear(store: Path) -> None:
@@ -57,12 +57,12 @@ def clear(store: Path) -> None:
     change.
     """
     with _alone(store):  # so that none is between its making and its lock
-        abandoned = [(path, lock) for path in store.glob(f"{_DRAFT}*") if (lock := _locked(path)) is not None]
+        abandoned = [(path, lock) for path in store.glob(f"{_DRAFT}*") if (lock := locked(path)) is not None]
         now = _now(store)
     for path, lock in abandoned:
         if _from_here(path) or _age(path, now) > _ABANDONED_AFTER:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-        _close(lock)
+        close(lock)
 
 
 def _prefix() -> str:
@@ -98,8 +98,9 @@ def _alone(store: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _locked(draft: Path) -> int | None:
-    """The handle of a draft that nobody else holds, now held by us; None for one that is held, or is gone."""
+def locked(draft: Path) -> int | None:
+    """The handle of a draft that nobody else holds, now held by us, to be closed with `close`; None for one
+    that is held, or is gone."""
     try:
         handle = os.open(draft, os.O_RDONLY)
     except OSError:
@@ -114,7 +115,8 @@ def _locked(draft: Path) -> int | None:
     return handle
 
 
-def _close(lock: int | None) -> None:
+def close(lock: int | None) -> None:
+    """Let go of what `locked` holds."""
     if lock is not None:
         os.close(lock)
 

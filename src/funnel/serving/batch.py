@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import pyarrow.parquet as pq
 from pyarrow.csv import CSVWriter
 
 from funnel.allow import Allow
+from funnel.artifacts.drafts import close, locked
 from funnel.artifacts.writing import changing
 from funnel.catalogue.where import Where
 from funnel.errors import BundleError, ConfigError
@@ -57,8 +60,8 @@ def recommend_all(
     then it starts anew. The file appears whole or not at all; Parquet names the bundle in its metadata. All
     users are answered from one state of the items. Memory: one chunk's candidates.
 
-    Raises: BundleError when the file cannot be written, FunnelError when k < 1, ConfigError when `output` is
-    of another kind or the filter cannot be answered; nothing is written then.
+    Raises: BundleError when the file cannot be written, or another run is making it, FunnelError when k < 1,
+    ConfigError when `output` is of another kind or the filter cannot be answered; nothing is written then.
     """
     if output.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"output is {str(output)!r}; a file name that ends in .parquet or .csv is expected")
@@ -80,14 +83,34 @@ def recommend_all(
 def _write(loaded: Loaded, output: Path, about: dict[str, Any], recipe: Recipe) -> Iterator[tuple[int, int]]:
     """Part after part. about: what the parts are made of. recipe: what writes one, by its first user."""
     n, parts = len(loaded.contents.users.ids), _folder(output)
+    with _alone(parts, output):
+        with changing(output):
+            _prepare(parts, about)
+        done = each(recipe, range(0, n, CHUNK), threads=1)
+        while (stop := _next(done, output)) is not None:
+            yield stop, n
+        with changing(output):
+            _join(sorted(parts.glob("*.parquet")), output, loaded.version)
+            shutil.rmtree(parts)
+
+
+@contextmanager
+def _alone(parts: Path, output: Path) -> Iterator[None]:
+    """Hold the folder of the parts; the kernel lets go of it when the process ends, however it ends.
+
+    Raises: BundleError where another run holds it, or has just ended and removed it.
+    """
     with changing(output):
-        _prepare(parts, about)
-    done = each(recipe, range(0, n, CHUNK), threads=1)
-    while (stop := _next(done, output)) is not None:
-        yield stop, n
-    with changing(output):
-        _join(sorted(parts.glob("*.parquet")), output, loaded.version)
-        shutil.rmtree(parts)
+        parts.mkdir(parents=True, exist_ok=True)
+    lock = locked(parts)
+    try:
+        if lock is None or not parts.is_dir() or not os.path.samestat(os.fstat(lock), parts.stat()):
+            raise BundleError(
+                f"{output}: another run is making lists there; wait until it has ended, or name another file"
+            )
+        yield
+    finally:
+        close(lock)
 
 
 def _next(done: Iterator[int], output: Path) -> int | None:
@@ -152,14 +175,15 @@ def _about(loaded: Loaded, where: Where | None) -> dict[str, object]:
 
 
 def _prepare(parts: Path, what: dict[str, object]) -> None:
-    """A folder for the parts of this work; parts of another are removed."""
+    """The folder for the parts of this work: those of another are removed from it, and it stays, as it is
+    held."""
     about = parts / "about.json"
     if about.is_file() and about.read_text() == json.dumps(what):
         return
-    if parts.exists():
+    if about.exists():
         log.warning("%s holds parts of other lists; starting anew", parts)
-        shutil.rmtree(parts)
-    parts.mkdir(parents=True)
+    for path in parts.iterdir():
+        path.unlink()
     about.write_text(json.dumps(what))
 
 
