@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pandas as pd
 import pytest
 
 from funnel import Live
+from funnel.service.keys import Keys
 from tests.processes import STEP, funnel, ok, refused
 from tests.tiny import TinyBuild
 
@@ -189,6 +192,26 @@ def test_the_store(built: TinyBuild, tmp_path: Path) -> None:
     assert json.loads(ok("push", tmp_path / "remote", *store, "--json"))["pushed"] == version
     assert version in ok("pull", tmp_path / "remote", "--store", tmp_path / "other")
     assert json.loads(ok("recommend", 7, "--store", tmp_path / "other", "--json"))["version"] == version
+
+
+def test_a_line_with_a_path_is_the_path_as_it_is(built: TinyBuild, tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 120) / "[/bold] :smile:"
+    said = ok("push", folder, "--store", built.indexes)
+    assert said == f"pushed {Live(built.indexes).version} to {folder}\n"
+
+
+def test_a_key_is_printed_whatever_its_name_and_whatever_becomes_of_stderr(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    tokens = [ok("keys", "add", name, "--keys", path).strip() for name in ("[/x]", "ops [eu]")]
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "funnel", "keys", "add", "unheard", "--keys", path]
+        tokens.append(
+            subprocess.run(command, stdout=subprocess.PIPE, stderr=full, check=True, text=True).stdout
+        )
+    names = [found.name for token in tokens if (found := Keys(path).identity(token.strip()))]
+    assert names == ["[/x]", "ops [eu]", "unheard"]
+    listed = ok("keys", "list", "--keys", path)
+    assert all(name in listed for name in ("[/x]", "ops [eu]", "unheard"))
 
 
 def test_what_is_not_finite_is_null_in_json(built: TinyBuild, tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+import funnel
 from funnel import show
 from funnel.artifacts import Manifest, Store
 from funnel.bench import Measured
@@ -21,7 +24,7 @@ from funnel.gates.diff import Answers, BundleDifference, Change
 from funnel.profile.figures import profile as make_profile
 from funnel.serving.live import Live
 from funnel.serving.response import Answer, Recommendation
-from funnel.terminal import plain, table
+from funnel.terminal import plain, say, table
 from tests.tiny import TinyBuild
 
 #: Names that nobody would give, each of a letter that nothing else has.
@@ -140,6 +143,30 @@ def test_answers_with_text_ids(built: TinyBuild, monkeypatch: pytest.MonkeyPatch
     is_whole(text, LONG, OTHER, "[bold]sale[/bold]", "-1234.567", "towers#499", "unknown_user")
     assert text.count("x") >= 80
     live.close()
+
+
+def test_no_text_is_obeyed_by_the_terminal() -> None:
+    """Neither what begins a command to it, nor what turns the order of letters, nor a further line."""
+    hostile = "\x1b[2J\x9b31m\u202eRTL\nnew\ttab"
+    rows = table(hostile, hostile, "b", text=(0, 1))
+    rows.add_row(hostile, hostile)
+    escaped = r"\x1b[2J\x9b31m\u202eRTL\nnew\ttab"
+    text = printed(lambda out: out.print(rows), 160)
+    assert text.count(escaped) == 4
+    assert printed(lambda out: say(hostile, out)) == f"{escaped}\n"
+    assert printed(lambda out: say("emoji 🎬, família", out)) == "emoji 🎬, família\n"
+
+
+def test_nothing_is_printed_but_through_these() -> None:
+    """A string that holds names or paths goes through `say` or `literal`: `Console.print` reads markup."""
+    package = Path(str(funnel.__file__)).parent
+    printing = re.compile(r"\.print\(\s*f[\"']")
+    assert [
+        path.name
+        for room in ("cli", "show")
+        for path in (package / room).glob("*.py")
+        if printing.search(path.read_text())
+    ] == []
 
 
 def test_what_a_bundle_is(built: TinyBuild) -> None:

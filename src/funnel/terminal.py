@@ -1,7 +1,9 @@
-"""Tables for a terminal of any width: no figure and no name is cut, and nothing is read as markup."""
+"""Tables for a terminal of any width: no figure and no name is cut, and nothing is read as markup
+or obeyed."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,6 +20,24 @@ _FOLDED = 12
 _BETWEEN = 2
 
 
+#: What a terminal obeys instead of showing it: control characters, which may begin commands to it, and marks
+#: that turn the order of what follows.
+_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def literal(text: object, style: str = "") -> Text:
+    """A text as it is: without markup, and with escapes such as `\\x1b` for what a terminal would obey."""
+    return Text(_OBEYED.sub(lambda match: match[0].encode("unicode_escape").decode(), str(text)), style)
+
+
+def say(text: object, out: Console | None = None) -> None:
+    """Print one line as it is, see `literal`, of any length: a path in it can be copied, and piped.
+
+    out: default stdout.
+    """
+    (out or Console()).print(literal(text), soft_wrap=True)
+
+
 class FittingTable(Table):
     """A table whose columns of text are folded where the terminal is narrow; where that is not enough, the
     columns that do not fit come below, behind the first column again. Cells, headers and titles that are
@@ -26,7 +46,9 @@ class FittingTable(Table):
 
     def add_row(self, *renderables: RenderableType | None, **options: Any) -> None:
         """Add a row, as `rich.table.Table` does, but without markup."""
-        super().add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in renderables), **options)
+        super().add_row(
+            *(literal(cell) if isinstance(cell, str) else cell for cell in renderables), **options
+        )
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The table, or several one under the other."""
@@ -82,7 +104,7 @@ def table(title: str, *columns: str, text: Sequence[int] = ()) -> FittingTable:
     """An empty table with a title. text: numbers of columns that hold text, beside the first: they are on the
     left and may be folded; the others are on the right and are not."""
     fitting = FittingTable(
-        title=Text(title) if title else None,
+        title=literal(title) if title else None,
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
@@ -106,7 +128,7 @@ def _add(fitting: FittingTable, columns: Sequence[str], text: Sequence[int]) -> 
     for number, column in enumerate(columns):
         left = number in text
         fitting.add_column(
-            Text(column), justify="left" if left else "right", no_wrap=not left, overflow="fold"
+            literal(column), justify="left" if left else "right", no_wrap=not left, overflow="fold"
         )
 
 

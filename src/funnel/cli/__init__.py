@@ -32,6 +32,7 @@ from funnel.cli import (  # noqa: F401  (each adds its commands)
 from funnel.cli.common import app, console
 from funnel.cli.steps import log_steps
 from funnel.errors import FunnelError
+from funnel.terminal import say
 
 __all__ = ["app", "main"]
 
@@ -64,7 +65,8 @@ def _refuse(message: str) -> NoReturn:
     """The message to stderr, where there is one that can be written; exit code 1."""
     with suppress(OSError):
         console.print("[bold red]error[/]", end=" ")
-        console.print(message, markup=False, highlight=False, soft_wrap=True)
+        for line in message.splitlines() or [""]:
+            say(line, console)
     with suppress(OSError, ValueError):
         sys.stdout.flush()
     sys.stdout = None  # else Python flushes it again, and complains

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from funnel.cli.common import INDEXES, Indexes, Json, Trusted, Version, app, print_json
 from funnel.errors import FunnelError, GateError
+from funnel.terminal import say
 
 Forced = Annotated[
     bool, typer.Option("--force", help="also while an experiment runs on bundles; the history keeps that")
@@ -76,7 +77,7 @@ def publish(
         print_json({"published": verdict.version, **verdict.model_dump(mode="json")})
         return
     show.verdict(verdict, Console())
-    Console().print(f"published {verdict.version}")
+    say(f"published {verdict.version}")
 
 
 @app.command()
@@ -88,7 +89,7 @@ def rollback(
     from funnel.artifacts import Store
 
     version = gates.rollback(Store(store, trust or ()), force=force)
-    print_json({"published": version}) if as_json else Console().print(f"published {version}")
+    print_json({"published": version}) if as_json else say(f"published {version}")
 
 
 @app.command()
@@ -101,7 +102,7 @@ def anchor(
     from funnel.artifacts import Store
 
     version = Store(store).set_anchor(version)
-    print_json({"anchor": version}) if as_json else Console().print(f"the anchor is {version}")
+    print_json({"anchor": version}) if as_json else say(f"the anchor is {version}")
 
 
 @app.command()
@@ -127,7 +128,7 @@ def verify(
             f"{manifest.version} is whole, but gates failed: {', '.join(verdict.failed_gates)}", verdict
         )
     if not as_json:
-        Console().print(f"{manifest.version}: {len(manifest.files)} files, all as they were written")
+        say(f"{manifest.version}: {len(manifest.files)} files, all as they were written")
 
 
 @app.command()
@@ -146,7 +147,7 @@ def sign(
         print_json({"public": public}) if as_json else typer.echo(public)
         return
     public = Store(store).sign(version, key)
-    print_json({"public": public}) if as_json else Console().print(f"signed with {public}", markup=False)
+    print_json({"public": public}) if as_json else say(f"signed with {public}")
 
 
 @app.command()
@@ -171,7 +172,7 @@ def push(url: Url, store: Indexes = INDEXES, bundle: Version = "current", as_jso
     from funnel.artifacts import Store, remote
 
     version = remote.push(Store(store), url, bundle)
-    print_json({"pushed": version, "to": url}) if as_json else Console().print(f"pushed {version} to {url}")
+    print_json({"pushed": version, "to": url}) if as_json else say(f"pushed {version} to {url}")
 
 
 @app.command()
@@ -193,7 +194,7 @@ def pull(
     kept = Store(store, [*(trust or ()), *(settings.trust if settings else ())])
     version = remote.pull(url, kept, bundle)
     gates.publish_unjudged(kept, version, force=force)
-    print_json({"published": version, "from": url}) if as_json else Console().print(f"published {version}")
+    print_json({"published": version, "from": url}) if as_json else say(f"published {version}")
 
 
 @app.command()

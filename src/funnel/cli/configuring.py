@@ -20,7 +20,7 @@ def config(
 ) -> None:
     """Every key that a config file may have: what it takes, its default, what it is for."""
     from funnel.reference import keys, page
-    from funnel.terminal import plain
+    from funnel.terminal import plain, say
 
     matching = [key for key in keys() if pattern in key.name]
     if as_json:
@@ -31,4 +31,4 @@ def config(
         table = plain("key", "takes", "default", "what it is for", text=(1, 2, 3))
         for key in matching:
             table.add_row(*key)
-        Console().print(table if matching else f"no key contains {pattern!r}", markup=False)
+        Console().print(table) if matching else say(f"no key contains {pattern!r}")

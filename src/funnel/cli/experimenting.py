@@ -10,6 +10,7 @@ from rich.console import Console
 
 from funnel.cli.common import INDEXES, Indexes, Json, app, check_output, print_json
 from funnel.errors import ConfigError
+from funnel.terminal import say
 
 if TYPE_CHECKING:
     from funnel.artifacts import Store
@@ -55,7 +56,7 @@ def experiment(
         return
     if stop and not ship:
         experiments.stop(kept, name, "by hand")
-        Console().print(f"{name} has ended")
+        say(f"{name} has ended")
         return
     if update:
         _update(kept, name, state, events)
@@ -72,7 +73,7 @@ def experiment(
         from funnel.gates.winner import publish_winner
 
         version = publish_winner(kept, judgement)
-        Console(stderr=as_json).print(f"published {version}; {name} has ended")
+        say(f"published {version}; {name} has ended", Console(stderr=as_json))
 
 
 def _start(store: Store, name: str, path: Path) -> None:
@@ -86,7 +87,7 @@ def _start(store: Store, name: str, path: Path) -> None:
         raise ConfigError(f"{path} declares no experiment {name!r}; there are: {there}")
     started = experiments.start(store, name, declared[name])
     ramp = 100 * started.config.ramp
-    Console().print(f"{name} runs, on {ramp:.3g}% of all users, until day {started.config.days}")
+    say(f"{name} runs, on {ramp:.3g}% of all users, until day {started.config.days}")
 
 
 def _update(store: Store, name: str, state: str | None, events: Path | None) -> None:
@@ -95,4 +96,4 @@ def _update(store: Store, name: str, state: str | None, events: Path | None) -> 
 
     started = update_weights(store, name, state=state, events=events)
     shares = ", ".join(f"{arm} {share:.3g}" for arm, share in started.shares[-1].items())
-    Console().print(f"{name}, period {len(started.moved)}: {shares}", markup=False, highlight=False)
+    say(f"{name}, period {len(started.moved)}: {shares}")

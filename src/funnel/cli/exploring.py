@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from funnel.cli.common import INDEXES, Indexes, Json, app, console, print_json
+from funnel.terminal import say
 
 
 @app.command()
@@ -35,7 +36,7 @@ def explore(
 
     if stop is not None or start:
         set_exploring(store, on=stop is None, why=stop or "")
-        console.print("every process follows within about a second", markup=False)
+        say("every process follows within about a second", console)
         return
     from funnel.artifacts import Store
     from funnel.off_policy.harm import drawing_of, end_where_shown, harm_of
@@ -49,6 +50,6 @@ def explore(
     if as_json:
         print_json(comparison.to_dict())
     else:
-        console.print(comparison.sentence, markup=False, highlight=False)
+        say(comparison.sentence, console)
     if comparison.is_shown:
         raise typer.Exit(1)

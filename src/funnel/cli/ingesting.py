@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from funnel.cli.common import INDEXES, ConfigFile, DataPath, Indexes, Json, app, print_json
+from funnel.terminal import say
 
 
 @app.command()
@@ -31,15 +31,12 @@ def ingest(
         print_json(asdict(done))
         return
     lists, joined = done.lists, done.lists.joined
-    out = Console()
-    out.print(
-        f"{done.events:,} events; {lists.lists:,} lists with {lists.rows:,} items, in {lists.hours:,} hours"
-    )
-    out.print(
+    say(f"{done.events:,} events; {lists.lists:,} lists with {lists.rows:,} items, in {lists.hours:,} hours")
+    say(
         f"of the lists' feedback {joined.joined:,} events joined, {joined.duplicates:,} came again, "
         f"{joined.other_user + joined.not_shown + joined.early + joined.late:,} were of something else"
     )
-    out.print(
+    say(
         f"log: {done.compacted.read:,} answers of {done.compacted.files:,} files compacted, "
         f"{done.compacted.torn + done.compacted.damaged:,} torn or damaged lines, {done.removed:,} old files "
         f"removed; {done.forgotten:,} rows of forgotten people removed"
@@ -71,10 +68,10 @@ def impressions(
     if as_json:
         print_json({"read": asdict(figures.read), **asdict(joined), "join_rate": joined.join_rate})
         return
-    out, read = Console(), figures.read
+    read = figures.read
     damaged = f"{read.torn + read.damaged:,} torn or damaged lines"
-    out.print(f"{joined.answers:,} answers with {joined.shown:,} items; {damaged}")
+    say(f"{joined.answers:,} answers with {joined.shown:,} items; {damaged}")
     rate = "" if not joined.named else f", {joined.join_rate:.1%} of which came of it"
-    out.print(f"{joined.named:,} events name an answer{rate}")
+    say(f"{joined.named:,} events name an answer{rate}")
     for name in ("duplicates", "orphans", "other_user", "not_shown", "early", "late"):
-        out.print(f"  {name.replace('_', ' ')}: {getattr(joined, name):,}")
+        say(f"  {name.replace('_', ' ')}: {getattr(joined, name):,}")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from funnel.cli.common import Json, app, group, print_json
+from funnel.cli.common import Json, app, console, group, print_json
+from funnel.terminal import plain, say
 
 KeyFile = Annotated[Path, typer.Option("--keys", help="the file of keys, which `funnel serve --keys` reads")]
 
@@ -33,8 +34,9 @@ def add(
     if as_json:
         print_json({"name": name, "role": role, "key": token})
         return
-    Console(stderr=True).print(f"{name} may {role}; the key is nowhere else, keep it:")
     typer.echo(token)  # to stdout alone, so that a shell can keep it
+    with suppress(OSError):  # it is made, and was printed, whatever becomes of this
+        say(f"{name} may {role}; the key is nowhere else, keep it", console)
 
 
 @commands.command("list")
@@ -46,10 +48,10 @@ def list_keys(keys: KeyFile = KEYS, as_json: Json = False) -> None:
     if as_json:
         print_json({"keys": rows})
         return
-    table = Table("name", "role", "created", "id", box=None)
+    table = plain("name", "role", "created", "id", text=(1, 2, 3))
     for row in rows:
         table.add_row(row["name"], row["role"], row["created"], row["id"])
-    Console().print(table, markup=False)
+    Console().print(table)
 
 
 @commands.command()
@@ -62,4 +64,4 @@ def remove(
     from funnel.service import keys as service_keys
 
     gone = service_keys.remove(keys, name)
-    print_json({"removed": gone.name}) if as_json else Console().print(f"removed {gone.name}", markup=False)
+    print_json({"removed": gone.name}) if as_json else say(f"removed {gone.name}")

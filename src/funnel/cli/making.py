@@ -22,6 +22,7 @@ from funnel.cli.common import (
     group,
     print_json,
 )
+from funnel.terminal import say
 
 data_app = group(help="Look at a data set.")
 app.add_typer(data_app, name="data")
@@ -97,7 +98,7 @@ def train(
 
     prepared = prepare(configs.load(config_file, data=data))
     folder = train_towers(prepared, Store(embeddings), progress=True)
-    print_json({"version": folder.name, "folder": str(folder)}) if as_json else Console().print(folder)
+    print_json({"version": folder.name, "folder": str(folder)}) if as_json else say(folder)
 
 
 @app.command()
@@ -123,7 +124,7 @@ def build(
         print_json({"version": built.version, "report": built.report.model_dump(mode="json")})
         return
     show.report(built.report, Console())
-    Console().print(built.folder)
+    say(built.folder)
 
 
 @app.command()

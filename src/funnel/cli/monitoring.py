@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from funnel.cli.common import INDEXES, Indexes, Json, app, console, print_json
+from funnel.terminal import say
 
 
 @app.command()
@@ -46,7 +47,7 @@ def _show(store: Any, as_json: bool) -> None:
     if as_json:
         print_json(raw)
     elif raw is None:
-        console.print(f"no monitor has looked at {store}: `funnel serve` does, and `funnel monitor --watch`")
+        say(f"no monitor has looked at {store}: `funnel serve` does, and `funnel monitor --watch`", console)
     else:
         alarms = [Alarm.from_dict(entry) for entry in raw["alarms"]]
         show.alarms(alarms, raw["version"], raw["at"], Console())
@@ -67,7 +68,7 @@ def _accept(store: Any, names: list[str]) -> None:
             raise ConfigError(f"no alarm is of the kind {kind!r}; {hint(kind, list(KINDS))}")
     path = monitor_folder(store) / ACCEPTED
     write(path, {"names": [*accepted(path), *names]})
-    console.print("the monitor takes it up at its next look")
+    say("the monitor takes it up at its next look", console)
 
 
 def _watch(store: Any) -> None:
@@ -78,8 +79,8 @@ def _watch(store: Any) -> None:
     from funnel.serving.live import Live
 
     live = Live(store, watch=5)
-    watch = Watch(live, config_of(live), lambda alarm: console.print(alarm.sentence, markup=False))
-    console.print(f"{live.version} is watched", markup=False)
+    watch = Watch(live, config_of(live), lambda alarm: say(alarm.sentence, console))
+    say(f"{live.version} is watched", console)
     try:
         while True:
             time.sleep(watch.config.every)

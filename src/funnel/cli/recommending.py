@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from funnel.cli.common import INDEXES, Indexes, Json, Version, app, console, print_json
 from funnel.errors import ConfigError
+from funnel.terminal import say
 
 if TYPE_CHECKING:
     from funnel.serving.arguments import Seen
@@ -172,7 +173,7 @@ def _everyone(
         for done, of in steps:
             bar.update(task, completed=done, total=of)
     summary = {"output": str(output), "users": done, "version": live.version}
-    print_json(summary) if as_json else Console().print(f"{done:,} users' lists are in {output}")
+    print_json(summary) if as_json else say(f"{done:,} users' lists are in {output}")
 
 
 @app.command()

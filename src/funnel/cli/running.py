@@ -24,6 +24,7 @@ from funnel.cli.common import (
     print_json,
 )
 from funnel.errors import ConfigError
+from funnel.terminal import say
 
 if TYPE_CHECKING:
     from funnel.artifacts import Store
@@ -91,9 +92,9 @@ def run(
         steps = [asdict(line) for line in outcome.lines]
         print_json({"run": outcome.run, "version": outcome.version, "published": published, "steps": steps})
     elif published == outcome.version:
-        Console().print(f"{published} is published")
+        say(f"{published} is published")
     else:
-        Console().print(f"{outcome.version} was published, and {published} was after it: that stays")
+        say(f"{outcome.version} was published, and {published} was after it: that stays")
 
 
 @contextmanager

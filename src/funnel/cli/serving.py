@@ -9,6 +9,7 @@ import typer
 
 from funnel.cli.common import INDEXES, Indexes, Trusted, app, console
 from funnel.errors import FunnelError
+from funnel.terminal import say
 
 
 @app.command()
@@ -45,7 +46,7 @@ def serve(
     run(
         Store(store.resolve(), trusted),
         settings,
-        lambda address, version: console.print(f"{version} answers at {address}", markup=False),
+        lambda address, version: say(f"{version} answers at {address}", console),
         loaded.impressions if loaded is not None and "impressions" in loaded.model_fields_set else None,
         loaded.monitor if loaded is not None and "monitor" in loaded.model_fields_set else None,
     )

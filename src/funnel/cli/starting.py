@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from funnel.cli.common import Json, app, print_json
+from funnel.terminal import say
 
 if TYPE_CHECKING:
     from funnel.init import Guess
@@ -92,8 +93,8 @@ def _print(guess: Guess, written: list[Path], config: Path | None, data: str) ->
     if guess.sampled:
         large = ", ".join(guess.sampled)
         rows = "the first rows" if is_url(data) else "rows from the beginning, the middle and the end"
-        out.print(f"of {large}, {rows} were looked at, not all")
+        say(f"of {large}, {rows} were looked at, not all", out)
     for path in written:
-        out.print(f"written  {path}", markup=False, highlight=False, soft_wrap=True)
+        say(f"written  {path}", out)
     next_step = f"funnel run {config}" if config else f"funnel init {data} --config shop.toml --force"
-    out.print(f"next     {next_step}", markup=False, highlight=False, soft_wrap=True)
+    say(f"next     {next_step}", out)

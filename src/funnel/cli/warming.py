@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from funnel.cli.common import INDEXES, Indexes, Json, Version, app, print_json
+from funnel.terminal import say
 
 
 @app.command()
@@ -35,9 +35,6 @@ def warm(
             {"version": warmed.version, "compiled": warmed.compiled, "kept": warmed.kept, "in": folders}
         )
         return
-    out = Console()
-    out.print(
-        f"{warmed.version}: {warmed.compiled} functions compiled, {warmed.kept} were there", highlight=False
-    )
+    say(f"{warmed.version}: {warmed.compiled} functions compiled, {warmed.kept} were there")
     for folder in folders:
-        out.print(f"  {folder}", style="dim", highlight=False, soft_wrap=True)
+        say(f"  {folder}")

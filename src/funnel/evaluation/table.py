@@ -16,7 +16,7 @@ from funnel.evaluation.losses import kept
 from funnel.evaluation.report import Report
 from funnel.evaluation.rows import Row, Value
 from funnel.evaluation.some import ALL
-from funnel.terminal import FittingTable, plain
+from funnel.terminal import FittingTable, literal, plain
 
 _NONE = "\N{EN DASH}"
 
@@ -118,21 +118,21 @@ def _out(report: Report) -> str:
 
 
 def _sentences(report: Report) -> list[Text]:
-    lines = [Text(f"• {comparison.sentence}") for comparison in report.comparisons]
-    lines += [Text(f"• {each.sentence}") for each in report.kinds]
-    lines += [] if report.cold is None else [Text(f"• {report.cold.sentence}")]
+    lines = [literal(f"• {comparison.sentence}") for comparison in report.comparisons]
+    lines += [literal(f"• {each.sentence}") for each in report.kinds]
+    lines += [] if report.cold is None else [literal(f"• {report.cold.sentence}")]
     if report.search_recall:
         shares = ", ".join(f"{share:.1%} of the first {k}" for k, share in report.search_recall.items())
-        lines.append(Text(f"• approximate search finds {shares} that exact search finds"))
-    lines += [Text(f"• {each.sentence}") for each in report.probabilities]
-    lines += [Text(f"• {sentence}") for sentence in _further(report)]
-    return lines + [Text(f"• {note}") for note in report.notes]
+        lines.append(literal(f"• approximate search finds {shares} that exact search finds"))
+    lines += [literal(f"• {each.sentence}") for each in report.probabilities]
+    lines += [literal(f"• {sentence}") for sentence in _further(report)]
+    return lines + [literal(f"• {note}") for note in report.notes]
 
 
 def _advice(report: Report) -> list[Text]:
     """The share of the targets that each stage keeps, and the report's advice."""
     shares = ", ".join(f"{stage.stage} {stage.share:.1%}" for stage in kept(report))
-    lines = [Text(f"• share of the targets that is left after each stage: {shares}")]
+    lines = [literal(f"• share of the targets that is left after each stage: {shares}")]
     if report.advice:
         lines += [Text(), Text("what to do next, the largest gain first", "bold")]
     for number, advice in enumerate(report.advice, 1):

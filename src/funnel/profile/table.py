@@ -7,7 +7,7 @@ from rich.text import Text
 
 from funnel.profile.columns import ColumnProfile
 from funnel.profile.figures import Profile
-from funnel.terminal import FittingTable, plain
+from funnel.terminal import FittingTable, literal, plain
 
 _NONE = "\N{EN DASH}"
 _VALUES = 34  # the most of examples
@@ -31,7 +31,7 @@ def as_table(profile: Profile) -> RenderableType:
         parts.append(
             Text(f"{shown.lists:,} lists of {shown.rows / max(shown.lists, 1):.1f} rows, {rate:.1%} clicked")
         )
-    parts.append(Text("\n".join(f"• {note}" for note in profile.notes), "yellow"))
+    parts.append(Text("\n").join(literal(f"• {note}", "yellow") for note in profile.notes))
     return Group(*(line for part in parts if part for line in (part, Text())))
 
 
@@ -46,12 +46,12 @@ def _columns(profile: Profile) -> FittingTable:
     table = plain("column", "kind", "missing", "unexpected", "distinct", "values", text=(1, 5))
     for column in profile.columns:
         table.add_row(
-            Text.assemble((f"{column.table}.", "dim"), column.name),
+            Text.assemble((f"{column.table}.", "dim"), literal(column.name)),
             Text(column.kind, "dim"),
             _share(column.missing, column.rows),
             Text(f"{column.unexpected:,}", "bold red") if column.unexpected else _NONE,
             _NONE if column.distinct is None else f"{column.distinct:,}",
-            Text(shorten(_values(column), _VALUES), "dim"),
+            literal(shorten(_values(column), _VALUES), "dim"),
         )
     return table
 
@@ -101,7 +101,8 @@ def _parts(profile: Profile) -> FittingTable:
 def _balance(name: str, counts: dict[str, int]) -> Text:
     total = sum(counts.values())
     return Text.assemble(
-        (f"{name}  ", "dim"), "   ".join(f"{label} {n / total:.1%}" for label, n in counts.items())
+        literal(f"{name}  ", "dim"),
+        literal("   ".join(f"{label} {n / total:.1%}" for label, n in counts.items())),
     )
 
 

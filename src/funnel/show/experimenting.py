@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.text import Text
 
-from funnel.terminal import table
+from funnel.terminal import literal, table
 
 if TYPE_CHECKING:
     from funnel.experiments.judging import Judgement
@@ -40,16 +39,16 @@ def judgement(state: Judgement, out: Console) -> None:
         )  # fmt: skip
     out.print(rows)
     for arm, lists in state.shadows.items():
-        out.print(
+        shadow = (
             f"  shadow {arm}: {lists.requests:,} answers; {100 * lists.overlap:.1f}% of the items, "
-            f"{100 * lists.same_first:.1f}% of first items, {100 * lists.same_list:.1f}% of lists alike",
-            highlight=False, markup=False,
-        )  # fmt: skip
-    out.print(f"  users: {users}", style="dim", highlight=False, markup=False)
+            f"{100 * lists.same_first:.1f}% of first items, {100 * lists.same_list:.1f}% of lists alike"
+        )
+        out.print(literal(shadow))
+    out.print(literal(f"  users: {users}"), style="dim")
     what = state.decision if state.arm is None else f"{state.decision} {state.arm}"
-    out.print(Text(what, style="bold"))
+    out.print(literal(what, "bold"))
     for sentence in state.reasons:
-        out.print(f"  {sentence}", highlight=False, markup=False)
+        out.print(literal(f"  {sentence}"))
 
 
 def _relative(value: float | None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from funnel.terminal import table
+from funnel.terminal import literal, table
 
 if TYPE_CHECKING:
     from funnel.gates import Verdict
@@ -41,14 +41,16 @@ def difference(difference: BundleDifference, out: Console) -> None:
         rows.add_row(f"{name}, {change.shared:,} shared", gone, new)
     out.print(rows)
     if difference.unlike:
-        out.print("the figures are not of the same requests, do not compare them:", style="bold yellow")
+        out.print(
+            literal("the figures are not of the same requests, do not compare them:"), style="bold yellow"
+        )
         for reason in difference.unlike:
-            out.print(f"  {reason}", highlight=False, markup=False)
+            out.print(literal(f"  {reason}"))
     answers = difference.answers
     score = "" if answers.score is None else f", scores of shared items {answers.score:.4f} apart"
     first = f"{answers.overlap:.1%} of the first {answers.k}"
-    out.print(
+    shared = (
         f"on the same {answers.requests:,} requests: {first} are shared, "
-        f"{answers.same_first:.1%} have the same first item, {answers.same_list:.1%} the same list{score}",
-        highlight=False,
+        f"{answers.same_first:.1%} have the same first item, {answers.same_list:.1%} the same list{score}"
     )
+    out.print(literal(shared))

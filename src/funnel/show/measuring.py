@@ -8,7 +8,7 @@ from rich.console import Console
 
 from funnel.evaluation import as_table
 from funnel.profile.table import as_table as profile_table
-from funnel.terminal import table
+from funnel.terminal import literal, say, table
 from funnel.tune import advice
 
 if TYPE_CHECKING:
@@ -37,10 +37,8 @@ def bench(measured: Measured, out: Console) -> None:
     total = measured.total
     rows.add_row("whole funnel", f"{total.p50:.2f}", f"{total.p95:.2f}", f"{total.p99:.2f}", style="bold")
     out.print(rows)
-    out.print(
-        f"in batches of {measured.batch}: {measured.throughput:,.0f} requests a second", highlight=False
-    )
-    out.print(measured.machine, style="dim", highlight=False, markup=False)
+    out.print(literal(f"in batches of {measured.batch}: {measured.throughput:,.0f} requests a second"))
+    out.print(literal(measured.machine), style="dim")
 
 
 def frontier(frontier: Frontier, out: Console) -> None:
@@ -60,5 +58,6 @@ def frontier(frontier: Frontier, out: Console) -> None:
         )
     out.print(rows)
     for spec, why in frontier.failed.items():
-        out.print(f"left out {spec}: {why}", style="dim", markup=False, highlight=False)
-    out.print(advice(frontier), markup=False, highlight=False, soft_wrap=True)
+        out.print(literal(f"left out {spec}: {why}"), style="dim")
+    for line in advice(frontier).splitlines():
+        say(line, out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from funnel.terminal import table
+from funnel.terminal import literal, table
 
 if TYPE_CHECKING:
     from funnel.monitoring.alarm import Alarm
@@ -19,7 +19,7 @@ def alarms(alarms: Sequence[Alarm], version: str, at: float, out: Console) -> No
     """What is wrong with what is served."""
     moment = datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds")[:19]
     if not alarms:
-        out.print(f"nothing is wrong with {version}, as of {moment} UTC", markup=False, highlight=False)
+        out.print(literal(f"nothing is wrong with {version}, as of {moment} UTC"))
         return
     rows = table(f"{version}, as of {moment} UTC", "alarm", "what", "since (UTC)", "look at", text=(1, 3))
     for alarm in alarms:
@@ -35,4 +35,4 @@ def replayed(replayed: ReplayFigures, out: Console) -> None:
     rows.add_row(*(f"{count:,}" for count in counts))
     out.print(rows)
     if replayed.examples:
-        out.print(f"  different: {', '.join(replayed.examples)}", highlight=False, markup=False)
+        out.print(literal(f"  different: {', '.join(replayed.examples)}"))

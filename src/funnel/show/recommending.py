@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from funnel.serving.reasons import in_words
-from funnel.terminal import table
+from funnel.terminal import literal, table
 
 if TYPE_CHECKING:
     from funnel.serving.live import Live
@@ -26,11 +26,12 @@ def answer(answer: Answer, live: Live, out: Console) -> None:
     out.print(rows)
     latest = [title(item) for item in live.history(answer.user_id)[-5:]]
     if latest:
-        out.print(f"  latest interactions: {', '.join(latest)}", style="dim", highlight=False, markup=False)
+        out.print(literal(f"  latest interactions: {', '.join(latest)}"), style="dim")
     if answer.reasons:
-        out.print(f"  reason codes: {', '.join(answer.reasons)}", style="dim", highlight=False, markup=False)
+        out.print(literal(f"  reason codes: {', '.join(answer.reasons)}"), style="dim")
     total = sum(answer.milliseconds.values())
-    out.print(f"  bundle {answer.version}, {total:.1f} ms\n", style="dim", highlight=False, markup=False)
+    out.print(literal(f"  bundle {answer.version}, {total:.1f} ms"), style="dim")
+    out.print()
 
 
 def explanation(contributions: dict[str, float], out: Console, most: int = 12) -> None:

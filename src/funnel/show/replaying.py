@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from funnel.terminal import table
+from funnel.terminal import literal, table
 
 if TYPE_CHECKING:
     from funnel.off_policy.replay import Replay
@@ -30,15 +30,13 @@ def replay(replay: Replay, out: Console) -> None:
     out.print(rows)
     for each in replay.estimates:
         if each.refused is not None:
-            out.print(f"  {each.estimator}: {each.refused}", highlight=False, markup=False)
+            out.print(literal(f"  {each.estimator}: {each.refused}"))
         if each.clip is not None:
-            out.print(
-                f"  {each.estimator}: {each.clipped:.2%} of the weights were cut at {each.clip:g}",
-                highlight=False,
-            )
+            cut = f"{each.clipped:.2%} of the weights were cut at {each.clip:g}"
+            out.print(literal(f"  {each.estimator}: {cut}"))
     left_out = ", ".join(f"{count:,} {why}" for why, count in replay.left_out.items())
     if left_out:
-        out.print(f"  left out: {left_out}", style="dim", highlight=False, markup=False)
+        out.print(literal(f"  left out: {left_out}"), style="dim")
 
 
 def _within(low: float | None, high: float | None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from funnel.terminal import table
+from funnel.terminal import literal, say, table
 
 if TYPE_CHECKING:
     from funnel.artifacts import Manifest
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def published(built: Built, out: Console) -> None:
     """Where things are now."""
-    out.print(f"published  {built.folder}", markup=False, highlight=False, soft_wrap=True)
-    out.print(f"report     {built.folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+    say(f"published  {built.folder}", out)
+    say(f"report     {built.folder / 'report.html'}", out)
 
 
 def bundles(
@@ -40,7 +40,7 @@ def bundles(
         )
     out.print(rows)
     for line in _measured_on(measured):
-        out.print(line, style="dim", highlight=False, markup=False)
+        out.print(literal(line), style="dim")
 
 
 def _measured_on(measured: Sequence[Marked]) -> list[str]:
