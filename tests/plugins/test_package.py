@@ -246,6 +246,38 @@ def test_without_it_everything_says_so_by_name(workplace: Workplace) -> None:
     assert "Traceback" not in config.stderr
 
 
+def test_another_version_of_it_is_taken_and_said(workplace: Workplace, tmp_path: Path) -> None:
+    newer = _relabelled(workplace, tmp_path, "Version: 0.1.0", "Version: 0.2.0")
+    live = f"funnel.Live('indexes', {_version(workplace)!r})"
+    said = newer.process(f"import funnel; print(json.dumps({live}.health()['plugins']))")
+    assert said.returncode == 0, said.stderr
+    sentences = json.loads(said.stdout.splitlines()[-1])
+    sentence = "source 'freshest' was of funnel-example 0.1.0, and is of funnel-example 0.2.0"
+    assert sentence in sentences
+    assert len(sentences) == 4  # an encoder, a source, a stage, a feature
+    assert sentence in said.stderr
+
+
+def test_what_another_distribution_calls_by_its_names_is_refused(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    other = _relabelled(workplace, tmp_path, "Name: funnel-example", "Name: other")
+    refused = other.process(f"import funnel; funnel.Live('indexes', {_version(workplace)!r})")
+    assert refused.returncode == 1
+    assert (
+        "source 'freshest' of funnel-example 0.1.0: pip install funnel-example==0.1.0 (what is here is of "
+        "other 0.1.0)"
+    ) in refused.stderr
+
+
+def _relabelled(workplace: Workplace, folder: Path, before: str, after: str) -> Workplace:
+    """With another line in the metadata of the package."""
+    site = Path(shutil.copytree(workplace.site, folder / "site"))
+    (metadata,) = site.glob("funnel_example-*/METADATA")
+    metadata.write_text(metadata.read_text().replace(before, after))
+    return Workplace(workplace.folder, site)
+
+
 def test_serving_does_without_torch(workplace: Workplace) -> None:
     code = f"""
 import funnel

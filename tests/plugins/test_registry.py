@@ -16,6 +16,7 @@ import pytest
 import funnel
 from funnel import plugins
 from funnel.bundle.contents import load_contents
+from funnel.errors import BundleError
 from funnel.features import CandidateFeatures
 from funnel.plugins import registry
 from funnel.stages import TowerSource, guard
@@ -63,6 +64,21 @@ def test_a_name_that_is_not_there_is_answered_with_the_nearest(
     sections: dict[str, Any], message: str
 ) -> None:
     assert message in refused(**sections)
+
+
+def test_the_same_name_of_another_module_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    @funnel.register("gate", "fresh")
+    def fresh(case: Any) -> Any: ...
+
+    def need(module: str) -> plugins.Needed:
+        return plugins.Needed(kind="gate", name="fresh", module=module)
+
+    plugins.require([need(__name__)], "bundle x")
+    assert caplog.messages == []
+    with pytest.raises(BundleError, match=f"module 'pa'.*what is here is of the module '{__name__}'"):
+        plugins.require([need("pa")], "bundle x")
+    plugins.require([need("__main__")], "bundle x")  # a script: which one, nobody knows
+    assert "gate 'fresh' was of the module '__main__'" in caplog.messages[0]
 
 
 def test_options_are_checked_by_their_annotations() -> None:

@@ -7,7 +7,7 @@ funnel's own register here when their room is loaded. Those of other distributio
 in the group `funnel.plugins`, which names a module, is loaded: when a name is looked up that is not here yet.
 """
 
-from funnel.plugins.needs import Needed, needed, require
+from funnel.plugins.needs import Needed, needed, require, unlike
 from funnel.plugins.plugin import Given, Kind, Plugin, UnknownPlugin
 from funnel.plugins.registry import GROUP, check, check_options, find, make, names, register
 from funnel.plugins.section import Optioned, refused
@@ -29,4 +29,5 @@ __all__ = [
     "refused",
     "register",
     "require",
+    "unlike",
 ]

@@ -8,10 +8,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from funnel import plugins
 from funnel.errors import BundleError
 from funnel.features.observed import ROOM
 from funnel.features.popular import KEPT as RANKINGS_KEPT
-from funnel.serving.loaded import KEPT
+from funnel.serving.loaded import KEPT, Loaded
 from funnel.serving.parts import ServingParts
 from funnel.serving.state.follower import COMPACT_AT, MOST, Follower
 from funnel.serving.state.last_known import USERS
@@ -33,6 +34,7 @@ def _reload(parts: ServingParts) -> dict[str, Any]:
         "version": bundle.version,
         "process": os.getpid(),
         "age_seconds": round(now - created.replace(tzinfo=created.tzinfo or UTC).timestamp(), 3),
+        "plugins": _plugins(bundle),
         "data_age_seconds": round(now - bundle.data_read, 3) if bundle.data_read else None,
         "reloaded_at": reload.at,
         "reloads": reload.reloads,
@@ -40,6 +42,12 @@ def _reload(parts: ServingParts) -> dict[str, Any]:
         "refused": None if reload.refused is None else asdict(reload.refused),
         "watching": watcher is not None and watcher.alive,
     }
+
+
+def _plugins(bundle: Loaded) -> list[str]:
+    """Those that it answers with and was not built with, but with another version."""
+    used = {(need.kind, need.name) for need in bundle.contents.needs}
+    return plugins.unlike(need for need in bundle.manifest.plugins if (need.kind, need.name) in used)
 
 
 def _state_and_memory(parts: ServingParts) -> dict[str, Any]:

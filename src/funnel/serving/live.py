@@ -154,9 +154,10 @@ class Live:
         self._parts.close()
 
     def health(self) -> dict[str, Any]:
-        """What an operator looks at, as plain values for JSON: the version and its age, the last reload and
-        why it failed, the position in the state and whether it can be read, and every structure in memory
-        that grows while it serves, with its size and its bound.
+        """What an operator looks at, as plain values for JSON: the version and its age, the plugins that
+        are here in another version than it was built with, the last reload and why it failed, the position in
+        the state and whether it can be read, and every structure in memory that grows while it serves, with
+        its size and its bound.
         """
         return health(self._parts)
 
