@@ -264,6 +264,9 @@ def test_what_cannot_be_done_for_everyone_leaves_no_file(built: TinyBuild, tmp_p
     assert ".parquet or .csv" in refused(*everyone, tmp_path / "d.txt")
     assert "k is 0" in refused(*everyone, tmp_path / "e.parquet", "-k", 0)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "f.csv").mkdir()
+    assert "f.csv is a folder" in refused(*everyone, tmp_path / "f.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["f.csv"]
 
 
 def test_what_a_dry_run_would_not_use_is_refused(config: Path, movies: Path) -> None:

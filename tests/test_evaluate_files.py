@@ -58,11 +58,14 @@ def test_from_the_command_line(built: TinyBuild, config: Path, tmp_path: Path) -
         (["--per-request", "all.xlsx"], "ends in .parquet or .csv"),
         (["--run", "run.trec", "--row", "rnak"], "no row 'rnak' in the report; did you mean"),
         (["--row", "rank"], "give --run, too"),
+        (["--output", "a-file/below"], "a-file is a file; a folder, or one to be made, is expected"),
+        (["--run", "a.trec", "--qrels", "./a.trec"], "name different ones"),
     ],
 )
 def test_what_cannot_be_written_is_said_before_anything_is_measured(
     built: TinyBuild, config: Path, tmp_path: Path, arguments: list[str], said: str
 ) -> None:
+    (tmp_path / "a-file").touch()
     command = ["-m", "funnel", "evaluate", str(config), "--store", str(built.indexes), *arguments]
     done = python(*command, cwd=tmp_path)
     assert done.returncode != 0

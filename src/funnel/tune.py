@@ -76,7 +76,7 @@ def as_json(frontier: Frontier) -> dict[str, Any]:
 
 def check_picture(path: Path) -> None:
     """Refuse what `draw` could not write, before minutes are spent. Raises: ConfigError."""
-    if path.suffix not in (".png", ".svg") or not path.parent.is_dir():
+    if path.suffix not in (".png", ".svg") or path.is_dir() or not path.parent.is_dir():
         raise ConfigError(f"--plot {path}: give a .png or .svg file in a folder that is there")
 
 

@@ -76,6 +76,16 @@ def check_output(path: Path | None) -> None:
         raise ConfigError(f"{path}: {what}; the name of a file in a folder that is there is expected")
 
 
+def check_folder(path: Path | None) -> None:
+    """Raises: ConfigError where no folder can be made there, before anything is computed for it."""
+    from funnel.errors import ConfigError
+
+    if path is not None:
+        there = next(each for each in (path, *path.absolute().parents) if each.exists())
+        if not there.is_dir():
+            raise ConfigError(f"{path}: {there} is a file; a folder, or one to be made, is expected")
+
+
 def print_json(value: Any) -> None:
     """Strict JSON to stdout, for other programs."""
     from funnel.values.plain import as_json

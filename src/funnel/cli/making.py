@@ -18,6 +18,7 @@ from funnel.cli.common import (
     Json,
     Version,
     app,
+    check_folder,
     check_output,
     group,
     print_json,
@@ -75,6 +76,7 @@ def profile(
     from funnel.data import read
     from funnel.profile.figures import profile as make_profile
 
+    check_output(page)
     config = configs.load(config_file, data=data)
     figures = make_profile(read(config.data), config.split, config.seed, config.events)
     if page is not None:
@@ -157,8 +159,12 @@ def evaluate(
 
     if row is not None and run_file is None:
         raise typer.BadParameter("--row says whose lists --run writes: give --run, too")
-    for path in (run_file, qrels, per_request):
+    check_folder(output)
+    files = [path for path in (run_file, qrels, per_request) if path is not None]
+    for path in files:
         check_output(path)
+    if len({path.resolve() for path in files}) < len(files):
+        raise typer.BadParameter("--run, --qrels and --per-request write a file each: name different ones")
     if per_request is not None:
         check_table(per_request)
     prepared = prepare(configs.load(config_file, data=data))

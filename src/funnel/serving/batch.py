@@ -61,10 +61,13 @@ def recommend_all(
     users are answered from one state of the items. Memory: one chunk's candidates.
 
     Raises: BundleError when the file cannot be written, or another run is making it, FunnelError when k < 1,
-    ConfigError when `output` is of another kind or the filter cannot be answered; nothing is written then.
+    ConfigError when `output` is of another kind or a folder, or the filter cannot be answered; nothing is
+    written then.
     """
     if output.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"output is {str(output)!r}; a file name that ends in .parquet or .csv is expected")
+    if output.is_dir():
+        raise ConfigError(f"{output} is a folder; the name of a file is expected")
     k = at_least_one("k", k)
     loaded, state = live.served(), live.items.state
     known = arguments.context(context, loaded.contents.context)
