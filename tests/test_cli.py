@@ -133,7 +133,10 @@ def test_tables_for_people(built: TinyBuild) -> None:
     everything = json.loads(ok("recommend", 7, "-k", 200, "--seen", "allow", *store, "--json"))
     assert len(everything["items"]) == 200
     assert "seen is 'no'" in refused("recommend", 7, "--seen", "no", *store)
-    assert "unknown_items_in_history" in ok("recommend", 7, *store, "--history", "1,2,99999")
+    given = ok("recommend", 7, *store, "--history", "1,2,99999")
+    assert "unknown_items_in_history" in given
+    assert "latest interactions: Movie 1, Movie 2, 99999" in given
+    assert "similar to Movie 5" in ok("similar", 5, "-k", 3, *store)
     assert built.built.version in ok("inspect", *store)
     assert "whole funnel" in ok("bench", *store, "--requests", 10)
 

@@ -81,7 +81,7 @@ def recommend(
     if explain and answer.items:
         first = answer.items[0].item_id
         explained = live.explain(user, first, history=items, seen=_seen(seen), context=moment)
-    _print(live, answer, explained, as_json)
+    _print(live, answer, explained, as_json, history=items)
 
 
 @app.command()
@@ -104,7 +104,7 @@ def rank(
     answer = live.rank(user, _ids(items), history=items_before, rerank=rerank, context=moment)
     first = answer.items[0].item_id if explain and answer.items else None
     explained = None if first is None else live.explain(user, first, history=items_before, context=moment)
-    _print(live, answer, explained, as_json)
+    _print(live, answer, explained, as_json, history=items_before)
 
 
 @app.command()
@@ -129,16 +129,19 @@ def similar(
     filters, moment = _filters(where or []), _context(context)
     live = Live(store, bundle, impressions=False)
     answer = live.similar(item, k, user_id=user, where=filters, seen=_seen(seen), context=moment)
-    _print(live, answer, None, as_json)
+    _print(live, answer, None, as_json, near=item)
 
 
-def _print(live: Live, answer: Answer, explained: dict[str, float] | None, as_json: bool) -> None:
+def _print(
+    live: Live, answer: Answer, explained: dict[str, float] | None, as_json: bool, **told: Any
+) -> None:
+    """told: see `show.answer`."""
     from funnel import show
 
     if as_json:
         print_json(answer.to_dict() | ({"explained": explained} if explained else {}))
         return
-    show.answer(answer, live, Console())
+    show.answer(answer, live, Console(), **told)
     if explained:
         show.explanation(explained, Console())
         show.values(answer, Console())

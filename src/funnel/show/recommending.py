@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -14,17 +15,22 @@ if TYPE_CHECKING:
     from funnel.serving.response import Answer
 
 
-def answer(answer: Answer, live: Live, out: Console) -> None:
-    """One user's items, with where they came from and why."""
+def answer(
+    answer: Answer, live: Live, out: Console, *, near: Any = None, history: Sequence[Any] | None = None
+) -> None:
+    """One user's items, with where they came from and why. near: the item id whose neighbours they are.
+    history: item ids that the answer goes by in place of those that are known of the user."""
     contents = live.contents
     title = contents.catalogue.title
-    rows = table(f"user {answer.user_id}", "item", "score", "found by", "because", text=(2, 3))
+    heading = f"user {answer.user_id}" if near is None else f"similar to {title(near)}"
+    rows = table(heading, "item", "score", "found by", "because", text=(2, 3))
     for item in answer.items:
         sources = " ".join(f"{name}#{rank}" for name, rank in item.sources.items())
         because = ", ".join(in_words(code, contents) for code in item.reasons)
         rows.add_row(title(item.item_id), f"{item.score:.3f}", sources, because)
     out.print(rows)
-    latest = [title(item) for item in live.history(answer.user_id)[-5:]]
+    items = live.history(answer.user_id) if history is None else history
+    latest = [title(item) for item in items[-5:]]
     if latest:
         out.print(literal(f"  latest interactions: {', '.join(latest)}"), style="dim")
     if answer.reasons:
