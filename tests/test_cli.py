@@ -16,7 +16,7 @@ import pytest
 
 from funnel import Live
 from funnel.service.keys import Keys
-from tests.processes import STEP, funnel, ok, refused
+from tests.processes import STEP, funnel, ok, python, refused
 from tests.tiny import TinyBuild
 
 CONFIG = """
@@ -172,6 +172,20 @@ def test_what_is_not_there(config: Path, built: TinyBuild, tmp_path: Path) -> No
     assert "no such item column" in refused("recommend", 7, *store, "--where", "colour=red")
     assert "column=value" in refused("recommend", 7, *store, "--where", "genres")
     assert "k is 0" in refused("recommend", 7, *store, "-k", 0)
+
+
+def test_an_interrupt_within_compiled_code_is_an_interrupt() -> None:
+    """Where it is noticed at the end of a call, Python makes it the cause of an error of its own."""
+    code = (
+        "from funnel import cli\n"
+        "def app():\n"
+        "    raise SystemError('returned a result with an exception set') from {cause}\n"
+        "cli.app = app\n"
+        "cli.main()"
+    )
+    done = python("-c", code.format(cause="KeyboardInterrupt()"))
+    assert (done.returncode, done.stderr) == (130, "")
+    assert "SystemError" in python("-c", code.format(cause="ValueError()")).stderr
 
 
 def test_mistyped_commands_exit_with_2() -> None:

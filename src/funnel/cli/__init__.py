@@ -36,6 +36,9 @@ from funnel.terminal import say
 
 __all__ = ["app", "main"]
 
+#: The exit code of what Ctrl-C ended.
+INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command line; what funnel raises on purpose becomes a message and exit code 1."""
@@ -47,6 +50,10 @@ def main() -> None:
         _run()
     except FunnelError as error:
         _refuse(str(error))
+    except SystemError as error:  # an interrupt within compiled code, which goes on and returns
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        sys.exit(INTERRUPTED)
     except OSError as error:  # a full disk behind stdout, a folder that went away
         _refuse(str(error))
 
