@@ -194,6 +194,8 @@ BAD_ROWS = {
     "best first": lambda rows, scores: (rows, -scores),
     "each once": lambda rows, scores: (rows * 0, scores),
     "-inf where a row is -1": lambda rows, scores: (rows * 0 - 1, scores),
+    "both": lambda rows, scores: None,
+    "it raised ZeroDivisionError": lambda rows, scores: 1 / 0,
 }
 
 
@@ -219,6 +221,7 @@ BAD_LISTS = {
     "one twice": lambda given: replace(given, items=given.items * 0 + given.items[:, :1]),
     "must not be NaN": lambda given: replace(given, scores=given.scores * np.float32(np.nan)),
     "Candidates of the 2 requests": lambda given: given.take(np.array([0])),
+    "it raised": lambda given: given.keep(np.ones((5, 7), bool)),
     "empty positions come last": lambda given: replace(given, items=np.where([1, 0, 0], -1, given.items)),
 }
 
@@ -260,6 +263,15 @@ def test_a_feature_of_another_form_is_refused(built: TinyBuild) -> None:
         features.matrix(requests, contents.retriever()(requests))
 
 
+def test_what_a_plugin_raises_when_it_is_made_names_it(built: TinyBuild) -> None:
+    @funnel.register("stage", "mine")
+    def mine(parts: Any) -> Any:
+        raise KeyError("x")
+
+    with pytest.raises(funnel.FunnelError, match="stage 'mine' does not do what it must: it raised KeyErr"):
+        guard.stage("mine", loaded(built).parts, {})
+
+
 def test_a_metric_must_give_a_finite_number_a_request() -> None:
     from funnel.evaluation import compute
     from funnel.types import Ragged
@@ -298,6 +310,7 @@ def test_a_gate_that_raises_or_finds_nothing_fails(built: TinyBuild, gate: Any, 
         (lambda queries: queries.astype(np.float64), r"not float64 \[3, 16\]"),
         (lambda queries: queries[:2], r"not float32 \[2, 16\]"),
         (lambda queries: queries.tolist(), "not list"),
+        (lambda queries: queries @ queries, "it raised ValueError"),
         (lambda queries: queries * np.nan, "queries must be finite"),
     ],
 )

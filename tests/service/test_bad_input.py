@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from funnel import Live
+from funnel.plugins import PluginFault
 from tests.service.conftest import get, post
 
 from funnel.service.app import Service  # isort: skip
@@ -183,9 +184,12 @@ def test_routes_that_are_not_there(live: Live) -> None:
     assert "GET" in document["detail"]
 
 
-def test_an_error_of_ours_says_nothing_of_it(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, PluginFault])
+def test_an_error_of_ours_says_nothing_of_it(
+    live: Live, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
     def broken(*_: Any, **__: Any) -> Any:
-        raise RuntimeError("secret at /tmp/here.py")
+        raise kind("secret at /tmp/here.py")
 
     service = Service(live)
     monkeypatch.setattr(live, "recommend", broken)

@@ -28,7 +28,9 @@ def feature(name: str, context: FittedContext, options: plugins.Given) -> Featur
 def _checked(name: str, group: FeatureGroup, batch: FeatureBatch) -> Float32:
     """Its columns, NaN at empty positions."""
     filled = batch.candidates.filled
-    shape, values = (*filled.shape, len(group.names)), group.compute(batch)
+    shape = (*filled.shape, len(group.names))
+    with plugins.calling("feature", name):
+        values = group.compute(batch)
     if not isinstance(values, np.ndarray) or values.shape != shape or values.dtype != np.float32:
         raise plugins.refused(f"feature {name!r}", f"`compute` must give float32 {list(shape)}")
     if np.isinf(values).any():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from funnel import plugins
 from funnel.artifacts import Store
 from funnel.bundle.holdout import shared_targets, translate
+from funnel.errors import FunnelError
 from funnel.gates import catalogue, quality, serving, tables, vectors
 from funnel.gates.anchor import anchored
 from funnel.gates.baselines import beside_sources
@@ -57,7 +58,7 @@ def _plugin(name: str, case: Case) -> list[Finding]:
             return findings
         return [could_not_look(name, "a Finding is expected, and at least one")]
     except Exception as error:  # somebody else's code, which must not pass a gate by failing
-        return [could_not_look(name, repr(error))]
+        return [could_not_look(name, str(error) if isinstance(error, FunnelError) else repr(error))]
 
 
 @register("gate", "published")

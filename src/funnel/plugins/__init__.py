@@ -9,8 +9,8 @@ in the group `funnel.plugins`, which names a module, is loaded: when a name is l
 
 from funnel.plugins.needs import Needed, needed, require, unlike
 from funnel.plugins.plugin import Given, Kind, Plugin, UnknownPlugin
-from funnel.plugins.registry import GROUP, check, check_options, find, make, names, register
-from funnel.plugins.section import Optioned, refused
+from funnel.plugins.registry import GROUP, calling, check, check_options, find, make, names, register
+from funnel.plugins.section import Optioned, PluginFault, refused
 
 __all__ = [
     "GROUP",
@@ -19,7 +19,9 @@ __all__ = [
     "Needed",
     "Optioned",
     "Plugin",
+    "PluginFault",
     "UnknownPlugin",
+    "calling",
     "check",
     "check_options",
     "find",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Any, TypeVar, get_args
 
-from funnel.errors import ConfigError
+from funnel.errors import ConfigError, FunnelError
 from funnel.plugins.plugin import Kind, Plugin, UnknownPlugin
+from funnel.plugins.section import refused
 from funnel.values.nearest import hint
 
 log = logging.getLogger(__name__)
@@ -89,9 +91,27 @@ def check_options(kind: Kind, used: Iterable[str], options: Mapping[str, Mapping
 
 
 def make(kind: Kind, name: str, *given: Any, options: Mapping[str, Any] | None = None) -> Any:
-    """What a plugin makes of the arguments of its kind, with its options. Raises: UnknownPlugin."""
+    """What a plugin makes of the arguments of its kind, with its options. Raises: UnknownPlugin, and
+    PluginFault where it raises, see `calling`."""
     plugin = find(kind, name)
-    return plugin.make(*given, **plugin.bound(options or {}))
+    bound = plugin.bound(options or {})
+    with calling(kind, name):
+        return plugin.make(*given, **bound)
+
+
+@contextmanager
+def calling(kind: Kind, name: str) -> Iterator[None]:
+    """What a plugin that is not funnel's raises in the block becomes a PluginFault that names it; an error of
+    funnel's goes on as it is."""
+    try:
+        yield
+    except FunnelError:
+        raise
+    except Exception as error:
+        plugin = _PLUGINS.get((kind, name))
+        if plugin is not None and plugin.own:
+            raise
+        raise refused(f"{kind} {name!r}", f"it raised {error!r}") from error
 
 
 def _load() -> None:

@@ -25,6 +25,10 @@ class Optioned(Settings):
         return section if self.options else {key: value for key, value in section.items() if key != "options"}
 
 
-def refused(plugin: str, why: str) -> FunnelError:
+class PluginFault(FunnelError):
+    """A plugin raised, or did not give what its kind must: no fault of whoever asked."""
+
+
+def refused(plugin: str, why: str) -> PluginFault:
     """The error for a plugin that does not give what its kind must."""
-    return FunnelError(f"{plugin} does not do what it must: {why}")
+    return PluginFault(f"{plugin} does not do what it must: {why}")

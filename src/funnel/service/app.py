@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route, Router
 
 from funnel.errors import FunnelError
+from funnel.plugins import PluginFault
 from funnel.service.admission import Admission, Guard, Open, Scope
 from funnel.service.bodies import ClientGone, Receive, read
 from funnel.service.config import ServeConfig
@@ -133,7 +134,7 @@ class Service:
     def _problem(self, scope: Scope, error: Exception) -> HttpProblem:
         if isinstance(error, HttpProblem):
             return error
-        if isinstance(error, FunnelError):
+        if isinstance(error, FunnelError) and not isinstance(error, PluginFault):
             return of_error(error, masked(str(error), self.live))
         if isinstance(error, HTTPException):
             return self._of_route(scope, error.status_code, error.headers or {})

@@ -4,6 +4,8 @@ rows.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,18 +46,21 @@ class GuardedSource:
 
     def find(self, requests: Requests, k: int) -> Retrieved:
         """See `Source.find`."""
-        rows, scores = self._inner.find(requests, k)
+        with plugins.calling("source", self.name):
+            found = self._inner.find(requests, k)
+        rows, scores = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
         self._check(rows, scores, (len(requests), k))
         return rows, scores
 
     def score(self, requests: Requests, items: Int32) -> Float32:
         """See `Source.score`."""
-        scores = self._inner.score(requests, items)
+        with plugins.calling("source", self.name):
+            scores = self._inner.score(requests, items)
         if not _is(scores, np.float32, items.shape) or np.isnan(scores).any():
             raise self._refused(f"`score` must give float32 {list(items.shape)} without NaN")
         return scores
 
-    def _check(self, rows: Int32, scores: Float32, shape: tuple[int, ...]) -> None:
+    def _check(self, rows: Any, scores: Any, shape: tuple[int, ...]) -> None:
         if not (_is(rows, np.int32, shape) and _is(scores, np.float32, shape)):
             raise self._refused(f"`find` must give rows int32 and scores float32, both {list(shape)}")
         if rows.size and not -1 <= rows.min() <= rows.max() < self._parts.n_items:
@@ -78,7 +83,9 @@ class GuardedStage:
 
     def __call__(self, requests: Requests, candidates: Candidates) -> Candidates:
         """See `Stage`."""
-        return self._checked(candidates, self._inner(requests, candidates))
+        with plugins.calling("stage", self.name):
+            left = self._inner(requests, candidates)
+        return self._checked(candidates, left)
 
     def _checked(self, given: Candidates, left: Candidates) -> Candidates:
         if not isinstance(left, Candidates) or len(left) != len(given):
@@ -99,7 +106,9 @@ class GuardedSkippable(GuardedStage):
     def skip(self, candidates: Candidates) -> Candidates:
         """See `Skippable`."""
         assert isinstance(self._inner, Skippable)
-        return self._checked(candidates, self._inner.skip(candidates))
+        with plugins.calling("stage", self.name):
+            left = self._inner.skip(candidates)
+        return self._checked(candidates, left)
 
 
 def _is(values: object, kind: type, shape: tuple[int, ...]) -> bool:

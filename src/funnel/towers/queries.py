@@ -104,7 +104,8 @@ class Queries:
 
     def encode(self, requests: Requests) -> Float32:
         """float32 [B, d]. Raises: FunnelError naming the encoder that gives something else."""
-        queries = self.encoder.encode(requests, self.towers)
+        with plugins.calling("encoder", self.name):
+            queries = self.encoder.encode(requests, self.towers)
         if type(self.encoder) is not TowerQueries:
             self._check(queries, (len(requests), self.towers.config.d))
         return queries

@@ -167,12 +167,14 @@ class Objective:
         part, queries = work.part, self._queries(work, vectors, query)
         query_of = self._device.put(part.query_of)
         if work.drawn is None:
-            loss: Tensor = self._loss(queries, vectors, work.positives, query_of)
+            with plugins.calling("loss", self._name):
+                loss: Tensor = self._loss(queries, vectors, work.positives, query_of)
             return loss
         assert work.negatives is not None
         positives, negatives = F.embedding(work.positives, vectors), F.embedding(work.negatives, vectors)
         target = self._device.put(part.targets)
-        of_drawn: Tensor = self._loss(queries, positives, negatives, target, query_of, work.drawn)
+        with plugins.calling("loss", self._name):
+            of_drawn: Tensor = self._loss(queries, positives, negatives, target, query_of, work.drawn)
         return of_drawn
 
     def _checked(self, loss: Tensor) -> Tensor:
