@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -75,6 +76,20 @@ def test_comparisons_are_rows(built: TinyBuild) -> None:
     said = one.difference
     assert (row["mean"], row["lo"], row["hi"], row["better"]) == (said.mean, said.lo, said.hi, said.better)
     pd.testing.assert_frame_equal(one.to_frame(), frame.loc[[row.name]].reset_index(drop=True))
+
+
+def test_a_frame_that_there_is_not_is_refused_with_the_nearest(built: TinyBuild) -> None:
+    with pytest.raises(funnel.ConfigError, match="no frame of 'comparison'; did you mean 'comparisons'"):
+        built.built.report.to_frame("comparison")  # type: ignore[arg-type]
+
+
+def test_a_report_is_read_from_a_text_and_is_one_or_refused(built: TinyBuild, tmp_path: Path) -> None:
+    path = str(tmp_path / "report.json")
+    built.built.report.save(path)
+    assert funnel.Report.load(path) == built.built.report
+    Path(path).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(funnel.DataError, match="is not a report that this version reads"):
+        funnel.Report.load(path)
 
 
 def test_a_profile_has_a_row_for_each_column(built: TinyBuild) -> None:

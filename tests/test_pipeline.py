@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import funnel
 from funnel import Live
 from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import load_contents
 from funnel.data import Dataset, Schema
-from funnel.errors import BundleError, DataError
+from funnel.errors import BundleError, ConfigError, DataError
 from funnel.evaluation import random_targets
 from funnel.pipeline import build, evaluate_bundle, prepare, ranker_is_better, report_on, train_towers
 from funnel.synthetic import SyntheticConfig, write_world
@@ -201,6 +202,20 @@ def test_a_bundle_of_other_items_is_refused(built: TinyBuild, tmp_path: Path) ->
 def test_a_window_without_events_is_a_clear_error(movies: Path) -> None:
     with pytest.raises(DataError):
         prepare(movie_config(movies, split={"kind": "time", "ranker": "1999-01-01", "test": "2030-01-01"}))
+
+
+def test_a_store_is_named_by_its_folder_too(built: TinyBuild, tmp_path: Path) -> None:
+    towers = funnel.train(built.prepared, str(built.embeddings))
+    assert towers == Store(built.embeddings).path(towers.name)
+    assert funnel.diff(str(built.indexes), "current", "current").answers.overlap == 1
+    for refused in (
+        lambda: funnel.publish(str(tmp_path), "x-1"),
+        lambda: funnel.judge(tmp_path, "x-1"),
+        lambda: funnel.evaluate(str(tmp_path), "x-1", built.prepared),
+        lambda: funnel.stop_experiment(str(tmp_path), "x"),
+    ):
+        with pytest.raises((BundleError, ConfigError)):
+            refused()
 
 
 def test_nothing_is_left_when_a_build_fails(

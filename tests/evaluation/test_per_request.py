@@ -142,7 +142,7 @@ def test_ranx_has_the_reports_figures(found: Evaluation) -> None:
 
 
 def test_the_files_say_what_the_dicts_say(found: Evaluation, tmp_path: Path) -> None:
-    found.write_run(tmp_path / "run.trec", "rank", tag="my tag")
+    found.write_run(str(tmp_path / "run.trec"), "rank", tag="my tag")
     found.write_qrels(tmp_path / "qrels.trec")
     run: dict[str, dict[str, float]] = {request: {} for request in found.run("rank")}
     ranks: dict[str, list[int]] = {}
@@ -179,7 +179,7 @@ def test_the_table_is_written_in_pieces(
 ) -> None:
     monkeypatch.setattr(sys.modules["funnel.evaluation.evaluation"], "PIECE", 70)
     for name, read in (("a.parquet", pd.read_parquet), ("a.csv", pd.read_csv)):
-        found.save_per_request(tmp_path / name)
+        found.save_per_request(str(tmp_path / name))
         wanted = found.per_request().sort_values(["request", "row"], ignore_index=True)
         again = read(tmp_path / name).sort_values(["request", "row"], ignore_index=True)
         pd.testing.assert_frame_equal(again, wanted, check_dtype=False, atol=1e-9)

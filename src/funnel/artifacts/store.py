@@ -64,6 +64,11 @@ class Store:
         self.folder = Path(folder)
         self._trust = Trust(trust) if trust else None
 
+    @classmethod
+    def of(cls, given: Store | str | Path) -> Store:
+        """The store as it is given, or that of a folder, which then trusts every key. Raises: as a store."""
+        return given if isinstance(given, Store) else cls(given)
+
     @property
     def trust(self) -> tuple[str, ...]:
         """The keys that are trusted."""

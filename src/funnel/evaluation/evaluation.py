@@ -101,11 +101,11 @@ class Evaluation:
             frames.append(pd.DataFrame({**about, **means}))
         return pd.concat(frames, ignore_index=True)
 
-    def save_per_request(self, path: Path) -> None:
+    def save_per_request(self, path: str | Path) -> None:
         """`per_request` of all rows into a .parquet or .csv file, in pieces of 65,536 requests; whole or not
         at all. Raises: ConfigError for another name."""
         starts = range(0, len(self), PIECE)
-        write_pieces(path, (self.per_request(start=start, stop=start + PIECE) for start in starts))
+        write_pieces(Path(path), (self.per_request(start=start, stop=start + PIECE) for start in starts))
 
     def run(self, row: str | None = None) -> dict[str, dict[str, float]]:
         """The lists of a row as ranx and pytrec_eval take them: request -> item id -> score.
@@ -123,17 +123,17 @@ class Evaluation:
         """`qrels` and `run` as objects of ranx. Raises: FunnelError where ranx is not installed."""
         return trec.ranx(self.qrels(), self.run(row), row or self.last)
 
-    def write_run(self, path: Path, row: str | None = None, *, tag: str = "funnel") -> None:
+    def write_run(self, path: str | Path, row: str | None = None, *, tag: str = "funnel") -> None:
         """The lists of a row as a TREC run, `qid Q0 docid rank score tag` a line; whole or not at all.
 
         qid is the request's number in `per_request`, rank counts from 1. White space, control
         characters and "%" in an id are percent-encoded: "a b" is "a%20b".
         """
-        trec.write(path, trec.run_lines(self._lists(row), self._item, tag))
+        trec.write(Path(path), trec.run_lines(self._lists(row), self._item, tag))
 
-    def write_qrels(self, path: Path) -> None:
+    def write_qrels(self, path: str | Path) -> None:
         """The targets as TREC qrels, `qid 0 docid 1` a line; whole or not at all."""
-        trec.write(path, trec.qrels_lines(self.targets, self._item))
+        trec.write(Path(path), trec.qrels_lines(self.targets, self._item))
 
     @property
     def last(self) -> str:

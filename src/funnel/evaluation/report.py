@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 import pandas as pd
-from pydantic import AliasChoices, Field, JsonValue, ValidationError, model_validator
+from pydantic import AliasChoices, Field, JsonValue, model_validator
 
-from funnel.errors import DataError
+from funnel.errors import ConfigError, DataError
 from funnel.evaluation.advice import Advice, Origin
 from funnel.evaluation.cold import Cold
 from funnel.evaluation.compare import Comparison
@@ -18,6 +18,7 @@ from funnel.evaluation.kinds import OfKind
 from funnel.evaluation.reliability import Reliability
 from funnel.evaluation.rows import Latency, Row, Value
 from funnel.settings import Settings
+from funnel.values.nearest import hint
 from funnel.values.notebook import as_html
 
 
@@ -45,10 +46,14 @@ class Subject(Settings):
         return f"{self.windows}; protocol {self.protocol}; {ranked}"
 
 
+#: What a report has frames of.
+Of: TypeAlias = Literal["rows", "comparisons"]
+
+
 class Report(Settings):
     """One evaluation of a bundle, as values: `report.json`. Reports of earlier versions are read too.
 
-    report = Report.load(Path("report.json"))
+    report = Report.load("report.json")
     print(report.row("rank").metrics["ndcg@10"].mean)
     """
 
@@ -115,13 +120,16 @@ class Report(Settings):
         known = ", ".join(f"{c.a}/{c.b}" for c in self.comparisons)
         raise KeyError(f"{a} was not compared with {b}; there are {known}")
 
-    def to_frame(self, of: Literal["rows", "comparisons"] = "rows") -> pd.DataFrame:
+    def to_frame(self, of: Of = "rows") -> pd.DataFrame:
         """The report's rows as a data frame, indexed by name: kind, each metric's mean with the bounds of its
         interval (`lo`, `hi`), the same of cold targets alone ("cold ndcg@10") and of each kind of event
         ("purchase ndcg@10"), and p50 in milliseconds; NaN where a row does not have a figure.
 
         of: "comparisons" for a frame of the comparisons instead, see `Comparison.to_frame`.
+        Raises: ConfigError for another.
         """
+        if of not in get_args(Of):
+            raise ConfigError(f"a report has no frame of {of!r}; {hint(of, get_args(Of))}")
         if of == "comparisons":
             return pd.DataFrame([comparison.to_record() for comparison in self.comparisons])
         rows = [
@@ -149,16 +157,16 @@ class Report(Settings):
         means = frame[[name for name in frame if not str(name).endswith((" lo", " hi"))]]
         return as_html(means, f"{self.subject.dataset}, {self.requests:,} requests: {self.subject.rules}")
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write it as JSON."""
-        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        Path(path).write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, path: Path) -> Report:
+    def load(cls, path: str | Path) -> Report:
         """Read what `save` wrote. Raises: DataError where there is no such file, or it is something else."""
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValidationError) as wrong:
+            return cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as wrong:
             raise DataError(f"{path} is not a report that this version reads: {wrong}") from wrong
 
 

@@ -110,7 +110,7 @@ def running(folder: Path) -> Running:
         raise BundleError(f"{path} cannot be read ({error.strerror}): no experiment runs") from error
 
 
-def start(store: Store, name: str, config: ExperimentConfig) -> StartedExperiment:
+def start(store: Store | str | Path, name: str, config: ExperimentConfig) -> StartedExperiment:
     """Begin an experiment, or let more users into one that runs: its `ramp` may grow, nothing else may
     change.
 
@@ -121,6 +121,7 @@ def start(store: Store, name: str, config: ExperimentConfig) -> StartedExperimen
     if not re.fullmatch(NAME, name):
         raise ConfigError(f"{name!r} cannot name an experiment: letters, figures, '.', '_' and '-' can")
     config = config.model_copy(update={"salt": name if config.salt is None else config.salt})
+    store = Store.of(store)
     bundles = _checked_bundles(store, name, config)
     with locked(store.folder) as record:
         now = _running_or_none(store.folder)
@@ -145,8 +146,9 @@ def start(store: Store, name: str, config: ExperimentConfig) -> StartedExperimen
     return started
 
 
-def stop(store: Store, name: str, reason: str = "") -> StartedExperiment:
+def stop(store: Store | str | Path, name: str, reason: str = "") -> StartedExperiment:
     """End an experiment: its users get what is published. Raises: ConfigError where it does not run."""
+    store = Store.of(store)
     with locked(store.folder) as record:
         now = _running_or_none(store.folder)
         if name not in now:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,8 +73,12 @@ class BundleDifference(Settings):
         return as_html(self.to_frame(), f"a: {self.a}, b: {self.b}")
 
 
-def diff(store: Store, a: str, b: str) -> BundleDifference:
-    """Compare two bundles of a store. Raises: BundleError when one is damaged or has no holdout."""
+def diff(store: Store | str | Path, a: str, b: str) -> BundleDifference:
+    """Compare two bundles of a store, or of its folder.
+
+    Raises: BundleError when one is damaged or has no holdout.
+    """
+    store = Store.of(store)
     old, new = Judged.load(store, a), Judged.load(store, b)
     names = sorted({*old.manifest.metrics, *new.manifest.metrics})
     return BundleDifference(

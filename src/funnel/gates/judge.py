@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from funnel import plugins
 from funnel.artifacts import Store
 from funnel.bundle.holdout import shared_targets, translate
@@ -23,13 +25,14 @@ from funnel.gates.tables import Arrived
 from funnel.plugins import register
 
 
-def judge(store: Store, version: str, config: GatesConfig | None = None) -> Verdict:
+def judge(store: Store | str | Path, version: str, config: GatesConfig | None = None) -> Verdict:
     """Hold a bundle against every gate, beside the published bundle where there is another one. Where that
     cannot be read, the gate `reference` fails.
 
-    config: the thresholds; default those that the bundle was built with.
+    store: or its folder. config: the thresholds; default those that the bundle was built with.
     Raises: BundleError when the bundle is damaged or has no holdout.
     """
+    store = Store.of(store)
     new = Judged.load(store, version)
     config = config or new.thresholds
     beside = reference(store, new.manifest.version)

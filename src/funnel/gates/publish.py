@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from funnel.artifacts import Store
 from funnel.errors import GateError
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def publish(
-    store: Store,
+    store: Store | str | Path,
     version: str,
     *,
     config: GatesConfig | None = None,
@@ -24,12 +25,13 @@ def publish(
 ) -> Verdict:
     """Judge a bundle and, when every gate passes, make it the published one; the verdict.
 
-    config: thresholds, default those that the bundle was built with. force: publish it even if gates fail;
-    the history of publications keeps that, and the findings. won: the experiment whose winner it is; another
-    one that runs on bundles holds it, before anything is judged.
+    store: or its folder. config: thresholds, default those that the bundle was built with. force:
+    publish it even if gates fail; the history of publications keeps that, and the findings. won: the
+    experiment whose winner it is; another one that runs on bundles holds it, before anything is judged.
     Raises: GateError naming each gate that failed, and by how much; BundleError when the bundle is damaged
     or another one was published in the meantime. Nothing has changed then.
     """
+    store = Store.of(store)
     version = store.path(version).name
     running = tuple(held(store, version, won=won))
     if running and not force:

@@ -40,16 +40,20 @@ class Built:
     users: tuple[str, ...]
 
 
-def build(prepared: Prepared, towers: Path, store: Store, *, progress: bool = False) -> Built:
+def build(
+    prepared: Prepared, towers: str | Path, store: Store | str | Path, *, progress: bool = False
+) -> Built:
     """Build the index, train the ranker, evaluate, and write a bundle as a new version of the store.
 
-    towers: the folder that `train_towers` returned. The bundle that is evaluated was loaded from disk.
-    The ranker is left out when it is not better than the retrieval order, either on users of its own window
-    that it was not trained on, or on the test window; the report and the manifest then say so.
+    towers: the folder that `train_towers` returned. store: or its folder. The bundle that is evaluated
+    was loaded from disk. The ranker is left out when it is not better than the retrieval order, either on
+    users of its own window that it was not trained on, or on the test window; the report and the manifest
+    then say so.
     Raises: see `funnel.pipeline.checks.check`.
 
         built = build(prepared, towers, Store("indexes"))
     """
+    towers, store = Path(towers), Store.of(store)
     check_cluster(prepared.config.scale.list_shards)
     check(prepared, store)
     with store.writing(prepared.config.name) as draft:

@@ -241,25 +241,32 @@ def ranker_is_better(report: Report) -> bool:
     return report.comparison("rank", "retrieve").difference.better
 
 
-def evaluate(store: Store, version: str, prepared: Prepared, *, progress: bool = False) -> Report:
+def evaluate(
+    store: Store | str | Path, version: str, prepared: Prepared, *, progress: bool = False
+) -> Report:
     """The report on a bundle of the store, measured on the test window of `prepared`.
 
-    version: "current" is the published one. Raises: see `measure`.
+    store: or its folder. version: "current" is the published one. Raises: see `measure`.
     """
     return measure(store, version, prepared, progress=progress).report
 
 
 def measure(
-    store: Store, version: str, prepared: Prepared, *, lists: Sequence[str] = (), progress: bool = False
+    store: Store | str | Path,
+    version: str,
+    prepared: Prepared,
+    *,
+    lists: Sequence[str] = (),
+    progress: bool = False,
 ) -> Evaluation:
     """The report on a bundle, and what its figures are means of: each request's own, and the lists.
 
-    version: "current" is the published one. lists: rows of the report whose lists are kept, four bytes a
-    position; default the last stage, which is what is shown.
+    store: or its folder. version: "current" is the published one. lists: rows of the report whose
+    lists are kept, four bytes a position; default the last stage, which is what is shown.
     Raises: BundleError when the bundle is damaged or was made for data of another schema or other items,
     ConfigError for a row that there is not.
     """
-    return evaluate_bundle(store, version, prepared, lists=lists, progress=progress)[1]
+    return evaluate_bundle(Store.of(store), version, prepared, lists=lists, progress=progress)[1]
 
 
 def evaluate_bundle(

@@ -46,15 +46,20 @@ _INPUTS = "inputs.json"
 
 
 def train_towers(
-    prepared: Prepared, embeddings: Store, *, start_from: str | None = None, progress: bool = False
+    prepared: Prepared,
+    embeddings: Store | str | Path,
+    *,
+    start_from: str | None = None,
+    progress: bool = False,
 ) -> Path:
     """Train the towers, unless equal inputs were trained before. Returns their folder in the store.
 
-    start_from: a version of the store, or "last" for the newest of the config's name, whose weights training
-    starts with.
+    embeddings: a store, or its folder. start_from: a version of it, or "last" for the newest of the config's
+    name, whose weights training starts with.
     Raises: FunnelError naming the extra when torch is not installed, BundleError for a version that is not
     there or cannot be started from; see also `funnel.pipeline.checks.check`.
     """
+    embeddings = Store.of(embeddings)
     start = starting_version(embeddings, start_from, prepared.config.name)
     kept = trained_before(prepared, embeddings, start)
     if kept is not None:

@@ -41,7 +41,7 @@ CHUNK = 1024
 
 def recommend_all(
     live: Live,
-    output: Path,
+    output: Path | str,
     k: int = 10,
     *,
     where: Where | None = None,
@@ -64,6 +64,7 @@ def recommend_all(
     ConfigError when `output` is of another kind or a folder, or the filter cannot be answered; nothing is
     written then.
     """
+    output = Path(output)
     if output.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"output is {str(output)!r}; a file name that ends in .parquet or .csv is expected")
     if output.is_dir():
