@@ -221,7 +221,7 @@ def test_a_key_is_printed_whatever_its_name_and_whatever_becomes_of_stderr(tmp_p
     path = tmp_path / "keys.json"
     tokens = [ok("keys", "add", name, "--keys", path).strip() for name in ("[/x]", "ops [eu]")]
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "funnel", "keys", "add", "unheard", "--keys", path]
+        command = [sys.executable, "-m", "funnel", "keys", "add", "unheard", "--keys", str(path)]
         tokens.append(
             subprocess.run(command, stdout=subprocess.PIPE, stderr=full, check=True, text=True).stdout
         )

@@ -277,7 +277,7 @@ def test_one_run_at_a_time_makes_a_file(
     assert set(pd.read_parquet(output).groupby("user_id").size()) == {5}
     begun = recommend_all(live, output, k=3)  # it has ended
     next(begun)
-    begun.close()
+    del begun
     assert list(recommend_all(live, output, k=4))[-1] == (300, 300)  # and so has this one
     assert set(pd.read_parquet(output).groupby("user_id").size()) == {4}
 
