@@ -20,8 +20,8 @@ class Forked(Protocol):
         It may wait for what other threads do, but for nothing that may wait for the thread that forks."""
 
 
-def at_rest_over_forks(one: Forked) -> None:
-    """Have `one.over_fork` around each fork of this process, from now on and for as long as it is referenced.
+def at_rest_over_forks(owner: Forked) -> None:
+    """Have `owner.over_fork` around each fork of this process, for as long as the owner is referenced.
 
     Forks that Python makes, as `os.fork` and `multiprocessing` do; none that replaces the program at once.
     """
@@ -29,7 +29,7 @@ def at_rest_over_forks(one: Forked) -> None:
         if not _REGISTERED and hasattr(os, "register_at_fork"):
             os.register_at_fork(before=_rest, after_in_parent=_go_on, after_in_child=_go_on)
             _REGISTERED.append(True)
-        _FORKED.add(one)
+        _FORKED.add(owner)
 
 
 _FORKED: weakref.WeakSet[Forked] = weakref.WeakSet()
@@ -40,8 +40,8 @@ def _rest() -> None:
     resting = ExitStack()
     resting.enter_context(_FORKING)  # two threads that fork at once may wait for each other
     _RESTING.append(resting)
-    for one in _FORKED:
-        resting.enter_context(one.over_fork())
+    for owner in _FORKED:
+        resting.enter_context(owner.over_fork())
 
 
 def _go_on() -> None:

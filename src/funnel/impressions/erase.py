@@ -66,9 +66,9 @@ def _from_lines(path: Path, theirs: _Theirs, users: _Users) -> int:
 
 
 def _may_be(line: bytes, users: _Users) -> bool:
-    found = _USER.match(line)
+    match = _USER.match(line)
     try:
-        return found is None or users(str(json.loads(found[1])))
+        return match is None or users(str(json.loads(match[1])))
     except ValueError:  # a damaged line, whoever it is of
         return False
 
