@@ -54,7 +54,7 @@ def test_what_has_no_time_has_that_of_the_server(
     changes = log.changes_after(0)
     assert shown is not None
     assert [person.user for person in changes.forgotten] == [digest("8")]
-    changed = [change.time for change in (*changes.items, *changes.patches, *changes.forgotten)]
+    changed = [change.time for some in (changes.items, changes.patches, changes.forgotten) for change in some]
     said = [log.events_of("7", 1)[0].time, shown.of("7", 0)[0][1]]
     assert len(changed) == 3
     for at in (*changed, *said, log.now(), shown.now()):

@@ -20,12 +20,12 @@ def of_items(given: Sequence[T], item: Callable[[T], str], write: Callable[[list
     Raises: BundleError, which says how many were written before it.
     """
     by_item: dict[str, list[T]] = {}
-    for one in given:
-        by_item.setdefault(item(one), []).append(one)
+    for change in given:
+        by_item.setdefault(item(change), []).append(change)
     items = list(by_item.values())
     for first in range(0, len(items), ITEMS):
         try:
-            write([one for some in items[first : first + ITEMS] for one in some])
+            write([change for some in items[first : first + ITEMS] for change in some])
         except BundleError as error:
             raise _after(first, len(items), "items", error) from error
 

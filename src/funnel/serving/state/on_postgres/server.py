@@ -35,7 +35,7 @@ SELECT set_config('lock_timeout', '1500', false),
 """
 
 #: What reads much goes by: it holds up nobody, whatever its process does between two parts.
-_READING = """
+_READ_ONLY = """
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL idle_in_transaction_session_timeout = '60s'
 """
@@ -85,7 +85,7 @@ class PostgresServer:
 
         def read(connection: _Connection) -> list[list[Any]]:
             with connection.transaction():
-                connection.execute(_READING)
+                connection.execute(_READ_ONLY)
                 return [_rows(connection, sql) for sql in queries]
 
         return self._try(read, patient=True)
