@@ -199,6 +199,27 @@ def test_no_event_at_all_is_no_error_and_says_what_to_look_at() -> None:
     assert "are events observed" in found.reasons[0]
 
 
+def test_a_primary_metric_without_events_goes_on_to_the_horizon_and_is_named() -> None:
+    """Guardrails of answers can be compared before the first click."""
+    world = World(slow=0.2)
+    world.events = []
+    for elapsed, margin, decision in ((3.0, 0.5, "go on"), (10.0, 0.5, "stop"), (3.0, 0.05, "stop")):
+        found = world.judged(elapsed, guardrails={"milliseconds per answer": margin})
+        assert (found.decision, found.arm) == (decision, None)
+        assert "click per user cannot be compared" in found.reasons[0]
+        assert "guardrail milliseconds per answer" in found.reasons[1]
+
+
+def test_an_arm_that_has_hardly_anybody_is_not_ended_with_the_others() -> None:
+    world = World(lift=-0.9)
+    shares = {"control": 0.499, "treated": 0.499, "small": 0.002}
+    arms = {name: {"share": share, "bundle": name} for name, share in shares.items()}
+    settings = ExperimentConfig.model_validate({"arms": arms, "days": 10})
+    found = judge("new", settings, sums_of("new", arms, START, world.answers, world.frame()), 6.0)
+    assert [each.state for each in found.comparisons] == ["worse"]
+    assert (found.decision, len(found.reasons)) == ("go on", 2)
+
+
 def test_three_arms_share_the_level() -> None:
     """The same arm twice: its interval is that of half the level, its p-value twice that of one."""
     world = World(lift=0.1, seed=4)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from funnel.experiments.config import ExperimentConfig
 
 if TYPE_CHECKING:
-    from funnel.experiments.judging import ArmResult
+    from funnel.experiments.judging import ArmResult, State
 
 Decision = tuple[Literal["ship", "stop", "go on"], str | None, tuple[str, ...]]
 
@@ -24,16 +24,16 @@ def decide(
     """
     if ratio <= ratio_alpha:
         return "stop", None, (_ratio(ratio, ratio_alpha),)
-    arms = list(dict.fromkeys(each.arm for each in results))
-    if not arms:
+    if not results:
         return _nothing_yet(config, days)
+    arms = [arm for arm in config.served if arm != config.control]
     states = {arm: [each for each in results if each.arm == arm] for arm in arms}
     ready = [arm for arm in arms if _ships(states[arm])]
     if ready:
-        best = max(ready, key=lambda arm: _gain(_primary(states[arm])))
-        return "ship", best, _why(states[best], days, config)
+        best = max(ready, key=lambda arm: _gain(states[arm]))
+        return "ship", best, tuple(_why(best, states[best], days, config))
     lost = [arm for arm in arms if _lost(states[arm])]
-    reasons = tuple(sentence for arm in arms for sentence in _why(states[arm], days, config))
+    reasons = tuple(sentence for arm in arms for sentence in _why(arm, states[arm], days, config))
     if len(lost) == len(arms):
         return "stop", None, reasons
     return ("stop" if days >= config.days else "go on"), None, reasons
@@ -41,33 +41,41 @@ def decide(
 
 def _ships(each: Sequence[ArmResult]) -> bool:
     guards = [result.state for result in each if result.role == "guardrail"]
-    return _primary(each).state == "better" and all(state == "kept" for state in guards)
+    return _primary_state(each) == "better" and all(state == "kept" for state in guards)
 
 
-def _gain(primary: ArmResult) -> float:
-    """How far it is from the control: a ratio there may not be."""
-    return abs(primary.treated - primary.control)
+def _gain(each: Sequence[ArmResult]) -> float:
+    """How far the primary metric is from the control: a ratio there may not be."""
+    return sum(abs(result.treated - result.control) for result in each if result.role == "primary")
 
 
 def _lost(each: Sequence[ArmResult]) -> bool:
-    return _primary(each).state == "worse" or any(result.state == "broken" for result in each)
+    return _primary_state(each) == "worse" or any(result.state == "broken" for result in each)
 
 
-def _primary(each: Sequence[ArmResult]) -> ArmResult:
-    return next(result for result in each if result.role == "primary")
+def _primary_state(each: Sequence[ArmResult]) -> State:
+    """Open as long as there is nothing to compare."""
+    return next((result.state for result in each if result.role == "primary"), "open")
 
 
-def _why(each: Sequence[ArmResult], days: int, config: ExperimentConfig) -> tuple[str, ...]:
+def _why(arm: str, each: Sequence[ArmResult], days: int, config: ExperimentConfig) -> Iterator[str]:
     """Of one arm: its primary metric, then each guardrail."""
-    primary = _primary(each)
-    words = {"better": "is better", "worse": "is worse", "open": "is not told apart from the control"}
-    sentences = [f"{primary.arm}: {primary.metric} {words[primary.state]}{_interval(primary, days, config)}."]
-    if primary.state == "open" and primary.smallest is not None:
-        sentences.append(_could_be_seen(primary, days, config))
+    primary = next((result for result in each if result.role == "primary"), None)
+    if primary is None:
+        yield (f"{arm}: {config.metric} cannot be compared, since no two users of each arm differ in it: are "
+               "such events observed?")  # fmt: skip
+    else:
+        yield from _of_primary(primary, days, config)
     for result in each:
         if result.role == "guardrail":
-            sentences.append(_guard(result, days, config))
-    return tuple(sentences)
+            yield _guard(result, days, config)
+
+
+def _of_primary(primary: ArmResult, days: int, config: ExperimentConfig) -> Iterator[str]:
+    words = {"better": "is better", "worse": "is worse", "open": "is not told apart from the control"}
+    yield f"{primary.arm}: {primary.metric} {words[primary.state]}{_interval(primary, days, config)}."
+    if primary.state == "open" and primary.smallest is not None:
+        yield _could_be_seen(primary, days, config)
 
 
 def _could_be_seen(primary: ArmResult, days: int, config: ExperimentConfig) -> str:
