@@ -124,6 +124,37 @@ def test_events_without_a_clock_count_by_the_answers_that_they_name(store: Store
     assert clicks == pytest.approx(len(events))
 
 
+def test_users_with_more_events_than_are_kept_are_refused_and_few_of_them_named(
+    store: Store, tmp_path: Path
+) -> None:
+    begun(store)
+    lived(store, lift=0.3)
+    at, log = int(running(store.folder).experiments["new"].at), open_state(store.folder / "live/state.sqlite")
+    usual = log.events_of("0", 1_000)
+    busy = [Event("0", "7", at + DAY + second, "click", None) for second in range(1_200)]
+    log.observe(busy)
+    assert len(log.events_of("0", 2_000)) == 200
+    one = judged(store.folder, "new")
+    assert one.decision == "ship"
+    assert "Of 1 users the newest 200 events alone count" in one.reasons[-1]
+    many = [
+        Event(str(user), "7", at + DAY + second, "click", None)
+        for user in range(1, 6)
+        for second in range(200)
+    ]
+    log.observe(many)
+    with pytest.raises(DataError, match=r"of 6 of 400 users .* keeps the newest 200 of each: give them back"):
+        judged(store.folder, "new")
+    pd.DataFrame([*usual, *busy, *many]).to_csv(tmp_path / "events.csv", index=False)
+    whole = judged(store.folder, "new", events=tmp_path / "events.csv")
+    assert not any("newest 200" in sentence for sentence in whole.reasons)
+    pd.DataFrame([*usual, *busy[:900]]).to_csv(
+        tmp_path / "gap.csv", index=False
+    )  # ends before the state begins
+    with pytest.raises(DataError, match="of 6 of 400 users"):
+        judged(store.folder, "new", events=tmp_path / "gap.csv")
+
+
 def test_an_experiment_that_never_was_is_named(store: Store) -> None:
     begun(store)
     with pytest.raises(ConfigError, match="no experiment 'old'; running: new"):

@@ -258,9 +258,9 @@ def published(store: Store, name: str, until: float) -> None:
     store.publish(draft.version)
 
 
-def begun_days_ago(store: Store, days: float) -> float:
+def begun_days_ago(store: Store, days: float, **more: Any) -> float:
     """Start an experiment that began so many days ago; when."""
-    at = start(store, "new", config(days=9)).at
+    at = start(store, "new", config(days=9, **more)).at
     for name in (RUNNING, HISTORY):
         text = (store.folder / name).read_text()
         (store.folder / name).write_text(text.replace(repr(at), repr(round(at - DAY * days, 3))))
@@ -299,3 +299,18 @@ def test_at_night_shares_go_by_all_that_was_earned_or_stay(tmp_path: Path, inges
         assert "stay as they are: events of before" in finding.sentence
         with pytest.raises(DataError, match="have left the state"):
             judged(store.folder, "new")
+
+
+def test_what_has_left_the_state_is_refused_where_shares_stay_as_well(tmp_path: Path) -> None:
+    store, _, _ = two_bundles(tmp_path)
+    at = begun_days_ago(store, 2, weights="fixed")
+    for night in (1, 2):
+        published(store, f"night {night}", at + DAY + night)
+    with pytest.raises(DataError, match="have left the state"):
+        judged(store.folder, "new")
+    folder = tmp_path / "events"
+    folder.mkdir()
+    pd.DataFrame({"user_id": ["0"], "item_id": ["1"], "time": [int(at)], "kind": ["click"]}).to_parquet(
+        folder / "events.parquet"
+    )
+    assert judged(store.folder, "new", events=folder).days == 2

@@ -25,13 +25,15 @@ from funnel.values.ids import written
 @dataclass
 class TeamClicks:
     """Who saw interleaved lists, and clicks on items that one of the teams put in: whose, of which team, and
-    on which day, 0 the first. versions: of the bundles that answered."""
+    on which day, 0 the first. versions: of the bundles that answered. lost: people some of whose events
+    nobody has any more."""
 
     people: dict[str, int] = field(default_factory=dict)
     users: list[int] = field(default_factory=list)
     teams: list[int] = field(default_factory=list)
     days: list[int] = field(default_factory=list)
     versions: set[str] = field(default_factory=set)
+    lost: int = 0
 
     def by_user(self, day: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Clicks on either team's items, up to a day: float64 [users] each."""

@@ -62,7 +62,7 @@ class UserSums:
     arms: names, the control first. arm: int [n], each unit's. days: of the rows from the start, 0 the first;
     -1 before it, which is what is known of a user beforehand. mixed: units who were in two arms, and count in
     neither. versions: of the bundles that answered in each arm. person: int [n], each unit's user. period:
-    int [n]. shares: by period, of the arms.
+    int [n]. shares: by period, of the arms. lost: people some of whose events nobody has any more.
     """
 
     arms: tuple[str, ...]
@@ -74,6 +74,7 @@ class UserSums:
     person: NDArray[np.int64]
     period: NDArray[np.int64]
     shares: tuple[tuple[float, ...], ...] = ()
+    lost: int = 0
 
     @property
     def days(self) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,15 @@ from funnel.impressions.join import SKEW, Joiner
 from funnel.serving.shadow import shadows_of
 from funnel.serving.state import Event, StateLog, open_state
 from funnel.serving.state.retention import kept
+from funnel.serving.state.sqlite import MOST_OF_USER
 from funnel.values.ids import written
 
 #: Users whose events are read together, and events of each: all that are kept.
 _TOGETHER, _EVERY = 1_000, 2**62
+
+#: The share of users some of whose events are gone up to which an experiment is judged: those are its most
+#: active ones, of whom the newest are kept in either arm. Of more of them arms would look alike.
+_FEW = 0.01
 
 _COLUMNS = ["user_id", "item_id", "time", "kind", "value", "answer"]
 
@@ -49,18 +56,21 @@ def judged(
     interleaving experiment, and where the data have no clock (time 0), also answer, that showed the item.
     now: seconds, default the clock's.
     Raises: ConfigError where there was no experiment of this name; DataError for a file that cannot be read,
-    and where shares move, no `events` are given and the state has lost some of the experiment; BundleError
-    where the state cannot be read.
+    and where the state has lost some of the experiment and `events` do not give it back: by its time, or,
+    of more than one user in a hundred, since the newest 200 of each are kept; of fewer, `reasons` say so.
+    BundleError where the state cannot be read.
     """
     started = known_experiment(folder, name)
     until = min(time.time() if now is None else now, stopped_at(folder, name))
     elapsed = (until - started.at) / DAY
     if started.config.kind == "interleaving":
         clicks = _team_clicks(folder, name, started, state, events)
-        return judge_preference(name, started.config, clicks, elapsed)
+        return _with_lost(judge_preference(name, started.config, clicks, elapsed), clicks.lost)
     sums = sums_of_store(folder, name, started, state=state, events=events)
-    judgement = judge(name, started.config, sums, elapsed)
-    return judgement.model_copy(update={"shadows": shadows_of(folder, name)})
+    judgement = judge(name, started.config, sums, elapsed).model_copy(
+        update={"shadows": shadows_of(folder, name)}
+    )
+    return _with_lost(judgement, sums.lost)
 
 
 def known_experiment(folder: Path, name: str) -> StartedExperiment:
@@ -84,14 +94,17 @@ def sums_of_store(
     events: Path | None = None,
 ) -> UserSums:
     """What an experiment's users did, from the log of answers and the state; see `judged`."""
-    config, log = started.config, _opened(folder, state)
+    config, log, lost = started.config, _opened(folder, state), 0
     before = config.days * DAY
-    if events is None and config.weights == "thompson":
+    if events is None:
         _check_has_all(folder, name, started.at)
     further = None if events is None else _file(events, started.at - before)
 
     def known(users: list[str]) -> pd.DataFrame:
-        observed = _observed(log, users)
+        nonlocal lost
+        each = _events_of_each(log, users)
+        lost = _lost(name, each, started.at, further)
+        observed = _frame(each)
         if further is None:
             return observed
         both = pd.concat([further, observed], ignore_index=True)
@@ -100,7 +113,8 @@ def sums_of_store(
 
     answers = read(answers_folder(folder), started.at - before)
     shares = started.shares if config.weights == "thompson" else ()
-    return sums_of(name, config.served, started.at, answers, known, before, shares)
+    sums = sums_of(name, config.served, started.at, answers, known, before, shares)
+    return replace(sums, lost=lost)
 
 
 def _team_clicks(
@@ -118,14 +132,18 @@ def _team_clicks(
         if answer.teams and answer.arms.get(name) == INTERLEAVED
     ]
     users = list(dict.fromkeys(text for answer in mixed if (text := written(answer.user)) is not None))
-    further = [] if events is None else _named(events, started.at - SKEW)
-    joiner = Joiner([*further, *_events(log, users)])
-    return team_clicks(name, metric, started.at, ((answer, joiner.rows(answer)) for answer in mixed))
+    if events is None:
+        _check_has_all(folder, name, started.at)
+    further = None if events is None else _file(events, started.at - SKEW)
+    each = _events_of_each(log, users)
+    joiner = Joiner([*([] if further is None else _named(further)), *chain.from_iterable(each)])
+    clicks = team_clicks(name, metric, started.at, ((answer, joiner.rows(answer)) for answer in mixed))
+    return replace(clicks, lost=_lost(name, each, started.at, further))
 
 
 def _check_has_all(folder: Path, name: str, since: float) -> None:
     """Raises: DataError where events of `since` or later have left the state. Who was in an arm then would
-    count as having earned nothing, and shares would follow that."""
+    count as having earned nothing."""
     bounds = kept(Store(folder))
     if bounds is not None and bounds.since > since:
         left = datetime.fromtimestamp(bounds.since, UTC).isoformat(sep=" ", timespec="minutes")
@@ -140,16 +158,43 @@ def _opened(folder: Path, state: StateLog | str | Path | None) -> StateLog:
     return open_state(where) if isinstance(where, str | Path) else where
 
 
-def _events(state: StateLog, users: Sequence[str]) -> Iterator[Event]:
+def _events_of_each(state: StateLog, users: Sequence[str]) -> list[list[Event]]:
     """What the state keeps of these users, in writing."""
-    for begin in range(0, len(users), _TOGETHER):
-        for recent in state.events_of_each(users[begin : begin + _TOGETHER], _EVERY):
-            yield from recent
+    chunks = (users[begin : begin + _TOGETHER] for begin in range(0, len(users), _TOGETHER))
+    return [recent for chunk in chunks for recent in state.events_of_each(chunk, _EVERY)]
 
 
-def _observed(state: StateLog, users: Sequence[str]) -> pd.DataFrame:
-    """What the state keeps of these users, in writing."""
-    frame = pd.DataFrame(list(_events(state, users)), columns=_COLUMNS)
+def _lost(name: str, each: list[list[Event]], since: float, further: pd.DataFrame | None) -> int:
+    """How many users have lost events of `since` or later: they have as many as are kept, the oldest of which
+    is later, and is not among the further ones, which would go on before it. Raises: DataError for more than
+    a few."""
+    oldest = [recent[0] for recent in each if len(recent) >= MOST_OF_USER and not 0 < recent[0].time <= since]
+    if further is not None and oldest:
+        theirs = further[further["user_id"].isin([event.user_id for event in oldest])]
+        there = set(zip(theirs["user_id"], theirs["item_id"], theirs["time"], strict=True))
+        oldest = [event for event in oldest if (event.user_id, event.item_id, event.time) not in there]
+    if len(oldest) > _FEW * len(each):
+        raise DataError(
+            f"of {len(oldest):,} of {len(each):,} users of the experiment {name!r} the state may have lost "
+            f"events, since it keeps the newest {MOST_OF_USER} of each: give them back as a file (`events`), "
+            "such as the folder that `funnel ingest` copies them to before they go"
+        )
+    return len(oldest)
+
+
+def _with_lost(judgement: Judgement, lost: int) -> Judgement:
+    """It says where events are missing."""
+    if not lost:
+        return judgement
+    sentence = (
+        f"Of {lost:,} users the newest {MOST_OF_USER} events alone count, which is what the state keeps of "
+        "each: a file (`events`) would give the others back."
+    )
+    return judgement.model_copy(update={"reasons": (*judgement.reasons, sentence)})
+
+
+def _frame(each: list[list[Event]]) -> pd.DataFrame:
+    frame = pd.DataFrame(list(chain.from_iterable(each)), columns=_COLUMNS)
     return frame.astype({"user_id": "str", "item_id": "str", "time": "float64", "value": "float64"})
 
 
@@ -173,9 +218,8 @@ def _file(path: Path, since: float) -> pd.DataFrame:
     return frame.reindex(columns=_COLUMNS)
 
 
-def _named(path: Path, since: float) -> list[Event]:
-    """Those that name an answer. Raises: DataError."""
-    frame = _file(path, since)
+def _named(frame: pd.DataFrame) -> list[Event]:
+    """Those that name an answer."""
     frame = frame[frame["answer"].notna()]
     columns = (frame[name].tolist() for name in _COLUMNS)
     return [
