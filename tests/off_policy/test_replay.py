@@ -5,25 +5,28 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from funnel import Live
 from funnel.artifacts import Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.cli import app
-from funnel.errors import FunnelError
+from funnel.errors import ConfigError, FunnelError
 from funnel.experiments.config import ExperimentConfig
 from funnel.experiments.running import start
 from funnel.impressions import ImpressionsConfig, answers_folder, read
 from funnel.off_policy.judged import OtherBundle, OtherPolicy, certain, logged_candidates
 from funnel.off_policy.replay import Replay, Reward, replay
 from funnel.policies import Drawing
+from funnel.rules import Rule
 from funnel.serving.state import open_state
 from funnel.serving.state.retention import retain
 from funnel.types import EventKinds
@@ -234,6 +237,72 @@ def test_a_log_that_holds_too_few_candidates_is_refused(store: Path) -> None:  #
     live.close()
     with pytest.raises(FunnelError, match="do not come out again"):
         replayed(store, None)
+
+
+def judged_with(folder: Path, **settings: object) -> Replay:
+    """Other settings of a store's own policy. settings: `rules` beside its own, or of `rerank`."""
+    contents = load_contents(Store(folder).path("current"))
+    rules = TypeAdapter(tuple[Rule, ...]).validate_python(settings.pop("rules", ()))
+    rerank = contents.rerank.model_copy(update=settings)
+    judged = OtherPolicy({"rerank": rerank, "rules": (*contents.rules, *rules)}, contents.explore)
+    state = open_state(folder / "live" / "state.sqlite")
+    return replay(Store(folder), judged, answers_folder(folder), state, floor=1)
+
+
+@pytest.fixture(scope="module")
+def cut(exploring: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+    """A store whose log has as many candidates of each list as re-ranking goes by, and no more."""
+    folder = tmp_path_factory.mktemp("cut") / "indexes"
+    shutil.copytree(exploring, folder)
+    pool = load_contents(Store(folder).path("current")).rerank.pool
+    live = Live(folder, impressions=ImpressionsConfig(log=True, candidates=pool))
+    for user in range(1, 60):
+        live.recommend(user, k=K)
+    assert live.recording.flush(30)
+    live.close()
+    return folder
+
+
+def test_what_would_bring_in_candidates_that_are_not_logged_is_refused(cut: Path) -> None:
+    contents = load_contents(Store(cut).path("current"))
+    drawn = [one for one in read(answers_folder(cut)) if one.policy is not None]
+    assert judged_with(cut).lists == len(drawn)
+    with pytest.raises(FunnelError, match=f"{len(drawn)} with fewer than {contents.rerank.pool + 9} logged"):
+        judged_with(cut, pool=contents.rerank.pool + 9)
+    boost = {"kind": "boost", "where": {"genres": "Drama"}, "to": "front"}
+    with pytest.raises(FunnelError, match="which the judged pool or boosts bring in"):
+        judged_with(cut, rules=[boost])
+    often = Counter(item for one in drawn for item in one.items)
+    rare = min(often, key=lambda item: (often[item], str(item)))
+    with pytest.raises(FunnelError, match=f"{len(drawn) - often[rare]} without logged .* rule 'pin'"):
+        judged_with(cut, rules=[{"kind": "pin", "item": rare, "position": 1}])
+    frequent = max(often, key=lambda item: (often[item], str(item)))
+    found = judged_with(cut, rules=[{"kind": "pin", "item": frequent, "position": 1}])
+    assert found.lists == often[frequent]
+    assert sum(found.left_out.values()) >= len(drawn) - often[frequent]
+    for kind in ({"kind": "at_least", "n": 2}, {"kind": "reserve", "positions": [1, 2]}):
+        with pytest.raises(FunnelError, match=f"without logged candidates for the rule '{kind['kind']}'"):
+            judged_with(cut, rules=[{**kind, "where": {"item_id": rare}}])
+
+
+@pytest.mark.parametrize(
+    ("rule", "error"),
+    [
+        (
+            {"kind": "cap", "column": "item_id", "shows": 1, "per": "1d"},
+            "cap item_id.* the log does not hold",
+        ),
+        ({"kind": "pin", "item": 987_654, "position": 1}, "does not have the item 987654"),
+        ({"kind": "at_most", "column": "nosuch", "n": 1}, "no column 'nosuch'"),
+        ({"kind": "at_least", "where": {"genres": {"ge": 3}}, "n": 1}, "rule 'at_least'.* number column"),
+    ],
+)
+def test_rules_that_no_log_can_judge_are_named_before_it_is_read(
+    cut: Path, monkeypatch: pytest.MonkeyPatch, rule: dict[str, object], error: str
+) -> None:
+    monkeypatch.setattr("funnel.off_policy.replay.read", lambda folder: pytest.fail("the log was read"))
+    with pytest.raises(ConfigError, match=error):
+        judged_with(cut, rules=[rule])
 
 
 def test_an_arm_with_settings_of_its_own_is_named(store: Path) -> None:  # noqa: F811

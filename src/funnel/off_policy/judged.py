@@ -10,16 +10,25 @@ import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.engine import Funnel
-from funnel.errors import FunnelError
+from funnel.errors import ConfigError, FunnelError
 from funnel.impressions import Impression
 from funnel.monitoring.remaking import requests_of
 from funnel.policies import Draw, Drawing
+from funnel.rules import Rule, Ruleset, check_rules
+from funnel.rules.config import AtLeastRule, BoostRule, BudgetRule, CapRule, PinRule, ReserveRule
 from funnel.stages.stage import Stage
 from funnel.types import Candidates, Float64, Int32, Ragged, Requests
 
 
 class JudgedPolicy(Protocol):
     """Whose chances are wanted."""
+
+    def check(self, contents: Contents) -> None:
+        """Raises: ConfigError where no list of a bundle can be judged. contents: of that bundle."""
+
+    def lacks(self, contents: Contents, records: Sequence[Impression], k: int) -> list[str]:
+        """Of each answer, what its log does not hold and the policy goes by; empty where it can be judged.
+        For the arguments see `chances`."""
 
     def chances(self, contents: Contents, records: Sequence[Impression], k: int) -> Float64:
         """Of the lists of answers for k items: float64 [n, k]. contents: of the bundle that gave them."""
@@ -46,9 +55,46 @@ class OtherPolicy:
     settings: dict[str, object]
     drawing: Drawing | None
 
+    def check(self, contents: Contents) -> None:
+        """See `JudgedPolicy`."""
+        rules = self._of(contents).rules
+        check_rules(rules, contents.catalogue.layout)
+        for rule in rules:
+            if isinstance(rule, PinRule) and contents.catalogue.ids.row(rule.item) < 0:
+                raise ConfigError(f"rule {rule.label!r}: the bundle does not have the item {rule.item!r}")
+        both = [rule for rule in rules if rule in contents.rules]
+        for rule in (*rules, *contents.rules):
+            if isinstance(rule, CapRule | BudgetRule) and rule not in both:
+                raise ConfigError(
+                    f"rule {rule.label!r} goes by what had been shown or spent by then, which the log does "
+                    "not hold: the judged config and the bundle that answered must both have it, or neither"
+                )
+
+    def lacks(self, contents: Contents, records: Sequence[Impression], k: int) -> list[str]:
+        """See `JudgedPolicy`. What the bundle itself goes by is in the log, or its chances do not come out
+        again."""
+        judged = self._of(contents)
+        rules = [rule for rule in judged.rules if rule not in contents.rules]
+        most = min(max(contents.retrieve.k, k), len(contents.catalogue.ids))
+        deeper = judged.rerank.pool > max(contents.rerank.pool, k)
+        needed = min(judged.rerank.pool, most) if deeper else 0
+        needed = most if any(isinstance(rule, BoostRule) for rule in rules) else needed
+        ruleset = Ruleset(rules, contents.catalogue)
+        few = f"with fewer than {needed} logged candidates, which the judged pool or boosts bring in"
+        out = []
+        for record in records:
+            items = rows_of(contents, record.items)
+            wanting = (rule.label for rule in rules if _is_wanting(rule, ruleset, items))
+            why = f"without logged candidates for the rule {label!r}" if (label := next(wanting, "")) else ""
+            out.append(few if len(items) < needed else why)
+        return out
+
+    def _of(self, contents: Contents) -> Contents:
+        return replace(contents, **self.settings)  # type: ignore[arg-type]
+
     def chances(self, contents: Contents, records: Sequence[Impression], k: int) -> Float64:
         """See `JudgedPolicy`."""
-        return _by(replace(contents, **self.settings), self.drawing, records, k)  # type: ignore[arg-type]
+        return _by(self._of(contents), self.drawing, records, k)
 
 
 @dataclass(frozen=True)
@@ -61,6 +107,21 @@ class OtherBundle:
 
     bundle: Contents
 
+    def check(self, contents: Contents) -> None:
+        """See `JudgedPolicy`."""
+        for rule in self.bundle.rules:
+            if isinstance(rule, BudgetRule):
+                raise ConfigError(
+                    f"rule {rule.label!r} of the judged bundle goes by what had been spent by then, which "
+                    "the log does not hold"
+                )
+
+    def lacks(self, contents: Contents, records: Sequence[Impression], k: int) -> list[str]:
+        """See `JudgedPolicy`."""
+        why = "logged without what the user had been shown, which a cap of the judged bundle goes by"
+        needs = self.bundle.ruleset.is_live
+        return [why if needs and not (record.request or {}).get("occasion") else "" for record in records]
+
     def chances(self, contents: Contents, records: Sequence[Impression], k: int) -> Float64:
         """See `JudgedPolicy`."""
         out = np.zeros((len(records), k))
@@ -72,6 +133,16 @@ class OtherBundle:
             if (lists >= 0).sum() == len(record.shown):  # else it does not have what was shown
                 out[row] = _chances(stages, requests, ranking(requests), lists)[0]
         return out
+
+
+def _is_wanting(rule: Rule, ruleset: Ruleset, items: Int32) -> bool:
+    """Whether the engine would have looked for candidates of a rule beside these."""
+    if isinstance(rule, PinRule):
+        return int(ruleset.catalogue.ids.row(rule.item)) not in items
+    if isinstance(rule, AtLeastRule | ReserveRule):
+        wanted = rule.n if isinstance(rule, AtLeastRule) else len(rule.positions)
+        return int(ruleset.passes(rule.where, items).sum()) < wanted
+    return False
 
 
 def _by(contents: Contents, drawing: Drawing | None, records: Sequence[Impression], k: int) -> Float64:

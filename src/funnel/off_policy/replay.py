@@ -13,7 +13,7 @@ import numpy as np
 
 from funnel.artifacts.store import Store
 from funnel.bundle.contents import Contents, load_contents
-from funnel.errors import BundleError, FunnelError
+from funnel.errors import BundleError, ConfigError, FunnelError
 from funnel.impressions import Impression, read
 from funnel.impressions.join import SKEW, Joiner
 from funnel.off_policy.estimates import Estimate
@@ -87,9 +87,14 @@ def replay(
 
     store: with the bundles that gave the answers. answers: the folder of the log. state: where events were
     observed. For the others see `estimate`.
-    Raises: FunnelError where the log has no drawn list, where chances do not come out again, or as `estimate`
-    does; BundleError where the state cannot be read.
+    Raises: ConfigError where the published bundle has not what the judged policy names, or goes by what no
+    log holds; FunnelError where the log has no drawn list, where it does not hold what most of the judged
+    lists go by, where chances do not come out again, or as `estimate` does; BundleError where the state
+    cannot be read.
     """
+    published = store.published()
+    if published is not None and (contents := _contents(store, published)) is not None:
+        judged.check(contents)
     bounds = kept(store)
     since = float("-inf") if bounds is None else bounds.since
     records, left_out = _drawn(read(answers), whole=isinstance(judged, OtherBundle), since=since)
@@ -100,7 +105,14 @@ def replay(
             "share of them ([explore] in the config)"
         )
     rewards = earned_by_answer(records, state, Reward() if reward is None else reward)
-    parts = list(_parts(store, judged, records, rewards, left_out))
+    lacking = Counter[str]()
+    parts = list(_parts(store, judged, records, rewards, left_out, lacking))
+    left_out += lacking
+    if lacking.total() > sum(len(part.users) for part in parts):
+        raise FunnelError(
+            f"{answers} does not hold what most of the judged lists would go by ({_in_words(lacking)}): what "
+            "came of them cannot be told"
+        )
     if not parts:
         raise FunnelError(f"no answer of {answers} can be judged: {_in_words(left_out)}")
     lists, agree = _joined(parts)
@@ -172,6 +184,7 @@ def _parts(
     records: Sequence[Impression],
     rewards: Mapping[str, list[float]],
     left_out: Counter[str],
+    lacking: Counter[str],
 ) -> Iterator[_Batch]:
     """Answers of one bundle, one policy and one length, together."""
     groups: dict[tuple[str, int, tuple[float, float, int]], list[Impression]] = defaultdict(list)
@@ -187,11 +200,17 @@ def _parts(
             if contents is None:
                 left_out[f"of {version}, which is not in the store"] += len(some)
                 continue
+            try:
+                judged.check(contents)
+            except ConfigError as error:
+                left_out[f"of {version}: {error}"] += len(some)
+                continue
             logged = LoggedPolicy(Drawing(temperature=temperature, epsilon=epsilon, top=top))
             for start in range(0, len(some), _TOGETHER):
-                part = _part(contents, judged, logged, some[start : start + _TOGETHER], k, rewards, left_out)
-                if part is not None:
-                    yield part
+                together = _there(contents, some[start : start + _TOGETHER], left_out)
+                together = _held(contents, judged, together, k, lacking)
+                if together:
+                    yield _part(contents, judged, logged, together, k, rewards)
 
 
 def _contents(store: Store, version: str) -> Contents | None:
@@ -201,15 +220,26 @@ def _contents(store: Store, version: str) -> Contents | None:
         return None
 
 
-def _part(
-    contents: Contents, judged: JudgedPolicy, logged: LoggedPolicy, records: list[Impression], k: int,
-    rewards: Mapping[str, list[float]], left_out: Counter[str],
-) -> _Batch | None:  # fmt: skip
+def _there(contents: Contents, records: list[Impression], left_out: Counter[str]) -> list[Impression]:
     there = [record for record in records if (contents.catalogue.ids.rows(list(record.items)) >= 0).all()]
     left_out["with items that came after the bundle"] += len(records) - len(there)
     left_out += Counter()  # drops what is 0
-    if not there:
-        return None
+    return there
+
+
+def _held(
+    contents: Contents, judged: JudgedPolicy, records: list[Impression], k: int, lacking: Counter[str]
+) -> list[Impression]:
+    """Those whose log holds what the judged policy goes by."""
+    lacks = judged.lacks(contents, records, k)
+    lacking.update(why for why in lacks if why)
+    return [record for record, why in zip(records, lacks, strict=True) if not why]
+
+
+def _part(
+    contents: Contents, judged: JudgedPolicy, logged: LoggedPolicy, there: list[Impression], k: int,
+    rewards: Mapping[str, list[float]],
+) -> _Batch:  # fmt: skip
     again, chances = logged.chances(contents, there, k), _padded([record.chances for record in there], k, 1.0)
     agree = np.asarray(np.isclose(again, chances, rtol=_SAME, atol=0).all(axis=1))
     users = [written(record.user) or f"\0{record.id}" for record in there]
