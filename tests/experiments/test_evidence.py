@@ -22,12 +22,11 @@ from funnel.experiments.history import HISTORY
 from funnel.experiments.running import RUNNING, running, start, stop
 from funnel.gates import GatesConfig
 from funnel.gates.winner import publish_winner
-from funnel.impressions import answers_folder, as_line, read
-from funnel.impressions.files import hour_of, hour_text
+from funnel.impressions import answers_folder, read
 from funnel.pipeline.run.experiments import settle
 from funnel.serving.evidence import judged
 from funnel.serving.state import Event, open_state
-from tests.impressions.records import impression
+from tests.impressions.records import impression, write_log
 from tests.serving.test_reload import without_ranker
 from tests.tiny import TinyBuild
 
@@ -62,17 +61,15 @@ def lived(store: Store, lift: float, users: int = 400) -> None:
     """What users did: answers in the log, and clicks in the state."""
     began = running(store.folder).experiments["new"].at
     rng, arms = np.random.default_rng(0), Assignment("new", ARMS)
-    events, lines = [], {}
+    events, answers = [], []
     for day in range(DAYS):
         for user in range(users):
             arm, at = arms.arm(str(user)), began + DAY * day + 10 + float(rng.integers(3_000))
-            one = impression(day * users + user, time=at, user=user, arms={"new": arm}, ms={"rank": 5.0})
-            lines.setdefault(hour_of(at), []).append(as_line(one))
+            about = {"time": at, "user": user, "arms": {"new": arm}, "ms": {"rank": 5.0}}
+            answers.append(impression(day * users + user, **about))
             for click in range(rng.binomial(3, 0.3 * (1 + lift * (arm == "treated")))):
                 events.append(Event(str(user), str(10 + click), int(at) + 60, "click", 1.0))
-    answers_folder(store.folder).mkdir(parents=True, exist_ok=True)
-    for hour, some in lines.items():
-        (answers_folder(store.folder) / f"{hour_text(hour)}.host-1-ab.jsonl").write_bytes(b"".join(some))
+    write_log(store.folder, answers)
     log = open_state(store.folder / "live" / "state.sqlite")
     log.observe(events)
     log.close()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from funnel.artifacts import Store
 from funnel.experiments.config import ExperimentConfig
 from funnel.experiments.interleaving import INTERLEAVED, drafted, team_draft
 from funnel.experiments.metrics import LiveMetric
 from funnel.experiments.preferring import TeamClicks, judge_preference, team_clicks
+from funnel.experiments.running import running, start
 from funnel.impressions.join import Joiner
-from funnel.serving.state import Event
-from tests.impressions.records import impression
+from funnel.serving.evidence import judged
+from funnel.serving.state import Event, open_state
+from tests.impressions.records import impression, write_log
 
 START, DAY = 1_790_000_000.0, 86_400
 ARMS = {"control": {"share": 0.5}, "other": {"share": 0.5, "rerank": {"trade_off": 0.5}}}
@@ -120,3 +124,27 @@ def test_chances_are_how_often_a_draft_comes_out_so() -> None:
 def test_what_cannot_be_interleaved_is_named(more: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         config(**more)
+
+
+def test_clicks_count_within_the_window_of_the_published_bundle(tmp_path: Path) -> None:
+    found = []
+    for window in ("1d", "7d"):
+        store = Store(tmp_path / window)
+        with store.writing("shop") as draft:
+            described = {"impressions": {"window": window}}
+            draft.describe(towers_fingerprint="t", schema_fingerprint="s", config=described)
+        store.publish(draft.version)
+        start(store, "new", config())
+        at = running(store.folder).experiments["new"].at
+        answers = [impression(user, time=at + user, user=user, arms={"new": INTERLEAVED}, teams=(0, 1, -1))
+                   for user in range(20)]  # fmt: skip
+        write_log(store.folder, answers)
+        log = open_state(store.folder / "live" / "state.sqlite")
+        late = int(at) + 3 * DAY  # the first shown is the control's, the second the other's
+        for answer in answers:
+            item = "30" if answer.user % 4 else "10"
+            log.observe([Event(str(answer.user), item, late, "click", None, answer.id)])
+        log.close()
+        found.append(judged(store.folder, "new", now=at + 4 * DAY).comparisons)
+    assert found[0] == ()
+    assert found[1][0].treated == pytest.approx(0.75)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from funnel.impressions import Impression
+from funnel.impressions import Impression, answers_folder, as_line
+from funnel.impressions.files import hour_of, hour_text
 
 NOW = 1_790_000_000.25
 
@@ -31,3 +34,13 @@ def same(left: Impression, right: Impression) -> bool:
     names = [name for name in Impression.__slots__ if name != "scores"]
     fields = all(getattr(left, name) == getattr(right, name) for name in names)
     return fields and np.array_equal(left.scores, right.scores, equal_nan=True)
+
+
+def write_log(folder: Path, answers: Iterable[Impression]) -> None:
+    """The log of answers of a store, as one process writes it."""
+    lines: dict[int, list[bytes]] = {}
+    for answer in answers:
+        lines.setdefault(hour_of(answer.time), []).append(as_line(answer))
+    answers_folder(folder).mkdir(parents=True, exist_ok=True)
+    for hour, some in lines.items():
+        (answers_folder(folder) / f"{hour_text(hour)}.host-1-ab.jsonl").write_bytes(b"".join(some))

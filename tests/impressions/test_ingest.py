@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from funnel import Column, Dataset, Event, Schema, SqliteLog, Store, configure
+from funnel.cli import app
 from funnel.config import Config, parse
 from funnel.data.files import Description, write_folder
 from funnel.errors import ConfigError, DataError
@@ -530,3 +532,9 @@ def test_the_command_brings_it_and_the_next_run_can_begin_with_it(shop: Shop, tm
     assert again.returncode == 0, again.stderr
     assert "0 events; 0 lists" in again.stdout
     assert clicked(shop.dataset) == {(impression(1).id, 30)}
+
+
+def test_a_window_that_is_no_time_is_told_on_the_command_line(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["impressions", "--store", str(tmp_path), "--window", "5x"])
+    assert done.exit_code == 2
+    assert "Invalid value for '--window': a number and s, m, h or d" in " ".join(done.output.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,18 @@ import pytest
 from typer.testing import CliRunner
 
 from funnel import Live
+from funnel.artifacts import Store
 from funnel.cli import app
 from funnel.errors import FunnelError
 from funnel.experiments.moments import UserMoments
 from funnel.impressions import ImpressionsConfig, answers_folder
 from funnel.off_policy.harm import Harm, harm, judge_harm
+from funnel.pipeline.run.harm import ended_where_harmful
 from funnel.serving import switches
-from funnel.serving.state import open_state
+from funnel.serving.state import Event, open_state
+from tests.impressions.records import impression, write_log
 from tests.policies.conftest import exploring, store  # noqa: F401  (fixtures)
+from tests.tiny import TinyBuild
 
 
 def users(rng: np.random.Generator, n: int, rate: float) -> UserMoments:
@@ -101,3 +106,30 @@ def test_without_harm_it_goes_on(store: Path) -> None:  # noqa: F811
     assert found.change == pytest.approx(0, abs=0.3)
     with pytest.raises(FunnelError, match="allowed loss"):
         harm(answers_folder(store), state, allowed=1.0)
+
+
+@pytest.mark.parametrize(("window", "is_shown"), [("1d", False), ("7d", True)])
+def test_what_comes_within_the_window_of_the_published_bundle_counts(
+    store: Path,  # noqa: F811
+    built: TinyBuild,
+    window: str,
+    is_shown: bool,
+) -> None:
+    """For the command by the published bundle, at night by tonight's config."""
+    manifest = Store(store).path("current") / "manifest.json"
+    described = json.loads(manifest.read_text())
+    described["config"].setdefault("impressions", {})["window"] = window
+    manifest.write_text(json.dumps(described))
+    drawn = {"policy": {"temperature": 0.1, "epsilon": 0.1, "top": 5}, "propensities": (0.5, 0.5, 0.5)}
+    shown = time.time() - 3 * 86_400
+    answers = [impression(user, time=shown, user=user, **(drawn if user % 2 else {})) for user in range(400)]
+    write_log(store, answers)
+    log = open_state(store / "live" / "state.sqlite")
+    liked = [answer for answer in answers if not answer.policy or answer.user % 20 == 1]
+    log.observe([Event(str(one.user), "10", int(time.time()), "click", None, one.id) for one in liked])
+    log.close()
+    done = CliRunner().invoke(app, ["explore", "--store", str(store), "--json"])
+    assert json.loads(done.stdout)["is_shown"] == is_shown, done.stdout
+    tonight = built.config.model_copy(update={"impressions": ImpressionsConfig(window=window)})
+    (finding,) = ended_where_harmful(Store(store), tonight)
+    assert finding.passed != is_shown

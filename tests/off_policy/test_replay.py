@@ -217,6 +217,9 @@ def test_the_command(lived: Path, tmp_path: Path) -> None:
     assert known["agree"] == 1.0
     assert [one["estimator"] for one in known["estimates"]] == ["snips", "snrips"]
     assert "as it was" in CliRunner().invoke(app, arguments).stdout
+    config.write_text(config.read_text() + '[impressions]\nwindow = "1s"\n')  # clicks came behind all answers
+    within = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert within["earned"]["value"] < known["earned"]["value"]
 
 
 def test_a_log_without_chance_is_refused(store: Path) -> None:  # noqa: F811

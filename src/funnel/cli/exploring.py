@@ -41,10 +41,12 @@ def explore(
     from funnel.artifacts import Store
     from funnel.off_policy.harm import drawing_of, end_where_shown, harm_of
     from funnel.off_policy.replay import Reward
+    from funnel.serving.feedback import window_of
 
     kept = Store(store)
     drawing = drawing_of(kept) if allowed is None else None
-    comparison = harm_of(kept, drawing, allowed=allowed, reward=Reward(reward), state=state)
+    counts = Reward(reward, window=window_of(kept))
+    comparison = harm_of(kept, drawing, allowed=allowed, reward=counts, state=state)
     if check:
         end_where_shown(store, comparison)
     if as_json:

@@ -47,7 +47,10 @@ def ingest(
 def impressions(
     store: Indexes = INDEXES,
     hours: Annotated[float, typer.Option(min=0, help="of the last so many hours")] = 24.0,
-    window: Annotated[str, typer.Option(help="within which an event may come of its list")] = "1d",
+    window: Annotated[
+        str | None,
+        typer.Option(help="within which an event may come of its list; default as the published bundle says"),
+    ] = None,
     state: Annotated[
         str | None, typer.Option(help="a path, redis:// or postgresql://; default a file in the store")
     ] = None,
@@ -56,11 +59,15 @@ def impressions(
     """What is in the log of answers, and what came of it: how much joins, and what does not."""
     import time
 
-    from funnel.impressions import ImpressionsConfig
-    from funnel.serving.feedback import feedback_figures
+    from funnel.artifacts import Store
+    from funnel.impressions.config import seconds_of
+    from funnel.serving.feedback import feedback_figures, window_of
     from funnel.serving.state import open_state
 
-    seconds = ImpressionsConfig(window=window).window_seconds
+    try:
+        seconds = window_of(Store(store)) if window is None else seconds_of(window)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--window'") from error
     log = open_state(state or store / "live" / "state.sqlite")
     figures = feedback_figures(store, log, time.time() - 3600 * hours, window=seconds)
     log.close()

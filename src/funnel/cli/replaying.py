@@ -54,10 +54,12 @@ def replay(
     from funnel.serving.state import open_state
 
     kept = Store(store)
-    judged = _judged(configs.load(config), kept, bundle)
+    wanted = configs.load(config)
+    judged = _judged(wanted, kept, bundle)
     events = open_state(store / "live" / "state.sqlite" if state is None else state)
+    counts = Reward(reward, valued, wanted.impressions.window_seconds)
     result = replayed(
-        kept, judged, answers_folder(store) if log is None else log, events, reward=Reward(reward, valued),
+        kept, judged, answers_folder(store) if log is None else log, events, reward=counts,
         estimators=estimator or ("snips", "snrips"), clip=clip, floor=floor,
     )  # fmt: skip
     print_json(result.to_dict()) if as_json else show.replay(result, Console())

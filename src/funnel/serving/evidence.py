@@ -24,6 +24,7 @@ from funnel.experiments.running import StartedExperiment, running, started_once,
 from funnel.experiments.sums import DAY, UserSums, sums_of
 from funnel.impressions import answers_folder, read
 from funnel.impressions.join import SKEW, Joiner
+from funnel.serving.feedback import window_of
 from funnel.serving.shadow import shadows_of
 from funnel.serving.state import Event, StateLog, open_state
 from funnel.serving.state.retention import kept
@@ -136,7 +137,8 @@ def _team_clicks(
         _check_has_all(folder, name, started.at)
     further = None if events is None else _file(events, started.at - SKEW)
     each = _events_of_each(log, users)
-    joiner = Joiner([*([] if further is None else _named(further)), *chain.from_iterable(each)])
+    known = [*([] if further is None else _named(further)), *chain.from_iterable(each)]
+    joiner = Joiner(known, window_of(Store(folder)))
     clicks = team_clicks(name, metric, started.at, ((answer, joiner.rows(answer)) for answer in mixed))
     return replace(clicks, lost=_lost(name, each, started.at, further))
 

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from funnel.impressions import ReadFigures, answers_folder, read
+from funnel.artifacts.manifest import Manifest
+from funnel.artifacts.store import Store
+from funnel.impressions import ImpressionsConfig, ReadFigures, answers_folder, read
 from funnel.impressions.join import SKEW, Joiner, JoinFigures
 from funnel.serving.state import Event, StateLog
 
@@ -45,6 +47,15 @@ def feedback_figures(
             joiner.figures.answers -= 1
             joiner.figures.shown -= len(rows)
     return FeedbackFigures(figures, joiner.done())
+
+
+def window_of(store: Store) -> int:
+    """Within how many seconds an event may come of its list, as the config of the published bundle says.
+    Raises: BundleError for one that is damaged."""
+    published = store.published()
+    config = {} if published is None else Manifest.load(store.path(published)).config
+    window = config.get("impressions", {}).get("window", ImpressionsConfig().window)
+    return ImpressionsConfig(window=window).window_seconds
 
 
 def named_events(state: StateLog, since: float) -> Iterator[Event]:

@@ -8,6 +8,7 @@ from funnel.config import Config
 from funnel.gates import Finding
 from funnel.gates.findings import could_not_look
 from funnel.off_policy.harm import drawing_of, end_where_shown, harm_of
+from funnel.off_policy.replay import Reward
 from funnel.serving.exploring import may_explore
 
 #: What the finding is called.
@@ -25,7 +26,8 @@ def ended_where_harmful(store: Store, config: Config) -> list[Finding]:
     try:
         if not may_explore(store.folder) or (drawing := drawing_of(store)) is None:
             return []
-        harm = harm_of(store, drawing, state=config.serve.state or None)
+        reward = Reward(window=config.impressions.window_seconds)
+        harm = harm_of(store, drawing, reward=reward, state=config.serve.state or None)
         end_where_shown(store.folder, harm)
     except Exception as error:  # a log that cannot be read must let no bundle through
         return [could_not_look(GATE, f"whether drawn lists do harm cannot be told: {error}")]
