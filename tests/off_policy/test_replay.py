@@ -24,10 +24,10 @@ from funnel.experiments.config import ExperimentConfig
 from funnel.experiments.running import start
 from funnel.impressions import ImpressionsConfig, answers_folder, read
 from funnel.off_policy.judged import OtherBundle, OtherPolicy, certain, logged_candidates
-from funnel.off_policy.replay import Replay, Reward, replay
+from funnel.off_policy.replay import Replay, Reward, earned_by_answer, replay
 from funnel.policies import Drawing
 from funnel.rules import Rule
-from funnel.serving.state import open_state
+from funnel.serving.state import Event, open_state
 from funnel.serving.state.retention import retain
 from funnel.types import EventKinds
 from tests.policies.conftest import exploring, store  # noqa: F401  (fixtures)
@@ -143,7 +143,19 @@ def test_what_counts_may_be_said(lived: Path) -> None:
     folder = lived
     clicks = replayed(folder, None, reward=Reward("interaction"))
     assert clicks.earned.value == replayed(folder, None).earned.value
-    assert replayed(folder, None, reward=Reward("purchase")).earned.value == 0
+
+
+def test_a_reward_of_a_kind_that_no_event_has_is_named(cut: Path, tmp_path: Path) -> None:
+    answers = [one for one in read(answers_folder(cut)) if one.policy is not None]
+    state = open_state(tmp_path / "state.sqlite")
+    assert (
+        sum(map(sum, earned_by_answer(answers, state, Reward("clik")).values())) == 0
+    )  # nobody did anything
+    state.observe([Event(str(answers[0].user), str(answers[0].shown_items[0]), int(time.time()), kind, None,
+                         answers[0].id) for kind in ("click", "buy")])  # fmt: skip
+    assert sum(earned_by_answer(answers, state, Reward("buy"))[answers[0].id]) == 1
+    with pytest.raises(FunnelError, match=r"no event .* is of the kind 'clik'; there are: buy, click"):
+        earned_by_answer(answers, state, Reward("clik"))
 
 
 def test_another_bundle_answers_again(lived: Path) -> None:

@@ -15,7 +15,7 @@ from funnel.artifacts.store import Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.errors import BundleError, ConfigError, FunnelError
 from funnel.impressions import Impression, read
-from funnel.impressions.join import SKEW, Joiner
+from funnel.impressions.join import INTERACTION, SKEW, Joiner
 from funnel.off_policy.estimates import Estimate
 from funnel.off_policy.estimators import FLOOR, estimate
 from funnel.off_policy.judged import JudgedPolicy, LoggedPolicy, OtherBundle
@@ -156,8 +156,16 @@ def _drawn(
 def earned_by_answer(
     records: Sequence[Impression], state: StateLog, reward: Reward
 ) -> dict[str, list[float]]:
-    """By answer, what came of each position."""
-    joiner = Joiner(_events(records, state), reward.window)
+    """By answer, what came of each position. Raises: FunnelError where the reward is of a kind that none of
+    their events has, and they have others."""
+    events = list(_events(records, state))
+    kinds = {event.kind or INTERACTION for event in events}
+    if kinds and reward.kind is not None and reward.kind not in kinds:
+        raise FunnelError(
+            f"no event that names one of the answers is of the kind {reward.kind!r}; there are: "
+            f"{', '.join(sorted(kinds))}"
+        )
+    joiner = Joiner(events, reward.window)
     return {record.id: [reward.of(row) for row in joiner.rows(record)] for record in records}
 
 
