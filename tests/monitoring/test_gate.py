@@ -87,7 +87,14 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_what_is_accepted_is_kept_for_the_next_look(tmp_path: Path) -> None:
-    assert command("--store", str(tmp_path), "--accept", "drift context price")[0] == 0
-    assert command("--store", str(tmp_path), "--accept", "join")[0] == 0
-    assert accepted(monitor_folder(tmp_path) / ACCEPTED) == ["drift context price", "join"]
-    assert CliRunner().invoke(app, ["monitor", "--store", str(tmp_path), "--accept", "jion"]).exit_code == 1
+    part = Alarm("unknown", "", 0.0, 1.0, 1e-9, "users that the bundle does not know", "country=DE")
+    verdict(tmp_path, OF_DATA, part, Alarm("drift", "context price", 0.0, 1.0, 1e-9, "another distribution"))
+    names = ["drift context price", "join", "unknown country=DE"]
+    for name in names:
+        assert command("--store", str(tmp_path), "--accept", name)[0] == 0
+    assert accepted(monitor_folder(tmp_path) / ACCEPTED) == names
+    for name in ("jion", "unknown", "unknown country=FR"):
+        done = CliRunner().invoke(app, ["monitor", "--store", str(tmp_path), "--accept", name])
+        assert done.exit_code == 1
+        assert f"no alarm is called '{name}'" in str(done.exception)
+    assert accepted(monitor_folder(tmp_path) / ACCEPTED) == names

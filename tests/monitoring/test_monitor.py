@@ -74,9 +74,34 @@ def test_what_is_wrong_does_not_become_what_is_usual(taught: Monitor) -> None:
 def test_what_people_accept_is_right_from_then_on(taught: Monitor) -> None:
     begin = BEGIN + 36 * 3600
     watched(taught, begin, 10, seed=1, prices=OFF)
-    taught.accept("context", "price")
+    taught.accept("context price")
     assert taught.open == {}
     assert watched(taught, begin + 600, 26 * 60, seed=2, prices=OFF) == []
+
+
+def test_an_alarm_of_a_part_is_accepted_by_its_key_and_of_that_part_alone() -> None:
+    monitor, rng = Monitor(), np.random.default_rng(0)
+    parts = ("country=DE", "country=FR", "country=SE")
+
+    def looked(begin: float, minutes: int, *wrong: str) -> list[str]:
+        told: list[str] = []
+        for number in range(minutes):
+            counts = Counts()
+            counts.answers = 600
+            for part in parts:
+                of = 0.9 if part in wrong else 0.02
+                counts.rate(Rate("unknown", "", part), float(rng.binomial(200, of)), 200)
+            told += [alarm.key for alarm in monitor.step(begin + 60.0 * (number + 1), counts)]
+        return told
+
+    begin = BEGIN + 36 * 3600
+    assert looked(BEGIN, 36 * 60) == []
+    assert set(looked(begin, 10, *parts[:2])) == {"unknown country=DE", "unknown country=FR"}
+    monitor.accept("unknown country=DE")
+    assert list(monitor.open) == ["unknown country=FR"]
+    assert looked(begin + 600, 3 * 60, *parts) == ["unknown country=SE"]
+    monitor.accept("unknown")
+    assert monitor.open == {}
 
 
 def test_another_weekend_is_like_the_weekend_before() -> None:

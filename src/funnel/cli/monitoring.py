@@ -57,17 +57,16 @@ def _show(store: Any, as_json: bool) -> None:
 
 def _accept(store: Any, names: list[str]) -> None:
     from funnel.errors import ConfigError
-    from funnel.monitoring.files import ACCEPTED, monitor_folder, write
-    from funnel.monitoring.kinds import KINDS
+    from funnel.monitoring.files import ACCEPTED, ALARMS, monitor_folder, read, write
     from funnel.monitoring.watching import accepted
     from funnel.values.nearest import hint
 
+    folder = monitor_folder(store)
+    there = [alarm["key"] for alarm in (read(folder / ALARMS) or {}).get("alarms", [])]
     for name in names:
-        kind = name.partition(" ")[0]
-        if kind not in KINDS:
-            raise ConfigError(f"no alarm is of the kind {kind!r}; {hint(kind, list(KINDS))}")
-    path = monitor_folder(store) / ACCEPTED
-    write(path, {"names": [*accepted(path), *names]})
+        if name not in there:
+            raise ConfigError(f"no alarm is called {name!r}; {hint(name, there)}")
+    write(folder / ACCEPTED, {"names": [*accepted(folder / ACCEPTED), *names]})
     say("the monitor takes it up at its next look", console)
 
 

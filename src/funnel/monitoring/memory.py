@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from funnel.errors import DataError
-from funnel.monitoring.counts import Counts
+from funnel.monitoring.counts import Counts, Rate
 from funnel.monitoring.files import read, write
 
 HOUR, DAY = 3600, 86_400
@@ -63,9 +63,13 @@ class MonitorMemory:
         """Whether it has seen this hour of a week before."""
         return hour - 7 * 24 in self.hours
 
-    def accept(self, kind: str, subject: str) -> None:
-        """What is seen of this from now on is right: what was seen before is forgotten."""
+    def accept(self, kind: str, subject: str, part: str = "") -> None:
+        """What is seen of this from now on is right: what was seen before is forgotten. part: of which
+        answers; empty: of all and of each part."""
         for counts in (*self.hours.values(), *self.anchor.values()):
+            if part:
+                counts.rates.pop(Rate(kind, subject, part), None)
+                continue
             kept = counts.without({(kind, subject)})
             counts.rates, counts.bins, counts.labels = kept.rates, kept.bins, kept.labels
         self.edges.pop(f"{kind} {subject}", None)

@@ -125,17 +125,24 @@ class Monitor:
             del self.open[key], self._last_seen[key]
         return new
 
-    def accept(self, kind: str, subject: str = "") -> None:
-        """What is seen of this is right from now on: its alarms are over, and it is learned anew. Of a slow
-        change: kind "drift", and its subject."""
-        for key in [
-            key for key, alarm in self.open.items() if (alarm.kind, alarm.subject) == (kind, subject)
-        ]:
-            del self.open[key]
-            self._last_seen.pop(key, None)
+    def accept(self, name: str) -> None:
+        """What is seen of this is right from now on: its alarms are over, and it is learned anew.
+
+        name: the key of an open alarm, which, where it is of a part of the answers, is accepted of that part
+        alone; or a kind and a subject. Of a slow change: "drift", and what of.
+        """
+        kind, _, subject = name.partition(" ")
+        alarm = self.open.get(name)
+        part = "" if alarm is None else alarm.part
+        if alarm is not None:
+            kind, subject = alarm.kind, alarm.subject
+        for key, other in list(self.open.items()):
+            if (other.kind, other.subject) == (kind, subject) and part in ("", other.part):
+                del self.open[key]
+                self._last_seen.pop(key, None)
         if kind == "drift":
             kind, _, subject = subject.partition(" ")
-        self.memory.accept(kind, subject)
+        self.memory.accept(kind, subject, part)
         self._rates.begin_hour()
 
     def save(self, path: Path) -> None:

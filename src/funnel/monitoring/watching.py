@@ -160,8 +160,7 @@ class Watch:
         """What people said is right."""
         path = self.folder / ACCEPTED
         for name in accepted(path):
-            kind, _, subject = name.partition(" ")
-            self.monitor.accept(kind, subject)
+            self.monitor.accept(name)
             log.warning("what is seen of %s is right from now on", name)
         path.unlink(missing_ok=True)
 
