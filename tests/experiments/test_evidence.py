@@ -26,6 +26,7 @@ from funnel.impressions import answers_folder, read
 from funnel.pipeline.run.experiments import settle
 from funnel.serving.evidence import judged
 from funnel.serving.state import Event, open_state
+from tests.experiments.stores import halves, two_bundles
 from tests.impressions.records import impression, write_log
 from tests.serving.test_reload import without_ranker
 from tests.tiny import TinyBuild
@@ -150,6 +151,30 @@ def test_users_with_more_events_than_are_kept_are_refused_and_few_of_them_named(
     )  # ends before the state begins
     with pytest.raises(DataError, match="of 6 of 400 users"):
         judged(store.folder, "new", events=tmp_path / "gap.csv")
+
+
+@pytest.mark.parametrize(
+    ("time", "value", "error"),
+    [
+        (
+            "2026-11-25T10:00:00Z",
+            "1",
+            r"bad.csv, row 2: time is '2026-11-25T10:00:00Z': seconds since 1970 are",
+        ),
+        ("", "1", r"bad.csv, row 2: time is nan: seconds since 1970 are expected"),
+        ("1795500000000", "1", r"bad.csv, row 2: time is .*: these look like milliseconds \(2026-11-2"),
+        ("1795500000", "abc", r"bad.csv, row 2: value is 'abc': a number is expected"),
+    ],
+)
+def test_what_is_wrong_in_a_file_of_events_is_named(
+    tmp_path: Path, time: str, value: str, error: str
+) -> None:
+    store, _, other = two_bundles(tmp_path)
+    start(store, "new", halves(other))
+    rows = f"1,i1,1795500000,click,\n1,i1,{time},click,{value}\n"
+    (tmp_path / "bad.csv").write_text("user_id,item_id,time,kind,value\n" + rows)
+    with pytest.raises(DataError, match=error):
+        judged(store.folder, "new", events=tmp_path / "bad.csv")
 
 
 def test_an_experiment_that_never_was_is_named(store: Store) -> None:

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pyarrow.parquet import ParquetDataset
 
@@ -30,6 +31,8 @@ from funnel.serving.state import Event, StateLog, open_state
 from funnel.serving.state.retention import kept
 from funnel.serving.state.sqlite import MOST_OF_USER
 from funnel.values.ids import written
+from funnel.values.shown import shown
+from funnel.values.times import END_OF_SECONDS, seconds
 
 #: Users whose events are read together, and events of each: all that are kept.
 _TOGETHER, _EVERY = 1_000, 2**62
@@ -215,9 +218,24 @@ def _file(path: Path, since: float) -> pd.DataFrame:
         raise DataError(f"{path} has no column {missing[0]!r}; there are: {', '.join(map(str, frame))}")
     if "value" not in frame:
         frame["value"] = float("nan")
+    frame["time"] = _numbers(frame["time"], path)
+    frame["value"] = _numbers(frame["value"], path, may_lack=True)
+    for number in np.flatnonzero(frame["time"].abs() >= END_OF_SECONDS)[:1].tolist():
+        seconds(frame["time"].iloc[number].item(), f"{path}, row {number + 1}: time")  # names the unit
     for name in ("user_id", "item_id"):
         frame[name] = [written(value) or "" for value in frame[name]]
     return frame.reindex(columns=_COLUMNS)
+
+
+def _numbers(column: pd.Series[Any], path: Path, *, may_lack: bool = False) -> pd.Series[Any]:
+    """A column of a file as numbers. Raises: DataError naming the first row with something else."""
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    wrong = np.flatnonzero(~np.isfinite(numbers) & ~(column.isna() & may_lack))
+    if len(wrong):
+        expected = "a number is" if may_lack else "seconds since 1970 are"
+        value = shown(column.tolist()[wrong[0]])
+        raise DataError(f"{path}, row {wrong[0] + 1}: {column.name} is {value}: {expected} expected")
+    return numbers
 
 
 def _named(frame: pd.DataFrame) -> list[Event]:
