@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
+from funnel import show
 from funnel.errors import DataError
 from funnel.experiments.assignment import Assignment
 from funnel.experiments.config import ExperimentConfig
@@ -174,6 +178,31 @@ def test_the_declared_test_is_of_the_days_up_to_the_horizon() -> None:
     once, later = (world.judged(elapsed).comparisons[0] for elapsed in (10.0, 14.0))
     assert (once.low, once.high, once.p_value) == (later.low, later.high, later.p_value)
     assert once.sequence_low != later.sequence_low
+
+
+def test_behind_the_horizon_each_interval_stands_beside_the_estimate_of_its_days(tmp_path: Path) -> None:
+    """An effect that turns: what the declared test found is no longer what is seen."""
+    world, turned = World(users=300, lift=0.5), World(users=300, days=26, lift=-0.6)
+    end = START + 10 * DAY
+    world.answers += [replace(one, id=f"f{one.id[1:]}") for one in turned.answers if one.time >= end]
+    world.events += [event for event in turned.events if event[1] >= end]
+    once, later = world.judged(10.0), world.judged(26.0)
+    (result,) = later.comparisons
+    assert result.declared == once.comparisons[0].relative == once.comparisons[0].declared
+    assert result.low is not None
+    assert result.high is not None
+    assert result.relative is not None
+    assert result.declared is not None
+    assert result.relative < result.low < result.declared < result.high
+    at_horizon = f"{100 * result.declared:+.3g}% [{100 * result.low:+.3g}, {100 * result.high:+.3g}]"
+    assert f"({at_horizon})." in once.reasons[0]
+    assert f"({at_horizon} on day 10; {100 * result.relative:+.3g}% [" in later.reasons[0]
+    assert world.judged(9.0).comparisons[0].declared is None
+    page = write_page(later, tmp_path / "page.html").read_text()
+    assert f"{100 * result.declared:+.2f}%: {100 * result.low:+.2f}%" in page
+    out = Console(file=StringIO(), width=200)
+    show.judgement(later, out)
+    assert f"{100 * result.declared:+.2f}%: {100 * result.low:+.2f} …" in out.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_users_in_two_arms_count_in_neither_and_the_log_may_hold_others() -> None:

@@ -97,12 +97,21 @@ def _guard(result: ArmResult, days: int, config: ExperimentConfig) -> str:
 
 
 def _interval(result: ArmResult, days: int, config: ExperimentConfig) -> str:
-    """The interval that the state goes by: the sequence's before the horizon."""
-    over = days >= config.days
-    low, high = (result.low, result.high) if over else (result.sequence_low, result.sequence_high)
-    if result.relative is None or low is None or high is None:
+    """The intervals that the state goes by, each with the estimate of the same days: the sequence's before
+    the horizon, the declared one on it, and both behind it."""
+    now = _within(result.relative, result.sequence_low, result.sequence_high)
+    once = _within(result.declared, result.low, result.high)
+    if days < config.days:
+        return now and f" ({now})"
+    if days == config.days or not now or not once:
+        return once and f" ({once})"
+    return f" ({once} on day {config.days}; {now} on day {days}, as on any day)"
+
+
+def _within(relative: float | None, low: float | None, high: float | None) -> str:
+    if relative is None or low is None or high is None:
         return ""
-    return f" ({100 * result.relative:+.3g}% [{100 * low:+.3g}, {100 * high:+.3g}])"
+    return f"{100 * relative:+.3g}% [{100 * low:+.3g}, {100 * high:+.3g}]"
 
 
 def _ratio(value: float, limit: float) -> str:

@@ -47,9 +47,9 @@ class ArmResult(Settings):
     """One arm beside the control on one metric.
 
     control, treated: the metric, without what was known of the users before. relative: treated / control - 1,
-    None where the control has nothing; states then go by the difference. low, high, p_value: of the one look
-    at the horizon, None before it; p is adjusted for the arms of the primary metric (Holm) or for all other
-    metrics (Benjamini and Hochberg).
+    None where the control has nothing; states then go by the difference. declared, low, high, p_value: the
+    relative effect at the one look at the horizon, its interval and p, None before it; p is adjusted for the
+    arms of the primary metric (Holm) or for all other metrics (Benjamini and Hochberg).
     sequence_low, sequence_high: the confidence sequence, which holds at every look.
     sequence_p_value: always valid, not adjusted. saved: share of the variance that earlier events took away.
     smallest: the smallest relative effect that would be found at the horizon. margin: of a guardrail. state:
@@ -62,6 +62,7 @@ class ArmResult(Settings):
     control: float
     treated: float
     relative: float | None
+    declared: float | None
     low: float | None
     high: float | None
     sequence_low: float | None
@@ -172,7 +173,8 @@ def _compared(
     about: dict[str, Any] = {
         "metric": text, "role": role, "arm": arm,
         "control": float(now.control), "treated": float(now.treated),
-        "relative": _number(now.relative), "low": _number(declared[0]), "high": _number(declared[1]),
+        "relative": _number(now.relative), "declared": _number(last.relative) if over else None,
+        "low": _number(declared[0]), "high": _number(declared[1]),
         "sequence_low": latest.low, "sequence_high": latest.high,
         "p_value": _number(last.p_value) if over else None,
         "sequence_p_value": _number(p_value(now.z, time)) if math.isfinite(now.z) else None,

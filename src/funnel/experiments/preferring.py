@@ -111,6 +111,7 @@ def _result(config: ExperimentConfig, clicks: TeamClicks, days: int) -> ArmResul
         control=(1 - now.mean) / 2,
         treated=(1 + now.mean) / 2,
         relative=_ratio(now.mean),
+        declared=_ratio(last.mean) if over else None,
         low=low,
         high=high,
         sequence_low=latest.low,

@@ -113,6 +113,8 @@ def _row(axes: Axes, y: int, each: ArmResult) -> None:
             axes.plot([100 * (bound or 0) for bound in bounds], [y, y], color=colour, linewidth=width,
                       alpha=alpha, solid_capstyle="butt")  # fmt: skip
     axes.plot(100 * (each.relative or 0), y, "o", color=colour, markersize=6)
+    if each.declared not in (None, each.relative):  # days came behind the last one
+        axes.plot(100 * (each.declared or 0), y, "o", color=colour, markersize=6, markerfacecolor="none")
     if each.margin is not None:
         less = each.metric.split()[0] in ("milliseconds", "empty", "fewer")
         axes.plot(

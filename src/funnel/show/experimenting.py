@@ -9,7 +9,7 @@ from rich.console import Console
 from funnel.terminal import literal, table
 
 if TYPE_CHECKING:
-    from funnel.experiments.judging import Judgement
+    from funnel.experiments.judging import ArmResult, Judgement
     from funnel.experiments.running import Running
 
 
@@ -34,7 +34,7 @@ def judgement(state: Judgement, out: Console) -> None:
     for each in state.comparisons:
         rows.add_row(
             each.metric, each.arm, f"{each.control:.4g}", f"{each.treated:.4g}", _relative(each.relative),
-            _interval(each.sequence_low, each.sequence_high), _interval(each.low, each.high),
+            _interval(each.sequence_low, each.sequence_high), _declared(each, state.days > state.horizon),
             "" if each.p_value is None else f"{each.p_value:.2g}", each.state,
         )  # fmt: skip
     out.print(rows)
@@ -53,6 +53,12 @@ def judgement(state: Judgement, out: Console) -> None:
 
 def _relative(value: float | None) -> str:
     return "" if value is None else f"{100 * value:+.2f}%"
+
+
+def _declared(each: ArmResult, is_over: bool) -> str:
+    """The interval of the last day, with the effect on that day where others came behind it."""
+    interval = _interval(each.low, each.high)
+    return f"{_relative(each.declared)}: {interval}" if is_over and interval else interval
 
 
 def _interval(low: float | None, high: float | None) -> str:
