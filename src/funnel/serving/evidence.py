@@ -173,7 +173,9 @@ def _lost(name: str, each: list[list[Event]], since: float, further: pd.DataFram
     """How many users have lost events of `since` or later: they have as many as are kept, the oldest of which
     is later, and is not among the further ones, which would go on before it. Raises: DataError for more than
     a few."""
-    oldest = [recent[0] for recent in each if len(recent) >= MOST_OF_USER and not 0 < recent[0].time <= since]
+    oldest = [
+        recent[0] for recent in each if len(recent) >= MOST_OF_USER and not 0 < (recent[0].time or 0) <= since
+    ]
     if further is not None and oldest:
         theirs = further[further["user_id"].isin([event.user_id for event in oldest])]
         there = set(zip(theirs["user_id"], theirs["item_id"], theirs["time"], strict=True))
