@@ -133,15 +133,15 @@ def similar(
 
 
 def _print(
-    live: Live, answer: Answer, explained: dict[str, float] | None, as_json: bool, **told: Any
+    live: Live, answer: Answer, explained: dict[str, float] | None, as_json: bool, **shown: Any
 ) -> None:
-    """told: see `show.answer`."""
+    """shown: see `show.answer`."""
     from funnel import show
 
     if as_json:
         print_json(answer.to_dict() | ({"explained": explained} if explained else {}))
         return
-    show.answer(answer, live, Console(), **told)
+    show.answer(answer, live, Console(), **shown)
     if explained:
         show.explanation(explained, Console())
         show.values(answer, Console())

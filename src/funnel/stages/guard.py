@@ -47,8 +47,8 @@ class GuardedSource:
     def find(self, requests: Requests, k: int) -> Retrieved:
         """See `Source.find`."""
         with plugins.calling("source", self.name):
-            found = self._inner.find(requests, k)
-        rows, scores = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+            given = self._inner.find(requests, k)
+        rows, scores = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
         self._check(rows, scores, (len(requests), k))
         return rows, scores
 
