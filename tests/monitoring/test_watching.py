@@ -317,6 +317,51 @@ def test_a_state_that_cannot_be_read_is_an_error_and_not_the_end(live: Live) -> 
     monitoring.stop()
 
 
+def test_a_state_that_cannot_be_read_is_told_of_while_it_cannot(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What does not need it is looked at, and what came of answers is counted when it is back."""
+    live = seen.live
+    for answer in ask(live)[:20]:
+        live.observe((answer.user_id, answer.items[0].item_id, None, None, None, answer.id))
+
+    def away(*_: Any) -> Any:
+        raise BundleError("the disk is gone")
+
+    with monkeypatch.context() as state:
+        for name in ("position", "changes_after", "events_after", "events_of_each"):
+            state.setattr(live.state, name, away)
+        assert all("state_unreadable" in answer.reasons for answer in ask(live))
+        for _ in range(2):
+            with pytest.raises(BundleError, match="the disk is gone"):
+                seen.look()
+        told = json.loads((monitor_folder(live.folder) / ALARMS).read_text())
+        assert [alarm["key"] for alarm in told["alarms"]] == ["state"]
+        assert seen.rate("state") == [40, 80]
+        assert seen.rate("join") == []
+    assert seen.look() == []
+    assert seen.rate("join") == [60, 80]
+
+
+def test_a_log_of_events_that_takes_another_s_place_is_read_from_its_beginning(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Places in the one before say nothing of it: neither that answers are behind, nor what came of them."""
+    live = seen.live
+    monkeypatch.setattr(recording, "time", SimpleNamespace(time=lambda: seen.now + 30))
+    items = live.contents.catalogue.ids.values.tolist()
+    live.observe(*((1 + n % 40, items[n % len(items)]) for n in range(500)))
+    assert seen.look() == []
+    for path in (live.folder / "live").glob("state.sqlite*"):
+        path.unlink()
+    for _ in range(3):
+        for answer in ask(live):
+            live.observe((answer.user_id, answer.items[0].item_id, int(seen.now) + 35, None, None, answer.id))
+        assert seen.look() == []
+    assert seen.rate("join") == [0, 120]
+    assert seen.rate("stale") == [0, 80]  # of the first look nobody can say
+
+
 def test_the_thread_tells_of_alarms_in_health_and_ends(live: Live) -> None:
     monitoring = Monitoring(live, QUICK.model_copy(update={"every": 1.0}))
     live.overlay.vectors[:] = 0

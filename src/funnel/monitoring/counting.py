@@ -62,6 +62,13 @@ class Counting:
         self._measures, self._row, self._most = measures, row, parts
         self._parts: set[str] = set()
         self._marks: deque[tuple[float, int]] = deque(maxlen=_MARKS)
+        self._log: int | None = None
+
+    def goes_by(self, log: int | None) -> None:
+        """By which log of events answers go; how many another one had says nothing of them."""
+        if log != self._log:
+            self._marks.clear()
+        self._log = log
 
     def mark(self, now: float, events_at: int) -> None:
         """So many events were in the log at this moment."""

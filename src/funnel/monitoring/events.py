@@ -10,14 +10,19 @@ _CHUNK = 20_000
 
 
 class Events:
-    """at: the last event that was read; those up to the first place are not."""
+    """at: the last event that was read; those up to the first place are not. log: which log that is a place
+    in, since one may take the other's place; None before the first was read."""
 
     def __init__(self, state: StateLog, at: int) -> None:
         self._state, self.at = state, at
+        self.log: int | None = None
 
     def read(self) -> list[AnswerEvent]:
         """Those with an answer that came since the last look. Raises: BundleError where the log cannot be
         read."""
+        log = self._state.position()[0]
+        self.at = self.at if self.log in (None, log) else 0
+        self.log = log
         feedback: list[AnswerEvent] = []
         more = True
         while more:

@@ -22,7 +22,8 @@ class SecondOverlay:
 
     def __init__(self, bundle: Loaded, state: StateLog) -> None:
         self._bundle, self._state = bundle, state
-        self._overlay, self._generation = Overlay(bundle), state.position()[0]
+        self._overlay = Overlay(bundle)
+        self._generation: int | None = None  # of the log; it may be one that cannot be read just now
 
     @property
     def version(self) -> str:
@@ -43,8 +44,10 @@ class SecondOverlay:
         """With all changes of items that are in what is served, and its index where that was built anew; None
         where the log has others behind them already. Raises: BundleError where the log cannot be read."""
         generation = self._state.position()[0]
-        if generation != self._generation or served.items_at < self._overlay.items_at:  # another log
-            self._overlay, self._generation = Overlay(self._bundle), generation
+        is_another = self._generation not in (None, generation)
+        if is_another or served.items_at < self._overlay.items_at:
+            self._overlay = Overlay(self._bundle)
+        self._generation = generation
         contents = self.follow_items(served.items_at)
         mine, theirs = self._overlay.index, served.index
         if contents is not None and mine.base is not theirs.base:

@@ -13,12 +13,13 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from funnel.bundle.holdout import HOLDOUT, Holdout
-from funnel.errors import DataError
+from funnel.errors import BundleError, DataError
 from funnel.impressions.files import answers_folder
 from funnel.impressions.record import Impression
 from funnel.monitoring.alarm import Alarm
@@ -74,6 +75,7 @@ class Watch:
         self._waiting, self._replayed = Unsettled(self.config.settle), ReplayCheck()
         self._lock: IO[bytes] | None = None
         self._of: _OfBundle | None = None
+        self._unread: BundleError | None = None
         self.looked: float | None = None
 
     @property
@@ -82,9 +84,13 @@ class Watch:
         return self._of_bundle().measures
 
     def look(self, now: float | None = None) -> list[Alarm]:
-        """Look once; new alarms. now: default the clock's."""
+        """Look once; new alarms. now: default the clock's.
+
+        Raises: BundleError where the state cannot be read, once all that does not need it was looked at, told
+        and kept.
+        """
         now = time.time() if now is None else now
-        of = self._of_bundle()
+        of, self._unread = self._of_bundle(), None
         alarms, counts = self._golden(of, now), None
         if self._leads():
             self._accept()
@@ -99,6 +105,8 @@ class Watch:
         self.looked = now
         if self._lock is not None:
             self._save(now)
+        if self._unread is not None:
+            raise self._unread
         return new
 
     def _of_bundle(self) -> _OfBundle:
@@ -114,24 +122,39 @@ class Watch:
         reference = None
         for _ in range(_TRIES):
             served = self.live.served().contents
-            reference = reference or of.reference.beside(self.live.overlay)
+            with self._state():
+                reference = reference or of.reference.beside(self.live.overlay)
         of.golden.look(self.live.overlay.own, served, reference, self.config.golden)
         return of.golden.alarms(now, of.version)
 
     def _read(self, of: _OfBundle, now: float, counts: Counts) -> list[Remade]:
         """What was logged since the last look: counted, and what was sampled made again."""
-        impressions, feedback = self._tail.read(now), self._events.read()
+        impressions, feedback = self._tail.read(now), None
+        with self._state():
+            feedback = self._events.read()
+        of.counting.goes_by(self._events.log)
         of.counting.answers(counts, impressions)
         counts.answers = round(counts.answers / self._tail.share)
         of.counting.mark(now, self._events.at)
-        self._waiting.add(impressions, feedback)
+        self._waiting.add(impressions, feedback or [])
         if self.monitor.jump(now):
             self._waiting.forget()
-        of.counting.feedback(counts, *self._waiting.settled(now))
+        if feedback is not None:  # else nobody knows yet what came of them: they go on waiting
+            of.counting.feedback(counts, *self._waiting.settled(now))
         some = [impression for impression in impressions if impression.request][: self.config.replay]
-        remade = self._remade(of, some)
+        remade = list[Remade]()
+        with self._state():
+            remade = self._remade(of, some)
         of.counting.remade(counts, remade)
         return remade
+
+    @contextmanager
+    def _state(self) -> Iterator[None]:
+        """While the state is read: where it cannot be, the look goes on, and raises why at its end."""
+        try:
+            yield
+        except BundleError as error:
+            self._unread = error
 
     def _remade(self, of: _OfBundle, some: list[Impression]) -> list[Remade]:
         """Of none it is known whether they are the same where the log has dropped events too soon."""
