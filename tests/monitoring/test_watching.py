@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +16,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-from funnel import Live
+from funnel import Live, SqliteLog
 from funnel.artifacts import Store
+from funnel.cli import app
 from funnel.errors import BundleError
 from funnel.impressions import answers_folder, read
+from funnel.monitoring import thread
 from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counts import Counts, Rate
 from funnel.monitoring.files import ALARMS, MEMORY, monitor_folder
@@ -360,6 +365,43 @@ def test_a_log_of_events_that_takes_another_s_place_is_read_from_its_beginning(
         assert seen.look() == []
     assert seen.rate("join") == [0, 120]
     assert seen.rate("stale") == [0, 80]  # of the first look nobody can say
+
+
+def test_the_command_watches_on_when_the_state_is_back_and_keeps_what_it_learned(
+    indexes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = QUICK.model_copy(update={"every": 0.1, "golden": 1})
+    monkeypatch.setattr(thread, "config_of", lambda live: quick)
+    kept, position, ended = monitor_folder(indexes), SqliteLog.position, threading.Event()
+    looked: list[float] = []
+
+    def away(state: SqliteLog) -> Any:
+        raise BundleError("the disk is gone")
+
+    def at() -> float:
+        return json.loads((kept / ALARMS).read_text())["at"] if (kept / ALARMS).exists() else 0.0
+
+    def outage() -> None:
+        wait_for(lambda: at() or ended.is_set())
+        monkeypatch.setattr(SqliteLog, "position", away)
+        time.sleep(0.3)
+        monkeypatch.setattr(SqliteLog, "position", position)
+        back = time.time()
+        wait_for(lambda: at() > back or ended.is_set())
+        if not ended.is_set():
+            looked.append(at())
+            (kept / MEMORY).unlink()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    other = threading.Thread(target=outage)
+    other.start()
+    done = CliRunner().invoke(app, ["monitor", "--watch", "--store", str(indexes)])
+    ended.set()
+    other.join()
+    signal.signal(signal.SIGTERM, before)
+    assert (done.exit_code, len(looked)) == (0, 1)
+    assert (kept / MEMORY).exists()
 
 
 def test_the_thread_tells_of_alarms_in_health_and_ends(live: Live) -> None:

@@ -71,21 +71,21 @@ def _accept(store: Any, names: list[str]) -> None:
 
 
 def _watch(store: Any) -> None:
-    import time
+    """Until SIGINT or SIGTERM; what goes wrong in a look is logged, and is not the end."""
+    import signal
+    import threading
 
-    from funnel.monitoring.thread import config_of
-    from funnel.monitoring.watching import Watch
+    from funnel.monitoring.thread import Monitoring, config_of
     from funnel.serving.live import Live
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     live = Live(store, watch=5)
-    watch = Watch(live, config_of(live), lambda alarm: say(alarm.sentence, console))
+    monitoring = Monitoring(live, config_of(live).model_copy(update={"on": True}))
     say(f"{live.version} is watched", console)
     try:
-        while True:
-            time.sleep(watch.config.every)
-            watch.look()
+        threading.Event().wait()
     except KeyboardInterrupt:
-        watch.close()
+        monitoring.stop()
         live.close()
 
 
