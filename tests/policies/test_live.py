@@ -9,17 +9,19 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from funnel import Live
+from funnel import ExperimentConfig, Live, start_experiment
 from funnel.artifacts import Manifest, Store
 from funnel.errors import ConfigError, FunnelError
 from funnel.gates import judge
 from funnel.serving import switches
 from funnel.serving.exploring import EXPLORE, is_explored, set_exploring
 from funnel.serving.response import Answer
+from funnel.serving.shadow import shadows_of
 from tests.tiny import TinyBuild, movie_config
 
 
@@ -109,6 +111,27 @@ def test_a_damaged_switch_ends_it_and_health_says_so(store: Path, at_once: None,
     set_exploring(store, on=True, why="")
     assert live.recommend(user).policy is not None
     assert live.health()["explore"]["error"] is None
+
+
+def test_a_shadow_of_a_drawn_list_is_drawn_with_its_seed(store: Path) -> None:
+    """What differs from what was shown is the arm's, and no other chance."""
+    dark: dict[str, dict[str, Any]] = {
+        "same": {"rerank": {"pool": 50}},
+        "hot": {"explore": {"temperature": 5.0}},
+    }
+    arms = {"control": {"share": 1.0}, **{name: {"share": 0.0, **of} for name, of in dark.items()}}
+    start_experiment(store, "dark", ExperimentConfig.model_validate({"arms": arms, "shadow": 1.0}))
+    live = Live(store)
+    drawn = 0
+    for user in range(1, 25):
+        drawn += live.recommend(user).policy is not None
+        assert live.shadow.flush(60)
+        assert live.recommend(user, seed=-1).policy is None
+        assert live.shadow.flush(60)
+    found = shadows_of(store, "dark")
+    assert 10 < drawn < 24
+    assert (found["same"].requests, found["same"].same_list) == (48, 1.0)
+    assert 0.5 <= found["hot"].same_list < 1  # lists that were not drawn are the same
 
 
 def test_the_loss_is_that_which_was_stated_and_a_gate_looks_again(exploring: Path) -> None:

@@ -59,7 +59,7 @@ def finished(
     answer = parts.interleaving.mixed(chosen, given, requests, answer, wanted, attributes)
     parts.recording.record(parts.loaded, contents, given, requests, final, answer, wanted)
     if chosen.arms and given.call == "recommend":
-        parts.shadow.offer(parts.loaded, chosen, given.request, answer, wanted)
+        parts.shadow.offer(parts.loaded, chosen, given, answer, wanted)
     parts.shadow.left()
     return answer
 

@@ -60,7 +60,7 @@ class ServingParts:
         self.items = LiveItems(self.follower)
         self.users = LiveUsers(self.follower, self.impressions, self.recording)
         readers = Readers(self.users, self.impressions)
-        self.shadow = Shadow(self.arms, readers, self.recording)
+        self.shadow = Shadow(self.arms, readers, self.recording, self.exploring)
         self.interleaving = Interleaving(self.arms, readers)
         #: Why events or impressions of a user could not be read when they were last looked for, None where
         #: they could: for people. Each answer goes by what was read for itself.

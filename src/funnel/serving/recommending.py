@@ -45,7 +45,7 @@ def recommend(
     requests = parts.exploring.drawing(requests, loaded.contents, users, seed)
     left = None if limit is None else limit - (perf_counter() - began)
     steps = loaded.for_requests(requests, wanted).trace(requests, seconds=left)
-    given = Called("recommend", request, in_front(loaded.contents, steps))
+    given = Called("recommend", request, in_front(loaded.contents, steps), seed)
     return finished(parts, chosen, given, requests, steps, wanted, reasons, columns)
 
 

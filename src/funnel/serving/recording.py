@@ -61,11 +61,13 @@ def _in_front(contents: Contents, steps: Sequence[Step], row: int) -> Front:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """What a call of `Live` was, for the log. call: its name. front: see `in_front`."""
+    """What a call of `Live` was, for the log. call: its name. front: see `in_front`. seed: that was given for
+    a list that is drawn."""
 
     call: str
     request: Request
     front: Callable[[], Front]
+    seed: int | None = None
 
 
 class Recording:

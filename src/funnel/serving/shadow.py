@@ -25,8 +25,9 @@ from funnel.processes import PerProcess
 from funnel.serving.again import Readers, kept
 from funnel.serving.arms import Arms, Chosen
 from funnel.serving.background import later
+from funnel.serving.exploring import Exploring
 from funnel.serving.loaded import Loaded
-from funnel.serving.recording import Recording
+from funnel.serving.recording import Called, Recording
 from funnel.serving.request import Request
 from funnel.serving.response import Answer
 from funnel.values.ids import written
@@ -53,13 +54,15 @@ class _Queue:
 
 @dataclass(frozen=True)
 class _Task:
-    """An answer that an arm is to make again. since: when it was given, on the monotonic clock; at: on the
+    """An answer that an arm is to make again. seed: by which the arm's list is drawn, where it draws any;
+    None: by chance, see `Exploring.drawing`. since: when it was given, on the monotonic clock; at: on the
     other one."""
 
     published: Loaded
     experiment: str
     arm: str
     request: Request
+    seed: int | None
     answer: Answer
     k: int
     since: float
@@ -73,8 +76,9 @@ class Shadow:
     done, dropped: how many were made, and how many were not since requests came first.
     """
 
-    def __init__(self, arms: Arms, readers: Readers, recording: Recording) -> None:
+    def __init__(self, arms: Arms, readers: Readers, recording: Recording, exploring: Exploring) -> None:
         self._arms, self._readers, self._recording = arms, readers, recording
+        self._exploring = exploring
         self.done = self.dropped = self.failed = 0
         self._queue = PerProcess(_Queue)
         self._came = self._left = 0.0
@@ -87,17 +91,20 @@ class Shadow:
         """It is answered."""
         self._left = time.monotonic()
 
-    def offer(self, published: Loaded, chosen: Chosen, request: Request, answer: Answer, k: int) -> None:
+    def offer(self, published: Loaded, chosen: Chosen, given: Called, answer: Answer, k: int) -> None:
         """Have an answer made again by the shadows of the user's experiments, where it is among the sampled
-        ones. It costs the request a few comparisons. published: whose settings count."""
+        ones. It costs the request a few comparisons. published: whose settings count.
+
+        Where the answer was drawn by chance, so are they, with its seed: what differs is the arm's.
+        """
+        seed = given.seed if answer.policy is None else answer.policy.seed
         for plan in self._arms.plans:
             if not plan.shadows or plan.name not in chosen.arms:
                 continue
-            if _is_sampled(answer.id, plan.config.shadow) and (again := kept(request)) is not None:
+            if _is_sampled(answer.id, plan.config.shadow) and (again := kept(given.request)) is not None:
                 for arm in plan.shadows:
-                    self._put(
-                        _Task(published, plan.name, arm, again, answer, k, time.monotonic(), time.time())
-                    )
+                    now = time.monotonic(), time.time()
+                    self._put(_Task(published, plan.name, arm, again, seed, answer, k, *now))
 
     def _put(self, task: _Task) -> None:
         queue = self._queue.get()
@@ -148,8 +155,9 @@ class Shadow:
     def _shadow_of(self, task: _Task) -> Callable[[], Impression]:
         chosen = self._arms.of({**task.answer.arms, task.experiment: task.arm})
         contents, requests = chosen.loaded.contents, self._readers.requests(chosen, task.request)
+        requests = self._exploring.drawing(requests, contents, [task.answer.user_id], task.seed)
         began = time.perf_counter()
-        final = chosen.loaded.funnel(task.k)(requests)
+        final = chosen.loaded.for_requests(requests, task.k)(requests)
         milliseconds = 1000 * (time.perf_counter() - began)
         rows = final.items[0][final.filled[0]]
         scores = final.scores[0][final.filled[0]].astype(np.float32)
