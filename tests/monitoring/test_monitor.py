@@ -71,6 +71,26 @@ def test_what_is_wrong_does_not_become_what_is_usual(taught: Monitor) -> None:
     assert taught.open == {}
 
 
+def test_an_outage_does_not_become_what_is_usual_at_its_hour(taught: Monitor) -> None:
+    begin, out = BEGIN + 36 * 3600, {"seed": 1, "n": 0}
+    assert watched(taught, begin, 60, **out) == ["traffic"]
+    assert watched(taught, begin + 3600, 23 * 60, seed=2) == []
+    assert watched(taught, begin + 24 * 3600, 10, **out) == ["traffic"]
+    taught.accept("traffic")
+    assert watched(taught, begin + 24 * 3600 + 600, 30, **out) == []
+
+
+def test_what_a_part_of_an_hour_had_is_not_what_an_hour_has(taught: Monitor, tmp_path: Path) -> None:
+    """A monitor that was killed, and begun anew for the last quarter of an hour."""
+    begin, path = BEGIN + 36 * 3600, tmp_path / "memory.json"
+    watched(taught, begin, 1, seed=1)
+    taught.save(path)
+    monitor = Monitor()
+    monitor.load(path)
+    assert watched(monitor, begin + 45 * 60, 24 * 60 - 45, seed=2) == []
+    assert watched(monitor, begin + 24 * 3600, 10, seed=3, n=60) == ["traffic"]
+
+
 def test_what_people_accept_is_right_from_then_on(taught: Monitor) -> None:
     begin = BEGIN + 36 * 3600
     watched(taught, begin, 10, seed=1, prices=OFF)

@@ -72,6 +72,7 @@ class MonitorMemory:
                 continue
             kept = counts.without({(kind, subject)})
             counts.rates, counts.bins, counts.labels = kept.rates, kept.bins, kept.labels
+            counts.answers, counts.seconds = kept.answers, kept.seconds
         self.edges.pop(f"{kind} {subject}", None)
 
     def save(self, path: Path, more: dict[str, Any]) -> None:

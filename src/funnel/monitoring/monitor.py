@@ -63,6 +63,7 @@ class Monitor:
         if jump := self.jump(now):
             alarms += self._begin_anew(now, jump)
             counts = None if counts is None else Counts()
+        seconds = 0.0 if jump else self.config.every if self._looked is None else now - self._looked
         self._looked = now
         if counts is None:
             return self._new(now, alarms)
@@ -70,6 +71,7 @@ class Monitor:
         if hour != self._hour:
             alarms += self._next_hour(now, hour)
         self._counts.add(counts)
+        self._counts.seconds += seconds
         like = self._like(hour)
         alarms += self._rates.look(now, counts, like.hours)
         alarms += self._labels.look(now, counts, like.hours, like.looser)

@@ -166,7 +166,8 @@ class Windows:
         """Answers in the window beside those of the same hours."""
         assert self._begin is not None
         seconds = now - self._begin
-        usual = min((counts.answers for counts in like.hours), default=0) * seconds / 3600
+        known = [rate for counts in like.hours if (rate := counts.per_second) is not None]
+        usual = min(known, default=0.0) * seconds
         off = usual >= 20 and self._answers < _FEW * usual
         twice = self._few.look({_TRAFFIC} if off else set(), [_TRAFFIC], self._begin)
         few = float(pdtr(self._answers, _FEW * usual)) if off else 1.0
