@@ -23,7 +23,7 @@ from funnel.artifacts import Store
 from funnel.cli import app
 from funnel.errors import BundleError
 from funnel.impressions import answers_folder, read
-from funnel.monitoring import thread
+from funnel.monitoring import reading, thread
 from funnel.monitoring.config import MonitorConfig
 from funnel.monitoring.counts import Counts, Rate
 from funnel.monitoring.files import ALARMS, MEMORY, monitor_folder
@@ -264,6 +264,22 @@ def test_a_clock_that_jumps_makes_no_answer_one_without_feedback(
     assert seen.rate("join") == [40, 40]
 
 
+def test_feedback_that_is_waited_for_long_is_counted_of_a_part_of_the_answers(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More answers come within the time than are kept waiting."""
+    monkeypatch.setattr(reading, "WAITING", 50)
+    seen = Seen(live, QUICK.model_copy(update={"settle": 300.0, "golden": 0}))
+    monkeypatch.setattr(recording, "time", SimpleNamespace(time=lambda: seen.now + 30))
+    for minute in range(9):
+        for answer in ask(live, range(1, 21)) if minute < 8 else ():
+            live.observe((answer.user_id, answer.items[0].item_id, int(seen.now) + 35, None, None, answer.id))
+        assert seen.look() == []
+    happened, n = seen.rate("join")
+    assert happened == 0
+    assert 20 <= n < 80
+
+
 def test_events_of_data_without_a_clock_say_nothing_of_clocks(seen: Seen) -> None:
     """The state has no time of them."""
     answers = ask(seen.live)
@@ -276,7 +292,7 @@ def test_events_of_data_without_a_clock_say_nothing_of_clocks(seen: Seen) -> Non
 
 def test_a_process_that_does_not_read_the_log_misses_no_traffic(live: Live) -> None:
     now, busy = 1_790_000_000.0, Counts()
-    busy.answers = 36_000
+    busy.answers, busy.seconds = 36_000, 3600.0
     usual = Watch(live, MonitorConfig(golden=0))
     for hour in range(int(now) // 3600 - 26, int(now) // 3600):
         usual.monitor.memory.keep(hour, busy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from funnel.errors import DataError
@@ -17,7 +17,7 @@ _BACK, _MOST = 7200.0, 64 * 1024 * 1024
 #: Files of which it is known how far they were read.
 _FILES = 10_000
 
-#: Answers whose feedback is waited for, at most; the oldest are given up first.
+#: Answers whose feedback is waited for, at most: of more a part, so that each is waited for long enough.
 WAITING = 50_000
 
 
@@ -72,20 +72,21 @@ class LogTail:
 class Unsettled:
     """Answers that are not old enough for their feedback to be counted, and the feedback that came.
 
-    orphans: events of an answer that is not known here, or was counted before.
+    settle: seconds until they are. every: seconds between two looks. orphans: events of an answer that is not
+    known here, or was counted before.
     """
 
-    def __init__(self, settle: float) -> None:
-        self._settle = settle
+    def __init__(self, settle: float, every: float) -> None:
+        self._settle, self._most = settle, max(1, int(WAITING / (settle / every + 2)))
         self._answers: OrderedDict[str, Impression] = OrderedDict()
         self._feedback: dict[str, list[AnswerEvent]] = {}
         self.orphans = 0
 
-    def add(self, impressions: Iterable[Impression], feedback: Iterable[AnswerEvent]) -> None:
-        """What came since the last look."""
-        for impression in impressions:
+    def add(self, impressions: Sequence[Impression], feedback: Iterable[AnswerEvent]) -> None:
+        """What came since the last look; of more answers than can be waited for, every so-manieth."""
+        for impression in impressions[:: -(-len(impressions) // self._most) or 1]:
             self._answers[impression.id] = impression
-        while len(self._answers) > WAITING:
+        while len(self._answers) > WAITING:  # after looks that could not settle any
             identity, _ = self._answers.popitem(last=False)
             self._feedback.pop(identity, None)
         for event in feedback:

@@ -72,7 +72,8 @@ class Watch:
             LogTail(answers or answers_folder(live.folder), self.config.answers),
             Events(live.state, live.overlay.events_at),
         )
-        self._waiting, self._replayed = Unsettled(self.config.settle), ReplayCheck()
+        self._waiting = Unsettled(self.config.settle, self.config.every)
+        self._replayed = ReplayCheck()
         self._lock: IO[bytes] | None = None
         self._of: _OfBundle | None = None
         self._unread: BundleError | None = None
