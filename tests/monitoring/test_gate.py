@@ -86,6 +86,16 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     assert '"key": "join"' in text
 
 
+def test_a_monitor_that_looks_no_more_is_no_sign_that_all_is_well(tmp_path: Path) -> None:
+    verdict(tmp_path, at=time.time() - 3600)  # looks are as far apart at most
+    assert command("--store", str(tmp_path))[0] == 0
+    verdict(tmp_path, at=time.time() - 3 * 3600)
+    done = CliRunner().invoke(app, ["monitor", "--store", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "no monitor has looked for 3 hours" in done.stderr
+    assert command("--store", str(tmp_path), "--json")[0] == 1
+
+
 def test_what_is_accepted_is_kept_for_the_next_look(tmp_path: Path) -> None:
     part = Alarm("unknown", "", 0.0, 1.0, 1e-9, "users that the bundle does not know", "country=DE")
     verdict(tmp_path, OF_DATA, part, Alarm("drift", "context price", 0.0, 1.0, 1e-9, "another distribution"))

@@ -25,7 +25,8 @@ def monitor(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """What is wrong with what is served; exit code 1 where something is. See docs/monitoring.md."""
+    """What is wrong with what is served; exit code 1 where something is, or where who watched does so no
+    more. See docs/monitoring.md."""
     if accept:
         _accept(store, accept)
     elif replay is not None:
@@ -37,13 +38,17 @@ def monitor(
 
 
 def _show(store: Any, as_json: bool) -> None:
+    import time
+
     from rich.console import Console
 
     from funnel import show
     from funnel.monitoring.alarm import Alarm
-    from funnel.monitoring.files import ALARMS, monitor_folder, read
+    from funnel.monitoring.files import ALARMS, SILENT, monitor_folder, read
 
     raw = read(monitor_folder(store) / ALARMS)
+    hours = 0.0 if raw is None else (time.time() - raw["at"]) / 3600
+    is_silent = 3600 * hours > SILENT
     if as_json:
         print_json(raw)
     elif raw is None:
@@ -51,7 +56,9 @@ def _show(store: Any, as_json: bool) -> None:
     else:
         alarms = [Alarm.from_dict(entry) for entry in raw["alarms"]]
         show.alarms(alarms, raw["version"], raw["at"], Console())
-    if raw is not None and raw["alarms"]:
+    if is_silent:
+        say(f"no monitor has looked for {hours:,.0f} hours: what is wrong now, nobody can say", console)
+    if is_silent or (raw is not None and raw["alarms"]):
         raise typer.Exit(1)
 
 

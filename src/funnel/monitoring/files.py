@@ -9,6 +9,9 @@ from typing import Any
 
 from funnel.errors import DataError
 
+#: Seconds without a look after which nobody watches any more; looks are an hour apart at most.
+SILENT = 7200.0
+
 MEMORY, ALARMS, ACCEPTED = "memory.json", "alarms.json", "accepted.json"
 
 
