@@ -105,6 +105,21 @@ def test_events_without_a_clock_are_of_the_answers_that_they_name() -> None:
     assert found.sums(metric, 0, 3)[0].sum() > 0
 
 
+@pytest.mark.parametrize(
+    ("apart", "answer", "counts"),
+    [(0, None, 1), (0, "its", 1), (-5, "its", 1), (-60, "its", 1), (-90, "its", 0), (-5, None, 0)],
+)
+def test_an_event_of_the_second_of_the_first_answer_or_a_little_before_it_counts(
+    apart: int, answer: str | None, counts: int
+) -> None:
+    """The state has whole seconds, cut off; and a clock may be behind that of the machine that answered."""
+    first = impression(1, time=START + 100.75, user=7, arms={"new": "control"})
+    row = ("7", int(START + 100) + apart, "click", 1.0, answer and first.id)
+    frame = pd.DataFrame([row], columns=["user_id", "time", "kind", "value", "answer"])
+    sums = sums_of("new", ["control", "treated"], START, [first], frame)
+    assert sums.sums(LiveMetric.parse("click per user"), 0, 0)[0].tolist() == [counts]
+
+
 def test_a_true_gain_ships_with_what_was_known_before_taken_out() -> None:
     found = World(lift=0.25).judged(
         guardrails={"milliseconds per answer": 0.05}, also=["value of click per user"]

@@ -18,6 +18,7 @@ from funnel.errors import DataError
 from funnel.experiments.metrics import LiveMetric
 from funnel.experiments.moments import UserMoments
 from funnel.impressions import Impression
+from funnel.impressions.join import SKEW
 from funnel.values.ids import written
 
 Float64 = NDArray[np.float64]
@@ -216,10 +217,11 @@ class _Collected:
         self._earlier = []
 
     def units_at(self, people: NDArray[np.int64], times: Float64) -> NDArray[np.int64]:
-        """The unit that each person was last, at a moment: int64 [m]; -1 before the first, and of nobody."""
+        """The unit that each person was last, at a moment: int64 [m]; -1 before the first, and of nobody.
+        Events have whole seconds, cut off: one of the second of an answer is behind it."""
         n = len(self.person)
         who = np.concatenate([np.array(self.person, dtype=np.int64), people])
-        when = np.concatenate([np.array(self.first, dtype=np.float64), times])
+        when = np.concatenate([np.floor(np.array(self.first, dtype=np.float64)), times])
         order = np.lexsort((np.arange(len(who)) >= n, when, who))
         is_unit = order < n
         last = np.maximum.accumulate(np.where(is_unit, np.arange(len(order)), -1))
@@ -262,12 +264,14 @@ def _event_tables(events: pd.DataFrame, collected: _Collected, start: float, bef
 
 
 def _times(events: pd.DataFrame, rows: _Answers) -> Float64:
-    """Of each event; of one that has none that of the answer that it names."""
+    """Of each event; of one that has none that of the answer that it names, and so of one from a little
+    before it: two machines are never of one time."""
     times = events["time"].to_numpy(dtype=np.float64)
-    if "answer" not in events or (times != 0).all():
+    if "answer" not in events:
         return times
     named = events["answer"].map(dict(zip(rows.ids, rows.times, strict=True))).to_numpy(dtype=np.float64)
-    return np.where((times == 0) & ~np.isnan(named), named, times)
+    is_its = (times == 0) | ((times < named) & (times >= np.floor(named) - SKEW))
+    return np.where(is_its & ~np.isnan(named), named, times)
 
 
 def _first_units(collected: _Collected) -> NDArray[np.int64]:
