@@ -269,6 +269,8 @@ def test_the_command_starts_grows_lists_judges_and_stops(
     config.write_text(text.format(ramp=0.2, bundle="gone-0123456789ab"))
     where = ("--store", store.folder)
     assert "experiments.new.arms.treated" in run("new", *where, "--start", config, code=1)
+    config.write_text(text.format(ramp=0.2, bundle=other) + '[impressions]\nkeep = "13d"\n')
+    assert "impressions.keep is '13d'" in run("new", *where, "--start", config, code=1)  # of 14 days
     config.write_text(text.format(ramp=0.2, bundle=other))
     assert "declares no experiment 'old'; there are: new" in run("old", *where, "--start", config, code=1)
     assert "20% of all users" in run("new", *where, "--start", config)

@@ -81,10 +81,16 @@ def _start(store: Store, name: str, path: Path) -> None:
     from funnel import config as configs
     from funnel.experiments import running as experiments
 
-    declared = configs.load(path, data=path.parent).experiments
+    config = configs.load(path, data=path.parent)
+    declared, keep = config.experiments, config.impressions.keep
     if name not in declared:
         there = ", ".join(sorted(declared)) or "none"
         raise ConfigError(f"{path} declares no experiment {name!r}; there are: {there}")
+    if 86_400 * declared[name].days > config.impressions.keep_seconds:
+        raise ConfigError(
+            f"experiments.{name}.days is {declared[name].days}, and impressions.keep is {keep!r}: its first "
+            "answers would be gone before it can be judged; keep them for as long at least"
+        )
     started = experiments.start(store, name, declared[name])
     ramp = 100 * started.config.ramp
     say(f"{name} runs, on {ramp:.3g}% of all users, until day {started.config.days}")
