@@ -32,7 +32,7 @@ from funnel.stages import RankConfig, RerankConfig, RetrieveConfig
 from funnel.towers.config import TowersConfig
 from funnel.towers.queries import EncoderConfig
 from funnel.values.nearest import hint
-from funnel.values.urls import hide_passwords
+from funnel.values.urls import hide_passwords, without_password
 
 
 class EvaluateConfig(plugins.Optioned):
@@ -214,7 +214,8 @@ def _explain(problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if isinstance(problem["input"], dict) and problem["type"] == "value_error":  # of several keys together
         return f"{path}: {message}" if path else message
-    given = hide_passwords(repr(problem["input"]))[:200]
+    value = problem["input"]
+    given = hide_passwords(repr(without_password(value) if isinstance(value, str) else value))[:200]
     return f"'{path}' is {given}: {message[0].lower()}{message[1:]}"
 
 

@@ -13,6 +13,9 @@ from funnel.values.urls import has_password, hide_passwords, is_url, scrubbed, w
         ("redis://:pa55@h:1/0", "redis://:***@h:1/0"),
         ("postgresql://me:pa55@h/db", "postgresql://me:***@h/db"),
         ("postgresql://me:pa/5@5@h/db?sslmode=require", "postgresql://me:***@h/db?sslmode=require"),
+        ("redis://:pa?5#5@h:1/0", "redis://:***@h:1/0"),
+        ("postgresql://me:pa@5?5/@h/db?a=b@c", "postgresql://me:***@h/db?a=b@c"),
+        ("postgresql://me:pa?a=55@h/db?a=1", "postgresql://me:***@h/db?a=1"),
         ("postgresql://me@h/db?password=pa55&a=1", "postgresql://me@h/db?password=***&a=1"),
         ("postgresql://me@h/db?a=1&SSLPassword=pa55", "postgresql://me@h/db?a=1&SSLPassword=***"),
         ("postgresql://me@h/db", "postgresql://me@h/db"),
@@ -32,7 +35,7 @@ def test_messages_of_libraries_lose_it_in_every_form() -> None:
     assert message == "invalid ***, ***, ***, *** for me"
     assert with_password(url, "${X}") == "postgresql://me:${X}@h/db?key=to%20ken"
     assert scrubbed("as it is", "postgresql://me@h/db") == "as it is"
-    inside = "{'url': 'redis://:pa55@h/0', 'b': 'postgresql://h/db?password=x'}"
+    inside = "{'url': 'redis://:pa@55@h/0', 'b': 'postgresql://h/db?password=x'}"
     assert hide_passwords(inside) == "{'url': 'redis://:***@h/0', 'b': 'postgresql://h/db?password=***"
     assert not is_url("C:/data")
     assert not is_url("folder/data")

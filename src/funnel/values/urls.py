@@ -11,8 +11,11 @@ from funnel.errors import DataError
 #: What takes the place of a password.
 HIDDEN = "***"
 
-_SECRET_INSIDE = re.compile(r"(://[^:@/\s'\"]*:)[^@\s'\"]+@")
+_SECRET_INSIDE = re.compile(r"(://[^:@/\s'\"]*:)[^\s'\"]+@")
 _NAMED = re.compile(r"\$\{(\w+)\}")
+
+#: The parameters of a URL; what else follows a "?" is of a password.
+_PARAMETERS = re.compile(r"\?(?:[\w.-]+=[^&]*(?:&|$))*")
 
 #: A parameter that is one, such as `?password=` or `&sslpassword=`.
 _SECRET_PAIR = re.compile(r"([?&][^=&]*(?:passw|pwd|secret|token|key)[^=&]*=)([^&]*)", re.IGNORECASE)
@@ -62,6 +65,19 @@ def check_no_password(url: str, where: str, variable: str) -> None:
         )
 
 
+def check_written(url: str, reserved: str) -> None:
+    """Raises: DataError where a password has one of the characters that end it for who reads the URL: the
+    rest would be looked for as a host, and be in its errors.
+    """
+    parts = _parts(url)
+    for character in "" if parts is None else parts[1]:
+        if character in reserved:
+            raise DataError(
+                f"{without_password(url)}: its password has a {character}, which a URL has as "
+                f"{quote(character, safe='')}; `${{NAME}}`, from the environment, is written so by itself"
+            )
+
+
 def has_password(url: str) -> bool:
     """Whether a password is written in it."""
     return bool(_secrets(url))
@@ -82,9 +98,14 @@ def hide_passwords(text: str) -> str:
 def _parts(url: str) -> tuple[str, str, str] | None:
     """What is in front of a password, the password, and what is behind the @; None where there is none.
 
-    People write passwords with a / or an @ in them, which a strict reader takes for the end of the host.
+    People write passwords with a /, a ? or an @ in them, which a strict reader takes for the end of the host.
     """
-    before, query = re.split(r"(?=\?)", url, maxsplit=1) if "?" in url else (url, "")
+    before, query = url, ""
+    for mark in re.finditer(r"\?", url):
+        head, tail = url[: mark.start()], url[mark.start() :]
+        if _PARAMETERS.fullmatch(tail) and ("@" in head or "@" not in tail):
+            before, query = head, tail
+            break
     user, at, host = before.rpartition("@")
     scheme, between, name = user.partition("://")
     name, colon, password = name.partition(":")

@@ -16,7 +16,7 @@ from funnel.processes import PerProcess
 from funnel.serving.state.on_postgres.tables import FORMAT, NOW, TABLES
 from funnel.serving.state.once import Write
 from funnel.serving.state.reach import PATIENT, QUICK, Reach
-from funnel.values.urls import scrubbed, without_password
+from funnel.values.urls import check_written, scrubbed, without_password
 
 T = TypeVar("T")
 
@@ -63,6 +63,7 @@ class PostgresServer:
 
     def __init__(self, url: str) -> None:
         self.url, self.name = url, without_password(url)
+        check_written(url, "/@")
         try:
             psycopg.conninfo.conninfo_to_dict(url)
         except psycopg.Error as error:

@@ -14,7 +14,7 @@ from funnel.errors import BundleError, FunnelError
 from funnel.serving.state.on_redis.scripts import BEGIN
 from funnel.serving.state.once import Write
 from funnel.serving.state.reach import PATIENT, QUICK, Reach
-from funnel.values.urls import scrubbed, without_password
+from funnel.values.urls import check_written, scrubbed, without_password
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ class RedisServer:
 
     def __init__(self, url: str) -> None:
         self.url, self.name = url, without_password(url)
+        check_written(url, "/?#")
         self.reach, self.run, self.durable = Reach(), "", False
         self._quick, self._patient = self._client(QUICK), self._client(PATIENT)
         self._scripts: dict[str, Any] = {}
