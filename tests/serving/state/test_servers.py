@@ -260,6 +260,25 @@ def test_a_network_that_is_cut_and_heals(store: Store, server: Server, network: 
     assert not {40, 42} & set(ids(whole.recommend("x", 500)))
 
 
+def test_the_second_machine_of_a_url_is_taken_where_the_first_hangs(
+    pool: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "PAUSE", 0.05)
+    server = emptied("postgres", pool)
+    network = Network(server.host, server.port)
+    url = server.url.replace("@", f"@127.0.0.1:{network.port},")
+    log = open_state(url)
+    log.observe([Event("7", "5", 1)])
+    network.up.clear()
+    for _ in range(2):  # what it was connected with, and a new connection
+        with pytest.raises(BundleError, match="cannot be reached"):
+            log.events_of("7", 9)
+    assert len(open_state(url).events_of("7", 9)) == 1  # a process that starts
+    assert soon(lambda: _done(lambda: log.observe([Event("7", "6", 1)])), 10)
+    assert len(log.events_of("7", 9)) == 2
+    network.close()
+
+
 def test_a_write_whose_answer_was_lost_counts_once(server: Server, network: Network) -> None:
     log, beside = open_state(through(network, server)), open_state(server.url)
     log.observe([Event("u", "0", 1)])

@@ -23,6 +23,10 @@ T = TypeVar("T")
 #: Connections that are kept for later; a thread has one at a time.
 _KEPT = 8
 
+#: Seconds that the first connection of all is waited for, when there is nobody to answer meanwhile: a name
+#: may have several machines, of which libpq gives each two.
+_FIRST = 3 * PATIENT
+
 #: What each session goes by. A writer whose machine is gone must not hold up others, and what takes too long
 #: is ended by the server, who says so before it is taken for lost; what is acknowledged is on disk, whatever
 #: the server's own setting.
@@ -173,15 +177,14 @@ class PostgresServer:
             raise
         finally:
             if not connection.closed:
-                if len(idle) < _KEPT:
-                    idle.append(connection)
-                else:
-                    connection.close()
+                _keep(idle, connection)
 
     def _opened(self) -> _Connection:
-        """A new connection. libpq waits two seconds at least for a machine that does not answer, and longer
-        for its name; so a thread waits, and who asked only for a while."""
+        """A new connection. libpq waits two seconds at least for a machine that does not answer, before it
+        asks the next one of the URL, and longer for its name; so a thread waits, and who asked only for a
+        while. One that comes later is for who asks next."""
         done, given_up, lock = threading.Event(), threading.Event(), threading.Lock()
+        idle = self._idle.get()
         result: list[_Connection | BaseException] = []
 
         def connect() -> None:
@@ -192,11 +195,11 @@ class PostgresServer:
             with lock:
                 result.append(connection)
                 if given_up.is_set() and isinstance(connection, _Connection):
-                    connection.close()
+                    _keep(idle, connection)
             done.set()
 
         threading.Thread(target=connect, name="funnel-connect", daemon=True).start()
-        done.wait(2 * QUICK)
+        done.wait(2 * QUICK if self.run else _FIRST)
         with lock:
             given_up.set()
             if not result:
@@ -236,6 +239,14 @@ class PostgresServer:
         idle = self._idle.get()
         while idle:
             idle.pop().close()
+
+
+def _keep(idle: list[_Connection], connection: _Connection) -> None:
+    """For later, unless there are enough."""
+    if len(idle) < _KEPT:
+        idle.append(connection)
+    else:
+        connection.close()
 
 
 def _rows(connection: Connection[Any], sql: str) -> list[Any]:
