@@ -54,6 +54,10 @@ class Network:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
 
+    def leads_to(self, host: str, port: int) -> None:
+        """From now on, for new connections."""
+        self._server = host, port
+
     def close(self) -> None:
         self.up.set()
         self._listening.close()

@@ -279,6 +279,26 @@ def test_the_second_machine_of_a_url_is_taken_where_the_first_hangs(
     network.close()
 
 
+def test_a_redis_that_became_a_copy_is_left(pool: dict[str, Any]) -> None:
+    """By hand, nobody ends the connections to the one that was the first: its address leads elsewhere."""
+    import redis
+
+    after = emptied("redis", pool)
+    with redis_server() as before, redis.Redis.from_url(before.url) as client:
+        network = Network(before.host, before.port)
+        log = open_state(through(network, before))
+        log.observe([Event("7", "5", 1)])
+        generation = log.position()[0]
+        client.execute_command("REPLICAOF", after.host, after.port)
+        with pytest.raises(BundleError, match=r"refuses: .*read only replica"):
+            log.observe([Event("7", "6", 1)])
+        network.leads_to(after.host, after.port)
+        log.observe([Event("7", "6", 1)])
+        assert [event.item_id for event in open_state(after.url).events_of("7", 9)] == ["6"]
+        assert log.position()[0] > generation  # it lacks what was acknowledged
+        network.close()
+
+
 def test_a_write_whose_answer_was_lost_counts_once(server: Server, network: Network) -> None:
     log, beside = open_state(through(network, server)), open_state(server.url)
     log.observe([Event("u", "0", 1)])

@@ -77,8 +77,9 @@ class RedisServer:
         self.run = info.get("run_id", "")
 
     def request(self, work: Callable[[redis.Redis], T], *, patient: bool = False) -> T:
-        """What `work` returns of a client; done again once where a connection was lost, so it must be what
-        can be done twice. patient: wait `PATIENT` for each answer, not `QUICK`.
+        """What `work` returns of a client; done again once where a connection was lost, or leads to a server
+        that has become a copy of another, so it must be what can be done twice. patient: wait `PATIENT` for
+        each answer, not `QUICK`.
 
         Raises: BundleError.
         """
@@ -92,6 +93,11 @@ class RedisServer:
                         raise
                     return work(client)
                 except redis.ConnectionError:
+                    return work(client)
+                except redis.ResponseError as error:
+                    if not _is_of_a_copy(error):
+                        raise
+                    self._forget_idle()  # its address may lead to another one by now
                     return work(client)
             except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
                 raise self.reach.lost(f"{self.name} cannot be reached: {self._reason(error)}") from None
@@ -133,7 +139,16 @@ class RedisServer:
             self._scripts[code] = self._patient.register_script(code)
         return self._scripts[code]
 
+    def _forget_idle(self) -> None:
+        for client in (self._quick, self._patient):
+            client.connection_pool.disconnect(inuse_connections=False)
+
     def close(self) -> None:
         """Give back the connections; they are opened again when they are needed."""
         self._quick.connection_pool.disconnect()
         self._patient.connection_pool.disconnect()
+
+
+def _is_of_a_copy(error: redis.ResponseError) -> bool:
+    """Whether a server does not write because it is a copy; within a script, Redis 6 says so in the text."""
+    return isinstance(error, redis.ReadOnlyError) or "-READONLY " in str(error)
