@@ -187,6 +187,32 @@ def test_a_signature_that_comes_later_is_added(tmp_path: Path, key: Path, public
     here.publish(version)
 
 
+def test_keys_are_changed_by_a_second_signature(
+    tmp_path: Path, key: Path, public: str, stranger: tuple[str, Path]
+) -> None:
+    """A machine that has the version before its second signature goes on with it when the first key is no
+    longer trusted, whatever else the place that it is copied from says of keys that it knows."""
+    build, url = Store(tmp_path / "build"), f"file://{tmp_path}/bucket"
+    version = write(build)
+    build.publish(version)
+    build.sign(version, key)
+    push(build, url)
+    here = Store(tmp_path / "here", [public])
+    pull(url, here)
+    here.publish(version)
+    build.sign(version, stranger[1])
+    push(build, url)
+    (tmp_path / "bucket" / version / "a.txt").unlink()  # its files are not copied again
+    signed = tmp_path / "bucket" / version / "signatures.json"
+    first = signing.read(build.path(version))[0].signature
+    signed.write_text(signed.read_text().replace(first, "AAAA"))
+    assert pull(url, here) == version
+    for trust in (public, stranger[0]):
+        assert Store(here.folder, [trust]).verify(version).version == version
+    signed.write_text("damaged")
+    assert pull(url, here) == version
+
+
 def test_live_serves_what_is_signed_and_takes_up_nothing_else(
     built: TinyBuild, tmp_path: Path, key: Path, public: str
 ) -> None:

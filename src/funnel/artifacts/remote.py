@@ -10,12 +10,16 @@ folder is laid out as a store is. A version is whole there once it has its manif
 
 from __future__ import annotations
 
+import tempfile
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from funnel.artifacts.manifest import MANIFEST, SIGNATURES, Manifest
+from funnel.artifacts.signing import read, united
 from funnel.artifacts.store import CURRENT, NAME, Store
+from funnel.artifacts.writing import write_signatures
 from funnel.errors import BundleError, FunnelError
 
 
@@ -45,7 +49,8 @@ def push(store: Store, url: str, version: str = "current") -> str:
 def pull(url: str, store: Store, version: str = "current") -> str:
     """Copy a version from a URL into the store unless it is there and whole; the version.
 
-    It is verified file by file before it appears; publishing it is for the caller. Where the store trusts
+    Of one that is there, signatures that it has elsewhere are added. It is verified file by file before it
+    appears; publishing it is for the caller. Where the store trusts
     keys, one of them must have signed it, which is looked at before its files are fetched.
     Raises: BundleError when there is none, it is damaged, or the store cannot be written.
     """
@@ -54,6 +59,7 @@ def pull(url: str, store: Store, version: str = "current") -> str:
         version = _current(system, root, url) if version == "current" else version
         if not NAME.fullmatch(version) or not system.exists(f"{root}/{version}/{MANIFEST}"):
             raise BundleError(f"{url} has no whole version {version!r}")
+        _bring_signatures(system, f"{root}/{version}", store.folder / version)
         if _is_whole(store, version):
             return version
         with store.copying(version) as draft:
@@ -88,6 +94,18 @@ def _current(system: Any, root: str, url: str) -> str:
     if not system.exists(f"{root}/{CURRENT}"):
         raise BundleError(f"{url}: nothing is published there; `funnel push` does that")
     return str(system.cat_file(f"{root}/{CURRENT}").decode(errors="replace").strip())
+
+
+def _bring_signatures(system: Any, source: str, folder: Path) -> None:
+    """Add those that a version has elsewhere to the copy here, which may be trusted by them alone before
+    long: keys change by a second signature. What it has here stays."""
+    if not folder.is_dir() or not system.exists(f"{source}/{SIGNATURES}"):
+        return
+    with suppress(BundleError), tempfile.TemporaryDirectory() as temporary:  # it is as whole as it was
+        system.get_file(f"{source}/{SIGNATURES}", f"{temporary}/{SIGNATURES}")
+        known = read(folder)
+        if len(every := united(known, read(Path(temporary)))) > len(known):
+            write_signatures(folder, every)
 
 
 def _is_whole(store: Store, version: str) -> bool:

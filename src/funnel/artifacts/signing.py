@@ -27,8 +27,8 @@ _KIND = "ed25519:"
 #: In front of what is signed, so that no signature of something else is one of a version.
 _DOMAIN = b"funnel bundle, signature 1\n"
 
-#: Bytes of a file of signatures, at most.
-_MOST = 100_000
+#: Bytes of a file of signatures, and how many it has, at most.
+_MOST, _MOST_SIGNATURES = 100_000, 100
 
 
 class Signature(Settings):
@@ -41,7 +41,7 @@ class Signature(Settings):
 class SignatureFile(Settings):
     """What the file holds."""
 
-    signatures: tuple[Signature, ...] = Field(max_length=100)
+    signatures: tuple[Signature, ...] = Field(max_length=_MOST_SIGNATURES)
 
 
 class Trust:
@@ -122,9 +122,9 @@ def read(folder: Path) -> list[Signature]:
 
 
 def united(given: list[Signature], there: list[Signature]) -> list[Signature]:
-    """Those of two copies of a version; of one key the first's."""
+    """Those of two copies of a version, as many as a file has; of one key the first's."""
     known = {signature.key for signature in given}
-    return [*given, *(signature for signature in there if signature.key not in known)]
+    return [*given, *(signature for signature in there if signature.key not in known)][:_MOST_SIGNATURES]
 
 
 def as_text(signatures: list[Signature]) -> str:
