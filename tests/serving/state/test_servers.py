@@ -445,6 +445,7 @@ def test_a_redis_that_throws_keys_out_is_refused(store: Store, pool: dict[str, A
             with pytest.raises(BundleError, match=r"refuses: .*nothing was changed"):
                 live.observe((7, 5))
             assert "state_unreadable" not in live.recommend(7).reasons
+            assert live.health()["state"]["error"] is None
         finally:
             client.config_set("maxmemory", "0")
 

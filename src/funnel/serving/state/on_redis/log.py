@@ -172,7 +172,7 @@ class RedisLog:
         """See `StateLog`. bytes: what the server has in memory, of all that it holds."""
 
         def read(client: Any) -> list[Any]:
-            with client.pipeline() as pipe:
+            with client.pipeline(transaction=False) as pipe:  # with a full memory none is begun
                 pipe.xlen("funnel:events").hlen("funnel:items").xlen("funnel:changes")
                 pipe.hlen("funnel:forgotten").info("memory")
                 return cast(list[Any], pipe.execute())
