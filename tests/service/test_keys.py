@@ -120,6 +120,26 @@ def test_whoever_may_read_the_file_may_read_it_when_it_was_changed(path: Path) -
     assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
 
 
+def test_a_link_leads_to_the_file_that_is_changed(path: Path) -> None:
+    token, link = keys.add(path, "shop", "read"), path.with_name("link.json")
+    link.symlink_to(path.name)
+    service = keys.Keys(path, every=0.0)
+    keys.add(link, "second", "read")
+    assert service.identity(token) is not None
+    keys.remove(link, "shop")
+    assert link.is_symlink()
+    assert service.identity(token) is None
+    assert [key.name for key in keys.read(path)] == ["second"]
+
+
+def test_a_name_is_before_the_id_of_another(path: Path) -> None:
+    keys.add(path, "shop", "read")
+    (shop,) = keys.read(path)
+    keys.add(path, shop.id, "admin")
+    assert keys.remove(path, shop.id).role == "admin"
+    assert keys.remove(path, shop.id).name == "shop"
+
+
 def spoil(path: Path, damage: str) -> None:
     document = json.loads(path.read_text())
     match damage:

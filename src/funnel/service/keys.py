@@ -152,15 +152,15 @@ def add(path: Path, name: str, role: Role) -> str:
 
 
 def remove(path: Path, name: str) -> ApiKey:
-    """Take a key out; no service lets it in a second later. name: its name or its id.
+    """Take a key out; no service lets it in a second later. name: its name; its id where none has that name.
 
     Raises: ConfigError naming those that there are, and as `add`.
     """
     with _changed(path) as keys:
-        for key in keys:
-            if name in (key.name, key.id):
-                keys.remove(key)
-                return key
+        named = [key for key in keys if key.name == name] or [key for key in keys if key.id == name]
+        for key in named:
+            keys.remove(key)
+            return key
         names = ", ".join(key.name for key in keys) or "none"
         raise ConfigError(f"{path} has no key {shown(name)}; it has: {names}")
 
@@ -207,7 +207,9 @@ def is_loopback(host: str) -> bool:
 
 @contextmanager
 def _changed(path: Path) -> Iterator[list[ApiKey]]:
-    """The keys, which are written when the block ends well; one process at a time."""
+    """The keys, which are written when the block ends well; one process at a time. Where the path is a link,
+    it stays one: services read the file that it leads to."""
+    path = Path(os.path.realpath(path))
     with changing(path), _locked(path.with_name(f"{path.name}.lock")):
         keys = list(read(path)) if path.exists() else []
         yield keys
