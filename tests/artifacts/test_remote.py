@@ -10,9 +10,11 @@ from typing import Any
 
 import fsspec
 import pytest
+from typer.testing import CliRunner
 
 from funnel.artifacts import Store
 from funnel.artifacts.remote import pull, push
+from funnel.cli import app
 from funnel.errors import BundleError
 
 from .test_store import FILES, hidden, write
@@ -45,6 +47,13 @@ def system(url: str) -> tuple[Any, str]:
     return found, root.rstrip("/")
 
 
+def pulled(url: str, store: Store, *more: str) -> str:
+    """What `funnel pull` prints."""
+    done = CliRunner().invoke(app, ["pull", url, "--store", str(store.folder), *more])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
 def test_what_is_pushed_is_pulled_whole(here: Store, there: Store, url: str) -> None:
     first, second = write(here), write(here, FILES | {"a.npy": b"other"}, metrics={"ndcg@10": 0.5})
     here.publish(second)
@@ -72,6 +81,24 @@ def test_what_is_whole_is_not_copied_again(here: Store, there: Store, url: str) 
     with pytest.raises(BundleError, match="cannot be read"):
         pull(url, there)
     assert not there.folder.exists() or list(there.folder.iterdir()) == []
+
+
+def test_a_machine_that_pulls_every_night_keeps_what_a_build_keeps(
+    here: Store, there: Store, tmp_path: Path
+) -> None:
+    url = str(tmp_path / "remote")
+    versions = [write(here, FILES | {"a.npy": bytes([night])}) for night in range(8)]
+    for version in versions[:7]:
+        push(here, url, version)
+        pulled(url, there)
+    kept = {versions[0], *versions[2:7]}  # the first is the anchor
+    assert {manifest.version for manifest in there.versions()} == kept
+    assert there.previous() == versions[5]
+    (tmp_path / "shop.toml").write_text("name = 'shop'\n[store]\nkeep = 1\n[data]\nreader = 'folder'\npath = '.'\n")
+    push(here, url, versions[7])
+    said = json.loads(pulled(url, there, "--config", str(tmp_path / "shop.toml"), "--json"))
+    assert sorted(said["removed"]) == sorted(versions[2:6])
+    assert there.current() == versions[7]
 
 
 def test_an_upload_that_broke_off_is_no_version_and_is_done_again(

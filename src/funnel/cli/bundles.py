@@ -182,19 +182,28 @@ def pull(
     bundle: Version = "current",
     force: Forced = False,
     trust: Trusted = None,
-    config: Annotated[Path | None, typer.Option(help="a TOML config whose [store] trust counts")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="a TOML config whose [store] trust and keep count")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Copy a bundle from another store, verify it, and serve it here."""
+    """Copy a bundle from another store, verify it, and serve it here; old ones go, as with a build."""
     from funnel import config as configs
     from funnel import gates
     from funnel.artifacts import Store, remote
+    from funnel.artifacts.retention import retain
+    from funnel.experiments.running import arm_bundles
 
-    settings = None if config is None else configs.load(config, data=config.parent).store
-    kept = Store(store, [*(trust or ()), *(settings.trust if settings else ())])
+    settings = configs.StoreConfig() if config is None else configs.load(config, data=config.parent).store
+    kept = Store(store, [*(trust or ()), *settings.trust])
     version = remote.pull(url, kept, bundle)
     gates.publish_unjudged(kept, version, force=force)
-    print_json({"published": version, "from": url}) if as_json else say(f"published {version}")
+    removed = retain(kept, settings.keep, also=arm_bundles(kept.folder))
+    if as_json:
+        print_json({"published": version, "from": url, "removed": removed})
+        return
+    gone = f"; removed {', '.join(removed)}" if removed else ""
+    say(f"published {version}{gone}")
 
 
 @app.command()
