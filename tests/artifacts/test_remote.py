@@ -94,7 +94,9 @@ def test_a_machine_that_pulls_every_night_keeps_what_a_build_keeps(
     kept = {versions[0], *versions[2:7]}  # the first is the anchor
     assert {manifest.version for manifest in there.versions()} == kept
     assert there.previous() == versions[5]
-    (tmp_path / "shop.toml").write_text("name = 'shop'\n[store]\nkeep = 1\n[data]\nreader = 'folder'\npath = '.'\n")
+    (tmp_path / "shop.toml").write_text(
+        "name = 'shop'\n[store]\nkeep = 1\n[data]\nreader = 'folder'\npath = '.'\n"
+    )
     push(here, url, versions[7])
     said = json.loads(pulled(url, there, "--config", str(tmp_path / "shop.toml"), "--json"))
     assert sorted(said["removed"]) == sorted(versions[2:6])

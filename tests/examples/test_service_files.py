@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from funnel.service.instruments import INSTRUMENTS
 from funnel.service.metrics import Exposition
 from funnel.service.openapi import OPERATIONS
 from tests.conftest import ROOT
+from tests.service.server import children, soon
 
 yaml = pytest.importorskip("yaml")
 
@@ -190,6 +192,24 @@ def test_ends_have_time_to_drain() -> None:
     documents = yaml.safe_load_all((FOLDER / "kubernetes.yaml").read_text())
     spec = next(one for one in documents if one["kind"] == "StatefulSet")["spec"]["template"]["spec"]
     assert spec["terminationGracePeriodSeconds"] > drain + 2
+
+
+def test_a_shell_of_a_pod_ends_when_it_is_told_to() -> None:
+    """As the first process of a container, which no signal ends that it has no handler of."""
+    first = ["unshare", "--pid", "--fork", "--kill-child"]
+    if shutil.which("unshare") is None or subprocess.run([*first, "true"], capture_output=True).returncode:
+        pytest.skip("no namespace of processes can be made here")
+    for container in containers():
+        if "command" in container:
+            shell = subprocess.Popen([*first, *container["command"], *container["args"]])
+            tasks = Path(f"/proc/{shell.pid}/task/{shell.pid}/children")
+            try:
+                assert soon(lambda tasks=tasks: tasks.read_text() != "")
+                assert soon(lambda tasks=tasks: children(int(tasks.read_text())) != [])  # it sleeps
+                os.kill(int(tasks.read_text()), signal.SIGTERM)
+                shell.wait(10)
+            finally:
+                shell.kill()
 
 
 def test_volumes_of_containers_are_there() -> None:
