@@ -401,6 +401,8 @@ def test_another_log_in_its_place_is_served_as_it_is(store: Store, pool: dict[st
         ("mysql://me:secret@host/db", "state is 'mysql://me:\\*\\*\\*@host/db'; a path, redis://"),
         ("redis://:secret@host:port/0", "no address of Redis"),
         ("redis://:secret@127.0.0.1:1/0", "cannot be reached"),
+        ("redis://:secret@127.0.0.1:1/shop", "its database is 'shop'; a number is expected"),
+        ("rediss://:secret@127.0.0.1:1/0?nonsense=1", "no address of Redis: .*'nonsense'"),
         ("redis://:se?secret@127.0.0.1:1/0", "password has a \\?, which a URL has as %3F"),
         ("redis://:se#secret@127.0.0.1:1/0", "password has a #, which a URL has as %23"),
         ("postgresql://me:se/secret@127.0.0.1:1/db", "password has a /, which a URL has as %2F"),

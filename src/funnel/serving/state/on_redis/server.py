@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -14,6 +15,7 @@ from funnel.errors import BundleError, FunnelError
 from funnel.serving.state.on_redis.scripts import BEGIN
 from funnel.serving.state.once import Write
 from funnel.serving.state.reach import PATIENT, QUICK, Reach
+from funnel.values.shown import shown
 from funnel.values.urls import check_written, scrubbed, without_password
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,9 @@ class RedisServer:
                 retry=Retry(NoBackoff(), 0),
                 redis_connect_func=self._greet,
             )
-        except ValueError as error:
+            pool.connection_class(**pool.connection_kwargs)  # which knows what the URL may say
+            _check_number(self.url)
+        except (ValueError, TypeError) as error:
             raise FunnelError(
                 f"{self.name} is no address of Redis: {scrubbed(str(error), self.url)}"
             ) from None
@@ -152,3 +156,11 @@ class RedisServer:
 def _is_of_a_copy(error: redis.ResponseError) -> bool:
     """Whether a server does not write because it is a copy; within a script, Redis 6 says so in the text."""
     return isinstance(error, redis.ReadOnlyError) or "-READONLY " in str(error)
+
+
+def _check_number(url: str) -> None:
+    """Raises: ValueError for a database by a name, in whose place the driver would take the first."""
+    parts = urlsplit(url)
+    given = parts.path.strip("/")
+    if parts.scheme != "unix" and given and not given.isdecimal():
+        raise ValueError(f"its database is {shown(given)}; a number is expected, such as /0")
