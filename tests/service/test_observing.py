@@ -177,6 +177,24 @@ def test_a_slow_request_is_logged_by_its_form(live: Live, logged: io.StringIO) -
         assert personal not in logged.getvalue().replace(slow["time"], "")
 
 
+def test_names_that_are_no_fields_and_ids_of_paths_are_not_logged(
+    live: Live, logged: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(live, ServeConfig(slow=1e-9))
+    assert post(service, "/v1/events", {"anna@example.org": [5], "events": []}).status_code == 422
+    (slow,) = [line for line in lines(logged) if line["message"] == "a slow request"]
+    assert (slow["body"]["fields"], slow["body"]["unknown"]) == ({"events": 0}, 1)
+
+    def broken(_: Any) -> Any:
+        raise RuntimeError("on fire")
+
+    monkeypatch.setattr(live, "history", broken)
+    assert get(service, "/v1/users/anna@example.org/history").status_code == 500
+    own = [line for line in lines(logged) if line["logger"].startswith("funnel")]  # beside the client's
+    assert "GET /v1/users/{user_id:path}/history failed" in {line["message"] for line in own}
+    assert "anna" not in json.dumps(own)
+
+
 def test_a_fast_request_is_not(live: Live, logged: io.StringIO) -> None:
     post(Service(live, ServeConfig(slow=3600)), "/v1/recommend", {"user_id": 7})
     assert [line for line in lines(logged) if line["logger"].startswith("funnel")] == []

@@ -138,7 +138,7 @@ class Service:
             return of_error(error, masked(str(error), self.live))
         if isinstance(error, HTTPException):
             return self._of_route(scope, error.status_code, error.headers or {})
-        log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+        log.error("%s %s failed", scope["method"], self._route(scope), exc_info=error)
         return HttpProblem(500, "this is an error of the service; its log says more")
 
     def _of_route(self, scope: Scope, status: int, headers: Mapping[str, str]) -> HttpProblem:

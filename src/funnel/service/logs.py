@@ -19,11 +19,22 @@ from typing import Any, TextIO
 
 from pydantic_core import from_json
 
+from funnel.service import models
+from funnel.service.fields import Body
+
 #: The request that is being answered. A context's own, so that what the engine logs has it, too.
 REQUEST: ContextVar[str] = ContextVar("funnel_request", default="")
 
 #: What callers may name a request, so that its way through several services can be followed.
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+#: Names that fields of bodies have.
+_NAMES = frozenset(
+    name
+    for model in vars(models).values()
+    if isinstance(model, type) and issubclass(model, Body)
+    for name in model.model_fields
+)
 
 #: Fields of a body that say how large it is.
 _NUMBERS = ("k", "deadline", "time")
@@ -67,7 +78,8 @@ def request_id(headers: list[tuple[bytes, bytes]]) -> str:
 
 
 def summary(body: bytes, secret: bytes) -> dict[str, Any]:
-    """What a body was like: a digest that is equal for equal bodies, and of each field its form alone.
+    """What a body was like: a digest that is equal for equal bodies, and of each field that a body may have
+    its form alone; of others, which may be called by somebody's id, how many there are.
 
     secret: without it nobody can find out which user a digest is of by trying all of them.
     """
@@ -80,7 +92,9 @@ def summary(body: bytes, secret: bytes) -> dict[str, Any]:
     except ValueError:
         return about
     if isinstance(fields, Mapping):
-        about["fields"] = {name[:40]: _form(name, value) for name, value in list(fields.items())[:20]}
+        about["fields"] = {name: _form(name, value) for name, value in fields.items() if name in _NAMES}
+        if unknown := len(fields) - len(about["fields"]):
+            about["unknown"] = unknown
     return about
 
 
