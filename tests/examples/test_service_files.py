@@ -201,15 +201,18 @@ def test_a_shell_of_a_pod_ends_when_it_is_told_to() -> None:
         pytest.skip("no namespace of processes can be made here")
     for container in containers():
         if "command" in container:
-            shell = subprocess.Popen([*first, *container["command"], *container["args"]])
-            tasks = Path(f"/proc/{shell.pid}/task/{shell.pid}/children")
-            try:
-                assert soon(lambda tasks=tasks: tasks.read_text() != "")
-                assert soon(lambda tasks=tasks: children(int(tasks.read_text())) != [])  # it sleeps
-                os.kill(int(tasks.read_text()), signal.SIGTERM)
-                shell.wait(10)
-            finally:
-                shell.kill()
+            end_as_told([*first, *container["command"], *container["args"]])
+
+
+def end_as_told(command: list[str]) -> None:
+    """What the first of a command starts ends with SIGTERM, which it gets when it has started something."""
+    process = subprocess.Popen(command)
+    try:
+        assert soon(lambda: any(children(one) for one in children(process.pid)))
+        os.kill(children(process.pid)[0], signal.SIGTERM)
+        process.wait(10)
+    finally:
+        process.kill()
 
 
 def test_volumes_of_containers_are_there() -> None:
