@@ -448,7 +448,10 @@ def test_a_redis_that_throws_keys_out_is_refused(store: Store, pool: dict[str, A
                 live.observe((7, 5))
             assert "state_unreadable" not in live.recommend(7).reasons
             assert live.health()["state"]["error"] is None
+            client.config_set("maxmemory-policy", policy)  # while it is in use
+            assert "needs noeviction" in live.health()["state"]["error"]
         finally:
+            client.config_set("maxmemory-policy", "noeviction")
             client.config_set("maxmemory", "0")
 
 

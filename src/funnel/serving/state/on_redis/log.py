@@ -169,7 +169,8 @@ class RedisLog:
                 gone, start = self._server.call(script, start, *bound)
 
     def sizes(self) -> dict[str, int]:
-        """See `StateLog`. bytes: what the server has in memory, of all that it holds."""
+        """See `StateLog`. bytes: what the server has in memory, of all that it holds. Raises: BundleError,
+        too, where the server was set to throw things out after it was connected with."""
 
         def read(client: Any) -> list[Any]:
             with client.pipeline(transaction=False) as pipe:  # with a full memory none is begun
@@ -178,6 +179,7 @@ class RedisLog:
                 return cast(list[Any], pipe.execute())
 
         events, items, changes, forgotten, memory = self._server.request(read, patient=True)
+        self._server.check_keeps(memory)
         counts = {"events": events, "items": items, "patches": changes - items - forgotten}
         return counts | {"forgotten": forgotten, "bytes": int(memory["used_memory"])}
 

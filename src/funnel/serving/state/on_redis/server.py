@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -65,13 +65,11 @@ class RedisServer:
         connection.send_command("INFO")
         lines = connection.read_response().splitlines()
         info = dict(line.split(":", 1) for line in lines if ":" in line)
-        policy = info.get("maxmemory_policy", "noeviction")
-        if info.get("maxmemory", "0") != "0" and policy != "noeviction":  # impressions have an end, too
+        try:
+            self.check_keeps(info)
+        except BundleError:
             connection.disconnect()
-            raise BundleError(
-                f"{self.name} throws out what it was given when its memory is full (maxmemory-policy "
-                f"{policy}); a state needs noeviction"
-            )
+            raise
         self.durable = info.get("aof_enabled") == "1"
         if not self.durable and not self.run:
             log.warning(
@@ -79,6 +77,15 @@ class RedisServer:
                 self.name,
             )
         self.run = info.get("run_id", "")
+
+    def check_keeps(self, info: Mapping[str, Any]) -> None:
+        """Raises: BundleError where what it says of its memory means that it throws out what it was given."""
+        policy = info.get("maxmemory_policy", "noeviction")
+        if str(info.get("maxmemory", 0)) != "0" and policy != "noeviction":  # impressions have an end, too
+            raise BundleError(
+                f"{self.name} throws out what it was given when its memory is full (maxmemory-policy "
+                f"{policy}); a state needs noeviction"
+            )
 
     def request(self, work: Callable[[redis.Redis], T], *, patient: bool = False) -> T:
         """What `work` returns of a client; done again once where a connection was lost, or leads to a server
