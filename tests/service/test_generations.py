@@ -40,6 +40,19 @@ supervisor.serve(Store(Path(sys.argv[1])), ServeConfig(port=0, watch=0.1, worker
 """
 
 
+#: A service that is given children of others, as the first process of a container is.
+ADOPTS = """
+import ctypes, sys
+from pathlib import Path
+from funnel.artifacts import Store
+from funnel.service import supervisor
+from funnel.service.config import ServeConfig
+assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER
+ready = lambda url, _: print("answers at", url, file=sys.stderr, flush=True)
+supervisor.serve(Store(Path(sys.argv[1])), ServeConfig(port=0, watch=0.1, workers=2), ready)
+"""
+
+
 @pytest.fixture
 def watching(indexes: Path) -> Iterator[Server]:
     """A service of two workers that looks often."""
@@ -204,6 +217,17 @@ def test_the_parent_of_workers_is_killed(watching: Server) -> None:
         assert more(every)
     all_answered(every)
     assert watching.get("/health")[1]["reloads"] == 0
+
+
+def test_workers_whose_parent_was_killed_in_a_container_are_gone(indexes: Path) -> None:
+    """What had ended and nobody had heard of was counted as living by the metrics, and fell behind."""
+    with server(indexes, command=["-c", ADOPTS, str(indexes)]) as running:
+        (parent,), workers = running.parents(), running.workers()
+        os.kill(parent, signal.SIGKILL)
+        assert soon(lambda: len(running.workers()) == 2 and not set(running.workers()) & set(workers))
+        assert soon(lambda: not {parent, *workers} & set(running.parents()))
+        with urlopen(f"http://127.0.0.1:{running.port}/metrics") as reply:
+            assert reply.read().decode().count("\nfunnel_bundle_info{") == 2
 
 
 def test_published_again_and_again(indexes: Path, watching: Server) -> None:

@@ -18,6 +18,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -234,6 +235,15 @@ class Supervisor:
                 log.error("the parent of workers ended (%s); they go on until others answer", how(status))
                 self._at_once = True
         self._before = [started for started in self._before if not started.ended]
+        self._reap_adopted({started.process for started in self._all if not started.ended})
+
+    def _reap_adopted(self, own: set[int]) -> None:
+        """The first process of a container is given the workers whose parent was killed: until it has heard
+        of their end, they look as if they lived. own: what is to be heard of elsewhere."""
+        with suppress(ChildProcessError, AttributeError):  # there are no children; macOS has no such call
+            options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+            while (ended := os.waitid(os.P_ALL, 0, options)) is not None and ended.si_pid not in own:
+                os.waitpid(ended.si_pid, 0)
 
     def _end_all(self) -> None:
         """In time, or by force."""
