@@ -48,6 +48,14 @@ def test_vectors_that_are_sound_and_vectors_that_are_not() -> None:
     assert "dimensions" in health(line)  # no axis is dead, but all directions but one are
 
 
+def test_few_items_are_not_failed_for_directions_that_they_cannot_span() -> None:
+    few = np.random.default_rng(0).normal(size=(40, 64))
+    assert health(few) == set()
+    flat = few.copy()
+    flat[:, 20:] = 0
+    assert "dimensions" in health(flat)  # 20 directions of 39
+
+
 def test_the_mean_cosine_is_that_of_all_pairs() -> None:
     values = np.random.default_rng(0).normal(size=(40, 5)) + 1.0
     unit = values / np.linalg.norm(values, axis=1, keepdims=True)
