@@ -257,3 +257,13 @@ def test_truth_values_are_counted_and_a_slip_of_the_pen_is_named() -> None:
     assert found.balance["events.paid"] == {"false": 30, "true": 10}
     assert any("far from all others, the first in row 49 (2191-10-27" in note for note in found.notes)
     Console(file=io.StringIO(), width=100).print(as_table(found))
+
+
+@pytest.mark.parametrize("kind", ["category", "boolean", "text", "multi_category", "number"])
+def test_a_column_that_is_known_live_only_is_missing_throughout(kind: str) -> None:
+    column = Column.model_validate({"name": "country", "kind": kind, "context": True})
+    events = pd.DataFrame({"user_id": range(20), "item_id": 1, "time": 1_700_000_000 + np.arange(20)})
+    found = profile(Dataset.from_frames(Schema(events=(column,)), events))
+    (country,) = found.columns
+    assert (country.missing, country.distinct, country.common) == (20, 0, ())
+    Console(file=io.StringIO(), width=100).print(as_table(found))

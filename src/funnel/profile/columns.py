@@ -166,8 +166,8 @@ def counted_words(codes: NDArray[Any], n: int) -> tuple[Int64, Int64]:
     for rows in blocks(len(codes)):
         part = codes[rows]
         part_counts = np.bincount(part[part >= 0], minlength=n)
-        new = (counts == 0) & (part_counts > 0)
-        where = np.flatnonzero(new[part] & (part >= 0))[::-1]
+        there = np.flatnonzero(part >= 0)
+        where = there[counts[part[there]] == 0][::-1]
         first[part[where]] = where + rows.start
         counts += part_counts
     return counts, first
