@@ -49,6 +49,15 @@ def test_the_first_ten_are_within_three_hundredths() -> None:
     assert "positions are looked at" in found.sentence
 
 
+@pytest.mark.parametrize("first", [1, 3])
+def test_the_first_position_is_the_least_of_the_log(first: int) -> None:
+    items, positions, clicked = walked(2000, 40, seed=3)
+    from_0 = estimate_propensities(items, positions, clicked)
+    found = estimate_propensities(items, positions + first, clicked)
+    np.testing.assert_array_equal(found.at(np.arange(10) + first), from_0.at(np.arange(10)))
+    assert (found.lo[first:], found.hi[first:]) == (from_0.lo, from_0.hi)
+
+
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     truth = np.cumprod([1.0, *GO_ON])
     held = [
@@ -81,6 +90,8 @@ def test_positions_that_no_item_links_to_the_first_are_named() -> None:
     positions = np.tile(np.arange(4), 400)
     with pytest.raises(DataError, match="links position 2 to the first"):
         estimate_propensities(items, positions, rng.random(1600) < 0.3)
+    with pytest.raises(DataError, match="links position 3 to the first one, 1"):
+        estimate_propensities(items, positions + 1, rng.random(1600) < 0.3)
 
 
 def test_no_click_and_no_row_are_said() -> None:

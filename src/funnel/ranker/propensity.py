@@ -87,18 +87,22 @@ def estimate_propensities(items: NDArray[Any], positions: NDArray[Any], clicked:
     Golbandi, Bendersky, Metzler and Najork, Position Bias Estimation for Unbiased Learning to Rank in
     Personal Search, WSDM 2018). An item's relevance drops out of it, so that rare items bias nothing.
 
-    items: int [N], what was shown. positions: int [N], from 0. clicked: bool [N].
+    items: int [N], what was shown. positions: int [N], from 0, or from wherever the log begins to count: the
+    least is the first. clicked: bool [N].
     Raises: DataError where the log cannot say: no click, or no item with one that was at two positions, or
     positions that no item links to the first.
     """
-    cells = _cells(np.asarray(items), np.minimum(positions, MOST_POSITIONS - 1), np.asarray(clicked))
-    _check_linked(cells)
+    positions = np.minimum(positions, MOST_POSITIONS - 1)
+    first = int(positions.min(initial=MOST_POSITIONS - 1))
+    cells = _cells(np.asarray(items), positions - first, np.asarray(clicked))
+    _check_linked(cells, first)
     values = _fitted(cells)
     error = _errors(cells, values)
+    before = (1.0,) * first  # where nothing was shown
     return Propensities(
-        values=tuple(values.tolist()),
-        lo=tuple((values * np.exp(-1.96 * error)).tolist()),
-        hi=tuple((values * np.exp(1.96 * error)).tolist()),
+        values=(*before, *values.tolist()),
+        lo=(*before, *(values * np.exp(-1.96 * error)).tolist()),
+        hi=(*before, *(values * np.exp(1.96 * error)).tolist()),
         clicks=int(cells.clicked.sum()),
     )
 
@@ -121,8 +125,11 @@ def _cells(items: NDArray[Any], positions: NDArray[Any], clicked: Bool) -> _Cell
     return _Cells(numbers, keys[kept] % MOST_POSITIONS, shown[kept], clicks[kept])
 
 
-def _check_linked(cells: _Cells) -> None:
-    """Raises: DataError for a position that cannot be compared with the first, over however many items."""
+def _check_linked(cells: _Cells, first: int) -> None:
+    """first: the number that the log gives to the first position.
+
+    Raises: DataError for a position that cannot be compared with the first, over however many items.
+    """
     last = int(cells.positions.max())
     linked = np.ones(last + 1, dtype=np.bool_)
     linked[cells.positions] = False  # one where no item was shown is smoothed from the one above
@@ -134,11 +141,13 @@ def _check_linked(cells: _Cells) -> None:
         linked[cells.positions[reached[cells.items]]] = True
     if not linked.all():
         raise DataError(
-            f"no clicked item links position {int((~linked).argmax())} to the first one, 0: positions cannot "
-            "be compared; count them from 0, and show some items at both"
+            f"no clicked item links position {first + int((~linked).argmax())} to the first one, {first}: "
+            "positions cannot be compared; show some items at both"
         )
     if not cells.clicked[cells.positions == 0].any():
-        raise DataError("nothing was clicked at the first position, 0: no other can be compared with it")
+        raise DataError(
+            f"nothing was clicked at the first position, {first}: no other can be compared with it"
+        )
 
 
 def _fitted(cells: _Cells) -> Float64:
