@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from funnel.data import Dataset
+from funnel.errors import DataError
 from funnel.init import guess, write
 
 from .shops import expected, guessed, kinds, save, shop, unused, who_what_when
@@ -51,6 +52,11 @@ FORMS: dict[str, pd.Series] = {
     "german": TIMES.dt.strftime("%d.%m.%Y %H:%M:%S"),
     "american": TIMES.dt.strftime("%m/%d/%Y %I:%M:%S %p"),
     "british": TIMES.dt.strftime("%d/%m/%Y %H:%M"),
+    "american, two figures for the year": TIMES.dt.strftime("%m/%d/%y %H:%M:%S"),
+    "british, two figures for the year": TIMES.dt.strftime("%d/%m/%y %H:%M:%S"),
+    "months by name": TIMES.dt.strftime("%b %d, %Y, %I:%M:%S %p"),
+    "months in full": TIMES.dt.strftime("%B %d, %Y %H:%M:%S"),
+    "Oracle": TIMES.dt.strftime("%d-%b-%y %H:%M:%S").str.upper(),
     "slashes": TIMES.dt.strftime("%Y/%m/%d %H:%M:%S"),
     "in one": TIMES.dt.strftime("%Y%m%d%H%M%S"),
     "mail": TIMES.dt.strftime("%a, %d %b %Y %H:%M:%S +0000"),
@@ -72,6 +78,28 @@ def test_a_day_and_a_month_that_cannot_be_told_apart_are_unsure(tmp_path: Path) 
     (time,) = [one for one in made.findings if one.what == "time"]
     assert time.sure == "unsure"
     assert data.events["time"].max() - data.events["time"].min() == 2 * 86_400
+
+
+def test_a_moment_of_none_is_a_gap(tmp_path: Path) -> None:
+    """MySQL's, where a column takes no null."""
+    events = SHOP.events.assign(timestamp=TIMES.dt.strftime("%Y-%m-%d %H:%M:%S"))
+    events.loc[::100, "timestamp"] = "0000-00-00 00:00:00"
+    _, data = guessed(SHOP.replace(events=events).write(tmp_path))
+    assert who_what_when(data) == expected(SHOP.events[np.arange(len(events)) % 100 > 0])
+
+
+@pytest.mark.parametrize("odd", ["%d/%m/%Y %H:%M", "not yet"])
+def test_moments_of_two_forms_are_said_and_no_labels(odd: str, tmp_path: Path) -> None:
+    written = TIMES.dt.strftime("%Y-%m-%d %H:%M:%S")
+    written[::20] = TIMES[::20].dt.strftime(odd)
+    folder = SHOP.replace(events=SHOP.events.assign(timestamp=written)).write(tmp_path)
+    made = guess(folder)
+    assert made.description.clock == "order"
+    assert kinds(made, "events") == {}
+    said = f"moments that are not all of one form, such as '{written[1]}' and '{written[0]}'"
+    assert said in unused(made)["events.timestamp"]
+    with pytest.raises(DataError, match="timestamp holds moments that are not all of one form"):
+        guess(folder, keys={"time": "timestamp"})
 
 
 def test_the_shortest_moment_is_one(tmp_path: Path) -> None:

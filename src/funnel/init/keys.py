@@ -15,7 +15,7 @@ from funnel.data.table_file import TableFile
 from funnel.errors import DataError, FunnelError
 from funnel.init import names
 from funnel.init.sampling import Sample
-from funnel.init.times import Moments, find_moments
+from funnel.init.times import Moments, find_moments, why_no_moments
 from funnel.values.missing import quoted
 from funnel.values.truths import truths
 from funnel.values.words import words
@@ -82,7 +82,9 @@ def find_keys(sample: Sample, given: Mapping[str, str]) -> Keyed:
     for key, name in given.items():
         if key == "time" and name in columns and name not in times:
             if (in_column := find_moments(columns[name])) is None:
-                raise DataError(f"{sample}: {name} holds no moments, but {quoted(columns[name].iloc[0])}")
+                why = why_no_moments(columns[name].dropna().astype("str").str.strip())
+                why = why or f"no moments, but {quoted(columns[name].iloc[0])}"
+                raise DataError(f"{sample}: {name} holds {why}")
             times[name] = in_column
         if name in columns:
             for by_column in scores.values():

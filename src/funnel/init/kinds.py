@@ -15,7 +15,7 @@ from funnel.errors import FunnelError
 from funnel.init import names
 from funnel.init.cells import Inside, list_inside, vector_inside
 from funnel.init.findings import Sure
-from funnel.init.times import find_moments
+from funnel.init.times import find_moments, why_no_moments
 from funnel.values.missing import quoted
 from funnel.values.numbers import number
 
@@ -122,6 +122,8 @@ def _of_texts(name: str, some: pd.Series, present: pd.Series, decimal: str) -> K
         return _of_numbers(name, pd.Series(numbers), texts)
     if find_moments(texts) is not None:
         return _no("moments: no kind of column takes them; a number, such as the age in days, would do")
+    if why := why_no_moments(texts):
+        return _no(why)
     if texts.str.fullmatch(_MONEY).mean() > 0.9:
         return _no(f"numbers with a sign or a unit, such as {texts.iloc[0]!r:.30}: write the number alone")
     if (several := list_inside(texts)) is not None:

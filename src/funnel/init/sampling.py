@@ -32,8 +32,11 @@ _UNPACKED = 10
 
 _UNREADABLE = (OSError, ValueError, EOFError, zlib.error, pa.ArrowException)
 
-#: Texts that programs write for a missing value, beside an empty field.
-_NO_VALUE = ("NULL", "null", "\\N", "NaN", "nan", "N/A", "n/a", "#N/A", "None", "<NA>", "NaT")
+#: Texts that programs write for a missing value, beside an empty field; MySQL's moment of none.
+_NO_VALUE = (
+    "NULL", "null", "\\N", "NaN", "nan", "N/A", "n/a", "#N/A", "None", "<NA>", "NaT",
+    "0000-00-00", "0000-00-00 00:00:00", "0000-00-00 00:00:00.000000",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from funnel.init.findings import Sure
+from funnel.values.missing import quoted
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?")
 _LIKE = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?([T ].*)?|\d\d?[-/.]\d\d?[-/.]\d{4}([T ,].*)?")
@@ -19,18 +20,12 @@ _ZONE = re.compile(r"(?:Z|[+-]\d\d(?::?\d\d)?)$")
 _FROM, _TO = 631_152_000, 4_102_444_800
 _UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 
-_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S")
+_HOURS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p")
+_CLOCKS = ("", *(f"{between}{hour}" for between in (" ", ", ") for hour in _HOURS))
 _DAYS = (
-    "%d.%m.%Y",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%Y/%m/%d",
-    "%d-%m-%Y",
-    "%m-%d-%Y",
-    "%d.%m.%y",
-    "%d %b %Y",
-    "%b %d %Y",
-)
+    "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%y", "%d/%m/%y",
+    "%m/%d/%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%b %d %Y", "%b %d, %Y", "%d %B %Y", "%B %d %Y", "%B %d, %Y",
+)  # fmt: skip
 _OTHERS = (
     "%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d %H:%M:%S.%f UTC", "%Y-%m-%d %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z",
     "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z", "%Y%m%d", "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%S%z",
@@ -39,6 +34,9 @@ _FORMATS = tuple(day + clock for day in _DAYS for clock in _CLOCKS) + _OTHERS
 
 #: Figures of the shortest moment in any of them, such as 1.2.26.
 _FEWEST = 4
+
+#: So many values that look like moments say that the others should be ones too.
+_MOST_LIKE = 0.9
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,20 @@ class Moments:
 def is_moment_like(text: str) -> bool:
     """Whether a text looks like a date, in whatever order of its parts."""
     return bool(_LIKE.fullmatch(text.strip()))
+
+
+def why_no_moments(texts: pd.Series) -> str | None:
+    """What keeps texts without a gap from being moments in one form; None where most do not look like any."""
+    like = texts.map(is_moment_like)
+    if not len(texts) or like.mean() < _MOST_LIKE:
+        return None
+    shapes = texts.str.replace(r"\d+", "0", regex=True)
+    usual = shapes == shapes[like].mode().iloc[0]
+    examples = [one.iloc[0] for one in (texts[usual], texts[~like], texts[~usual]) if len(one)][:2]
+    which = " and ".join(map(quoted, examples))
+    return (
+        f"moments that are not all of one form, such as {which}: write them alike, or name gaps in `missing`"
+    )
 
 
 def day(seconds: float) -> str:
