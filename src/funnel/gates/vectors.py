@@ -65,8 +65,8 @@ def _similarity(vectors: Float32) -> float:
 
 
 def _dead(vectors: Float32) -> float:
-    """The share of directions, not only of axes, in which the vectors do not vary, of those in which they could:
-    n vectors span n − 1 at most."""
+    """The share of directions, not only of axes, in which the vectors do not vary, of those that n vectors
+    can span: n − 1 at most."""
     variance = np.linalg.eigvalsh(np.atleast_2d(np.cov(vectors, rowvar=False, dtype=np.float64)))
     variance = variance[-(len(vectors) - 1) :]
     return float(np.mean(variance <= _STILL * variance.mean()))
