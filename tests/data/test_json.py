@@ -74,6 +74,14 @@ def test_records_are_the_table_that_they_say(
     assert found.item_ids.tolist() == [7, 8, BIG]
 
 
+@pytest.mark.parametrize("ending", ["json", "json_gz"])
+def test_a_record_a_line_is_read_under_the_ending_of_arrays_too(ending: str, tmp_path: Path) -> None:
+    pack = packed if ending.endswith("gz") else bytes
+    content = pack(b"\xef\xbb\xbf\n" + lines(EVENTS))
+    found = Dataset.from_folder(written(tmp_path, **{f"events_{ending}": content}), Schema())
+    assert found.checksum() == Dataset.from_frames(Schema(), pd.DataFrame(EVENTS)).checksum()
+
+
 def test_a_mark_blank_lines_and_other_constants(tmp_path: Path) -> None:
     first, last = b'{"user_id": 1, "item_id": 7, "time": 5}', b'{"user_id": 2, "item_id": 7, "time": 6}'
     content = b"\xef\xbb\xbf" + first + b"\r\n\n  \n" + last
@@ -123,6 +131,8 @@ WRONG: dict[str, tuple[str, bytes, str]] = {
     "deep": ("events_jsonl", b"[" * 100_000, r"line 1, is no JSON"),
     "nothing": ("events_jsonl", b"\n\n", "holds no records"),
     "no array": ("events_json", b'{"user_id": 1}', "is a record: an array of records is expected"),
+    "no array, in lines": ("events_json", b'{\n"user_id": 1}', "is a record: an array of records"),
+    "half a line under .json": ("events_json", GOOD[:-20], r"line 3, is no JSON"),
     "records that are none": ("events_json", b"[1]", "record 1, is a number"),
     "a cut pack": ("events_jsonl_gz", gzip.compress(GOOD * 50)[:-12], "damaged or cut"),
     "a damaged pack": ("events_jsonl_gz", b"\x1f\x8b\x08\x00" + bytes(30), "damaged or cut"),

@@ -17,20 +17,26 @@ from funnel.errors import DataError
 #: Records that are Python's at once.
 _BLOCK = 1 << 16
 
+#: What some programs put in front of UTF-8.
+_MARK = b"\xef\xbb\xbf"
+
 _EXPECTED = 'such as {"user_id": 7}'
 
 
 def read_json(path: Path, most: int | None = None) -> Any:
     """The file's records as a table of Arrow; a key that a record does not have is a gap.
 
-    path: with a record a line, or, where the name ends in .json, an array of them; compressed where it ends
-    in .gz. most: so many records from its beginning, default all. Raises: DataError naming the line, for what
-    is no record, for a value that is one itself, and for a column that is a text here and a number there.
+    path: with a record a line, or, where the name ends in .json, an array of them or a record a line;
+    compressed where it ends in .gz. most: so many records from its beginning, default all. Raises: DataError
+    naming the line, for what is no record, for a value that is one itself, and for a column that is a text
+    here and a number there.
     """
-    columns, left = JsonColumns(_name_of(path)), most
+    left = most
     with open_packed(path) as file:
-        records = _array(file, path) if ending(path) == ".json" else _lines(file, path)
         try:
+            a_line = ending(path) != ".json" or _has_a_record_a_line(file)
+            records = _lines(file, path) if a_line else _array(file, path)
+            columns = JsonColumns(f"{path}, {'line' if a_line else 'record'}")
             while block := list(islice(records, _BLOCK if left is None else min(_BLOCK, left))):
                 columns.add(block)
                 left = None if left is None else left - len(block)
@@ -46,21 +52,30 @@ def open_packed(path: Path) -> Any:
     return gzip.open(path, "rb") if path.suffix == PACKED else path.open("rb")
 
 
-def _name_of(path: Path) -> str:
-    return f"{path}, {'record' if ending(path) == '.json' else 'line'}"
+def _has_a_record_a_line(file: Any) -> bool:
+    """Whether the first line is a whole record, and another follows: exports are such under .json, too."""
+    texts = (text for line in file if (text := line.removeprefix(_MARK).strip()))
+    first, second = next(texts, b""), next(texts, b"")
+    file.seek(0)
+    try:
+        return bool(second) and isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _array(file: Any, path: Path) -> Iterator[Numbered]:
     values = _parsed(file.read(), str(path))
     if not isinstance(values, list):
-        raise DataError(f"{path} is {kind_of(values)}: an array of records is expected, {_EXPECTED}")
+        raise DataError(
+            f"{path} is {kind_of(values)}: an array of records is expected, or a record a line, {_EXPECTED}"
+        )
     yield from enumerate(values, 1)
 
 
 def _lines(file: Any, path: Path) -> Iterator[Numbered]:
     for number, line in enumerate(file, 1):
-        if line := line.removeprefix(b"\xef\xbb\xbf").strip():
-            yield number, _parsed(line, f"{_name_of(path)} {number},")
+        if line := line.removeprefix(_MARK).strip():
+            yield number, _parsed(line, f"{path}, line {number},")
 
 
 def _parsed(text: bytes, what: str) -> Any:
