@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -303,6 +305,23 @@ def test_types_of_parquet_are_taken(tmp_path: Path) -> None:
         "image": "vector", "tags": "multi_category",
     }  # fmt: skip
     assert "moments" in unused(made)["items.added"]
+
+
+def test_decimals_and_dates_of_warehouses_are_numbers_and_moments(tmp_path: Path) -> None:
+    """DECIMAL(10, 2), DECIMAL(38, 0) and DATE: Python's own types in a frame."""
+    prices = [Decimal(row * 325 + 1).scaleb(-2) for row in range(60)]
+    days = [date(2025, 1, 1 + row % 28) for row in range(60)]
+    codes = [Decimal(row % 3) for row in range(60)]
+    events = SHOP.events.assign(timestamp=TIMES, revenue=[Decimal("2.50")] * len(SHOP.events))
+    parquet(events, tmp_path / "interactions.parquet")
+    parquet(SHOP.items.assign(price=prices, added=days, brand_id=codes), tmp_path / "catalogue.parquet")
+    made, data = guessed(tmp_path)
+    found = kinds(made, "items")
+    assert (found["price"], found["brand_id"]) == ("number", "category")
+    assert data.items["price"].tolist() == [float(price) for price in prices]
+    assert set(data.items["brand_id"]) == {"0", "1", "2"}
+    assert "moments" in unused(made)["items.added"]
+    assert set(data.events["value"]) == {2.5}
 
 
 def test_a_single_file_is_the_events(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ _LOOKED_AT = 2000
 _TRUTHS = {"true", "false", "t", "f", "yes", "no"}
 _ZERO_ONE = {"0", "1", "0.0", "1.0"}
 _MONEY = re.compile(r"[€$£¥]\s?-?[\d.,]+|-?[\d.,]+\s?([€$£¥%]|EUR|USD|GBP|PLN)")
+_MOMENTS = "moments: no kind of column takes them; a number, such as the age in days, would do"
 _ADDRESS = re.compile(r"https?://\S+|www\.\S+|[^@\s]+@[^@\s]+\.[a-z]+", re.IGNORECASE)
 
 
@@ -83,13 +86,15 @@ def _of_types(name: str, present: pd.Series) -> Kind:
     if pd.api.types.is_bool_dtype(dtype):
         return Kind("boolean", "truth values, by the file's type", "certain")
     if pd.api.types.is_datetime64_any_dtype(dtype):
-        return _no("moments: no kind of column takes them; a number, such as the age in days, would do")
+        return _no(_MOMENTS)
     if pd.api.types.is_timedelta64_dtype(dtype):
         return Kind("number", "lengths of time, by the file's type", "certain")
     if isinstance(first, list | tuple | np.ndarray):
         return _of_lists(present)
-    if pd.api.types.is_numeric_dtype(dtype):
+    if pd.api.types.is_numeric_dtype(dtype) or isinstance(first, Decimal):
         return _of_numbers(name, present.astype("float64"), present.astype("str"))
+    if isinstance(first, date):
+        return _no(_MOMENTS)
     if isinstance(first, dict | bytes):
         return _no(f"values of the type {type(first).__name__}: one text or number a row is expected")
     return Kind("category", f"values of the type {type(first).__name__}", "unsure")
@@ -118,10 +123,10 @@ def _of_texts(name: str, some: pd.Series, present: pd.Series, decimal: str) -> K
     numbers = _numbers(texts, decimal)
     if not np.isnan(numbers).any():
         if find_moments(texts) is not None and names.exact("time", name):
-            return _no("moments: no kind of column takes them; a number, such as the age in days, would do")
+            return _no(_MOMENTS)
         return _of_numbers(name, pd.Series(numbers), texts)
     if find_moments(texts) is not None:
-        return _no("moments: no kind of column takes them; a number, such as the age in days, would do")
+        return _no(_MOMENTS)
     if why := why_no_moments(texts):
         return _no(why)
     if texts.str.fullmatch(_MONEY).mean() > 0.9:
