@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def sniff(path: Path, name: str) -> tuple[TableFile, list[str]]:
         text = file.read(_BLOCK).decode(encoding, errors="replace").removeprefix("\ufeff")
     if not text.strip():
         raise DataError(f"{path.name} is empty")
+    if excel := re.match(r'"?sep=[^\r\n]*', text, re.IGNORECASE):
+        raise DataError(f"{path.name} begins with {excel[0]!r:.20}, which only Excel knows: remove that line")
     separator, header = _separator(text, path)
     _check_header(header, path)
     return TableFile(path=name, separator=separator, encoding=encoding), header
