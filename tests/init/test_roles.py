@@ -88,6 +88,21 @@ def test_impressions_that_are_no_lists_are_left_out_and_listed(name: str, tmp_pa
     assert data.impressions is None
 
 
+@pytest.mark.parametrize("form", ["{0}|{1}", "['{0}', '{1}']", "{0},{1}"])
+def test_several_ids_in_a_cell_are_unsure(form: str, tmp_path: Path) -> None:
+    """A row an order: each combination would be an item of its own."""
+    ids = SHOP.events["item_id"]
+    orders = [form.format(*both) for both in zip(ids[::2], ids[1::2], strict=True)]
+    save(SHOP.events[::2].assign(item_id=orders), tmp_path / "orders.csv")
+    (item,) = [one for one in guess(tmp_path).findings if one.what == "item_id"]
+    assert (item.sure, item.because.rpartition(": ")[2]) == (
+        "unsure", "a cell is read as one id, write a row for each"
+    )  # fmt: skip
+    save(SHOP.events, tmp_path / "orders.csv")
+    (item,) = [one for one in guess(tmp_path).findings if one.what == "item_id"]
+    assert item.sure == "likely"
+
+
 def test_tables_may_be_missing(tmp_path: Path) -> None:
     save(SHOP.events, tmp_path / "events.csv")
     made, data = guessed(tmp_path)
@@ -195,6 +210,11 @@ def test_an_export_of_orders_knows_people_by_their_address(tmp_path: Path) -> No
 HOSTILE = {
     "an ending in capitals": ("Events2.CSV", b"a,b\n1,2\n", "small letters"),
     "empty": ("empty.csv", b"", "empty"),
+    "a line of Excel's": (
+        "excel.csv",
+        b"\xef\xbb\xbfsep=;\r\na;b\r\n1;2\r\n",
+        "begins with 'sep=;', which only Excel",
+    ),
     "one column": ("list.csv", b"a\nb\nc\n", "one column only"),
     "no header": ("raw.csv", b"1,2026-01-01\n2,2026-01-02\n", "no header"),
     "two columns of one name": ("twice.csv", b"a,a,b\n1,2,3\n", "columns of the same name"),

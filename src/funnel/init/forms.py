@@ -12,6 +12,7 @@ from funnel.data.schema import KEYS, OPTIONAL, TableName
 from funnel.data.table_file import TableFile
 from funnel.errors import DataError
 from funnel.init import names
+from funnel.init.cells import list_inside
 from funnel.init.event_kinds import find_kinds
 from funnel.init.findings import Conclusion, Notes, Sure
 from funnel.init.keys import Keyed, reads
@@ -26,6 +27,9 @@ from funnel.values.truths import truth
 _AHEAD = 86_400
 
 _NO_GAP = ("position", "clicked")
+
+#: Ids that are looked at one by one.
+_LOOKED_AT = 2000
 
 
 def find_form(table: TableName, keyed: Keyed, keys: dict[str, str], notes: Notes) -> TableFile:
@@ -194,8 +198,12 @@ def _written(sample: Sample, form: TableFile) -> Conclusion:
 def _of_key(table: TableName, keyed: Keyed, key: str, name: str) -> Conclusion:
     score = keyed.scores.get(key, {}).get(name, 0.0)
     from_what, sure = _reason(score)
-    examples = ", ".join(quoted(value) for value in keyed.sample.frame[name].dropna().iloc[:2])
-    return Conclusion(where=f"{table}.{name}", what=key, because=f"{from_what}: {examples}", sure=sure)
+    present = keyed.sample.frame[name].dropna()
+    because = f"{from_what}: {', '.join(quoted(value) for value in present.iloc[:2])}"
+    is_item = key == "item_id" and isinstance(present.dtype, pd.StringDtype)
+    if is_item and (several := list_inside(present.iloc[:_LOOKED_AT])):
+        because, sure = f"{because}; {several.why}: a cell is read as one id, write a row for each", "unsure"
+    return Conclusion(where=f"{table}.{name}", what=key, because=because, sure=sure)
 
 
 def _reason(score: float) -> tuple[str, Sure]:
