@@ -172,6 +172,18 @@ def test_what_kinds_are_for_stands_in_the_config_and_a_person_can_change_that(tm
     assert parts.kinds.target_names == ("add to cart", "buy", "view")
 
 
+def test_kinds_that_never_have_an_item_are_none_of_the_config(tmp_path: Path) -> None:
+    """A search, the start of a session: rows without an item are left out, and their kind with them."""
+    events = SHOP.events.assign(event=["view", "search", "buy"] * 100, revenue=["0", "", "9.5"] * 100)
+    events.loc[1::3, "item_id"] = ""
+    made = guess(SHOP.replace(events=events).write(tmp_path))
+    write(made, tmp_path / "shop.toml", data=str(tmp_path))
+    config, data = load(tmp_path / "shop.toml"), Dataset.from_folder(tmp_path)
+    assert config.events.history == {"view": 1.0, "buy": 4.0}
+    assert data.events["value"].sum() == 9.5 * 100
+    assert prepare(config, data).split.kinds is not None
+
+
 def test_a_column_that_is_only_called_kind_or_value_is_not_used_as_one(tmp_path: Path) -> None:
     events = SHOP.events.drop(columns="event").assign(
         kind=[f"{row}" for row in range(300)], value=["-1", ""] * 150

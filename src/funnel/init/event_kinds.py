@@ -71,15 +71,15 @@ class KindsInFile:
 
 
 def find_kinds(keyed: Keyed, keys: dict[str, str]) -> KindsInFile | None:
-    """The kinds of events of those in the sample; None where no column says them."""
-    name = _column(keyed, keys)
+    """The kinds of events of those in the sample that have all keys; None where no column says them."""
+    frame = keyed.sample.frame.dropna(subset=list(keys.values()))  # the others are left out
+    name = _column(keyed, frame, keys)
     if name is None:
         return None
-    frame = keyed.sample.frame
     kinds = words(frame[name], name)
     if kinds.isna().any():
         return None
-    counts = kinds.value_counts() * (keyed.sample.rows / max(len(frame), 1))
+    counts = kinds.value_counts() * (keyed.sample.rows / max(len(keyed.sample.frame), 1))
     users = frame[keys["user_id"]].nunique()
     a_user = kinds.value_counts() / max(users, 1)
     positive = [kind for kind in counts.index if not _says_no(kind)]
@@ -115,8 +115,7 @@ def _finding(
     )
 
 
-def _column(keyed: Keyed, keys: dict[str, str]) -> str | None:
-    frame = keyed.sample.frame
+def _column(keyed: Keyed, frame: pd.DataFrame, keys: dict[str, str]) -> str | None:
     for name in keyed.sample.names:
         if name in keys.values() or pd.api.types.is_float_dtype(frame[name].dtype):
             continue

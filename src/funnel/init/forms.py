@@ -152,10 +152,11 @@ def _optional(keyed: Keyed, by_key: dict[str, str | None], notes: Notes) -> dict
 
 
 def _value(keyed: Keyed, keys: dict[str, str], form: TableFile, notes: Notes) -> str | None:
-    """The column that says what an event was worth: a number of at least 0 in every row."""
+    """The column that says what an event was worth: a number of at least 0 in every row that has the keys."""
+    frame = keyed.sample.frame.dropna(subset=list(keys.values()))
     for name in keyed.sample.names:
         if "_".join(names.words(name)) in _VALUES and name not in keys.values():
-            amounts = _as_numbers(keyed.sample.frame[name], form)
+            amounts = _as_numbers(frame[name], form)
             if keyed.sample.whole and (amounts >= 0).all():
                 because = "its name, and a number of at least 0 in every row"
                 where = f"events.{name}"
