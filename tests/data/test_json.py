@@ -74,6 +74,21 @@ def test_records_are_the_table_that_they_say(
     assert found.item_ids.tolist() == [7, 8, BIG]
 
 
+def test_the_parts_of_a_record_in_a_record_are_columns(tmp_path: Path) -> None:
+    nested = [
+        {"user_id": 1, "item_id": 7, "time": T, "ctx": {"device": {"os": "ios"}, "page": 3}},
+        {"user_id": 2, "item_id": 8, "time": T, "ctx": {"page": 4}, "more": {"a": [{"b": 1}]}},
+        {"user_id": 3, "item_id": 7, "time": T, "ctx": {}},
+    ]
+    wanted = Schema(
+        events=(Column(name="ctx.device.os", kind="category"), Column(name="ctx.page", kind="number"))
+    )
+    found = Dataset.from_folder(written(tmp_path, events_jsonl=lines(nested)), wanted)
+    flat = pd.DataFrame(EVENTS).assign(item_id=[7, 8, 7], time=T)
+    flat["ctx.device.os"], flat["ctx.page"] = ["ios", None, None], [3, 4, None]
+    assert found.checksum() == Dataset.from_frames(wanted, flat).checksum()
+
+
 @pytest.mark.parametrize("ending", ["json", "json_gz"])
 def test_a_record_a_line_is_read_under_the_ending_of_arrays_too(ending: str, tmp_path: Path) -> None:
     pack = packed if ending.endswith("gz") else bytes
@@ -122,8 +137,8 @@ WRONG: dict[str, tuple[str, bytes, str]] = {
     "a truth value where numbers are": (
         "events_jsonl", GOOD + b'{"user_id": true, "item_id": 7, "time": 1}\n', r"line 4: .* a truth value",
     ),
-    "a record in a record": (
-        "events_jsonl", b'{"user_id": {"id": 1}, "item_id": 7}\n', r"line 1: 'user_id' holds a record",
+    "a record in a record that is a name too": (
+        "events_jsonl", b'{"a.b": 1, "user_id": 2, "a": {"b": 3}}\n', r"line 1: 'a.b' is there twice",
     ),
     "a mixed list": ("items_jsonl", b'{"item_id": 7, "tags": ["a", 1]}\n', r"line 1: 'tags' is a list"),
     "half a character": ("items_jsonl", b'{"item_id": 7, "title": "\\ud83d"}\n', "'title'.*half a char"),

@@ -43,6 +43,7 @@ class JsonColumns:
         for number, record in block:
             if not isinstance(record, dict):
                 raise DataError(f"{self.where} {number}, is {kind_of(record)}: a record is expected")
+        block = [(number, self._flat(number, record)) for number, record in block]
         names = dict.fromkeys(name for _, record in block for name in record)
         self._blocks.append(pa.table({name: self._column(name, block) for name in names}))
 
@@ -50,6 +51,16 @@ class JsonColumns:
         """All records so far."""
         names = dict.fromkeys(name for block in self._blocks for name in block.column_names)
         return pa.table({name: self._whole_column(name) for name in names})
+
+    def _flat(self, number: int, record: dict[str, Any]) -> dict[str, Any]:
+        """The record whose parts that are records are columns of their own: {"a": {"b": 1}} is {"a.b": 1}."""
+        while any(isinstance(value, dict) for value in record.values()):
+            parts = [part for name, value in record.items() for part in _parts(name, value)]
+            record = dict(parts)
+            if len(record) < len(parts):
+                twice = next(name for name, _ in parts if [one for one, _ in parts].count(name) > 1)
+                raise self._error(number, f"{twice!r} is there twice: as a name, and as a part of a record")
+        return record
 
     def _column(self, name: str, block: list[Numbered]) -> Any:
         for number, record in block:
@@ -62,8 +73,6 @@ class JsonColumns:
 
     def _check(self, name: str, number: int, value: Any) -> None:
         kind = kind_of(value)
-        if kind == "a record":
-            raise self._error(number, f"{name!r} holds a record: one value or a list is expected")
         at, first = self._kinds.setdefault(name, (number, kind))
         if kind != first:
             here = f"{name!r} is {kind}, {quoted(value)}, and it is {first} in {at}"
@@ -89,6 +98,12 @@ class JsonColumns:
             return _cast(parts, kind)
         except pa.ArrowException:  # large whole numbers, in lists beside lists of fractions
             return _cast(parts, pa.list_(pa.string()))
+
+
+def _parts(name: str, value: Any) -> list[tuple[str, Any]]:
+    if not isinstance(value, dict):
+        return [(name, value)]
+    return [(f"{name}.{part}", inner) for part, inner in value.items()]
 
 
 def _cast(parts: list[Any], kind: Any) -> Any:

@@ -24,12 +24,12 @@ _EXPECTED = 'such as {"user_id": 7}'
 
 
 def read_json(path: Path, most: int | None = None) -> Any:
-    """The file's records as a table of Arrow; a key that a record does not have is a gap.
+    """The file's records as a table of Arrow; a key that a record does not have is a gap, and the parts of a
+    record in it are columns such as "device.os".
 
     path: with a record a line, or, where the name ends in .json, an array of them or a record a line;
     compressed where it ends in .gz. most: so many records from its beginning, default all. Raises: DataError
-    naming the line, for what is no record, for a value that is one itself, and for a column that is a text
-    here and a number there.
+    naming the line, for what is no record, and for a column that is a text here and a number there.
     """
     left = most
     with open_packed(path) as file:
