@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -309,10 +310,11 @@ def test_types_of_parquet_are_taken(tmp_path: Path) -> None:
 
 def test_decimals_and_dates_of_warehouses_are_numbers_and_moments(tmp_path: Path) -> None:
     """DECIMAL(10, 2), DECIMAL(38, 0) and DATE: Python's own types in a frame."""
-    prices = [Decimal(row * 325 + 1).scaleb(-2) for row in range(60)]
+    prices: list[Any] = [Decimal(row * 325 + 1).scaleb(-2) for row in range(60)]
     days = [date(2025, 1, 1 + row % 28) for row in range(60)]
-    codes = [Decimal(row % 3) for row in range(60)]
-    events = SHOP.events.assign(timestamp=TIMES, revenue=[Decimal("2.50")] * len(SHOP.events))
+    codes: list[Any] = [Decimal(row % 3) for row in range(60)]
+    worth: list[Any] = [Decimal("2.50")] * len(SHOP.events)
+    events = SHOP.events.assign(timestamp=TIMES, revenue=worth)
     parquet(events, tmp_path / "interactions.parquet")
     parquet(SHOP.items.assign(price=prices, added=days, brand_id=codes), tmp_path / "catalogue.parquet")
     made, data = guessed(tmp_path)
