@@ -58,7 +58,8 @@ class JsonColumns:
             parts = [part for name, value in record.items() for part in _parts(name, value)]
             record = dict(parts)
             if len(record) < len(parts):
-                twice = next(name for name, _ in parts if [one for one, _ in parts].count(name) > 1)
+                names = [name for name, _ in parts]
+                twice = next(name for name in names if names.count(name) > 1)
                 raise self._error(number, f"{twice!r} is there twice: as a name, and as a part of a record")
         return record
 

@@ -62,7 +62,7 @@ def why_no_moments(texts: pd.Series) -> str | None:
         return None
     shapes = texts.str.replace(r"\d+", "0", regex=True)
     usual = shapes == shapes[like].mode().iloc[0]
-    examples = [one.iloc[0] for one in (texts[usual], texts[~like], texts[~usual]) if len(one)][:2]
+    examples = [some.iloc[0] for some in (texts[usual], texts[~like], texts[~usual]) if len(some)][:2]
     which = " and ".join(map(quoted, examples))
     return (
         f"moments that are not all of one form, such as {which}: write them alike, or name gaps in `missing`"
