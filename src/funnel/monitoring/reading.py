@@ -83,7 +83,7 @@ class Unsettled:
         self.orphans = 0
 
     def add(self, impressions: Sequence[Impression], feedback: Iterable[AnswerEvent]) -> None:
-        """What came since the last look; of more answers than can be waited for, every so-manieth."""
+        """What came since the last look; of more answers than can be waited for, some, evenly apart."""
         for impression in impressions[:: -(-len(impressions) // self._most) or 1]:
             self._answers[impression.id] = impression
         while len(self._answers) > WAITING:  # after looks that could not settle any
