@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from funnel.compiling import Kept, _read, cache_folders
+from funnel.compiling.kept import Kept, _read, cache_folders
 
 
 def functions() -> Iterator[Any]:

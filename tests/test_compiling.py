@@ -48,12 +48,12 @@ def outer(x):
 FORKS = """
 import json, os, signal, threading, time
 import b
-from funnel import compiling
-began, folders = threading.Event(), compiling.cache_folders
+from funnel.compiling import kept
+began, folders = threading.Event(), kept.cache_folders
 def slow(function):
     began.set(); time.sleep(0.2)
     return folders(function)
-compiling.cache_folders = slow
+kept.cache_folders = slow
 thread = threading.Thread(target=b.outer, args=(2,))
 thread.start(); began.wait()
 child = os.fork()
@@ -252,6 +252,26 @@ def test_an_inner_function_says_so_where_python_calls_it(modules: Path) -> None:
         assert called(code, path=modules)[0] == {
             "told": "inner is called by compiled functions alone: it has `inner`"
         }
+
+
+def test_an_inner_function_is_made_a_part_of_what_calls_it(modules: Path) -> None:
+    """Whatever width its numbers have; no code of its own is made, nor kept."""
+    (modules / "a.py").write_text(INNER.replace("@compiled", "@compiled(inner=True)"))
+    widths = "import numpy as np" + OUTER.replace("inner(x)", "(inner(x) + inner(np.int32(x)) + inner(True))")
+    (modules / "b.py").write_text(widths)
+    told = CALLS + "\nimport a\nprint(json.dumps({'made': sorted(map(str, a.inner.overloads))}))"
+    assert called(told, path=modules)[0] == {"made": ["(bool,)", "(int64,)"]}
+    assert called(CALLS, path=modules)[0] == {"got": 80, "hits": 1, "saved": 0, "lost": 0}
+    assert [path.name.split("-")[0] for path in modules.rglob("*.code")] == ["b.outer"]
+
+
+def test_an_inner_function_raises_what_it_was_given(modules: Path) -> None:
+    (modules / "a.py").write_text(CHECKED.replace("@compiled", "@compiled(inner=True)"))
+    outer = "from a import checked as inner\nfrom funnel.compiling import compiled\n"
+    (modules / "c.py").write_text(f"{outer}@compiled\ndef checked(x):\n    return inner(x)\n")
+    expected = {"told": [["it is below zero", -3], ["it is below zero", -0.5]], "sums": [8, 1.0]}
+    assert called(RAISES, path=modules)[0] == expected | {"hits": 0}
+    assert called(RAISES, path=modules)[0] == expected | {"hits": 2}
 
 
 def test_what_is_damaged_is_made_anew(modules: Path) -> None:

@@ -1,18 +1,13 @@
-"""Compiled functions, and where their machine code is kept.
+"""Where the machine code of functions is kept.
 
 It is read wherever it is, and written wherever that is allowed; where it is not, a process compiles in its
 own memory and says so in the log. Numba's own cache is not used: it does not read beside a package that it
 may not write, two processes that compile at once can mix up its files, and a function whose callees have
 changed keeps their old code.
-
-What a first call costs is compiling, most of it in Numba and not in LLVM: in what serving calls, a loop over
-elements is better than an assignment of one slice to another, whose error message alone takes as long to
-compile as ten kernels, and than `.max()`.
 """
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import io
 import logging
@@ -21,7 +16,7 @@ import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from types import CodeType
@@ -29,88 +24,16 @@ from typing import Any
 
 import llvmlite
 import numba
-import numpy as np
-from numba import njit, types
 from numba.core import config
 from numba.core.compiler import CompileResult
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.environment import Environment, lookup_environment
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
-from numpy.typing import DTypeLike, NDArray
 
 log = logging.getLogger(__name__)
 
 _DIGEST = 32
-
-
-def compiled(
-    function: Callable[..., Any] | None = None, *, fastmath: Any = False, inner: bool = False
-) -> Any:
-    """The function as machine code, made for each combination of types that it is called with, and kept.
-
-    It runs without the lock of Python. fastmath: as in `numba.njit`. inner: compiled functions alone call it,
-    so that no entry for Python is made, which is a fifth of what compiling costs.
-    """
-    if function is None:
-        return lambda later: compiled(later, fastmath=fastmath, inner=inner)
-    options = {"nogil": True, "fastmath": fastmath, "no_cfunc_wrapper": True, "no_cpython_wrapper": inner}
-    wrapped = njit(**options)(function)
-    wrapped._cache = Kept(function)
-    _without_literals(wrapped)
-    if inner:
-        _without_entry(wrapped)
-    return wrapped
-
-
-def frozen(array: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
-    """A read-only view, C-contiguous, no subclass; a copy only where dtype or order must change, and the
-    array itself where it is so already.
-
-    Compiled code is specialised on whether an array may be written. What is fitted may be, what is mapped
-    from a file may not: seen through this, both take the same code. Freeze what many kernels take once.
-    """
-    plain = type(array) is np.ndarray and array.flags.c_contiguous and (dtype is None or array.dtype == dtype)
-    if plain and not array.flags.writeable:
-        return array
-    view = array.view() if plain else np.ascontiguousarray(array, dtype=dtype).view(np.ndarray)
-    view.flags.writeable = False
-    return view
-
-
-def plain(*arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Arrays that were made a moment ago, in C order and not read-only; where any is not, all are copied.
-
-    The other way to have one compilation for all: what a request makes has this form by itself, and costs
-    nothing but the look.
-    """
-    for array in arrays:
-        if not array.flags.carray:
-            return tuple([np.array(array, order="C") for array in arrays])
-    return arrays
-
-
-def _without_literals(wrapped: Any) -> None:
-    """Let calls with constants use the code for any number: Numba would compile it once a constant."""
-    resolve = wrapped.get_call_template
-
-    def resolve_plain(args: Any, kws: Any) -> Any:
-        named = {name: types.unliteral(kind) for name, kind in kws.items()}
-        return resolve(tuple(types.unliteral(kind) for kind in args), named)
-
-    wrapped.get_call_template = resolve_plain
-
-
-def _without_entry(wrapped: Any) -> None:
-    """Let a call from Python say so, where Numba would jump to an address that nothing is at."""
-
-    def add_overload(result: Any) -> None:
-        wrapped.overloads[tuple(result.signature.args)] = result
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise TypeError(f"{wrapped.__qualname__} is called by compiled functions alone: it has `inner`")
-
-    wrapped.add_overload, wrapped._compile_for_args = add_overload, refuse
 
 
 class Kept:
@@ -146,6 +69,8 @@ class Kept:
 
     def save_overload(self, signature: Any, compiled_code: Any) -> None:
         """Keep it in the first folder that can be written."""
+        for environment in compiled_code._find_referenced_environments():  # those of its parts have none yet
+            compiled_code.library.codegen.set_env(environment.env_name, environment)
         if compiled_code.lifted or compiled_code.library.has_dynamic_globals:
             return
         data = dumps(compiled_code._reduce())
@@ -224,28 +149,6 @@ def cache_folders(function: Callable[..., Any]) -> Iterator[Path]:
     yield Path(function.__code__.co_filename).parent / "__pycache__"
     if (own := own_cache()) is not None:
         yield own
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Switch the cyclic garbage collector off for the block: it takes a fifth of the time of compiling, on
-    objects of Numba that are not garbage yet."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
-
-
-def kernels() -> Iterator[Kept]:
-    """The kept machine code of every compiled function of the loaded modules."""
-    for name, module in list(sys.modules.items()):
-        if name.startswith("funnel."):
-            for value in list(vars(module).values()):
-                if isinstance(getattr(value, "_cache", None), Kept) and value.__module__ == name:
-                    yield value._cache
 
 
 def own_cache() -> Path | None:
