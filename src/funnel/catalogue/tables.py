@@ -19,7 +19,7 @@ from funnel.catalogue.encoded import check_specs, load_features, save_features
 from funnel.catalogue.frames import read_frame, write_frame
 from funnel.catalogue.ids import Ids
 from funnel.catalogue.numbers import NumberColumn
-from funnel.catalogue.text_column import TextColumn
+from funnel.catalogue.text_column import TextColumn, TextLists
 from funnel.catalogue.where import Bitmap, Filters, Where
 from funnel.data import Vocabulary
 from funnel.errors import BundleError
@@ -155,8 +155,8 @@ class Catalogue:
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """Columns of numbers as NumPy's arrays, of texts as `TextColumn`, others as Arrow's, each in one
-        piece: of several, Arrow makes one at each call.
+        """Columns of numbers as NumPy's arrays, of texts as `TextColumn`, of lists of texts as
+        `TextLists`, others as Arrow's, each in one piece: of several, Arrow makes one at each call.
         """
         return {
             str(name): column.to_numpy() if _of_numpy(column) else _in_one_piece(column)
@@ -175,7 +175,7 @@ class Catalogue:
 
 
 def _reader(values: Any) -> Callable[[NDArray[Any]], list[Any]]:
-    if isinstance(values, TextColumn):
+    if isinstance(values, TextColumn | TextLists):
         return values.at
     if isinstance(values, np.ndarray):
         return lambda rows: values[rows].tolist()
@@ -189,4 +189,5 @@ def _of_numpy(column: pd.Series[Any]) -> bool:
 def _in_one_piece(column: pd.Series[Any]) -> Any:
     array = pa.array(column, from_pandas=True)
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-    return TextColumn(array) if TextColumn.can_read(array) else array
+    own = next((kind for kind in (TextColumn, TextLists) if kind.can_read(array)), None)
+    return array if own is None else own(array)

@@ -1,7 +1,8 @@
-"""A column of texts that is read by row."""
+"""Columns of texts, and of lists of texts, that are read by row."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -31,9 +32,42 @@ class TextColumn:
 
     def at(self, rows: NDArray[Any]) -> list[str | None]:
         """The texts of some rows, None where one is missing."""
+        return self.of(rows.tolist())
+
+    def of(self, rows: Iterable[int]) -> list[str | None]:
+        """The same of rows as Python's numbers."""
         starts, data, valid = self._starts, self._data, self._valid
         return [
             str(data[starts[at] : starts[at + 1]], "utf-8")
+            if valid is None or valid[at >> 3] >> (at & 7) & 1
+            else None
+            for at in rows
+        ]
+
+
+class TextLists:
+    """The same of lists of texts."""
+
+    def __init__(self, array: Any) -> None:
+        """array: of lists or large lists of what `TextColumn` can read."""
+        array = pa.concat_arrays([array]) if array.offset else array
+        valid, starts = array.buffers()[:2]
+        begins = memoryview(starts or b"")
+        self._starts = begins.cast("i") if pa.types.is_list(array.type) else begins.cast("q")
+        self._texts = TextColumn(array.values)
+        self._valid = None if valid is None else memoryview(valid).cast("B")
+
+    @staticmethod
+    def can_read(array: Any) -> bool:
+        """Whether it is an array of lists of texts."""
+        lists = pa.types.is_list(array.type) or pa.types.is_large_list(array.type)
+        return bool(lists and TextColumn.can_read(array.values))
+
+    def at(self, rows: NDArray[Any]) -> list[list[str | None] | None]:
+        """The lists of some rows, None where one is missing."""
+        starts, texts, valid = self._starts, self._texts, self._valid
+        return [
+            texts.of(range(starts[at], starts[at + 1]))
             if valid is None or valid[at >> 3] >> (at & 7) & 1
             else None
             for at in rows.tolist()

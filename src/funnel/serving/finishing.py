@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from funnel.bundle.contents import Contents
 from funnel.engine import Step
 from funnel.serving.arms import Chosen
@@ -66,7 +68,7 @@ def finished(
 
 def _missing(contents: Contents, final: Candidates, wanted: int) -> list[str]:
     """Codes of items, a ranker or a value that there were not."""
-    codes, filled = [], int(final.filled.sum())
+    codes, filled = [], int(np.count_nonzero(final.filled))
     if filled < wanted:  # of a given list: what a stage of a plugin left out
         codes.append(FEWER_THAN_K if filled else ALL_FILTERED)
     if contents.ranker is None:
