@@ -107,6 +107,54 @@ def checked(x):
 """
 
 
+#: Inner functions that need not count references, and that must; how many each counts, and what stays behind.
+COUNTS = """
+import json
+import numpy as np
+from numba.core.runtime import _nrt_python, rtsys
+import d
+_nrt_python.memsys_enable_stats()
+array, sums = np.arange(8), []
+for _ in range(3):
+    sums.append(d.outer(array))
+    left = rtsys.get_allocation_stats()
+counts = []
+for function in (d.reads, d.picks, d.uses, d.part):
+    made, = function.overloads.values()
+    counts += [function.__name__] if "call void @NRT_" in str(made.library._final_module) else []
+print(json.dumps({"sums": sums, "left": left.alloc - left.free, "counts": counts}))
+"""
+COUNTING = """
+import numpy as np
+from typing import NamedTuple
+from funnel.compiling import compiled
+class Pair(NamedTuple):
+    one: np.ndarray
+    other: np.ndarray
+@compiled(inner=True)
+def reads(pair, i):
+    for value in pair.other[i:]:
+        pair.one[i] += value
+    return pair.one[i]
+@compiled(inner=True)
+def picks(pair, some):
+    return pair.one[some].sum()
+@compiled(inner=True)
+def makes(n):
+    return Pair(np.zeros(n, np.int64), np.arange(n))
+@compiled(inner=True)
+def uses(n):
+    return reads(makes(n), 2)
+@compiled(inner=True)
+def part(pair):
+    return pair.one[1:]
+@compiled
+def outer(array):
+    pair = Pair(array.copy(), array)
+    return reads(pair, 1) + picks(pair, array[:3]) + uses(5) + part(pair).sum()
+"""
+
+
 def obeys_modes() -> None:
     """From here on even the administrator may not write where the file modes say so; nor what is started."""
     if os.geteuid() == 0:
@@ -266,12 +314,22 @@ def test_an_inner_function_is_made_a_part_of_what_calls_it(modules: Path) -> Non
 
 
 def test_an_inner_function_raises_what_it_was_given(modules: Path) -> None:
-    (modules / "a.py").write_text(CHECKED.replace("@compiled", "@compiled(inner=True)"))
+    inner = CHECKED.replace("@compiled", "@compiled(inner=True)").replace("np.full(4, x).sum()", "4 * x")
+    (modules / "a.py").write_text(inner)
     outer = "from a import checked as inner\nfrom funnel.compiling import compiled\n"
     (modules / "c.py").write_text(f"{outer}@compiled\ndef checked(x):\n    return inner(x)\n")
     expected = {"told": [["it is below zero", -3], ["it is below zero", -0.5]], "sums": [8, 1.0]}
     assert called(RAISES, path=modules)[0] == expected | {"hits": 0}
     assert called(RAISES, path=modules)[0] == expected | {"hits": 2}
+
+
+def test_an_inner_function_counts_references_where_it_makes_or_hands_out_what_has_them(modules: Path) -> None:
+    """And in the end nothing that was made is left."""
+    (modules / "d.py").write_text(COUNTING)
+    found = called(COUNTS, path=modules)[0]
+    reads, picks, uses, part = 1 + 28, 0 + 29 + 2, 9, 29 + 27
+    assert found["sums"] == [reads + picks + uses + part] * 3
+    assert (found["left"], found["counts"]) == (0, ["picks", "uses", "part"])
 
 
 def test_what_is_damaged_is_made_anew(modules: Path) -> None:

@@ -17,7 +17,7 @@ from funnel.compiling import compiled
 from funnel.rules.problem import Problem, UInt64
 from funnel.rules.search import IMPOSSIBLE, POSSIBLE, UNDECIDED, Memory, followed, new_memory
 from funnel.rules.state import State, begun, closed, counted, placed
-from funnel.types import Bool, Int8, Int32, Int64
+from funnel.types import Int8, Int32, Int64
 
 #: What is known of a kind at the next position; what may never stand may not at any below.
 _UNKNOWN, _YES, _NO, _NEVER = 0, 1, 2, 3
@@ -203,32 +203,13 @@ def standing(
     numbers: Int64,
 ) -> int:  # fmt: skip
     """The first of an order that may stand at the next position, of one tier and at most so many: how many.
-    They come into choice, and what `may_stand` gives for them into numbers.
-
-    What most need is done here, with the arrays by themselves, and not in a call for each candidate: to hand
-    all of them on takes longer than to look.
-    """
-    m, known, plans, may, planned = 0, r.known, r.plans, r.may, r.planned
-    groups, team, capacity, inside, present = p.groups, p.team, p.capacity, r.inside, r.present
-    counts, least, have, pin, reserved, pinned = p.counts, p.least, r.have, p.pin, p.reserved, p.pinned
-    kinds, known_kinds, looked, length = p.kinds, r.kinds, r.looked, r.length
+    They come into choice, and what `may_stand` gives for them into numbers."""
+    m = 0
     for i in order:
         if m == most or (m > 0 and tiers[i] != tiers[choice[0]]):
             break
-        number = _number(known_kinds, looked, kinds[i])
-        if may[number] == _UNKNOWN:
-            later = _room_for(
-                groups, team, capacity, inside, present, counts, least, have, pin, reserved, pinned, known,
-                length, position, i,
-            )  # fmt: skip
-            if later >= 0:
-                for at in range(length):
-                    plans[number, at] = known[at]
-                plans[number, later], plans[number, position] = known[position], i
-                may[number], planned[number] = _YES, position
-            else:
-                may[number] = _looked_at(p, r, position, i, number)
-        if may[number] == _YES:
+        number = may_stand(p, r, position, i)
+        if number >= 0:
             choice[m], numbers[m] = i, number
             m += 1
     return m
@@ -258,64 +239,46 @@ def is_named(p: Problem, position: int) -> bool:
 def _exchange(p: Problem, r: Reachable, position: int, i: int) -> int:
     """A position whose planned item surely can give way to the candidate, or have its place, so that what is
     planned here can go there; −1 where it takes more than a look at the counts."""
-    return _room_for(
-        p.groups, p.team, p.capacity, r.inside, r.present, p.counts, p.least, r.have, p.pin, p.reserved,
-        p.pinned, r.known, r.length, position, i,
-    )  # fmt: skip
-
-
-@compiled(inner=True)
-def _room_for(
-    groups: Int32, team: Int32, capacity: Int32, inside: Int32, present: Int32, counts: Bool, least: Int32,
-    have: Int32, pin: Int32, reserved: Int32, pinned: Int32, known: Int32, length: int, position: int, i: int,
-) -> int:  # fmt: skip
-    """See `_exchange`."""
-    if pin[position] >= 0 or reserved[position] >= 0 or pinned[i] >= 0 or pinned[known[position]] >= 0:
+    known = r.known
+    if is_named(p, position) or p.pinned[i] >= 0 or p.pinned[known[position]] >= 0:
         return -1
-    for later in range(position, length):
+    for later in range(position, r.length):
         if known[later] == i:
-            return -1 if pin[later] >= 0 or reserved[later] >= 0 else later
-    for later in range(position, length):
-        out, is_free = known[later], pin[later] < 0 and reserved[later] < 0
-        if (
-            is_free
-            and pinned[out] < 0
-            and _lets_in(groups, team, capacity, inside, present, i, out)
-            and _keeps(counts, least, have, i, out)
-        ):
+            return -1 if is_named(p, later) else later
+    for later in range(position, r.length):
+        out = known[later]
+        if not is_named(p, later) and p.pinned[out] < 0 and _lets_in(p, r, i, out) and _keeps(p, r, i, out):
             return later
     return -1
 
 
 @compiled(inner=True)
-def _lets_in(
-    groups: Int32, team: Int32, capacity: Int32, inside: Int32, present: Int32, i: int, out: int
-) -> bool:
+def _lets_in(p: Problem, r: Reachable, i: int, out: int) -> bool:
     """Whether surely no limit costs more where one candidate comes into the known list in place of another:
     to go costs no limit anything."""
-    for w in range(groups.shape[1]):
-        g, shared, own = groups[i, w], False, 0
+    for w in range(p.groups.shape[1]):
+        g, shared, own = p.groups[i, w], False, 0
         if g < 0:
             continue
-        for v in range(groups.shape[1]):
-            shared |= groups[out, v] == g
-            own += groups[i, v] >= 0 and team[groups[i, v]] == team[g]
+        for v in range(p.groups.shape[1]):
+            shared |= p.groups[out, v] == g
+            own += p.groups[i, v] >= 0 and p.team[p.groups[i, v]] == p.team[g]
         if shared:
             continue
-        if team[g] < 0:
-            if inside[g] >= capacity[g]:
+        if p.team[g] < 0:
+            if r.inside[g] >= p.capacity[g]:
                 return False
-        elif inside[g] == 0 and (present[team[g]] > 0 or own > 1):
+        elif r.inside[g] == 0 and (r.present[p.team[g]] > 0 or own > 1):
             return False
     return True
 
 
 @compiled(inner=True)
-def _keeps(counts: Bool, least: Int32, have: Int32, i: int, out: int) -> bool:
+def _keeps(p: Problem, r: Reachable, i: int, out: int) -> bool:
     """Whether no least number is missed by that."""
     kept = True
-    for a in range(len(least)):
-        kept &= not (counts[a, out] and not counts[a, i] and have[a] <= least[a])
+    for a in range(len(p.least)):
+        kept &= not (p.counts[a, out] and not p.counts[a, i] and r.have[a] <= p.least[a])
     return kept
 
 
