@@ -4,7 +4,7 @@
     python -m benchmarks.starting --indexes indexes --earlier ../earlier/src  # beside another funnel
 
 Each start is a process of its own, the funnels' in turns; what is read is in the machine's cache by then.
-`cold` is a start of a package that has no compiled code and nowhere to find any.
+`cold` is a start of each package that has no compiled code and nowhere to find any.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ def start(source: Path, indexes: Path) -> dict[str, float]:
     return found
 
 
-def cold(indexes: Path) -> dict[str, float]:
-    """One of a package without compiled code, whose user has none either."""
+def cold(source: Path, indexes: Path) -> dict[str, float]:
+    """The same of a package without compiled code, whose user has none either."""
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder, "funnel")
-        shutil.copytree(SOURCE / "funnel", package, ignore=shutil.ignore_patterns("*.code"))
+        shutil.copytree(source / "funnel", package, ignore=shutil.ignore_patterns("*.code"))
         old = {name: os.environ.get(name) for name in ("XDG_CACHE_HOME", "NUMBA_CACHE_DIR")}
         os.environ.update(XDG_CACHE_HOME=folder, NUMBA_CACHE_DIR=folder)
         try:
@@ -81,8 +81,9 @@ def main(
     for _ in range(starts):
         for name, source in sources.items():
             seen[name].append(start(source, indexes))
-    if cold_starts:
-        seen["cold"] = [cold(indexes) for _ in range(cold_starts)]
+    for name, source in sources.items() if cold_starts else ():
+        cold_name = "cold" if name == "now" else f"cold, {name}"
+        seen[cold_name] = [cold(source, indexes) for _ in range(cold_starts)]
     found = {name: medians(every) for name, every in seen.items()}
     items = _items(indexes)
     about: dict[str, Any] = {"items": items, "starts": starts, "seconds": found}
