@@ -82,7 +82,8 @@ print(json.dumps({
 """
 
 #: What only compiling needs, and what only reading data needs.
-UNUSED = "numba.np.arraymath numba.np.linalg numba.cpython.charseq scipy.linalg funnel.data.readers pooch"
+UNUSED = "funnel.compiling.inner numba.np.arraymath numba.np.linalg numba.cpython.charseq scipy.linalg "
+UNUSED += "funnel.data.readers pooch"
 
 #: Kept code that raises, and the same function with a type that it is compiled for behind that.
 RAISES = """

@@ -15,7 +15,6 @@ from typing import Any
 
 from numba import njit, types
 
-from funnel.compiling.inner import InnerCompiler
 from funnel.compiling.kept import Kept
 
 
@@ -31,7 +30,7 @@ def compiled(
         return lambda later: compiled(later, fastmath=fastmath, inner=inner)
     options = {"nogil": True, "fastmath": fastmath, "no_cfunc_wrapper": True, "no_cpython_wrapper": inner}
     if inner:
-        options["pipeline_class"] = InnerCompiler
+        options["pipeline_class"] = _inner_compiler
     wrapped = njit(**options)(function)
     _of_few_types(wrapped)
     if inner:
@@ -39,6 +38,13 @@ def compiled(
     else:
         wrapped._cache = Kept(function)
     return wrapped
+
+
+def _inner_compiler(*given: Any) -> Any:
+    """What an inner function is compiled by, which loads what only compiling needs."""
+    from funnel.compiling.inner import InnerCompiler
+
+    return InnerCompiler(*given)
 
 
 def _of_few_types(wrapped: Any) -> None:
