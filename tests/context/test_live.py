@@ -58,6 +58,15 @@ def test_ranked_lists_and_explanations_go_by_it_too(asked: Shop) -> None:
         assert sum(because.values()) == pytest.approx(answer.items[0].score, abs=1e-5)
 
 
+@pytest.mark.parametrize("context", [None, {"place": "home"}, {"place": "search", "limit": 50}])
+def test_probabilities_add_up_to_the_next_event_whatever_was_said(asked: Shop, context: Any) -> None:
+    """All events of the shop are at a place; some say nothing of the rest."""
+    answers = [asked.live.rank(f"u{user}", list(range(80)), context=context) for user in range(40)]
+    sums = [sum(item.probabilities["event"] for item in answer.items) for answer in answers]
+    assert 0.8 < np.mean(sums) < 1.9
+    assert len({tuple(ids(answer)[:5]) for answer in answers}) > 20  # each their own
+
+
 def test_many_are_asked_for_with_one_context_or_with_one_each(asked: Shop) -> None:
     users = ["u1", "u2", None, "u3"]
     contexts = [{"place": "home"}, None, {"place": "basket", "limit": 3}, {"place": "never seen"}]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from funnel.errors import DataError
 from funnel.evaluation.chunks import CHUNK, each_chunk
 from funnel.pipeline.click_rates import propensities_of, shown_before
 from funnel.pipeline.prepare import Prepared
+from funnel.pipeline.unknown_context import some_unknown
 from funnel.ranker.calibration import EVENT
 from funnel.ranker.config import FOLDS
 from funnel.ranker.logged import ShownRows, join_rows, shown_rows
@@ -41,7 +42,8 @@ def learn_from(contents: Contents, prepared: Prepared, folds: Sequence[Examples]
     lists = prepared.ranker_lists
     if lists is None:
         return None
-    rows = _rows(contents, lists)
+    known = some_unknown(contents, lists.examples, prepared.config.seed)
+    rows = _rows(contents, replace(lists, examples=known))
     fold = _folds(lists.examples, folds, prepared.config.seed)
     parts = tuple(rows.take(np.flatnonzero(fold == number)) for number in range(FOLDS))
     propensities, note = window_propensities(prepared)

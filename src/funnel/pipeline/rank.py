@@ -20,6 +20,7 @@ from funnel.pipeline.logged import Logged, learn_from
 from funnel.pipeline.order import Order, retrieval_order
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import give_back, step
+from funnel.pipeline.unknown_context import some_unknown
 from funnel.pipeline.value_heads import ValueHeads, value_heads
 from funnel.ranker import CrossFit, Ranker, RankerConfig, TrainingLists, concatenate, training_lists
 from funnel.ranker.calibration import EVENT, Head, calibrate
@@ -141,7 +142,8 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     trees that did best on the training lists. None where users or retrieved
     positives are too few.
     """
-    config, examples = prepared.config, under(contents, prepared.split.ranker)
+    config = prepared.config
+    examples = some_unknown(contents, under(contents, prepared.split.ranker), config.seed)
     if _users(examples) < FOLDS:
         return _too_few(contents, examples)
     with step("choose the retrieval order"):
