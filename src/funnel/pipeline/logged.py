@@ -15,7 +15,7 @@ from funnel.errors import DataError
 from funnel.evaluation.chunks import CHUNK, each_chunk
 from funnel.pipeline.click_rates import propensities_of, shown_before
 from funnel.pipeline.prepare import Prepared
-from funnel.pipeline.unknown_context import some_unknown
+from funnel.pipeline.unknown_context import rows_again, unknown_from
 from funnel.ranker.calibration import EVENT
 from funnel.ranker.config import FOLDS
 from funnel.ranker.logged import ShownRows, join_rows, shown_rows
@@ -42,14 +42,14 @@ def learn_from(contents: Contents, prepared: Prepared, folds: Sequence[Examples]
     lists = prepared.ranker_lists
     if lists is None:
         return None
-    known = some_unknown(contents, lists.examples, prepared.config.seed)
-    rows = _rows(contents, replace(lists, examples=known))
-    fold = _folds(lists.examples, folds, prepared.config.seed)
+    every = lists.take(rows_again(contents, lists.examples.requests.users, prepared.config.seed))
+    every = replace(every, examples=unknown_from(contents, every.examples, len(lists)))
+    rows, fold = _rows(contents, every), _folds(every.examples, folds, prepared.config.seed)
     parts = tuple(rows.take(np.flatnonzero(fold == number)) for number in range(FOLDS))
     propensities, note = window_propensities(prepared)
     drawn = len(lists) < lists.weights.sum() * (1 - 1e-9)
     what = f"{len(lists):,} of {lists.weights.sum():,.0f}" if drawn else f"{len(lists):,}"
-    clicks = int(rows.clicked.sum())
+    clicks = len(lists.examples.targets.values)
     return Logged(
         parts, propensities, (f"it learned from {what} shown lists with {clicks:,} clicks, too", note)
     )

@@ -20,7 +20,7 @@ from funnel.pipeline.logged import Logged, learn_from
 from funnel.pipeline.order import Order, retrieval_order
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import give_back, step
-from funnel.pipeline.unknown_context import some_unknown
+from funnel.pipeline.unknown_context import rows_again, unknown_from
 from funnel.pipeline.value_heads import ValueHeads, value_heads
 from funnel.ranker import CrossFit, Ranker, RankerConfig, TrainingLists, concatenate, training_lists
 from funnel.ranker.calibration import EVENT, Head, calibrate
@@ -143,7 +143,7 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     positives are too few.
     """
     config = prepared.config
-    examples = some_unknown(contents, under(contents, prepared.split.ranker), config.seed)
+    examples = _window(contents, prepared)
     if _users(examples) < FOLDS:
         return _too_few(contents, examples)
     with step("choose the retrieval order"):
@@ -180,6 +180,13 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     facts = replace(facts, heads=heads, no_heads=no_heads, further=further)
     facts = replace(facts, worth=value_heads(contents, prepared, folds))
     return ranker, replace(facts, verdict=verdicts[best], trees=chosen.trees, objective=chosen.objective)
+
+
+def _window(contents: Contents, prepared: Prepared) -> Examples:
+    """The requests of the ranker's window, some of them once more without their context."""
+    examples = under(contents, prepared.split.ranker)
+    rows = rows_again(contents, examples.requests.users, prepared.config.seed)
+    return unknown_from(contents, examples.take(rows), len(examples))
 
 
 def _lists_of_folds(
