@@ -27,6 +27,12 @@ from tests.tiny import TinyBuild
 USERS = range(1, 25)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shadow is dropped since the machine is busy, but where a test says so."""
+    monkeypatch.setattr(shadow, "PATIENCE", 60.0)
+
+
 @pytest.fixture
 def store(built: TinyBuild, tmp_path: Path) -> Store:
     shutil.copytree(built.indexes, tmp_path / "indexes")
