@@ -36,6 +36,10 @@ LONGEST = [
 ]  # fmt: skip
 
 
+def pytest_configure() -> None:
+    gc.disable()  # what is collected now stays, and to look for garbage among it took a third of the time
+
+
 @pytest.hookimpl(tryfirst=True)  # before what is marked is left out
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what takes long. Files of LONGEST before all others; else the order stays."""
@@ -63,6 +67,7 @@ def mark_long(items: list[pytest.Item], whole: bool) -> None:
 
 def pytest_collection_finish() -> None:
     stays()
+    gc.enable()
 
 
 def stays() -> None:
