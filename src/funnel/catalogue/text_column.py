@@ -65,10 +65,12 @@ class TextLists:
 
     def at(self, rows: NDArray[Any]) -> list[list[str | None] | None]:
         """The lists of some rows, None where one is missing."""
-        starts, texts, valid = self._starts, self._texts, self._valid
-        return [
-            texts.of(range(starts[at], starts[at + 1]))
-            if valid is None or valid[at >> 3] >> (at & 7) & 1
-            else None
-            for at in rows.tolist()
-        ]
+        starts, valid, some = self._starts, self._valid, rows.tolist()
+        texts = self._texts.of([at for row in some for at in range(starts[row], starts[row + 1])])
+        lists: list[list[str | None] | None] = []
+        begin = 0
+        for row in some:
+            end = begin + starts[row + 1] - starts[row]
+            lists += [texts[begin:end] if valid is None or valid[row >> 3] >> (row & 7) & 1 else None]
+            begin = end
+        return lists

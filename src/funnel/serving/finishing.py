@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from funnel.bundle.contents import Contents
 from funnel.engine import Step
 from funnel.serving.arms import Chosen
@@ -43,13 +41,14 @@ def finished(
     codes of what was missing in the request. attributes: see `Live.recommend`. like: see `recommendations`.
     """
     contents, final = chosen.loaded.contents, steps[-1].candidates
-    codes = [*reasons, *_missing(contents, final, wanted), *_outcomes(final)]
+    items = recommendations(contents, requests, final, attributes, ranked(steps), like)
+    codes = [*reasons, *_missing(contents, len(items), wanted), *_outcomes(final)]
     if STATE_UNREADABLE not in codes and _unread(parts, requests):
         codes.append(STATE_UNREADABLE)
     codes += [f"{SKIPPED}{step.name}" for step in steps if step.skipped]
     answer = Answer(
         user_id=given.request.user_id,
-        items=recommendations(contents, requests, final, attributes, ranked(steps), like),
+        items=items,
         version=chosen.loaded.version,
         reasons=tuple(codes),
         milliseconds={step.name: 1000 * step.seconds for step in steps},
@@ -66,9 +65,9 @@ def finished(
     return answer
 
 
-def _missing(contents: Contents, final: Candidates, wanted: int) -> list[str]:
+def _missing(contents: Contents, filled: int, wanted: int) -> list[str]:
     """Codes of items, a ranker or a value that there were not."""
-    codes, filled = [], int(np.count_nonzero(final.filled))
+    codes = []
     if filled < wanted:  # of a given list: what a stage of a plugin left out
         codes.append(FEWER_THAN_K if filled else ALL_FILTERED)
     if contents.ranker is None:
