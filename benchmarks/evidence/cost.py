@@ -167,7 +167,7 @@ def _handing_over(live: Live, requests: int) -> dict[str, Any]:
 def _of_code(live: Live, requests: int) -> dict[str, float]:
     """Microseconds of processor that a request spends in each part's code, at the median."""
     parts = {
-        "an arm": (Arms, "choose"), "a seed": (Exploring, "drawing"), "a drawn list": (Draw, "__call__"),
+        "an arm": (Arms, "choose"), "a seed": (Exploring, "seeds"), "a drawn list": (Draw, "__call__"),
         "a greedy list": (Diversify, "__call__"),
     }  # fmt: skip
     taken: dict[str, list[float]] = {name: [] for name in parts}

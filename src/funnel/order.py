@@ -74,7 +74,8 @@ def moved(
     source_scores: NDArray[np.float32],
     source_ranks: NDArray[np.int32],
 ) -> Moved:
-    """Positions [B, W] and their sources' [B, W, S] by column index [B, K]; −inf scores where no item is."""
+    """Positions [B, W] and their sources' [B, W, S] by column index [B, K]; a negative column is an empty
+    position. −inf scores where no item is."""
     return _moved(*plain(columns, items, scores, source_scores, source_ranks))
 
 
@@ -125,9 +126,10 @@ def _moved(columns: Any, items: Any, scores: Any, source_scores: Any, source_ran
     for b in range(n):
         for j in range(k):
             column = columns[b, j]
-            out[b, j] = items[b, column]
-            out_scores[b, j] = scores[b, column] if items[b, column] >= 0 else -np.inf
+            there = column >= 0
+            out[b, j] = items[b, column] if there else -1
+            out_scores[b, j] = scores[b, column] if out[b, j] >= 0 else -np.inf
             for s in range(n_sources):
-                of_sources[b, j, s] = source_scores[b, column, s]
-                ranks[b, j, s] = source_ranks[b, column, s]
+                of_sources[b, j, s] = source_scores[b, column, s] if there else np.nan
+                ranks[b, j, s] = source_ranks[b, column, s] if there else -1
     return out, out_scores, of_sources, ranks

@@ -16,6 +16,7 @@ from funnel import Live
 from funnel.artifacts import Store
 from funnel.errors import BundleError, DataError
 from funnel.rules import codes
+from funnel.serving.loaded import Loaded
 from funnel.serving.response import Answer
 from tests.processes import python
 from tests.serving.test_items import frame
@@ -342,8 +343,8 @@ def test_an_answer_says_of_its_own_request_whether_its_state_could_be_read(
 ) -> None:
     """While one waits others answer: what they could read, or not, is theirs."""
     live = ruled({"kind": "cap", "column": "item_id", "shows": 3, "per": "1d"})
-    impressions, users, drawing = live._parts.impressions, live._parts.users, live._parts.exploring.drawing
-    read, events = impressions.of, users.events
+    impressions, users, answering = live._parts.impressions, live._parts.users, Loaded.for_requests
+    read, events, others = impressions.of, users.events, [9]
 
     def of(user: str, after: int) -> Any:
         if user == "7":
@@ -352,18 +353,19 @@ def test_an_answer_says_of_its_own_request_whether_its_state_could_be_read(
             assert "state_unreadable" in live.recommend(7).reasons
         return read(user, after)
 
-    def meanwhile(requests: Any, contents: Any, ids: Any, seed: Any) -> Any:
-        if list(ids) == [7]:
-            assert live.recommend(9).reasons == ()
-        return drawing(requests, contents, ids, seed)
+    def meanwhile(*args: Any) -> Any:
+        if others:
+            assert live.recommend(others.pop()).reasons == ()
+        return answering(*args)
 
     monkeypatch.setattr(impressions, "of", of)
     alone = live.recommend(7)
     assert alone.items == ()
     assert "state_unreadable" in alone.reasons
     assert live.health()["state"]["error"] == "it did not answer"
-    monkeypatch.setattr(live._parts.exploring, "drawing", meanwhile)
+    monkeypatch.setattr(Loaded, "for_requests", meanwhile)
     assert live.recommend(7).reasons == alone.reasons
+    assert not others
     other = live.recommend(8)
     assert other.reasons == ()
     assert len(other.items) == 10

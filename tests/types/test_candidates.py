@@ -37,3 +37,11 @@ def test_what_is_known_of_an_item_stays_with_it(change: Callable[[Candidates], C
     np.testing.assert_array_equal(changed.head_scores["click"][there], changed.items[there])
     np.testing.assert_array_equal(changed.source_scores[..., 0][there], changed.items[there])
     np.testing.assert_array_equal(changed.source_ranks[..., 0][there], changed.items[there])
+
+
+def test_a_negative_column_is_an_empty_position() -> None:
+    changed = known().reorder(np.array([[2, -1], [-1, -1]]))
+    np.testing.assert_array_equal(changed.items, [[9, -1], [-1, -1]])
+    np.testing.assert_array_equal(changed.scores, [[9, -np.inf], [-np.inf, -np.inf]])
+    np.testing.assert_array_equal(changed.source_ranks[..., 0], [[9, -1], [-1, -1]])
+    np.testing.assert_array_equal(np.isnan(changed.source_scores[..., 0]), changed.items < 0)

@@ -10,7 +10,7 @@ import numpy as np
 from funnel.features.arrays import frozen
 from funnel.policies.best import best_list
 from funnel.policies.config import Drawing
-from funnel.policies.lists import at_columns, columns_of, interleaved
+from funnel.policies.lists import columns_of, interleaved
 from funnel.policies.scoring import DPP, MMR, PLAIN
 from funnel.policies.walk import Chance, drawn_each, drawn_under_rules
 from funnel.rules import Ruleset
@@ -21,6 +21,9 @@ from funnel.vectors import ItemVectors
 
 #: Of candidates that are all of one tier.
 _NO_TIERS = frozen(np.zeros((0, 0), dtype=np.int32))
+
+#: The columns of lists that are drawn from the first position to the last.
+_NONE_GIVEN = np.zeros((0, 0), dtype=np.int64)
 
 
 class Draw:
@@ -94,21 +97,21 @@ class Draw:
         """given: columns of lists whose chances are wanted, [B, k]; −1 behind their ends."""
         assert requests.seeds is not None
         shape = (len(candidates), min(self._k, candidates.items.shape[1]))
-        columns = np.full(shape, -1, dtype=np.int64) if given is None else given.astype(np.int64)
-        propensities = np.ones(shape)
         if self._rules is None:
             tiers = _NO_TIERS if candidates.tiers is None else frozen(candidates.tiers, np.int32)
-            drawn_each(
+            columns, propensities = drawn_each(
                 self._kind, self._trade_off, self._vectors, frozen(candidates.items),
-                frozen(candidates.scores), tiers, self._pool, self._chance,
-                frozen(requests.seeds), columns, propensities,
+                frozen(candidates.scores), tiers, self._pool, shape[1], self._chance,
+                frozen(requests.seeds), _NONE_GIVEN if given is None else given,
             )  # fmt: skip
-            return at_columns(candidates, columns, propensities)
+            return candidates.reorder(columns, propensities=propensities)
+        columns = np.full(shape, -1, dtype=np.int64) if given is None else given.copy()
+        propensities = np.ones(shape)
         scores, outcomes = np.full(shape, -np.inf, dtype=np.float32), []
         for b in range(len(candidates)):
             into = columns[b], propensities[b], scores[b]
             outcomes.append(self._under_rules(requests, candidates, b, *into))
-        return at_columns(candidates, columns, propensities, scores, tuple(outcomes))
+        return candidates.reorder(columns, scores, outcomes=tuple(outcomes), propensities=propensities)
 
     def _under_rules(
         self, requests: Requests, candidates: Candidates, b: int, columns: Int64, propensities: Float64,
@@ -122,9 +125,9 @@ class Draw:
         n, pool = len(best.solved.chosen), min(self._pool, len(best.rows))
         chosen, chances = best.columns(columns[:n]), np.ones(n)
         if best.solved.problem is None:
-            drawn_each(
+            (chosen,), (chances,) = drawn_each(
                 self._kind, self._trade_off, self._vectors, best.rows[None], best.scores[None],
-                best.tiers[None], pool, self._chance, seeds[b : b + 1], chosen[None], chances[None],
+                best.tiers[None], pool, n, self._chance, seeds[b : b + 1], chosen[None],
             )  # fmt: skip
         else:
             self.searches += drawn_under_rules(

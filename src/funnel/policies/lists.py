@@ -1,4 +1,4 @@
-"""Lists from columns of candidates, and two batches of lists as one."""
+"""Where lists stand among candidates, and two batches of lists as one."""
 
 from __future__ import annotations
 
@@ -7,56 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.compiling import compiled
-from funnel.features.arrays import frozen
-from funnel.types import Candidates, Float32, Float64, Int32, Int64, RulesOutcome
-
-
-def at_columns(
-    candidates: Candidates,
-    columns: Int64,
-    propensities: Float64,
-    scores: Float32 | None = None,
-    outcomes: tuple[RulesOutcome, ...] = (),
-) -> Candidates:
-    """The candidates at these columns; none where a column is negative. scores: in place of their own.
-
-    Made at once, since to make them by parts costs as much as to draw a list.
-    """
-    shape, sources = columns.shape, candidates.source_ranks.shape[2]
-    items, own = np.empty(shape, np.int32), np.empty(shape, np.float32)
-    source_scores = np.empty((*shape, sources), np.float32)
-    source_ranks = np.empty((*shape, sources), np.int32)
-    _take(
-        columns, frozen(candidates.items, np.int32), frozen(candidates.scores, np.float32),
-        frozen(candidates.source_scores, np.float32), frozen(candidates.source_ranks, np.int32),
-        items, own, source_scores, source_ranks,
-    )  # fmt: skip
-    if scores is not None:
-        own = np.where(columns < 0, np.float32(-np.inf), scores)
-    at = np.maximum(columns, 0) if candidates.tiers is not None or candidates.head_scores else columns
-    heads = {name: np.take_along_axis(of, at, axis=1) for name, of in candidates.head_scores.items()}
-    tiers = None if candidates.tiers is None else np.take_along_axis(candidates.tiers, at, axis=1)
-    return Candidates(
-        items, own, candidates.sources, source_scores, source_ranks, outcomes, candidates.source_bests, heads,
-        tiers, propensities,
-    )  # fmt: skip
-
-
-@compiled
-def _take(
-    columns: Int64, items: Int32, scores: Float32, source_scores: Float32, source_ranks: Int32,
-    out_items: Int32, out_scores: Float32, out_source_scores: Float32, out_source_ranks: Int32,
-) -> None:  # fmt: skip
-    for b in range(columns.shape[0]):
-        for position in range(columns.shape[1]):
-            at = columns[b, position]
-            there = at >= 0
-            out_items[b, position] = items[b, at] if there else -1
-            out_scores[b, position] = scores[b, at] if there and items[b, at] >= 0 else -np.inf
-            for s in range(source_scores.shape[2]):
-                out_source_scores[b, position, s] = source_scores[b, at, s] if there else np.nan
-                out_source_ranks[b, position, s] = source_ranks[b, at, s] if there else -1
+from funnel.types import Candidates, Int32, Int64, RulesOutcome
 
 
 def columns_of(candidates: Candidates, lists: Int32) -> Int64:

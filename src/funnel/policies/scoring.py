@@ -45,14 +45,18 @@ def new_scorer(
 ) -> Scorer:
     """For a list of k items. items, scores, tiers: [P]."""
     pool, width = len(items), dimension(vectors) if kind != PLAIN else 0
-    unit = np.empty((width, pool), dtype=np.float64)
+    unit, norms = np.empty((width, pool), dtype=np.float64), np.zeros(pool)
     for j in range(pool):
-        norm = 0.0
         for d in range(width):
-            norm += as_float(vectors[items[j], d]) * as_float(vectors[items[j], d])
-        scale = 1 / np.sqrt(norm) if norm > 0 else 0.0
-        for d in range(width):
-            unit[d, j] = as_float(vectors[items[j], d]) * scale
+            unit[d, j] = as_float(vectors[items[j], d])
+    for d in range(width):  # a row at a time, so that several vectors' sums go at once
+        for j in range(pool):
+            norms[j] += unit[d, j] * unit[d, j]
+    for j in range(pool):
+        norms[j] = 1 / np.sqrt(norms[j]) if norms[j] > 0 else 0.0
+    for d in range(width):
+        for j in range(pool):
+            unit[d, j] *= norms[j]
     return Scorer(
         kind,
         trade_off,

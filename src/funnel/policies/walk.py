@@ -133,21 +133,26 @@ def _chosen(room: Room, choice: Int32, m: int, chance: Chance, seed: int, positi
 @compiled
 def drawn_each(
     kind: int, trade_off: float, vectors: Stored, items: Int32, scores: Float32, tiers: Int32, pool: int,
-    chance: Chance, seeds: Int64, columns: Int64, propensities: Float64,
-) -> None:  # fmt: skip
-    """Lists without rules: columns int64, propensities float64, both [B, k], of items, scores, tiers [B, K];
-    tiers [0, 0] where all are of one.
+    k: int, chance: Chance, seeds: Int64, given: Int64,
+) -> tuple[Int64, Float64]:  # fmt: skip
+    """Lists without rules: columns int64, −1 at empty positions, and propensities float64, both [B, k], of
+    items, scores, tiers [B, K]; tiers [0, 0] where all are of one.
 
-    What is left empty stays as it is. A column that is not negative is given: then its chance is what is
-    wanted. From the first position on that could not have the column that is given chances are 0.
+    given: columns [B, k] whose chances are wanted, a negative one is drawn; [0, 0] where all are. From the
+    first position on that could not have the column that is given chances are 0.
     """
-    for b in range(items.shape[0]):
+    shape = (len(items), k)
+    columns, propensities = np.full(shape, -1, np.int64), np.ones(shape)
+    for b in range(len(given)):
+        columns[b] = given[b]
+    for b in range(len(items)):
         n = 0
         while n < min(pool, items.shape[1]) and items[b, n] >= 0:
             n += 1
         own = tiers[b, :n] if len(tiers) else np.zeros(n, np.int32)
-        s = new_scorer(kind, trade_off, vectors, items[b, :n], scores[b, :n], own, columns.shape[1])
+        s = new_scorer(kind, trade_off, vectors, items[b, :n], scores[b, :n], own, k)
         _walk(s, items[b], own, chance, seeds[b], columns[b], propensities[b])
+    return columns, propensities
 
 
 @compiled(inner=True)

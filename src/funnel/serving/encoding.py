@@ -13,13 +13,15 @@ from funnel.serving.parts import ServingParts
 from funnel.serving.recent import read
 from funnel.serving.request import Request, encode_request
 from funnel.serving.response import STATE_UNREADABLE
-from funnel.types import Requests
+from funnel.types import Int64, Requests
 
 
-def encoded(parts: ServingParts, loaded: Loaded, request: Request) -> tuple[Requests, list[str]]:
+def encoded(
+    parts: ServingParts, loaded: Loaded, request: Request, seeds: Int64 | None = None
+) -> tuple[Requests, list[str]]:
     """One request in row numbers, and the codes of what was missing. Raises: see `encode_request`."""
     recent, readable = read(parts, request.user_id)
-    requests, reasons = encode_request(loaded.contents, request, recent)
+    requests, reasons = encode_request(loaded.contents, request, recent, seeds)
     return requests, reasons if readable else [*reasons, STATE_UNREADABLE]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -68,23 +68,22 @@ class Exploring:
             store / EXPLORE, _read, absent=ExploreSwitch(True), closed=ExploreSwitch(False)
         )
 
-    def drawing(
-        self, requests: Requests, contents: Contents, users: Sequence[Any], seed: int | None
-    ) -> Requests:
-        """The requests with seeds, where any of them is to be drawn. seed: of all of them, where it is given.
+    def seeds(self, contents: Contents, users: Sequence[Any], seed: int | None) -> Int64 | None:
+        """Of the requests of these users, int64 [B], negative where a list is not drawn; None where none is.
+        seed: of all of them, where it is given.
 
         Raises: FunnelError for a seed that is none.
         """
         given = None if seed is None else _checked(seed)
         if contents.explore is None:
-            return requests
+            return None
         if given is not None:
-            seeds = np.full(len(requests), given, dtype=np.int64)
+            seeds = [given] * len(users)
         elif not self._switch.value.on:
-            return requests
+            return None
         else:
             seeds = _by_chance(users, contents.explore.share)
-        return with_seeds(requests, seeds)
+        return np.array(seeds, dtype=np.int64) if any(seed >= 0 for seed in seeds) else None
 
     def figures(self, contents: Contents) -> dict[str, Any]:
         """For `Live.health`."""
@@ -92,11 +91,6 @@ class Exploring:
         drawn = contents.explore is not None
         why = self._switch.error or switch.why or ("" if drawn else "the bundle draws no lists")
         return {"drawn": drawn and switch.on, "why": why, "error": self._switch.error}
-
-
-def with_seeds(requests: Requests, seeds: Int64) -> Requests:
-    """The same requests; none has a seed where no list is drawn."""
-    return replace(requests, seeds=seeds) if np.count_nonzero(seeds >= 0) else requests
 
 
 def policy_of(contents: Contents, requests: Requests, b: int = 0) -> Policy | None:
@@ -115,14 +109,14 @@ def is_explored(user: Any, share: float) -> bool:
     return int.from_bytes(digest, "little") < share * 2.0**64
 
 
-def _by_chance(users: Sequence[Any], share: float) -> Int64:
+def _by_chance(users: Sequence[Any], share: float) -> list[int]:
     """A seed a user: 52 bits of the system's chance, which a fork does not repeat."""
     chance = os.urandom(8 * len(users))
     seeds = [int.from_bytes(chance[at : at + 8], "little") % MOST for at in range(0, len(chance), 8)]
     if share < 1:
         drawn = [is_explored(user, share) for user in users]
         seeds = [seed if is_drawn else NOT_DRAWN for seed, is_drawn in zip(seeds, drawn, strict=True)]
-    return np.array(seeds, dtype=np.int64)
+    return seeds
 
 
 def _checked(seed: Any) -> int:

@@ -40,9 +40,9 @@ def recommend(
     loaded = chosen.loaded
     columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
     users, time, request = [request.user_id], request.time, parts.at_moment(request)
-    requests, reasons = encoded(parts, loaded, request)
+    seeds = parts.exploring.seeds(loaded.contents, users, seed)
+    requests, reasons = encoded(parts, loaded, request, seeds)
     requests = on_occasion(parts, loaded, requests, users, time)
-    requests = parts.exploring.drawing(requests, loaded.contents, users, seed)
     left = None if limit is None else limit - (perf_counter() - began)
     steps = loaded.for_requests(requests, wanted).trace(requests, seconds=left)
     given = Called("recommend", request, in_front(loaded.contents, steps), seed)
@@ -72,11 +72,11 @@ def _together(
     loaded, where, seen = chosen.loaded, same.where, same.seen
     recent, readable = read_together(parts, users)
     moment = parts.moment(same.time)
-    requests, reasons = encode_requests(loaded.contents, users, where, moment, recent, seen, context)
+    seeds = parts.exploring.seeds(loaded.contents, users, None)
+    requests, reasons = encode_requests(loaded.contents, users, where, moment, recent, seen, context, seeds)
     if not users:
         return []
     requests = on_occasion(parts, loaded, requests, users, same.time)
-    requests = parts.exploring.drawing(requests, loaded.contents, users, None)
     steps = loaded.for_requests(requests, wanted).trace(requests)
     like = nearest_of_history(loaded.contents, requests, steps[-1].candidates)
     answers = []

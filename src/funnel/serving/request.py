@@ -45,9 +45,10 @@ class Request:
 
 
 def encode_request(
-    contents: Contents, request: Request, recent: RecentInteractions = ()
+    contents: Contents, request: Request, recent: RecentInteractions = (), seeds: Int64 | None = None
 ) -> tuple[Requests, list[str]]:
-    """One request, and its reason codes. recent: what the user did, beside what the bundle knows.
+    """One request, and its reason codes. recent: what the user did, beside what the bundle knows. seeds: by
+    which its list is drawn, see `Requests`.
 
     Raises: FunnelError for an argument that cannot be meant; ConfigError when the filter or the user's
     columns name a column that there is not.
@@ -81,6 +82,7 @@ def encode_request(
         context_numbers=numbers,
         history_kinds=None if read.kinds is None else Ragged(frozen(read.kinds), items.offsets),
         negatives=None if no is None else one_list(no),
+        seeds=seeds,
     )
     return requests, reasons
 
@@ -105,15 +107,17 @@ def encode_requests(
     recent: Sequence[RecentInteractions] = (),
     seen: Any = None,
     context: Any = None,
+    seeds: Int64 | None = None,
 ) -> tuple[Requests, list[list[str]]]:
-    """A request a user, and the reason codes of each. context: of all, or a list of that of each.
+    """A request a user, and the reason codes of each. context: of all, or a list of that of each. seeds: by
+    which the lists are drawn.
 
     Raises: see `encode_request`.
     """
     rows = contents.users.ids.rows([arguments.known(user_id) for user_id in user_ids])
     contexts = arguments.contexts(context, contents.context, len(rows))
     allow, missing = allowed(contents, where, contexts)
-    requests = _of_users(contents, rows, time, recent, seen, contexts, allow)
+    requests = _of_users(contents, rows, time, recent, seen, contexts, allow, seeds)
     reasons = [
         ([UNKNOWN_USER] if row < 0 else []) + ([] if length else [EMPTY_HISTORY]) + codes
         for row, length, codes in zip(rows, requests.history.lengths, missing, strict=True)
@@ -159,6 +163,7 @@ def _of_users(
     seen: Any,
     contexts: Sequence[Mapping[str, Any]],
     allow: Allow | None,
+    seeds: Int64 | None = None,
 ) -> Requests:
     """The same of users who may be given what passes `allow`."""
     users, rows = contents.users, np.asarray(rows, dtype=np.int32)
@@ -177,6 +182,7 @@ def _of_users(
         context_numbers=numbers,
         history_kinds=kinds,
         negatives=negatives,
+        seeds=seeds,
     )
 
 

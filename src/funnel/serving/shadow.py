@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class _Queue:
 @dataclass(frozen=True)
 class _Task:
     """An answer that an arm is to make again. seed: by which the arm's list is drawn, where it draws any;
-    None: by chance, see `Exploring.drawing`. since: when it was given, on the monotonic clock; at: on the
+    None: by chance, see `Exploring.seeds`. since: when it was given, on the monotonic clock; at: on the
     other one."""
 
     published: Loaded
@@ -155,7 +155,8 @@ class Shadow:
     def _shadow_of(self, task: _Task) -> Callable[[], Impression]:
         chosen = self._arms.of({**task.answer.arms, task.experiment: task.arm})
         contents, requests = chosen.loaded.contents, self._readers.requests(chosen, task.request)
-        requests = self._exploring.drawing(requests, contents, [task.answer.user_id], task.seed)
+        seeds = self._exploring.seeds(contents, [task.answer.user_id], task.seed)
+        requests = replace(requests, seeds=seeds)
         began = time.perf_counter()
         final = chosen.loaded.for_requests(requests, task.k)(requests)
         milliseconds = 1000 * (time.perf_counter() - began)

@@ -82,17 +82,32 @@ class Candidates:
         """Positions that hold an item: bool [B, K]."""
         return self.items >= 0
 
-    def reorder(self, columns: NDArray[Any], scores: Float32 | None = None) -> Candidates:
-        """Positions taken by column index [B, K'], with new scores [B, K'] or the old ones carried along."""
+    def reorder(
+        self,
+        columns: NDArray[Any],
+        scores: Float32 | None = None,
+        *,
+        outcomes: tuple[RulesOutcome, ...] = (),
+        propensities: Float64 | None = None,
+    ) -> Candidates:
+        """Positions taken by column index [B, K'], with new scores [B, K'] or the old ones carried along. A
+        negative column is an empty position."""
         positions = moved(columns, self.items, self.scores, self.source_scores, self.source_ranks)
-        return self._of(columns, positions, scores)
+        return self._of(columns, positions, scores, outcomes, propensities)
 
     def ranked_by(self, scores: Float32) -> Candidates:
         """Reordered by scores [B, K], descending; ties by item row; empty positions last with −inf."""
         scores = np.asarray(scores, dtype=np.float32)  # a plugin's may be whole numbers
         return self._of(*ranked(self.items, scores, self.source_scores, self.source_ranks))
 
-    def _of(self, columns: NDArray[Any], positions: Moved, scores: Float32 | None = None) -> Candidates:
+    def _of(
+        self,
+        columns: NDArray[Any],
+        positions: Moved,
+        scores: Float32 | None = None,
+        outcomes: tuple[RulesOutcome, ...] = (),
+        propensities: Float64 | None = None,
+    ) -> Candidates:
         """Of positions that were moved by column index [B, K'], all else that is known of them; with other
         scores where they are given.
         """
@@ -103,10 +118,11 @@ class Candidates:
             self.sources,
             source_scores,
             source_ranks,
-            source_bests=self.source_bests,
-            head_scores=self.head_scores
-            and {name: _at(of, columns) for name, of in self.head_scores.items()},
-            tiers=None if self.tiers is None else _at(self.tiers, columns),
+            outcomes,
+            self.source_bests,
+            self.head_scores and {name: _at(of, columns) for name, of in self.head_scores.items()},
+            None if self.tiers is None else _at(self.tiers, columns),
+            propensities,
         )
 
     def top(self, k: int) -> Candidates:
@@ -142,7 +158,7 @@ class Candidates:
 
 
 def _at(values: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
-    """Values [B, K] by column index."""
+    """Values [B, K] by column index; any at an empty position."""
     if len(values) == 1:  # one request, for which NumPy's way over all rows takes longer than the work
         return values[0][columns[0]][None]
     return np.take_along_axis(values, columns, axis=1)
