@@ -1,6 +1,7 @@
 """How fast the ranker's trees answer, beside LightGBM, ONNX Runtime, lleaves and tl2cgen.
 
     python -m benchmarks.trees --data PATH
+    python -m benchmarks.trees --few
 
 300 trees of 63 leaves on lists of 500 rows: the funnel's own features in a small synthetic world, and
 LightGBM's ranking example where it is at PATH. Each way runs in a process of its own, pinned to the same core
@@ -27,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.training import environment
-from benchmarks.trees_data import Case, example_case, funnel_cases
+from benchmarks.trees_data import Case, example_case, few_cases, funnel_cases
 
 HERE = Path(__file__).parent
 SCRIPT = HERE / "peers" / "trees.py"
@@ -83,18 +84,24 @@ def main(
     ] = None,
     rounds: int = 30,
     seed: int = 0,
+    few: Annotated[bool, typer.Option(help="lists of few rows in place of 500")] = False,
     work: Annotated[Path, typer.Option(help="where models and the peers' environment are")] = Path(
         "build/trees"
     ),
     results: Annotated[Path, typer.Option(help="where the JSON file goes")] = HERE / "results",
-    plot: Annotated[Path | None, typer.Option(help="where a picture goes (needs the extra plot)")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="where a picture of the lists of 500 goes (needs the extra plot)")
+    ] = None,
 ) -> None:
     """Time each way on each case; print and write milliseconds and ratios."""
     from funnel.evaluation import machine, versions
 
     work = work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    cases = funnel_cases(work, seed) + ([example_case(work, data, seed)] if data else [])
+    if few:
+        cases = few_cases(work, seed)
+    else:
+        cases = funnel_cases(work, seed) + ([example_case(work, data, seed)] if data else [])
     python = environment(work / "peers", "trees.txt")
     ways = {
         name: Way(way, Path(sys.executable) if name == "funnel" else python, work)
@@ -117,9 +124,9 @@ def main(
         "versions": versions(), "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }  # fmt: skip
     results.mkdir(parents=True, exist_ok=True)
-    (results / "trees.json").write_text(json.dumps(about, indent=1) + "\n")
+    (results / ("trees-few.json" if few else "trees.json")).write_text(json.dumps(about, indent=1) + "\n")
     show(about)
-    if plot:
+    if plot and not few:
         draw(about, plot)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 TREES, LEAVES, ROWS, LISTS = 300, 63, 500, 30
+#: Lengths of short lists.
+FEW_ROWS = (1, 4, 16, 64)
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,16 @@ def funnel_cases(work: Path, seed: int) -> list[Case]:
             "half", "funnel", len(lists), f"{model}; rows of different requests, every other feature shared"
         ),
     ]
+
+
+def few_cases(work: Path, seed: int) -> list[Case]:
+    """The first rows of the funnel's lists: pages of few results, the bidders of an auction."""
+    about = funnel_cases(work, seed)[0]
+    lists, cases = np.load(work / f"{about.name}.npy"), []
+    for rows in FEW_ROWS:
+        np.save(work / f"few-{rows}.npy", np.ascontiguousarray(lists[:, :rows]))
+        cases.append(Case(f"few-{rows}", about.model, about.requests, f"{about.about}; {rows} rows of it"))
+    return cases
 
 
 def _make_funnel(work: Path, seed: int) -> None:
@@ -100,5 +112,8 @@ def example_case(work: Path, folder: Path, seed: int) -> Case:
 
 
 def _plain(model: str) -> str:
-    """The model with an objective whose scores every peer knows and leaves as they are."""
-    return re.sub("^objective=.*", "objective=regression", model, count=1, flags=re.MULTILINE)
+    """The model with an objective whose scores every peer knows and leaves as they are; one that was grown by
+    an objective of our own names none."""
+    without = re.sub("^objective=.*\n", "", model, count=1, flags=re.MULTILINE)
+    named = without.replace("\nfeature_names=", "\nobjective=regression\nfeature_names=", 1)
+    return re.sub(r"^\[objective: .*\]$", "[objective: regression]", named, count=1, flags=re.MULTILINE)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from funnel.errors import BundleError, ConfigError
 from funnel.ranker import Ranker, RankerConfig, TrainingLists
 from funnel.ranker.trees import Forest
+from funnel.ranker.trees.kernels import FEW
 
 WILD = [np.nan, 0.0, -0.0, 1e-45, 1e-36, -1e-36, 1e-35, np.inf, -np.inf, 3e9, -0.5, 0.5, -1, 2.0**31, 1e38]
 #: Columns of `table` that hold small whole numbers.
@@ -69,8 +70,12 @@ def rows_for(text: str, seed: int) -> np.ndarray:
 
 
 def same(text: str, rows: np.ndarray) -> None:
+    """All rows together, and each by itself."""
     expected = lightgbm.Booster(model_str=text).predict(rows, raw_score=True, num_threads=1)
-    np.testing.assert_array_equal(Forest(text).rows(rows), expected)
+    forest = Forest(text)
+    np.testing.assert_array_equal(forest.rows(rows), expected)
+    alone = forest.lists(rows[:, None], np.ones(len(rows), dtype=np.int64))
+    np.testing.assert_array_equal(alone[:, 0], expected)
 
 
 @settings(max_examples=60, deadline=None)
@@ -165,7 +170,7 @@ def test_lists_answer_as_their_rows_do() -> None:
             matrix[b, :, f] = matrix[b, 0, f]
     matrix[4, :, 1] = np.nan
     matrix[0] = matrix[0, 0]
-    lengths = np.array([1100, 0, 1, 257, 1030])
+    lengths = np.array([1100, 0, FEW, 257, FEW + 1])
     forest = Forest(text)
     scores = forest.lists(matrix, lengths)
     booster = lightgbm.Booster(model_str=text)

@@ -21,6 +21,9 @@ from funnel.ranker.trees.codes import Codes, codes
 from funnel.ranker.trees.text import Model, Tree
 from funnel.types import Int64
 
+#: In `Plan.steps`: there are nodes below.
+INNER = np.uint64(1 << 8)
+
 
 class Plan(NamedTuple):
     """A model as compiled code takes it.
@@ -29,6 +32,10 @@ class Plan(NamedTuple):
     in that column is above the bound. Plane p has nodes[node_of[p]:node_of[p + 1]] and the leaves full[p].
     Tree t has the planes plane_of[t] … plane_of[t + 1] and the values from values[value_of[t]] on, left to
     right.
+
+    steps, root_of: the same trees to be walked from the root, of tree t from steps[root_of[t]] on: a node,
+    all of its left side, then its right. Of an inner node bound | INNER | column << 9 | how much further the
+    right side begins << 32; of a leaf 255 | which of the values it has << 32.
     """
 
     codes: Codes
@@ -38,6 +45,8 @@ class Plan(NamedTuple):
     plane_of: Int64
     values: NDArray[np.float64]
     value_of: Int64
+    steps: NDArray[np.uint64]
+    root_of: NDArray[np.uint64]
 
 
 def plan(model: Model) -> Plan:
@@ -52,6 +61,7 @@ def plan(model: Model) -> Plan:
     node, plane, mask = _touched(start, middle)
     plane += plane_of[np.repeat(np.arange(len(sizes)), sizes - 1)[node]]
     order = np.argsort(plane, kind="stable")
+    steps, root_of = _steps(sizes, start, middle, bounds | columns << 9)
     return Plan(
         codes=coded,
         nodes=(columns[node] << 16 | bounds[node] << 8 | mask)[order],
@@ -62,7 +72,31 @@ def plan(model: Model) -> Plan:
             [tree.values[parts[0]] for tree, parts in zip(model.trees, ordered, strict=True)]
         ),
         value_of=offsets(sizes),
+        steps=steps,
+        root_of=root_of,
     )
+
+
+def _steps(
+    sizes: Int64, start: Int64, middle: Int64, tested: Int64
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """`Plan.steps` and `Plan.root_of`. sizes: leaves of each tree. start, middle: of each inner node, tree by
+    tree, the first leaf and the first on its right side. tested: its bound | column << 9.
+
+    In front of a node stand the leaves on its left, and the inner nodes that begin further left or contain
+    it: these split further right.
+    """
+    tree, leaf_tree = (np.repeat(np.arange(len(sizes)), count) for count in (sizes - 1, sizes))
+    leaf = np.arange(len(leaf_tree)) - offsets(sizes)[leaf_tree]
+    root_of, node_of = offsets(2 * sizes - 1), offsets(sizes - 1)
+    order = np.lexsort((-middle, start, tree))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order)) - node_of[tree]
+    begun = np.searchsorted((tree << 32) + start[order], (leaf_tree << 32) + leaf, side="right")
+    steps = np.empty(root_of[-1], dtype=np.int64)
+    steps[root_of[tree] + start + rank] = tested | int(INNER) | (2 * (middle - start)) << 32
+    steps[root_of[leaf_tree] + leaf + begun - node_of[leaf_tree]] = 255 | np.arange(len(leaf_tree)) << 32
+    return steps.astype(np.uint64), root_of.astype(np.uint64)
 
 
 def offsets(lengths: NDArray[np.integer]) -> Int64:
