@@ -187,6 +187,27 @@ def test_a_signature_that_comes_later_is_added(tmp_path: Path, key: Path, public
     here.publish(version)
 
 
+def test_two_signers_push_one_version(
+    tmp_path: Path, key: Path, public: str, stranger: tuple[str, Path]
+) -> None:
+    """Each has the signature that it made itself, and the place that both copy to has both."""
+    build, url = Store(tmp_path / "build"), f"file://{tmp_path}/bucket"
+    version = write(build)
+    build.publish(version)
+    shutil.copytree(build.folder, tmp_path / "office")
+    build.sign(version, key)
+    push(build, url)
+    office = Store(tmp_path / "office")
+    office.sign(version, stranger[1])
+    push(office, url)
+    push(build, url)
+    for number, trust in enumerate((public, stranger[0])):
+        pull(url, Store(tmp_path / f"here-{number}", [trust]))
+    (tmp_path / "bucket" / version / "signatures.json").write_text("damaged")
+    push(build, url)
+    assert [of.key for of in signing.read(tmp_path / "bucket" / version)] == [public]
+
+
 def test_keys_are_changed_by_a_second_signature(
     tmp_path: Path, key: Path, public: str, stranger: tuple[str, Path]
 ) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from funnel.artifacts.manifest import MANIFEST, SIGNATURES, Manifest
-from funnel.artifacts.signing import read, united
+from funnel.artifacts.signing import Signature, as_text, read, united
 from funnel.artifacts.store import CURRENT, NAME, Store
 from funnel.artifacts.writing import write_signatures
 from funnel.errors import BundleError, FunnelError
@@ -26,11 +26,12 @@ from funnel.errors import BundleError, FunnelError
 def push(store: Store, url: str, version: str = "current") -> str:
     """Verify a version, copy it to a URL, and name it the current one there; the version.
 
-    A version that is there already is not copied again.
+    A version that is there already is not copied again; signatures that it has here are added to those there.
     Raises: BundleError when the version does not verify or the URL cannot be written.
     """
     version = store.verify(version).version
     folder = store.path(version)
+    own = read(folder)
     system, root = _open(url)
     try:
         if not system.exists(f"{root}/{version}/{MANIFEST}"):
@@ -38,8 +39,9 @@ def push(store: Store, url: str, version: str = "current") -> str:
             for name in manifest.files:
                 _put(system, folder / name, f"{root}/{version}/{name}")
             _replace(system, f"{root}/{version}/{MANIFEST}", (folder / MANIFEST).read_bytes())
-        if (folder / SIGNATURES).is_file():
-            _replace(system, f"{root}/{version}/{SIGNATURES}", (folder / SIGNATURES).read_bytes())
+        if own:
+            every = united(own, _signatures(system, f"{root}/{version}"))
+            _replace(system, f"{root}/{version}/{SIGNATURES}", as_text(every).encode())
         _replace(system, f"{root}/{CURRENT}", f"{version}\n".encode())
     except Exception as error:  # each file system has its own
         raise BundleError(f"{url} cannot be written: {error!r}; what was current there still is") from error
@@ -99,13 +101,22 @@ def _current(system: Any, root: str, url: str) -> str:
 def _bring_signatures(system: Any, source: str, folder: Path) -> None:
     """Add those that a version has elsewhere to the copy here, which may be trusted by them alone before
     long: keys change by a second signature. What it has here stays."""
-    if not folder.is_dir() or not system.exists(f"{source}/{SIGNATURES}"):
+    if not folder.is_dir():
         return
-    with suppress(BundleError), tempfile.TemporaryDirectory() as temporary:  # it is as whole as it was
-        system.get_file(f"{source}/{SIGNATURES}", f"{temporary}/{SIGNATURES}")
+    with suppress(BundleError):  # it is as whole as it was
         known = read(folder)
-        if len(every := united(known, read(Path(temporary)))) > len(known):
+        if len(every := united(known, _signatures(system, source))) > len(known):
             write_signatures(folder, every)
+
+
+def _signatures(system: Any, source: str) -> list[Signature]:
+    """Those that a version has elsewhere; none where they are damaged."""
+    if not system.exists(f"{source}/{SIGNATURES}"):
+        return []
+    with suppress(BundleError), tempfile.TemporaryDirectory() as temporary:
+        system.get_file(f"{source}/{SIGNATURES}", f"{temporary}/{SIGNATURES}")
+        return read(Path(temporary))
+    return []
 
 
 def _is_whole(store: Store, version: str) -> bool:
