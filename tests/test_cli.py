@@ -286,6 +286,17 @@ def test_what_cannot_be_done_for_everyone_leaves_no_file(built: TinyBuild, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["f.csv"]
 
 
+def test_what_is_logged_is_not_obeyed_by_the_terminal() -> None:
+    code = (
+        "import logging; from funnel import cli; "
+        r"cli.app = lambda: logging.getLogger('funnel').warning('%s', 'a \x1b[2J \u202e [bold]b[/]\nc'); "
+        "cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert r"a \x1b[2J \u202e [bold]b[/]" in done.stderr
+    assert "c" in done.stderr.splitlines()[1]
+
+
 def test_what_a_dry_run_would_not_use_is_refused(config: Path, movies: Path) -> None:
     done = funnel("run", config, "--data", movies, "--dry-run", "--start-from", "last")
     assert done.returncode == 2

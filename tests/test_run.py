@@ -398,6 +398,7 @@ def test_what_was_read_and_is_gone_is_to_be_read_again(first: Place, tmp_path: P
         (["--keep", "build"], f"'build' cannot be kept when data change; one of {', '.join(KEEPABLE)} can"),
         (["--keep", "rank", "--from", "build"], "'rank' is to be kept and, from 'build' on, to run again"),
         (["--keep", "train", "--store", "empty"], "there is no result of 'train' to keep"),
+        (["--ray", "next door"], "the cluster's address is 'next door'"),
     ],
 )
 def test_steps_that_there_are_none_of(first: Place, arguments: list[str], expected: str) -> None:

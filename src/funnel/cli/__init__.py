@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from rich.logging import RichHandler
+from rich.text import Text
 
 from funnel.cli import (  # noqa: F401  (each adds its commands)
     bundles,
@@ -32,7 +33,7 @@ from funnel.cli import (  # noqa: F401  (each adds its commands)
 from funnel.cli.common import app, console
 from funnel.cli.steps import log_steps
 from funnel.errors import FunnelError
-from funnel.terminal import say
+from funnel.terminal import literal, say
 
 __all__ = ["app", "main"]
 
@@ -43,7 +44,7 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line; what funnel raises on purpose becomes a message and exit code 1."""
     _print_what_cannot_be_encoded()
-    logging.basicConfig(level="WARNING", format="%(message)s", handlers=[RichHandler(console=console)])
+    logging.basicConfig(level="WARNING", format="%(message)s", handlers=[_Log(console=console)])
     if not console.is_terminal:
         log_steps()
     try:
@@ -56,6 +57,14 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except OSError as error:  # a full disk behind stdout, a folder that went away
         _refuse(str(error))
+
+
+class _Log(RichHandler):
+    """Ids and titles of the data are in what is logged: a terminal shows all of it, and obeys nothing."""
+
+    def render_message(self, record: logging.LogRecord, message: str) -> Text:
+        """The lines as they are."""
+        return Text("\n").join(literal(line) for line in message.splitlines())
 
 
 def _run() -> None:

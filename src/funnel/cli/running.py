@@ -71,6 +71,7 @@ def run(
     if dry_run and start_from is not None:
         raise typer.BadParameter("--dry-run trains nothing: it cannot be combined with --start-from")
     config = configs.load(config_file, data=data)
+    scale = config.scale if ray is None else config.scale.at(ray)
     stores = Store(store), Store(embeddings)
     if dry_run:
         lines = pipeline.plan(config, *stores, start=from_step, keep=keep or ())
@@ -78,7 +79,7 @@ def run(
         return
     lines = []
     try:
-        with _workers(config.scale, ray, stores):
+        with _workers(scale, stores):
             outcome = pipeline.run(
                 config, *stores, start=from_step, keep=keep or (), start_from=start_from,
                 progress=True, on_step=lines.append,
@@ -98,13 +99,11 @@ def run(
 
 
 @contextmanager
-def _workers(scale: ScaleConfig, address: str | None, stores: Sequence[Store]) -> Iterator[None]:
+def _workers(scale: ScaleConfig, stores: Sequence[Store]) -> Iterator[None]:
     """What is run in the block is worked on by a cluster, where one is named."""
     from funnel.recipes import done_by
     from funnel.scale import connected
 
-    if address is not None:
-        scale = scale.at(address)
     if not scale.address:
         yield
         return
