@@ -175,6 +175,25 @@ def test_lists_of_nobody_and_neighbours_are_counted_and_left_out(shop: Shop) -> 
     assert set(shop.dataset.impressions["request_id"]) == {impression(3).id}
 
 
+def test_events_of_an_answer_that_is_no_list_keep_its_context(shop: Shop) -> None:
+    others = [{"user": None}, {"call": "similar"}, {"call": "similar", "user": None}]
+    contexts = [{"device": device} for device in ("phone", "tv", "watch")]
+    for number, (other, context) in enumerate(zip(others, contexts, strict=True), 1):
+        shop.answer(impression(number, context=context, **other))
+    shop.answer(impression(4, user=1, context={"device": "desk"}), impression(5, user=None))
+    shop.state.observe([click(number, 30, user_id="1") for number in range(1, 6)])
+    shop.ingest()
+    events = shop.dataset.events
+    of_answers = dict(zip(events["time"] - int(NOW) - 5, events["device"], strict=True))
+    assert [of_answers[number] for number in range(1, 5)] == ["phone", "tv", "watch", "desk"]
+    assert pd.isna(of_answers[5])
+    assert shop.dataset.impressions is not None
+    assert set(shop.dataset.impressions["request_id"]) == {impression(4).id}
+    shop.state.forget_user("2", NOW + 90)  # for whom the neighbours were
+    assert shop.ingest().forgotten == 2
+    assert shop.dataset.events["device"].isna().sum() == 6
+
+
 def test_ids_that_are_no_numbers_do_not_make_texts_of_all_others(shop: Shop) -> None:
     shop.answer(impression(1), impression(2, user="stranger"))
     shop.state.observe([Event("stranger", "10", int(NOW)), Event("1", "new-item", int(NOW)), click(1, 10)])

@@ -19,11 +19,15 @@ from funnel.data.columns import absent, convert, missing
 from funnel.data.keys import as_times
 from funnel.data.reading import read_table
 from funnel.data.schema import KEYS, Column, Schema, TableName
+from funnel.data.table_file import TableFile
 from funnel.types import Clock
 from funnel.values.ids import integer
 from funnel.values.truths import truths
 
 FOLDER = "ingested"
+
+#: Beside its events and impressions: what was known at requests whose answers are no lists.
+REQUESTS = "requests"
 
 #: The kind that events are of which nobody said one, where events have kinds and this is one of them.
 CLICK = "click"
@@ -53,10 +57,11 @@ def with_ingested(
     if "split" in tables["events"].columns:
         notes.append("ingested: left out, since events have a published split")
         return out
-    events, lists = (_table(folder / FOLDER, name) for name in ("events", "impressions"))
+    events = _table(folder / FOLDER, "events", "events")
+    lists, others = (_table(folder / FOLDER, "impressions", path) for path in ("impressions", REQUESTS))
     base, ids = tables["events"], _Ids.of(tables["events"])
     if events is not None:
-        events = _events(_with_context(events, lists, schema), base, clock, notes)
+        events = _events(_with_context(events, [lists, others], schema), base, clock, notes)
         events = _with_required(schema, "events", ids.of_tables(events, "events", notes), notes)
         out["events"] = _joined(schema, "events", base, events, clock)
     if lists is not None:
@@ -68,12 +73,12 @@ def with_ingested(
     return out
 
 
-def _table(folder: Path, name: TableName) -> pd.DataFrame | None:
-    """What was ingested of a table; None where there is nothing."""
-    if not any((folder / name).glob("[!.]*.parquet")):
+def _table(folder: Path, table: TableName, path: str) -> pd.DataFrame | None:
+    """What was ingested below a path, in the form of a table; None where there is nothing."""
+    if not any((folder / path).glob("[!.]*.parquet")):
         return None
-    table = read_table(folder, name)
-    return None if table is None or table.empty else table
+    frame = read_table(folder, table, TableFile(path=path))
+    return None if frame is None or frame.empty else frame
 
 
 @dataclass(frozen=True)
@@ -116,14 +121,15 @@ def _events(own: pd.DataFrame, base: pd.DataFrame, clock: Clock, notes: list[str
     return own[~unsaid].reset_index(drop=True)
 
 
-def _with_context(events: pd.DataFrame, lists: pd.DataFrame | None, schema: Schema) -> pd.DataFrame:
+def _with_context(events: pd.DataFrame, answers: list[pd.DataFrame | None], schema: Schema) -> pd.DataFrame:
     """Events with what was known at the request that their answer was given to."""
-    named = [column.name for column in schema.events if column.context]
-    there = [name for name in named if lists is not None and name in lists.columns]
-    if lists is None or not there:
-        return events
-    of_answer = lists.drop_duplicates("request_id").set_index("request_id")[there]
-    return events.join(of_answer, on="answer")
+    named = ["request_id", *(column.name for column in schema.events if column.context)]
+    known = [
+        rows[[name for name in named if name in rows.columns]].drop_duplicates("request_id")
+        for rows in answers
+        if rows is not None
+    ]
+    return events.join(pd.concat(known).set_index("request_id"), on="answer") if known else events
 
 
 def _with_required(schema: Schema, table: TableName, own: pd.DataFrame, notes: list[str]) -> pd.DataFrame:

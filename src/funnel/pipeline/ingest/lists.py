@@ -1,12 +1,13 @@
-"""Answers as lists that were shown, an hour a file, with what came of each item, without a click too."""
+"""Answers as lists that were shown, an hour a file, with what came of each item, without a click too; beside
+them what was known at the requests of other answers."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from funnel.data import Column, Schema
+from funnel.data.ingested import REQUESTS
 from funnel.impressions import Impression, JoinFigures, read
 from funnel.impressions.files import HOUR, hour_text
 from funnel.impressions.join import Joiner
@@ -22,18 +24,24 @@ from funnel.pipeline.ingest.events import EventFile, event_files, feedback
 from funnel.pipeline.ingest.files import about, write_whole
 
 #: What the files are made by: another number, and all hours that are still in the log are made again.
-_FORMAT = 1
+_FORMAT = 2
 
 #: Calls of `Live` whose answers are lists that a user chose from; neighbours of an item are another thing.
 _CALLS = ("recommend", "rank")
 
 _TOGETHER, _INPUTS = 20_000, "funnel.inputs"
 
+_REQUEST = {"request_id": pa.string(), "user_id": pa.string(), "time": pa.int64()}
+_LIST = _REQUEST | {
+    "item_id": pa.string(), "position": pa.int32(), "clicked": pa.bool_(), "propensity": pa.float64(),
+}  # fmt: skip
+
 
 @dataclass
 class ListFigures:
     """hours: that were written, the others being as before. lists, rows: in them. nobody: answers without a
-    user, and neighbours: of `similar`; neither is written. joined: what came of the lists."""
+    user, and neighbours: of `similar`; neither is a list, and of both the context alone is written. joined:
+    what came of the lists."""
 
     hours: int = 0
     lists: int = 0
@@ -82,14 +90,20 @@ class ListWriter:
         return hashlib.sha256(whole.encode()).hexdigest()
 
     def _write_hour(self, hour: int, target: Path, inputs: str) -> None:
+        if self._context():
+            requests = self.folder / REQUESTS / target.name
+            write_whole(requests, self._form(_REQUEST), self._batches(hour, self._request, requests))
         events = feedback(self._events, hour, hour + HOUR + self.window)
         joiner = Joiner(events, self.window, self.clicks)
-        rows = write_whole(target, self._form(), self._batches(hour, joiner, target), {_INPUTS: inputs})
+        lists = self._batches(hour, partial(self._list, joiner), target)
+        rows = write_whole(target, self._form(_LIST), lists, {_INPUTS: inputs})
         self.figures.hours += 1
         self.figures.rows += rows
         self.figures.joined.add(joiner.figures)
 
-    def _batches(self, hour: int, joiner: Joiner, target: Path) -> Iterator[list[dict[str, Any]]]:
+    def _batches(
+        self, hour: int, rows: Callable[[Impression], list[dict[str, Any]]], target: Path
+    ) -> Iterator[list[dict[str, Any]]]:
         """What is in the log, and where that may have been removed in part what was written before."""
         batch: list[dict[str, Any]] = []
         there: set[str] = set()
@@ -97,8 +111,7 @@ class ListWriter:
         for impression in read(self.answers, hour, hour + HOUR):
             if goes:
                 there.add(impression.id)
-            if self._is_list(impression):
-                batch += self._rows(impression, joiner)
+            batch += rows(impression)
             if len(batch) >= _TOGETHER:
                 yield batch
                 batch = []
@@ -106,16 +119,13 @@ class ListWriter:
         if goes:
             yield [row for row in pq.read_table(target).to_pylist() if row["request_id"] not in there]
 
-    def _is_list(self, impression: Impression) -> bool:
+    def _list(self, joiner: Joiner, impression: Impression) -> list[dict[str, Any]]:
         self.figures.nobody += impression.user is None
         self.figures.neighbours += impression.call == "similar"
-        is_list = impression.user is not None and impression.call in _CALLS
-        self.figures.lists += is_list
-        return is_list
-
-    def _rows(self, impression: Impression, joiner: Joiner) -> list[dict[str, Any]]:
-        given = impression.context
-        context = {column.name: _value(column, given.get(column.name)) for column in self._context()}
+        if not _is_list(impression):
+            return []
+        self.figures.lists += 1
+        context = self._known(impression)
         return [
             {
                 "request_id": row["request_id"],
@@ -130,17 +140,28 @@ class ListWriter:
             for row in joiner.rows(impression)
         ]
 
+    def _request(self, impression: Impression) -> list[dict[str, Any]]:
+        """What events that name an answer have of it that is no list."""
+        if _is_list(impression) or not impression.context:
+            return []
+        user = None if impression.user is None else str(impression.user)
+        keys = {"request_id": impression.id, "user_id": user, "time": int(impression.time)}
+        return [keys | self._known(impression)]
+
+    def _known(self, impression: Impression) -> dict[str, Any]:
+        given = impression.context
+        return {column.name: _value(column, given.get(column.name)) for column in self._context()}
+
     def _context(self) -> list[Column]:
         """What is known at the moment of a request, by the schema."""
         return [column for column in self.schema.context if column.name != "propensity"]
 
-    def _form(self) -> pa.Schema:
-        keys = [
-            ("request_id", pa.string()), ("user_id", pa.string()), ("item_id", pa.string()),
-            ("time", pa.int64()), ("position", pa.int32()), ("clicked", pa.bool_()),
-            ("propensity", pa.float64()),
-        ]  # fmt: skip
-        return pa.schema([*keys, *((column.name, _type(column)) for column in self._context())])
+    def _form(self, keys: dict[str, pa.DataType]) -> pa.Schema:
+        return pa.schema([*keys.items(), *((column.name, _type(column)) for column in self._context())])
+
+
+def _is_list(impression: Impression) -> bool:
+    return impression.user is not None and impression.call in _CALLS
 
 
 def _type(column: Column) -> pa.DataType:
