@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from funnel.experiments.running import RUNNING, running, start, stop
 from funnel.gates import GatesConfig
 from funnel.gates.winner import publish_winner
 from funnel.impressions import answers_folder, read
+from funnel.impressions.compact import remove_before
+from funnel.impressions.sweep import Retention, sweep
 from funnel.pipeline.run.experiments import settle
 from funnel.serving.evidence import judged
 from funnel.serving.state import Event, open_state
@@ -85,6 +88,29 @@ def test_what_a_store_has_is_judged(store: Store) -> None:
     assert found.comparisons[0].treated > found.comparisons[0].control > 0.8 * 0.9 * DAYS
     earlier = judged(store.folder, "new", now=running(store.folder).experiments["new"].at + 2.5 * DAY)
     assert len(earlier.comparisons[0].looks) == 2
+
+
+@pytest.mark.parametrize("by", ["size", "keep"])
+def test_without_the_answers_of_its_start_it_has_no_winner_and_says_so(
+    store: Store, by: str, run: Callable[..., str]
+) -> None:
+    begun(store)
+    lived(store, lift=0.3)
+    log, at = answers_folder(store.folder), running(store.folder).experiments["new"].at
+    assert judged(store.folder, "new").answers_from is None
+    if by == "size":
+        sweep(log, Retention(size=sum(path.stat().st_size for path in log.glob("*.jsonl")) // 2), at)
+    else:
+        remove_before(log, at + 2 * DAY)
+    since = min(one.time for one in read(log))
+    found = judged(store.folder, "new")
+    assert at + DAY < since
+    assert at + DAY < (found.answers_from or 0) <= since
+    assert {each.state for each in found.comparisons} == {"better"}  # of what is left
+    assert (found.decision, found.arm) == ("stop", None)
+    assert judged(store.folder, "new", now=at + 5.5 * DAY).decision == "go on"
+    gone = datetime.fromtimestamp(found.answers_from or 0, UTC).strftime("%Y-%m-%d %H:%M")
+    assert f"answers of before {gone} UTC are gone" in " ".join(run("new", "--store", store.folder).split())
 
 
 def test_events_of_a_file_count_once(store: Store, tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from funnel.experiments.config import ExperimentConfig
 
 if TYPE_CHECKING:
-    from funnel.experiments.judging import ArmResult, State
+    from funnel.experiments.judging import ArmResult, Judgement, State
 
 Decision = tuple[Literal["ship", "stop", "go on"], str | None, tuple[str, ...]]
 
@@ -37,6 +38,20 @@ def decide(
     if len(lost) == len(arms):
         return "stop", None, reasons
     return ("stop" if days >= config.days else "go on"), None, reasons
+
+
+def without_its_start(judgement: Judgement, until: float) -> Judgement:
+    """What is judged of an experiment whose answers of before `until`, seconds since 1970, were removed: it
+    has no winner, since those who were there first are missing, or what they did first."""
+    over = judgement.days >= judgement.horizon
+    decision = ("stop" if over else "go on") if judgement.decision == "ship" else judgement.decision
+    moment = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M")
+    sentence = (
+        f"Its answers of before {moment} UTC are gone from the log, by `keep` or `size` of `[impressions]`: "
+        "all figures are of what is left, and nothing ships by them. Let it have more, and start another."
+    )
+    about = {"decision": decision, "arm": None, "answers_from": until}
+    return judgement.model_copy(update={**about, "reasons": (sentence, *judgement.reasons)})
 
 
 def _ships(each: Sequence[ArmResult]) -> bool:

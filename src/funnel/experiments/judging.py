@@ -81,7 +81,9 @@ class Judgement(Settings):
     control first; where shares move, in each period. mixed: users who were seen in two arms, and are left
     out. ratio_p_value: whether users came as declared, the least of all looks. decision: what to do; arm:
     with which arm, where it is to ship. reasons: why, as sentences. shadows: by arm that nobody sees, how
-    its lists differ from those that were shown. shares: of the arms by period, where they move.
+    its lists differ from those that were shown. shares: of the arms by period, where they move. answers_from:
+    seconds since 1970, where the log has lost the answers of before, which are of the experiment: it then has
+    no winner.
     """
 
     experiment: str
@@ -97,6 +99,7 @@ class Judgement(Settings):
     reasons: tuple[str, ...]
     shadows: dict[str, Answers] = Field({})
     shares: tuple[dict[str, float], ...] = Field(())
+    answers_from: float | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """A row a metric and arm, with the columns of `ArmResult`, but for its looks."""

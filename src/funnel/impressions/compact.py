@@ -14,6 +14,7 @@ from funnel.impressions.files import COMPACTED, LINES, closed, hour_in, hour_tex
 from funnel.impressions.locks import rewriting
 from funnel.impressions.reader import ReadFigures, impressions_of
 from funnel.impressions.record import Impression
+from funnel.impressions.removal import remove
 
 
 def compact(folder: Path) -> ReadFigures:
@@ -89,6 +90,6 @@ def remove_before(folder: Path, moment: float) -> int:
                 continue
             with closed(path) as nobody_writes:
                 if nobody_writes:
-                    path.unlink()
+                    remove([path])
                     removed += 1
     return removed

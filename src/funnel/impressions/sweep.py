@@ -10,6 +10,7 @@ from pathlib import Path
 
 from funnel.impressions.files import HOUR, closed, hour_in, in_hours
 from funnel.impressions.locks import rewriting_if_free
+from funnel.impressions.removal import remove
 
 _DAY = 86_400
 
@@ -96,6 +97,5 @@ def _removed(files: Sequence[tuple[Path, int]]) -> bool:
     with ExitStack() as stack:
         if not all(stack.enter_context(closed(path)) for path, _ in files):
             return False
-        for path, _ in files:
-            path.unlink()
+        remove(path for path, _ in files)
     return True

@@ -17,6 +17,7 @@ from pyarrow.parquet import ParquetDataset
 
 from funnel.artifacts import Store
 from funnel.errors import BundleError, ConfigError, DataError
+from funnel.experiments.decision import without_its_start
 from funnel.experiments.interleaving import INTERLEAVED
 from funnel.experiments.judging import Judgement, judge
 from funnel.experiments.metrics import LiveMetric
@@ -25,6 +26,7 @@ from funnel.experiments.running import StartedExperiment, running, started_once,
 from funnel.experiments.sums import DAY, UserSums, sums_of
 from funnel.impressions import answers_folder, read
 from funnel.impressions.join import SKEW, Joiner
+from funnel.impressions.removal import removed_until
 from funnel.serving.feedback import window_of
 from funnel.serving.shadow import shadows_of
 from funnel.serving.state import Event, StateLog, open_state
@@ -59,6 +61,7 @@ def judged(
     Parquet files, with columns user_id, item_id, time in seconds, kind, and value where there are any; of an
     interleaving experiment, and where the data have no clock (time 0), also answer, that showed the item.
     now: seconds, default the clock's.
+    Where the log has lost answers since its start, `reasons` say so, and it has no winner.
     Raises: ConfigError where there was no experiment of this name; DataError for a file that cannot be read,
     and where the state has lost some of the experiment and `events` do not give it back: by its time, or,
     of more than one user in a hundred, since the newest 200 of each are kept; of fewer, `reasons` say so.
@@ -69,12 +72,13 @@ def judged(
     elapsed = (until - started.at) / DAY
     if started.config.kind == "interleaving":
         clicks = _team_clicks(folder, name, started, state, events)
-        return _with_lost(judge_preference(name, started.config, clicks, elapsed), clicks.lost)
+        judgement = _with_lost(judge_preference(name, started.config, clicks, elapsed), clicks.lost)
+        return _with_gone(judgement, folder, started)
     sums = sums_of_store(folder, name, started, state=state, events=events)
     judgement = judge(name, started.config, sums, elapsed).model_copy(
         update={"shadows": shadows_of(folder, name)}
     )
-    return _with_lost(judgement, sums.lost)
+    return _with_gone(_with_lost(judgement, sums.lost), folder, started)
 
 
 def known_experiment(folder: Path, name: str) -> StartedExperiment:
@@ -198,6 +202,12 @@ def _with_lost(judgement: Judgement, lost: int) -> Judgement:
         "each: a file (`events`) would give the others back."
     )
     return judgement.model_copy(update={"reasons": (*judgement.reasons, sentence)})
+
+
+def _with_gone(judgement: Judgement, folder: Path, started: StartedExperiment) -> Judgement:
+    """It says from when on it has answers, where those of its start were removed."""
+    until = removed_until(answers_folder(folder))
+    return judgement if until is None or until <= started.at else without_its_start(judgement, until)
 
 
 def _frame(each: list[list[Event]]) -> pd.DataFrame:
