@@ -43,6 +43,7 @@ def impressions(draw: st.DrawFn) -> Impression:
         context=draw(JSON),
         where=draw(st.one_of(st.none(), st.just({"year": {">=": 1999}}))),
         policy=draw(st.one_of(st.none(), st.just({"epsilon": 0.02, "seed": 7}))),
+        seed=draw(st.one_of(st.none(), st.integers(-1, 2**52 - 1))),
         arms=draw(st.one_of(st.just({}), st.just({"layout": "b"}))),
         reasons=tuple(draw(st.lists(st.sampled_from(["unknown_user", "empty_history"])))),
         ms={"retrieve": 0.51},
@@ -90,6 +91,7 @@ def test_an_answer_of_fifty_candidates_takes_a_kilobyte_at_most() -> None:
         {"shown": [0, 5]}, {"shown": [-1]}, {"shown": [0, 0]}, {"shown": [True]}, {"shown": ["0"]},
         {"scores": "AAAA"}, {"scores": "%"}, {"scores": None}, {"items": None}, {"items": "AAA="},
         {"propensities": "AAAA"}, {"id": 7}, {"time": "x"}, {"time": None}, {"k": None}, {"reasons": 3},
+        {"seed": "7"},
     ],
 )  # fmt: skip
 def test_a_record_that_is_damaged_is_refused(change: dict[str, object]) -> None:

@@ -15,7 +15,8 @@ from funnel.artifacts import Store
 from funnel.cli import app
 from funnel.errors import FunnelError
 from funnel.experiments.moments import UserMoments
-from funnel.impressions import ImpressionsConfig, answers_folder
+from funnel.impressions import ImpressionsConfig, answers_folder, read
+from funnel.impressions.compact import compact
 from funnel.off_policy.harm import Harm, harm, judge_harm
 from funnel.pipeline.run.harm import ended_where_harmful
 from funnel.serving import switches
@@ -55,6 +56,25 @@ def test_few_users_say_nothing() -> None:
     assert not found.is_shown
     assert "too few" in found.sentence
     assert judge_harm(None, None, 0.0).users == (0, 0)
+
+
+def test_answers_whose_callers_gave_a_seed_are_not_compared(store: Path) -> None:  # noqa: F811
+    """Neither drawn ones of users whose lists are not drawn, nor the others of those whose are."""
+    live = Live(store, impressions=ImpressionsConfig(log=True, sample=0.0))
+    answers = live.recommend_many(range(1, 40), k=4)
+    drawn = [answer.user_id for answer in answers if answer.policy is not None]
+    others = [answer.user_id for answer in answers if answer.policy is None]
+    assert live.recommend(others[0], k=4, seed=5).policy is not None
+    live.recommend(100, k=4, seed=np.int64(-1))  # type: ignore[arg-type]
+    assert live.recording.flush(30)
+    state = open_state(store / "live" / "state.sqlite")
+    for compacted in (False, True):
+        if compacted:
+            live.close()
+            compact(answers_folder(store))
+        assert harm(answers_folder(store), state, allowed=0.1).users == (len(drawn), len(others))
+    by_caller = [one for one in read(answers_folder(store)) if one.seed is not None]
+    assert [(one.user, one.seed) for one in by_caller] == [(others[0], 5), (100, -1)]
 
 
 def test_the_command_ends_exploring_where_nobody_likes_drawn_lists(

@@ -238,9 +238,10 @@ def test_a_log_without_chance_is_refused(store: Path) -> None:  # noqa: F811
     live = Live(store, impressions=ImpressionsConfig(log=True))
     for user in range(1, 20):
         live.recommend(user, k=K, seed=-1)
+    live.recommend(1, k=K, seed=7)  # no chance: whoever gave the seed chose the list
     assert live.recording.flush(30)
     live.close()
-    with pytest.raises(FunnelError, match="19 not drawn"):
+    with pytest.raises(FunnelError, match="19 not drawn, 1 drawn by a seed that its caller gave"):
         replayed(store, None)
 
 

@@ -93,7 +93,7 @@ def _schema() -> Any:
             ("version", text), ("state", text), ("call", text), ("k", pa.int32()),
             ("item_numbers", pa.list_(pa.int64())), ("item_texts", pa.list_(text)),
             ("scores", pa.list_(pa.float32())), ("shown", pa.list_(pa.int32())),
-            ("propensities", pa.list_(pa.float64())), ("reasons", pa.list_(text)),
+            ("propensities", pa.list_(pa.float64())), ("reasons", pa.list_(text)), ("seed", pa.int64()),
             *((name, text) for name in _JSON),
         ]
     )  # fmt: skip
@@ -113,6 +113,7 @@ def _row(impression: Impression) -> dict[str, Any]:
         "shown": impression.shown,
         "propensities": impression.propensities,
         "reasons": impression.reasons,
+        "seed": impression.seed,
     }
 
 
@@ -131,6 +132,7 @@ def _impression(row: dict[str, Any]) -> Impression:
         shown=tuple(row["shown"]),
         propensities=None if row["propensities"] is None else tuple(row["propensities"]),
         reasons=tuple(row["reasons"]),
+        seed=row.get("seed"),
         **fields,
     )
 

@@ -42,8 +42,9 @@ class Impression:
     call: "recommend", "rank" or "similar". arms: by experiment. weights: by experiment whose shares move, the
     number of the period and the share that the arm had, which is the chance that the user had of it. teams:
     of an interleaved list, for each position the arm that put its item in: 0 the control, 1 the other, -1
-    both. context, where: as they were given. policy:
-    what was drawn by. reasons, ms: as in `Answer`. request: what else makes the answer again; None for most.
+    both. context, where: as they were given. policy: what was drawn by. seed: that the caller gave, in place
+    of chance; None for most. reasons, ms: as in `Answer`. request: what else makes the answer again; None for
+    most.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Impression:
     context: Mapping[str, Any] = field(default_factory=dict)
     where: Any = None
     policy: Mapping[str, Any] | None = None
+    seed: int | None = None
     reasons: tuple[str, ...] = ()
     ms: Mapping[str, float] = field(default_factory=dict)
     request: Mapping[str, Any] | None = None
@@ -92,6 +94,8 @@ def as_line(impression: Impression) -> bytes:
     }
     if impression.propensities is not None:
         record["propensities"] = _text(np.array(impression.propensities, dtype="<f4"))
+    if impression.seed is not None:
+        record["seed"] = impression.seed
     for name in _PLAIN:
         value = getattr(impression, name)
         if value is not None and len(value) and not (name == "call" and value == "recommend"):
@@ -133,6 +137,7 @@ def _impression(record: dict[str, Any]) -> Impression:
         scores=scores,
         shown=shown,
         propensities=chances,
+        seed=record.get("seed"),
         **optional,
     )
 
@@ -147,6 +152,8 @@ def _check(
     """Raises: ValueError for parts that do not fit together."""
     if not isinstance(record["id"], str) or not isinstance(record["version"], str):
         raise ValueError("id and version must be texts")
+    if type(record.get("seed", 0)) is not int:
+        raise ValueError("seed is no whole number")
     if len(scores) != len(items):
         raise ValueError(f"{len(items)} items, {len(scores)} scores")
     if not all(type(at) is int and 0 <= at < len(items) for at in shown) or len(set(shown)) < len(shown):

@@ -61,7 +61,7 @@ def harm(
     since: float | None = None,
 ) -> Harm:
     """Compare them by the log of answers and what came of them. It may be looked at any time, by all
-    together.
+    together. Answers whose callers gave a seed are of neither: chance did not say whose they are.
 
     answers: the folder of the log. state: where events were observed. allowed: the loss that was stated, as a
     share. since: seconds, of the first answer that counts.
@@ -70,7 +70,9 @@ def harm(
     if not 0 <= allowed < 1:
         raise FunnelError(f"the allowed loss is {allowed!r}; a share of at least 0 and below 1 is expected")
     records = [
-        record for record in read(answers, since) if record.call == "recommend" and record.user is not None
+        record
+        for record in read(answers, since)
+        if record.call == "recommend" and record.user is not None and record.seed is None
     ]
     first = min((record.time for record in records if record.policy is not None), default=np.inf)
     records = [record for record in records if record.time >= first]  # before that nobody's lists were drawn

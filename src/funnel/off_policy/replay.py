@@ -144,6 +144,8 @@ def _drawn(
             left_out["not recommended, or empty"] += 1
         elif record.policy is None or record.propensities is None:
             left_out["not drawn"] += 1
+        elif record.seed is not None:
+            left_out["drawn by a seed that its caller gave"] += 1
         elif record.time < since:
             left_out["whose events have left the state"] += 1
         elif whole and not record.request:

@@ -49,6 +49,7 @@ def impression_of(
         context=facts["context"],
         where=facts["where"],
         policy=None if answer.policy is None else _policy(answer.policy),
+        seed=facts["seed"],
         reasons=tuple(mended(reason) for reason in answer.reasons),
         ms={name: round(ms, 2) for name, ms in answer.milliseconds.items()},
         request=whole,

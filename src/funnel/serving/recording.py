@@ -127,6 +127,7 @@ class Recording:
             "context": plain(request.context) if request.context else {},  # the caller's, who may change it
             "where": plain(request.where) if request.where else None,
             "request": plain(dict(request.user or {})) if sampled else None,
+            "seed": None if given.seed is None else int(given.seed),
         }
         self._recorder(self.folder, settings).put(
             partial(
