@@ -15,7 +15,7 @@ import pytest
 from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
-from funnel import Live
+from funnel import Answer, Live
 from funnel.artifacts import Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.cli import app
@@ -23,6 +23,7 @@ from funnel.errors import ConfigError, FunnelError
 from funnel.experiments.config import ExperimentConfig
 from funnel.experiments.running import start
 from funnel.impressions import ImpressionsConfig, answers_folder, read
+from funnel.off_policy.harm import harm
 from funnel.off_policy.judged import OtherBundle, OtherPolicy, certain, logged_candidates
 from funnel.off_policy.replay import Replay, Reward, earned_by_answer, replay
 from funnel.policies import Drawing
@@ -213,6 +214,37 @@ def test_lists_whose_events_have_left_the_state_are_left_out(store: Path) -> Non
     found = replayed(store, own_policy(store))
     assert found.left_out["whose events have left the state"] > 50
     assert found.earned.value == 1.0
+
+
+@pytest.mark.parametrize(("busy", "everyone"), [(1, False), (4, True)])
+def test_lists_of_users_who_have_more_events_than_are_kept_are_left_out(
+    store: Path,  # noqa: F811
+    busy: int,
+    everyone: bool,
+) -> None:
+    """Of one user in a hundred theirs alone, of more all of that time: who is busy goes by what came."""
+    live = Live(store, impressions=ImpressionsConfig(log=True, candidates=200))
+    why = "whose events have left the state"
+
+    def day() -> list[Answer]:
+        answers = live.recommend_many(range(1, 151), k=K)
+        live.observe(*((one.user_id, one.items[0].item_id, None, None, None, one.id) for one in answers))
+        return [answer for answer in answers if answer.policy is not None]
+
+    drawn = day()
+    live.observe(*((one.user_id, 1, None) for one in drawn[:busy] for _ in range(1_200)))
+    time.sleep(1.1)
+    later = day()
+    assert live.recording.flush(30)
+    live.close()
+    found = replayed(store, own_policy(store))
+    assert found.left_out[why] == (len(drawn) if everyone else 1)
+    assert found.lists == len(drawn) + len(later) - found.left_out[why]
+    assert found.earned.value == 1.0
+    seen = harm(answers_folder(store), open_state(store / "live" / "state.sqlite"), allowed=0.1)
+    assert sum(seen.users) == 150
+    assert ("; 1 lists are left out" not in seen.sentence) == everyone
+    assert why in seen.sentence
 
 
 def test_the_command(lived: Path, tmp_path: Path) -> None:

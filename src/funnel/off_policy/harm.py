@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from funnel.experiments.effects import effect
 from funnel.experiments.moments import UserMoments
 from funnel.experiments.sequences import multiplier
 from funnel.impressions import Impression, answers_folder, read
-from funnel.off_policy.replay import Reward, earned_by_answer
+from funnel.off_policy.replay import GONE, Reward, earned_by_answer, with_all_events
 from funnel.policies import Drawing
 from funnel.serving.exploring import let_go_on_at, set_exploring
+from funnel.serving.feedback import KeptEvents
 from funnel.serving.state import StateLog, open_state
+from funnel.serving.state.retention import kept
 from funnel.values.ids import written
 
 #: The loss that may be, where the bundle does not say one.
@@ -76,9 +78,13 @@ def harm(
     ]
     first = min((record.time for record in records if record.policy is not None), default=np.inf)
     records = [record for record in records if record.time >= first]  # before that nobody's lists were drawn
-    earned = earned_by_answer(records, state, Reward() if reward is None else reward)
+    events = KeptEvents()
+    earned = earned_by_answer(records, state, Reward() if reward is None else reward, events)
+    records, gone = with_all_events(records, events)
     drawn, others = _by_user(records, earned)
-    return judge_harm(drawn, others, allowed)
+    found = judge_harm(drawn, others, allowed)
+    left_out = f"; {gone:,} lists are left out {GONE}" if gone else ""
+    return replace(found, sentence=found.sentence + left_out)
 
 
 def drawing_of(store: Store) -> Drawing | None:
@@ -94,7 +100,7 @@ def harm_of(
     reward: Reward | None = None,
     state: StateLog | str | Path | None = None,
 ) -> Harm:
-    """Of a store, since drawing was last let go on by hand.
+    """Of a store, since drawing was last let go on by hand, and since when the state has the events.
 
     drawing: whose `max_loss` is allowed, unless `allowed` is given. state: where events are observed; default
     the store's own file. Raises: as `harm`.
@@ -103,7 +109,8 @@ def harm_of(
         allowed = ALLOWED if drawing is None or drawing.max_loss is None else drawing.max_loss
     events = store.folder / "live" / "state.sqlite" if state is None else state
     log = open_state(events) if isinstance(events, str | Path) else events
-    since = let_go_on_at(store.folder)
+    bounds = kept(store)
+    since = max(let_go_on_at(store.folder) or 0.0, 0.0 if bounds is None else bounds.since)
     return harm(answers_folder(store.folder), log, allowed=allowed, reward=reward, since=since)
 
 

@@ -21,7 +21,7 @@ from funnel.off_policy.estimators import FLOOR, estimate
 from funnel.off_policy.judged import JudgedPolicy, LoggedPolicy, OtherBundle
 from funnel.off_policy.lists import DrawnLists
 from funnel.policies import Drawing
-from funnel.serving.feedback import named_events
+from funnel.serving.feedback import KeptEvents, named_events
 from funnel.serving.state import Event, StateLog
 from funnel.serving.state.retention import kept
 from funnel.types import Bool, Float64
@@ -36,6 +36,14 @@ _SAME = 1e-4
 #: The share of lists whose logged chances must come out again: else the log says less than the policy went
 #: by.
 AGREE = 0.99
+
+#: The share of users, the most active ones, of whom some answers may be left out while the others' count: of
+#: more of them, all answers of that time are.
+_FEW = 0.01
+
+
+#: Why answers are left out whose events went by the data or as a user's oldest.
+GONE = "whose events have left the state"
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,10 @@ def replay(
             "what other lists would have earned cannot be told from lists that were always the same. Draw a "
             "share of them ([explore] in the config)"
         )
-    rewards = earned_by_answer(records, state, Reward() if reward is None else reward)
+    events = KeptEvents()
+    rewards = earned_by_answer(records, state, Reward() if reward is None else reward, events)
+    records, gone = with_all_events(records, events)
+    left_out += Counter({GONE: gone} if gone else {})
     lacking = Counter[str]()
     parts = list(_parts(store, judged, records, rewards, left_out, lacking))
     left_out += lacking
@@ -147,7 +158,7 @@ def _drawn(
         elif record.seed is not None:
             left_out["drawn by a seed that its caller gave"] += 1
         elif record.time < since:
-            left_out["whose events have left the state"] += 1
+            left_out[GONE] += 1
         elif whole and not record.request:
             left_out["logged without the request"] += 1
         else:
@@ -156,11 +167,13 @@ def _drawn(
 
 
 def earned_by_answer(
-    records: Sequence[Impression], state: StateLog, reward: Reward
+    records: Sequence[Impression], state: StateLog, reward: Reward, kept: KeptEvents | None = None
 ) -> dict[str, list[float]]:
-    """By answer, what came of each position. Raises: FunnelError where the reward is of a kind that none of
-    their events has, and they have others."""
-    events = list(_events(records, state))
+    """By answer, what came of each position. kept: counts the state's events.
+
+    Raises: FunnelError where the reward is of a kind that none of their events has, and they have others.
+    """
+    events = list(_events(records, state, kept))
     kinds = {event.kind or INTERACTION for event in events}
     if kinds and reward.kind is not None and reward.kind not in kinds:
         raise FunnelError(
@@ -171,11 +184,25 @@ def earned_by_answer(
     return {record.id: [reward.of(row) for row in joiner.rows(record)] for record in records}
 
 
-def _events(records: Sequence[Impression], state: StateLog) -> Iterator[Event]:
+def with_all_events(records: Sequence[Impression], kept: KeptEvents) -> tuple[list[Impression], int]:
+    """Those of which all events are there, and how many others there are. Of each user the state keeps the
+    newest events: what came of the older answers of those who do most would be nothing.
+
+    Which users those are goes by what came of their answers. So where they are more than one in a hundred,
+    answers count from the moment since which they are not.
+    """
+    since = {user: kept.whole_since(user) for user in {written(record.user) for record in records}}
+    moments = sorted(since.values())
+    everyone = moments[len(moments) - 1 - int(_FEW * len(moments))] if moments else 0.0
+    whole = [record for record in records if record.time >= max(everyone, since[written(record.user)])]
+    return whole, len(records) - len(whole)
+
+
+def _events(records: Sequence[Impression], state: StateLog, kept: KeptEvents | None) -> Iterator[Event]:
     """Those that name one of the answers, whoever they are of: an answer may have been given to nobody."""
     wanted = {record.id for record in records}
     since = min((record.time for record in records), default=0.0) - SKEW
-    return (event for event in named_events(state, since) if event.answer in wanted)
+    return (event for event in named_events(state, since, kept) if event.answer in wanted)
 
 
 @dataclass(frozen=True)

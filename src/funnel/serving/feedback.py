@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 from funnel.artifacts.manifest import Manifest
@@ -11,6 +13,8 @@ from funnel.artifacts.store import Store
 from funnel.impressions import ImpressionsConfig, ReadFigures, answers_folder, read
 from funnel.impressions.join import SKEW, Joiner, JoinFigures
 from funnel.serving.state import Event, StateLog
+from funnel.serving.state.log import Counted
+from funnel.serving.state.sqlite import MOST_OF_USER
 
 #: Events that are read from the log together.
 _CHUNK = 20_000
@@ -58,14 +62,36 @@ def window_of(store: Store) -> int:
     return ImpressionsConfig(window=window).window_seconds
 
 
-def named_events(state: StateLog, since: float) -> Iterator[Event]:
-    """Events since a moment, or of none, that name an answer, in their order. Raises: BundleError where the
-    state cannot be read."""
+@dataclass(frozen=True)
+class KeptEvents:
+    """What a state keeps of each user, whose newest events it keeps: how many, and the time of the first."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, int] = field(default_factory=dict)
+
+    def count(self, event: Counted) -> None:
+        """Count one; in their order."""
+        self.counts[event.user] += 1
+        self.first.setdefault(event.user, event.time)
+
+    def whole_since(self, user: str | None) -> float:
+        """The moment since which all events of a user are there: minus infinity where none can have gone,
+        infinity where events have no time."""
+        if user is None or self.counts[user] < MOST_OF_USER:
+            return -inf
+        return self.first[user] + 1.0 if self.first[user] else inf  # of whole seconds, cut off
+
+
+def named_events(state: StateLog, since: float, kept: KeptEvents | None = None) -> Iterator[Event]:
+    """Events since a moment, or of none, that name an answer, in their order. kept: counts all that are met.
+    Raises: BundleError where the state cannot be read."""
     number, more = 0, True
     while more:
         events = state.events_after(number, _CHUNK)
         more = len(events) == _CHUNK
         for event in events:
             number = event.number
+            if kept is not None:
+                kept.count(event)
             if event.answer is not None and (not event.time or event.time >= since):
                 yield Event(*event[1:])
