@@ -449,6 +449,24 @@ def test_answers_are_made_again_by_another_process(live: Live, indexes: Path) ->
     assert replayed(indexes, 1.0).gone == 8
 
 
+def test_answers_that_go_by_events_that_were_dropped_are_not_called_different(
+    live: Live, indexes: Path
+) -> None:
+    """Of each user the state keeps the newest: what was popular by the others is not known any more."""
+    now = int(time.time())
+    live.observe((7, 50, now, None))
+    live.refresh()
+    for item in range(1, 11):
+        live.observe(*((8, item, now, None) for _ in range(95)))
+        live.refresh()
+    ask(live, range(1, 9))
+    live.observe(*((8, 60, now, None) for _ in range(500)))
+    assert len(live.state.events_of("8", 2_000)) < 950
+    live.close()
+    result = replayed(indexes, 1.0)
+    assert (result.same, result.different, result.unknown) == (0, 0, 8)
+
+
 def wait_for(condition: Any, seconds: float = 60.0) -> None:
     until = time.monotonic() + seconds
     while not condition():

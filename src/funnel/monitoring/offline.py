@@ -24,7 +24,8 @@ from funnel.serving.loaded import Loaded
 @dataclass(frozen=True)
 class ReplayFigures:
     """same, different: answers that came out again to the last bit, and that did not. unknown: those of which
-    nobody can tell, since the state's log does not know any more what was in them. gone: those of bundles
+    nobody can tell, since the state's log does not know any more what was in them: such as those that do not
+    come out again where it has dropped events of a user, of whom it keeps the newest. gone: those of bundles
     that are not in the store. examples: ids of some that are different."""
 
     same: int
@@ -66,7 +67,11 @@ def _of_version(live: Live, version: str, some: Iterable[Impression]) -> list[Re
         loaded = Loaded.load(Store(live.folder), version)
     except BundleError:
         return None
-    return remake(SecondOverlay(loaded, live.state), some)
+    reference = SecondOverlay(loaded, live.state)
+    remade = remake(reference, some)
+    if not reference.has_gaps:
+        return remade
+    return [answer if answer.equal else answer._replace(equal=None) for answer in remade]
 
 
 def _summed(remade: list[Remade], gone: int) -> ReplayFigures:

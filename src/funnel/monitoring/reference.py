@@ -18,12 +18,17 @@ _CHUNK = 20_000
 
 
 class SecondOverlay:
-    """Of one bundle. To be used by one thread. state: the log."""
+    """Of one bundle. To be used by one thread. state: the log.
+
+    has_gaps: whether events that it was to follow were not in the log any more, behind the first that is: of
+    each user the log keeps the newest.
+    """
 
     def __init__(self, bundle: Loaded, state: StateLog) -> None:
         self._bundle, self._state = bundle, state
         self._overlay = Overlay(bundle)
         self._generation: int | None = None  # of the log; it may be one that cannot be read just now
+        self.has_gaps = False
 
     @property
     def version(self) -> str:
@@ -84,9 +89,12 @@ class SecondOverlay:
             events = self._state.events_after(self._overlay.events_at, _CHUNK)
             some = [event for event in events if event.number <= number]
             if some:
+                before = self._overlay.events_at or some[0].number - 1
+                self.has_gaps |= some[-1].number - before > len(some)
                 self._overlay.count(some)
             if len(some) < len(events) or len(events) < _CHUNK:
                 break
+        self.has_gaps |= 0 < self._overlay.events_at < number
         return self._overlay.events_at <= number
 
     def counts_as(self, served: Overlay) -> bool:
