@@ -148,6 +148,12 @@ def test_a_table_that_is_there_twice_is_refused(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_a_part_of_a_struct_that_is_a_name_too_is_refused(tmp_path: Path) -> None:
+    strange = table("a", **{"ctx.os": ["ios"], "ctx": [{"os": "ios"}]})
+    with pytest.raises(DataError, match=r"events.parquet has columns of the same name: 'ctx.os'"):
+        read(written(tmp_path, events=strange))
+
+
 def test_a_part_without_a_key_is_refused_and_one_without_a_column_has_gaps(tmp_path: Path) -> None:
     written(tmp_path, events__a=table(1, rating=[4]), events__b=table(2))
     assert read(tmp_path).events["rating"].isna().tolist() == [False, True]

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from funnel.data import Column, Dataset, Schema, json_records
@@ -74,7 +76,8 @@ def test_records_are_the_table_that_they_say(
     assert found.item_ids.tolist() == [7, 8, BIG]
 
 
-def test_the_parts_of_a_record_in_a_record_are_columns(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "parts"])
+def test_the_parts_of_a_record_in_a_record_are_columns(form: str, tmp_path: Path) -> None:
     nested = [
         {"user_id": 1, "item_id": 7, "time": T, "ctx": {"device": {"os": "ios"}, "page": 3}},
         {"user_id": 2, "item_id": 8, "time": T, "ctx": {"page": 4}, "more": {"a": [{"b": 1}]}},
@@ -83,7 +86,15 @@ def test_the_parts_of_a_record_in_a_record_are_columns(tmp_path: Path) -> None:
     wanted = Schema(
         events=(Column(name="ctx.device.os", kind="category"), Column(name="ctx.page", kind="number"))
     )
-    found = Dataset.from_folder(written(tmp_path, events_jsonl=lines(nested)), wanted)
+    if form == "jsonl":
+        written(tmp_path, events_jsonl=lines(nested))
+    elif form == "parquet":
+        pq.write_table(pa.Table.from_pylist(nested), tmp_path / "events.parquet", row_group_size=2)
+    else:  # the second lacks a part that the first has
+        (tmp_path / "events").mkdir()
+        for number, some in enumerate((nested[:1], nested[1:])):
+            pq.write_table(pa.Table.from_pylist(some), tmp_path / "events" / f"{number}.parquet")
+    found = Dataset.from_folder(tmp_path, wanted)
     flat = pd.DataFrame(EVENTS).assign(item_id=[7, 8, 7], time=T)
     flat["ctx.device.os"], flat["ctx.page"] = ["ios", None, None], [3, 4, None]
     assert found.checksum() == Dataset.from_frames(wanted, flat).checksum()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from funnel.errors import DataError
@@ -237,6 +239,25 @@ def test_files_that_are_no_table_are_named_and_do_no_harm(name: str, tmp_path: P
     made, data = guessed(tmp_path)
     assert why in unused(made)[path]
     assert who_what_when(data) == expected(SHOP.events)
+
+
+def test_the_parts_of_structs_are_columns(tmp_path: Path) -> None:
+    SHOP.write(tmp_path)
+    for name in ("events", "items"):
+        (tmp_path / f"{name}.csv").unlink()
+        rows = getattr(SHOP, name).to_dict("records")
+        keys = ("user_id", "item_id")
+        nested = [
+            {key: row[key] for key in keys if key in row}
+            | {"more": {"of": {key: value for key, value in row.items() if key not in keys}}}
+            for row in rows
+        ]
+        pq.write_table(pa.Table.from_pylist(nested), tmp_path / f"{name}.parquet")
+    made, data = guessed(tmp_path)
+    assert who_what_when(data) == expected(SHOP.events)
+    plain, other = guessed(SHOP.write(tmp_path / "plain"))
+    assert data.items["more.of.title"].tolist() == other.items["title"].tolist()
+    assert set(kinds(made, "items")) == {f"more.of.{name}" for name in kinds(plain, "items")}
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "ndjson.gz", "json", "csv.gz", "tsv.gz"])

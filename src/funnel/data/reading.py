@@ -17,7 +17,7 @@ from funnel.data.parts import Part, find_parts
 from funnel.data.schema import KEYS, TableName
 from funnel.data.table_file import TableFile
 from funnel.errors import DataError
-from funnel.values.arrow import joined
+from funnel.values.arrow import flat, joined
 from funnel.values.ids import written_integers
 from funnel.values.where import Where
 from funnel.values.words import words
@@ -46,8 +46,9 @@ def no_table(folder: Path, name: TableName) -> DataError:
 def read_table(folder: Path, name: TableName, file: TableFile | None = None) -> pd.DataFrame | None:
     """The parts of a table end to end, by file name; None where there is none.
 
-    In CSV files all is text, and an id that is written 7 or 7.0 is a whole number. file: where the table is
-    and how it is written; its own names of keys are kept (see `funnel.data.foreign`).
+    In CSV files all is text, and an id that is written 7 or 7.0 is a whole number. The parts of a struct of
+    Parquet are columns, as those of a record of JSON. file: where the table is and how it is written; its own
+    names of keys are kept (see `funnel.data.foreign`).
     Raises: DataError for what cannot be read, and where a key is in some of the parts only.
     """
     parts = find_parts(folder, name) if file is None else file.parts(folder, name)
@@ -99,7 +100,7 @@ def _read(part: Part, file: TableFile) -> Any:
     try:
         match part.form:
             case "Parquet":
-                table = pq.ParquetFile(part.path).read()
+                table = flat(pq.ParquetFile(part.path).read())
             case "CSV":
                 table = read_csv(str(part.path), file)
             case "JSON":

@@ -15,11 +15,19 @@ import pyarrow.parquet as pq
 from funnel.data.batches import ROWS, Batches
 from funnel.data.foreign import in_our_names, is_by_value
 from funnel.data.parts import Part, find_parts
-from funnel.data.reading import check_keys, csv_header, csv_options, in_folders, own_columns, with_integers
+from funnel.data.reading import (
+    INDEX,
+    check_keys,
+    csv_header,
+    csv_options,
+    in_folders,
+    own_columns,
+    with_integers,
+)
 from funnel.data.schema import Column, TableName
 from funnel.data.table_file import TableFile
 from funnel.errors import DataError
-from funnel.values.arrow import common, to_series
+from funnel.values.arrow import common, flat, to_series
 
 #: What is read of a file at a time, and what a batch holds at most, in bytes.
 _BUFFER, _MOST_BYTES = 1 << 20, 32 << 20
@@ -150,7 +158,7 @@ def _opened(part: Part, file: TableFile) -> _PartFile:
     try:
         if part.form == "Parquet":
             with pq.ParquetFile(part.path) as opened:
-                schema, about = opened.schema_arrow, opened.metadata
+                schema, about = flat(opened.schema_arrow.empty_table()).schema, opened.metadata
                 groups = tuple(about.row_group(group).num_rows for group in range(about.num_row_groups))
             types = {name: schema.field(name).type for name in own_columns(part, schema.names)}
         else:
@@ -213,12 +221,12 @@ def _of_parquet(part_file: _PartFile, groups: range) -> Iterator[Any]:
     with pq.ParquetFile(
         part_file.part.path, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True
     ) as file:
-        columns = [name for name in file.schema_arrow.names if name in part_file.types]
+        columns = [name for name in file.schema_arrow.names if not INDEX.fullmatch(name)]
         for group in groups:
             try:
                 size = _rows_of_batch(file, group, columns)
                 for batch in file.iter_batches(size, row_groups=[group], columns=columns, use_threads=False):
-                    yield pa.Table.from_batches([batch])
+                    yield flat(pa.Table.from_batches([batch]))
             except (OSError, ValueError, pa.ArrowException) as error:
                 first, rows = sum(part_file.groups[:group]), part_file.groups[group]
                 raise DataError(

@@ -21,7 +21,7 @@ from funnel.errors import DataError
 from funnel.init.blocks import Block, blocks, packed_blocks
 from funnel.init.csv_form import find_encoding, sniff
 from funnel.init.table_files import TableFiles
-from funnel.values.arrow import joined
+from funnel.values.arrow import flat, joined
 
 #: Bytes of CSV and rows of Parquet that are read; of a longer table a third each from three parts.
 MOST_BYTES = 24 << 20
@@ -84,7 +84,8 @@ def columns_of(files: TableFiles) -> list[str]:
                 return sniff(files.parts[0], files.path)[1]
             case "JSON":
                 return list(read_json(files.parts[0], MOST_ROWS).column_names)
-        return list(pq.ParquetFile(files.parts[0]).schema_arrow.names)
+        schema = pq.ParquetFile(files.parts[0]).schema_arrow
+        return list(flat(schema.empty_table()).column_names)
     except _UNREADABLE as error:
         raise DataError(f"{files.path} cannot be read: {error}") from error
 
@@ -160,7 +161,7 @@ def _of_parquet(files: TableFiles) -> Sample:
     whole = rows <= MOST_ROWS
     looked = opened if whole else _three(opened)
     each = rows if whole else MOST_ROWS // len(looked)
-    frame = _frame([table for file in looked for table in _batches(file, each)])
+    frame = _frame([flat(table) for file in looked for table in _batches(file, each)])
     return Sample(files, TableFile(path=files.path), frame, rows, whole)
 
 

@@ -41,6 +41,13 @@ def to_series(values: Any) -> pd.Series:
     return column
 
 
+def flat(table: Any) -> Any:
+    """A table whose columns that are structs are a column a part, such as "device.os", in any depth."""
+    while any(pa.types.is_struct(kind) for kind in table.schema.types):
+        table = table.flatten()
+    return table
+
+
 def joined(parts: list[Any], zone: str = "UTC") -> pd.Series:
     """The parts of one column, each a chunked array, end to end.
 
