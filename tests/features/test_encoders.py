@@ -84,9 +84,11 @@ def test_a_number_that_all_rows_share_has_a_deviation_of_one(value: float) -> No
     assert encode_one(encoder, price=value + 0.5)["price"].tolist() == [0.5, 0]
 
 
+@pytest.mark.parametrize("same", [0, 900])
 @pytest.mark.parametrize("mistake", [1e12, -1e200, 1.7e308])
-def test_a_mistaken_number_hides_no_other(mistake: float) -> None:
-    usual = np.random.default_rng(0).uniform(10, 100, 1000).tolist()
+def test_a_mistaken_number_hides_no_other(mistake: float, same: int) -> None:
+    """same: of the others, whose middle half is one value then."""
+    usual = [0.0] * same + np.random.default_rng(0).uniform(10, 100, 1000 - same).tolist()
     frame = pd.DataFrame({"price": [*usual, mistake]})
     encoded = prices(frame["price"].tolist()).encode(frame)["price"]
     np.testing.assert_array_equal(encoded[:-1], prices(usual).encode(frame)["price"][:-1])

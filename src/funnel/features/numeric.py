@@ -36,7 +36,7 @@ class NumberEncoder:
         if not len(finite):
             return cls(0.0, 1.0)
         with np.errstate(over="ignore", invalid="ignore"):
-            finite = _near(finite)
+            finite = _near(finite) if finite.min() < finite.max() else finite
             if finite.min() == finite.max():  # whose deviation is rounding noise
                 return cls(float(finite[0]), 1.0)
             mean, deviation = float(finite.mean()), float(finite.std())
@@ -58,10 +58,12 @@ class NumberEncoder:
 
 
 def _near(numbers: Float64) -> Float64:
-    """Without those that are FAR from the others, where a quarter of these differ on either side."""
+    """Without those that are FAR from the others. Where the middle half is one value, such as 0, the range
+    is how far three quarters of the values that differ from it are at most."""
     low, median, high = np.quantile(numbers, (0.25, 0.5, 0.75))
-    far = np.abs(numbers - median) > FAR * (high - low)
-    return numbers[~far] if high > low else numbers
+    away = np.abs(numbers - median)
+    range_ = high - low or np.quantile(away[away > 0], 0.75, method="lower")
+    return numbers[~(away > FAR * range_)]
 
 
 @dataclass(frozen=True)
