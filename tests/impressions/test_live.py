@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,7 @@ def test_a_filter_that_the_caller_changes_afterwards_is_logged_as_it_was(live: L
     assert logged(live)[answer.id].where == {"genres": ["Comedy"]}
 
 
-@pytest.mark.parametrize("user", [7.0, np.int64(7), "u7", "\ud800", None, True, b"7", [1], 2**70, ""])
+@pytest.mark.parametrize("user", [7.0, np.int64(7), "u7", None, 2**70, Decimal(7), 7.5])
 def test_whoever_asks_the_request_is_served_and_logged(live: Live, user: Any) -> None:
     answer = live.recommend(user)
     one = logged(live)[answer.id]

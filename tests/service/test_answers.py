@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from funnel import Live
-from funnel.errors import FunnelError
+from funnel.errors import DataError, FunnelError
 from tests.service.conftest import asked, get, post
 
 from funnel.service.app import Service  # isort: skip
@@ -178,7 +178,7 @@ def test_an_event_has_the_second_that_it_is_in(live: Live) -> None:
 
 
 def test_json_is_that_of_to_dict(live: Live) -> None:
-    answer = live.recommend("\ud800half", k=3)  # no UTF-8 has it
+    answer = live.recommend("\u20ac7", k=3)
     assert json.loads(answer_json(answer)) == answer.to_dict()
     answer = live.recommend(7, k=200)
     assert json.loads(answer_json(answer)) == answer.to_dict()
@@ -189,6 +189,14 @@ WRONG: list[tuple[str, Any]] = [
     ("attributes", "title"), ("seen", 7), ("seen", []), ("seen", "never"), ("seen", ["bought"]), ("where", 5),
     ("where", {"nothing": 1}), ("user", 5), ("user", {"nothing": 1}), ("context", {"nothing": 1}),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("user", [True, [1], "", "x" * 4_097])
+def test_what_is_no_id_of_a_user_is_refused_as_it_is_in_python(live: Live, user: Any) -> None:
+    with pytest.raises(DataError):
+        live.recommend(user)
+    answer = post(Service(live), "/v1/recommend", {"user_id": user})
+    assert (answer.status_code, answer.json()["error"]) == (422, "DataError")
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG, ids=map(str, WRONG))

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -140,15 +141,31 @@ def test_a_deadline_may_be_any_number(live: Live) -> None:
         assert any(code.startswith("skipped:") for code in live.recommend(7, deadline=short).reasons)
 
 
-USERS = [
-    2**63, 2**64, -(2**70), 10**5_000, b"7", True, math.nan, math.inf, -math.inf, 7.5, "7\0", "", "007", [7],
-    {7: 7}, {7}, (7,), np.array([7]), np.array(7), pd.NA, pd.NaT, object(), Decimal(7), 7j, np.float32("nan"),
-    "9" * 5_000, "\ud800", np.bool_(True), pd.Series([7]),
+NO_IDS = [
+    10**5_000, b"7", True, math.nan, math.inf, -math.inf, "", [7], {7: 7}, {7}, (7,), np.array([7]), pd.NA,
+    np.array(7), pd.NaT, np.float32("nan"), "9" * 5_000, "\ud800", np.bool_(True), Decimal("NaN"),
 ]  # fmt: skip
+STRANGERS = [2**63, 2**64, -(2**70), 7.5, "7\0", "007", object(), 7j, UUID(int=7)]
 
 
-@pytest.mark.parametrize("user", USERS, ids=lambda value: type(value).__name__)
-def test_what_is_no_id_of_a_user_is_an_unknown_user(live: Live, user: Any) -> None:
+@pytest.mark.parametrize("user", NO_IDS, ids=lambda value: type(value).__name__)
+def test_what_is_no_id_of_a_user_is_refused_as_it_is_in_events(live: Live, user: Any) -> None:
+    for call in (
+        lambda: live.recommend(user, 3),
+        lambda: live.recommend_many([7, user], 3),
+        lambda: live.rank(user, [1, 2]),
+        lambda: live.similar(1, 3, user_id=user),
+        lambda: live.explain(user, 1),
+        lambda: live.history(user),
+    ):
+        with pytest.raises(DataError, match=r"^user id .* is none"):
+            call()
+    with pytest.raises(DataError, match="a user id and an item id are expected"):
+        live.observe((user, 1))
+
+
+@pytest.mark.parametrize("user", STRANGERS, ids=lambda value: type(value).__name__)
+def test_an_id_that_the_data_cannot_have_is_of_an_unknown_user(live: Live, user: Any) -> None:
     answer = live.recommend(user, 3)
     assert answer.reasons == ("unknown_user", "empty_history")
     assert ids(answer) == ids(live.recommend("nobody", 3))
@@ -156,11 +173,22 @@ def test_what_is_no_id_of_a_user_is_an_unknown_user(live: Live, user: Any) -> No
     (many,) = live.recommend_many([user], 3)
     assert (many.items, many.reasons) == (answer.items, answer.reasons)
     assert many.user_id is user
+
+
+@pytest.mark.parametrize("user", [7, "7", 7.0, "7.0", np.int32(7), np.float32(7), Decimal(7), Decimal("7.0")])
+def test_an_id_is_the_same_in_any_type(live: Live, user: Any) -> None:
+    assert live.history(user) == live.history(7)
+    assert ids(live.recommend(user, 3)) == ids(live.recommend(7, 3))
+    assert ids(live.recommend(1, 3, exclude=[user])) == ids(live.recommend(1, 3, exclude=[7]))
+
+
+@pytest.mark.parametrize("item", [*NO_IDS, *STRANGERS], ids=lambda value: type(value).__name__)
+def test_what_is_no_id_of_an_item_is_an_unknown_item(live: Live, item: Any) -> None:
     with pytest.raises(FunnelError, match="not in the catalogue"):
-        live.explain(7, user)
+        live.explain(7, item)
     known = live.history(7)
-    assert live.recommend(7, 3, history=[*known, user]).reasons == ("unknown_items_in_history",)
-    assert ids(live.recommend(7, 3, exclude=[user])) == ids(live.recommend(7, 3))
+    assert live.recommend(7, 3, history=[*known, item]).reasons == ("unknown_items_in_history",)
+    assert ids(live.recommend(7, 3, exclude=[item])) == ids(live.recommend(7, 3))
 
 
 def test_ids_beyond_64_bits_do_not_round_those_beside_them(live: Live) -> None:
@@ -297,7 +325,8 @@ def test_whatever_is_passed_to_the_other_doors_is_answered_or_refused(
     assert many is None or len(many) == len(users)
     explained = answered(lambda: live.explain(users, item, time=given.get("time"), history=given.get("k")))
     assert explained is None or all(map(math.isfinite, explained.values()))
-    assert isinstance(live.history(users), list)
+    history = answered(lambda: live.history(users))
+    assert history is None or isinstance(history, list)
 
 
 def test_an_answer_brings_the_columns_that_were_asked_for(live: Live) -> None:

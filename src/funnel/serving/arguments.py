@@ -31,6 +31,8 @@ from funnel.values.arguments import (
     reranked,
     whole,
 )
+from funnel.values.events import LONGEST
+from funnel.values.ids import written
 from funnel.values.nearest import hint
 from funnel.values.shown import shown
 from funnel.values.words import word
@@ -57,6 +59,7 @@ __all__ = [
     "period",
     "reranked",
     "seen",
+    "user",
     "user_columns",
     "whole",
 ]
@@ -99,7 +102,28 @@ def known(value: Any) -> Any:
         return value if value.bit_length() <= _MOST_BITS else None
     if isinstance(value, str):
         return None if value.endswith("\0") else value  # NumPy drops a zero at the end of a text
-    return value if isinstance(value, float | np.integer | np.floating) else None
+    if isinstance(value, float | np.integer | np.floating):
+        return value
+    return written(value)  # such as a UUID or a decimal, as the events and tables of it are
+
+
+def user(value: Any) -> Any:
+    """A user's id as it is; None for nobody.
+
+    Raises: DataError for what cannot be one, and is in no event and no table either: what is missing in
+    another way, a truth value, a list, bytes, a text that is empty, longer than 4,096 characters or has half
+    a character.
+    """
+    if value is None or (type(value) is int and -(2**63) <= value < 2**63):
+        return value
+    if type(value) is str and value and value.isascii() and len(value) <= LONGEST:
+        return value  # most are such: for them it is to cost nothing
+    text = written(value)
+    if text is None or len(text) > LONGEST:
+        raise DataError(
+            f"user id {shown(value)} is none: a whole number or a text is expected, None for nobody"
+        )
+    return value
 
 
 def attributes(names: Any, there: Sequence[str]) -> list[str] | None:

@@ -257,7 +257,7 @@ class Live:
         Raises: FunnelError for an argument that cannot be meant, naming it: k < 1, a `time` that is not in
         seconds, a text or more than 100,000 ids as `history` or `exclude`; ConfigError when `where`, `user`
         or `context` names an unknown column, or `where` asks for what a column cannot have; DataError for a
-        value that a column cannot have.
+        value that a column cannot have, and for a `user_id` that cannot be one, such as NaN.
         """
         request = Request(user_id, history, user, where, exclude, time, seen, context)
         return recommending.recommend(

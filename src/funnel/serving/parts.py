@@ -10,6 +10,7 @@ from typing import Any
 
 from funnel.artifacts.store import Store
 from funnel.impressions import ImpressionsConfig
+from funnel.serving import arguments
 from funnel.serving.again import Readers
 from funnel.serving.arms import Arms, Chosen
 from funnel.serving.exploring import Exploring
@@ -81,6 +82,7 @@ class ServingParts:
 
     def chosen(self, user_id: Any) -> Chosen:
         """See `Live.chosen`."""
+        arguments.user(user_id)
         self.served()
         self.shadow.came()
         return self.arms.choose(user_id)

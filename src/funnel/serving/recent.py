@@ -37,6 +37,7 @@ def read_together(parts: ServingParts, user_ids: Sequence[Any]) -> tuple[list[Re
 
 def history_of(parts: ServingParts, user_id: Any) -> list[Any]:
     """See `Live.history`."""
+    arguments.user(user_id)
     contents = parts.served().contents
     row = contents.users.ids.row(arguments.known(user_id))
     events = events_of(contents, row, read(parts, user_id)[0])

@@ -53,7 +53,8 @@ def recommend_many(
     parts: ServingParts, user_ids: Iterable[Any], k: int, request: Request, context: Contexts
 ) -> list[Answer]:
     """See `Live.recommend_many`. request: what is the same for all of them, but the context."""
-    wanted, users = arguments.item_count(k), arguments.ids(user_ids, "user_ids")
+    wanted = arguments.item_count(k)
+    users = [arguments.user(user_id) for user_id in arguments.ids(user_ids, "user_ids")]
     parts.served()
     parts.shadow.came()
     answers: dict[int, Answer] = {}

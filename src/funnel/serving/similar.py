@@ -21,6 +21,7 @@ def similar(
     parts: ServingParts, request: Request, item_id: Any, k: int, *, attributes: Iterable[str] | None
 ) -> Answer:
     """See `Live.similar`. request: with the time that the caller gave."""
+    arguments.user(request.user_id)
     wanted, loaded = arguments.item_count(k), parts.served()
     chosen = Chosen(loaded, parts.follower.position)
     columns = arguments.attributes(attributes, loaded.contents.catalogue.names)
