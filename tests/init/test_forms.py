@@ -24,6 +24,23 @@ SHOP = shop()
 TIMES = pd.to_datetime(SHOP.events["timestamp"])
 
 
+@pytest.mark.parametrize("form", ["%H:%M:%S", "%H:%M", "%I:%M %p", "Parquet"])
+@pytest.mark.parametrize("name", ["time", "uhrzeit"])
+def test_a_day_and_a_time_of_day_in_two_columns_are_named(name: str, form: str, tmp_path: Path) -> None:
+    """One of them is the time; the other is no category of the event, whatever it is called."""
+    clock = TIMES.dt.time if form == "Parquet" else TIMES.dt.strftime(form)
+    events = SHOP.events.drop(columns="timestamp").assign(date=TIMES.dt.strftime("%Y-%m-%d"), **{name: clock})
+    SHOP.replace(events=events).write(tmp_path)
+    if form == "Parquet":
+        (tmp_path / "events.csv").unlink()
+        events.to_parquet(tmp_path / "events.parquet")
+    made, data = guessed(tmp_path)
+    why = unused(made)[f"events.{name}"]
+    assert why.startswith("times of day beside the days in date, and one column is read as the time")
+    assert name not in kinds(made, "events")
+    assert set(data.events["time"] % 86_400) == {0}
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
 def test_separators_and_encodings(separator: str, encoding: str, tmp_path: Path) -> None:

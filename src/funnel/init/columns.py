@@ -18,10 +18,11 @@ def find_columns(
     declared: list[Column] = []
     inside: dict[str, str] = {}
     taken = {*form.columns.values(), *form.columns, *KEYS[table], *OPTIONAL[table]}
+    left = {unused.where for unused in notes.unused}
     for name in names:
-        if name in taken:
-            continue
         where = f"{table}.{name}"
+        if name in taken or where in left:
+            continue
         if not name.strip():
             notes.leave(where, "a column without a name: give it one to use it")
             continue

@@ -18,7 +18,7 @@ from funnel.init.findings import Conclusion, Notes, Sure
 from funnel.init.keys import Keyed, reads
 from funnel.init.kinds import find_decimal
 from funnel.init.sampling import Sample
-from funnel.init.times import day
+from funnel.init.times import are_times_of_day, day
 from funnel.values.missing import quoted
 from funnel.values.times import END_OF_SECONDS
 from funnel.values.truths import truth
@@ -74,7 +74,7 @@ def _columns(table: TableName, keyed: Keyed, keys: dict[str, str], notes: Notes)
             continue
         if name not in columns:
             columns[name] = None
-        if name not in keys.values():
+        if name not in keys.values() and not (name == "time" and _of_day(keyed, keys)):
             what = f"its name has a meaning for funnel, but it is no {name}: rename it to use it"
             notes.leave(f"{table}.{name}", what)
     return columns
@@ -108,6 +108,12 @@ def _with_times(table: TableName, keyed: Keyed, name: str, form: TableFile, note
     if (first := float(times.seconds.min())) <= -END_OF_SECONDS:
         why = f"some are before 1653, such as {day(first)}: `funnel run` refuses such events; correct them"
         notes.leave(f"{table}.{name}", why)
+    for beside in _of_day(keyed, {"time": name}):
+        why = (
+            f"times of day beside the days in {name}, and one column is read as the time: until they are "
+            "one, such as 2026-01-31 14:03:22, the events of a user on one day are in the order of the file"
+        )
+        notes.leave(f"{table}.{beside}", why)
     late = float(times.seconds.max()) - time.time()
     if late > _AHEAD:
         why = (
@@ -115,6 +121,14 @@ def _with_times(table: TableName, keyed: Keyed, name: str, form: TableFile, note
         )
         notes.leave(f"{table}.{name}", why)
     return form
+
+
+def _of_day(keyed: Keyed, keys: dict[str, str]) -> list[str]:
+    """The columns that hold times of day, where the column that is the time holds days alone."""
+    if "time" not in keys or (keyed.times[keys["time"]].seconds % 86_400 != 0).any():
+        return []
+    frame = keyed.sample.frame
+    return [name for name in keyed.sample.names if are_times_of_day(frame[name])]
 
 
 def _with_kinds(keyed: Keyed, keys: dict[str, str], form: TableFile, notes: Notes) -> TableFile:

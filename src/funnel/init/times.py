@@ -14,6 +14,7 @@ from funnel.values.missing import quoted
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?")
 _LIKE = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?([T ].*)?|\d\d?[-/.]\d\d?[-/.]\d{4}([T ,].*)?")
+_OF_DAY = re.compile(r"\d?\d:\d\d(:\d\d(\.\d+)?)?( ?[AaPp]\.?[Mm]\.?)?")
 _ZONE = re.compile(r"(?:Z|[+-]\d\d(?::?\d\d)?)$")
 
 #: Seconds since 1970 for 1990 and 2100: numbers outside are no moments, or have another unit.
@@ -53,6 +54,14 @@ class Moments:
 def is_moment_like(text: str) -> bool:
     """Whether a text looks like a date, in whatever order of its parts."""
     return bool(_LIKE.fullmatch(text.strip()))
+
+
+def are_times_of_day(column: pd.Series) -> bool:
+    """Whether all values are times of a day, such as 14:03:22, and of none in particular."""
+    present = column.dropna()
+    if not len(present) or not (present.dtype == object or isinstance(present.dtype, pd.StringDtype)):
+        return False
+    return bool(present.astype("str").str.strip().str.fullmatch(_OF_DAY).all())
 
 
 def why_no_moments(texts: pd.Series) -> str | None:
