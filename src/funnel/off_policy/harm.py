@@ -82,9 +82,9 @@ def harm(
     earned = earned_by_answer(records, state, Reward() if reward is None else reward, events)
     records, gone = with_all_events(records, events)
     drawn, others = _by_user(records, earned)
-    found = judge_harm(drawn, others, allowed)
+    judged = judge_harm(drawn, others, allowed)
     left_out = f"; {gone:,} lists are left out {GONE}" if gone else ""
-    return replace(found, sentence=found.sentence + left_out)
+    return replace(judged, sentence=judged.sentence + left_out)
 
 
 def drawing_of(store: Store) -> Drawing | None:
