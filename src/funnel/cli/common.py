@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -92,3 +93,9 @@ def print_json(value: Any) -> None:
 
     if sys.stdout is not None:  # closed by whoever started us
         sys.stdout.write(as_json(value) + "\n")
+
+
+def as_written(text: str | None) -> str | None:
+    """A text of the command line, where the system's encoding had no letters for it: it is UTF-8 then."""
+    is_whole = text is None or not any("\ud800" <= letter <= "\udfff" for letter in text)
+    return text if text is None or is_whole else os.fsencode(text).decode(errors="replace")

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from funnel.cli.common import INDEXES, Indexes, Json, Version, app, console, print_json
+from funnel.cli.common import INDEXES, Indexes, Json, Version, app, as_written, console, print_json
 from funnel.errors import ConfigError
 from funnel.terminal import say
 
@@ -44,7 +44,7 @@ def bench(
 
 @app.command()
 def recommend(
-    user: Annotated[str | None, typer.Argument(help="a user id")] = None,
+    user: Annotated[str | None, typer.Argument(help="a user id", callback=as_written)] = None,
     k: Annotated[int, typer.Option("-k", help="how many items")] = 10,
     where: Annotated[
         list[str] | None, typer.Option(help="column=value, again for more; or a whole filter as JSON")
@@ -86,7 +86,7 @@ def recommend(
 
 @app.command()
 def rank(
-    user: Annotated[str, typer.Argument(help="a user id")],
+    user: Annotated[str, typer.Argument(help="a user id", callback=as_written)],
     items: Annotated[str, typer.Option(help="item ids, with commas")],
     history: Annotated[str | None, typer.Option(help="item ids, oldest first, with commas")] = None,
     rerank: Annotated[bool, typer.Option(help="also the stages behind the ranker")] = False,
@@ -114,7 +114,9 @@ def similar(
     where: Annotated[
         list[str] | None, typer.Option(help="column=value, again for more; or a whole filter as JSON")
     ] = None,
-    user: Annotated[str | None, typer.Option(help="somebody whose history counts as well")] = None,
+    user: Annotated[
+        str | None, typer.Option(help="somebody whose history counts as well", callback=as_written)
+    ] = None,
     seen: Annotated[
         str | None, typer.Option(help="items of that history: exclude, allow, or kinds of events")
     ] = None,
