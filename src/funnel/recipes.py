@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -20,11 +21,14 @@ class Recipe:
         lists = Recipe(_maker, contents, config)   # lists.work is what _maker(contents, config) returns
 
     What it makes may hold indexes, sessions and compiled trees, which cannot go to another process; the
-    recipe can. here: the work, where this process has it already.
+    recipe can. A path among the arguments is a file or folder that the work reads; what it writes goes to an
+    `Output`, and what it keeps for a later attempt to `KeptFiles`. here: the work, where this process has it
+    already. shared: whether the work reads or writes anything else below a folder, so that only processes
+    that see it can do it.
     """
 
-    def __init__(self, make: Callable[..., Any], *args: Any, here: Any = None) -> None:
-        self.make, self.args, self._here = make, args, here
+    def __init__(self, make: Callable[..., Any], *args: Any, here: Any = None, shared: bool = False) -> None:
+        self.make, self.args, self._here, self.shared = make, args, here, shared
 
     @cached_property
     def work(self) -> Any:
@@ -33,7 +37,40 @@ class Recipe:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what was made."""
-        return {"make": self.make, "args": self.args, "_here": None}
+        return {"make": self.make, "args": self.args, "_here": None, "shared": self.shared}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A folder that work writes files to, wherever it is done: once what it gives for a part is taken, they
+    are in the folder that the recipe named. Work that is done again writes the same."""
+
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFiles:
+    """Files that processes keep for those which do their work again: of one folder, by their names.
+
+    folder: where this process writes them, and a working folder besides.
+    """
+
+    folder: Path
+
+    def names(self) -> list[str]:
+        """What any process has kept, sorted."""
+        return sorted(path.name for path in self.folder.glob("*")) if self.folder.is_dir() else []
+
+    def keep(self, name: str) -> None:
+        """A file of this name is written. Raises: OSError where others would not find it."""
+
+    def get(self, name: str) -> Path:
+        """Where this process finds it. Raises: OSError where it cannot be had."""
+        return self.folder / name
+
+    def remove(self, name: str) -> None:
+        """Nobody needs it any more."""
+        (self.folder / name).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from funnel.ranker import CrossFit
 from funnel.ranker.group import growing_in
 from funnel.recipes import Member, Recipe, Workers, done_by, each
 from funnel.scale import ScaleConfig, connected
-from funnel.scale.shipping import packed, unpacked
+from funnel.scale.shipping import Shipment, delivered
 from funnel.serving.batch import recommend_all
 
 from ..apart import Apart
@@ -123,15 +123,21 @@ def test_a_run_on_two_machines_makes_the_bundle_of_a_run_on_none(
     assert seen["evaluate"]
 
 
-def test_a_table_in_parts_is_read_by_workers(scale: ScaleConfig, tmp_path: Path) -> None:
+def write_parts(folder: Path) -> Path:
+    """Events in three files, of which this is the last."""
     rng = np.random.default_rng(0)
+    (folder / "events").mkdir(parents=True)
     for number in range(3):
         part = {
             name: [f"{name[0]}{id}" for id in rng.integers(50, size=400)] for name in ("user_id", "item_id")
         }
-        (tmp_path / "events").mkdir(exist_ok=True)
-        path = tmp_path / "events" / f"{number}.parquet"
+        path = folder / "events" / f"{number}.parquet"
         pd.DataFrame({**part, "time": rng.integers(900, size=400)}).to_parquet(path, index=False)
+    return path
+
+
+def test_a_table_in_parts_is_read_by_workers(scale: ScaleConfig, tmp_path: Path) -> None:
+    path = write_parts(tmp_path)
     alone = Dataset.from_folder(tmp_path, Schema())
     with connected(scale) as workers:
         recorded = Recorded(workers)
@@ -226,14 +232,14 @@ class Dies:
     """After each epoch: a line in a file; and once, in process 1 after the second, the end of the process."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = str(folder)  # one that all see: a path would go by what it holds
 
     def __call__(self, epoch: Any) -> None:
         import torch.distributed as dist
 
-        with (self._folder / f"epochs-{dist.get_rank()}").open("a") as file:
+        with Path(self._folder, f"epochs-{dist.get_rank()}").open("a") as file:
             file.write(f"{epoch.number}\n")
-        dead = self._folder / "dead"
+        dead = Path(self._folder, "dead")
         if dist.get_rank() == 1 and epoch.number == 1 and not dead.exists():
             dead.touch()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -448,9 +454,13 @@ def test_contents_go_by_their_folder_and_those_without_one_are_not_sent(alone: t
     changed = replace(contents, statistics=copy(contents.statistics))
     for wrong, why in ((changed, "statistics is not as"), (replace(contents, loaded=None), "in memory")):
         with pytest.raises(BundleError, match=why):
-            packed(Recipe(_size, wrong))
+            Shipment(Recipe(_size, wrong))
     small = replace(contents, weights={"towers": 1.0})
-    assert unpacked(packed(Recipe(_size, small)))(2) == (2, len(contents.catalogue.ids), {"towers": 1.0})
+    assert delivered(Shipment(Recipe(_size, small)).text).value.work(2) == (
+        2,
+        len(contents.catalogue.ids),
+        {"towers": 1.0},
+    )
 
 
 def _size(contents: Contents) -> Callable[[int], tuple[int, int, dict[str, float]]]:

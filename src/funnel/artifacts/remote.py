@@ -32,12 +32,12 @@ def push(store: Store, url: str, version: str = "current") -> str:
     version = store.verify(version).version
     folder = store.path(version)
     own = read(folder)
-    system, root = _open(url)
+    system, root = opened(url)
     try:
         if not system.exists(f"{root}/{version}/{MANIFEST}"):
             manifest = Manifest.load(folder)
             for name in manifest.files:
-                _put(system, folder / name, f"{root}/{version}/{name}")
+                put_file(system, folder / name, f"{root}/{version}/{name}")
             _replace(system, f"{root}/{version}/{MANIFEST}", (folder / MANIFEST).read_bytes())
         if own:
             every = united(own, _signatures(system, f"{root}/{version}"))
@@ -56,7 +56,7 @@ def pull(url: str, store: Store, version: str = "current") -> str:
     keys, one of them must have signed it, which is looked at before its files are fetched.
     Raises: BundleError when there is none, it is damaged, or the store cannot be written.
     """
-    system, root = _open(url)
+    system, root = opened(url)
     try:
         version = _current(system, root, url) if version == "current" else version
         if not NAME.fullmatch(version) or not system.exists(f"{root}/{version}/{MANIFEST}"):
@@ -78,7 +78,7 @@ def pull(url: str, store: Store, version: str = "current") -> str:
     return version
 
 
-def _open(url: str) -> tuple[Any, str]:
+def opened(url: str) -> tuple[Any, str]:
     """The file system and the folder in it. Raises: FunnelError naming the extra, BundleError."""
     try:
         from fsspec.core import url_to_fs
@@ -127,7 +127,8 @@ def _is_whole(store: Store, version: str) -> bool:
     return True
 
 
-def _put(system: Any, file: Path, target: str) -> None:
+def put_file(system: Any, file: Path, target: str) -> None:
+    """Copy one file, into a folder that need not exist."""
     system.makedirs(target.rpartition("/")[0], exist_ok=True)
     system.put_file(str(file), target)
 

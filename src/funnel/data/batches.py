@@ -18,9 +18,6 @@ class RowsPart(Protocol):
     def frames(self, first: int) -> Iterator[pd.DataFrame]:
         """These rows, batch by batch. first: the number of their first row in the whole table."""
 
-    def shipped(self) -> RowsPart:
-        """For a process in another folder, perhaps on another machine."""
-
     def missing(self) -> str:
         """What this process does not have as the one that opened the table; "" where it has all."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +121,6 @@ class _Piece:
             if len(table):
                 yield self.form.frame(table, csv, first)
                 first += len(table)
-
-    def shipped(self) -> _Piece:
-        """See `RowsPart`."""
-        part = replace(self.file.part, path=self.file.part.path.absolute())
-        return replace(self, file=replace(self.file, part=part))
 
     def missing(self) -> str:
         """See `RowsPart`."""

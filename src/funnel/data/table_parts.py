@@ -29,7 +29,7 @@ def add_rows(builder: TableBuilder, batches: Batches) -> None:
     if workers() is None or len(batches.parts) < 2:
         builder.add_all(batches)
         return
-    read = each(Recipe(part_reader, *builder.about), (part.shipped() for part in batches.parts))
+    read = each(Recipe(part_reader, *builder.about), batches.parts)
     unseen: set[str] = set()
     for part, rows in zip(batches.parts, read, strict=True):
         if isinstance(rows, _Unseen) and rows.host not in unseen:

@@ -180,17 +180,24 @@ def train_shards(
 
 
 def fill_shard(
-    number: int, vectors: ItemVectors, config: IndexConfig, folder: Path, *, threads: int = 1
+    number: int,
+    vectors: ItemVectors,
+    config: IndexConfig,
+    folder: Path,
+    *,
+    threads: int = 1,
+    out: Path | None = None,
 ) -> Path:
-    """Write the number-th shard beside the quantiser that `train_shards` left in the folder.
+    """Write the number-th shard from the quantiser that `train_shards` left in the folder.
 
-    vectors: of all items, of which only the shard's own are read. Done again, or by another process or
-    machine, it writes the same bytes; the file is whole or not there. Returns its path.
+    vectors: of all items, of which only the shard's own are read. out: the folder that it is written to;
+    None: beside the quantiser. Done again, or by another process or machine, it writes the same bytes; the
+    file is whole or not there. Returns its path.
     Raises: BundleError when the quantiser is not there or the file cannot be written.
     """
     first, stop = ranges(len(vectors), config.shards)[number]
     index = filled(_read_trained(folder), spec_of(config, vectors), vectors.part(first, stop), threads)
-    path = folder / shard_file(number, config.shards)
+    path = (out or folder) / shard_file(number, config.shards)
     _write(index, path)
     return path
 

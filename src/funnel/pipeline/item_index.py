@@ -13,7 +13,7 @@ from funnel.index import FaissIndex, IndexConfig
 from funnel.index.shards import fill_shard, train_shards
 from funnel.pipeline.held_out import sample
 from funnel.pipeline.prepare import Prepared
-from funnel.recipes import Recipe, each
+from funnel.recipes import Output, Recipe, each
 from funnel.towers.queries import Queries
 from funnel.vectors import ItemVectors
 
@@ -48,14 +48,15 @@ def _filled(vectors: ItemVectors, config: IndexConfig, seed: int, folder: Path) 
         if several:
             here = partial(fill_shard, vectors=vectors, config=config, folder=hidden, threads=_cores())
             path = folder / "towers" / "item_vectors.npy"
-            recipe = Recipe(_filler, path, vectors.shape[1], config, hidden, here=here)
+            recipe = Recipe(_filler, path, vectors.shape[1], config, hidden, Output(hidden), here=here)
             list(each(recipe, range(config.shards), threads=1))
         yield hidden if several else None
 
 
-def _filler(path: Path, d: int, config: IndexConfig, folder: Path) -> Callable[[int], Path]:
+def _filler(path: Path, d: int, config: IndexConfig, folder: Path, out: Output) -> Callable[[int], object]:
     """On a worker, which has one core for it."""
-    return partial(fill_shard, vectors=ItemVectors.load(path, d), config=config, folder=folder)
+    vectors = ItemVectors.load(path, d)
+    return partial(fill_shard, vectors=vectors, config=config, folder=folder, out=out.folder)
 
 
 def _cores() -> int:

@@ -20,7 +20,7 @@ from funnel.features import ContextEncoder, TableEncoder
 from funnel.pipeline.checks import check
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.progress import step
-from funnel.recipes import Recipe, workers
+from funnel.recipes import KeptFiles, Output, Recipe, workers
 from funnel.towers.config import TowersConfig
 from funnel.types import Clock, Examples, Int32, Log, Ragged, Requests
 from funnel.values.texts import load_ids, save_ids
@@ -203,9 +203,9 @@ def _train_sharded(arguments: tuple[Any, ...], options: dict[str, Any], shards: 
             "named: give --ray local, or set scale.item_shards = 1"
         )
     _torch("sharded").check_shards(events, config, shards)
-    if options["folder"] is not None:  # the processes have working folders of their own
-        options = {**options, "folder": options["folder"].absolute()}
-    others.together(Recipe(_torch("group").training_in, arguments, options, out.absolute()), shards)
+    if options["folder"] is not None:
+        options = {**options, "folder": KeptFiles(options["folder"])}
+    others.together(Recipe(_torch("group").training_in, arguments, options, Output(out)), shards)
     return _torch("weights").load_trained(out)
 
 

@@ -9,9 +9,10 @@ import time
 from typing import Any
 
 from funnel.errors import ConfigError, FunnelError
-from funnel.recipes import Member, Recipe
+from funnel.recipes import Member
 from funnel.scale.exchange import Exchange, Gather
 from funnel.scale.output import to_stderr
+from funnel.scale.shipping import Delivered, Written
 from funnel.scale.versions import SAME, TRAINING, about_process, check_same
 
 #: Seconds in which it must come out whether an error is due to a process that was lost: so long a cluster
@@ -25,9 +26,10 @@ class Group:
     def __init__(self, ray: Any, seconds: float) -> None:
         self._ray, self._seconds = ray, seconds
 
-    def attempt(self, recipe: Any, n: int) -> list[Any] | None:
-        """What a recipe's work gives in each of n processes; None where one was lost. recipe: Ray's
-        reference to it. Raises: what the work raises; ConfigError where they cannot begin."""
+    def attempt(self, sent: Any, n: int) -> list[tuple[Any, list[Written]]] | None:
+        """What a recipe's work gives in each of n processes, and what it has written; None where one was
+        lost. sent: Ray's reference to the bytes and arrays of `Shipment`. Raises: what the work raises;
+        ConfigError where they cannot begin."""
         make = self._ray.remote(num_cpus=self._cores(n), scheduling_strategy="SPREAD")(_Process)
         exchange = self._ray.remote(num_cpus=0)(Exchange).remote(n)
         actors = [make.remote() for _ in range(n)]
@@ -37,12 +39,12 @@ class Group:
                 return None
             first = f"{there[0]['host']}:{there[0]['port']}"
             tasks = [
-                actor.work.remote(recipe, exchange, number, n, first, about["host"])
+                actor.work.remote(sent, exchange, number, n, first, about["host"])
                 for number, (actor, about) in enumerate(zip(actors, there, strict=True))
             ]
             errors = self._wait(tasks)
             if not errors:
-                results: list[Any] = self._ray.get(tasks)
+                results: list[tuple[Any, list[Written]]] = self._ray.get(tasks)
                 return results
         finally:
             for actor in (*actors, exchange):
@@ -119,8 +121,10 @@ class _Process:
             free.bind((host, 0))
             return {**about_process(), "host": host, "port": free.getsockname()[1]}
 
-    def work(self, recipe: Recipe, exchange: Any, number: int, of: int, address: str, host: str) -> Any:
-        """What it gives."""
+    def work(
+        self, sent: tuple[bytes, list[Any]], exchange: Any, number: int, of: int, address: str, host: str
+    ) -> tuple[Any, list[Written]]:
+        """What it gives, and what it has written."""
         import ray
 
         to_stderr()
@@ -128,7 +132,8 @@ class _Process:
         if number == 0:  # how far it is
             logging.basicConfig(format="%(message)s", stream=sys.stderr)
             logging.getLogger("funnel").setLevel(logging.INFO)
-        return recipe.work(member)
+        recipe = Delivered(*sent)
+        return recipe.value.work(member), recipe.written()
 
 
 def _rank(error: BaseException) -> int:

@@ -80,6 +80,7 @@ def recommend_all(
     recipe = Recipe(
         _elsewhere, str(live.folder), loaded.version, state, output, k, where, seen, known,
         here=_PartWriter(live, loaded, output, k, allow, excluded, known),
+        shared=True,
     )  # fmt: skip
     return _write(loaded, output, about, recipe)
 

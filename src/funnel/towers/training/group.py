@@ -7,13 +7,12 @@ import socket
 import struct
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from funnel.recipes import Member
+from funnel.recipes import Member, Output
 from funnel.towers.training.sharded import Options, train_sharded
 from funnel.towers.training.weights import save_trained
 
@@ -21,17 +20,17 @@ from funnel.towers.training.weights import save_trained
 _ADDRESS_OF = 0x8915
 
 
-def training_in(arguments: tuple[Any, ...], options: Options, out: Path) -> Callable[[Member], None]:
+def training_in(arguments: tuple[Any, ...], options: Options, out: Output) -> Callable[[Member], None]:
     """What each process of a group does: `train_sharded`, after which process 0 saves the towers.
 
-    arguments, options: of `train_sharded`, the same in all. out: a folder of all, as `save_trained` fills it.
+    arguments, options: of `train_sharded`, the same in all. out: what `save_trained` fills.
     """
 
     def train(member: Member) -> None:
         join(member)
         trained = train_sharded(*arguments, **options)
         if trained is not None:
-            save_trained(trained, out)
+            save_trained(trained, out.folder)
         dist.barrier()  # nobody leaves while others still ask
         dist.destroy_process_group()
 

@@ -7,12 +7,12 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from funnel.recipes import KeptFiles
 from funnel.towers.training import checkpoint
 from funnel.towers.training.digests import inputs_digest
 from funnel.towers.training.negatives import Negatives
@@ -66,11 +66,15 @@ class CheckpointFiles:
     Raises: Damaged when one of the files that this process reads cannot be read whole.
     """
 
-    def __init__(self, paths: list[Path], ranks: Ranks) -> None:
-        self._ranks, self._number = ranks, len(paths)
+    def __init__(self, kept: KeptFiles, names: list[str], ranks: Ranks) -> None:
+        self._ranks, self._number = ranks, len(names)
         # Of as many processes each reads its own; else each needs rows of all.
-        here = [paths[ranks.rank]] if len(paths) == ranks.size else paths
-        self._files = [checkpoint.Checkpoint(path) for path in here]
+        here = [names[ranks.rank]] if len(names) == ranks.size else names
+        try:
+            paths = [kept.get(name) for name in here]
+        except OSError as error:
+            raise checkpoint.Damaged(str(error)) from error
+        self._files = [checkpoint.Checkpoint(path) for path in paths]
         self.meta = self._files[0].meta
         if any(file.meta[name] != self.meta[name] for file in self._files for name in ("inputs", "steps")):
             raise checkpoint.Damaged("its files are not of one training")
@@ -101,12 +105,12 @@ def resharded(tables: list[Tensor], rank: int, size: int) -> Tensor:
 class Saving:
     """Where checkpoints are, and what they belong to.
 
-    folder: None: nowhere. Processes of a group share it; each writes a file of its own, and files of an epoch
+    kept: None: nowhere. Processes of a group share it; each writes a file of its own, and files of an epoch
     are used once all are there. inputs: all that the training is made from (`inputs_digest`).
     """
 
-    def __init__(self, folder: Path | None, ranks: Ranks, inputs: list[Any]) -> None:
-        self._folder, self._ranks, self._inputs = folder, ranks, inputs
+    def __init__(self, kept: KeptFiles | None, ranks: Ranks, inputs: list[Any]) -> None:
+        self._kept, self._ranks, self._inputs = kept, ranks, inputs
         self._digest: str | None = None
 
     def belongs_to(self, earlier: Start | None) -> None:
@@ -122,65 +126,63 @@ class Saving:
 
     def save(self, state: TrainingState, steps: int, epochs: list[Epoch]) -> None:
         """A failure is logged: training goes on without."""
-        if self._folder is None:
+        if self._kept is None:
             return
         meta = {"inputs": self._of(), "steps": steps, "epochs": [asdict(epoch) for epoch in epochs]}
+        name, folder = self._name(len(epochs)), self._kept.folder
         try:
-            checkpoint.save(self._path(len(epochs)), state.groups(), meta)
+            checkpoint.save(folder / name, state.groups(), meta)
+            self._kept.keep(name)
             written = True
         except OSError as error:
-            log.warning(
-                "no checkpoint could be written to %s (%s); training goes on without", self._folder, error
-            )
+            log.warning("no checkpoint could be written to %s (%s); training goes on without", folder, error)
             written = False
-        if self._ranks.all_true(written):
-            self._remove_older(len(epochs))
+        if self._ranks.all_true(written) and self._ranks.rank == 0:
+            self._remove_older(self._kept, len(epochs))
 
-    def _path(self, epochs: int) -> Path:
-        assert self._folder is not None
+    def _name(self, epochs: int) -> str:
         if self._ranks.size == 1:
-            return self._folder / checkpoint.NAME
-        return self._folder / f"checkpoint.{epochs}.{self._ranks.rank}-of-{self._ranks.size}.npz"
+            return checkpoint.NAME
+        return f"checkpoint.{epochs}.{self._ranks.rank}-of-{self._ranks.size}.npz"
 
-    def _remove_older(self, epochs: int) -> None:
+    def _remove_older(self, kept: KeptFiles, epochs: int) -> None:
         """Once all files of an epoch are there the others are of no use."""
-        assert self._folder is not None
-        if self._ranks.rank == 0:
-            keep = self._path(epochs).name if self._ranks.size == 1 else f"checkpoint.{epochs}."
-            for path in self._folder.glob("checkpoint*.npz"):
-                if not path.name.startswith(keep):
-                    path.unlink(missing_ok=True)
+        stay = self._name(epochs) if self._ranks.size == 1 else f"checkpoint.{epochs}."
+        for name in kept.names():
+            if re.fullmatch(r"checkpoint.*\.npz", name) and not name.startswith(stay):
+                kept.remove(name)
 
     def load(self, state: TrainingState) -> tuple[int, list[Epoch]] | None:
         """Put the newest checkpoint that all processes can go on from into `state`: steps and epochs of it.
 
         None, and why in the log, where there is none. All processes of a group call it together.
         """
-        for paths in self._sets():
-            files = self._usable(paths)
+        if self._kept is None:
+            return None
+        for names in self._sets(self._kept):
+            files = self._usable(self._kept, names)
             if self._ranks.all_true(files is not None):
                 assert files is not None
                 state.restore(files, files.meta["steps"])
                 return files.meta["steps"], [Epoch(**epoch) for epoch in files.meta["epochs"]]
         return None
 
-    def _sets(self) -> list[list[Path]]:
+    def _sets(self, kept: KeptFiles) -> list[list[str]]:
         """Whole sets of files, the newest epoch first, as process 0 sees them."""
-        if self._folder is None:
-            return []
         by_epoch: dict[tuple[int, int], list[str]] = {}
-        for name in sorted(path.name for path in self._folder.glob("checkpoint.*")):
+        there = kept.names() if self._ranks.rank == 0 else []
+        for name in there:
             if match := _FILE.fullmatch(name):
                 by_epoch.setdefault((int(match[1]), int(match[3])), []).append(name)
         sets = [sorted(names, key=_rank) for key, names in sorted(by_epoch.items()) if len(names) == key[1]]
-        alone = [[checkpoint.NAME]] if (self._folder / checkpoint.NAME).exists() else []
-        names = self._ranks.from_first(json.dumps([*reversed(sets), *alone]))
-        return [[self._folder / name for name in each] for each in json.loads(names)]
+        alone = [[checkpoint.NAME]] if checkpoint.NAME in there else []
+        chosen: list[list[str]] = json.loads(self._ranks.from_first(json.dumps([*reversed(sets), *alone])))
+        return chosen
 
-    def _usable(self, paths: list[Path]) -> CheckpointFiles | None:
-        where = paths[0]
+    def _usable(self, kept: KeptFiles, names: list[str]) -> CheckpointFiles | None:
+        where = kept.folder / names[0]
         try:
-            files = CheckpointFiles(paths, self._ranks)
+            files = CheckpointFiles(kept, names, self._ranks)
         except checkpoint.Damaged as error:
             log.warning("%s is a damaged checkpoint (%s); training starts anew", where, error)
             return None

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from funnel.errors import ConfigError
 from funnel.features.encoders import Spec
+from funnel.recipes import KeptFiles
 from funnel.towers.config import TowersConfig
 from funnel.towers.training.item_tower import PART
 from funnel.towers.training.model import TwoTowers
@@ -27,7 +28,7 @@ class Options(TypedDict, total=False):
     """As in `train`."""
 
     seed: int
-    folder: Path | None
+    folder: Path | KeptFiles | None
     start_from: Start | None
     context: Features | None
     context_specs: Mapping[str, Spec] | None

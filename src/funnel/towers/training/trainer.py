@@ -15,6 +15,7 @@ import torch
 
 from funnel.features.encoders import Spec
 from funnel.features.spectral import spectral_vectors
+from funnel.recipes import KeptFiles
 from funnel.towers.config import TowersConfig
 from funnel.towers.inputs import missing
 from funnel.towers.training.batches import Sequences, sequences
@@ -55,7 +56,7 @@ class Trainer:
         context_specs: Mapping[str, Spec] | None = None,
         texts: bool = False,
         ranks: Ranks | None = None,
-        folder: Path | None = None,
+        folder: Path | KeptFiles | None = None,
     ) -> None:
         self._events, self._seed, self._texts = events, seed, texts
         self.config, self.clock = config, events.clock
@@ -76,8 +77,9 @@ class Trainer:
             config.model_dump_json(), seed, events, [*item_specs.items()], [*user_specs.items()], every,
             self._user_columns, sample, [*self.context_specs.items()], self._context_columns, texts,
         ]  # fmt: skip
-        self._saving = Saving(folder, self._ranks, digest)
-        self._best = Snapshot(folder)
+        kept = KeptFiles(folder) if isinstance(folder, Path) else folder
+        self._saving = Saving(kept, self._ranks, digest)
+        self._best = Snapshot(None if kept is None else kept.folder)
 
     def _there(self, column: torch.Tensor) -> torch.Tensor:
         return column.to(self._device.device)
