@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from funnel.pipeline import prepare, train_towers
 from funnel.pipeline import run as pipeline
 from funnel.recipes import KeptFiles, Output, Recipe, done_by
 from funnel.scale import ScaleConfig, connected
-from funnel.scale.location import File
+from funnel.scale.location import File, Location
 from funnel.scale.shipping import Delivered, Shipment
 from funnel.scale.storage import Storage, stored
 from funnel.serving.batch import recommend_all
@@ -235,6 +237,25 @@ def test_a_file_that_is_damaged_on_its_way_is_not_used(settings: ScaleConfig, tm
         shutil.rmtree(tmp_path / "cache")
         with pytest.raises(FunnelError, match=r"the storage memory://.* cannot be read on .*FileNotFound"):
             Delivered(sent.text)
+
+
+def test_one_process_of_a_machine_fetches_a_file_and_the_others_wait(
+    settings: ScaleConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, get, fetched = tmp_path / "one.txt", Location.get, []
+    file.write_text("whole")
+
+    def slow(location: Location, file: File, target: Path) -> None:
+        fetched.append(file.name)
+        time.sleep(0.2)
+        get(location, file, target)
+
+    monkeypatch.setattr(Location, "get", slow)
+    with stored(settings, [tmp_path / "store"]) as storage, ThreadPoolExecutor(4) as pool:
+        sent = Shipment(file, storage)
+        delivered = list(pool.map(Delivered, [sent.text] * 4))
+        assert [each.value.read_text() for each in delivered] == ["whole"] * 4
+    assert fetched == ["one.txt"]
 
 
 def test_a_machine_keeps_what_it_uses_and_the_last_files_up_to_a_bound(
