@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from funnel.experiments.interleaving import INTERLEAVED, drafted
 from funnel.experiments.running import running, start
 from funnel.impressions import answers_folder, read
 from funnel.impressions.compact import compact
+from funnel.serving import response
 from funnel.serving.evidence import judged
 from tests.serving.test_reload import without_ranker
 from tests.tiny import TinyBuild
@@ -79,9 +81,11 @@ def test_together_are_as_one_by_one_but_for_chance(store: Store) -> None:
     live.close()
 
 
-def lived(store: Store, liked: int | None) -> None:
-    """Each user gets a list; clicks on the items of one team more often, or on all alike."""
+def lived(store: Store, liked: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each user gets a list; clicks on the items of one team more often, or on all alike. Ids of answers, by
+    which teams are drawn, are not left to the system's chance: of two alike one in twenty would be found."""
     live, rng = Live(store, impressions=True), np.random.default_rng(5)
+    monkeypatch.setattr(response, "os", SimpleNamespace(urandom=np.random.default_rng(6).bytes))
     for answer in live.recommend_many(USERS, k=8):
         for item, team in zip(answer.items, answer.teams, strict=True):
             if rng.random() < (0.6 if team == liked else 0.25):
@@ -90,11 +94,13 @@ def lived(store: Store, liked: int | None) -> None:
     live.close()
 
 
-def test_a_known_better_arm_wins_and_of_two_alike_neither(store: Store, tmp_path: Path) -> None:
+def test_a_known_better_arm_wins_and_of_two_alike_neither(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = without_ranker(store)
     begun(store, {"bundle": other})
     shutil.copytree(store.folder, tmp_path / "alike")
-    lived(store, liked=1)
+    lived(store, 1, monkeypatch)
     at = running(store.folder).experiments["both"].at
     found = judged(store.folder, "both", now=at + 1.01 * DAY)
     assert (found.decision, found.arm, found.days) == ("ship", "other", 1)
@@ -110,7 +116,7 @@ def test_a_known_better_arm_wins_and_of_two_alike_neither(store: Store, tmp_path
     again = judged(store.folder, "both", now=at + 1.01 * DAY)
     assert again == found
     alike = Store(tmp_path / "alike")
-    lived(alike, liked=None)
+    lived(alike, None, monkeypatch)
     found = judged(alike.folder, "both", now=at + 1.01 * DAY)
     assert (found.decision, found.comparisons[0].state) == ("stop", "open")
 
