@@ -11,6 +11,9 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, and before torch is loaded
+# A worker and its processes have a thread each for arithmetic, as there are more workers than cores: threads of
+# one step that wait for each other made builds take twice as long. Tests of threads ask for them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Ray's workers give way to all others: beside other tests they took twelve times as long.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
