@@ -85,8 +85,8 @@ FORMS: dict[str, pd.Series] = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_times_of_any_unit_and_form(form: str, tmp_path: Path) -> None:
-    events = SHOP.events.assign(timestamp=FORMS[form])
-    made, data = guessed(SHOP.replace(events=events).write(tmp_path))
+    save(SHOP.events.assign(timestamp=FORMS[form]), tmp_path / "events.csv")
+    made, data = guessed(tmp_path)
     assert who_what_when(data) == expected(SHOP.events)
     assert any(one.what == "time" and one.because for one in made.findings)
 

@@ -11,7 +11,7 @@ import pytest
 from funnel.config import load
 from funnel.data import Dataset
 from funnel.data.table_file import TableFile
-from funnel.init import guess, write
+from funnel.init import Guess, guess, write
 from funnel.init.event_kinds import ENOUGH_EVENTS, find_kinds
 from funnel.init.keys import find_keys
 from funnel.init.sampling import Sample
@@ -60,12 +60,23 @@ KINDS: dict[str, tuple[str, list[str], object]] = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def all_kinds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Guess, Dataset]:
+    """Of one table with a column of each kind, under names that say nothing."""
+    items = SHOP.items.assign(**{named(name): values for name, (_, values, _) in KINDS.items()})
+    return guessed(SHOP.replace(items=items).write(tmp_path_factory.mktemp("kinds"), sep="\t"))
+
+
+def named(name: str) -> str:
+    return f"it{[*KINDS, *NONE].index(name)}"
+
+
 @pytest.mark.parametrize("name", KINDS)
-def test_kinds_and_what_is_read(name: str, tmp_path: Path) -> None:
-    kind, values, first = KINDS[name]
-    made, data = guessed(with_column(values).write(tmp_path, sep="\t"))
-    assert kinds(made, "items")["it"] == kind
-    for found, wanted in zip(data.items["it"], first, strict=False):  # type: ignore[call-overload]
+def test_kinds_and_what_is_read(name: str, all_kinds: tuple[Guess, Dataset]) -> None:
+    kind, _, first = KINDS[name]
+    made, data = all_kinds
+    assert kinds(made, "items")[named(name)] == kind
+    for found, wanted in zip(data.items[named(name)], first, strict=False):  # type: ignore[call-overload]
         if isinstance(wanted, np.ndarray):
             np.testing.assert_allclose(found, wanted, rtol=1e-5)
         elif wanted is None:
@@ -89,17 +100,13 @@ NONE: dict[str, tuple[list[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", NONE)
-def test_what_cannot_be_used_is_listed_with_its_reason(name: str, tmp_path: Path) -> None:
-    values, why = NONE[name]
-    made, data = guessed(with_column(values).write(tmp_path, sep="\t"))
-    assert why in unused(made)["items.it"]
-    assert "it" not in data.items
-
-
-def test_every_column_is_a_key_or_declared_or_listed(tmp_path: Path) -> None:
-    items = SHOP.items.assign(**{name: values for name, (values, _) in NONE.items()})
-    made, _ = guessed(SHOP.replace(items=items).write(tmp_path, sep="\t"))
+def test_what_cannot_be_used_is_listed_with_its_reason(tmp_path: Path) -> None:
+    """And every column is a key, or declared, or listed."""
+    items = SHOP.items.assign(**{named(name): values for name, (values, _) in NONE.items()})
+    made, data = guessed(SHOP.replace(items=items).write(tmp_path, sep="\t"))
+    for name, (_, why) in NONE.items():
+        assert why in unused(made)[f"items.{named(name)}"], name
+        assert named(name) not in data.items
     told = {one.where for one in (*made.findings, *made.unused)}
     assert {f"items.{name}" for name in items} <= told
 

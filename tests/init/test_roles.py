@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from funnel.data import Dataset
 from funnel.errors import DataError
-from funnel.init import guess
+from funnel.init import Guess, guess
 
 from .shops import Shop, expected, guessed, kinds, save, shop, unused, who_what_when
 
@@ -83,7 +84,8 @@ BAD_LISTS = {
 @pytest.mark.parametrize("name", BAD_LISTS)
 def test_impressions_that_are_no_lists_are_left_out_and_listed(name: str, tmp_path: Path) -> None:
     change, why = BAD_LISTS[name]
-    save(change(lists(SHOP.events)), SHOP.write(tmp_path) / "impressions.csv")
+    save(SHOP.events, tmp_path / "events.csv")
+    save(change(lists(SHOP.events)), tmp_path / "impressions.csv")
     made, data = guessed(tmp_path)
     assert why in unused(made)["impressions.csv"]
     assert who_what_when(data) == expected(SHOP.events)
@@ -235,7 +237,8 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_files_that_are_no_table_are_named_and_do_no_harm(name: str, tmp_path: Path) -> None:
     path, content, why = HOSTILE[name]
-    (SHOP.write(tmp_path) / path).write_bytes(content)
+    save(SHOP.events, tmp_path / "events.csv")
+    (tmp_path / path).write_bytes(content)
     made, data = guessed(tmp_path)
     assert why in unused(made)[path]
     assert who_what_when(data) == expected(SHOP.events)
@@ -260,8 +263,16 @@ def test_the_parts_of_structs_are_columns(tmp_path: Path) -> None:
     assert set(kinds(made, "items")) == {f"more.of.{name}" for name in kinds(plain, "items")}
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Guess, Dataset]:
+    """Of the shop as it is written by default."""
+    return guessed(SHOP.write(tmp_path_factory.mktemp("plain")))
+
+
 @pytest.mark.parametrize("ending", ["jsonl", "ndjson.gz", "json", "csv.gz", "tsv.gz"])
-def test_records_of_json_and_compressed_files_are_tables(ending: str, tmp_path: Path) -> None:
+def test_records_of_json_and_compressed_files_are_tables(
+    ending: str, plain: tuple[Guess, Dataset], tmp_path: Path
+) -> None:
     SHOP.write(tmp_path)
     for name in ("events", "items"):
         (tmp_path / f"{name}.csv").unlink()
@@ -272,9 +283,8 @@ def test_records_of_json_and_compressed_files_are_tables(ending: str, tmp_path: 
             table.to_csv(path, index=False, sep="\t" if "tsv" in ending else ",")
     made, data = guessed(tmp_path)
     assert who_what_when(data) == expected(SHOP.events)
-    plain, other = guessed(SHOP.write(tmp_path / "plain"))
-    assert unused(made) == unused(plain)
-    assert data.items["title"].tolist() == other.items["title"].tolist()
+    assert unused(made) == unused(plain[0])
+    assert data.items["title"].tolist() == plain[1].items["title"].tolist()
 
 
 def test_days_that_are_packed_are_one_table(tmp_path: Path) -> None:
