@@ -192,7 +192,7 @@ def test_what_position_was_logged_changes_no_live_score(made: TinyBuild, tmp_pat
     """The same lists with other positions, and clicks that all count the same: the same trees to the last
     bit, for the order and for each head."""
     data, config = made.prepared.dataset, made.config
-    few = {"propensity": "none", "trees": 8}
+    few = {"propensity": "none", "trees": 4, "lists": 800}
     config = config.model_copy(update={"ranker": config.ranker.model_copy(update=few)})
     assert data.impressions is not None
     turned = data.impressions.assign(position=5 - data.impressions["position"])

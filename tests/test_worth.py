@@ -24,7 +24,7 @@ WORTH = {"red": 4.0, "green": 60.0, "blue": 15.0}
 
 def priced() -> Dataset:
     """The shop, whose purchases are worth what their colour says, times a number by chance."""
-    data, rng = shop(), np.random.default_rng(5)
+    data, rng = shop(lists=3500), np.random.default_rng(5)
     colour = data.events["item_id"].map(dict(zip(data.items["item_id"], data.items["colour"], strict=True)))
     worth = colour.map(WORTH).to_numpy() * rng.gamma(4.0, 0.25, len(colour))
     worth = np.where(data.events["kind"] == "purchase", worth, 0.0)

@@ -106,8 +106,10 @@ def _gap(value: Any) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and bool(np.isnan(value)))
 
 
-def built_shop(where: Path, data: Dataset | None = None, **sections: Any) -> Shop:
-    """Train, build and publish."""
+def built_shop(
+    where: Path, data: Dataset | None = None, *, towers: Path | None = None, **sections: Any
+) -> Shop:
+    """Train, build and publish. towers: of an earlier build, whose towers learn from the same."""
     own: dict[str, Any] = {
         "split": {"kind": "time", "protocol": "event", "ranker": 0.6, "test": 0.8, "exclude_seen": False},
         "towers": {"d": 16, "layers": 1, "heads": 1, "epochs": 3, "history": 10},
@@ -120,6 +122,7 @@ def built_shop(where: Path, data: Dataset | None = None, **sections: Any) -> Sho
     data = shop() if data is None else data
     prepared = prepare(configs.configure("shop", **{**own, **sections}), data)
     store = Store(where / "indexes")
-    version = build(prepared, train_towers(prepared, Store(where / "embeddings")), store).version
+    trained = towers or train_towers(prepared, Store(where / "embeddings"))
+    version = build(prepared, trained, store).version
     store.publish(version)
     return Shop(data, prepared, where)

@@ -26,10 +26,12 @@ WHERE = {"or": [SHIPS, {"price": {"le": {"context": "limit"}}}]}
 
 
 @pytest.fixture(scope="module")
-def held(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+def held(asked: Shop, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """The shop, which gives only what is shipped there or is below the request's limit."""
     retrieve = {"k": 60, "sources": ["towers", "popular"], "where": WHERE}
-    return built_shop(tmp_path_factory.mktemp("held"), retrieve=retrieve)
+    kept = Store(asked.folder / "embeddings")
+    towers = kept.path(kept.versions()[0].version)
+    return built_shop(tmp_path_factory.mktemp("held"), asked.data, towers=towers, retrieve=retrieve)
 
 
 def passes(held: Shop, context: dict[str, Any]) -> np.ndarray:

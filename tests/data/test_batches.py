@@ -151,7 +151,7 @@ def plain(frame: pd.DataFrame, names: list[str]) -> list[tuple[object, ...]]:
 
 @pytest.mark.usefixtures("small_batches", "who")
 @given(st.integers(1, 20), st.integers(0, 50), st.booleans(), st.booleans())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_a_folder_in_batches_is_the_data_set_of_its_frames(
     tmp_path_factory: pytest.TempPathFactory, n: int, seed: int, text: bool, of_lists: bool
 ) -> None:

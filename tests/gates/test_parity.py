@@ -14,6 +14,7 @@ def test_lists_of_different_lengths_are_compared(
     store: Store, built: TinyBuild, towers: Path, rebuild: Callable[..., str]
 ) -> None:
     """Whoever has seen more gets a shorter list where more items are asked for than there are."""
-    version = rebuild(Path(str(built.config.data.path)), towers, rerank={"k": 200})
+    few = {"holdout": 100, "latency_ms": 10_000.0, "visible_fall": 0.9}
+    version = rebuild(Path(str(built.config.data.path)), towers, rerank={"k": 200}, gates=few)
     found = [one for one in judge(store, version).findings if one.gate == "parity"]
     assert [one.value for one in found] == [1.0, 1.0]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from funnel.index import ExactIndex, FaissIndex, IndexConfig, check_fits
 from funnel.index.auto import recall
 from funnel.index.shards import fill_shard, ranges, train_shards
 from funnel.vectors import ItemVectors
+from tests.processes import python
 
 from .conftest import GOAL, K, World
 
@@ -120,7 +119,7 @@ def test_processes_fill_the_shards_that_one_would(world: World, tmp_path: Path) 
     assert train_shards(vectors, config, tmp_path)
     for number in (2, 0, 3):
         fill_shard(number, vectors, config, tmp_path)
-    subprocess.run([sys.executable, "-c", FILL, str(tmp_path), SPEC, "1"], check=True)
+    assert python("-c", FILL, tmp_path, SPEC, 1).returncode == 0
     index = FaissIndex.build(vectors, config, world.sample, filled=tmp_path)
     alone = FaissIndex.build(vectors, config, world.sample)
     (tmp_path / "one").mkdir()

@@ -44,8 +44,8 @@ options.freshest.days = 20
 also = ["nearest"]
 options.nearest.last = 3
 [ranker]
-trees = 60
-lists = 800
+trees = 20
+lists = 400
 objective = "rank_xendcg"
 [rerank]
 stages = ["variety", "diversify"]
@@ -57,9 +57,9 @@ also = ["first_right"]
 [gates]
 also = ["different"]
 options.different.least = {least}
-holdout = 800
+holdout = 200
 latency_ms = 10_000.0
-visible_fall = 0.3
+visible_fall = 0.9
 baseline_fall = 1.0
 """
 

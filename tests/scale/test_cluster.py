@@ -65,10 +65,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     folder = tmp_path_factory.mktemp("data")
     write_movies(folder, users=60, movies=120, seed=3)
     gates = {"holdout": 200, "latency_ms": 10_000.0, "visible_fall": 0.5, "baseline_fall": 1.0}
-    index = {"spec": "IVF4,Flat", "shards": 3}
-    return movie_config(
-        folder, towers={"d": 8, "layers": 1, "heads": 1, "epochs": 2}, gates=gates, index=index
-    )
+    towers, index = {"d": 8, "layers": 1, "heads": 1, "epochs": 2}, {"spec": "IVF4,Flat", "shards": 3}
+    ranker = {"trees": 15, "leaves": 7, "lists": 300, "objective": "rank_xendcg"}
+    return movie_config(folder, towers=towers, ranker=ranker, gates=gates, index=index)
 
 
 @pytest.fixture(scope="module")
