@@ -41,7 +41,7 @@ LONGEST = [
 ]  # fmt: skip
 
 
-def _not_waited_for(file: Any) -> None:
+def _not_waited_for(fd: Any) -> None:
     """In place of os.fsync in tests' own process: only a power cut could tell."""
 
 

@@ -55,7 +55,7 @@ def test_half_of_the_clicks_are_missed_within_ten_minutes() -> None:
 
 def test_a_change_within_what_may_be_is_none() -> None:
     like, rng, watched = hour(1, 0.15), np.random.default_rng(3), Labels(MonitorConfig())
-    for number in range(600):
+    for number in range(200):
         assert not watched.look(60.0 * number, minute(rng, 0.15 * 1.15, factor=0.87), [like])
 
 

@@ -132,7 +132,9 @@ def test_an_item_without_events_is_found_by_its_columns(trained: Trained) -> Non
 
 
 def test_the_same_seed_gives_the_same_bytes_on_any_threads_and_another_does_not() -> None:
-    first, second = (on_threads(number, lambda: train(*WORLD.arguments(), SHORT, seed=3)) for number in (1, 2))
+    first, second = (
+        on_threads(number, lambda: train(*WORLD.arguments(), SHORT, seed=3)) for number in (1, 2)
+    )
     assert first.item_vectors.tobytes() == second.item_vectors.tobytes()
     assert (
         first.encode(WORLD.validation.requests).tobytes()
