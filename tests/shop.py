@@ -16,7 +16,8 @@ from funnel import config as configs
 from funnel.artifacts import Store
 from funnel.config import Config
 from funnel.data import Column, Dataset, Schema
-from funnel.pipeline import Built, build, prepare, train_towers
+from funnel.pipeline import Built, prepare, train_towers
+from tests.undrawn import build
 
 AISLES, SIZE = 5, 12
 EVENTS: dict[str, Any] = {

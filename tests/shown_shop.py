@@ -12,9 +12,10 @@ import pytest
 from funnel import config as configs
 from funnel.artifacts import Store
 from funnel.data import Column, Dataset, Schema
-from funnel.pipeline import build, prepare, train_towers
+from funnel.pipeline import prepare, train_towers
 from tests.once import once
 from tests.tiny import TinyBuild
+from tests.undrawn import build
 
 #: How far each position is looked at.
 LOOKED = np.array([1.0, 0.7, 0.5, 0.35, 0.25, 0.18])

@@ -16,7 +16,8 @@ from funnel import config as configs
 from funnel.artifacts import Store
 from funnel.data import Dataset
 from funnel.errors import DataError
-from funnel.pipeline import build, prepare, train_towers
+from funnel.pipeline import prepare, train_towers
+from tests.undrawn import build
 
 from .processes import ok, refused
 

@@ -24,7 +24,7 @@ from funnel.evaluation import Report
 from funnel.gates import GatesConfig
 from funnel.gates.judged import Judged
 from funnel.gates.probabilities import calibration
-from funnel.pipeline import build, prepare
+from funnel.pipeline import prepare
 from funnel.pipeline.build import configured
 from funnel.pipeline.checks import check_config
 from funnel.pipeline.heads import shown_heads
@@ -36,6 +36,7 @@ from funnel.types import Candidates, Requests
 from tests import shown_shop
 from tests.shown_shop import LIKED, LOOKED, OTHER, plain_shop
 from tests.tiny import TinyBuild
+from tests.undrawn import build
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,9 @@ from funnel.artifacts import Store
 from funnel.bundle.contents import load_contents
 from funnel.data import Column, Dataset, Schema
 from funnel.evaluation import random_targets
-from funnel.pipeline import build, prepare, report_on, train_towers
+from funnel.pipeline import prepare, report_on, train_towers
 from tests.tiny import TinyBuild
+from tests.undrawn import build
 
 QUICK: dict[str, Any] = {
     "towers": {"d": 16, "layers": 1, "heads": 1, "epochs": 8},

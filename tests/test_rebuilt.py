@@ -9,9 +9,10 @@ import pandas as pd
 
 from funnel import Live
 from funnel.artifacts import Store
-from funnel.pipeline import build, prepare, train_towers
+from funnel.pipeline import prepare, train_towers
 from tests.serving.test_items import frame
 from tests.tiny import TinyBuild, movie_config
+from tests.undrawn import build
 
 SMALL = {"d": 16, "layers": 1, "heads": 1, "epochs": 1, "history": 20}
 

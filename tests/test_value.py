@@ -22,10 +22,11 @@ from funnel.bundle.contents import load_contents, save_settings
 from funnel.cli import app
 from funnel.errors import ConfigError
 from funnel.evaluation import Report
-from funnel.pipeline import build, prepare
+from funnel.pipeline import prepare
 from funnel.pipeline.checks import check
 from funnel.stages import RankConfig
 from tests.tiny import TinyBuild, movie_config
+from tests.undrawn import build
 
 VALUE = "p_event * (year - 1979)"
 

@@ -14,7 +14,8 @@ from funnel import Live
 from funnel import config as configs
 from funnel.artifacts import Store
 from funnel.data import Column, Dataset, Schema
-from funnel.pipeline import Prepared, build, prepare, train_towers
+from funnel.pipeline import Prepared, prepare, train_towers
+from tests.undrawn import build
 
 PLACES, COUNTRIES = ("home", "search", "basket"), ("DE", "FR", "PL", "IT")
 DAY, BEGIN = 86_400, 1_735_689_600

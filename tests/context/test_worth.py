@@ -15,12 +15,13 @@ from funnel import Live
 from funnel import config as configs
 from funnel.artifacts import Store
 from funnel.errors import ConfigError
-from funnel.pipeline import build, prepare, train_towers
+from funnel.pipeline import prepare, train_towers
 from funnel.pipeline.checks import check
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.train import TRAINING
 from funnel.towers.training.weights import load_weights
 from tests.context.shop import SCHEMA, Shop
+from tests.undrawn import build
 
 VALUE = "p_event * max(limit - price, 0)"
 

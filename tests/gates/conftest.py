@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from funnel.artifacts import Store
-from funnel.pipeline import build, prepare, train_towers
+from funnel.pipeline import prepare, train_towers
 from tests.once import once
 from tests.tiny import TinyBuild, movie_config
+from tests.undrawn import build
 
 #: Spoilt inputs show with few trees, too.
 FEW = {"trees": 20, "leaves": 7, "lists": 400, "objective": "rank_xendcg"}

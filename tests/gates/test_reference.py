@@ -15,9 +15,10 @@ from funnel.artifacts import Store
 from funnel.artifacts.store import CURRENT
 from funnel.errors import BundleError, GateError
 from funnel.gates import GatesConfig, Verdict, judge, publish
-from funnel.pipeline import build, prepare
+from funnel.pipeline import prepare
 from tests.gates.conftest import FEW, Two, sound
 from tests.tiny import TinyBuild, movie_config
+from tests.undrawn import build
 
 #: Everything that does not look at the served bundle is left loose.
 LOOSE = GatesConfig(stage_fall=1.0, slice_fall=1.0, latency_ms=1e6)

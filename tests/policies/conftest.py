@@ -9,9 +9,10 @@ import pytest
 
 from funnel import Live
 from funnel.artifacts import Store
-from funnel.pipeline import build, prepare
+from funnel.pipeline import prepare
 from tests.once import once
 from tests.tiny import TinyBuild, movie_config
+from tests.undrawn import build
 
 RULES = [{"kind": "at_most", "column": "genres", "n": 3, "strict": True, "name": "genres"}]
 

@@ -14,9 +14,10 @@ from funnel.artifacts import Store
 from funnel.data import Dataset, read
 from funnel.errors import FunnelError
 from funnel.features.text.cache import VARIABLE
-from funnel.pipeline import build, prepare, train_towers
+from funnel.pipeline import prepare, train_towers
 from tests.features.letters import Letters
 from tests.tiny import movie_config, write_movies
+from tests.undrawn import build
 
 
 @pytest.fixture(scope="module")

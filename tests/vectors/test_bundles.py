@@ -19,6 +19,7 @@ from funnel.errors import ConfigError
 from funnel.index import ExactIndex, FaissIndex
 from funnel.vectors import Form, ItemVectors
 from tests.tiny import GENRES, TinyBuild
+from tests.undrawn import build
 
 FORMS: tuple[Form, ...] = ("float16", "int8")
 
@@ -38,7 +39,7 @@ def compact(built: TinyBuild, form: Form, indexes: Path) -> Any:
     raw["index"] |= {"vectors": form, "shards": 3, "spec": "IVF8,PQ16x4fs"}
     (towers,) = built.embeddings.glob("movies-*")
     prepared = replace(built.prepared, config=configs.parse(raw))
-    return funnel.build(prepared, towers, funnel.Store(indexes))
+    return build(prepared, towers, funnel.Store(indexes))
 
 
 def contents_of(store: Store) -> Contents:
