@@ -31,7 +31,7 @@ from funnel.pipeline.heads import shown_heads
 from funnel.pipeline.logged import learn_from
 from funnel.pipeline.rank import _folds, train_ranker
 from funnel.recipes import Recipe, done_by
-from funnel.scale.shipping import packed, unpacked
+from funnel.scale.shipping import Delivered, Shipment
 from funnel.types import Candidates, Requests
 from tests import shown_shop
 from tests.shown_shop import LIKED, LOOKED, OTHER, plain_shop
@@ -261,7 +261,7 @@ class Elsewhere:
         self.parts: Counter[str] = Counter()
 
     def each(self, recipe: Recipe, parts: Iterable[Any]) -> Iterator[Any]:
-        work = unpacked(packed(recipe))
+        work = Delivered(Shipment(recipe).text).value.work
         for part in parts:
             self.parts[recipe.make.__name__] += 1
             yield deepcopy(work(deepcopy(part)))

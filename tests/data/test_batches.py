@@ -6,7 +6,6 @@ import gc
 import json
 import logging
 import os
-import pickle
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +28,7 @@ from funnel.data.columnar import columns, rows
 from funnel.data.table_builder import CollectedRows
 from funnel.errors import DataError
 from funnel.recipes import Recipe, done_by
+from funnel.scale.shipping import Delivered, Shipment
 from tests.apart import Apart
 
 SCHEMA = Schema(
@@ -64,13 +64,15 @@ class Elsewhere(Apart):
 
 
 def sent(value: Any) -> Any:
-    return pickle.loads(pickle.dumps(value))  # noqa: S301
+    return Delivered(Shipment(value).text).value
 
 
 @pytest.fixture(params=["alone", "workers"])
 def who(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process, or workers, who are given each row group by itself."""
     monkeypatch.setattr(reading_batches, "_PIECE", 1)
+    if request.param == "workers":
+        pytest.importorskip("ray")
     workers = None if request.param == "alone" else Elsewhere()
     with done_by(workers):
         yield
