@@ -108,3 +108,16 @@ def test_a_large_file_that_cannot_be_cut_anywhere_is_read_from_its_beginning(
     monkeypatch.undo()
     whole = sample(TableFiles(path.name, (path,)))
     assert (whole.whole, whole.rows) == (True, 3000)
+
+
+def test_a_compressed_file_whose_last_bytes_were_read_for_its_first_rows_is_not_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "events.csv.gz"
+    rows = pd.DataFrame({"user_id": ["u"] * 2000, "item_id": "i", "timestamp": 1_600_000_000})
+    rows.to_csv(path, index=False)
+    assert path.stat().st_size < 1000
+    monkeypatch.setattr(sampling, "MOST_BYTES", 10_000)
+    found = sample(TableFiles(path.name, (path,)))
+    assert not found.whole
+    assert 300 < len(found.frame) < 1000

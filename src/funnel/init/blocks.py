@@ -51,10 +51,11 @@ def packed_blocks(path: Path, most: int, form: TableFile) -> Iterator[Block]:
     """The beginning of a compressed file, or all of it where that is no more than `most` bytes."""
     with path.open("rb") as raw, gzip.open(raw) as file:
         data = file.read(most // 2 * 2)
-        if file.read(1):
-            yield _cut(data, form.encoding == "utf-16", raw.tell())
+        size = path.stat().st_size
+        if file.read(1):  # of a small file all bytes may have been read to unpack the first
+            yield _cut(data, form.encoding == "utf-16", min(raw.tell(), size - 1))
         else:
-            yield Block(data, cut=False, taken=path.stat().st_size)
+            yield Block(data, cut=False, taken=size)
 
 
 def _cut(data: bytes, wide: bool, taken: int) -> Block:

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 CONTENT_TYPE = b"application/problem+json"
 
+#: Names of RFC 9110 where Python before 3.13 has those of an earlier one.
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+
 #: Mistakes of one body that are named, at most.
 _MOST_ERRORS = 20
 
@@ -48,7 +51,7 @@ class HttpProblem(Exception):
 
     def document(self) -> bytes:
         """The body of the answer."""
-        title = HTTPStatus(self.status).phrase
+        title = _TITLES.get(self.status) or HTTPStatus(self.status).phrase
         document: dict[str, Any] = {"type": "about:blank", "title": title, "status": self.status}
         document |= {"detail": self.detail, "error": self.error, **self.more}
         return as_json(document | ({"errors": self.errors} if self.errors else {}), None).encode()
