@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import funnel.config as configs
-from benchmarks.quality.result import Result
+from benchmarks.quality.result import Result, processor_seconds
 from funnel.artifacts import Store
 from funnel.config import Config
 from funnel.errors import ConfigError
@@ -42,7 +42,7 @@ def assignment(change: str) -> tuple[str, Any]:
 
 def run(config: Config, work: Path, label: str = "") -> Result:
     """Towers and bundle are kept in `work`; towers that are there already are not trained again."""
-    began = time.perf_counter()
+    began, used = time.perf_counter(), processor_seconds()
     prepared = prepare(config)
     read = time.perf_counter()
     towers = train_towers(prepared, Store(work / "embeddings"), progress=True)
@@ -56,6 +56,7 @@ def run(config: Config, work: Path, label: str = "") -> Result:
         config.name,
         config.seed,
         {name: round(value, 1) for name, value in seconds.items()},
+        used,
         label=label,
         fallback=fallback,
     )

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from benchmarks.quality.funnels import assignment
-from benchmarks.quality.result import Result, here
+from benchmarks.quality.result import Result, here, processor_seconds
 from funnel.errors import ConfigError
 from funnel.evaluation import Value, interval
 from funnel.ranker import Ranker, RankerConfig
@@ -21,7 +21,7 @@ FEATURES = 46
 
 def run(data: Path, seed: int, changes: list[str], label: str = "") -> Result:
     """NDCG@10, exponential gain, of the test part; a query without a relevant document counts 1."""
-    began = time.perf_counter()
+    began, used = time.perf_counter(), processor_seconds()
     try:
         config = RankerConfig.model_validate({"seed": seed, **dict(map(assignment, changes))})
     except ValidationError as error:
@@ -45,5 +45,5 @@ def run(data: Path, seed: int, changes: list[str], label: str = "") -> Result:
         notes=(f"{ranker.trees} trees",),
         seconds={"total": round(time.perf_counter() - began, 1)},
         config=config.model_dump(mode="json"),
-        **here(),
+        **here(used),
     )

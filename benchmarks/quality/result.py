@@ -27,15 +27,18 @@ class Result(Settings):
     fallback: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: dict[str, float]  #: by step, wall clock; "total" is from the file to the report
-    processor_seconds: float | None = None  #: of all threads from the start of the process; busy cores or not
+    processor_seconds: float | None = None  #: of all threads from the start of the run; busy cores or not
     peak_memory_mib: float
     config: dict[str, Any]
     machine: str
     versions: dict[str, str]
 
     @classmethod
-    def of(cls, report: Report, dataset: str, seed: int, seconds: dict[str, float], **more: Any) -> Result:
-        """From the funnel's own report. Recall of one target is the hit rate, and is named so too."""
+    def of(
+        cls, report: Report, dataset: str, seed: int, seconds: dict[str, float], began: float, **more: Any
+    ) -> Result:
+        """From the funnel's own report. Recall of one target is the hit rate, and is named so too. began:
+        `processor_seconds` at the start."""
         rows = {row.name: dict(row.metrics) for row in report.rows}
         if report.targets == report.requests:
             for figures in rows.values():
@@ -57,7 +60,7 @@ class Result(Settings):
             seconds=seconds,
             config=config,
             **more,
-            **here(),
+            **here(began),
         )
 
     def save(self, folder: Path) -> Path:
@@ -69,12 +72,19 @@ class Result(Settings):
         return path
 
 
-def here() -> dict[str, Any]:
-    """The machine, the libraries, the processor time and the most memory that this process has held."""
+def processor_seconds() -> float:
+    """Of all threads of this process so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def here(began: float = 0.0) -> dict[str, Any]:
+    """The machine, the libraries, the processor time since `began`, and the most memory that this process has
+    held."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "machine": machine(),
         "versions": versions(),
-        "processor_seconds": round(used.ru_utime + used.ru_stime, 1),
+        "processor_seconds": round(processor_seconds() - began, 1),
         "peak_memory_mib": round(used.ru_maxrss / 1024, 1),  # KiB on Linux
     }
