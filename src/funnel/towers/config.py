@@ -70,7 +70,7 @@ class TowersConfig(plugins.Optioned):
         5, ge=1, le=1_000_000, description="epochs without a better validation before training ends"
     )
     batch: int = Field(2048, ge=1, le=1_000_000, description="positions a step, about")
-    lr: float = Field(1e-3, gt=0, le=1, description="learning rate of AdamW; of sets a multiple")
+    lr: float = Field(3e-3, gt=0, le=1, description="learning rate of AdamW")
     averaging: float = Field(
         0.99, ge=0, lt=1, description="decay a step of the averaged weights that are kept"
     )
@@ -143,10 +143,6 @@ class TowersConfig(plugins.Optioned):
     def batch_for(self, clock: Clock) -> int:
         """Positions a step: of sets three times as many, since a query has several."""
         return self.batch * (SET_STEP if clock == "none" else 1)
-
-    def lr_for(self, clock: Clock) -> float:
-        """The learning rate grows with the step (the linear rule of Goyal et al. 2017)."""
-        return self.lr * (SET_STEP if clock == "none" else 1)
 
     def loss_for(self, n_items: int, clock: Clock) -> str:
         """The loss that a catalogue of this size is trained with."""

@@ -14,7 +14,6 @@ from funnel.towers.training.averaging import Averaging
 from funnel.towers.training.lookup import Touched
 from funnel.towers.training.model import TwoTowers
 from funnel.towers.training.rows import LazyRows
-from funnel.types import Clock
 
 States = dict[str, dict[str, Tensor]]
 
@@ -27,10 +26,8 @@ class Optimiser:
     whole: whether each step says something about all rows of the ids, which are then weights like any other.
     """
 
-    def __init__(
-        self, model: TwoTowers, averaged: TwoTowers, config: TowersConfig, clock: Clock, *, whole: bool
-    ) -> None:
-        self._averaging, lr = Averaging(config.averaging), config.lr_for(clock)
+    def __init__(self, model: TwoTowers, averaged: TwoTowers, config: TowersConfig, *, whole: bool) -> None:
+        self._averaging, lr = Averaging(config.averaging), config.lr
         self.steps, self._ids = 0, model.items.ids
         pairs = [*zip(model.parameters(), averaged.parameters(), strict=True)]
         self._pairs = [(now, mean) for now, mean in pairs if whole or now is not self._ids]

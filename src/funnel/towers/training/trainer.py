@@ -114,7 +114,7 @@ class Trainer:
             ranks=self._ranks,
         )
         whole = self._objective.whole
-        self._optimiser = Optimiser(self._model, self._averaged, self.config, self.clock, whole=whole)
+        self._optimiser = Optimiser(self._model, self._averaged, self.config, whole=whole)
         self._saving.belongs_to(earlier)
 
     def _fresh(self, seen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> TwoTowers:
