@@ -40,7 +40,7 @@ bench: $(READY) $(INSTALLED)
 $(TRAINS): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 14) else f"funnel needs Python 3.11 to 3.14, this is {v[0]}.{v[1]}; try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) -e '.[train]'
+	$(INSTALL) -e '.[train,plot]'
 	@touch $(TRAINS)
 
 # Not by the folder again: funnel would be away for a moment, and what compiles looks for it.
