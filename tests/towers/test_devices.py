@@ -90,7 +90,7 @@ def test_fused_attention_is_attention(packed: bool) -> None:
     at = torch.tensor([8, 2, 5])
     found = []
     for fused in (False, True):
-        layer.fused = fused
+        layer.one_kernel = fused
         out = layer(x, first=first) if packed else layer(x, at=at)
         (gradient,) = torch.autograd.grad(out.square().sum(), layer.distance.bias)
         found.append((out.detach(), gradient))

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from funnel.features.encoders import Spec
+from funnel.towers.training import fused
 from funnel.towers.training.bags import mean_embedding
 
 #: Standard deviation of embeddings at the start.
@@ -62,12 +63,23 @@ class Dropout(nn.Module):
         self.share, self._below = share, min(round(share * 256), 255)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self._below == 0:
+        if not self.below:
             return x
+        kept = self.drawn(x) >= self.below
+        return x * kept.to(x.dtype).mul_(256 / (256 - self.below))
+
+    @property
+    def below(self) -> int:
+        """A number is zeroed where its byte is below this; 0 where none is."""
+        return self._below if self.training else 0
+
+    def drawn(self, x: Tensor) -> Tensor:
+        """A random byte for each number: uint8 of x's shape; nothing where none decides."""
+        if not self.below:
+            return torch.empty((0,) * x.dim(), dtype=torch.uint8, device=x.device)
         words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
         words.random_(-(2**63), None, generator=self.generator)
-        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self._below
-        return x * kept.to(x.dtype).mul_(256 / (256 - self._below))
+        return words.view(torch.uint8)[: x.numel()].view(x.shape)
 
 
 class Distance(nn.Module):
@@ -126,7 +138,12 @@ class FeedForward(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.dropout(self.narrow(self.dropout(F.gelu(self.wide(self.norm(x))))))
+        return x + self.dropout(self.narrow(self._gelu(self.wide(self.norm(x)))))
+
+    def _gelu(self, x: Tensor) -> Tensor:
+        if fused.takes(x):
+            return fused.gelu(x, self.dropout.drawn(x), self.dropout.below)
+        return self.dropout(F.gelu(x))
 
 
 class Attention(nn.Module):
@@ -135,7 +152,7 @@ class Attention(nn.Module):
     Pre-norm residual attention (Vaswani et al. 2017; SASRec, arXiv 1808.09781, for histories).
     """
 
-    fused = False  # whether the CPU too goes by the one kernel of a GPU
+    one_kernel = False  # whether the CPU too goes by that of a GPU
 
     def __init__(self, d: int, heads: int, history: int, dropout: float) -> None:
         super().__init__()
@@ -144,25 +161,33 @@ class Attention(nn.Module):
         self.out, self.dropout = nn.Linear(d, d), Dropout(dropout)
         self.distance = Distance(heads, history, slope=0.0)
 
-    def forward(self, x: Tensor, at: Tensor | None = None, first: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, at: Tensor | None = None, first: Tensor | None = None, asks: Tensor | None = None
+    ) -> Tensor:
         """With `at`, int64 [B], only that position of each list: [B, 1, d]. first: of rows of several lists,
-        as in `Distance`."""
-        normed, n = self.norm(x), x.shape[1]
+        as in `Distance`; asks: int64 [P], only these positions, counted through the rows: [P, d]."""
+        normed = self.norm(x)
         key, value = self._split(self.key_value(normed)).chunk(2, dim=-1)
-        if at is None:
-            bias, query = self.distance(n, first), self._split(self.query(normed))
-        else:
-            x, bias = _at(x, at), self.distance.at(n, at).unsqueeze(2)
-            query = self._split(self.query(_at(normed, at)))
-        mixed = self._mix(query, key, value, bias).transpose(1, 2).flatten(2)
+        if at is not None:
+            x, normed = _at(x, at), _at(normed, at)
+        mixed = self._mix(self._split(self.query(normed)), key, value, at, first).transpose(1, 2).flatten(2)
+        if asks is not None:
+            x, mixed = _asking(x, asks), _asking(mixed, asks)
         return x + self.dropout(self.out(mixed))
 
-    def _mix(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
-        """On a GPU in one kernel, which keeps no weights: [B, heads, n, c]. On the CPU, where torch has none
-        for a bias that is learned, step by step, with a dropout that each thread draws itself."""
-        if query.device.type == "cpu" and not self.fused:
-            query = query * query.shape[-1] ** -0.5
-            return self.dropout((query @ key.transpose(2, 3) + bias).softmax(-1)) @ value
+    def _mix(
+        self, query: Tensor, key: Tensor, value: Tensor, at: Tensor | None, first: Tensor | None
+    ) -> Tensor:
+        """[B, heads, n, c]. On a GPU in one kernel, which keeps no weights. Torch has none for the CPU with a
+        bias that is learned, and there each thread draws its own dropout."""
+        on_cpu, n = query.is_cpu and not self.one_kernel, key.shape[2]
+        if on_cpu:
+            logits = query * query.shape[-1] ** -0.5 @ key.transpose(2, 3)
+            if first is not None and fused.takes(logits):
+                return _weights(logits, self.distance, first, self.dropout) @ value
+        bias = self.distance(n, first) if at is None else self.distance.at(n, at).unsqueeze(2)
+        if on_cpu:
+            return self.dropout((logits + bias).softmax(-1)) @ value
         dropout = self.dropout.share if self.training else 0.0
         bias = bias.to(query.dtype)
         return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
@@ -186,15 +211,35 @@ class Pool(nn.Module):
         with torch.no_grad():
             self.out.weight.copy_(torch.eye(d).repeat(1, heads) / heads)
 
-    def forward(self, x: Tensor, at: Tensor | None = None, first: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, at: Tensor | None = None, first: Tensor | None = None, asks: Tensor | None = None
+    ) -> Tensor:
         """As in `Attention`."""
-        if at is None:
-            weights = self.distance(x.shape[1], first).softmax(-1)
-            return self.out((weights @ x.unsqueeze(1)).transpose(1, 2).flatten(2))
-        weights = self.distance.at(x.shape[1], at).softmax(-1)
-        return self.out((weights @ x).flatten(1).unsqueeze(1))
+        if at is not None:
+            weights = self.distance.at(x.shape[1], at).softmax(-1)
+            return self.out((weights @ x).flatten(1).unsqueeze(1))
+        mixed = self._weights(x, first).flatten(-3, -2) @ x
+        mixed = mixed.view(len(x), -1, *x.shape[1:]).transpose(1, 2).flatten(2)
+        return self.out(mixed if asks is None else _asking(mixed, asks))
+
+    def _weights(self, x: Tensor, first: Tensor | None) -> Tensor:
+        """[heads, n, n], or of rows of several lists [R, heads, n, n]."""
+        rows, n = x.shape[:2]
+        if first is None or not fused.takes(x):
+            return self.distance(n, first).softmax(-1)
+        none = x.new_zeros(rows, len(self.distance.bias), n, n)
+        return _weights(none, self.distance, first, Dropout(0.0))
+
+
+def _weights(logits: Tensor, distance: Distance, first: Tensor, dropout: Dropout) -> Tensor:
+    return fused.weights(logits, distance.bias, first, dropout.drawn(logits), dropout.below)
 
 
 def _at(x: Tensor, at: Tensor) -> Tensor:
     """One position of each list: [B, n, d], int64 [B] -> [B, 1, d]."""
     return x.gather(1, at[:, None, None].expand(-1, 1, x.shape[2]))
+
+
+def _asking(x: Tensor, asks: Tensor) -> Tensor:
+    """Some positions, counted through the rows: [R, n, d] -> [P, d]."""
+    return x.flatten(0, 1).index_select(0, asks)

@@ -105,19 +105,23 @@ class QueryTower(nn.Module):
         of its items, [R, W, d]; context: columns, first dimension P."""
         x = self._read(history, gaps)
         x = x.flatten(0, 1).index_copy(0, starts, self._start(user, starts.shape[0])).view_as(x)
-        read = self._layers(self.dropout(x), first=first).flatten(0, 1)[asks]
+        read = self._layers(self.dropout(x), first=first, asks=asks)
         return self._query(self._in_context(read, context))
 
     def _in_context(self, read: Tensor, context: Sequence[Tensor]) -> Tensor:
         """What was read, and what is known at the moment: [n, d]."""
         return read if self.context is None else self.joined(read + self.context(context) * self.scale)
 
-    def _layers(self, read: Tensor, at: Tensor | None = None, first: Tensor | None = None) -> Tensor:
-        """[B, n, d] -> [B, n, d], or with `at` [B, 1, d]. Arguments as in `Attention`."""
-        x = read
+    def _layers(
+        self, read: Tensor, at: Tensor | None = None, first: Tensor | None = None, asks: Tensor | None = None
+    ) -> Tensor:
+        """[B, n, d] -> with `at` [B, 1, d], with `first` and `asks` [P, d]. Arguments as in `Attention`; the
+        last layer works on no other position."""
+        x, last = read, len(self.mixers) - 1
         for i, (mix, wide) in enumerate(zip(self.mixers, self.wide, strict=True)):
-            x = wide(mix(x, at if i + 1 == len(self.mixers) else None, first))
-        return x if self.beside is None else x + self.beside(read, at, first)
+            wanted = (at, first, asks) if i == last else (None, first, None)
+            x = wide(mix(x, *wanted))
+        return x if self.beside is None else x + self.beside(read, at, first, asks)
 
     def sets(self, items: Tensor, offsets: Tensor, vectors: Tensor, user: Sequence[Tensor]) -> Tensor:
         """A query for each set: [B, d]. items: rows of `vectors`, the sets one after the other, int64 [n];
