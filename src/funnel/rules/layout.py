@@ -11,6 +11,7 @@ import numpy as np
 
 from funnel.catalogue.where import Where
 from funnel.rules.config import ApartRule, AtLeastRule, AtMostRule, CapRule, PinRule, ReserveRule, Rule
+from funnel.rules.fitting import first_fitting
 from funnel.rules.improve import improved
 from funnel.rules.problem import Problem, alike, led, numbered
 from funnel.rules.search import solve
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: A limit that no list reaches.
 _NONE = np.iinfo(np.int32).max
+
+_NOTHING = np.empty(0, dtype=np.int32)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,29 @@ class Layout:
         if not proven:
             length, proven, costs = improved(problem, self._strict, self.n_teams, k, out, length)
         return Solved(problem, out[:length].astype(np.int64), bool(proven), costs, wanted)
+
+    def solve_list(self, items: Int32, k: int, occasion: Occasion | None, request: int) -> Solved:
+        """As `solve`, for what asks for nothing but the list: mostly the first candidates that fit are it."""
+        wanted = min(k, len(items))
+        if wanted and self._rules and len(self._limits) == len(self._rules):
+            chosen = self._first_fitting(items, wanted, occasion, request)
+            if len(chosen) == wanted:
+                return Solved(None, chosen, True, np.zeros(len(self._rules), dtype=np.int32), k)
+        return self.solve(items, k, occasion, request)
+
+    def _first_fitting(self, items: Int32, k: int, occasion: Occasion | None, request: int) -> Int64:
+        codes = [self._set.codes(rule.column).of(items) for _, rule in self._limits]
+        owners = np.repeat(np.arange(len(codes), dtype=np.int32), [some.shape[1] for some in codes])
+        owner, code, left = [_NOTHING], [_NOTHING], [_NOTHING]
+        for number, (_, rule) in enumerate(self._limits):
+            if isinstance(rule, CapRule) and occasion is not None:
+                values, often = self._set.left(rule, occasion, request)
+                owner.append(np.full_like(values, number))
+                code.append(values)
+                left.append(often.astype(np.int32))
+        used = np.concatenate(owner), np.concatenate(code), np.concatenate(left)
+        together = np.ascontiguousarray(np.concatenate(codes, axis=1))
+        return first_fitting(together, owners, self._owner_limit, used, k)
 
     def outcome(self, items: Int32, solved: Solved, chosen: Int64) -> RulesOutcome:
         """What the rules did to a list that costs them what the best list does. chosen: int64 [m], its

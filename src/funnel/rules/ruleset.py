@@ -159,7 +159,7 @@ class Ruleset:
         `Candidates.tiers`, int8 [n].
         """
         boosted = self.boosted(items, scores, tiers)
-        solved = self.layout.solve(items[boosted.order], k, occasion, request)
+        solved = self.layout.solve_list(items[boosted.order], k, occasion, request)
         positions = boosted.order[solved.chosen]
         return positions, boosted.scores[positions], self.outcome(items, boosted, solved, solved.chosen)
 

@@ -153,10 +153,7 @@ class Rules:
             )
             columns[b, : len(chosen)], scores[b, : len(chosen)] = chosen, own
             outcomes.append(outcome)
-        empty = columns < 0
-        listed = candidates.reorder(np.maximum(columns, 0), scores)
-        listed.items[empty], listed.source_ranks[empty], listed.source_scores[empty] = -1, -1, np.nan
-        return replace(listed, outcomes=tuple(outcomes))
+        return candidates.reorder(columns, scores, outcomes=tuple(outcomes))
 
 
 def _both(allow: Allow, other: Allow | None) -> Allow:
