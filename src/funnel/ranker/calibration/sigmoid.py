@@ -58,10 +58,10 @@ class Sigmoid(Settings):
 
     def __call__(self, scores: NDArray[Any]) -> Float64:
         """The probability at each score: float64, of the same shape."""
-        z = (np.asarray(scores, dtype=np.float64) - self.centre) / self.scale
-        low, high = np.logaddexp(0.0, -z), np.logaddexp(0.0, z)
-        odds: Float64 = np.exp(-np.logaddexp(0.0, self.a * low - self.b * high - self.c))
-        return odds
+        given = np.ascontiguousarray(scores, dtype=np.float64)
+        out = np.empty_like(given)
+        _curve(given.reshape(-1), self.centre, self.scale, self.a, self.b, self.c, out.reshape(-1))
+        return out
 
 
 def fit_beta(scores: NDArray[Any], labels: Bool, seen: Seen | None = None) -> Sigmoid:
@@ -134,6 +134,15 @@ def _newton(z: Float64, targets: tuple[float, float, Bool, Seen], basis: Float64
         if gain < _LEAST_GAIN:
             break
     return basis @ x
+
+
+@compiled
+def _curve(scores: Any, centre: Any, scale: Any, a: Any, b: Any, c: Any, out: Any) -> None:
+    for i in range(len(scores)):
+        z = (scores[i] - centre) / scale
+        tail = np.log1p(np.exp(-abs(z)))
+        against = a * (max(-z, 0.0) + tail) - b * (max(z, 0.0) + tail) - c  # log odds of not
+        out[i] = np.exp(-(max(against, 0.0) + np.log1p(np.exp(-abs(against)))))
 
 
 @compiled
