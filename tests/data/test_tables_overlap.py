@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funnel.data import Column, Dataset, Schema, SplitConfig, split
-from funnel.data.shown import EARLY
+from funnel.data.attribution import EARLY
 from funnel.errors import DataError
 
 T = 1_700_000_000

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from funnel.data.attribution import CLICK, EARLY, FAR, ShownRows, list_times, outcome_columns
 from funnel.data.columnar.columns import Plain, RunEncoded
 from funnel.data.columnar.table import Table
 from funnel.data.dataset import Dataset
@@ -18,21 +19,7 @@ from funnel.data.histories import Cutoffs, Histories, pair_keys
 from funnel.data.split_config import SplitConfig
 from funnel.data.windows import windows
 from funnel.errors import DataError
-from funnel.types import Bool, Examples, Float32, Int32, Int64, Ragged, Shown
-
-#: A click that was logged so many seconds before its list, at most, is still this list's.
-EARLY = 300
-
-#: And what happened so many seconds after it, at most, comes of it.
-LATE = 86_400
-
-#: What a click is called where events have kinds.
-CLICK = "click"
-
-#: What stands before the name of an outcome among the columns of shown items.
-OUTCOME = "outcome."
-
-_FAR = np.int64(1) << 61  # seconds: no two moments are so far apart
+from funnel.types import Bool, Examples, Int64, Ragged, Shown
 
 
 def shown_columns(dataset: Dataset) -> tuple[str, ...]:
@@ -141,12 +128,13 @@ def shown_requests(
     shown = _once(_shown_about(dataset, dataset.impression_table, start, end, within))
     chosen = np.bincount(shown.number, shown.clicked, shown.n_lists) > 0
     chosen |= outcomes is not None
-    known = histories.times < (_FAR if end is None else end)
-    times = _times(histories, known, shown, len(dataset.items))
+    known = histories.times < (FAR if end is None else end)
+    n_items = len(dataset.items)
+    times = list_times(histories, known, shown, n_items)
     inside = chosen & (times >= start) & (True if end is None else times < end)
     rows = np.flatnonzero(inside[shown.number])
     rows = rows[np.lexsort((shown.positions[rows], shown.number[rows], times[shown.number[rows]]))]
-    came = {} if outcomes is None else _outcomes(histories, known, shown, times, len(dataset.items), outcomes)
+    came = {} if outcomes is None else outcome_columns(histories, known, shown, times, n_items, outcomes)
     came = {name: of[rows] for name, of in came.items()}
     number = shown.number[rows]
     _, first, lengths = np.unique(number, return_index=True, return_counts=True)
@@ -167,31 +155,9 @@ def shown_requests(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _ShownRows:
-    """Rows of impressions, by row numbers. rows: int64 [N], where they are in the table. number: int64 [N],
-    the list of each, of n_lists. users, items: int32 [N], −1 for none that is known. times: int64 [N].
-    positions: int32 [N]. clicked: bool [N].
-    """
-
-    rows: Int64
-    number: Int64
-    n_lists: int
-    users: Int32
-    items: Int32
-    times: Int64
-    positions: Int32
-    clicked: Bool
-
-    def take(self, kept: Int64) -> _ShownRows:
-        """Some of them."""
-        names = ("rows", "number", "users", "items", "times", "positions", "clicked")
-        return replace(self, **{name: getattr(self, name)[kept] for name in names})
-
-
 def _shown_about(
     dataset: Dataset, table: Table, start: int, end: int | None, within: slice | None
-) -> _ShownRows:
+) -> ShownRows:
     """The rows that matter to a window: those in it, and those whose click may move them into it. Impressions
     are sorted by time, so that nothing else is looked at."""
     first = first_row_at(table, start)
@@ -200,7 +166,7 @@ def _shown_about(
     if within is not None:
         rows = slice(max(first, within.start), max(first, within.start, min(last, within.stop)))
     number, n_lists = table.lists("request_id", rows)
-    return _ShownRows(
+    return ShownRows(
         rows=np.arange(rows.start, rows.stop),
         number=number,
         n_lists=n_lists,
@@ -221,87 +187,7 @@ def first_row_at(table: Table, time: int, *, after: bool = False) -> int:
     return int(np.searchsorted(table.array("time"), time, side=side))
 
 
-def _outcomes(
-    histories: Histories,
-    known: Bool,
-    shown: _ShownRows,
-    times: Int64,
-    n_items: int,
-    codes: Mapping[str, int],
-) -> dict[str, Float32]:
-    """What came of each row of the impressions, 1 or 0, as columns. known: bool [N], the events that count.
-    times: int64 [lists]."""
-    columns = {OUTCOME + CLICK: shown.clicked.astype(np.float32)}
-    if not codes:
-        return columns
-    pairs = pair_keys(shown.users, shown.items, n_items)
-    pairs[(shown.users < 0) | (shown.items < 0)] = -1
-    assert histories.kinds is not None
-    at = times[shown.number]
-    for name, code in codes.items():
-        of = known & (histories.kinds == code)
-        taken = pair_keys(histories.users[of], histories.items[of], n_items)
-        columns[OUTCOME + name] = _attributed(pairs, at, taken, histories.times[of]).astype(np.float32)
-    return columns
-
-
-def _attributed(pairs: Int64, times: Int64, taken: Int64, at: Int64) -> Bool:
-    """Which rows an event comes of: the last of its pair at or before it, by LATE seconds at most.
-
-    pairs, times: of the rows, [N]. taken, at: of the events. Returns bool [N].
-    """
-    known, of = np.unique(pairs, return_inverse=True)
-    pair = np.minimum(np.searchsorted(known, taken), len(known) - 1)
-    same = known[pair] == taken
-    pair, at = pair[same], at[same]
-    moments, number = np.unique(np.concatenate([times, at]), return_inverse=True)
-    keys = np.concatenate([of, pair]) * len(moments) + number
-    order = np.argsort(keys[: len(pairs)], kind="stable")
-    last = np.searchsorted(keys[order], keys[len(pairs) :], side="right") - 1
-    row = order[np.maximum(last, 0)]
-    comes = (last >= 0) & (of[row] == pair) & (at - times[row] <= LATE)
-    result = np.zeros(len(pairs), dtype=np.bool_)
-    result[row[comes]] = True
-    return result
-
-
-def _times(histories: Histories, known: Bool, shown: _ShownRows, n_items: int) -> Int64:
-    """The moment of each list: that of its rows, or of a click of its that was logged before it.
-
-    With the rows' own time such a click would be in the history that it is predicted from. A click is a later
-    list's business where the same user has another event with the item within LATE seconds after it.
-    """
-    times = np.zeros(shown.n_lists, dtype=np.int64)
-    times[shown.number] = shown.times
-    hits = np.flatnonzero(shown.clicked & (shown.users >= 0) & (shown.items >= 0))
-    at = times[shown.number[hits]]
-    before, after = _nearest(histories, known, shown.users[hits], shown.items[hits], at, n_items)
-    early = (at - before <= EARLY) & (after - at > LATE)
-    np.minimum.at(times, shown.number[hits[early]], before[early])
-    return times
-
-
-def _nearest(
-    histories: Histories, known: Bool, users: Int32, items: Int32, times: Int64, n_items: int
-) -> tuple[Int64, Int64]:
-    """The moments of the same user's last known event with the same item before each time, and of the first
-    at it or later; far away where there is none."""
-    wanted, of = np.unique(pair_keys(users, items, n_items), return_inverse=True)
-    pairs = pair_keys(histories.users, histories.items, n_items)
-    pair = np.minimum(np.searchsorted(wanted, pairs), max(0, len(wanted) - 1))
-    same = known & (wanted[pair] == pairs) if len(wanted) else np.zeros(len(pairs), dtype=np.bool_)
-    moments, number = np.unique(np.concatenate([histories.times[same], times]), return_inverse=True)
-    keys = np.concatenate([pair[same], of]) * len(moments) + number  # by pair, then by time
-    logged = np.append(np.sort(keys[: int(same.sum())]), -1)  # the last stands for none, on either side
-    at = np.searchsorted(logged[:-1], keys[int(same.sum()) :])
-    before, after = logged[at - 1], logged[at]
-    return (
-        np.where(before // len(moments) == of, moments[before % len(moments)], -_FAR),
-        np.where(after // len(moments) == of, moments[after % len(moments)], _FAR),
-    )
-
-
-def _once(shown: _ShownRows) -> _ShownRows:
+def _once(shown: ShownRows) -> ShownRows:
     """Each item of a list once: at its first position, clicked if either was."""
     pairs = pd.Series(
         pair_keys(shown.number.astype(np.int64), shown.items, int(shown.items.max(initial=0)) + 2)

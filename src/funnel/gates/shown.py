@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from funnel.bundle.contents import Contents
-from funnel.data.shown import OUTCOME
+from funnel.data.attribution import OUTCOME
 from funnel.engine import Funnel
 from funnel.ranker.logged import entries
 from funnel.ranker.membership import contains

@@ -12,26 +12,18 @@ from typing import Any
 import numpy as np
 
 from funnel.artifacts.store import Store
-from funnel.bundle.contents import Contents, load_contents
-from funnel.errors import BundleError, ConfigError, FunnelError
+from funnel.errors import FunnelError
 from funnel.impressions import Impression, read
 from funnel.impressions.join import INTERACTION, SKEW, Joiner
+from funnel.off_policy.batches import Batch, batches, contents_of, joined
 from funnel.off_policy.estimates import Estimate
 from funnel.off_policy.estimators import FLOOR, estimate
-from funnel.off_policy.judged import JudgedPolicy, LoggedPolicy, OtherBundle
+from funnel.off_policy.judged import JudgedPolicy, OtherBundle
 from funnel.off_policy.lists import DrawnLists
-from funnel.policies import Drawing
 from funnel.serving.feedback import KeptEvents, named_events
 from funnel.serving.state import Event, StateLog
 from funnel.serving.state.retention import kept
-from funnel.types import Bool, Float64
 from funnel.values.ids import written
-
-#: Answers that are looked at together.
-_TOGETHER = 256
-
-#: Chances that come out again are those that were logged to this part: the log has 32 bits of each.
-_SAME = 1e-4
 
 #: The share of lists whose logged chances must come out again: else the log says less than the policy went
 #: by.
@@ -40,7 +32,6 @@ AGREE = 0.99
 #: The share of users, the most active ones, of whom some answers may be left out while the others' count: of
 #: more of them, all answers of that time are.
 _FEW = 0.01
-
 
 #: Why answers are left out whose events went by the data or as a user's oldest.
 GONE = "whose events have left the state"
@@ -101,7 +92,7 @@ def replay(
     cannot be read.
     """
     published = store.published()
-    if published is not None and (contents := _contents(store, published)) is not None:
+    if published is not None and (contents := contents_of(store, published)) is not None:
         judged.check(contents)
     bounds = kept(store)
     since = float("-inf") if bounds is None else bounds.since
@@ -117,7 +108,7 @@ def replay(
     records, gone = with_all_events(records, events)
     left_out += Counter({GONE: gone} if gone else {})
     lacking = Counter[str]()
-    parts = list(_parts(store, judged, records, rewards, left_out, lacking))
+    parts = list(batches(store, judged, records, rewards, left_out, lacking))
     left_out += lacking
     if lacking.total() > sum(len(part.users) for part in parts):
         raise FunnelError(
@@ -126,7 +117,7 @@ def replay(
         )
     if not parts:
         raise FunnelError(f"no answer of {answers} can be judged: {_in_words(left_out)}")
-    lists, agree = _joined(parts)
+    lists, agree = joined(parts)
     if agree < AGREE:
         raise FunnelError(
             f"the logged chances of {1 - agree:.1%} of the lists do not come out again from what was logged"
@@ -205,108 +196,7 @@ def _events(records: Sequence[Impression], state: StateLog, kept: KeptEvents | N
     return (event for event in named_events(state, since, kept) if event.answer in wanted)
 
 
-@dataclass(frozen=True)
-class _Batch:
-    rewards: Float64
-    logged: Float64
-    judged: Float64
-    agree: Bool
-    users: list[str]
-    arms: list[Mapping[str, str]]
-
-
-def _parts(
-    store: Store,
-    judged: JudgedPolicy,
-    records: Sequence[Impression],
-    rewards: Mapping[str, list[float]],
-    left_out: Counter[str],
-    lacking: Counter[str],
-) -> Iterator[_Batch]:
-    """Answers of one bundle, one policy and one length, together."""
-    groups: dict[tuple[str, int, tuple[float, float, int]], list[Impression]] = defaultdict(list)
-    for record in records:
-        policy = record.policy or {}
-        by = float(policy["temperature"]), float(policy["epsilon"]), int(policy["top"])
-        groups[record.version, record.k, by].append(record)
-    for version in dict.fromkeys(version for version, _, _ in groups):
-        contents = _contents(store, version)
-        for (of, k, (temperature, epsilon, top)), some in groups.items():
-            if of != version:
-                continue
-            if contents is None:
-                left_out[f"of {version}, which is not in the store"] += len(some)
-                continue
-            try:
-                judged.check(contents)
-            except ConfigError as error:
-                left_out[f"of {version}: {error}"] += len(some)
-                continue
-            logged = LoggedPolicy(Drawing(temperature=temperature, epsilon=epsilon, top=top))
-            for start in range(0, len(some), _TOGETHER):
-                together = _there(contents, some[start : start + _TOGETHER], left_out)
-                together = _held(contents, judged, together, k, lacking)
-                if together:
-                    yield _part(contents, judged, logged, together, k, rewards)
-
-
-def _contents(store: Store, version: str) -> Contents | None:
-    try:
-        return load_contents(store.path(version))
-    except BundleError:
-        return None
-
-
-def _there(contents: Contents, records: list[Impression], left_out: Counter[str]) -> list[Impression]:
-    there = [record for record in records if (contents.catalogue.ids.rows(list(record.items)) >= 0).all()]
-    left_out["with items that came after the bundle"] += len(records) - len(there)
-    left_out += Counter()  # drops what is 0
-    return there
-
-
-def _held(
-    contents: Contents, judged: JudgedPolicy, records: list[Impression], k: int, lacking: Counter[str]
-) -> list[Impression]:
-    """Those whose log holds what the judged policy goes by."""
-    lacks = judged.lacks(contents, records, k)
-    lacking.update(why for why in lacks if why)
-    return [record for record, why in zip(records, lacks, strict=True) if not why]
-
-
-def _part(
-    contents: Contents, judged: JudgedPolicy, logged: LoggedPolicy, there: list[Impression], k: int,
-    rewards: Mapping[str, list[float]],
-) -> _Batch:  # fmt: skip
-    again, chances = logged.chances(contents, there, k), _padded([record.chances for record in there], k, 1.0)
-    agree = np.asarray(np.isclose(again, chances, rtol=_SAME, atol=0).all(axis=1))
-    users = [written(record.user) or f"\0{record.id}" for record in there]
-    earned = _padded([rewards[record.id] for record in there], k, 0.0)
-    return _Batch(earned, chances, judged.chances(contents, there, k), agree, users,
-                  [record.arms for record in there])  # fmt: skip
-
-
-def _padded(lists: Sequence[Sequence[float]], k: int, fill: float) -> Float64:
-    out = np.full((len(lists), k), fill)
-    for row, values in enumerate(lists):
-        out[row, : len(values)] = values
-    return out
-
-
-def _joined(parts: Sequence[_Batch]) -> tuple[DrawnLists, float]:
-    k = max(part.rewards.shape[1] for part in parts)
-
-    def whole(name: str, fill: float) -> Float64:
-        some = [getattr(part, name) for part in parts]
-        return np.concatenate(
-            [np.pad(values, ((0, 0), (0, k - values.shape[1])), constant_values=fill) for values in some]
-        )
-
-    users = np.array([user for part in parts for user in part.users])
-    lists = DrawnLists(whole("rewards", 0.0), whole("logged", 1.0), whole("judged", 1.0), users)
-    return lists, float(np.concatenate([part.agree for part in parts]).mean())
-
-
-def _of_arms(parts: Sequence[_Batch]) -> str:
+def _of_arms(parts: Sequence[Batch]) -> str:
     """Whose chances do not come out again, where they are those of some arms: each arm of which one in a
     hundred does not, or more."""
     agree: dict[tuple[str, str], list[bool]] = defaultdict(list)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from funnel.config import Config
+from funnel.data.attribution import CLICK, EARLY, OUTCOME
 from funnel.data.histories import Histories
-from funnel.data.shown import CLICK, EARLY, OUTCOME, first_row_at, shown_requests
+from funnel.data.shown import first_row_at, shown_requests
 from funnel.errors import DataError
 from funnel.features import ClickRates
 from funnel.features.candidates import STANDARD

@@ -9,7 +9,7 @@ import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.data import LoggedLists
-from funnel.data.shown import CLICK
+from funnel.data.attribution import CLICK
 from funnel.engine import Funnel
 from funnel.errors import DataError
 from funnel.evaluation.chunks import CHUNK, each_chunk

@@ -15,14 +15,13 @@ from funnel.artifacts import Manifest, Store
 from funnel.bundle.contents import Contents, load_contents
 from funnel.bundle.standing_filter import under
 from funnel.config import EvaluateConfig
-from funnel.data import Dataset, Split
-from funnel.engine import RANK, Funnel
+from funnel.data import Split
+from funnel.engine import RANK
 from funnel.errors import BundleError, ConfigError, DataError
-from funnel.evaluation import Evaluation, Recommend, Report, Subject
+from funnel.evaluation import Evaluation, Report, Subject
 from funnel.evaluation import evaluate as measure_all
 from funnel.evaluation.advice import Origin, RankerOutcome
 from funnel.evaluation.frontier import Point, measure_settings
-from funnel.evaluation.ideal import TruthScores
 from funnel.evaluation.levers import advise
 from funnel.evaluation.metrics import Metric
 from funnel.evaluation.reliability import Reliability
@@ -31,19 +30,16 @@ from funnel.gates.probabilities import measure_probabilities, observe_all, watch
 from funnel.gates.shown import shown_outcomes
 from funnel.index import FaissIndex
 from funnel.pages.report import ExampleUser, write_page
+from funnel.pipeline.competitors import alone, competing, truths
 from funnel.pipeline.examples import example_users
 from funnel.pipeline.prepare import Prepared
 from funnel.pipeline.rules import costs_of_rules
 from funnel.pipeline.value import ValueTally
 from funnel.ranker.outcomes import Outcomes
 from funnel.recipes import Recipe
-from funnel.stages import CovisitationSource, PopularSource, Retrieve, ShownSource, Source, TowerSource
-from funnel.stages.config import RESERVED
-from funnel.types import Float32, Requests
+from funnel.stages import TowerSource
+from funnel.types import Requests
 from funnel.values.nearest import hint
-
-#: What other rows are called.
-_ROWS = ("as shown", "recent-popular", "co-visitation", "ideal", "exact")
 
 #: Queries that the settings of the index are measured with.
 _QUERIES = 50
@@ -76,9 +72,9 @@ def measure_contents(
     config, split, data = prepared.config, prepared.split, prepared.dataset
     test = under(contents, split.test)
     depth = max(config.evaluate.ks)
-    again = Recipe(_competing, contents, test.requests.shown is not None, config.evaluate.ks[0], depth)
+    again = Recipe(competing, contents, test.requests.shown is not None, config.evaluate.ks[0], depth)
     funnel, baselines, exact = again.work
-    truth_scores, truth_values = _truths(data)
+    truth_scores, truth_values = truths(data)
     ideal = [] if truth_scores is None else ["ideal"]
     _are_rows(lists, [*baselines, *ideal, "exact", *funnel.names])
     worth = ValueTally.of(contents, config.evaluate.ks[0])
@@ -92,7 +88,7 @@ def measure_contents(
         popularity=np.bincount(split.test_statistics.items, minlength=len(contents.catalogue.ids)),
         baselines=baselines,
         exact=exact,
-        approximate=_alone(TowerSource(contents.queries, contents.index), depth),
+        approximate=alone(TowerSource(contents.queries, contents.index), depth),
         truth_scores=truth_scores,
         truth_values=truth_values,
         kinds=_target_kinds(split),
@@ -123,22 +119,6 @@ def measure_contents(
     return replace(result, report=report).named(data.user_ids, data.item_ids)
 
 
-def _truths(data: Dataset) -> tuple[TruthScores | None, TruthScores | None]:
-    """True logits and true worth of each item, for requests; None where they are not known."""
-    truth = data.truth
-    if truth is None:
-        return None, None
-
-    def worth(requests: Requests) -> Float32:
-        values = truth.values(requests.users, requests.times)
-        assert values is not None
-        return values
-
-    nobody = np.zeros(0, dtype=np.int32)
-    has_money = truth.values(nobody, nobody.astype(np.int64)) is not None
-    return lambda requests: truth.scores(requests.users, requests.times), worth if has_money else None
-
-
 def _target_kinds(split: Split) -> list[str | None]:
     """The kinds of events by code, None for one that is not to be found."""
     if split.kinds is None:
@@ -166,34 +146,6 @@ def _of_shown(contents: Contents, prepared: Prepared) -> tuple[Reliability, ...]
     happened = {name: of for name, of in outcomes.items() if of.labels.any()}
     schema, seed = prepared.dataset.schema, prepared.config.seed
     return measure_probabilities(contents, schema, lists.examples, happened, seed)
-
-
-def _competing(
-    contents: Contents, of_shown: bool, k: int, depth: int
-) -> tuple[Funnel, dict[str, Recommend], Recommend]:
-    """The funnel, what it is held against, and exact search. of_shown: whether requests bring a list."""
-    return contents.funnel(k), _baselines(contents, of_shown, depth), contents.exact(depth)
-
-
-def _baselines(contents: Contents, of_shown: bool, depth: int) -> dict[str, Recommend]:
-    """What each source gives by itself, as deep as the report looks."""
-    statistics = contents.statistics
-    as_shown: dict[str, Source] = {"as shown": ShownSource()} if of_shown else {}
-    sources = {
-        **as_shown,
-        "popular": PopularSource(statistics),
-        "recent-popular": PopularSource(statistics, statistics.recent_window),
-        "co-visitation": CovisitationSource(statistics),
-    }
-    # Each source that no other row shows alone, so that one that is better than the whole is seen.
-    shown = {"towers", "covisitation", "popular"}
-    taken = {*RESERVED, *contents.rerank.stages, *_ROWS}
-    further = {
-        f"{source.name} alone" if source.name in taken else source.name: source
-        for source in contents.sources()
-        if source.name not in shown
-    }
-    return {name: _alone(source, depth) for name, source in (sources | further).items()}
 
 
 def _are_rows(wanted: Sequence[str], rows: Sequence[str]) -> None:
@@ -229,11 +181,6 @@ def _windows(prepared: Prepared) -> str:
     if split.kind == "leave_one_out":
         return "leave one out: each user's last item is the test, the one before it the ranker's"
     return "published split: a tenth of each user's training items is the ranker's"
-
-
-def _alone(source: Source, k: int) -> Recommend:
-    """A source as a recommender of its own."""
-    return Funnel([Retrieve([source], k)])
 
 
 def ranker_is_better(report: Report) -> bool:

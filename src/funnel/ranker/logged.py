@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from funnel.data.shown import CLICK, OUTCOME
+from funnel.data.attribution import CLICK, OUTCOME
 from funnel.errors import DataError
 from funnel.ranker.lists import FeatureSource, TrainingLists
 from funnel.ranker.membership import contains
