@@ -32,7 +32,7 @@ def fitted(
     """Rankers of the folds, with the better objective, and one of all lists, by so many processes."""
     with done_by(Apart()):
         fitting = CrossFit(lists, FOLDS, config, processes)
-        parts = max(fitting.each(), key=lambda parts: max(parts[0].history))
+        parts = fitting.rankers()
         chosen = parts[0].config.model_copy(update={"trees": parts[0].trees})
         return parts, fitting.whole(chosen)
 

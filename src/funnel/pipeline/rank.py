@@ -38,9 +38,8 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
     """Train a ranker for the candidates that `contents` retrieves, and judge it on users held out.
 
     Cross-fitting: the users of each fold are ranked by trees that were grown on the other folds. The ranker
-    is then grown on all users, with the objective that did best on the folds' whole lists, and the number of
-    trees that did best on the training lists. None where users or retrieved
-    positives are too few.
+    is then grown on all users, with the objective and the number of trees that did best on the training
+    lists. None where users or retrieved positives are too few.
     """
     config = prepared.config
     examples = _window(contents, prepared)
@@ -63,23 +62,22 @@ def train_ranker(contents: Contents, prepared: Prepared) -> tuple[Ranker | None,
         fitting = CrossFit(every, fold_of, config.ranker, config.scale.list_shards)
         del every  # LightGBM has its own, binned
         give_back()
-        tried = fitting.each()
+        rankers = fitting.rankers()
     with step("judge them on users that they were not grown on"):
-        verdicts, outcomes = _verdicts(contents, tried, folds, config.seed)
-    best = int(np.argmax([verdict.mean for verdict in verdicts]))
+        verdict, outcomes = _verdict(contents, rankers, folds, config.seed)
     with step("calibrate its scores"):
-        heads, no_heads = _heads(outcomes[best])
+        heads, no_heads = _heads(outcomes)
     further = Heads() if logged is None else shown_heads(logged, config.ranker)
     if of_kinds is not None:
         further = retrieved_heads(contents, kinds, of_kinds, folds, fold_of, config.ranker)
-    chosen = tried[best][0].config.model_copy(update={"trees": tried[best][0].trees})
+    chosen = rankers[0].config.model_copy(update={"trees": rankers[0].trees})
     with step("grow the ranker"):
         ranker = fitting.whole(chosen)
     if kinds is not None and len(kinds.target_names) == 1 and heads and not further.heads:
         heads[kinds.target_names[0]] = heads[EVENT]  # the only kind that is to be found
     facts = replace(facts, heads=heads, no_heads=no_heads, further=further)
     facts = replace(facts, worth=value_heads(contents, prepared, folds))
-    return ranker, replace(facts, verdict=verdicts[best], trees=chosen.trees, objective=chosen.objective)
+    return ranker, replace(facts, verdict=verdict, trees=chosen.trees, objective=chosen.objective)
 
 
 def _window(contents: Contents, prepared: Prepared) -> Examples:
@@ -175,43 +173,35 @@ def _with_clicks(lists: list[TrainingLists], logged: Logged, config: RankerConfi
     ]
 
 
-def _verdicts(
-    contents: Contents, tried: list[list[Ranker]], folds: list[Examples], seed: int
-) -> tuple[list[Difference], list[Outcomes]]:
+def _verdict(
+    contents: Contents, rankers: Sequence[Ranker], folds: Sequence[Examples], seed: int
+) -> tuple[Difference, Outcomes]:
     """NDCG@10 of the shortlists as ranked less that as retrieved, paired by request, and what came of each
-    candidate: one an objective tried.
+    candidate.
 
     Each user is ranked by trees that were grown on others, and lists are whole, as they are in serving.
     """
     size, width = sum(map(len, folds)), min(contents.retrieve.k, len(contents.catalogue.ids))
-    outcomes = [Outcomes.bounded(size, width, seed) for _ in tried]
+    outcomes = Outcomes.bounded(size, width, seed)
     before, after, users = [], [], []
-    for number, fold in enumerate(folds):
-        recipe = Recipe(_ranked, contents, [rankers[number] for rankers in tried])
-        for part, retrieved, ranked in each_chunk(recipe, fold):
+    for number, (fold, ranker) in enumerate(zip(folds, rankers, strict=True)):
+        for part, retrieved, ranked in each_chunk(Recipe(_ranked, contents, ranker), fold):
             before.append(retrieved)
-            after.append([compute("ndcg@10", each.items, part.targets) for each in ranked])
-            for kept, each in zip(outcomes, ranked, strict=True):
-                kept.add(each, part.targets, np.full(len(part), number))
+            after.append(compute("ndcg@10", ranked.items, part.targets))
+            outcomes.add(ranked, part.targets, np.full(len(part), number))
             users.append(part.requests.users)
     base, clusters = np.concatenate(before), np.concatenate(users)
-    verdicts = [
-        paired(np.concatenate(values), base, clusters=clusters, seed=seed)
-        for values in zip(*after, strict=True)
-    ]
-    return verdicts, outcomes
+    return paired(np.concatenate(after), base, clusters=clusters, seed=seed), outcomes
 
 
-def _ranked(
-    contents: Contents, rankers: Sequence[Ranker]
-) -> Callable[[Examples], tuple[Examples, Float64, list[Candidates]]]:
-    """Some requests, NDCG@10 of their shortlists, and these as each of the rankers has them."""
-    shorten, features = Funnel(contents.before_ranking()), contents.candidate_features()
-    stages = [Rank(ranker, features) for ranker in rankers]
+def _ranked(contents: Contents, ranker: Ranker) -> Callable[[Examples], tuple[Examples, Float64, Candidates]]:
+    """Some requests, NDCG@10 of their shortlists, and these as the ranker has them."""
+    shorten = Funnel(contents.before_ranking())
+    rank = Rank(ranker, contents.candidate_features())
 
-    def ranked(part: Examples) -> tuple[Examples, Float64, list[Candidates]]:
+    def ranked(part: Examples) -> tuple[Examples, Float64, Candidates]:
         shortlist = shorten(part.requests)
         retrieved = compute("ndcg@10", shortlist.items, part.targets)
-        return part, retrieved, [rank(part.requests, shortlist) for rank in stages]
+        return part, retrieved, rank(part.requests, shortlist)
 
     return ranked

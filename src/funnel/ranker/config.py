@@ -24,8 +24,8 @@ class RankerConfig(Settings):
 
     objective: Literal["auto", "rank_xendcg", "lambdarank", "binary"] = Field(
         "auto",
-        description="auto: XE-NDCG or lambdarank, by NDCG@10 of lists that the trees were not grown on; "
-        "XE-NDCG where there are none",
+        description="auto: XE-NDCG or lambdarank, whichever has the better NDCG@10 after `stop_after` trees, "
+        "on lists that they were not grown on; XE-NDCG where there are none",
     )
     trees: int = Field(300, ge=1, le=100_000, description="most trees; early stopping may keep fewer")
     leaves: int = Field(15, ge=2, le=MOST_LEAVES, description="most leaves of a tree")
@@ -80,7 +80,7 @@ class RankerConfig(Settings):
     seed: int = Field(0, ge=0, lt=MOST_SEEDS, description="of the lists that are drawn and of the folds")
 
     def each_objective(self) -> tuple[RankerConfig, ...]:
-        """This config with each objective that is to be tried."""
+        """This config with each objective that is tried."""
         if self.objective != "auto":
             return (self,)
         return tuple(self.model_copy(update={"objective": name}) for name in ("rank_xendcg", "lambdarank"))

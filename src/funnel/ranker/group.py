@@ -11,12 +11,10 @@ from funnel.errors import ConfigError, FunnelError
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.lists import TrainingLists
 from funnel.ranker.peers import network
-from funnel.ranker.training import Folds, Progress
+from funnel.ranker.rounds import Progress
+from funnel.ranker.training import Folds, Grown
 from funnel.recipes import Member, Recipe, Workers, workers
 from funnel.types import Bool, Int64
-
-#: What a process gives: models as LightGBM's text, and the mean NDCG@10 after each tree.
-Models = tuple[list[str], list[float]]
 
 
 class GroupFolds:
@@ -38,43 +36,43 @@ class GroupFolds:
                 f"has {fewest} of them: each needs one at least"
             )
 
-    def grow(self, config: RankerConfig, progress: Progress | None) -> Models:
+    def grow(self, config: RankerConfig, progress: Progress | None) -> Grown:
         """See `Folds.grow`. progress: is called when all trees are there."""
-        texts, history = self._together(config, whole=False)
-        for number, value in enumerate(history, 1):
+        grown = self._together(config, whole=False)
+        for number, value in enumerate(grown.history, 1):
             if progress is not None:
                 progress(number, value)
-        return texts, history
+        return grown
 
     def grow_whole(self, config: RankerConfig) -> str:
         """See `Folds.grow_whole`."""
-        return self._together(config, whole=True)[0][0]
+        return self._together(config, whole=True).models[0]
 
-    def _together(self, config: RankerConfig, *, whole: bool) -> Models:
+    def _together(self, config: RankerConfig, *, whole: bool) -> Grown:
         recipe = Recipe(growing_in, self._lists, self._folds, config, whole)
-        models: list[Models] = self._workers.together(recipe, self._n)
-        if any(other != models[0] for other in models[1:]):
+        grown: list[Grown] = self._workers.together(recipe, self._n)
+        if any(other != grown[0] for other in grown[1:]):
             raise FunnelError(
                 f"{self._n} processes that grow the same trees grew different ones: their machines compute "
                 "otherwise; run again on machines of one kind, or set scale.list_shards = 1"
             )
-        return models[0]
+        return grown[0]
 
 
 def growing_in(
     lists: TrainingLists, folds: Int64, config: RankerConfig, whole: bool
-) -> Callable[[Member], Models]:
+) -> Callable[[Member], Grown]:
     """What each process of a group does. whole: grow one model of all lists, and not one a fold."""
     config = config.model_copy(update={"threads": 1})  # a core each; trees do not depend on it
 
-    def grow(member: Member) -> Models:
+    def grow(member: Member) -> Grown:
         import lightgbm
 
         lightgbm.register_logger(logging.getLogger(__name__), "debug", "debug")  # it tells of each connection
         mine = _part(folds, member)
         with network(member) as peers:
             fitting = Folds(lists.take(mine), folds[mine], config, peers)
-            return ([fitting.grow_whole(config)], []) if whole else fitting.grow(config, None)
+            return Grown(config, [fitting.grow_whole(config)], []) if whole else fitting.grow(config, None)
 
     return grow
 

@@ -16,7 +16,8 @@ from funnel.errors import BundleError, ConfigError, DataError
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.group import GroupFolds
 from funnel.ranker.lists import TrainingLists
-from funnel.ranker.training import Folds, Progress, grow, plain_names
+from funnel.ranker.rounds import Progress
+from funnel.ranker.training import Folds, grow, plain_names
 from funnel.ranker.trees import Forest, are_within
 from funnel.types import Float32, Int64
 
@@ -97,13 +98,12 @@ class Ranker:
         """A ranker for each fold, trained on the other folds, so that each list can be ranked by trees that
         never saw it.
 
-        folds: int64 [L], the fold of each list. All rankers have the objective and the number of trees with
-        the best mean NDCG@10 over the folds: a single fold's best is most often that of a lucky early tree.
+        folds: int64 [L], the fold of each list. All rankers have one objective and as many trees, chosen by
+        the mean NDCG@10 over the folds: a single fold's best is most often that of a lucky early tree.
 
         Raises: DataError when there are not two folds, or not one number a list.
         """
-        tried = CrossFit(lists, folds, config).each(progress)
-        return max(tried, key=lambda parts: max(parts[0].history))
+        return CrossFit(lists, folds, config).rankers(progress)
 
     @property
     def text(self) -> str:
@@ -230,16 +230,10 @@ class CrossFit:
         self._names, self._config = lists.names, config
         self._folds = Folds(lists, folds, config) if processes == 1 else GroupFolds(lists, folds, processes)
 
-    def each(self, progress: Progress | None = None) -> list[list[Ranker]]:
-        """`Ranker.cross_fit` for each objective that the config tries: a list of rankers each, one for each
-        fold."""
-        fitted = [
-            (setting, *self._folds.grow(setting, progress)) for setting in self._config.each_objective()
-        ]
-        return [
-            [Ranker(model, self._names, setting, history) for model in models]
-            for setting, models, history in fitted
-        ]
+    def rankers(self, progress: Progress | None = None) -> list[Ranker]:
+        """`Ranker.cross_fit`: one for each fold."""
+        config, models, history = self._folds.grow(self._config, progress)
+        return [Ranker(model, self._names, config, history) for model in models]
 
     def whole(self, config: RankerConfig) -> Ranker:
         """The ranker of all lists, with the config's first objective and all its trees: that of

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from funnel.ranker.calibration import FEWEST
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.ranker import Ranker
-from funnel.ranker.training import Progress, plain_names, rounds
+from funnel.ranker.rounds import Progress, side_by_side
+from funnel.ranker.training import plain_names
 from funnel.types import Bool, Float32, Int64
 
 if TYPE_CHECKING:  # its import takes a second or more, and serving does without it
@@ -98,16 +99,19 @@ def cross_fit(
         # Cut here and not where a model is made: LightGBM crashes where threads cut one data set.
         train, watched = (_Part.of(data, rows, np.flatnonzero(mine)) for mine in _sides(rows.folds, fold))
         makers.append(partial(_GrowingHead, train, watched, config))
-    models, history = rounds(makers, config, progress)
-    return [model.text(history) for model in models], int(np.argmax(history)) + 1
+    with side_by_side(makers, config, progress) as rounds:
+        rounds.grow()
+        history = rounds.history
+        return [model.text(history) for model in rounds.models], int(np.argmax(history)) + 1
 
 
 def grow(rows: TargetRows, trees: int, config: RankerConfig) -> str:
     """A model of so many trees, grown on all rows."""
     config = config.model_copy(update={"trees": trees})
     whole = _Part(_dataset(rows, config), rows)
-    (model,), _ = rounds([partial(_GrowingHead, whole, None, config)], config, None)
-    return model.text(())
+    with side_by_side([partial(_GrowingHead, whole, None, config)], config, None) as rounds:
+        rounds.grow()
+        return rounds.models[0].text(())
 
 
 def _sides(folds: Int64, fold: int) -> tuple[Bool, Bool]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
-from itertools import cycle
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,13 +15,11 @@ from funnel.ranker.config import RankerConfig
 from funnel.ranker.lists import TrainingLists
 from funnel.ranker.objective import Graded, gradients
 from funnel.ranker.peers import ALONE, Peers
+from funnel.ranker.rounds import Progress, Rounds, side_by_side
 from funnel.types import Float32, Int64
 
 if TYPE_CHECKING:  # its import takes a second or more, and serving does without it
     import lightgbm
-
-#: Called after each tree with its number from 1 and the validation lists' NDCG@10 (NaN without such lists).
-Progress = Callable[[int, float], None]
 
 #: One thread for so many training rows: with fewer, threads wait longer than they compute.
 ROWS_A_THREAD = 100_000
@@ -46,8 +42,18 @@ def grow(
 def _trained(
     make: Callable[[], _Growing], config: RankerConfig, progress: Progress | None, peers: Peers = ALONE
 ) -> tuple[str, list[float]]:
-    (model,), history = rounds([make], config, progress, peers)
-    return model.text(history), history
+    with side_by_side([make], config, progress, peers) as rounds:
+        rounds.grow()
+        return rounds.models[0].text(rounds.history), rounds.history
+
+
+class Grown(NamedTuple):
+    """A model for each fold as LightGBM's text, the config with their objective, and the folds' mean NDCG@10
+    after each tree."""
+
+    config: RankerConfig
+    models: list[str]
+    history: list[float]
 
 
 class Folds:
@@ -72,17 +78,35 @@ class Folds:
             for fold in np.unique(folds)
         ]
 
-    def grow(self, config: RankerConfig, progress: Progress | None) -> tuple[list[str], list[float]]:
-        """A model for each fold, grown on the others, as LightGBM's text; and the folds' mean NDCG@10 after
-        each tree. All models are cut after the tree with the best mean."""
+    def grow(self, config: RankerConfig, progress: Progress | None) -> Grown:
+        """A model for each fold, grown on the others, with one of the objectives that the config tries.
+
+        Each grows `stop_after` trees, and the one with the better mean NDCG@10 of the folds goes on. All
+        models are cut after the tree with the best mean.
+        """
+        with ExitStack() as stack:
+            tried = [
+                (setting, stack.enter_context(self._rounds(setting, progress)))
+                for setting in config.each_objective()
+            ]
+            if len(tried) > 1:
+                for _, rounds in tried:
+                    rounds.grow(config.stop_after)
+            chosen, rounds = max(tried, key=lambda one: max(one[1].history, default=0.0))
+            rounds.grow()
+            history = rounds.history
+            return Grown(chosen, [model.text(history) for model in rounds.models], history)
+
+    def _rounds(
+        self, config: RankerConfig, progress: Progress | None
+    ) -> AbstractContextManager[Rounds[_Growing]]:
         threads = max(1, _threads(config, self._lists.labels) // len(self._parts))
         parameters = _parameters(config, self._share, threads, self._peers)
         makers = [
             partial(_Growing, parameters, *train, watched, config, self._peers)
             for train, watched in self._parts
         ]
-        models, history = rounds(makers, config, progress, self._peers)
-        return [model.text(history) for model in models], history
+        return side_by_side(makers, config, progress, self._peers)
 
     def grow_whole(self, config: RankerConfig) -> str:
         """A model of all lists with all trees, as LightGBM's text: that of `grow`."""
@@ -129,90 +153,6 @@ class _Growing:
     def text(self, history: Sequence[float]) -> str:
         """The model as LightGBM's text, cut after the best tree of the history."""
         return self._booster.model_to_string(num_iteration=int(np.argmax(history)) + 1 if history else None)
-
-
-class Growing(Protocol):
-    """A model in training, tree by tree."""
-
-    def add(self) -> float:
-        """Grow a tree. Returns how good the model is after it on what it is not grown on, more being better;
-        NaN where nothing is watched."""
-
-
-G = TypeVar("G", bound=Growing)
-
-
-def rounds(
-    makers: Sequence[Callable[[], G]], config: RankerConfig, progress: Progress | None, peers: Peers = ALONE
-) -> tuple[list[G], list[float]]:
-    """Grow models tree by tree, side by side, until the mean of what is watched, such as NDCG@10, has not
-    risen for `stop_after` trees.
-
-    The threads take turns, tree after tree, and are one tree ahead of the mean, so that three models keep two
-    threads busy. How much LightGBM prints is set for the thread that makes a model, so each makes one first.
-    With peers there is one thread: what they share is a thread's, and all take the models in one order.
-    Returns the models, which may have a tree more than there are means, and the mean after each tree; it is
-    empty where no lists are watched.
-    """
-    history: list[float] = []
-    workers = min(len(makers), config.threads or os.cpu_count() or 1)
-    with ExitStack() as stack:
-        turns: Iterator[Turn] = cycle([_ThisThread()])
-        if peers.of == 1:
-            turns = cycle([stack.enter_context(ThreadPoolExecutor(1)) for _ in range(workers)])
-        # One by one, for the number of threads is LightGBM's own, and not a model's.
-        models = [next(turns).submit(make).result() for make in makers]
-        means = _trees(models, turns, config.trees)
-        for number, value in enumerate(means, 1):
-            if progress is not None:
-                progress(number, value)
-            if np.isnan(value):
-                continue
-            history.append(value)
-            if len(history) - 1 - int(np.argmax(history)) >= config.stop_after:
-                break
-    return models, history
-
-
-class Turn(Protocol):
-    """Where a tree is grown."""
-
-    def submit(self, work: Callable[..., Any], /, *args: Any) -> Future[Any]:
-        """Begin it, or do it."""
-
-
-class _ThisThread:
-    """Does at once what a thread would."""
-
-    def submit(self, work: Callable[..., Any], /, *args: Any) -> Future[Any]:
-        """Its result, which is there."""
-        done: Future[Any] = Future()
-        done.set_result(work(*args))
-        return done
-
-
-def _trees(models: Sequence[Growing], turns: Iterator[Turn], most: int) -> Iterator[float]:
-    """The models' mean after each tree, while the next one is already being grown."""
-    before: list[Future[float]] = []
-    for _ in range(most):
-        after: list[Future[float]] = []
-        for number, model in enumerate(models):
-            after.append(next(turns).submit(_next_tree, model, before[number] if before else None))
-        if before:
-            yield _mean(before)
-        before = after
-    yield _mean(before)
-
-
-def _next_tree(model: Growing, before: Future[float] | None) -> float:
-    """Grow the model's next tree, once the one before is finished, which another thread may be growing."""
-    if before is not None:
-        before.result()
-    return model.add()
-
-
-def _mean(values: Sequence[Future[float]]) -> float:
-    return float(np.mean([value.result() for value in values]))
 
 
 def _threads(config: RankerConfig, labels: Float32) -> int:
