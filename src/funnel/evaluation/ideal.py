@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from funnel.errors import DataError
-from funnel.types import Candidates, Float32, Int32, Requests
+from funnel.types import Candidates, Float32, Int32, Int64, Requests
 
 #: Requests -> a true number of each item: float32 [B, n_items].
 TruthScores = Callable[[Requests], Float32]
@@ -15,19 +15,25 @@ TruthScores = Callable[[Requests], Float32]
 _SCORES = 2**24  # true scores held at once: 64 MiB
 
 
+def at_once(n: int, n_items: int) -> Iterator[Int64]:
+    """The rows of n requests, so many at a time that true numbers of all items fit."""
+    rows = max(1, _SCORES // max(n_items, 1))
+    for start in range(0, n, rows):
+        yield np.arange(start, min(start + rows, n))
+
+
 def best_by_truth(truth_scores: TruthScores, n_items: int, k: int) -> Callable[[Requests], Candidates]:
     """A recommender of the k items that the world's own preference puts first and that may be returned.
 
     truth_scores: higher preferred.
     """
-    rows = max(1, _SCORES // max(n_items, 1))
 
     def recommend(requests: Requests) -> Candidates:
         empty = Candidates.empty(0)
         parts = [
             _best(truth_scores(part), part, min(k, n_items))
-            for start in range(0, len(requests), rows)
-            for part in [requests.take(np.arange(start, min(start + rows, len(requests))))]
+            for rows in at_once(len(requests), n_items)
+            for part in [requests.take(rows)]
         ]
         items = np.concatenate([items for items, _ in parts]) if parts else empty.items
         scores = np.concatenate([scores for _, scores in parts]) if parts else empty.scores

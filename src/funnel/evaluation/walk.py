@@ -18,7 +18,7 @@ from rich.progress import track
 
 from funnel.evaluation.catalogue import exposure
 from funnel.evaluation.chunks import CHUNK, each_chunk
-from funnel.evaluation.ideal import best_by_truth
+from funnel.evaluation.ideal import TruthScores, at_once, best_by_truth
 from funnel.evaluation.metrics import Float64, find_positions
 from funnel.recipes import Recipe
 from funnel.types import Candidates, Examples, Float32, Int32, Int64, Ragged, Requests
@@ -128,11 +128,11 @@ class RowTally:
         self,
         step: TracedStep,
         targets: Ragged,
-        gains: Float32 | None = None,
-        values: tuple[Float32, Float64] | None = None,
+        true_dcg: Float64 | None = None,
+        value_shares: Float64 | None = None,
     ) -> None:
-        """Count one batch. gains: [B, n_items], the true chance of a click of each item, where it is known.
-        values: what each is truly worth [B, n_items], and the most that a list has of it [B]."""
+        """Count one batch. true_dcg: [B], by the true chance of a click, where it is known. value_shares: of
+        the requests whose items are truly worth something."""
         items = step.candidates.items
         self.positions.append(find_positions(items, targets).values)
         self.filled.append((items >= 0).sum(axis=1))
@@ -141,11 +141,10 @@ class RowTally:
         self.seconds += step.seconds
         if self.keep:
             self.lists.append(items.copy())  # and not a view of something wider
-        if gains is not None:
-            self.true_dcg.append(discounted(gains, items[:, : self.k]))
-        if values is not None:
-            worth, most = values
-            self.value_shares.append(discounted(worth, items[:, : self.k])[most > 0] / most[most > 0])
+        if true_dcg is not None:
+            self.true_dcg.append(true_dcg)
+        if value_shares is not None:
+            self.value_shares.append(value_shares)
 
 
 def discounted(gains: Float32, items: Int32) -> Float64:
@@ -154,10 +153,23 @@ def discounted(gains: Float32, items: Int32) -> Float64:
     return np.asarray(worth @ (1 / np.log2(np.arange(2, items.shape[1] + 2))), dtype=np.float64)
 
 
-def _with_most(values: Float32, requests: Requests, k: int) -> tuple[Float32, Float64]:
-    """What items are worth, and the most that a list of k of those that may be returned has of it."""
-    best = best_by_truth(lambda _: values, values.shape[1], k)(requests)
-    return values, discounted(values, best.items)
+def _true_dcg(truth: TruthScores, requests: Requests, lists: Sequence[Int32], n_items: int) -> list[Float64]:
+    """DCG of each of the lists [B, k] by what is true of all items: float64 [B] each."""
+    out = [np.empty(len(requests)) for _ in lists]
+    for rows in at_once(len(requests), n_items):
+        gains = truth(requests.take(rows))
+        for dcg, items in zip(out, lists, strict=True):
+            dcg[rows] = discounted(gains, items[rows])
+    return out
+
+
+def _value_shares(
+    values: TruthScores, requests: Requests, lists: Sequence[Int32], n_items: int, k: int
+) -> list[Float64]:
+    """Of each of the lists the share of the most that a list of k has, where that is more than nothing."""
+    best = best_by_truth(values, n_items, k)(requests).items
+    *worth, most = _true_dcg(values, requests, [*lists, best], n_items)
+    return [of[most > 0] / most[most > 0] for of in worth]
 
 
 def walk(
@@ -166,8 +178,8 @@ def walk(
     n_items: int,
     k: int,
     *,
-    gains: Callable[[Requests], Float32] | None = None,
-    values: Callable[[Requests], Float32] | None = None,
+    gains: TruthScores | None = None,
+    values: TruthScores | None = None,
     lists: Collection[str] = (),
     observers: Mapping[str, Observer] | None = None,
     progress: bool = False,
@@ -191,12 +203,14 @@ def walk(
     for batch, answers in _shown(batches, len(examples), progress):
         numbers = np.arange(start, start + len(batch))
         start += len(batch)
-        worth = None if gains is None else gains(batch.requests)
-        money = None if values is None else _with_most(values(batch.requests), batch.requests, k)
+        tops = [step.candidates.items[:, :k] for steps in answers for step in steps]
+        none = [None] * len(tops)
+        dcg = iter(none if gains is None else _true_dcg(gains, batch.requests, tops, n_items))
+        worth = iter(none if values is None else _value_shares(values, batch.requests, tops, n_items, k))
         for c, (competitor, steps) in enumerate(zip(listed, answers, strict=True)):
             for s, step in enumerate(steps):
                 row = rows.setdefault((c, s), _tally(competitor, step, n_items, k, lists))
-                row.add(step, batch.targets, worth, money)
+                row.add(step, batch.targets, next(dcg), next(worth))
                 if observers and step.name in observers:
                     observers[step.name](batch, numbers, step.candidates)
     return [rows[key] for key in sorted(rows)]
