@@ -204,8 +204,9 @@ def _of_stages(whole: Side) -> list[Row]:
     clicks = [shares[name].clicks.mean() for name in ("retrieve", "rank") if name in shares]
     is_there = len(rising) == 3
     last, best = whole.last, shares["best of retrieved"]
-    ruled = shares.get("best by the rules")
+    ruled, of_these = shares.get("best by the rules"), shares.get("best of retrieved by the rules")
     of_ruled = float(last.value.mean() / ruled.value.mean()) if ruled is not None else 0.0
+    of_found_ruled = float(last.value.mean() / of_these.value.mean()) if of_these is not None else 0.0
     of_found = float(shares["rank"].clicks.mean() / best.clicks.mean()) if is_there else 0.0
     by_click = whole.by_click
     of_clicks = float(by_click.clicks.mean() / best.clicks.mean())
@@ -231,6 +232,10 @@ def _of_stages(whole: Side) -> list[Row]:
             "final, of the value of the best list that keeps to the rules", "≥ .80",
             f"{of_ruled:.3f}; {last.value.mean():.3f} of the best list of all",
             of_ruled >= 0.8, {"final": last.figures, "best by the rules": ruled and ruled.figures},
+        ),
+        Row(
+            "final, of the value of the best such list of what was found", "≥ .80", f"{of_found_ruled:.3f}",
+            of_found_ruled >= 0.8, {"best of retrieved by the rules": of_these and of_these.figures},
         ),
     ]  # fmt: skip
 
@@ -262,11 +267,12 @@ def _of_propensities(sides: dict[str, Side], data: Dataset, seed: int) -> list[R
         )
     ]  # fmt: skip
     for other in ("clicks count the same", "without what was shown"):
-        for of in ("rank", "value") if other in sides else ():
-            apart = beside(whole.shares[of].clicks, sides[other].shares[of].clicks, users, seed)
+        for of, what in (("rank", "clicks"), ("value", "value")) if other in sides else ():
+            own, others = (getattr(side.shares[of], what) for side in (whole, sides[other]))
+            apart = beside(own, others, users, seed)
             mean, lo, hi = apart["difference"]
             rows.append(
-                Row(f"true clicks of {of}, less {other}", "more, paired", f"{mean:+.4f} [{lo:.4f}, {hi:.4f}]",
+                Row(f"true {what} of {of}, less {other}", "more, paired", f"{mean:+.4f} [{lo:.4f}, {hi:.4f}]",
                     apart["better"], apart)
             )  # fmt: skip
     return rows
