@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.distinct import distinct
 from funnel.processes import PerProcess
 from funnel.types import Int32
 
@@ -47,7 +48,7 @@ class NumberColumn:
 
     def _catch_up_alone(self) -> None:
         version = self._catalogue.changes
-        rows = np.unique(self._catalogue.changed_since(self._version))
+        rows = distinct(self._catalogue.changed_since(self._version))
         if len(rows):
             self._make_room(int(rows[-1]) + 1)
             self._values[rows] = numbers(self._catalogue.values_of(self._name, rows))

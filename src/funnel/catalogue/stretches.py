@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.catalogue.condition import Cut, Number
+from funnel.distinct import distinct
 from funnel.types import Int64
 
 #: Starts and ends of stretches of an array, each int64 [n].
@@ -33,7 +34,7 @@ def equal(rising: NDArray[Any], wanted: Iterable[Number]) -> Stretches:
     else:
         with np.errstate(over="ignore"):
             keys = np.array([float(number) for number in wanted if _is_float(number)]).astype(rising.dtype)
-    keys = np.unique(keys)
+    keys = distinct(keys)
     starts, stops = rising.searchsorted(keys, "left"), rising.searchsorted(keys, "right")
     there = starts < stops
     return starts[there].astype(np.int64), stops[there].astype(np.int64)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from funnel.distinct import distinct, is_in, without
 from funnel.errors import DataError
 from funnel.evaluation.metrics import Float64, Metric, checked, discounts, parse, sum_by
 from funnel.types import Bool, Examples, Int32, Int64, Ragged, Requests
@@ -106,7 +107,7 @@ def random_targets(examples: Examples, n_items: int, seed: int) -> Examples:
         drawn[bad] = _draw(requests, request[bad], n_items, rng)
         _, first = np.unique(request * n_items + drawn, return_index=True)
         bad = ~_may_return(requests, request, drawn, n_items)
-        bad[np.setdiff1d(np.arange(len(drawn)), first)] = True
+        bad[without(np.arange(len(drawn)), first)] = True
     return replace(examples, targets=Ragged(drawn, targets.offsets))
 
 
@@ -123,12 +124,12 @@ def _excluded(requests: Requests, n_items: int) -> Int64:
     if requests.exclude is None:
         return np.empty(0, dtype=np.int64)
     known = requests.exclude.values >= 0
-    return np.unique(requests.exclude.list_of[known] * n_items + requests.exclude.values[known])
+    return distinct(requests.exclude.list_of[known] * n_items + requests.exclude.values[known])
 
 
 def _may_return(requests: Requests, request: Int64, items: Int32, n_items: int) -> Bool:
     """For pairs of a request's number and an item: neither excluded nor outside what is allowed."""
-    free = ~np.isin(request * n_items + items, _excluded(requests, n_items))
+    free = ~is_in(request * n_items + items, _excluded(requests, n_items))
     if requests.allow is None:
         return free
     return free & requests.allow.holds(request, items)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
+from funnel.distinct import distinct
 from funnel.errors import ConfigError, DataError
 from funnel.evaluation.bootstrap import paired
 from funnel.evaluation.chance import chance_level, drawn_level
@@ -116,7 +117,7 @@ def evaluate(
         subject=subject,
         requests=len(examples),
         targets=len(examples.targets.values),
-        users=len(np.unique(users[users >= 0])) + int((users < 0).sum()),
+        users=len(distinct(users[users >= 0])) + int((users < 0).sum()),
         items=n_items,
         ks=ks,
         resamples=resamples,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from funnel.distinct import distinct
 from funnel.evaluation.chance import chance_level
 from funnel.evaluation.metrics import of_positions, sum_by
 from funnel.evaluation.rows import Value, with_intervals
@@ -51,7 +52,7 @@ class ServedLists(NamedTuple):
     def of(self, wanted: Bool) -> dict[str, Any]:
         """The fields of `OfSome`, of the targets that a mask picks: bool [targets]."""
         targets = self.examples.targets
-        kept = np.unique(targets.list_of[wanted])
+        kept = distinct(targets.list_of[wanted])
         counted: dict[str, Any] = {"targets": int(wanted.sum()), "requests": len(kept)}
         if not len(kept):
             return counted

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from funnel.compiling import compiled
 from funnel.data.columnar.grouping import counted, grouped
+from funnel.distinct import distinct
 from funnel.features.arrays import frozen
 from funnel.features.kernels import heap_push, heap_sort
 from funnel.features.neighbour_writer import NeighbourWriter
@@ -62,7 +63,7 @@ def fit_spectral(log: Log, *, n: int = 200, seed: int = 0, folder: Path | None =
     if log.clock != "none" or log.n_items > MOST_ITEMS:
         return None
     log = _within_reach(log, seed)
-    rows = np.unique(log.items)  # what has no event is near to nothing
+    rows = distinct(log.items)  # what has no event is near to nothing
     known = replace(log, items=np.searchsorted(rows, log.items).astype(np.int32), n_items=len(rows))
     axes, _ = directions(normalised(known), DIRECTIONS, seed)
     if not axes.size:
@@ -83,7 +84,7 @@ def fit_spectral(log: Log, *, n: int = 200, seed: int = 0, folder: Path | None =
 
 def _within_reach(log: Log, seed: int) -> Log:
     """The log, or as much of it as MOST_WORK allows, user by user."""
-    share = MOST_WORK / max(len(log) * len(np.unique(log.items)), 1)
+    share = MOST_WORK / max(len(log) * len(distinct(log.items)), 1)
     if share >= 1:
         return log
     kept = np.random.default_rng(seed).random(log.n_users) < share
@@ -104,7 +105,7 @@ class _Graph(NamedTuple):
 
 
 def _graph(log: Log) -> _Graph:
-    pairs = np.unique(log.users.astype(np.int64) * log.n_items + log.items)
+    pairs = distinct(log.users.astype(np.int64) * log.n_items + log.items)
     users, items = pairs // log.n_items, (pairs % log.n_items).astype(np.int32)
     order, user_offsets = grouped(items, log.n_items)
     sizes = np.bincount(users, minlength=log.n_users)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.distinct import distinct
 from funnel.types import Float32, Log
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def normalised(log: Log) -> csr_matrix:
     """
     from scipy.sparse import csr_matrix  # a tenth of a second that an answer does not need
 
-    pairs = np.unique(log.users.astype(np.int64) * log.n_items + log.items)
+    pairs = distinct(log.users.astype(np.int64) * log.n_items + log.items)
     users, items = pairs // log.n_items, pairs % log.n_items
     counts = (
         np.bincount(users, minlength=log.n_users)[users] * np.bincount(items, minlength=log.n_items)[items]

@@ -9,6 +9,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.distinct import distinct
 from funnel.evaluation import Difference, paired
 from funnel.evaluation.metrics import Float64
 from funnel.gates.config import GatesConfig
@@ -109,7 +110,7 @@ def _power(visible: float, fall: float, requests: int) -> str:
 
 def _people(users: NDArray[np.int32]) -> int:
     """How many they are; −1 is somebody else each time."""
-    return len(np.unique(users[users >= 0])) + int((users < 0).sum())
+    return len(distinct(users[users >= 0])) + int((users < 0).sum())
 
 
 def _too_few(hits: int, fall: float, requests: int, power: float) -> str:

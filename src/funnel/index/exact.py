@@ -10,6 +10,7 @@ import numpy as np
 
 from funnel import order
 from funnel.allow import Allow
+from funnel.distinct import distinct
 from funnel.errors import ConfigError
 from funnel.index.checks import at_least_one, checked_allow, checked_queries, finite, plain
 from funnel.index.kernel import best, passing_rows
@@ -96,7 +97,7 @@ def by_filter(
     """The results of one search for each filter: search(its queries, its bitmap, how many items pass it)."""
     rows, scores = nothing(len(queries), k)
     counts = allow.counts
-    for number in np.unique(allow.filter_of):
+    for number in distinct(allow.filter_of):
         mine = np.flatnonzero(allow.filter_of == number)
         if counts[number]:
             rows[mine], scores[mine] = search(queries[mine], allow.bits[number], int(counts[number]))

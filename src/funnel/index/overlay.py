@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from funnel.allow import Allow, has_bits, packed, put_bits
+from funnel.distinct import distinct, union, without
 from funnel.index.checks import at_least_one, checked_allow, checked_queries
 from funnel.index.exact import among, by_filter
 from funnel.index.protocol import Index
@@ -46,7 +47,7 @@ class _Base:
 
     def hide(self, rows: Int32) -> None:
         inside = rows[rows < self.index.size]
-        new = np.unique(inside[~self.hidden[inside]])
+        new = distinct(inside[~self.hidden[inside]])
         self.n_hidden += len(new)
         self.hidden[new] = True
         put_bits(self.visible[0], new, False)
@@ -69,11 +70,11 @@ class OverlayIndex:
 
     def put(self, rows: Int32) -> None:
         """Add or replace rows, with the vectors that they have now."""
-        self._change(rows, np.union1d(self._base.delta, rows))
+        self._change(rows, union(self._base.delta, rows))
 
     def drop(self, rows: Int32) -> None:
         """Remove rows."""
-        self._change(rows, np.setdiff1d(self._base.delta, rows))
+        self._change(rows, without(self._base.delta, rows))
 
     def _change(self, rows: Int32, delta: NDArray[Any]) -> None:
         base = self._base
@@ -89,8 +90,8 @@ class OverlayIndex:
         returned.
         """
         base = _Base.of(index)
-        base.hide(np.union1d(fresh, gone).astype(np.int32))
-        base.delta = np.setdiff1d(fresh, gone).astype(np.int32)
+        base.hide(union(fresh, gone).astype(np.int32))
+        base.delta = without(fresh, gone).astype(np.int32)
         self._base = base
 
     @property
@@ -138,7 +139,7 @@ class OverlayIndex:
             allow = checked_allow(allow, len(queries), self.size)
             results = _filtered(base, queries, k, allow, options)
         if before % 2 or base.changes != before:
-            delta = np.union1d(delta, base.delta).astype(np.int32)
+            delta = union(delta, base.delta).astype(np.int32)
             results = _without(results, delta)
         if len(delta) == 0:
             return results

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-import numpy as np
-
 from funnel.config import Config
 from funnel.data import Dataset, LoggedLists, Split, logged_lists, read, split
+from funnel.distinct import distinct
 from funnel.features import ContextEncoder, Rates, TableEncoder, fit_rates
 from funnel.pipeline.moments import fit_context, known_at, with_context
 from funnel.pipeline.progress import step
@@ -118,8 +117,8 @@ def prepare_from(
 def _fitted(dataset: Dataset, parts: Split) -> tuple[TableEncoder, TableEncoder]:
     schema, train = dataset.schema, parts.train
     return (
-        TableEncoder.fit(schema.users, dataset.users.iloc[np.unique(train.users)]),
-        TableEncoder.fit(schema.items, dataset.items.iloc[np.unique(train.items)]),
+        TableEncoder.fit(schema.users, dataset.users.iloc[distinct(train.users)]),
+        TableEncoder.fit(schema.items, dataset.items.iloc[distinct(train.items)]),
     )
 
 

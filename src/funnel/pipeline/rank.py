@@ -10,6 +10,7 @@ import numpy as np
 
 from funnel.bundle.contents import Contents
 from funnel.bundle.standing_filter import under
+from funnel.distinct import distinct
 from funnel.engine import Funnel
 from funnel.errors import DataError
 from funnel.evaluation import Difference, compute, paired
@@ -124,7 +125,7 @@ def _too_few(contents: Contents, examples: Examples) -> tuple[None, RankerFacts]
 def _users(examples: Examples) -> int:
     """The number of users; each request of an unknown user counts as a user of its own."""
     users = examples.requests.users
-    return len(np.unique(users[users >= 0])) + int((users < 0).sum())
+    return len(distinct(users[users >= 0])) + int((users < 0).sum())
 
 
 def _folds(examples: Examples, seed: int) -> list[Examples]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from funnel.bundle.contents import Contents
 from funnel.data.worth import worth_after
+from funnel.distinct import distinct
 from funnel.engine import Funnel
 from funnel.evaluation.chunks import each_chunk
 from funnel.pipeline.prepare import Prepared
@@ -77,7 +78,7 @@ def _learner(config: RankerConfig) -> Callable[[ValueRows], tuple[ValueHead, Ran
         if of is None:
             return flat(rows.values), None
         scores = np.empty(len(rows), dtype=np.float64)
-        for fold, trees in zip(np.unique(rows.folds), of.folds, strict=True):
+        for fold, trees in zip(distinct(rows.folds), of.folds, strict=True):
             mine = rows.folds == fold
             scores[mine] = trees.predict(rows.matrix[mine])
         head = fit_value(scores, rows.values)

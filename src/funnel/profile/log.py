@@ -7,6 +7,7 @@ import numpy as np
 from funnel.data.columnar.grouping import counted, present
 from funnel.data.columnar.table import Table
 from funnel.data.windows import show
+from funnel.distinct import distinct
 from funnel.settings import Settings
 from funnel.types import Examples, Log
 
@@ -80,8 +81,8 @@ def request_part(name: str, examples: Examples, train: Log) -> SplitPart:
         name=name,
         requests=len(users),
         events=len(items),
-        users=len(np.unique(users)),
-        items=len(np.unique(items)),
+        users=len(distinct(users)),
+        items=len(distinct(items)),
         cold_users=float(1 - present(train.users, train.n_users)[users].mean()),
         cold_items=float(1 - present(train.items, train.n_items)[items].mean()),
         history=float(np.median(examples.requests.history.lengths)),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from funnel.distinct import distinct
 from funnel.errors import ConfigError, FunnelError
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.lists import TrainingLists
@@ -96,6 +97,6 @@ def _there(processes: int) -> Workers:
 def _part(folds: Int64, member: Member) -> Bool:
     """The lists of a process: of each fold one after the other in turn."""
     mine = np.zeros(len(folds), dtype=np.bool_)
-    for fold in np.unique(folds):
+    for fold in distinct(folds):
         mine[np.flatnonzero(folds == fold)[member.number :: member.of]] = True
     return mine

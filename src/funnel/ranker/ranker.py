@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from funnel.distinct import distinct
 from funnel.errors import BundleError, ConfigError, DataError
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.group import GroupFolds
@@ -222,7 +223,7 @@ class CrossFit:
     """
 
     def __init__(self, lists: TrainingLists, folds: Int64, config: RankerConfig, processes: int = 1) -> None:
-        if len(folds) != len(lists) or len(np.unique(folds)) < 2:
+        if len(folds) != len(lists) or len(distinct(folds)) < 2:
             raise DataError(
                 f"{len(folds)} fold numbers for {len(lists)} training lists: one a list is needed, "
                 "and at least two folds"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.distinct import distinct
 from funnel.ranker.calibration import FEWEST
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.ranker import Ranker
@@ -64,7 +65,7 @@ class TargetRows(Protocol):
 
 def tells(matrix: Float32, positive: Bool, folds: Int64) -> bool:
     """Whether trees can tell rows apart: enough of each fold's are positive, and a feature varies."""
-    of_folds = np.bincount(folds, weights=positive)[np.unique(folds)]
+    of_folds = np.bincount(folds, weights=positive)[distinct(folds)]
     varies = (matrix != matrix[:1]) & ~(np.isnan(matrix) & np.isnan(matrix[:1]))
     return bool(of_folds.sum() >= FEWEST and of_folds.min() > 0 and varies.any())
 
@@ -95,7 +96,7 @@ def cross_fit(
     """A model for each fold of users, grown on the others, as LightGBM's text; and the number of trees with
     the least mean loss on the folds left out, which all models have."""
     data, makers = _dataset(rows, config), []
-    for fold in np.unique(rows.folds):
+    for fold in distinct(rows.folds):
         # Cut here and not where a model is made: LightGBM crashes where threads cut one data set.
         train, watched = (_Part.of(data, rows, np.flatnonzero(mine)) for mine in _sides(rows.folds, fold))
         makers.append(partial(_GrowingHead, train, watched, config))

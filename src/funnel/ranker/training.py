@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from funnel.distinct import distinct
 from funnel.ranker.config import RankerConfig
 from funnel.ranker.lists import TrainingLists
 from funnel.ranker.objective import Graded, gradients
@@ -75,7 +76,7 @@ class Folds:
                 (data.subset(np.flatnonzero(chosen)).construct(), Graded.of(lists, kept))
                 for chosen, kept in ((rows != fold, folds != fold), (rows == fold, folds == fold))
             ]
-            for fold in np.unique(folds)
+            for fold in distinct(folds)
         ]
 
     def grow(self, config: RankerConfig, progress: Progress | None) -> Grown:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from funnel.catalogue.layout import Numbers, Terms
 from funnel.catalogue.tables import Catalogue
 from funnel.compiling import compiled
+from funnel.distinct import distinct
 from funnel.processes import PerProcess
 from funnel.types import Int32, Int64
 from funnel.values.words import word
@@ -85,11 +86,11 @@ class ColumnCodes:
         version = self._catalogue.changes
         rows = self._catalogue.changed_since(self._version)
         if len(rows):
-            rows = np.unique(rows)
+            rows = distinct(rows)
             self._make_room(int(rows[-1]) + 1)
             for row, value in zip(rows.tolist(), self._catalogue.values_of(self._name, rows), strict=True):
                 codes = self._known.codes(value)
-                if np.array_equal(codes, np.unique(self._bundled(row))):
+                if np.array_equal(codes, distinct(self._bundled(row))):
                     self._own.pop(row, None)  # most changes are of other columns
                 else:
                     self._own[row] = codes
@@ -143,7 +144,7 @@ class _KnownValues:
         """Of what an item has in the column: none, one or several values."""
         values = value if isinstance(value, list | tuple | set | frozenset | np.ndarray) else [value]
         there = [each for each in values if each is not None and each == each]
-        return np.unique([self.code(each) for each in there]).astype(np.int32)
+        return distinct([self.code(each) for each in there]).astype(np.int32)
 
     def forget_others(self, used: set[int]) -> None:
         """Forget the values that neither the bundle, nor a rule, nor these codes have."""

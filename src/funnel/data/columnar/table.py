@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from funnel.data.columnar.columns import BLOCK, Coded, ColumnOf, Objects, Plain, Rows, RunEncoded
 from funnel.data.columnar.dictionary import NumberDictionary, TextDictionary
+from funnel.distinct import distinct
 from funnel.types import Int64
 
 #: The keys that are ids.
@@ -76,7 +77,7 @@ class Table:
         column = self.columns[name]
         if isinstance(column, RunEncoded):
             return len(column.offsets) - 1
-        return len(np.unique(self.codes(name)))
+        return len(distinct(self.codes(name)))
 
     def lists(self, name: str, rows: slice = slice(None)) -> tuple[Int64, int]:
         """The list of each row, by a column that names it, numbered in the order of appearance; and how many

@@ -19,6 +19,7 @@ import pandas as pd
 from funnel.data.dataset import Dataset
 from funnel.data.readers.int_lists import read_int_lists
 from funnel.data.schema import Column, Schema
+from funnel.distinct import distinct
 from funnel.errors import DataError
 from funnel.plugins import register
 
@@ -39,7 +40,7 @@ def read_amazon_sequences(path: str | Path) -> Dataset:
     attributes = file.with_name(file.stem + _ATTRIBUTES)
     items = _attributes(attributes) if attributes.is_file() else None
     schema = Schema() if items is None else SCHEMA
-    people = pd.DataFrame({"user_id": np.unique(keys)})
+    people = pd.DataFrame({"user_id": distinct(keys)})
     return Dataset.from_frames(schema, events, people, items, clock="order", name=file.stem)
 
 

@@ -15,6 +15,7 @@ from funnel.data.dataset import Dataset
 from funnel.data.readers.int_lists import read_int_lists
 from funnel.data.readers.parsing import require
 from funnel.data.schema import Schema
+from funnel.distinct import distinct
 from funnel.plugins import register
 
 
@@ -33,5 +34,5 @@ def read_lightgcn(path: str | Path) -> Dataset:
         part = pd.DataFrame({"user_id": np.repeat(users, items.lengths), "item_id": items.values})
         parts.append(part.assign(split=split))
     events = pd.concat(parts, ignore_index=True)
-    users_table = pd.DataFrame({"user_id": np.unique(np.concatenate(people))})
+    users_table = pd.DataFrame({"user_id": distinct(np.concatenate(people))})
     return Dataset.from_frames(Schema(), events, users_table, clock="none", name=folder.resolve().name)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from funnel.distinct import distinct
 from funnel.errors import DataError
 from funnel.ranker.calibration.isotonic import Isotonic, fit_isotonic
 from funnel.ranker.calibration.sigmoid import Seen, Sigmoid, fit_beta, fit_platt
@@ -67,7 +68,7 @@ def calibrate(scores: NDArray[Any], labels: Bool, folds: Int64, seen: Seen | Non
 
     Raises: DataError where too little happened for a choice: fewer than FEWEST, or in fewer than two folds.
     """
-    numbers = np.unique(folds)
+    numbers = distinct(folds)
     if labels.sum() < FEWEST or min(labels[folds == number].sum() for number in numbers) == 0:
         raise DataError(
             f"{int(labels.sum())} of {len(labels):,} candidates happened; it takes {FEWEST} or more, and "

@@ -14,6 +14,7 @@ from funnel.allow import packed, put_bits
 from funnel.catalogue.condition import Condition
 from funnel.catalogue.layout import laid_out
 from funnel.catalogue.where import Bitmap, Filters
+from funnel.distinct import distinct
 from funnel.types import Int32
 
 #: Rows whose change is remembered, so that a bitmap can be brought up to date; an older one is made anew.
@@ -33,7 +34,7 @@ class ChangedRows:
 
     def add(self, rows: Int32) -> None:
         """These were changed just now."""
-        self._put(np.unique(rows[~self._mask[rows]]))
+        self._put(distinct(rows[~self._mask[rows]]))
         self._latest.append((self.version + 1, rows))
         self._n_latest += len(rows)
         while self._n_latest > _REMEMBERED and len(self._latest) > 1:
@@ -94,7 +95,7 @@ class LiveFilters(Filters):
             return kept.bits
         else:
             bits = kept.bits.copy()  # requests on their way go by the one that is kept
-            rows = np.unique(rows)
+            rows = distinct(rows)
             put_bits(bits, rows, self._passing(condition, rows))
         bits.flags.writeable = False
         self.cache.put(condition, bits, version)

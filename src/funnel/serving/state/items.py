@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from funnel.data.records import plain
+from funnel.distinct import distinct
 from funnel.errors import BundleError, DataError
 from funnel.serving import arguments
 from funnel.serving.state import encode
@@ -159,7 +160,7 @@ class LiveItems:
         rows = np.array([overlay.catalogue.ids.row(item) for item in given], dtype=np.int32)
         there = (rows >= 0) & overlay.catalogue.is_living(np.maximum(rows, 0))
         if there.any():
-            gone = overlay.catalogue.ids.take(np.unique(rows[there]))
+            gone = overlay.catalogue.ids.take(distinct(rows[there]))
             self._follower.state.delete([str(item) for item in gone], self._now(overlay))
             self._follower.follow()
         return [item for item, known in zip(given, there.tolist(), strict=True) if not known]

@@ -13,6 +13,7 @@ import numpy as np
 from funnel.bundle.contents import Contents
 from funnel.data import Column
 from funnel.data.records import plain
+from funnel.distinct import distinct
 from funnel.errors import FunnelError
 from funnel.index import FaissIndex, IndexConfig, OverlayIndex
 from funnel.serving.background import later
@@ -251,7 +252,7 @@ class Overlay:
         """Search this one, with what changed while it was built beside it, but for what is gone again."""
         since, self._since = self._since or [], None
         n = np.arange(index.size, len(self.catalogue.ids), dtype=np.int32)
-        fresh = np.unique(np.concatenate([n, *since])).astype(np.int32)
+        fresh = distinct(np.concatenate([n, *since])).astype(np.int32)
         fresh = fresh[self.catalogue.is_living(fresh)]
         every = np.arange(index.size, dtype=np.int32)
         self.index.rebase(index, fresh, every[~self.catalogue.is_living(every)])

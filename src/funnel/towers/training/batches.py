@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from funnel.distinct import distinct
 from funnel.towers.inputs import gap_buckets, with_kinds
 from funnel.towers.training.kinds import alone, end_to_end, joined, read_log, repeats_of
 from funnel.types import Int32, Int64, Log, Ragged
@@ -161,7 +162,7 @@ def _of_kinds(log: Log, history: int, rng: np.random.Generator) -> Sequences:
 def _sets(items: Ragged, history: int, rng: np.random.Generator) -> Sequences:
     """One sequence a user with items, each item once, shuffled; at most `history` of them are read."""
     n_items = int(items.values.max(initial=0)) + 1
-    pairs = np.unique(items.list_of * n_items + items.values)
+    pairs = distinct(items.list_of * n_items + items.values)
     users, lengths = np.unique(pairs // n_items, return_counts=True)
     shuffled = (pairs % n_items)[np.lexsort((rng.random(len(pairs)), pairs // n_items))]
     lists = Ragged.from_lengths(shuffled.astype(np.int32), lengths)

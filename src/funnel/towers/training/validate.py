@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from funnel.distinct import distinct, is_in
 from funnel.features.encoders import Spec
 from funnel.towers.inputs import histories, user_columns
 from funnel.towers.training.model import QueryTower, tensors
@@ -56,7 +57,7 @@ class TorchEncoder:
     def reads(self, requests: Requests) -> Int64:
         """The items whose vectors `encode` wants: int64, ascending, each once."""
         kinds = self.query.kinds is not None
-        return np.unique(histories(requests, self.limit, self.clock, kinds=kinds).items).astype(np.int64)
+        return distinct(histories(requests, self.limit, self.clock, kinds=kinds).items).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,5 +110,5 @@ def ndcg_of(best: BestItems, targets: Ragged, k: int) -> float:
     items, shown = best.items.numpy(), (best.scores > -torch.inf).numpy()
     most = 1 + max(int(items.max(initial=0)), int(targets.values.max(initial=0)))
     wanted = (targets.list_of * most + targets.values)[targets.values >= 0]
-    hits = np.isin(np.arange(n)[:, None] * most + items, wanted) & shown
+    hits = is_in(np.arange(n)[:, None] * most + items, np.sort(wanted)) & shown
     return float((hits @ discounts[: hits.shape[1]] / ideal).mean()) if n else 0.0
