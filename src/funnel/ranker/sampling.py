@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from funnel.distinct import is_in
+from funnel.distinct import distinct, is_in
 from funnel.types import Bool, Candidates, Float32, Ragged
 
 
@@ -32,7 +32,7 @@ def missed_targets(targets: Ragged, candidates: Candidates) -> Ragged:
     wanted = np.unique(np.stack([targets.list_of, targets.values.astype(np.int64)]), axis=1)
     returned = (np.arange(len(candidates), dtype=np.int64)[:, None] << 32) + candidates.items
     keys = (wanted[0] << 32) + wanted[1]
-    lost = (wanted[1] >= 0) & ~is_in(keys, np.sort(returned))
+    lost = (wanted[1] >= 0) & ~is_in(keys, distinct(returned))
     lengths = np.bincount(wanted[0][lost], minlength=len(targets))
     return Ragged.from_lengths(wanted[1][lost].astype(np.int32), lengths)
 
