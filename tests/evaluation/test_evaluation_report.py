@@ -122,6 +122,25 @@ def test_a_harmful_ranker_is_called_worse_and_an_idle_one_not_better(world):
     assert not idle.comparison("rank", "retrieve").difference.better
 
 
+def test_the_truth_is_asked_for_few_requests_at_a_time(report, world, monkeypatch):
+    """True numbers of all items, of all requests of a batch, were 18 GiB for ten million items."""
+    asked = []
+
+    def scores(requests):
+        asked.append(len(requests))
+        return world.scores(requests)
+
+    monkeypatch.setattr("funnel.evaluation.ideal._SCORES", 400 * 11)
+    other = measured(world, truth_scores=scores)
+    assert max(asked) == 11
+    for row, same in zip(report.rows, other.rows, strict=True):
+        assert row.share_of_ideal == pytest.approx(same.share_of_ideal)
+    monkeypatch.setattr("funnel.evaluation.ideal._SCORES", 1)
+    asked.clear()
+    measured(world, truth_scores=scores)
+    assert max(asked) == 8
+
+
 def test_share_of_ideal_is_one_for_the_ideal_and_grows_with_the_ranker(report):
     assert report.row("ideal").share_of_ideal == 1
     assert report.row("retrieve").share_of_ideal < report.row("rank").share_of_ideal < 1

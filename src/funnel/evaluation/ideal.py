@@ -14,10 +14,13 @@ TruthScores = Callable[[Requests], Float32]
 
 _SCORES = 2**24  # true scores held at once: 64 MiB
 
+#: But of so many requests at least: the items' vectors are read once for all of them.
+_TOGETHER = 8
+
 
 def at_once(n: int, n_items: int) -> Iterator[Int64]:
     """The rows of n requests, so many at a time that true numbers of all items fit."""
-    rows = max(1, _SCORES // max(n_items, 1))
+    rows = max(_TOGETHER, _SCORES // max(n_items, 1))
     for start in range(0, n, rows):
         yield np.arange(start, min(start + rows, n))
 
