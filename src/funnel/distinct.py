@@ -25,15 +25,16 @@ def is_in(values: NDArray[Any], ordered: NDArray[Any]) -> NDArray[np.bool_]:
     if not len(ordered):
         return np.zeros(values.shape, dtype=np.bool_)
     at = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    found: NDArray[np.bool_] = ordered[at] == values
-    return found
+    equal: NDArray[np.bool_] = ordered[at] == values
+    return equal
 
 
-def union(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+def union(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     """What either has, ascending."""
-    return distinct(np.concatenate([one, other]))
+    return distinct(np.concatenate([a, b]))
 
 
-def without(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
-    """What one has and the other has not, ascending."""
-    return (ours := distinct(one))[~is_in(ours, np.sort(other))]
+def without(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """What a has and b has not, ascending."""
+    of_a = distinct(a)
+    return of_a[~is_in(of_a, np.sort(b))]

@@ -27,7 +27,7 @@ FAR = np.int64(1) << 61
 
 
 @dataclass(frozen=True, slots=True)
-class ShownRows:
+class ImpressionRows:
     """Rows of impressions, by row numbers. rows: int64 [N], where they are in the table. number: int64 [N],
     the list of each, of n_lists. users, items: int32 [N], −1 for none that is known. times: int64 [N].
     positions: int32 [N]. clicked: bool [N].
@@ -42,13 +42,13 @@ class ShownRows:
     positions: Int32
     clicked: Bool
 
-    def take(self, kept: Int64) -> ShownRows:
+    def take(self, kept: Int64) -> ImpressionRows:
         """Some of them."""
         names = ("rows", "number", "users", "items", "times", "positions", "clicked")
         return replace(self, **{name: getattr(self, name)[kept] for name in names})
 
 
-def list_times(histories: Histories, known: Bool, shown: ShownRows, n_items: int) -> Int64:
+def list_times(histories: Histories, known: Bool, shown: ImpressionRows, n_items: int) -> Int64:
     """The moment of each list: that of its rows, or of a click of its that was logged before it.
 
     With the rows' own time such a click would be in the history that it is predicted from. A click is a later
@@ -67,7 +67,7 @@ def list_times(histories: Histories, known: Bool, shown: ShownRows, n_items: int
 def outcome_columns(
     histories: Histories,
     known: Bool,
-    shown: ShownRows,
+    shown: ImpressionRows,
     times: Int64,
     n_items: int,
     codes: Mapping[str, int],

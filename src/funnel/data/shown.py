@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from funnel.data.attribution import CLICK, EARLY, FAR, ShownRows, list_times, outcome_columns
+from funnel.data.attribution import CLICK, EARLY, FAR, ImpressionRows, list_times, outcome_columns
 from funnel.data.columnar.columns import Plain, RunEncoded
 from funnel.data.columnar.table import Table
 from funnel.data.dataset import Dataset
@@ -157,7 +157,7 @@ def shown_requests(
 
 def _shown_about(
     dataset: Dataset, table: Table, start: int, end: int | None, within: slice | None
-) -> ShownRows:
+) -> ImpressionRows:
     """The rows that matter to a window: those in it, and those whose click may move them into it. Impressions
     are sorted by time, so that nothing else is looked at."""
     first = first_row_at(table, start)
@@ -166,7 +166,7 @@ def _shown_about(
     if within is not None:
         rows = slice(max(first, within.start), max(first, within.start, min(last, within.stop)))
     number, n_lists = table.lists("request_id", rows)
-    return ShownRows(
+    return ImpressionRows(
         rows=np.arange(rows.start, rows.stop),
         number=number,
         n_lists=n_lists,
@@ -187,7 +187,7 @@ def first_row_at(table: Table, time: int, *, after: bool = False) -> int:
     return int(np.searchsorted(table.array("time"), time, side=side))
 
 
-def _once(shown: ShownRows) -> ShownRows:
+def _once(shown: ImpressionRows) -> ImpressionRows:
     """Each item of a list once: at its first position, clicked if either was."""
     pairs = pd.Series(
         pair_keys(shown.number.astype(np.int64), shown.items, int(shown.items.max(initial=0)) + 2)

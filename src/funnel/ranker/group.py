@@ -13,7 +13,7 @@ from funnel.ranker.config import RankerConfig
 from funnel.ranker.lists import TrainingLists
 from funnel.ranker.peers import network
 from funnel.ranker.rounds import Progress
-from funnel.ranker.training import Folds, Grown
+from funnel.ranker.training import FoldModels, Folds
 from funnel.recipes import Member, Recipe, Workers, workers
 from funnel.types import Bool, Int64
 
@@ -37,43 +37,45 @@ class GroupFolds:
                 f"has {fewest} of them: each needs one at least"
             )
 
-    def grow(self, config: RankerConfig, progress: Progress | None) -> Grown:
+    def grow(self, config: RankerConfig, progress: Progress | None) -> FoldModels:
         """See `Folds.grow`. progress: is called when all trees are there."""
-        grown = self._together(config, whole=False)
-        for number, value in enumerate(grown.history, 1):
+        fitted = self._together(config, whole=False)
+        for number, value in enumerate(fitted.history, 1):
             if progress is not None:
                 progress(number, value)
-        return grown
+        return fitted
 
     def grow_whole(self, config: RankerConfig) -> str:
         """See `Folds.grow_whole`."""
         return self._together(config, whole=True).models[0]
 
-    def _together(self, config: RankerConfig, *, whole: bool) -> Grown:
+    def _together(self, config: RankerConfig, *, whole: bool) -> FoldModels:
         recipe = Recipe(growing_in, self._lists, self._folds, config, whole)
-        grown: list[Grown] = self._workers.together(recipe, self._n)
-        if any(other != grown[0] for other in grown[1:]):
+        fitted: list[FoldModels] = self._workers.together(recipe, self._n)
+        if any(other != fitted[0] for other in fitted[1:]):
             raise FunnelError(
                 f"{self._n} processes that grow the same trees grew different ones: their machines compute "
                 "otherwise; run again on machines of one kind, or set scale.list_shards = 1"
             )
-        return grown[0]
+        return fitted[0]
 
 
 def growing_in(
     lists: TrainingLists, folds: Int64, config: RankerConfig, whole: bool
-) -> Callable[[Member], Grown]:
+) -> Callable[[Member], FoldModels]:
     """What each process of a group does. whole: grow one model of all lists, and not one a fold."""
     config = config.model_copy(update={"threads": 1})  # a core each; trees do not depend on it
 
-    def grow(member: Member) -> Grown:
+    def grow(member: Member) -> FoldModels:
         import lightgbm
 
         lightgbm.register_logger(logging.getLogger(__name__), "debug", "debug")  # it tells of each connection
         mine = _part(folds, member)
         with network(member) as peers:
             fitting = Folds(lists.take(mine), folds[mine], config, peers)
-            return Grown(config, [fitting.grow_whole(config)], []) if whole else fitting.grow(config, None)
+            return (
+                FoldModels(config, [fitting.grow_whole(config)], []) if whole else fitting.grow(config, None)
+            )
 
     return grow
 

@@ -48,7 +48,7 @@ def _trained(
         return rounds.models[0].text(rounds.history), rounds.history
 
 
-class Grown(NamedTuple):
+class FoldModels(NamedTuple):
     """A model for each fold as LightGBM's text, the config with their objective, and the folds' mean NDCG@10
     after each tree."""
 
@@ -79,7 +79,7 @@ class Folds:
             for fold in distinct(folds)
         ]
 
-    def grow(self, config: RankerConfig, progress: Progress | None) -> Grown:
+    def grow(self, config: RankerConfig, progress: Progress | None) -> FoldModels:
         """A model for each fold, grown on the others, with one of the objectives that the config tries.
 
         Each grows `stop_after` trees, and the one with the better mean NDCG@10 of the folds goes on. All
@@ -93,10 +93,10 @@ class Folds:
             if len(tried) > 1:
                 for _, rounds in tried:
                     rounds.grow(config.stop_after)
-            chosen, rounds = max(tried, key=lambda one: max(one[1].history, default=0.0))
+            chosen, rounds = max(tried, key=lambda pair: max(pair[1].history, default=0.0))
             rounds.grow()
             history = rounds.history
-            return Grown(chosen, [model.text(history) for model in rounds.models], history)
+            return FoldModels(chosen, [model.text(history) for model in rounds.models], history)
 
     def _rounds(
         self, config: RankerConfig, progress: Progress | None

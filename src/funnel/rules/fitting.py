@@ -12,6 +12,7 @@ from funnel.compiling import compiled
 from funnel.types import Int32, Int64
 
 
+@compiled
 def first_fitting(
     codes: Int32, owners: Int32, limits: Int32, used: tuple[Int32, Int32, Int32], k: int
 ) -> Int64:
@@ -20,19 +21,13 @@ def first_fitting(
     codes: int32 [n, W], −1 = none, of the limits `owners` [W]; of a code at most `limits` [owner] may be in a
     list. used: owners, codes and how often they may still be, where that is less.
     """
-    room = codes.shape[1] * k
-    owner, code, left = (np.concatenate([some, np.empty(room, dtype=np.int32)]) for some in used)
-    out = np.empty(k, dtype=np.int64)
-    return out[: _first_fitting(codes, owners, limits, owner, code, left, len(used[0]), out)]
-
-
-@compiled
-def _first_fitting(
-    codes: Int32, owners: Int32, limits: Int32, owner: Int32, code: Int32, left: Int32, known: int, out: Int64
-) -> int:
-    m = 0
+    known, out, m = len(used[0]), np.empty(k, dtype=np.int64), 0
+    pairs = np.empty((3, known + codes.shape[1] * k), dtype=np.int32)
+    owner, code, left = pairs[0], pairs[1], pairs[2]
+    for at in range(known):
+        owner[at], code[at], left[at] = used[0][at], used[1][at], used[2][at]
     for i in range(codes.shape[0]):
-        if m == len(out):
+        if m == k:
             break
         fits = True
         for w in range(codes.shape[1]):
@@ -51,7 +46,7 @@ def _first_fitting(
                 owner[at], code[at], left[at] = owners[w], codes[i, w], limits[owners[w]]
                 known += 1
             left[at] -= 1
-    return m
+    return out[:m]
 
 
 @compiled(inner=True)

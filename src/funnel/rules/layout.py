@@ -86,17 +86,26 @@ class Layout:
 
     def _first_fitting(self, items: Int32, k: int, occasion: Occasion | None, request: int) -> Int64:
         codes = [self._set.codes(rule.column).of(items) for _, rule in self._limits]
-        owners = np.repeat(np.arange(len(codes), dtype=np.int32), [some.shape[1] for some in codes])
-        owner, code, left = [_NOTHING], [_NOTHING], [_NOTHING]
-        for number, (_, rule) in enumerate(self._limits):
-            if isinstance(rule, CapRule) and occasion is not None:
-                values, often = self._set.left(rule, occasion, request)
-                owner.append(np.full_like(values, number))
-                code.append(values)
-                left.append(often.astype(np.int32))
-        used = np.concatenate(owner), np.concatenate(code), np.concatenate(left)
+        owners = [number for number, some in enumerate(codes) for _ in range(some.shape[1])]
         together = np.ascontiguousarray(np.concatenate(codes, axis=1))
-        return first_fitting(together, owners, self._owner_limit, used, k)
+        used = self._used(occasion, request)
+        chosen: Int64 = first_fitting(together, np.array(owners, np.int32), self._owner_limit, used, k)
+        return chosen
+
+    def _used(self, occasion: Occasion | None, request: int) -> tuple[Int32, Int32, Int32]:
+        """Of caps: the limit, the code and what is left of it to the user."""
+        each = [
+            (number, *self._set.left(rule, occasion, request))
+            for number, (_, rule) in enumerate(self._limits)
+            if occasion is not None and isinstance(rule, CapRule)
+        ]
+        if not any(len(values) for _, values, _ in each):
+            return _NOTHING, _NOTHING, _NOTHING
+        return (
+            np.concatenate([np.full_like(values, number) for number, values, _ in each]),
+            np.concatenate([values for _, values, _ in each]),
+            np.concatenate([left.astype(np.int32) for _, _, left in each]),
+        )
 
     def outcome(self, items: Int32, solved: Solved, chosen: Int64) -> RulesOutcome:
         """What the rules did to a list that costs them what the best list does. chosen: int64 [m], its

@@ -58,10 +58,9 @@ class Sigmoid(Settings):
 
     def __call__(self, scores: NDArray[Any]) -> Float64:
         """The probability at each score: float64, of the same shape."""
-        given = np.ascontiguousarray(scores, dtype=np.float64)
-        out = np.empty_like(given)
-        _curve(given.reshape(-1), self.centre, self.scale, self.a, self.b, self.c, out.reshape(-1))
-        return out
+        values: Float64 = np.array(scores, dtype=np.float64, order="C")
+        _curve(values, self.centre, self.scale, self.a, self.b, self.c)
+        return values
 
 
 def fit_beta(scores: NDArray[Any], labels: Bool, seen: Seen | None = None) -> Sigmoid:
@@ -137,12 +136,14 @@ def _newton(z: Float64, targets: tuple[float, float, Bool, Seen], basis: Float64
 
 
 @compiled
-def _curve(scores: Any, centre: Any, scale: Any, a: Any, b: Any, c: Any, out: Any) -> None:
-    for i in range(len(scores)):
-        z = (scores[i] - centre) / scale
+def _curve(values: Any, centre: Any, scale: Any, a: Any, b: Any, c: Any) -> None:
+    """Scores become probabilities, in place, of an array of any shape."""
+    flat = values.reshape(values.size)
+    for i in range(len(flat)):
+        z = (flat[i] - centre) / scale
         tail = np.log1p(np.exp(-abs(z)))
         against = a * (max(-z, 0.0) + tail) - b * (max(z, 0.0) + tail) - c  # log odds of not
-        out[i] = np.exp(-(max(against, 0.0) + np.log1p(np.exp(-abs(against)))))
+        flat[i] = np.exp(-(max(against, 0.0) + np.log1p(np.exp(-abs(against)))))
 
 
 @compiled

@@ -172,7 +172,7 @@ class Attention(nn.Module):
             x, normed = _at(x, at), _at(normed, at)
         mixed = self._mix(self._split(self.query(normed)), key, value, at, first).transpose(1, 2).flatten(2)
         if asks is not None:
-            x, mixed = _asking(x, asks), _asking(mixed, asks)
+            x, mixed = _picked(x, asks), _picked(mixed, asks)
         return x + self.dropout(self.out(mixed))
 
     def _mix(
@@ -220,7 +220,7 @@ class Pool(nn.Module):
             return self.out((weights @ x).flatten(1).unsqueeze(1))
         mixed = self._weights(x, first).flatten(-3, -2) @ x
         mixed = mixed.view(len(x), -1, *x.shape[1:]).transpose(1, 2).flatten(2)
-        return self.out(mixed if asks is None else _asking(mixed, asks))
+        return self.out(mixed if asks is None else _picked(mixed, asks))
 
     def _weights(self, x: Tensor, first: Tensor | None) -> Tensor:
         """[heads, n, n], or of rows of several lists [R, heads, n, n]."""
@@ -240,6 +240,6 @@ def _at(x: Tensor, at: Tensor) -> Tensor:
     return x.gather(1, at[:, None, None].expand(-1, 1, x.shape[2]))
 
 
-def _asking(x: Tensor, asks: Tensor) -> Tensor:
+def _picked(x: Tensor, asks: Tensor) -> Tensor:
     """Some positions, counted through the rows: [R, n, d] -> [P, d]."""
     return x.flatten(0, 1).index_select(0, asks)
