@@ -98,7 +98,7 @@ def test_the_objective_that_is_ahead_after_some_trees_goes_on_and_the_other_does
     assert [part.text for part in parts] == [part.text for part in by_name[ahead]]
     assert parts[0].history == by_name[ahead][0].history
     assert len(parts[0].history) > 4
-    assert len(grown) == 4 + len(parts[0].history)
+    assert len(grown) == 4 + 4 + len(parts[0].history)
     assert Ranker.fit(lists, None, config).config.objective == "rank_xendcg"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -82,21 +82,21 @@ class Folds:
     def grow(self, config: RankerConfig, progress: Progress | None) -> FoldModels:
         """A model for each fold, grown on the others, with one of the objectives that the config tries.
 
-        Each grows `stop_after` trees, and the one with the better mean NDCG@10 of the folds goes on. All
+        Each grows `stop_after` trees, and the one with the better mean NDCG@10 of the folds is grown to its
+        end, from its first tree again: models of two objectives at once would take their memory twice. All
         models are cut after the tree with the best mean.
         """
-        with ExitStack() as stack:
-            tried = [
-                (setting, stack.enter_context(self._rounds(setting, progress)))
-                for setting in config.each_objective()
-            ]
-            if len(tried) > 1:
-                for _, rounds in tried:
-                    rounds.grow(config.stop_after)
-            chosen, rounds = max(tried, key=lambda pair: max(pair[1].history, default=0.0))
+        tried = config.each_objective()
+        ahead = max(tried, key=lambda setting: self._after_some(setting, progress)) if tried[1:] else tried[0]
+        with self._rounds(ahead, progress) as rounds:
             rounds.grow()
-            history = rounds.history
-            return FoldModels(chosen, [model.text(history) for model in rounds.models], history)
+            return FoldModels(ahead, [model.text(rounds.history) for model in rounds.models], rounds.history)
+
+    def _after_some(self, config: RankerConfig, progress: Progress | None) -> float:
+        """The best mean after `stop_after` trees."""
+        with self._rounds(config, progress) as rounds:
+            rounds.grow(config.stop_after)
+            return max(rounds.history, default=0.0)
 
     def _rounds(
         self, config: RankerConfig, progress: Progress | None
