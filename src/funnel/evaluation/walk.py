@@ -167,9 +167,19 @@ def _value_shares(
     values: TruthScores, requests: Requests, lists: Sequence[Int32], n_items: int, k: int
 ) -> list[Float64]:
     """Of each of the lists the share of the most that a list of k has, where that is more than nothing."""
-    best = best_by_truth(values, n_items, k)(requests).items
-    *worth, most = _true_dcg(values, requests, [*lists, best], n_items)
-    return [of[most > 0] / most[most > 0] for of in worth]
+    shares: list[list[Float64]] = [[] for _ in lists]
+    for rows in at_once(len(requests), n_items):
+        part = requests.take(rows)
+        worth, most = _with_most(values(part), part, k)
+        for of_list, items in zip(shares, lists, strict=True):
+            of_list.append(discounted(worth, items[rows])[most > 0] / most[most > 0])
+    return [np.concatenate(of_list) for of_list in shares]
+
+
+def _with_most(values: Float32, requests: Requests, k: int) -> tuple[Float32, Float64]:
+    """What items are worth, and the most that a list of k of those that may be returned has of it."""
+    best = best_by_truth(lambda _: values, values.shape[1], k)(requests)
+    return values, discounted(values, best.items)
 
 
 def walk(

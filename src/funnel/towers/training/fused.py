@@ -26,12 +26,16 @@ def gelu(x: Tensor, drawn: Tensor, below: int) -> Tensor:
     return value
 
 
-def weights(logits: Tensor, bias: Tensor, first: Tensor, drawn: Tensor, below: int) -> Tensor:
+def weights(
+    logits: Tensor, bias: Tensor, first: Tensor, drawn: Tensor | None = None, below: int = 0
+) -> Tensor:
     """What a dropout leaves of the softmax over what each place reads: [R, heads, n, n] of the same.
 
     Places read their list's places up to themselves, `bias` added: as `layers.Distance` has it for rows of
-    several lists. drawn, below: as in `gelu`.
+    several lists. drawn, below: as in `gelu`; default no dropout.
     """
+    if drawn is None:
+        drawn = torch.empty((0,) * logits.dim(), dtype=torch.uint8)
     value: Tensor = _Weights.apply(logits, bias, first, drawn, below)  # type: ignore[no-untyped-call]
     return value
 

@@ -70,6 +70,18 @@ def gelu(x: Any, drawn: Any, below: Any, value: Any, slope: Any) -> None:
                 by[i] *= kept
 
 
+@compiled(inner=True, fastmath=_FAST)
+def _dropped(x: Any, drawn: Any, row: Any, below: Any, more: Any, out: Any) -> None:
+    """What a dropout leaves of x, into out. row: that of x in drawn, which is not read where below is 0."""
+    if below:
+        chance = drawn[row]
+        for j in range(len(x)):
+            out[j] = x[j] * more if chance[j] >= below else _NONE
+    else:
+        for j in range(len(x)):
+            out[j] = x[j]
+
+
 @compiled(fastmath=_FAST)
 def weights(logits: Any, bias: Any, first: Any, drawn: Any, below: Any, soft: Any, kept: Any) -> None:
     """The softmax over what each place of a row reads into soft, and what a dropout leaves of it into kept.
@@ -114,13 +126,7 @@ def weights(logits: Any, bias: Any, first: Any, drawn: Any, below: Any, soft: An
                 over = np.divide(_ONE, total)  # which raises nothing where training diverges
                 for j in range(n):
                     out[j] *= over
-                if below:
-                    chance = drawn[r, h, i]
-                    for j in range(n):
-                        left[j] = out[j] * more if chance[j] >= below else _NONE
-                else:
-                    for j in range(n):
-                        left[j] = out[j]
+                _dropped(out, drawn, (r, h, i), below, more, left)
 
 
 @compiled(fastmath=_FAST)
@@ -135,13 +141,7 @@ def back_weights(
         for h in range(heads):
             for i in range(n):
                 odds, grad, out = soft[r, h, i], of_kept[r, h, i], of_logits[r, h, i]
-                if below:
-                    chance = drawn[r, h, i]
-                    for j in range(n):
-                        out[j] = grad[j] * more if chance[j] >= below else _NONE
-                else:
-                    for j in range(n):
-                        out[j] = grad[j]
+                _dropped(grad, drawn, (r, h, i), below, more, out)
                 mean = _NONE
                 for j in range(n):
                     mean += out[j] * odds[j]

@@ -184,7 +184,8 @@ class Attention(nn.Module):
         if on_cpu:
             logits = query * query.shape[-1] ** -0.5 @ key.transpose(2, 3)
             if first is not None and fused.takes(logits):
-                return _weights(logits, self.distance, first, self.dropout) @ value
+                drawn, below = self.dropout.drawn(logits), self.dropout.below
+                return fused.weights(logits, self.distance.bias, first, drawn, below) @ value
         bias = self.distance(n, first) if at is None else self.distance.at(n, at).unsqueeze(2)
         if on_cpu:
             return self.dropout((logits + bias).softmax(-1)) @ value
@@ -228,11 +229,7 @@ class Pool(nn.Module):
         if first is None or not fused.takes(x):
             return self.distance(n, first).softmax(-1)
         none = x.new_zeros(rows, len(self.distance.bias), n, n)
-        return _weights(none, self.distance, first, Dropout(0.0))
-
-
-def _weights(logits: Tensor, distance: Distance, first: Tensor, dropout: Dropout) -> Tensor:
-    return fused.weights(logits, distance.bias, first, dropout.drawn(logits), dropout.below)
+        return fused.weights(none, self.distance.bias, first)
 
 
 def _at(x: Tensor, at: Tensor) -> Tensor:
