@@ -61,7 +61,8 @@ class Rounds(Generic[G]):
 def side_by_side(
     makers: Sequence[Callable[[], G]], config: RankerConfig, progress: Progress | None, peers: Peers = ALONE
 ) -> Iterator[Rounds[G]]:
-    """Models, and the threads that they grow on.
+    """Models, and the threads that they grow on. A model is read behind the block, when no thread is at work
+    on it any more.
 
     The threads take turns, tree after tree, and are one tree ahead of the mean, so that three models keep two
     threads busy. How much LightGBM prints is set for the thread that makes a model, so each makes one first.

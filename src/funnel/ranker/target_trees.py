@@ -102,8 +102,8 @@ def cross_fit(
         makers.append(partial(_GrowingHead, train, watched, config))
     with side_by_side(makers, config, progress) as rounds:
         rounds.grow()
-        history = rounds.history
-        return [model.text(history) for model in rounds.models], int(np.argmax(history)) + 1
+    history = rounds.history
+    return [model.text(history) for model in rounds.models], int(np.argmax(history)) + 1
 
 
 def grow(rows: TargetRows, trees: int, config: RankerConfig) -> str:
@@ -112,7 +112,7 @@ def grow(rows: TargetRows, trees: int, config: RankerConfig) -> str:
     whole = _Part(_dataset(rows, config), rows)
     with side_by_side([partial(_GrowingHead, whole, None, config)], config, None) as rounds:
         rounds.grow()
-        return rounds.models[0].text(())
+    return rounds.models[0].text(())
 
 
 def _sides(folds: Int64, fold: int) -> tuple[Bool, Bool]:

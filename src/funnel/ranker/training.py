@@ -45,7 +45,7 @@ def _trained(
 ) -> tuple[str, list[float]]:
     with side_by_side([make], config, progress, peers) as rounds:
         rounds.grow()
-        return rounds.models[0].text(rounds.history), rounds.history
+    return rounds.models[0].text(rounds.history), rounds.history
 
 
 class FoldModels(NamedTuple):
@@ -90,7 +90,7 @@ class Folds:
         ahead = max(tried, key=lambda setting: self._after_some(setting, progress)) if tried[1:] else tried[0]
         with self._rounds(ahead, progress) as rounds:
             rounds.grow()
-            return FoldModels(ahead, [model.text(rounds.history) for model in rounds.models], rounds.history)
+        return FoldModels(ahead, [model.text(rounds.history) for model in rounds.models], rounds.history)
 
     def _after_some(self, config: RankerConfig, progress: Progress | None) -> float:
         """The best mean after `stop_after` trees."""
